@@ -1,0 +1,54 @@
+"""The words of searchsvc: jobs, trials, candidates, objectives. Pure data and arithmetic, no I/O."""
+
+from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.domain.ids import is_id, new_id
+from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective, best_measurement
+from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
+from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Token, Trial
+from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
+from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialState
+from searchsvc.domain.tasks import DatasetInfo, FileMade, Outcome, Task, TrialTask
+
+__all__ = [
+    "JOB_MOVES",
+    "Artifact",
+    "Attempt",
+    "Budget",
+    "Candidate",
+    "Categorical",
+    "Constraint",
+    "DatasetInfo",
+    "Decision",
+    "Event",
+    "FailureKind",
+    "Fidelity",
+    "FileMade",
+    "Float",
+    "Integer",
+    "Job",
+    "JobRequest",
+    "JobSpec",
+    "JobState",
+    "Lease",
+    "Measurement",
+    "Metric",
+    "Objective",
+    "Observation",
+    "Outcome",
+    "Parameter",
+    "Proposal",
+    "Resources",
+    "Scalar",
+    "Task",
+    "Token",
+    "Trial",
+    "TrialState",
+    "TrialTask",
+    "best_measurement",
+    "hypervolume",
+    "is_id",
+    "nondominated_ranks",
+    "new_id",
+    "pareto_front",
+]

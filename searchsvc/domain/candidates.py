@@ -1,0 +1,59 @@
+"""Candidates, and what an algorithm is told of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.states import FailureKind
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values for every active parameter of a space; no id, no state."""
+
+    values: Mapping[str, Scalar]
+    key: str = field(init=False)
+    """Canonical hash of the values: equal for equal candidates, whatever the order of their names. 32 hex digits."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "key", _key(self.values))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Candidate) and self.key == other.key
+
+    def __reduce__(self) -> tuple[type[Candidate], tuple[dict[str, Scalar]]]:
+        return Candidate, (dict(self.values),)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A finished trial as an algorithm sees it.
+
+    `metrics` holds measured metrics and costs; None where the trial failed. `step` is how far it was trained, and
+    `stopped` says that the stopping rule ended it there.
+    """
+
+    candidate: Candidate
+    metrics: Mapping[str, float] | None
+    failure: FailureKind | None = None
+    step: int = 0
+    stopped: bool = False
+
+
+def _key(values: Mapping[str, Scalar]) -> str:
+    canonical = json.dumps({name: _canonical(values[name]) for name in sorted(values)}, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def _canonical(value: Scalar) -> Scalar:
+    """Whole floats as integers, so that 1 and 1.0 (a value that went through JSON) are the same candidate."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

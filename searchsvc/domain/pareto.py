@@ -1,0 +1,86 @@
+"""Pareto dominance, fronts and the hypervolume, over matrices in which larger is better.
+
+| symbol | meaning | shape |
+|---|---|---|
+| V | values, converted so that larger is better | (n, m) |
+| r | reference point, worse than everything that should count | (m,) |
+
+A row with NaN (an objective that was not measured) is dominated by everything and never on a front.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def pareto_front(values: Matrix) -> NDArray[np.bool_]:
+    """Which rows of `values` (n, m) no other row dominates: (n,). Equal rows are both on the front."""
+    n, m = values.shape
+    front = ~np.isnan(values).any(axis=1)
+    if m == 1:
+        best = values[front].max() if front.any() else np.nan
+        return np.asarray(front & (values[:, 0] == best))
+    # Best first by the sum of ranks: a row can only be dominated by one before it, so survivors are few and found early.
+    ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
+    kept = np.empty((0, m))
+    for index in np.argsort(ranks, kind="stable"):
+        if front[index]:
+            row = values[index]
+            front[index] = not ((kept >= row).all(axis=1) & (kept > row).any(axis=1)).any()
+            if front[index]:
+                kept = np.vstack([kept, row])
+    return _without_dominated(values, front)
+
+
+def _without_dominated(values: Matrix, front: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Ranks break ties arbitrarily, so a kept row may still be dominated by a later one: compare the few kept ones."""
+    indices = np.flatnonzero(front)
+    kept = values[indices]
+    at_least = (kept[:, None, :] >= kept[None, :, :]).all(axis=2)
+    dominated = (at_least & ~at_least.T).any(axis=0)
+    result = np.zeros(len(values), dtype=bool)
+    result[indices[~dominated]] = True
+    return result
+
+
+def nondominated_ranks(values: Matrix) -> NDArray[np.int64]:
+    """For each row of `values` (n, m): 0 on the front, 1 on the front of the rest, ... Rows with NaN come last."""
+    ranks = np.full(len(values), len(values), dtype=np.int64)
+    left = np.flatnonzero(~np.isnan(values).any(axis=1))
+    rank = 0
+    while left.size:
+        front = pareto_front(values[left])
+        ranks[left[front]] = rank
+        left, rank = left[~front], rank + 1
+    return ranks
+
+
+def hypervolume(values: Matrix, reference: Matrix) -> float:
+    """The volume that the rows of `values` (n, m) dominate above `reference` (m,).
+
+    By slicing along the last objective (HSO, While et al. 2006): exact, and fast for fronts of hundreds of points in up
+    to four objectives.
+    """
+    if values.ndim != 2 or reference.shape != (values.shape[1],):
+        raise ValueError(f"values must be (n, m) and reference (m,), not {values.shape} and {reference.shape}")
+    above = values[(values > reference).all(axis=1)] - reference
+    return _volume(above[pareto_front(above)]) if len(above) else 0.0
+
+
+def _volume(points: Matrix) -> float:
+    if points.shape[1] == 1:
+        return float(points.max())
+    if points.shape[1] == 2:
+        ordered = points[np.argsort(-points[:, 0], kind="stable")]
+        heights = np.maximum.accumulate(ordered[:, 1])
+        return float((ordered[:, 0] * np.diff(heights, prepend=0.0)).sum())
+    ordered = points[np.argsort(-points[:, -1], kind="stable")]
+    thickness = ordered[:, -1] - np.append(ordered[1:, -1], 0.0)
+    total = 0.0
+    for count in np.flatnonzero(thickness > 0) + 1:
+        slab = ordered[:count, :-1]
+        total += float(thickness[count - 1]) * _volume(slab[pareto_front(slab)])
+    return total

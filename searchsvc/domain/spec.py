@@ -1,0 +1,216 @@
+"""JobSpec: a submitted search as a document. It is data and never code.
+
+This module checks what can be known from the document alone (names, types, ranges). What needs the tables of
+algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc.service.planning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+
+from searchsvc.domain.metrics import Constraint, Objective
+from searchsvc.domain.parameters import Name, Parameter, Scalar
+from searchsvc.errors import Fault, InvalidInput
+
+ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Named(_Section):
+    """A section that names an entry of a table; every other key is an option of that entry, checked by the table."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: ShortText
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class NamedDataset(_Section):
+    """A dataset that ships with a dependency."""
+
+    name: ShortText
+
+
+class FileDataset(_Named):
+    """A dataset on disk, read by `format`; every other key is an option of the format."""
+
+    name: ShortText = "files"
+    format: ShortText
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class NarrowedRange(_Section):
+    """A part of a numeric parameter's range; what is left out stays as it is."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+class _SpaceSection(_Section):
+    fix: Mapping[str, Scalar] = Field(default_factory=dict)
+    narrow: Mapping[str, NarrowedRange | tuple[Scalar, ...]] = Field(default_factory=dict)
+
+
+class NamedSpace(_SpaceSection):
+    """A shipped space, as it is or with some parameters pinned (`fix`) or restricted (`narrow`)."""
+
+    name: ShortText
+
+
+class InlineSpace(_SpaceSection):
+    """Parameters written in the document itself."""
+
+    parameters: Annotated[tuple[Parameter, ...], Field(max_length=1000)]
+
+    @field_validator("parameters")
+    @classmethod
+    def _there_is_something_to_search(cls, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        if not parameters:
+            raise ValueError("an empty space has nothing to search: name at least one parameter")
+        return parameters
+
+
+class AlgorithmSpec(_Named):
+    """An algorithm and its options."""
+
+
+class StoppingSpec(_Named):
+    """A stopping rule and its options."""
+
+    name: ShortText = "none"
+
+
+class Fidelity(_Section):
+    """How far one trial is trained."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 8
+    data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Budget(_Section):
+    """The limits of a whole job; it ends at the first that is reached."""
+
+    trials: Annotated[int, Field(ge=1, le=10_000_000)]
+    seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, le=1e9)] | None = None
+
+
+class Resources(_Section):
+    """What one trial needs, and what it may take."""
+
+    cpu: Annotated[float, Field(gt=0, le=10_000)] = 1.0
+    gpu: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 0
+    trial_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """At most so many trials at once; None: as many as the cluster has room for."""
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """Executions of one trial at most, where the earlier were LOST or OUT_OF_MEMORY."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole_above_one(cls, gpu: float) -> float:
+        if gpu > 1 and not gpu.is_integer():
+            raise ValueError("a trial takes a fraction of one GPU or a whole number of GPUs")
+        return gpu
+
+
+def _which(given: str, otherwise: str, key: str) -> Discriminator:
+    def pick(value: Any) -> str:
+        present = key in value if isinstance(value, Mapping) else hasattr(value, key)
+        return given if present else otherwise
+
+    return Discriminator(pick)
+
+
+Dataset: TypeAlias = Annotated[
+    Annotated[FileDataset, Tag("files")] | Annotated[NamedDataset, Tag("named")], _which("files", "named", "format")
+]
+SpaceSection: TypeAlias = Annotated[
+    Annotated[InlineSpace, Tag("inline")] | Annotated[NamedSpace, Tag("named")], _which("inline", "named", "parameters")
+]
+
+
+class JobSpec(_Section):
+    """A search, whole: what is trained on which data, what may vary, what is wanted, how it is searched, how long."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+    task: ShortText
+    dataset: Dataset
+    space: SpaceSection
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
+    constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
+    algorithm: AlgorithmSpec
+    stopping: StoppingSpec = StoppingSpec()
+    fidelity: Fidelity = Fidelity()
+    budget: Budget
+    resources: Resources = Resources()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    repeats: bool = False
+    """Train a candidate again when it is proposed again; otherwise the stored result answers."""
+    tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
+
+    @field_validator("objectives")
+    @classmethod
+    def _metrics_differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len({one.metric for one in objectives}) < len(objectives):
+            raise ValueError("each objective needs a metric of its own")
+        return objectives
+
+    @classmethod
+    def parse(cls, document: object) -> JobSpec:
+        """The spec that `document` (parsed JSON or YAML) describes.
+
+        Raises InvalidInput with one fault per wrong place, each at its JSON pointer.
+        """
+        if not isinstance(document, Mapping):
+            raise InvalidInput.at("", f"a job spec is a mapping of keys to values, not {_kind(document)}")
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise InvalidInput(faults_of(error, document)) from None
+
+    def document(self) -> dict[str, Any]:
+        """The spec as plain JSON values, defaults included; `parse` gives the same spec back."""
+        return self.model_dump(mode="json")
+
+
+def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:
+    """The faults of a pydantic error as JSON pointers into `document`."""
+    for detail in error.errors(include_url=False):
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "extra_forbidden":
+            message = "unknown key"
+        missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
+        yield Fault(pointer_to(detail["loc"][: len(detail["loc"]) - len(missing)], document, missing), message)
+
+
+def pointer_to(location: Iterable[int | str], document: object, missing: Iterable[int | str] = ()) -> str:
+    """The JSON pointer for a pydantic location: its steps that exist in the document, then those that are missing.
+
+    Pydantic puts the tags of unions between the steps; a tag is no key of the document, so it is left out.
+    """
+    found: list[int | str] = []
+    at = document
+    for step in location:
+        if isinstance(at, Mapping) and step in at:
+            at = at[step]
+        elif isinstance(at, list | tuple) and isinstance(step, int) and step < len(at):
+            at = at[step]
+        else:
+            continue
+        found.append(step)
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*found, *missing])
+
+
+def _kind(document: object) -> str:
+    return {type(None): "nothing", str: "a text", list: "a list"}.get(type(document), f"a {type(document).__name__}")

@@ -1,0 +1,105 @@
+"""The seam between the service and what trains: a Task is looked up by name and trains one trial at a time.
+
+A task is an object that an installed package offers as an entry point of the group `searchsvc.tasks`; the shipped
+ones (`workers.classification`) use the same way. The controller asks a task what it measures and whether a dataset can
+be read; a worker starts trials of it. Importing a task must therefore be cheap: torch is imported when training starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from searchsvc.domain.metrics import Measurement, Metric, Objective
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.spec import Fidelity
+from searchsvc.domain.states import FailureKind, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is known of a dataset before anything is trained on it."""
+
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    """(channels, height, width) of one image as it enters a network."""
+    sizes: Mapping[str, int]
+    """Images per split: train, validation (which the search measures on), test (touched once, for the winners)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTask:
+    """All that a worker needs to train one trial: no database, no job."""
+
+    trial_id: str
+    attempt: int
+    task: str
+    dataset: Mapping[str, Any]
+    """The dataset section of the job's spec."""
+    values: Mapping[str, Scalar]
+    fidelity: Fidelity
+    objective: Objective
+    """The first objective: its best step is the one whose weights are kept."""
+    seed: int
+    directory: str
+    """Where checkpoints and artifacts of this trial are kept, over all attempts."""
+    stored_step: int = 0
+    """Measurements up to this step are stored; a resumed trial reports those after it, without a gap."""
+    trial_seconds: float | None = None
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileMade:
+    """A finished file in the trial's directory."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    state: TrialState
+    failure: FailureKind | None = None
+    message: str | None = None
+    """The traceback, or the reason in words."""
+    files: tuple[FileMade, ...] = ()
+
+
+class Task(Protocol):
+    """What a trial trains."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    """What `train` measures; objectives and constraints may name these and what the cost model knows."""
+    default_parameters: Mapping[str, Scalar]
+    """The parameters that `train` understands, with the value that each has where a space does not give it."""
+
+    def datasets(self) -> tuple[tuple[str, str], ...]:
+        """(name or format, one line about it) of all datasets that `inspect` knows."""
+
+    def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
+        """Read enough of the dataset to know that all of it can be read.
+
+        Raises InvalidInput with pointers into the dataset section.
+        """
+
+    def train(self, task: TrialTask) -> Iterator[Measurement]:
+        """Train, and yield one measurement per epoch; the checkpoint of that epoch is on disk when it is yielded.
+
+        A task whose directory holds a checkpoint goes on from there. Closing the iterator ends the training at once.
+        Raises TrialFailed where the failure has a kind of its own.
+        """
+
+    def files(self, directory: Path) -> tuple[str, ...]:
+        """Names of the files in the trial's directory that are results, to be stored as artifacts."""
+
+    def test(self, task: TrialTask) -> Mapping[str, float]:
+        """Metrics of the trial's best weights on the test split. For winners, once."""

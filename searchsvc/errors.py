@@ -1,0 +1,106 @@
+"""Every error that searchsvc raises on purpose.
+
+::
+
+    SearchsvcError
+    ├── InvalidInput          something a user sent is wrong; carries one Fault per place
+    ├── NotFound              no such job, trial, space, algorithm, ...
+    ├── Conflict              the state of a thing forbids what was asked of it
+    ├── Unauthenticated       no token, or one that is unknown, expired or revoked
+    ├── Forbidden             a valid token whose scope does not reach
+    ├── NothingFeasible       no candidate within the hard constraints was found in the stated number of tries
+    ├── ReplayDiverged        an algorithm, replayed, proposes something other than what is stored
+    ├── LeaseLost             another driver runs the job now; nothing was written
+    ├── StoreUnavailable      the database did not answer in time
+    ├── StoreOutdated         the database schema is not at the version of this code
+    ├── RuntimeUnavailable    a part outside (Ray, a driver process) could not be reached or started
+    └── TrialFailed           a trial ended without a result; carries its FailureKind
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from searchsvc.domain.states import FailureKind
+
+
+class SearchsvcError(Exception):
+    """The root of everything raised on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One place that is wrong: a JSON pointer (RFC 6901) into the document, and what would be right."""
+
+    pointer: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or '/'}: {self.message}"
+
+
+class InvalidInput(SearchsvcError):
+    """Something a user sent is wrong. `faults` names every place at once, not only the first."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(map(str, self.faults)))
+
+    @classmethod
+    def at(cls, pointer: str, message: str) -> InvalidInput:
+        return cls([Fault(pointer, message)])
+
+    def below(self, pointer: str) -> InvalidInput:
+        """The same faults, seen from a document in which this one sits at `pointer`."""
+        return InvalidInput(Fault(pointer + fault.pointer, fault.message) for fault in self.faults)
+
+
+class NotFound(SearchsvcError):
+    """There is no such thing."""
+
+
+class Conflict(SearchsvcError):
+    """The state of a thing forbids what was asked of it."""
+
+
+class Unauthenticated(SearchsvcError):
+    """No token, or one that is unknown, expired or revoked."""
+
+
+class Forbidden(SearchsvcError):
+    """The token is valid, but its scope does not reach this far."""
+
+
+class NothingFeasible(SearchsvcError):
+    """No candidate within the hard constraints was found in the stated number of tries."""
+
+
+class ReplayDiverged(SearchsvcError):
+    """A replayed algorithm proposes something other than what is stored (another library version, say)."""
+
+
+class LeaseLost(SearchsvcError):
+    """The lease on a job is held under a newer epoch. The write that met this changed nothing."""
+
+
+class StoreUnavailable(SearchsvcError):
+    """The database did not answer within the time allowed."""
+
+
+class StoreOutdated(SearchsvcError):
+    """The schema of the database is not the one this code works with."""
+
+
+class RuntimeUnavailable(SearchsvcError):
+    """Ray, a driver process or another part outside could not be reached or started."""
+
+
+class TrialFailed(SearchsvcError):
+    """A trial ended without a result."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
