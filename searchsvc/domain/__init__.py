@@ -48,7 +48,7 @@ __all__ = [
     "best_measurement",
     "hypervolume",
     "is_id",
-    "nondominated_ranks",
     "new_id",
+    "nondominated_ranks",
     "pareto_front",
 ]

@@ -11,7 +11,9 @@ def new_id() -> str:
     """A fresh UUIDv7: 48 bits of Unix time in milliseconds, 12 + 62 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
-    number = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    time_and_version = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76
+    variant_and_random = (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    number = time_and_version | variant_and_random
     return str(uuid.UUID(int=number))
 
 

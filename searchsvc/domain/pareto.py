@@ -18,12 +18,12 @@ Matrix = NDArray[np.float64]
 
 def pareto_front(values: Matrix) -> NDArray[np.bool_]:
     """Which rows of `values` (n, m) no other row dominates: (n,). Equal rows are both on the front."""
-    n, m = values.shape
-    front = ~np.isnan(values).any(axis=1)
+    m = values.shape[1]
+    front: NDArray[np.bool_] = np.asarray(~np.isnan(values).any(axis=1))
     if m == 1:
         best = values[front].max() if front.any() else np.nan
         return np.asarray(front & (values[:, 0] == best))
-    # Best first by the sum of ranks: a row can only be dominated by one before it, so survivors are few and found early.
+    # Best first by the sum of ranks: what dominates a row comes before it but for ties, so survivors are found early.
     ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
     kept = np.empty((0, m))
     for index in np.argsort(ranks, kind="stable"):

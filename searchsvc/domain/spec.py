@@ -202,13 +202,11 @@ def pointer_to(location: Iterable[int | str], document: object, missing: Iterabl
     found: list[int | str] = []
     at = document
     for step in location:
-        if isinstance(at, Mapping) and step in at:
-            at = at[step]
-        elif isinstance(at, list | tuple) and isinstance(step, int) and step < len(at):
-            at = at[step]
-        else:
-            continue
-        found.append(step)
+        is_key = isinstance(at, Mapping) and step in at
+        is_index = isinstance(at, list | tuple) and isinstance(step, int) and step < len(at)
+        if is_key or is_index:
+            at = at[step]  # type: ignore[index]  # the two lines above say that it can be indexed
+            found.append(step)
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*found, *missing])
 
 

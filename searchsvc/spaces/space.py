@@ -2,9 +2,11 @@
 
 | symbol | meaning | shape |
 |---|---|---|
-| M | candidates as a matrix, a column per parameter in the order of the space: the index of a choice, the value of a number, NaN where the parameter is not active | (n, d) |
+| M | candidates, a column per parameter in the order of the space | (n, d) |
 | U | the same in the unit cube: equal shares for choices and steps, the logarithm where `log` | (n, d) |
 | F | features for learners: one-hot choices, min-max numbers, 0 where not active | (n, f) |
+
+A column of M holds the index of a choice or the value of a number; NaN where the parameter is not active.
 """
 
 from __future__ import annotations
@@ -107,11 +109,14 @@ class Space:
 
     def from_matrix(self, matrix: Matrix) -> list[Candidate]:
         """Candidates from (n, d); columns of parameters that are not active are passed over."""
-        active = ~np.isnan(self.activate(matrix))
-        columns = [_values(parameter, matrix[:, column], active[:, column]) for column, parameter in enumerate(self.parameters)]
+        active: NDArray[np.bool_] = np.asarray(~np.isnan(self.activate(matrix)))
+        columns = [
+            _values(parameter, matrix[:, column], active[:, column]) for column, parameter in enumerate(self.parameters)
+        ]
+        rows = zip(*columns, strict=True)
         return [
-            Candidate({name: column[row] for name, column, on in zip(self.names, columns, flags, strict=True) if on})
-            for row, flags in enumerate(active)
+            Candidate({name: value for name, value in zip(self.names, row, strict=True) if value is not None})
+            for row in rows
         ]
 
     def activate(self, matrix: Matrix) -> Matrix:
@@ -142,8 +147,8 @@ class Space:
     def features(self, matrix: Matrix) -> Matrix:
         """(n, f) features in [0, 1]: one column per choice of a categorical, one min-max column per number.
 
-        A categorical of two choices is one column too. What is not active is 0, and every parameter with conditions
-        has a column that says whether it is active.
+        A categorical of two choices is one column too. What is not active is 0, and a parameter with conditions has
+        one more column that says whether it is active.
         """
         unit = self.to_unit(matrix)
         blocks = []
@@ -191,9 +196,8 @@ class Space:
             faults.append(Fault("", "an empty space has nothing to search: name at least one parameter"))
         if not faults:
             try:
-                self._order = [
-                    self[name] for name in TopologicalSorter({p.name: list(p.when) for p in self.parameters}).static_order()
-                ]
+                graph = {parameter.name: list(parameter.when) for parameter in self.parameters}
+                self._order = [self[name] for name in TopologicalSorter(graph).static_order()]
             except CycleError as error:
                 faults.append(Fault("", f"conditions run in a circle: {' -> '.join(error.args[1])}"))
         if faults:
@@ -224,14 +228,12 @@ class Space:
 
     def _components(self) -> list[list[Parameter]]:
         """Groups of parameters that conditions join, each in the order of its conditions."""
-        group = {name: {name} for name in self.names}
+        group = {name: frozenset([name]) for name in self.names}
         for parameter in self.parameters:
             for other in parameter.when:
                 merged = group[parameter.name] | group[other]
                 group.update(dict.fromkeys(merged, merged))
-        seen: set[int] = set()
-        unique = [members for members in group.values() if id(members) not in seen and not seen.add(id(members))]  # type: ignore[func-returns-value]
-        return [[p for p in self._in_order() if p.name in members] for members in unique]
+        return [[p for p in self._in_order() if p.name in members] for members in dict.fromkeys(group.values())]
 
     def _count(self, component: Sequence[Parameter], chosen: Mapping[str, Scalar] | None = None) -> int | float:
         """Candidates of one component: only parameters that conditions name are gone through value by value."""
@@ -274,8 +276,9 @@ def _levels(parameter: Parameter) -> int | float:
 def _outside(parameter: Parameter, value: Scalar) -> str | None:
     """Why `value` is not one of the parameter's; None where it is."""
     if isinstance(parameter, Categorical):
-        found = any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in parameter.choices)
-        return None if found else f"{parameter.name} must be one of {list(parameter.choices)}, not {value!r}"
+        if any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in parameter.choices):
+            return None
+        return f"{parameter.name} must be one of {list(parameter.choices)}, not {value!r}"
     if isinstance(value, bool | str):
         return f"{parameter.name} must be a number, not {value!r}"
     if not parameter.low <= value <= parameter.high:
@@ -328,8 +331,9 @@ def _from_unit(parameter: Parameter, unit: Matrix) -> Matrix:
         levels = _levels(parameter)
         steps = np.minimum(np.floor(unit * levels), levels - 1)
         values = np.minimum(parameter.low + steps * parameter.step, parameter.high)
-        # The shortest decimal on the grid, so that 0.1 + 2 * 0.1 is 0.3 here as in a document.
-        return values if isinstance(parameter, Integer) else np.round(values, 12)
+        # The short decimal on the grid, so that 0.1 + 2 * 0.1 is 0.3 here as in a document.
+        digits = 12 + max(0, -math.floor(math.log10(parameter.step)))
+        return values if isinstance(parameter, Integer) else np.asarray(np.round(values, digits), dtype=np.float64)
     if parameter.log:
         low, high = math.log(parameter.low), math.log(parameter.high)
         return np.clip(np.exp(low + unit * (high - low)), parameter.low, parameter.high)
