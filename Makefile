@@ -1,0 +1,53 @@
+# Everything a developer or a CI machine runs. It needs make and Python 3.11 or newer; the rest is installed into .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.complete
+SPEC ?= examples/digits.yaml
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench serve docs packages clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Search digits for the best small network and its training recipe (3 minutes on two cores)
+	@$(BIN)/searchctl run $(SPEC)
+
+test: $(READY) packages lint ## Lint, then every test, those that kill processes included
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff, mypy --strict and the import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## Measure, each figure beside its reference
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+serve: $(READY) ## Start the API and a controller on 127.0.0.1:8700
+	@$(BIN)/searchctl serve
+
+docs: $(READY) ## Build the documentation into site/
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html"
+
+packages: # PostgreSQL and Chromium, which the tests start
+	@sh .ci/packages
+
+clean: ## Remove what these targets made here; jobs and their results (~/.searchsvc) stay
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "searchsvc needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing searchsvc and what it needs into $(VENV) (once; about 6 GB, some minutes) ..."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""searchctl: the command line."""
