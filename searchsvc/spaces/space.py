@@ -174,8 +174,9 @@ class Space:
 
     def _codes(self, name: str, values: Iterable[Scalar]) -> Matrix:
         """The values of one parameter as they stand in its column; those outside its range are left out."""
-        code = {c: i for i, c in enumerate(p.choices)} if isinstance(p := self[name], Categorical) else None
-        return np.array([value if code is None else code[value] for value in values if _outside(p, value) is None], float)
+        parameter, codes = self[name], self._choice_codes.get(name)
+        inside = [value for value in values if _outside(parameter, value) is None]
+        return np.array([value if codes is None else codes[value] for value in inside], dtype=np.float64)
 
     def _in_order(self) -> list[Parameter]:
         """Parameters, each after those that its conditions name."""

@@ -1,0 +1,36 @@
+"""`python -m benchmarks [NAME ...] [--json]`: runs the named benchmarks, or all, and prints a table for each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+
+from benchmarks.report import print_table
+
+BENCHMARKS = {
+    "startup": "Start-up time of the command",
+    "reports": "Durable measurements per second",
+    "pages": "First page of a job with 100,000 trials",
+    "ask": "One proposal after many told trials, beside plain Optuna",
+    "trials": "Trials through the whole stack, beside bare Ray Tune",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    arguments = parser.parse_args()
+    results = {}
+    for name in arguments.names or BENCHMARKS:
+        rows = importlib.import_module(f"benchmarks.{name}").run()
+        results[name] = [row.as_json() for row in rows]
+        if not arguments.json:
+            print_table(BENCHMARKS[name], rows)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The rows that benchmarks give, and the table that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure beside its reference; `ratio` is ours to the reference, in the direction that the bound names."""
+
+    what: str
+    ours: str
+    reference: str
+    ratio: float | None = None
+    bound: str = ""
+    holds: bool | None = None
+    """Whether the bound holds; None where there is none."""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def print_table(title: str, rows: Sequence[Row]) -> None:
+    """One table per benchmark; a bound that does not hold says so."""
+    table = Table("what", "ours", "reference", "ratio", "to reach", title=title, title_justify="left")
+    for row in rows:
+        verdict = {True: "reached", False: "NOT REACHED", None: ""}[row.holds]
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        table.add_row(row.what, row.ours, row.reference, ratio, f"{row.bound} {verdict}".strip())
+    Console(width=140).print(table)
