@@ -1,0 +1,61 @@
+"""Use cases: what can be done with jobs, and the controller that runs them.
+
+Names are imported when they are first used: a worker that only looks up a task loads no database library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from searchsvc.service.controller import Controller
+    from searchsvc.service.doctor import Check, Health
+    from searchsvc.service.documents import load_document
+    from searchsvc.service.pages import Page
+    from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
+    from searchsvc.service.results import Comparison, JobSummary
+    from searchsvc.service.service import LogPart, Service
+    from searchsvc.service.tokens import Scope
+
+_HOMES = {
+    "Blueprint": "planning",
+    "Check": "doctor",
+    "Comparison": "results",
+    "Controller": "controller",
+    "Health": "doctor",
+    "JobSummary": "results",
+    "LogPart": "service",
+    "Page": "pages",
+    "Plan": "planning",
+    "Scope": "tokens",
+    "Service": "service",
+    "load_document": "documents",
+    "make_proposer": "planning",
+    "make_stopping_rule": "planning",
+    "resolve": "planning",
+}
+
+__all__ = [
+    "Blueprint",
+    "Check",
+    "Comparison",
+    "Controller",
+    "Health",
+    "JobSummary",
+    "LogPart",
+    "Page",
+    "Plan",
+    "Scope",
+    "Service",
+    "load_document",
+    "make_proposer",
+    "make_stopping_rule",
+    "resolve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

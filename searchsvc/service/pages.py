@@ -1,0 +1,67 @@
+"""Keyset pages: a page ends with an opaque token, from which the next one goes on however many rows came in between."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from searchsvc.errors import InvalidInput
+
+LARGEST_PAGE = 1000
+
+T = TypeVar("T")
+Key = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and the token of the page after them; None on the last page."""
+
+    items: tuple[T, ...]
+    next_page_token: str | None
+
+
+def page_of(
+    read: Callable[[Key | None, int], Sequence[T]],
+    key: Callable[[T], Key],
+    *,
+    size: int,
+    token: str | None,
+    filters: Mapping[str, Any],
+) -> Page[T]:
+    """One page from `read(after, limit)`; one row more than asked for tells whether there is another page."""
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidInput.at("/page_size", f"must lie from 1 to {LARGEST_PAGE}, not {size}")
+    rows = read(decode(token, filters) if token else None, size + 1)
+    more = len(rows) > size
+    return Page(tuple(rows[:size]), encode(key(rows[size - 1]), filters) if more else None)
+
+
+def encode(key: Key, filters: Mapping[str, Any]) -> str:
+    """The key of the last row and a hash of the filters, as text without meaning to anyone else."""
+    text = json.dumps([key, _digest(filters)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(token: str, filters: Mapping[str, Any]) -> Key:
+    """The key in a token. Raises InvalidInput where it is none of ours or was made with other filters."""
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        key, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer") from None
+    if isinstance(key, bool) or not isinstance(key, str | int):
+        raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer")
+    if digest != _digest(filters):
+        raise InvalidInput.at("/page_token", "belongs to a list with other filters; ask for its first page again")
+    return key
+
+
+def _digest(filters: Mapping[str, Any]) -> str:
+    canonical = json.dumps(dict(filters), sort_keys=True, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

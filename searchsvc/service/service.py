@@ -1,0 +1,350 @@
+"""Service: everything that can be done with jobs, one method per use case. REST, the CLI and the pages all call it.
+
+A job is named by its id, by the beginning of its id (four characters or more) or by its name, where only one job fits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from searchsvc.domain import (
+    Artifact,
+    Attempt,
+    Budget,
+    Event,
+    Job,
+    JobSpec,
+    JobState,
+    Measurement,
+    Token,
+    Trial,
+    TrialState,
+    is_id,
+    new_id,
+)
+from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.service import documents, export, planning, references, results, tokens
+from searchsvc.service.doctor import Health, examine
+from searchsvc.service.pages import Page, page_of
+from searchsvc.settings import Settings
+from searchsvc.store import Idempotency, Store
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """A piece of a log, and where in the file (in bytes) the next piece begins."""
+
+    text: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """A dataset, or a format of datasets, that a task can read."""
+
+    task: str
+    name: str
+    description: str
+
+
+class Service:
+    """The use cases over one store."""
+
+    def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.settings = settings
+        self.clock = clock
+        self._front_sizes: dict[str, tuple[int, int]] = {}
+
+    # ---- jobs: making ----------------------------------------------------------------------------------------------
+
+    def plan(self, document: object, *, trusted: bool = False) -> planning.Plan:
+        """What the job would run: its space, feasible share, first candidates. Stores and spends nothing.
+
+        Raises InvalidInput for everything that is wrong with the document. `trusted`: datasets may lie anywhere.
+        """
+        spec = JobSpec.parse(documents.checked(document))
+        return planning.plan(planning.resolve(spec, trusted=trusted, settings=self.settings))
+
+    def submit(
+        self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        """Store a job; a controller will run it. (job, whether it is new: False where the key was seen before).
+
+        Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
+        """
+        spec = JobSpec.parse(documents.checked(document))
+        planning.resolve(spec, trusted=trusted, settings=self.settings)
+        return self._create(spec, owner, idempotency_key)
+
+    def clone(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        *,
+        owner: str | None = None,
+        trusted: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """A new job from the spec of another one, changed by a JSON merge patch (RFC 7396) and validated whole."""
+        source = self.job(job_id).spec.document()
+        return self.submit(
+            documents.merge_patch(source, changes), owner=owner, trusted=trusted, idempotency_key=idempotency_key
+        )[0]
+
+    def _create(self, spec: JobSpec, owner: str | None, key: str | None) -> tuple[Job, bool]:
+        if key is not None and not 1 <= len(key) <= 255:
+            raise InvalidInput.at("/idempotency_key", "must be a text of 1 to 255 characters")
+        idempotency = Idempotency(key, documents.digest(spec.document())) if key is not None else None
+        return self.store.create_job(spec, job_id=new_id(), owner=owner, idempotency=idempotency)
+
+    # ---- jobs: changing --------------------------------------------------------------------------------------------
+
+    def pause(self, job_id: str) -> Job:
+        """End the running trials at once; they go on from their checkpoints after `resume`."""
+        return self.store.pause_job(self._id(job_id))
+
+    def resume(self, job_id: str) -> Job:
+        return self.store.resume_job(self._id(job_id))
+
+    def stop(self, job_id: str) -> Job:
+        """Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."""
+        return self.store.stop_job(self._id(job_id))
+
+    def cancel(self, job_id: str) -> Job:
+        """Kill: all open trials end at once as CANCELLED."""
+        return self.store.cancel_job(self._id(job_id))
+
+    def retry(self, job_id: str) -> Job:
+        """Run the FAILED trials again. Raises Conflict where there is none."""
+        return self.store.retry_job(self._id(job_id))
+
+    def extend(
+        self,
+        job_id: str,
+        *,
+        trials: int | None = None,
+        seconds: float | None = None,
+        gpu_hours: float | None = None,
+    ) -> Job:
+        """A larger budget (the new totals, not what is added); a job that has ended goes on. Raises InvalidInput."""
+        job = self.job(job_id)
+        given = {"trials": trials, "seconds": seconds, "gpu_hours": gpu_hours}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if not changed:
+            raise InvalidInput.at("", "name the new budget: trials, seconds or gpu_hours")
+        document = {**job.spec.budget.model_dump(mode="json"), **documents.checked(changed)}
+        return self.store.extend_job(job.id, planning.parse_section(Budget, document))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that is not running, with its trials, weights and logs."""
+        found = self._id(job_id)
+        self.store.delete_job(found)
+        export.remove_files(self.settings, found)
+
+    # ---- jobs: reading ---------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """By id, unique beginning of an id, or unique name. Raises NotFound, Conflict where several fit."""
+        return references.find_job(self.store, job_id)
+
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        page_size: int = _SHOWN,
+        page_token: str | None = None,
+    ) -> Page[Job]:
+        """Jobs, the newest first."""
+        return page_of(
+            lambda after, limit: self.store.jobs(state=state, name=name, after=after, limit=limit),
+            lambda job: job.id,
+            size=page_size,
+            token=page_token,
+            filters={"list": "jobs", "state": state, "name": name},
+        )
+
+    def counts(self, job_ids: Sequence[str]) -> dict[str, dict[TrialState, int]]:
+        """Trials by state, of many jobs in one statement."""
+        return self.store.trial_counts_of(job_ids)
+
+    def summary(self, job_id: str) -> results.JobSummary:
+        """Counts, pace, time left, the best trial."""
+        job = self.job(job_id)
+        return results.summary(self.store, job, lambda: self._front_size(job))
+
+    def best(self, job_id: str, k: int = 5) -> list[Trial]:
+        """The k best trials by the first objective that keep every constraint."""
+        if not 1 <= k <= 1000:
+            raise InvalidInput.at("/k", f"must lie from 1 to 1000, not {k}")
+        return results.best(self.store, self.job(job_id), k)
+
+    def pareto(self, job_id: str) -> list[Trial]:
+        """The trials that no other one beats in every objective, best first by the first objective."""
+        return results.pareto(self.store, self.job(job_id))
+
+    def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
+        """The log of the job's driver: from byte `offset` on, or its last `lines`."""
+        return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
+
+    def _front_size(self, job: Job) -> int:
+        """Remembered until another trial ends: the front of several objectives has to look at all trials."""
+        counts = self.store.trial_counts(job.id)
+        ended = counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
+        known = self._front_sizes.get(job.id)
+        if known is None or known[0] != ended:
+            if len(self._front_sizes) >= _REMEMBERED:
+                self._front_sizes.clear()
+            known = self._front_sizes[job.id] = (ended, len(results.pareto(self.store, job)))
+        return known[1]
+
+    def _id(self, job_id: str) -> str:
+        return job_id if is_id(job_id) else self.job(job_id).id
+
+    # ---- trials ----------------------------------------------------------------------------------------------------
+
+    def trials(
+        self,
+        job_id: str,
+        *,
+        state: TrialState | None = None,
+        newest_first: bool = False,
+        page_size: int = _SHOWN,
+        page_token: str | None = None,
+    ) -> Page[Trial]:
+        """Trials of a job in the order of their numbers."""
+        job = self._existing(job_id)
+        return page_of(
+            lambda after, limit: self.store.trials(job, state=state, after=after, limit=limit, newest_first=newest_first),
+            lambda trial: trial.number,
+            size=page_size,
+            token=page_token,
+            filters={"list": "trials", "job": job, "state": state, "newest_first": newest_first},
+        )
+
+    def trial(self, trial_id: str) -> Trial:
+        """By id, or as JOB/NUMBER. Raises NotFound."""
+        return references.find_trial(self.store, trial_id)
+
+    def attempts(self, trial_id: str) -> list[Attempt]:
+        return self.store.attempts(self.trial(trial_id).id)
+
+    def artifacts(self, trial_id: str) -> list[Artifact]:
+        """The files that a trial made."""
+        return self.store.artifacts(self.trial(trial_id).id)
+
+    def measurements(self, trial_id: str) -> list[Measurement]:
+        """Of one trial, by step."""
+        return self.store.measurements(self.trial(trial_id).id)
+
+    def job_measurements(
+        self, job_id: str, *, page_size: int = _SHOWN, page_token: str | None = None
+    ) -> Page[tuple[int, int, Measurement]]:
+        """Of all trials of a job, in the order in which they were stored: (id, trial number, measurement)."""
+        job = self._existing(job_id)
+        return page_of(
+            lambda after, limit: self.store.job_measurements(job, after=after or 0, limit=limit),
+            lambda row: row[0],
+            size=page_size,
+            token=page_token,
+            filters={"list": "measurements", "job": job},
+        )
+
+    def compare(self, trial_ids: Sequence[str]) -> results.Comparison:
+        """Trials, of one job or several, side by side."""
+        if not 1 <= len(trial_ids) <= 100:
+            raise InvalidInput.at("/trials", f"compare 1 to 100 trials, not {len(trial_ids)}")
+        trials = [self.trial(one) for one in trial_ids]
+        specs = {job_id: self.store.job(job_id).spec for job_id in {trial.job_id for trial in trials}}
+        return results.compare(trials, specs)
+
+    def trial_logs(self, trial_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
+        """What the trial wrote while it was trained."""
+        trial = self.trial(trial_id)
+        return _log_part(self.settings.trial_dir(trial.job_id, trial.id) / "trial.log", offset, lines)
+
+    def _existing(self, job_id: str) -> str:
+        return self.job(job_id).id
+
+    # ---- events ----------------------------------------------------------------------------------------------------
+
+    def events(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
+        """Events with a sequence number above `after`, in order; of one job, or of all."""
+        return self.store.events(after=after, job_id=self._id(job_id) if job_id else None, limit=limit)
+
+    def last_sequence(self) -> int:
+        """The sequence number of the newest event; 0 before the first."""
+        return self.store.last_sequence()
+
+    # ---- taking away -----------------------------------------------------------------------------------------------
+
+    def export(self, job_id: str, *, format: str, destination: Path, trial: str | None = None) -> Path:  # noqa: A002 - the word of the CLI
+        """Write `weights`, `spec`, `csv` or `optuna` to `destination` (a file, or a folder) and return the file written.
+
+        weights and spec are of `trial`, or of the best trial. An existing file is replaced, in one step.
+        """
+        job = self.job(job_id)
+        chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
+        if chosen is not None and chosen.job_id != job.id:
+            raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")
+        return export.export(self.store, self.settings, job, format=format, destination=destination, trial=chosen)
+
+    # ---- tables, tokens, health ------------------------------------------------------------------------------------
+
+    def datasets(self) -> list[DatasetEntry]:
+        """What the installed tasks can read."""
+        return planning.dataset_entries(DatasetEntry)
+
+    def create_token(
+        self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
+    ) -> tuple[Token, str]:
+        """A new token and its secret, which is shown this once and never stored."""
+        return tokens.create(self.store, name, scope, expires_seconds, now=self.clock())
+
+    def tokens(self) -> list[Token]:
+        return self.store.tokens()
+
+    def revoke_token(self, token_id: str) -> None:
+        """The token is refused from now on. Raises NotFound."""
+        self.store.revoke_token(token_id)
+
+    def authenticate(self, secret: str | None) -> Token:
+        """The token whose secret this is. Raises Unauthenticated where it is missing, unknown, expired or revoked."""
+        return tokens.authenticate(self.store, secret, now=self.clock())
+
+    def local_token(self) -> str:
+        """The secret of the token of this machine's user, made at first start and kept in the data folder."""
+        return tokens.ensure_local_token(self.store, self.settings, now=self.clock())
+
+    def doctor(self) -> Health:
+        """Whether everything that is needed is there, and how to mend what is not."""
+        return examine(self.settings)
+
+
+_REMEMBERED = 1000
+
+
+def _log_part(path: Path, offset: int | None, lines: int | None) -> LogPart:
+    """At most 1 MB at once. Raises NotFound where there is no log yet."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise NotFound(f"there is no log yet: {path.name} is written when the work starts") from None
+    start = max(0, size - _LOG_BYTES) if offset is None else min(max(0, offset), size)
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(_LOG_BYTES)
+    if lines is not None:
+        data = b"".join(data.splitlines(keepends=True)[-lines:]) if lines > 0 else b""
+        return LogPart(data.decode(errors="replace"), size)
+    return LogPart(data.decode(errors="replace"), start + len(data))
+
+
+_LOG_BYTES = 1_000_000

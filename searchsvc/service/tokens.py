@@ -1,0 +1,114 @@
+"""Bearer tokens: `ssvc_` and 32 random bytes, stored as a hash, with a scope, an expiry and a revocation."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+from searchsvc.domain import Token, new_id
+from searchsvc.errors import Forbidden, InvalidInput, Unauthenticated
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+
+PREFIX = "ssvc_"
+LOCAL_NAME = "local"
+_USE_NOTED_EVERY_SECONDS = 60.0
+
+
+class Scope(StrEnum):
+    """What a token allows: READ to look, SUBMIT to make and steer jobs too, ADMIN to handle tokens too."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+    def covers(self, needed: Scope) -> bool:
+        order = list(Scope)
+        return order.index(self) >= order.index(needed)
+
+
+def create(
+    store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float
+) -> tuple[Token, str]:
+    """A new token and its secret. Raises InvalidInput."""
+    if not 1 <= len(name) <= 128:
+        raise InvalidInput.at("/name", "must be a text of 1 to 128 characters")
+    if expires_seconds is not None and not (math.isfinite(expires_seconds) and 0 < expires_seconds <= 1e9):
+        raise InvalidInput.at("/expires_seconds", "must lie above 0 and not above 1e9")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    token = Token(
+        id=new_id(),
+        name=name,
+        scope=scope.value,
+        created_at=now,
+        expires_at=None if expires_seconds is None else now + expires_seconds,
+        revoked_at=None,
+        used_at=None,
+    )
+    store.add_token(token, hash_of(secret))
+    return token, secret
+
+
+def hash_of(secret: str) -> str:
+    """A plain SHA-256 is enough: the secret is random, so there is nothing to guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def authenticate(store: Store, secret: str | None, *, now: float) -> Token:
+    """Raises Unauthenticated, without saying more to a stranger than what helps the owner of a token."""
+    if not secret:
+        raise Unauthenticated("a bearer token is needed: send the header `Authorization: Bearer ssvc_...`")
+    token = store.token_by_hash(hash_of(secret)) if secret.startswith(PREFIX) else None
+    if token is None:
+        raise Unauthenticated("the token is not known here")
+    if token.revoked_at is not None:
+        raise Unauthenticated("the token has been revoked")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise Unauthenticated("the token has expired")
+    if token.used_at is None or now - token.used_at > _USE_NOTED_EVERY_SECONDS:
+        store.touch_token(token.id, now)
+    return token
+
+
+def require(token: Token, needed: Scope) -> None:
+    """Raises Forbidden where the token's scope does not reach."""
+    if not Scope(token.scope).covers(needed):
+        raise Forbidden(f"this needs a token of scope {needed.value}; yours has {token.scope}")
+
+
+def read_local_token(settings: Settings) -> str | None:
+    """The secret that is kept in the data folder; None where there is none."""
+    try:
+        return settings.token_path.read_text(encoding="ascii").strip() or None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def ensure_local_token(store: Store, settings: Settings, *, now: float) -> str:
+    """The secret of this machine's own token: the one that is kept, or a new one where the store does not take it."""
+    kept = read_local_token(settings)
+    if kept is not None:
+        try:
+            authenticate(store, kept, now=now)
+        except Unauthenticated:
+            pass
+        else:
+            return kept
+    _, secret = create(store, LOCAL_NAME, Scope.ADMIN, None, now=now)
+    _write_private(settings.token_path, secret + "\n")
+    return secret
+
+
+def _write_private(path: Path, text: str) -> None:
+    """In one step and readable by the owner alone from the first moment."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

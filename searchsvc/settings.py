@@ -1,0 +1,127 @@
+"""Settings: the only reader of environment variables. Every field is `SEARCHSVC_` and its name in capitals.
+
+The descriptions of the fields are the text of the settings page in the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))  # not resolve(): a link that the user chose stays as it is spelled
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+Folders = Annotated[tuple[Folder, ...], NoDecode]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Where things are and how the service behaves. Frozen: made once at start and handed on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEARCHSVC_", frozen=True, extra="ignore", env_ignore_empty=True, validate_by_name=True
+    )
+
+    data_dir: Folder = Field(
+        default=Path("~/.searchsvc"),
+        validate_default=True,
+        description="Folder of everything that the service keeps: the SQLite database, weights, logs, the local token.",
+    )
+    database_url: str = Field(
+        default_factory=lambda values: f"sqlite:///{values.get('data_dir')}/searchsvc.db",
+        description="SQLAlchemy URL of the database: sqlite:///... (default, in the data folder) or postgresql://...",
+        repr=False,  # may hold a password
+    )
+    data_roots: Folders = Field(
+        default_factory=lambda values: (values.get("data_dir", Path()) / "data",),
+        description="Folders from which a job that comes by REST may read datasets; several are separated by `:`.",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SEARCHSVC_RAY_ADDRESS", "RAY_ADDRESS"),
+        description="Address of the Ray cluster (RAY_ADDRESS is read too); none: a local one is started when needed.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address on which `searchctl serve` listens.")
+    port: int = Field(default=8700, ge=0, le=65_535, description="Port on which `searchctl serve` listens.")
+    url: str | None = Field(
+        default=None, description="Address of the service that searchctl talks to; none: host and port as set here."
+    )
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token that searchctl sends; none: the one in the data folder."
+    )
+    max_drivers: int = Field(
+        default=4, ge=1, le=1000, description="Jobs that one controller runs at once; the others wait, oldest first."
+    )
+    lease_seconds: Seconds = Field(
+        default=3.0, description="After this time without a sign of life a driver counts as dead and its job is taken over."
+    )
+    heartbeat_seconds: Seconds = Field(default=0.5, description="How often a driver renews its lease.")
+    poll_seconds: Seconds = Field(default=0.2, description="How often a controller looks for jobs to start.")
+    cancel_seconds: Seconds = Field(
+        default=10.0, description="Time that a driver has to carry out a cancellation before it is killed."
+    )
+    restarts: int = Field(
+        default=5, ge=1, le=1000, description="Crashes in a row, without progress between them, after which a job fails."
+    )
+    database_wait_seconds: Seconds = Field(
+        default=30.0, description="How long an operation waits for a database that does not answer."
+    )
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """A JSON list, or paths separated as in PATH."""
+        if not isinstance(value, str):
+            return value
+        return json.loads(value) if value.lstrip().startswith("[") else [part for part in value.split(os.pathsep) if part]
+
+    @property
+    def service_url(self) -> str:
+        """The address of the service as searchctl sees it, without a slash at the end."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return (self.url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def token_path(self) -> Path:
+        return self.data_dir / "token"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.data_dir / "artifacts"
+
+    def job_log(self, job_id: str) -> Path:
+        return self.logs_dir / f"{job_id}.log"
+
+    def trial_dir(self, job_id: str, trial_id: str) -> Path:
+        """Where checkpoints, weights and the log of one trial are kept."""
+        return self.artifacts_dir / job_id / trial_id
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the environment variables of a process that is to read the same ones."""
+        values = {
+            "SEARCHSVC_DATA_DIR": str(self.data_dir),
+            "SEARCHSVC_DATABASE_URL": self.database_url,
+            "SEARCHSVC_DATA_ROOTS": json.dumps([str(root) for root in self.data_roots]),
+            "SEARCHSVC_LEASE_SECONDS": str(self.lease_seconds),
+            "SEARCHSVC_HEARTBEAT_SECONDS": str(self.heartbeat_seconds),
+            "SEARCHSVC_DATABASE_WAIT_SECONDS": str(self.database_wait_seconds),
+        }
+        return values | ({"SEARCHSVC_RAY_ADDRESS": self.ray_address} if self.ray_address else {})
+
+    def prepare(self) -> Settings:
+        """Make the data folder and those below it, for the owner alone. What is there stays as it is."""
+        for folder in (self.data_dir, self.logs_dir, self.artifacts_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self
