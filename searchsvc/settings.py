@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         default=4, ge=1, le=1000, description="Jobs that one controller runs at once; the others wait, oldest first."
     )
     lease_seconds: Seconds = Field(
-        default=3.0, description="After this time without a sign of life a driver counts as dead and its job is taken over."
+        default=3.0, description="A driver without a sign of life for so long counts as dead; its job is taken over."
     )
     heartbeat_seconds: Seconds = Field(default=0.5, description="How often a driver renews its lease.")
     poll_seconds: Seconds = Field(default=0.2, description="How often a controller looks for jobs to start.")
@@ -69,7 +69,10 @@ class Settings(BaseSettings):
         default=10.0, description="Time that a driver has to carry out a cancellation before it is killed."
     )
     restarts: int = Field(
-        default=5, ge=1, le=1000, description="Crashes in a row, without progress between them, after which a job fails."
+        default=5,
+        ge=1,
+        le=1000,
+        description="Crashes in a row, without progress between them, after which a job fails.",
     )
     database_wait_seconds: Seconds = Field(
         default=30.0, description="How long an operation waits for a database that does not answer."
@@ -81,7 +84,9 @@ class Settings(BaseSettings):
         """A JSON list, or paths separated as in PATH."""
         if not isinstance(value, str):
             return value
-        return json.loads(value) if value.lstrip().startswith("[") else [part for part in value.split(os.pathsep) if part]
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part for part in value.split(os.pathsep) if part]
 
     @property
     def service_url(self) -> str:

@@ -6,22 +6,26 @@ place. The driver resolves the same spec again and builds the algorithm and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from searchsvc import algorithms
 from searchsvc.algorithms import Proposer, StoppingRule
 from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
-from searchsvc.domain.spec import faults_of
-from searchsvc.errors import InvalidInput
-from searchsvc.service import tasks
+from searchsvc.domain.spec import NamedSpace, faults_of
+from searchsvc.errors import InvalidInput, NothingFeasible
+from searchsvc.service import checks, datasets, feasibility, machine
+from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
-from searchsvc.spaces import CostModel, Space
+from searchsvc.spaces import CostModel, Space, catalogue
 
 S = TypeVar("S", bound=BaseModel)
-E = TypeVar("E")
+
+_COSTS = ("flops", "params")  # what a cost model knows; used for messages while there is none yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Blueprint:
     """A job spec with everything it names looked up."""
 
     spec: JobSpec
+    """With the dataset's path made absolute: this is the form that is stored."""
     task: Task
     dataset: DatasetInfo
     space: Space
@@ -71,22 +76,106 @@ class Plan:
 
 def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     """Look up what the spec names. Raises InvalidInput. `trusted`: datasets may lie anywhere, not only in data roots."""
-    raise NotImplementedError
+    faults = Faults()
+    task = faults.collect(lambda: checks.task_of(spec))
+    space = faults.collect(lambda: checks.space_of(spec, task))
+    found = faults.collect(lambda: datasets.located(spec, trusted=trusted, settings=settings))
+    dataset = None
+    if found is not None and task is not None:
+        spec, known_task = found, task
+        dataset = faults.collect(lambda: datasets.inspect(known_task, spec.dataset.model_dump(mode="json"), spec.seed))
+    faults.collect(lambda: _check_algorithm(spec))
+    faults.collect(lambda: _stopping_rule(spec))
+    cost_model = None
+    if task is not None and space is not None and dataset is not None:
+        known_space, known_dataset = space, dataset
+        cost_model = faults.collect(lambda: _cost_model(spec, known_space, known_dataset))
+    costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
+    if task is not None:
+        faults.found += checks.metric_faults(spec, task, costs if dataset is not None and space is not None else _COSTS)
+    faults.raise_any()
+    assert task is not None
+    assert space is not None
+    assert dataset is not None
+    blueprint = Blueprint(
+        spec=spec,
+        task=task,
+        dataset=dataset,
+        space=space,
+        cost_model=cost_model,
+        hard=tuple(one for one in spec.constraints if one.metric in costs),
+        outcome=tuple(one for one in spec.constraints if one.metric not in costs),
+        defaults={name: value for name, value in task.default_parameters.items() if name not in space},
+    )
+    make_proposer(blueprint)  # an algorithm may refuse the space or the objectives
+    return blueprint
+
+
+def check_reachable(blueprint: Blueprint) -> feasibility.Feasibility:
+    """How much of the space keeps the hard constraints. Raises InvalidInput where nothing does."""
+    if not blueprint.hard or blueprint.cost_model is None:
+        return feasibility.Feasibility(1.0, 0, ())
+    spec = blueprint.spec
+    found = feasibility.examine(blueprint.space, blueprint.cost_model, spec.constraints, blueprint.hard, spec.seed)
+    if found.faults:
+        raise InvalidInput(found.faults).below("/constraints")
+    return found
 
 
 def make_proposer(blueprint: Blueprint) -> Proposer:
-    """The algorithm behind its hard constraints, at the very beginning of the job."""
-    raise NotImplementedError
+    """The algorithm behind its hard constraints, at the very beginning of the job. Raises InvalidInput."""
+    spec = blueprint.spec
+    algorithm = checks.below(
+        "/algorithm",
+        lambda: algorithms.create(
+            spec.algorithm.name,
+            space=blueprint.space,
+            objectives=spec.objectives,
+            constraints=spec.constraints,
+            cost_model=blueprint.cost_model,
+            seed=spec.seed,
+            **spec.algorithm.options,
+        ),
+    )
+    return Proposer(
+        algorithm, blueprint.space, cost_model=blueprint.cost_model, hard=blueprint.hard, repeats=spec.repeats
+    )
 
 
 def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:
-    """The stopping rule at the very beginning of the job."""
-    raise NotImplementedError
+    """The stopping rule at the very beginning of the job. Raises InvalidInput."""
+    return _stopping_rule(blueprint.spec)
 
 
 def plan(blueprint: Blueprint, *, candidates: int = 5) -> Plan:
-    """What would run. Spends nothing: only the cost model is asked."""
-    raise NotImplementedError
+    """What would run. Spends nothing: only the cost model is asked. Raises InvalidInput where nothing is feasible."""
+    found = check_reachable(blueprint)
+    warnings = machine.warnings(blueprint.spec)
+    if found.share == 0:
+        warnings.append(
+            f"fewer than 1 in {found.sampled:,} random candidates keep the hard constraints: finding them takes long"
+        )
+    try:
+        proposals = make_proposer(blueprint).propose(min(candidates, blueprint.spec.budget.trials))
+    except NothingFeasible as error:
+        proposals = []
+        warnings.append(f"{blueprint.spec.algorithm.name} found nothing to begin with: {error}")
+    size = blueprint.space.size()
+    if size < blueprint.spec.budget.trials and not blueprint.spec.repeats:
+        warnings.append(
+            f"the space has {size:,} candidates, so the job ends before its {blueprint.spec.budget.trials:,} trials"
+        )
+    return Plan(
+        spec=blueprint.spec,
+        space_size=size,
+        feasible_share=found.share,
+        sampled=found.sampled,
+        candidates=tuple(PlannedCandidate(one.candidate, one.costs) for one in proposals),
+        dataset=blueprint.dataset,
+        hard=blueprint.hard,
+        outcome=blueprint.outcome,
+        warnings=tuple(warnings),
+    )
 
 
 def parse_section(model: type[S], document: Mapping[str, Any]) -> S:
@@ -97,6 +186,25 @@ def parse_section(model: type[S], document: Mapping[str, Any]) -> S:
         raise InvalidInput(faults_of(error, document)) from None
 
 
-def dataset_entries(entry: Callable[[str, str, str], E]) -> list[E]:
-    """(task, name or format, description) of everything that the installed tasks can read."""
-    return [entry(task.name, name, description) for task in tasks.all_tasks() for name, description in task.datasets()]
+def _check_algorithm(spec: JobSpec) -> None:
+    checks.below("/algorithm", lambda: algorithms.validate_options(spec.algorithm.name, spec.algorithm.options))
+
+
+def _stopping_rule(spec: JobSpec) -> StoppingRule:
+    rule = spec.stopping
+    return checks.below(
+        "/stopping",
+        lambda: algorithms.create_stopping_rule(
+            rule.name, objectives=spec.objectives, fidelity=spec.fidelity, **rule.options
+        ),
+    )
+
+
+def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel | None:
+    if isinstance(spec.space, NamedSpace):
+        return catalogue.find(spec.space.name).cost_model(space, dataset)
+    return checks.below("/space/parameters", lambda: catalogue.cost_model_for(spec.task, space, dataset))
+
+
+def _names_of(cost_model: CostModel, space: Space) -> tuple[str, ...]:
+    return tuple(cost_model(space.sample(1, np.random.default_rng(0))))

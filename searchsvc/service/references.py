@@ -18,7 +18,9 @@ def find_job(store: Store, reference: str) -> Job:
     if not found and _may_begin_an_id(reference):
         # Ids are listed from the highest down, so those that begin with the reference come first below its end.
         end = reference.lower() + _HIGHEST[len(reference) :]
-        found = [job for job in store.jobs(state=None, name=None, after=end, limit=3) if job.id.startswith(reference.lower())]
+        found = [
+            job for job in store.jobs(state=None, name=None, after=end, limit=3) if job.id.startswith(reference.lower())
+        ]
     if not found:
         raise NotFound(f"no job has the id or name {reference!r}")
     if len(found) > 1:

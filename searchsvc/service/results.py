@@ -111,9 +111,13 @@ def compare(trials: Sequence[Trial], specs: Mapping[str, JobSpec]) -> Comparison
     """Trials, of one job or of several, side by side; `specs` by job id give what a trial's space leaves out."""
     fixed = {trial.id: specs[trial.job_id].space.fix for trial in trials}
     parameters = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    metrics = list(dict.fromkeys(name for trial in trials for name in {**(trial.metrics or {}), **(trial.test_metrics or {})}))
+    metrics = list(
+        dict.fromkeys(name for trial in trials for name in {**(trial.metrics or {}), **(trial.test_metrics or {})})
+    )
     return Comparison(
         trials=tuple(trials),
         parameters={name: tuple(t.values.get(name, fixed[t.id].get(name)) for t in trials) for name in parameters},
-        metrics={name: tuple({**(t.test_metrics or {}), **(t.metrics or {})}.get(name) for t in trials) for name in metrics},
+        metrics={
+            name: tuple({**(t.test_metrics or {}), **(t.metrics or {})}.get(name) for t in trials) for name in metrics
+        },
     )

@@ -27,7 +27,7 @@ from searchsvc.domain import (
     new_id,
 )
 from searchsvc.errors import Conflict, InvalidInput, NotFound
-from searchsvc.service import documents, export, planning, references, results, tokens
+from searchsvc.service import documents, export, planning, references, results, tasks, tokens
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.pages import Page, page_of
 from searchsvc.settings import Settings
@@ -80,8 +80,9 @@ class Service:
         Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
         """
         spec = JobSpec.parse(documents.checked(document))
-        planning.resolve(spec, trusted=trusted, settings=self.settings)
-        return self._create(spec, owner, idempotency_key)
+        blueprint = planning.resolve(spec, trusted=trusted, settings=self.settings)
+        planning.check_reachable(blueprint)
+        return self._create(blueprint.spec, owner, idempotency_key)
 
     def clone(
         self,
@@ -222,7 +223,9 @@ class Service:
         """Trials of a job in the order of their numbers."""
         job = self._existing(job_id)
         return page_of(
-            lambda after, limit: self.store.trials(job, state=state, after=after, limit=limit, newest_first=newest_first),
+            lambda after, limit: self.store.trials(
+                job, state=state, after=after, limit=limit, newest_first=newest_first
+            ),
             lambda trial: trial.number,
             size=page_size,
             token=page_token,
@@ -300,7 +303,7 @@ class Service:
 
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""
-        return planning.dataset_entries(DatasetEntry)
+        return [DatasetEntry(task.name, *one) for task in tasks.all_tasks() for one in task.datasets()]
 
     def create_token(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None

@@ -31,9 +31,7 @@ class Scope(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
-def create(
-    store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float
-) -> tuple[Token, str]:
+def create(store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float) -> tuple[Token, str]:
     """A new token and its secret. Raises InvalidInput."""
     if not 1 <= len(name) <= 128:
         raise InvalidInput.at("/name", "must be a text of 1 to 128 characters")

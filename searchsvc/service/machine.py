@@ -1,0 +1,49 @@
+"""What this machine has, for warnings and the doctor. A cluster may have more, or grow: nothing here refuses a job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+from searchsvc.domain import JobSpec
+
+
+def cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """NVIDIA devices, counted without loading CUDA."""
+    return len([device for device in Path("/dev").glob("nvidia[0-9]*") if device.name[6:].isdigit()])
+
+
+def memory_bytes() -> int:
+    return int(psutil.virtual_memory().total)
+
+
+def warnings(spec: JobSpec) -> list[str]:
+    """Where one trial needs more than this machine has, or a limit can never be reached."""
+    wanted, found = spec.resources, []
+    if wanted.cpu > cpus():
+        found.append(f"a trial needs {wanted.cpu:g} CPUs, this machine has {cpus()}: {_WAITS}")
+    if wanted.gpu > gpus():
+        found.append(f"a trial needs {wanted.gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
+    if wanted.memory_bytes > memory_bytes():
+        found.append(
+            f"a trial needs {wanted.memory_bytes / 2**30:.1f} GiB, this machine has {memory_bytes() / 2**30:.1f} GiB: {_WAITS}"
+        )
+    if spec.budget.gpu_hours is not None and wanted.gpu == 0:
+        found.append("budget.gpu_hours limits nothing, because a trial takes no GPU (resources.gpu is 0)")
+    if (
+        wanted.trial_seconds is not None
+        and spec.budget.seconds is not None
+        and wanted.trial_seconds > spec.budget.seconds
+    ):
+        found.append("resources.trial_seconds is longer than the whole budget.seconds")
+    return found
+
+
+_WAITS = "trials wait until a machine that has it joins the cluster"
