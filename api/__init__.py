@@ -1,1 +1,1 @@
-"""What people and programs touch: the REST API and the command line."""
+"""What people and programs touch: REST and the command line. The outermost layer: nothing knows it."""

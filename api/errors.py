@@ -1,0 +1,165 @@
+"""Errors as answers: every error of the REST interface is an RFC 9457 problem (`application/problem+json`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from searchsvc.errors import (
+    Conflict,
+    Fault,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NothingFeasible,
+    RuntimeUnavailable,
+    SearchsvcError,
+    StoreOutdated,
+    StoreUnavailable,
+    Unauthenticated,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+log = logging.getLogger(__name__)
+
+
+class ProblemFault(BaseModel):
+    """One place that is wrong."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or `/name` of a parameter of the request.")
+    message: str = Field(description="What is wrong there, and what would be right.")
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it."""
+
+    type: str = Field(description="What kind of problem it is; stable, to be compared by programs.")
+    title: str = Field(description="The kind in words.")
+    status: int = Field(description="The status code of the answer.")
+    detail: str = Field(description="What went wrong this time.")
+    instance: str = Field(description="The path that was asked for.")
+    errors: list[ProblemFault] = Field(default=[], description="Every place that is wrong, for invalid input.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: the last part of its type, its status and its title."""
+
+    slug: str
+    status: int
+    title: str
+
+
+INVALID = Kind("invalid-input", 422, "The input is not valid")
+INTERNAL = Kind("internal", 500, "The service failed")
+
+KINDS: Mapping[type[SearchsvcError], Kind] = MappingProxyType(
+    {
+        InvalidInput: INVALID,
+        NothingFeasible: Kind("nothing-feasible", 422, "No candidate keeps the hard constraints"),
+        NotFound: Kind("not-found", 404, "There is no such thing"),
+        Conflict: Kind("conflict", 409, "The state of the thing forbids it"),
+        Unauthenticated: Kind("unauthenticated", 401, "A valid token is needed"),
+        Forbidden: Kind("forbidden", 403, "The scope of the token does not reach"),
+        StoreUnavailable: Kind("store-unavailable", 503, "The database does not answer"),
+        StoreOutdated: Kind("store-outdated", 503, "The database schema is not the one of this version"),
+        RuntimeUnavailable: Kind("runtime-unavailable", 503, "A part of the service cannot be reached"),
+    }
+)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app an answer of this form."""
+    app.add_exception_handler(SearchsvcError, _searchsvc_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ResponseValidationError, _failure)
+    app.add_exception_handler(Exception, _failure)
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route as OpenAPI describes them: those that every route has, and `statuses`."""
+    described = {"model": Problem, "content": {MEDIA_TYPE: {}}}
+    return {
+        status: {**described, "description": HTTPStatus(status).phrase} for status in sorted({*statuses, 400, 500, 503})
+    }
+
+
+def problem(
+    request: Request,
+    kind: Kind,
+    detail: str,
+    *,
+    faults: Iterable[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer for one error."""
+    body = Problem(
+        type=f"/problems/{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=printable(detail),
+        instance=printable(request.url.path),
+        errors=[ProblemFault(pointer=printable(one.pointer), message=printable(one.message)) for one in faults],
+    )
+    return Response(body.model_dump_json(), kind.status, headers, MEDIA_TYPE)
+
+
+def printable(text: str) -> str:
+    """The text without lone surrogates, which have no form in UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def kind_of_status(status: int) -> Kind:
+    """The kind of an error that has no more to it than its HTTP status."""
+    phrase = HTTPStatus(status).phrase
+    return Kind(phrase.lower().replace(" ", "-"), status, phrase)
+
+
+def _searchsvc_error(request: Request, error: Exception) -> Response:
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), INTERNAL)
+    if kind is INTERNAL:
+        return _failure(request, error)
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    return problem(request, kind, str(error), faults=faults, headers=_headers_of(kind.status))
+
+
+def _headers_of(status: int) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": 'Bearer realm="searchsvc"'}
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [Fault(_pointer(detail["loc"]), str(detail["msg"])) for detail in error.errors()]
+    return problem(request, INVALID, "; ".join(map(str, faults)), faults=faults)
+
+
+def _pointer(location: Iterable[int | str]) -> str:
+    """`/page_size` for the location ("query", "page_size"): where a parameter stands is clear from its name."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in list(location)[1:])
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(request, kind_of_status(error.status_code), str(error.detail), headers=error.headers)
+
+
+def _failure(request: Request, error: Exception) -> Response:
+    """Says nothing of what failed: that is in the log, for those who may read it."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(request, INTERNAL, "the service failed on this request; its log says why")

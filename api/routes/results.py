@@ -1,0 +1,82 @@
+"""What a job has found, and files to take away."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import FileResponse
+
+from api.auth import can_read
+from api.deps import JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
+from api.errors import answers
+from api.routes.trials import media_type
+from api.schemas import JobMeasurement, Log, Page, Trial
+
+router = APIRouter(
+    prefix="/jobs/{job}",
+    tags=["results"],
+    dependencies=[Depends(can_read)],
+    responses=answers(401, 403, 404, 409, 422),
+)
+
+
+class Format(StrEnum):
+    """What a job can be exported as."""
+
+    WEIGHTS = "weights"
+    SPEC = "spec"
+    CSV = "csv"
+    OPTUNA = "optuna"
+
+
+@router.get("/best", operation_id="list_best_trials")
+def best(
+    service: TheService, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
+) -> Page[Trial]:
+    """The best trials by the first objective that keep every constraint."""
+    return whole([Trial.of(one) for one in service.best(job, k)])
+
+
+@router.get("/pareto", operation_id="list_pareto_front")
+def pareto(service: TheService, job: JobRef) -> Page[Trial]:
+    """The trials that no other one beats in every objective, best first by the first objective."""
+    return whole([Trial.of(one) for one in service.pareto(job)])
+
+
+@router.get("/measurements", operation_id="list_job_measurements")
+def measurements(
+    service: TheService, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
+) -> Page[JobMeasurement]:
+    """What was measured of all trials of a job, in the order in which it was stored."""
+    return page(service.job_measurements(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row)
+
+
+@router.get("/logs", operation_id="get_job_log")
+def logs(service: TheService, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
+    """The log of the job's driver."""
+    return Log.of(service.logs(job, offset=offset, lines=lines))
+
+
+@router.get(
+    "/export",
+    operation_id="export_job",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
+        206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A part of it."},
+    },
+)
+def export(
+    service: TheService,
+    job: JobRef,
+    scratch: Scratch,
+    format: Annotated[Format, Query(description="weights and spec are of one trial, csv and optuna of the job.")],  # noqa: A002 - the word of the CLI
+    trial: Annotated[
+        str | None, Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; left out: the best.")
+    ] = None,
+) -> FileResponse:
+    """A file to take away."""
+    path = service.export(job, format=format.value, destination=scratch, trial=trial)
+    return FileResponse(path, media_type=media_type(path.name), filename=path.name)
