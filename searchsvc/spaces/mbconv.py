@@ -1,0 +1,263 @@
+"""The space `mbconv-small`: small MBConv networks for images of 8 to 64 px, together with the recipe that trains them.
+
+The network, stage by stage (`workers.models.mbconv` builds it from the same values)::
+
+    image (c, h, w) -> stem 3x3 conv -> stage 1 -> stage 2 -> stage 3 -> global mean -> dropout -> linear (classes)
+
+Stage i is `depth_i` blocks of `width_i` channels; its first block carries the stride. A block is an inverted residual
+(MobileNetV2, arXiv 1801.04381) with `expansion` times its input channels, rounded to a multiple of 8; with an expansion
+of 1 it is depthwise separable, without the first pointwise convolution. Convolutions have no bias, each is followed by
+batch normalisation. Squeeze-and-excitation (`se`) has a quarter of the expanded channels.
+
+FLOPs are multiply-adds of one image's forward pass: those of convolutions and of the linear layer, as the papers of
+EfficientNet and FBNet count them (half of what `torch.utils.flop_counter` gives). Parameters are the trained ones:
+weights, biases, and the scale and shift of batch normalisation.
+
+| symbol | meaning |
+|---|---|
+| i, m, o | input, expanded (mid) and output channels of a block |
+| k, r | kernel of the depthwise convolution, channels inside squeeze-and-excitation |
+| P, Q | pixels of a block's input and output |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.space import CostModel, Matrix, Space
+
+STAGES = (1, 2, 3)
+WITH_MOMENTUM = ("sgd", "rmsprop")
+
+DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
+    {
+        "stem_width": 16,
+        "depth_1": 1,
+        "depth_2": 2,
+        "depth_3": 2,
+        "width_1": 16,
+        "width_2": 24,
+        "width_3": 48,
+        "kernel": 3,
+        "expansion": 3,
+        "se": False,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "batch_size": 64,
+        "mixup": 0.0,
+        "label_smoothing": 0.0,
+        "dropout": 0.0,
+        "ema": False,
+        "ema_decay": 0.95,
+        "shift": 0.0,
+        "flip": False,
+    }
+)
+"""The value of every parameter of network and recipe where a space does not give it."""
+
+_SHIPPED = Space(
+    [
+        Integer("stem_width", 8, 24, 8),
+        Integer("depth_2", 1, 3),
+        Integer("depth_3", 1, 3),
+        Integer("width_1", 8, 24, 8),
+        Integer("width_2", 16, 48, 8),
+        Integer("width_3", 32, 96, 16),
+        Categorical("kernel", (3, 5)),
+        Integer("expansion", 1, 4),
+        Categorical("se", (False, True)),
+        Categorical("optimizer", ("sgd", "rmsprop", "adamw")),
+        Float("lr", 1e-3, 0.3, log=True),
+        Float("momentum", 0.8, 0.98, when={"optimizer": WITH_MOMENTUM}),
+        Float("weight_decay", 1e-5, 0.1, log=True),
+        Float("mixup", 0.0, 0.4),
+        Float("label_smoothing", 0.0, 0.2),
+        Float("dropout", 0.0, 0.4),
+        Categorical("ema", (False, True)),
+        Float("ema_decay", 0.9, 0.999, when={"ema": (True,)}),
+    ]
+)
+
+_WIDEST: tuple[Parameter, ...] = (
+    Integer("stem_width", 4, 512),
+    *(Integer(f"depth_{stage}", 1, 16) for stage in STAGES),
+    *(Integer(f"width_{stage}", 4, 1024) for stage in STAGES),
+    Integer("kernel", 1, 11, 2),
+    Float("expansion", 1.0, 16.0),
+    Categorical("se", (False, True)),
+    Categorical("optimizer", ("sgd", "rmsprop", "adamw")),
+    Float("lr", 1e-8, 100.0),
+    Float("momentum", 0.0, 0.9999),
+    Float("weight_decay", 0.0, 10.0),
+    Integer("batch_size", 2, 65536),
+    Float("mixup", 0.0, 16.0),
+    Float("label_smoothing", 0.0, 0.99),
+    Float("dropout", 0.0, 0.95),
+    Categorical("ema", (False, True)),
+    Float("ema_decay", 0.0, 0.99999),
+    Float("shift", 0.0, 0.5),
+    Categorical("flip", (False, True)),
+)
+
+_LIMITS: Mapping[str, Parameter] = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
+"""What network and recipe can be built with, far beyond the shipped space."""
+
+_ARCHITECTURE = (
+    "stem_width",
+    "kernel",
+    "expansion",
+    "se",
+    *(f"{what}_{stage}" for what in ("depth", "width") for stage in STAGES),
+)
+
+_Column: TypeAlias = NDArray[Any]
+"""(n,), or () where all candidates have the same value."""
+
+
+def mbconv_small() -> Space:
+    """The shipped space: 18 parameters, of which two have conditions."""
+    return _SHIPPED
+
+
+def check_values(values: Mapping[str, Scalar]) -> None:
+    """Raise InvalidInput (pointers `/name`) where network or recipe cannot be made with `values`."""
+    faults = [Fault(f"/{name}", reason) for name, value in values.items() if (reason := _reason_against(name, value))]
+    if faults:
+        raise InvalidInput(faults)
+
+
+def check_space(space: Space) -> None:
+    """Raise InvalidInput (pointers `/0`, `/1`, ... as Space has them) where it reaches beyond what can be trained."""
+    faults = [
+        Fault(f"/{index}", reason)
+        for index, parameter in enumerate(space.parameters)
+        if (reason := _first_reason_against(parameter))
+    ]
+    if faults:
+        raise InvalidInput(faults)
+
+
+def strides(height: int, width: int) -> tuple[int, int, int, int]:
+    """Strides of stem and stages, so that images of 8 to 64 px end as 2 to 4 px and none vanishes."""
+    side = min(height, width)
+    return 2 if side >= 24 else 1, 2 if side >= 48 else 1, 2, 2
+
+
+def cost_model(space: Space, info: DatasetInfo) -> CostModel:
+    """FLOPs and parameters of whole matrices of `space`, exact, for images and classes as in `info`.
+
+    Names that the space lacks, and values that are not active, count as in DEFAULTS.
+    """
+    channels, height, width = info.shape
+
+    def costs(matrix: Matrix) -> Mapping[str, Matrix]:
+        flops, params = _network(_columns(space, matrix), channels, height, width, len(info.classes))
+        return {"flops": _filled(flops, len(matrix)), "params": _filled(params, len(matrix))}
+
+    return costs
+
+
+def _network(
+    columns: Mapping[str, _Column], channels: int, height: int, width: int, classes: int
+) -> tuple[_Column, _Column]:
+    """(FLOPs, parameters) of stem, stages and classifier."""
+    stem, *stage_strides = strides(height, width)
+    expansion, kernel, se = columns["expansion"], columns["kernel"], columns["se"]
+    height, width = _halved(height, stem), _halved(width, stem)
+    inputs = columns["stem_width"]
+    flops = inputs * (9.0 * channels * height * width)
+    params = inputs * (9.0 * channels + 2.0)
+    for stage, stride in zip(STAGES, stage_strides, strict=True):
+        before = float(height * width)
+        height, width = _halved(height, stride), _halved(width, stride)
+        after, outputs, repeats = float(height * width), columns[f"width_{stage}"], columns[f"depth_{stage}"] - 1.0
+        first = _block(inputs, outputs, kernel, expansion, se, before, after)
+        other = _block(outputs, outputs, kernel, expansion, se, after, after)
+        flops = flops + first[0] + repeats * other[0]
+        params = params + first[1] + repeats * other[1]
+        inputs = outputs
+    return flops + inputs * float(classes), params + (inputs + 1.0) * float(classes)
+
+
+def _block(
+    i: _Column, o: _Column, k: _Column, expansion: _Column, se: _Column, P: float, Q: float
+) -> tuple[_Column, _Column]:
+    """(FLOPs, parameters) of one block."""
+    expands = expansion != 1.0
+    m = np.where(expands, _divisible(i * expansion), i)
+    im, mo, mk = expands * (i * m), m * o, m * (k * k)
+    r = se * np.rint(m * 0.25)
+    mr = 2.0 * m * r
+    flops = im * P + (mk + mo) * Q + mr
+    params = im + mk + mo + mr + r + se * m + 2.0 * (m * (1.0 + expands) + o)
+    return flops, params
+
+
+def _divisible(channels: _Column) -> _Column:
+    """The nearest multiple of 8, not below 0.9 times the channels (timm.layers.make_divisible)."""
+    rounded: _Column = np.maximum(8.0, np.floor(np.trunc(channels + 4.0) * 0.125) * 8.0)
+    return np.add(rounded, 8.0 * (rounded < 0.9 * channels))
+
+
+def _filled(cost: _Column, count: int) -> Matrix:
+    return np.array(np.broadcast_to(cost, count), np.float64)
+
+
+def _halved(side: int, stride: int) -> int:
+    return (side - 1) // stride + 1
+
+
+def _columns(space: Space, matrix: Matrix) -> dict[str, _Column]:
+    """The values of the network's parameters, as floats."""
+    return {name: _column(space, matrix, name) for name in _ARCHITECTURE}
+
+
+def _column(space: Space, matrix: Matrix, name: str) -> _Column:
+    default = np.array(DEFAULTS[name], float)
+    if name not in space:
+        return default
+    parameter, column = space[name], np.ascontiguousarray(matrix[:, space.names.index(name)])
+    if parameter.when:
+        inactive = np.isnan(column)
+        values = _decoded(parameter, np.where(inactive, 0.0, column))
+        return np.where(inactive, default, values)
+    return _decoded(parameter, column)
+
+
+def _decoded(parameter: Parameter, column: _Column) -> _Column:
+    if not isinstance(parameter, Categorical):
+        return column
+    choices = np.array([float(choice) for choice in parameter.choices])
+    return choices[column.astype(np.intp)] if len(choices) > 1 else choices[0]
+
+
+def _first_reason_against(parameter: Parameter) -> str | None:
+    limit = _LIMITS.get(parameter.name)
+    values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
+    for value in values:
+        if reason := _reason_against(parameter.name, value):
+            return reason
+    if isinstance(limit, Integer) and isinstance(parameter, Float):
+        return f"{parameter.name} must be a whole number: make it an integer"
+    if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:
+        return None
+    if parameter.step % limit.step:
+        return f"{parameter.name} goes in steps of {limit.step}, not {parameter.step}"
+    return None
+
+
+def _reason_against(name: str, value: Scalar) -> str | None:
+    if name not in _LIMITS:
+        return f"nothing here is called {name!r}; known are {', '.join(_LIMITS)}"
+    return Space([_LIMITS[name]]).contains(Candidate({name: value}))

@@ -1,0 +1,52 @@
+"""The task `classification`: train an image classifier, measure it on images that it was not trained on.
+
+Importing this module is cheap: the service looks tasks up. torch comes when training starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from searchsvc.domain.metrics import Measurement, Metric
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.tasks import DatasetInfo, TrialTask
+from searchsvc.spaces.mbconv import DEFAULTS
+from workers import data
+
+MODEL = "model.safetensors"
+
+
+class Classification:
+    """Small MBConv networks on images of 8 to 64 px; see `searchsvc.domain.tasks.Task` for what each method does."""
+
+    name = "classification"
+    metrics = (
+        Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
+        Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
+        Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
+    )
+    default_parameters: Mapping[str, Scalar] = DEFAULTS
+
+    def datasets(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())
+
+    def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
+        return data.load(dataset).info
+
+    def train(self, task: TrialTask) -> Iterator[Measurement]:
+        from workers.training.run import train
+
+        return train(task)
+
+    def files(self, directory: Path) -> tuple[str, ...]:
+        return (MODEL,) if (directory / MODEL).is_file() else ()
+
+    def test(self, task: TrialTask) -> Mapping[str, float]:
+        from workers.training.run import test
+
+        return test(task)
+
+
+TASK = Classification()

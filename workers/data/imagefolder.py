@@ -1,0 +1,113 @@
+"""`imagefolder`: a folder per class, with the images of that class.
+
+Either `path/CLASS/*.png`, or with a test split of its own `path/train/CLASS/*.png` and `path/test/CLASS/*.png`.
+Every image is decoded once, resized to `size` x `size` and kept; one that cannot be decoded is an error that names it.
+Hidden files, and files whose names do not end as those of images do, are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from searchsvc.errors import Fault, InvalidInput
+from workers.data.dataset import RawDataset, Split
+from workers.data.options import LARGEST_SIDE, SMALLEST_SIDE, DatasetFormat, SplitOptions, check_classes, existing
+
+_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+_DECODERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_LARGEST_PIXELS = 2**27
+_FAULTS_LISTED = 20
+
+
+class ImageFolderOptions(SplitOptions):
+    """Options of the format `imagefolder`."""
+
+    format: Literal["imagefolder"]
+    size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 32
+    """Side in px to which images are resized."""
+    color: bool = True
+    """Three channels; false: one, of grey."""
+
+
+def _fingerprint(options: ImageFolderOptions) -> Hashable:
+    root = existing(options.path, folder=True)
+    stated = ((path, path.stat()) for _, path in _files(root))
+    return hash(tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in stated))
+
+
+def _read(options: ImageFolderOptions) -> RawDataset:
+    root = existing(options.path, folder=True)
+    own_test = (root / "train").is_dir() and (root / "test").is_dir()
+    train = root / "train" if own_test else root
+    names = _class_names(train)
+    images = _split(train, names, options)
+    check_classes(images.labels, names, options.min_images, str(train))
+    return RawDataset(options.name, names, images, _test(root / "test", names, options) if own_test else None)
+
+
+def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
+    unknown = sorted(set(_class_names(folder)) - set(names))
+    if unknown:
+        raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder beside it")
+    return _split(folder, names, options)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    if not names:
+        raise InvalidInput.at("/path", f"{folder} has no folder; it needs one per class, with the images of that class")
+    return names
+
+
+def _split(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
+    """Raises InvalidInput that names each class without an image and each image that cannot be decoded."""
+    label = {name: index for index, name in enumerate(names)}
+    files = [(label[name], path) for name, path in _files(folder) if name in label]
+    empty = sorted(set(names) - {names[index] for index, _ in files})
+    if empty:
+        raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
+    with ThreadPoolExecutor(4) as pool:
+        decoded = list(pool.map(lambda file: _decoded(file[1], options), files))
+    faults = [one for one in decoded if isinstance(one, Fault)]
+    if faults:
+        raise InvalidInput(faults[:_FAULTS_LISTED])
+    images = np.stack([one for one in decoded if not isinstance(one, Fault)])  # (n, c, size, size)
+    return Split(images, np.array([index for index, _ in files], np.int64))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(name of the class folder, image), sorted, folders inside class folders included."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
+            yield path.relative_to(folder).parts[0], path
+
+
+def _decoded(path: Path, options: ImageFolderOptions) -> NDArray[np.uint8] | Fault:
+    """(c, size, size), or what is wrong with the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_DECODERS) as image:
+            if image.width * image.height > _LARGEST_PIXELS:
+                return Fault("/path", f"{path} has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}")
+            converted = image.convert("RGB" if options.color else "L")
+        resized = converted.resize((options.size, options.size), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        return Fault("/path", f"{path} cannot be decoded: {error}")
+    pixels = np.asarray(resized, np.uint8)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if options.color else pixels[None]
+
+
+IMAGEFOLDER = DatasetFormat(
+    "a folder per class with its images (png, jpg, ...); resized to `size`, colour or grey",
+    ImageFolderOptions,
+    _read,
+    _fingerprint,
+)

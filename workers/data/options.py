@@ -1,0 +1,87 @@
+"""What the dataset section of a job's spec may say, and what all formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from searchsvc.domain.spec import faults_of
+from searchsvc.errors import InvalidInput
+from workers.data.dataset import Labels, RawDataset
+
+SMALLEST_SIDE, LARGEST_SIDE = 4, 512
+
+
+class DatasetOptions(BaseModel):
+    """Keys that every dataset has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+
+
+class SplitOptions(DatasetOptions):
+    """How files are split, and how many images each class needs."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] = "files"
+    format: str
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the images outside the test split that the search measures on."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of all images that is kept for the winners, where the files have no test split of their own."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    min_images: Annotated[int, Field(ge=3)] = 5
+    """Images that each class needs."""
+
+
+OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFormat(Generic[OptionsT]):
+    """One way to read a dataset."""
+
+    description: str
+    options: type[OptionsT]
+    read: Callable[[OptionsT], RawDataset]
+    """Raises InvalidInput (pointers into the dataset section)."""
+    fingerprint: Callable[[OptionsT], Hashable]
+    """Changes when the files do."""
+
+
+def parsed(options: type[OptionsT], dataset: Mapping[str, Any]) -> OptionsT:
+    """The options that the dataset section gives. Raises InvalidInput with the pointer of each fault."""
+    try:
+        return options.model_validate(dict(dataset))
+    except ValidationError as error:
+        raise InvalidInput(faults_of(error, dataset)) from None
+
+
+def existing(path: str, *, folder: bool) -> Path:
+    """The path, where there is a file (or a folder) that can be read."""
+    found = Path(path).expanduser()
+    try:
+        if folder and found.is_dir():
+            return found
+        if not folder and found.is_file():
+            return found
+    except OSError as error:
+        raise InvalidInput.at("/path", f"{path} cannot be read: {error.strerror}") from None
+    kind = "folder" if folder else "file"
+    raise InvalidInput.at("/path", f"there is no {kind} {path} on the machine that reads the dataset")
+
+
+def check_classes(labels: Labels, names: tuple[str, ...], least: int, where: str) -> None:
+    """Raise InvalidInput where there are not two classes, or a class has fewer than `least` images."""
+    if len(names) < 2:
+        raise InvalidInput.at("/path", f"{where} has images of {len(names)} class(es); a classifier needs two or more")
+    counts = {name: int((labels == index).sum()) for index, name in enumerate(names)}
+    few = {name: count for name, count in counts.items() if count < least}
+    if few:
+        listed = ", ".join(f"{name} has {count}" for name, count in list(few.items())[:10])
+        raise InvalidInput.at("/path", f"each class of {where} needs at least {least} images (min_images): {listed}")

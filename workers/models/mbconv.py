@@ -1,0 +1,69 @@
+"""The MBConv network that the values of a candidate describe, from timm's blocks; drawn in `searchsvc.spaces.mbconv`.
+
+Shapes: n images, c channels, h x w px, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
+from timm.models._efficientnet_builder import efficientnet_init_weights
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces.mbconv import DEFAULTS, STAGES, check_values, strides
+
+
+class MBConvNet(nn.Module):
+    """Stem, three stages of MBConv blocks, global mean, classifier.
+
+    `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.
+    """
+
+    def __init__(self, values: Mapping[str, Scalar], shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        check_values(values)
+        self.values: dict[str, Any] = {**DEFAULTS, **values}
+        channels, height, width = shape
+        stem_stride, *stage_strides = strides(height, width)
+        stem_width = self.values["stem_width"]
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, stem_width, 3, stem_stride, padding=1, bias=False),
+            nn.BatchNorm2d(stem_width),
+            nn.ReLU(inplace=True),
+        )
+        self.stages = nn.Sequential()
+        inputs = stem_width
+        for stage, stride in zip(STAGES, stage_strides, strict=True):
+            self.stages.append(self._stage(stage, inputs, stride))
+            inputs = self.values[f"width_{stage}"]
+        self.dropout = self.values["dropout"]
+        self.classifier = nn.Linear(inputs, classes)
+        efficientnet_init_weights(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (n, c, h, w) -> logits (n, K)."""
+        maps = self.stages(self.stem(images))  # (n, width_3, h', w'), 2 <= h', w' from 8 px on
+        pooled = maps.mean((2, 3))  # (n, width_3)
+        if self.dropout:
+            pooled = F.dropout(pooled, self.dropout, self.training)
+        return self.classifier(pooled)  # type: ignore[no-any-return]
+
+    def _stage(self, stage: int, inputs: int, stride: int) -> nn.Sequential:
+        outputs, depth = self.values[f"width_{stage}"], self.values[f"depth_{stage}"]
+        first = self._block(inputs, outputs, stride)
+        return nn.Sequential(first, *(self._block(outputs, outputs, 1) for _ in range(depth - 1)))
+
+    def _block(self, inputs: int, outputs: int, stride: int) -> nn.Module:
+        """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
+        shared = {
+            "dw_kernel_size": self.values["kernel"],
+            "stride": stride,
+            "se_layer": SqueezeExcite if self.values["se"] else None,
+        }
+        if self.values["expansion"] == 1:
+            return DepthwiseSeparableConv(inputs, outputs, **shared)  # type: ignore[no-any-return]
+        return InvertedResidual(inputs, outputs, exp_ratio=self.values["expansion"], **shared)  # type: ignore[no-any-return]

@@ -1,0 +1,45 @@
+"""Exponential moving average of weights, by the rule of timm's ModelEmaV3 (FBNetV3 trains with one, arXiv 2006.02049).
+
+theta_e <- d theta_e + (1 - d) theta after every step of the optimiser, for parameters and for the running statistics of
+batch normalisation; whole numbers (the count of batches) are copied.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+_WARM_UP_POWER = 2 / 3
+
+
+class WeightAverage:
+    """A copy of a model that follows it. The lists of tensors are made once: an update is two calls."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module = deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        self._averaged, self._averages = _pairs(model, self.module, floating=True)
+        self._counted, self._counts = _pairs(model, self.module, floating=False)
+
+    def decay_at(self, step: int) -> float:
+        """The decay of update 1, 2, ...: the first copies, and early ones forget faster (min(d, 1 - k^(-2/3)))."""
+        return min(self.decay, 1.0 - math.pow(step, -_WARM_UP_POWER))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After step 1, 2, ... of the optimiser."""
+        torch._foreach_lerp_(self._averages, self._averaged, weight=1.0 - self.decay_at(step))
+        for count, counted in zip(self._counts, self._counted, strict=True):
+            count.copy_(counted)
+
+
+def _pairs(model: nn.Module, copy: nn.Module, *, floating: bool) -> tuple[list[Tensor], list[Tensor]]:
+    kept = [
+        (source, target)
+        for source, target in zip(model.state_dict().values(), copy.state_dict().values(), strict=True)
+        if source.is_floating_point() == floating
+    ]
+    return [source for source, _ in kept], [target for _, target in kept]

@@ -1,0 +1,26 @@
+"""Random numbers of a trial: all follow from (seed, epoch), so that a resumed trial draws what it would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+INITIAL = 0
+"""The epoch whose numbers make the first weights; training epochs count from 1."""
+
+
+def generator(seed: int, epoch: int) -> np.random.Generator:
+    """Draws on the host: the order of the images, mixup's lambda, shifts and flips."""
+    return np.random.default_rng([seed, epoch])
+
+
+@contextmanager
+def torch_seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Within: torch's global generators (initial weights, dropout) start from (seed, epoch). After: as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        yield
