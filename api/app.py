@@ -56,8 +56,9 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
 
 def _versioned() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
-    for room in (jobs, trials, results, events, tables, tokens):
-        router.include_router(room.router)
+    rooms = (jobs.router, trials.router, trials.anywhere, results.router, events.router, tables.router, tokens.router)
+    for room in rooms:
+        router.include_router(room)
     return router
 
 

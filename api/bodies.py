@@ -16,7 +16,6 @@ from searchsvc.errors import InvalidInput
 from searchsvc.service import documents
 from searchsvc.service.planning import parse_section
 
-LARGEST_BYTES = 1 << 20
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -26,8 +25,8 @@ async def text_of(request: Request) -> bytes:
     async for chunk in request.stream():
         chunks.append(chunk)
         size += len(chunk)
-        if size > LARGEST_BYTES:
-            raise HTTPException(413, f"a body has at most {LARGEST_BYTES} bytes")
+        if size > documents.LARGEST_BYTES:
+            raise HTTPException(413, f"a body has at most {documents.LARGEST_BYTES} bytes")
     return b"".join(chunks)
 
 
@@ -37,8 +36,8 @@ async def document_of(request: Request) -> Any:
     if media_type not in READERS:
         raise HTTPException(415, f"send a body as {' or '.join(READERS)}, not as {media_type or 'nothing'}")
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and (len(length) > 15 or int(length) > LARGEST_BYTES):
-        raise HTTPException(413, f"a body has at most {LARGEST_BYTES} bytes")
+    if length.isdecimal() and (len(length) > 15 or int(length) > documents.LARGEST_BYTES):
+        raise HTTPException(413, f"a body has at most {documents.LARGEST_BYTES} bytes")
     return await run_in_threadpool(READERS[media_type], await text_of(request))
 
 

@@ -54,13 +54,10 @@ JobRef = Annotated[
         description="The job's id, the beginning of it (four characters at least), or its name, where one job has it.",
     ),
 ]
-TrialRef = Annotated[
-    str,
-    Path(
-        pattern=r"^([0-9]{1,9}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$",
-        description="The trial's number in its job, or its id.",
-    ),
-]
+UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+TrialRef = Annotated[str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="Its number in its job, or its id.")]
+TrialId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The trial's id.")]
+TokenId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The token's id.")]
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Rows on a page at most.")]
 PageToken = Annotated[
     str | None,
@@ -76,7 +73,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="A text that is new for every new wish: what is sent again with it is answered again, not done again.",
+        description="A text that is new for every new wish: what comes again with it is not done again.",
     ),
 ]
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from searchsvc import domain
 from searchsvc.domain import FailureKind, JobRequest, JobSpec, JobState, Scalar, TrialState
+from searchsvc.service import Comparison as Compared
 from searchsvc.service import JobSummary, LogPart, Plan, Scope
 
 T = TypeVar("T")
@@ -260,6 +261,24 @@ class Attempt(_Out):
             pid=one.pid,
             started_at=utc(one.started_at),
             finished_at=utc_or_none(one.finished_at),
+        )
+
+
+class Comparison(_Out):
+    """Trials side by side: by name, one value per trial; null where a trial has none."""
+
+    trials: list[Trial] = Field(description="The trials, in the order in which they were named.")
+    parameters: dict[str, list[Scalar | None]] = Field(description="Values of parameters, fixed ones too.")
+    metrics: dict[str, list[float | None]] = Field(description="Costs and metrics.")
+    differing: list[str] = Field(description="The parameters in which the trials are not all alike.")
+
+    @classmethod
+    def of(cls, comparison: Compared) -> Self:
+        return cls(
+            trials=[Trial.of(one) for one in comparison.trials],
+            parameters={name: list(values) for name, values in comparison.parameters.items()},
+            metrics={name: list(values) for name, values in comparison.metrics.items()},
+            differing=list(comparison.differing),
         )
 
 

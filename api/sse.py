@@ -2,8 +2,8 @@
 
 A client first reads the store from where it stands to the end, then takes what the reader hands out. The reader asks
 the store for new events a few times a second, only while there are clients, with one query whatever their number. A
-client that does not keep up is not waited for: its queue is dropped, and it reads the store again from the last event it
-was sent. So every client gets every event once and in order, and none costs more memory than one queue.
+client that does not keep up is not waited for: its queue is dropped, and it reads the store again from the last event
+it was sent. So every client gets every event once and in order, and none costs more memory than one queue.
 """
 
 from __future__ import annotations

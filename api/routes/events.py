@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -20,7 +20,7 @@ STREAM = "text/event-stream"
 LARGEST = 2**63 - 1
 
 router = APIRouter(tags=["events"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
-both_kinds = {
+both_kinds: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Page[Event],
         "description": "A page of events; with `Accept: text/event-stream` all of them, then each as it happens.",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends
 
 from api.auth import can_administer
 from api.bodies import section, takes
-from api.deps import Doing, TheService, whole
+from api.deps import Doing, TheService, TokenId, whole
 from api.errors import answers
 from api.schemas import NewToken, Page, Token, TokenRequest
 
@@ -45,7 +45,7 @@ def list_tokens(service: TheService) -> Page[Token]:
 @router.delete("/{token}", operation_id="revoke_token", status_code=204, responses=answers(404))
 def revoke(
     service: TheService,
-    token: Annotated[str, Path(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", description="Its id.")],
+    token: TokenId,
 ) -> None:
     """Refuse a token from now on."""
     service.revoke_token(token)

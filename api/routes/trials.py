@@ -10,11 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
+from pydantic import Field
 
 from api.auth import can_read
-from api.deps import JobRef, LogLines, LogOffset, PageSize, PageToken, TheService, TheTrial, page, whole
+from api.deps import JobRef, LogLines, LogOffset, PageSize, PageToken, TheService, TheTrial, TrialId, page, whole
 from api.errors import answers
-from api.schemas import Artifact, Attempt, Log, Measurement, Page, Trial
+from api.schemas import Artifact, Attempt, Comparison, Log, Measurement, Page, Trial
 from searchsvc.domain import TrialState
 from searchsvc.errors import InvalidInput, NotFound
 
@@ -24,6 +25,15 @@ router = APIRouter(
     dependencies=[Depends(can_read)],
     responses=answers(401, 403, 404, 409, 422),
 )
+
+
+anywhere = APIRouter(tags=["trials"], dependencies=[Depends(can_read)], responses=answers(401, 403, 404, 409, 422))
+
+
+Compared = Annotated[
+    list[Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]],
+    Query(min_length=1, max_length=100, description="Trials: each an id, or job/number."),
+]
 
 
 class Order(StrEnum):
@@ -57,6 +67,18 @@ def list_trials(
 def get(trial: TheTrial) -> Trial:
     """One trial."""
     return Trial.of(trial)
+
+
+@anywhere.get("/trials/{trial_id}", operation_id="get_trial_by_id")
+def get_by_id(service: TheService, trial_id: TrialId) -> Trial:
+    """One trial, of whatever job."""
+    return Trial.of(service.trial(trial_id))
+
+
+@anywhere.get("/trials:compare", operation_id="compare_trials")
+def compare(service: TheService, trials: Compared) -> Comparison:
+    """Trials side by side, of one job or of several."""
+    return Comparison.of(service.compare(trials))
 
 
 @router.get("/{trial}/measurements", operation_id="list_measurements")
