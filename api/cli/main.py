@@ -1,0 +1,85 @@
+"""searchctl: the table of its commands. What a command needs is imported when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli import actions, export, jobs, machine, run, serving, tables, tokens
+from api.cli.options import group
+from api.cli.session import Session
+
+_ABOUT = "Search for the best network and the best way to train it, within hard limits."
+_CODES = """Exit codes: 0 done, 1 the job or a check failed, 2 wrong usage or input, 3 not found, 4 the state of the
+thing forbids it, 5 token, 6 unreachable, 124 timed out, 130 interrupted."""
+
+app = group(_ABOUT, epilog=_CODES)
+
+SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
+    "Run": {"run": run.run, "serve": serving.serve, "controller": serving.controller},
+    "Look": {
+        "submit": jobs.submit,
+        "list": jobs.list_jobs,
+        "show": jobs.show,
+        "watch": jobs.watch,
+        "wait": jobs.wait,
+        "trials": jobs.trials,
+        "best": jobs.best,
+        "pareto": jobs.pareto,
+        "compare": jobs.compare,
+        "logs": jobs.logs,
+        "export": export.export,
+    },
+    "Steer": {
+        "pause": actions.pause,
+        "resume": actions.resume,
+        "stop": actions.stop,
+        "cancel": actions.cancel,
+        "retry": actions.retry,
+        "clone": actions.clone,
+        "extend": actions.extend,
+        "delete": actions.delete,
+    },
+    "What there is": {
+        "spaces": tables.spaces,
+        "algorithms": tables.algorithms,
+        "datasets": tables.datasets,
+        "tasks": tables.tasks,
+    },
+    "Installation": {"doctor": machine.doctor, "version": machine.version, "completion": machine.completion},
+}
+"""The commands, in the order and under the headings of the help."""
+
+for _section, _commands in SECTIONS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_section)(_command)
+app.add_typer(tokens.app, name="token", rich_help_panel="Installation")
+app.add_typer(machine.db, name="db", rich_help_panel="Installation")
+
+
+@app.callback()
+def settings(
+    ctx: typer.Context,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", envvar="SEARCHSVC_DATA_DIR", help="Where all is kept. Default: ~/.searchsvc."),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", envvar="SEARCHSVC_DATABASE_URL", help="Default: SQLite in the data folder."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", envvar="SEARCHSVC_URL", help="Service to talk to. Default: the one of the data folder."),
+    ] = None,
+) -> None:
+    """Search for the best network and the best way to train it, within hard limits."""
+    ctx.obj = Session({"data_dir": data_dir, "database_url": database_url, "url": url})
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="searchctl")

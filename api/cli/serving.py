@@ -1,0 +1,148 @@
+"""Commands that run parts of the service: the API with a controller, or a controller alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.options import session
+
+if TYPE_CHECKING:
+    from searchsvc.service import Service
+    from searchsvc.settings import Settings
+
+_GRACE_SECONDS = 3  # open event streams end only when they are cut off
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", envvar="SEARCHSVC_RAY_ADDRESS", help="A Ray cluster; none: one is started here."),
+]
+MaxDrivers = Annotated[
+    int | None,
+    typer.Option("--max-drivers", envvar="SEARCHSVC_MAX_DRIVERS", min=1, help="Jobs that run at once. Default: 4."),
+]
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="SEARCHSVC_HOST", help="Address to listen on. Default: 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", envvar="SEARCHSVC_PORT", min=0, max=65535, help="Port to listen on. Default: 8700."),
+    ] = None,
+    with_controller: Annotated[
+        bool, typer.Option("--controller/--no-controller", help="Run jobs too, or only answer requests.")
+    ] = True,
+    max_drivers: MaxDrivers = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Start the API, and a controller that runs the jobs."""
+    import uvicorn
+
+    from api.app import create_app
+    from searchsvc.service import Controller
+
+    settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
+    with _listener(settings) as listener, _service(settings) as service:
+        service.local_token()
+        controller = Controller(service, holder_name()) if with_controller else None
+        app = create_app(service, settings=settings, controller=controller)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
+        with _address_left(settings, listener):
+            _announce(settings, listener, with_controller)
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: RayAddress = None) -> None:
+    """Run jobs without answering requests, until interrupted."""
+    from searchsvc.service import Controller
+
+    settings = session(ctx).settings(max_drivers=max_drivers, ray_address=ray_address)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _service(settings) as service:
+        typer.echo(f"Running the jobs of {_without_password(settings.database_url)}. Ctrl-C ends it.")
+        Controller(service, holder_name()).run(stop)
+
+
+def holder_name() -> str:
+    """How a controller is named in leases: host, process and something random."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@contextmanager
+def _service(settings: Settings) -> Iterator[Service]:
+    """The use cases, for as long as the block lasts."""
+    from api.cli.client import open_service
+
+    service = open_service(settings)
+    try:
+        yield service
+    finally:
+        service.store.close()
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A bound socket, so that the address is known, and a taken port is told, before anything else starts.
+
+    Raises RuntimeUnavailable.
+    """
+    from searchsvc.errors import RuntimeUnavailable
+
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise RuntimeUnavailable(f"cannot listen on {where}: {error.strerror}; --port 0 takes a free port") from None
+    return listener
+
+
+@contextmanager
+def _address_left(settings: Settings, listener: socket.socket) -> Iterator[None]:
+    """The address in the data folder, where searchctl finds it, for as long as the service runs."""
+    from api.cli.client import address_path
+
+    path, address = address_path(settings), _address(settings, listener)
+    path.write_text(address + "\n", encoding="ascii")
+    try:
+        yield
+    finally:
+        if path.exists() and path.read_text(encoding="ascii").strip() == address:
+            path.unlink()
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    """The address as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _announce(settings: Settings, listener: socket.socket, with_controller: bool) -> None:
+    address = _address(settings, listener)
+    typer.echo(f"searchsvc listens on {address}")
+    typer.echo(f"  API        {address}/api/v1, described in {address}/api/v1/openapi.json")
+    typer.echo(f"  token      in {settings.token_path}; searchctl finds it by itself")
+    typer.echo(f"  database   {_without_password(settings.database_url)}")
+    jobs = f"up to {settings.max_drivers} at once" if with_controller else "run by a controller elsewhere"
+    typer.echo(f"  jobs       {jobs}")
+    typer.echo("Ctrl-C ends it; jobs go on when it is started again.")
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url

@@ -1,0 +1,80 @@
+"""Reading a job spec from a file or stdin, and changing it by --set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from searchsvc.errors import InvalidInput, NotFound
+
+LARGEST_BYTES = 1 << 20
+
+
+def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
+    """The document in `source`, with the changes applied. Raises NotFound, InvalidInput."""
+    from searchsvc.service import load_document
+
+    document = load_document(_text(source))
+    if not isinstance(document, dict):
+        raise InvalidInput.at("", f"{source} holds no job spec: it must be a mapping of keys to values")
+    for change in changes:
+        _apply(document, change)
+    return document
+
+
+def changed(spec: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+    """The sections of the spec that the changes touch, as they are then: a JSON merge patch."""
+    after = deepcopy(spec)
+    for change in changes:
+        _apply(after, change)
+    return {name: section for name, section in after.items() if name not in spec or section != spec[name]}
+
+
+def _text(source: str) -> str:
+    try:
+        if source == "-":
+            return sys.stdin.read(LARGEST_BYTES + 1)
+        with Path(source).open(encoding="utf-8") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise NotFound(f"no file {source}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput.at("", f"{source} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InvalidInput.at("", f"{source} cannot be read: {error.strerror}") from None
+
+
+def _apply(document: dict[str, Any], change: str) -> None:
+    """Set one value; steps that are whole numbers go into lists that are there."""
+    from searchsvc.service import load_document
+
+    key, equals, text = change.partition("=")
+    if not key or not equals:
+        raise InvalidInput.at("", f"--set takes KEY=VALUE, as in budget.trials=8, not {change!r}")
+    *steps, last = key.split(".")
+    at: Any = document
+    for index, step in enumerate(steps):
+        at = _inner(at, step, ".".join(steps[: index + 1]))
+    if isinstance(at, list):
+        at[_index(at, last, key)] = load_document(text)
+    elif isinstance(at, dict):
+        at[last] = load_document(text)
+    else:
+        raise InvalidInput.at("/" + key.replace(".", "/"), f"{'.'.join(steps)} is a single value: it has no {last}")
+
+
+def _inner(at: Any, step: str, path: str) -> Any:
+    if isinstance(at, list):
+        return at[_index(at, step, path)]
+    if isinstance(at, dict):
+        return at.setdefault(step, {})
+    raise InvalidInput.at("/" + path.replace(".", "/"), "goes below a single value")
+
+
+def _index(at: list[Any], step: str, path: str) -> int:
+    if not step.isascii() or not step.isdigit() or int(step) >= len(at):
+        raise InvalidInput.at("/" + path.replace(".", "/"), f"must be a place in a list of {len(at)}, counted from 0")
+    return int(step)

@@ -1,0 +1,79 @@
+"""How values read: units, durations, ids. Plain functions from values to short texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_COUNTED = frozenset({"flops", "params", "bytes", "memory_bytes"})
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+MISSING = "-"
+
+
+def quantity(metric: str, value: float | None) -> str:
+    """A metric's value with its unit: FLOPs and parameters as `1.2 M`, seconds as a duration, the rest in 4 digits."""
+    if value is None:
+        return MISSING
+    if metric in _COUNTED:
+        return count(value)
+    if metric == "seconds" or metric.endswith("_seconds"):
+        return duration(value)
+    return f"{value:.4f}" if 0.001 <= abs(value) < 100 or value == 0 else f"{value:.4g}"
+
+
+def count(value: float) -> str:
+    """`950`, `1.2 k`, `3.4 M`, ..."""
+    for size, prefix in _PREFIXES:
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g} {prefix}"
+    return f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
+    if seconds is None:
+        return MISSING
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def moment(value: str | float | None) -> str:
+    """A point in time (RFC 3339 or Unix seconds) in the local zone, to the second."""
+    if value is None:
+        return MISSING
+    at = datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else datetime.fromisoformat(value)
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(value: str | float | None, now: float) -> str:
+    """How long ago that was."""
+    if value is None:
+        return MISSING
+    at = value if isinstance(value, int | float) else datetime.fromisoformat(value).timestamp()
+    return f"{duration(max(0.0, now - at))} ago"
+
+
+def value(given: Any) -> str:
+    """A parameter's value: numbers short, true and false as in YAML."""
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    return f"{given:.4g}" if isinstance(given, float) else MISSING if given is None else str(given)
+
+
+def values(candidate: Mapping[str, Any]) -> str:
+    """A candidate on one line."""
+    return "  ".join(f"{name}={value(one)}" for name, one in candidate.items())
+
+
+def short(identifier: str) -> str:
+    """The beginning of a job id that people type: the time part and some of the random part of a UUIDv7."""
+    return identifier[:18]
