@@ -1,0 +1,87 @@
+"""The driver process: `python -m workers.driver JOB EPOCH`.
+
+Exit code 0: the job ended, was given back, or belongs to another driver now. 1: the driver crashed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+
+from searchsvc.domain import Job, Lease
+from searchsvc.errors import LeaseLost, SearchsvcError
+from searchsvc.settings import Settings
+from searchsvc.store import JobWriter, Store
+from workers import cluster
+from workers.driver.steering import Heartbeat
+
+logger = logging.getLogger("workers.driver")
+
+
+def main(arguments: list[str]) -> int:
+    job_id, epoch = arguments[0], int(arguments[1])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    settings = Settings()
+    store = Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds)
+    lease = next((one for one in store.leases() if one.job_id == job_id and one.epoch == epoch), None)
+    if lease is None:
+        logger.info("job %s has no lease of epoch %d: another driver runs it", job_id, epoch)
+        return 0
+    job = store.job(job_id)
+    heartbeat = Heartbeat(store, lease, settings, job, on_lost=_leave)
+    heartbeat.start()
+    writer = store.writer(lease)
+    try:
+        return _run(store, writer, heartbeat, settings, job, lease)
+    finally:
+        heartbeat.stop()
+        store.close()
+
+
+def _leave() -> None:
+    """The lease is another driver's: write nothing more, and take the workers along."""
+    logger.warning("the lease is lost: this driver ends")
+    os._exit(0)
+
+
+def _run(
+    store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, job: Job, lease: Lease
+) -> int:
+    try:
+        _run_job(store, writer, heartbeat, settings)
+    except LeaseLost:
+        _leave()
+    except Exception:
+        logger.exception("the driver of job %s, epoch %d, crashed", job.id, lease.epoch)
+        _note_crash(writer, traceback.format_exc())
+        return 1
+    return 0
+
+
+def _note_crash(writer: JobWriter, message: str) -> None:
+    try:
+        writer.event("job.driver_crashed", {"traceback": message})
+        writer.flush()
+    except SearchsvcError as error:
+        logger.error("the crash could not be stored: %s", error)
+
+
+def _run_job(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings) -> None:
+    """Ray is imported only now: its environment has to be right, and the heart has to beat by then."""
+    os.environ.update(cluster.client_environment(settings))
+    from searchsvc.service.planning import resolve
+
+    address = cluster.ensure(settings)
+    from workers.driver import connection
+
+    with connection.to_ray(address):
+        blueprint = resolve(heartbeat.job.spec, trusted=True, settings=settings)
+        from workers.driver.job import JobRun
+
+        JobRun(store, writer, heartbeat, settings, blueprint).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

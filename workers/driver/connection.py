@@ -1,0 +1,27 @@
+"""The driver's connection to Ray, quiet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from searchsvc.errors import RuntimeUnavailable
+from workers.driver import tune_run
+
+
+@contextmanager
+def to_ray(address: str) -> Iterator[None]:
+    """Raises RuntimeUnavailable. All actors of the driver end when the connection does."""
+    tune_run.prepare_environment()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except (ConnectionError, RuntimeError, TimeoutError) as error:
+        raise RuntimeUnavailable(f"there is no Ray at {address}: {error}") from error
+    try:
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,302 @@
+"""Which trial goes where: what Tune's searcher, scheduler and callback ask and tell, in the words of the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+
+from searchsvc.domain import (
+    Decision,
+    FailureKind,
+    JobRequest,
+    JobSpec,
+    Measurement,
+    Outcome,
+    TrialState,
+    TrialTask,
+)
+from searchsvc.errors import SearchsvcError
+from searchsvc.store import Store
+from workers.driver.ledger import Ledger, OpenTrial
+from workers.driver.placement import Placement
+from workers.driver.recovery import take_up
+from workers.driver.steering import Heartbeat
+from workers.trainable import AVOIDED, GRACE_SECONDS, RESOURCES, STOP, TASK
+
+PATIENCE_SECONDS = 2.0
+"""After so long a trial that waits says why."""
+PLACE_SECONDS = 10.0
+RECYCLE_ATTEMPTS = 2_000
+"""Attempts in one Tune run: Tune keeps about 25 kB of each until the run ends."""
+RECYCLE_ROUNDS = 25
+"""On a large cluster, rather so many attempts per slot, so that the wait for the last ones stays small."""
+
+
+class Reason(Enum):
+    """Why the driver leaves Tune at once."""
+
+    PAUSE = "paused"
+    CANCEL = "cancelled"
+    SHUTDOWN = "the service was stopped"
+    ERROR = "error"
+
+
+class Interrupted(BaseException):
+    """Raised through Tune, past its clean-up, which waits for actors: what runs is to be killed instead."""
+
+    def __init__(self, reason: Reason, error: SearchsvcError | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A trial that was handed to Tune."""
+
+    trial: OpenTrial
+    handed: float
+    actor: Any = None
+    node: str | None = None
+    deadline: float | None = None
+    """When its process is ended by force."""
+    overdue: bool = False
+
+
+class Dispatcher:
+    """One per job; lives through all of its Tune runs."""
+
+    def __init__(
+        self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, store: Store, folder: Path
+    ) -> None:
+        self.ledger = ledger
+        self.heartbeat = heartbeat
+        self.placement = placement
+        self.shutdown = False
+        """Set by a signal handler: put everything back and go."""
+        self._store, self._folder = store, folder
+        self._revision = heartbeat.job.revision
+        self._runs: dict[str, Run] = {}
+        self._places: dict[Any, tuple[str, str, int]] = {}
+        self._handed_in_run = 0
+
+    @property
+    def spec(self) -> JobSpec:
+        return self.heartbeat.job.spec
+
+    # ---- one Tune run ----------------------------------------------------------------------------------------------
+
+    def has_more(self) -> bool:
+        """Whether there is anything left to run, now that nothing runs."""
+        with _leaving():
+            self.check_requests()
+            if self.heartbeat.draining:
+                return False
+            return bool(self.ledger.waiting) or not self._is_spent()
+
+    def begin_run(self) -> None:
+        """A new Tune run starts: it knows nothing of what an earlier one was handed."""
+        self._handed_in_run = 0
+        self._runs.clear()
+        self._places.clear()
+
+    def hand_out(self, key: str) -> dict[str, Any] | None:
+        """The configuration of the next attempt, known to Tune as `key`; None where nothing is to start now."""
+        with _leaving():
+            self.check_requests()
+            room = self.placement.slots() - len(self._runs)
+            trial = self.ledger.next_trial(room, self.spec.budget.trials) if room > 0 else None
+            if trial is None:
+                return None
+            self._runs[key] = Run(trial, handed=time.monotonic())
+            self._handed_in_run += 1
+            return {
+                TASK: self.task_of(trial),
+                STOP: trial.stop,
+                RESOURCES: self.placement.resources,
+                AVOIDED: tuple(self.placement.avoided),
+            }
+
+    def is_drained(self) -> bool:
+        """Whether this Tune run is to be handed nothing more."""
+        if self.heartbeat.draining:
+            return True
+        if self._handed_in_run >= max(RECYCLE_ATTEMPTS, RECYCLE_ROUNDS * self.placement.slots()):
+            return True
+        return not self.ledger.waiting and self._is_spent()
+
+    def _is_spent(self) -> bool:
+        return self.ledger.exhausted or self.ledger.existing >= self.spec.budget.trials
+
+    def task_of(self, trial: OpenTrial) -> TrialTask:
+        spec = self.ledger.spec
+        return TrialTask(
+            trial_id=trial.id,
+            attempt=trial.attempts + 1,
+            task=spec.task,
+            dataset=spec.dataset.model_dump(mode="json"),
+            values=dict(trial.proposal.candidate.values),
+            fidelity=spec.fidelity,
+            objective=spec.objectives[0],
+            seed=(spec.seed + trial.number) % 2**63,
+            directory=str(self._folder / trial.id),
+            stored_step=trial.step,
+            trial_seconds=spec.resources.trial_seconds,
+            device="cuda" if spec.resources.gpu > 0 else "cpu",
+            threads=max(1, int(spec.resources.cpu)),
+        )
+
+    # ---- what Tune tells -------------------------------------------------------------------------------------------
+
+    def started(self, key: str, actor: Any) -> None:
+        """The attempt has a process."""
+        run = self._runs[key]
+        run.actor = actor
+        place = self._place_of(actor)
+        run.node = place[0] if place else None
+        if (limit := self.spec.resources.trial_seconds) is not None:
+            run.deadline = time.monotonic() + max(0.0, limit - run.trial.seconds) + GRACE_SECONDS
+        self.ledger.start(run.trial, f"{place[0]} {place[1]}" if place else None, place[2] if place else None)
+        self._count_gpus()
+
+    def measured(self, key: str, measurement: Measurement) -> Decision:
+        """A measurement of an attempt that goes on. After STOP, its next result is its last."""
+        with _leaving():
+            run = self._runs[key]
+            decision = self.ledger.measure(run.trial, measurement)
+            if decision is Decision.CONTINUE and not self.heartbeat.time_is_up:
+                return Decision.CONTINUE
+            run.actor.end_early.remote()
+            return Decision.STOP
+
+    def ended(self, key: str, measurement: Measurement | None, outcome: Outcome) -> None:
+        """The last result of an attempt."""
+        with _leaving():
+            run = self._runs.pop(key)
+            if measurement is not None:
+                self.ledger.measure(run.trial, measurement)
+            self.ledger.finish(run.trial, outcome)
+            if outcome.failure is None:
+                self.placement.succeeded(run.node)
+            else:
+                self._note_failure(run, outcome.failure)
+            self._count_gpus()
+
+    def failed(self, key: str, error: Exception | None) -> None:
+        """The attempt ended without a result: its process is gone."""
+        with _leaving():
+            run = self._runs.pop(key)
+            if run.trial.id not in self.ledger.running:
+                self.ledger.start(run.trial, None, None)
+            self._places.pop(run.actor, None)
+            outcome = self._outcome_of(run, error)
+            assert outcome.failure is not None
+            self.ledger.finish(run.trial, outcome)
+            self._note_failure(run, outcome.failure)
+            self._count_gpus()
+
+    def tick(self) -> None:
+        """Several times a second: requests, limits of time, reasons for waiting, what is due to be stored."""
+        with _leaving():
+            self.check_requests()
+            self._take_up_changes()
+            self._end_overdue()
+            self._explain_waiting()
+            self.ledger.flush_if_due()
+
+    def check_requests(self) -> None:
+        """Raises Interrupted where the job is to end at once."""
+        request = self.heartbeat.job.request
+        if request is JobRequest.CANCEL:
+            raise Interrupted(Reason.CANCEL)
+        if request is JobRequest.PAUSE:
+            raise Interrupted(Reason.PAUSE)
+        if self.shutdown:
+            raise Interrupted(Reason.SHUTDOWN)
+
+    # ---- inside ----------------------------------------------------------------------------------------------------
+
+    def _take_up_changes(self) -> None:
+        """A user gave the job more budget, or wants its failed trials tried again."""
+        revision = self.heartbeat.job.revision
+        if revision == self._revision:
+            return
+        self._revision = revision
+        self.ledger.flush()
+        take_up(self._store, self.heartbeat.job, self.ledger, {run.trial.id for run in self._runs.values()})
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for run in self._runs.values():
+            if run.deadline is not None and now > run.deadline and not run.overdue:
+                run.overdue = True
+                ray.kill(run.actor)
+
+    def _explain_waiting(self) -> None:
+        now = time.monotonic()
+        handed = [run.trial for run in self._runs.values() if run.actor is None and now - run.handed > PATIENCE_SECONDS]
+        if handed:
+            why = self.placement.why_waiting()
+            for trial in handed:
+                self.ledger.explain(trial, why)
+        late = [trial for trial in self.ledger.waiting if now - trial.since > PATIENCE_SECONDS]
+        for trial in late:
+            self.ledger.explain(trial, f"{len(self._runs)} of {self.placement.slots()} trials at once are running")
+
+    def _place_of(self, actor: Any) -> tuple[str, str, int] | None:
+        if actor not in self._places:
+            try:
+                self._places[actor] = ray.get(actor.place.remote(), timeout=PLACE_SECONDS)
+            except RayError:  # it died meanwhile, which Tune is about to tell
+                return None
+        return self._places[actor]
+
+    def _outcome_of(self, run: Run, error: Exception | None) -> Outcome:
+        if run.overdue:
+            limit = self.spec.resources.trial_seconds
+            return _failure(FailureKind.TIMED_OUT, f"no end within {limit:g} s; its process was ended")
+        if isinstance(error, OutOfMemoryError):
+            return _failure(FailureKind.OUT_OF_MEMORY, str(error))
+        if isinstance(error, RayActorError) or error is None:
+            return _failure(FailureKind.LOST, f"the worker was lost: {_first_line(error)}")
+        return _failure(FailureKind.ERROR, str(error))
+
+    def _note_failure(self, run: Run, kind: FailureKind) -> None:
+        reason = self.placement.failed(run.node, run.trial.number, kind)
+        if reason is not None and run.node is not None:
+            node = run.node
+            kept = node not in self.placement.avoided
+            kind_of_event = "node.suspected" if kept else "node.avoided"
+            self.ledger.event(kind_of_event, node=self.placement.name(node), reason=reason)
+
+    def _count_gpus(self) -> None:
+        self.heartbeat.gpus_in_use = len(self.ledger.running) * self.placement.resources.gpu
+
+    def actors(self) -> list[Any]:
+        """Processes that run an attempt now."""
+        return [run.actor for run in self._runs.values() if run.actor is not None]
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """Our own errors (a lost lease, a database that is away too long) go through Tune as Interrupted."""
+    try:
+        yield
+    except SearchsvcError as error:
+        raise Interrupted(Reason.ERROR, error) from error
+
+
+def _failure(kind: FailureKind, message: str) -> Outcome:
+    return Outcome(TrialState.FAILED, kind, message)
+
+
+def _first_line(error: Exception | None) -> str:
+    return (str(error).splitlines() or [""])[0] if error is not None else "no reason is known"

@@ -1,0 +1,89 @@
+"""One job, from the claim to its end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from types import FrameType
+
+from searchsvc.domain import Job, JobState, Trial, TrialState, TrialTask
+from searchsvc.errors import NothingFeasible
+from searchsvc.service.planning import Blueprint
+from searchsvc.settings import Settings
+from searchsvc.store import JobWriter, Store
+from workers.driver import tune_run
+from workers.driver.dispatcher import Dispatcher, Interrupted, Reason
+from workers.driver.ledger import OpenTrial
+from workers.driver.placement import Placement
+from workers.driver.recovery import recover
+from workers.driver.steering import Heartbeat
+from workers.driver.winners import test_winners, why_failed, winners
+
+logger = logging.getLogger(__name__)
+
+
+class JobRun:
+    """Runs a claimed job. Connected to Ray and with its heart beating before it is made."""
+
+    def __init__(
+        self, store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, blueprint: Blueprint
+    ) -> None:
+        job = heartbeat.job
+        self._store, self._writer, self._heartbeat, self._settings = store, writer, heartbeat, settings
+        self._job_id = job.id
+        self._blueprint = blueprint
+        self._ledger = recover(store, writer, job, blueprint)
+        self._placement = Placement(job.spec.resources)
+        self._dispatcher = Dispatcher(
+            self._ledger, heartbeat, self._placement, store, settings.artifacts_dir / job.id
+        )
+
+    def run(self) -> None:
+        """Until the job has ended, or is given back. Raises LeaseLost, StoreUnavailable."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        try:
+            while self._dispatcher.has_more():
+                tune_run.run(self._dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
+                self._ledger.flush()
+            self._conclude()
+        except Interrupted as interruption:
+            self._interrupted(interruption)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
+        self._dispatcher.shutdown = True
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+
+    def _conclude(self) -> None:
+        job = self._heartbeat.beat()
+        trials = self._store.all_trials(self._job_id)
+        done = [one for one in trials if one.state in (TrialState.SUCCEEDED, TrialState.STOPPED)]
+        best = winners(done, job.spec.objectives, job.spec.constraints)
+        test_winners(best, self._task_of, self._placement, self._writer, self._dispatcher.check_requests)
+        if not done and job.state is not JobState.STOPPING:
+            self._end(JobState.FAILED, why_failed([one for one in trials if one.state is TrialState.FAILED]), job)
+        elif done and not best:
+            limits = " and ".join(str(one) for one in self._blueprint.outcome)
+            self._end(JobState.SUCCEEDED, f"no trial keeps {limits}", job)
+        else:
+            self._end(JobState.SUCCEEDED, None, job)
+
+    def _task_of(self, trial: Trial) -> TrialTask:
+        return self._dispatcher.task_of(OpenTrial(trial.id, trial.number, trial.proposal, trial.attempts - 1))
+
+    def _end(self, state: JobState, reason: str | None, job: Job) -> None:
+        self._heartbeat.stop()
+        self._writer.finish_job(state, reason, revision=job.revision)
+        self._writer.flush()
+        logger.info("the job ended: %s%s", state, f" ({reason})" if reason else "")
+
+    def _interrupted(self, interruption: Interrupted) -> None:
+        tune_run.kill(self._dispatcher)
+        if isinstance(interruption.error, NothingFeasible):
+            self._end(JobState.FAILED, str(interruption.error), self._heartbeat.job)
+        elif interruption.error is not None:
+            raise interruption.error
+        else:
+            state = JobState.CANCELLED if interruption.reason is Reason.CANCEL else JobState.PAUSED
+            self._ledger.interrupt(interruption.reason.value)
+            self._end(state, None, self._heartbeat.job)
