@@ -37,6 +37,8 @@ class Job:
     """How often the job has been claimed by a driver."""
     owner: str | None = None
     """Name of the token that submitted it."""
+    revision: int = 0
+    """How often a user changed what the driver has to do (extend, retry): a running driver looks again when it grows."""
 
 
 @dataclass(frozen=True, slots=True)

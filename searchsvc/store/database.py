@@ -1,0 +1,181 @@
+"""One engine, and transactions that ride out a database that is away for a while.
+
+A transaction is a function of a connection. It is run again, from its start, when the connection was lost or the
+database was too busy. A commit whose answer was lost may have happened: functions that must not happen twice leave a
+mark in the row that they change and look for it first.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+
+from searchsvc.errors import InvalidInput, StoreUnavailable
+
+T = TypeVar("T")
+
+_WRITES = "searchsvc_writes"
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# SQLSTATEs after which the same transaction may succeed: connection, rollback, resources and operator classes; a lock
+# not granted in time; a session that idled too long inside a transaction.
+_TRANSIENT_CLASSES, _TRANSIENT_STATES = {"08", "40", "53", "57"}, {"55P03", "25P03"}
+
+
+class TryAgain(Exception):
+    """Raised in a transaction that lost a race: roll back and run it again, now that the winner can be seen."""
+
+
+class Database:
+    """Where the rows are."""
+
+    def __init__(self, url: str, *, wait_seconds: float) -> None:
+        self.url = parse_url(url)
+        self._wait_seconds = wait_seconds
+        self.engine = _engine(self.url, wait_seconds)
+        # SQLite has one writer. Threads of this process queue here, in order, not in its busy handler, which sleeps.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def read(self, work: Callable[[Connection], T], *, wait_seconds: float | None = None) -> T:
+        """What `work` returns, run in a transaction that only reads."""
+        return self._until_done(partial(self._once, work, writes=False), wait_seconds)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, run in a transaction that may write; its writes are on disk when this returns."""
+
+        def once() -> T:
+            with self._turn:
+                return self._once(work, writes=True)
+
+        return self._until_done(once, None)
+
+    def _once(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        with self.engine.connect() as connection:
+            connection.execution_options(**{_WRITES: writes})
+            with connection.begin():
+                return work(connection)
+
+    def _until_done(self, run: Callable[[], T], wait_seconds: float | None) -> T:
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
+        deadline = time.monotonic() + wait
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return run()
+            except TryAgain:
+                continue
+            except DBAPIError as error:
+                if not _is_transient(error):
+                    if _is_out_of_order(error):
+                        raise StoreUnavailable(f"{self}: {error.orig}") from error
+                    raise
+                if time.monotonic() + pause > deadline:
+                    raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {error.orig}") from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def insert_if_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert the row unless one with its key is there; whether it was inserted."""
+    made = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return connection.execute(made.values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def parse_url(url: str) -> URL:
+    """The address of a database, with our drivers filled in. Raises InvalidInput."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InvalidInput.at("", f"{url!r} is not a database URL; {_EXAMPLES}") from None
+    backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise InvalidInput.at("", f"{backend} is not supported; {_EXAMPLES}")
+    if parsed.database in (None, "", ":memory:"):
+        raise InvalidInput.at("", f"SQLite needs a file: what is in memory would end with the process; {_EXAMPLES}")
+    return parsed
+
+
+_EXAMPLES = "write sqlite:////path/to/file.db or postgresql://user:password@host/database"
+
+
+def _engine(url: URL, wait_seconds: float) -> Engine:
+    dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    if url.get_backend_name() == "sqlite":
+        assert url.database is not None
+        Path(url.database).expanduser().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine = create_engine(url, json_serializer=dumps, connect_args={"timeout": wait_seconds})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    arguments = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,
+        "keepalives_idle": 10,
+        "options": _postgres_options(),
+    }
+    return create_engine(url, json_serializer=dumps, pool_size=5, max_overflow=20, connect_args=arguments)
+
+
+def _postgres_options() -> str:
+    # A client that freezes inside a transaction would hold the lock on events; the server ends it.
+    return "-c idle_in_transaction_session_timeout=15s -c statement_timeout=60s"
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say (`_begin_sqlite`), not before the first write
+    cursor = connection.cursor()
+    # FULL: a commit is on disk when it returns, through a power cut too. It costs one fsync per commit, which batches
+    # of measurements share.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that begins by reading and then writes cannot wait for another writer: it fails. So: IMMEDIATE.
+    writes = connection.get_execution_options().get(_WRITES, True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _BUSY
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # the server was not reached
+        return isinstance(error, OperationalError | InterfaceError)
+    return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
+
+
+def _is_out_of_order(error: DBAPIError) -> bool:
+    """Whether SQLite says that its file cannot be used: missing, read-only, full, damaged, not a database."""
+    code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return isinstance(error, DatabaseError) and code not in _OUR_FAULTS
+
+
+_OUR_FAULTS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE}

@@ -1,0 +1,161 @@
+"""Reading trials and what belongs to them, events, totals. One statement each, whatever the number of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select
+
+from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Trial, TrialState
+from searchsvc.errors import NotFound
+from searchsvc.store.base import StoreBase
+from searchsvc.store.rows import artifact_of, attempt_of, event_of, measurement_of, trial_of
+from searchsvc.store.tables import (
+    RANKED,
+    artifacts,
+    attempts,
+    events,
+    jobs,
+    leases,
+    measurements,
+    total_of,
+    trials,
+)
+
+_PING_SECONDS = 1.0
+_TOTALS = [jobs.c[total_of(state)] for state in TrialState]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts over the whole store."""
+
+    jobs: dict[JobState, int]
+    trials: dict[TrialState, int]
+    leases: int
+
+
+class Reads(StoreBase):
+    """The part of the Store that changes nothing."""
+
+    def trial(self, trial_id: str) -> Trial:
+        rows = self._rows(select(trials).where(trials.c.id == trial_id))
+        if not rows:
+            raise NotFound(f"there is no trial {trial_id}")
+        return trial_of(rows[0])
+
+    def trials(
+        self,
+        job_id: str,
+        *,
+        state: TrialState | None = None,
+        after: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[Trial]:
+        """A page by number: the trials that come after the number `after` in the order asked for."""
+        number = trials.c.number
+        query = select(trials).where(trials.c.job_id == job_id).limit(limit)
+        query = query.order_by(number.desc() if newest_first else number)
+        if state is not None:
+            query = query.where(trials.c.state == state.value)
+        if after is not None:
+            query = query.where(number < after if newest_first else number > after)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def all_trials(self, job_id: str) -> list[Trial]:
+        """In the order of their numbers."""
+        query = select(trials).where(trials.c.job_id == job_id).order_by(trials.c.number)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def best_trials(self, job_id: str, limit: int) -> list[Trial]:
+        """Trials with a result (SUCCEEDED, STOPPED), by the first objective; among equals the earliest first."""
+        query = select(trials).where(trials.c.job_id == job_id, RANKED)
+        query = query.order_by(trials.c.badness, trials.c.number).limit(limit)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def trial_counts(self, job_id: str) -> dict[TrialState, int]:
+        return self._job_totals(job_id)[0]
+
+    def trial_counts_of(self, job_ids: Sequence[str]) -> dict[str, dict[TrialState, int]]:
+        """By job, those that exist."""
+        query = select(jobs.c.id, *_TOTALS).where(jobs.c.id.in_(job_ids))
+        return {row["id"]: _counts(row) for row in self._rows(query)}
+
+    def rejections(self, job_id: str) -> dict[str, int]:
+        """How many candidates broke a hard constraint before they became trials, by reason."""
+        return self._job_totals(job_id)[1]
+
+    def answered(self, job_id: str) -> int:
+        """How many repeated candidates were answered by the stored result of an earlier trial."""
+        return self._job_totals(job_id)[2]
+
+    def attempts(self, trial_id: str) -> list[Attempt]:
+        query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
+        return [attempt_of(row) for row in self._rows(query)]
+
+    def artifacts(self, trial_id: str) -> list[Artifact]:
+        """`path` is relative to the directory of artifacts."""
+        query = select(artifacts).where(artifacts.c.trial_id == trial_id).order_by(artifacts.c.name)
+        return [artifact_of(row) for row in self._rows(query)]
+
+    def job_artifacts(self, job_id: str) -> list[Artifact]:
+        """By the number of the trial, then by name."""
+        query = select(artifacts).join(trials).where(trials.c.job_id == job_id)
+        return [artifact_of(row) for row in self._rows(query.order_by(trials.c.number, artifacts.c.name))]
+
+    def measurements(self, trial_id: str) -> list[Measurement]:
+        query = select(measurements).where(measurements.c.trial_id == trial_id).order_by(measurements.c.step)
+        return [measurement_of(row) for row in self._rows(query)]
+
+    def job_measurements(
+        self, job_id: str, *, after: int = 0, limit: int = 10_000
+    ) -> list[tuple[int, int, Measurement]]:
+        """(id, number of the trial, measurement) in the order in which they were stored, from after the id `after`."""
+        query = select(measurements).where(measurements.c.job_id == job_id, measurements.c.id > after)
+        rows = self._rows(query.order_by(measurements.c.id).limit(limit))
+        return [(row["id"], row["trial_number"], measurement_of(row)) for row in rows]
+
+    def events(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
+        """Those after the sequence number `after`, in order. Reading on from the last one seen misses none."""
+        query = select(events).where(events.c.sequence > after, *_of_job(job_id))
+        return [event_of(row) for row in self._rows(query.order_by(events.c.sequence).limit(limit))]
+
+    def last_sequence(self) -> int:
+        """The number of the newest event, 0 before the first."""
+        row = self._rows(select(func.max(events.c.sequence).label("last")))[0]
+        return int(row["last"] or 0)
+
+    def statistics(self) -> Statistics:
+        by_state = select(jobs.c.state, func.count().label("jobs"), *(func.sum(one).label(one.name) for one in _TOTALS))
+        rows = self._rows(by_state.group_by(jobs.c.state))
+        held = self._rows(select(func.count().label("held")).select_from(leases))[0]["held"]
+        counted = {JobState(row["state"]): int(row["jobs"]) for row in rows}
+        return Statistics(
+            jobs={state: counted.get(state, 0) for state in JobState},
+            trials={state: sum(int(row[total_of(state)]) for row in rows) for state in TrialState},
+            leases=held,
+        )
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable unless the database answers within about a second."""
+        self._database.read(lambda connection: connection.execute(select(1)), wait_seconds=_PING_SECONDS)
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        return self._database.read(lambda connection: connection.execute(query).mappings().all())
+
+    def _job_totals(self, job_id: str) -> tuple[dict[TrialState, int], dict[str, int], int]:
+        rows = self._rows(select(*_TOTALS, jobs.c.rejected, jobs.c.answered).where(jobs.c.id == job_id))
+        if not rows:
+            raise NotFound(f"there is no job {job_id}")
+        return _counts(rows[0]), rows[0]["rejected"], rows[0]["answered"]
+
+
+def _counts(row: RowMapping) -> dict[TrialState, int]:
+    return {state: row[total_of(state)] for state in TrialState}
+
+
+def _of_job(job_id: str | None) -> list[ColumnElement[bool]]:
+    return [] if job_id is None else [events.c.job_id == job_id]

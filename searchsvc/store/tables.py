@@ -1,0 +1,237 @@
+"""The tables, as SQLAlchemy Core metadata. `migrations` brings a database to this state; a test compares the two.
+
+JSON columns are text to both databases (PostgreSQL's `json`, not `jsonb`), so that a number comes back with the type
+and the digits it went in with. Times are Unix seconds. States are the names of `searchsvc.domain.states`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from searchsvc.domain import TrialState
+
+SCHEMA_VERSION = "0001"
+"""The migration that this code works with."""
+
+VERSION_TABLE = "searchsvc_schema"
+"""Where Alembic keeps the version: a name of our own, so that two tools can share one database."""
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere, a traceback say: what PostgreSQL cannot hold (NUL, lone surrogates) becomes a mark."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's
+        return None if value is None else value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Id(Words):
+    """An id, compared byte by byte, so that UUIDv7 ids sort by their time in every locale."""
+
+    cache_ok = True
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")  # type: ignore[assignment]  # an instance is allowed
+
+
+State = String(16)
+Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only an INTEGER PRIMARY KEY by itself
+Document = JSON(none_as_null=True)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_by_%(column_0_N_name)s",
+        "uq": "%(table_name)s_unique_%(column_0_N_name)s",
+        "fk": "%(table_name)s_%(column_0_name)s_to_%(referred_table_name)s",
+        "pk": "%(table_name)s_key",
+    }
+)
+
+
+def _of_job(*, primary_key: bool = False) -> Column[str]:
+    to_jobs = ForeignKey("jobs.id", ondelete="CASCADE")
+    return Column("job_id", Id, to_jobs, nullable=False, primary_key=primary_key)
+
+
+def _of_trial(*, primary_key: bool = False) -> Column[str]:
+    to_trials = ForeignKey("trials.id", ondelete="CASCADE")
+    return Column("trial_id", Id, to_trials, nullable=False, primary_key=primary_key)
+
+
+def total_of(state: TrialState) -> str:
+    """The column of `jobs` that counts the job's trials in `state`."""
+    return f"trials_{state.value.lower()}"
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("spec", Document, nullable=False),
+    Column("state", State, nullable=False),
+    Column("request", State),
+    Column("reason", Words),
+    Column("owner", Words),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("seconds_used", Double, nullable=False),
+    Column("gpu_seconds_used", Double, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # Running totals over the job's trials: reading them does not grow with the number of trials.
+    *(Column(total_of(state), Integer, nullable=False) for state in TrialState),
+    Column("rejected", Document, nullable=False),
+    Column("answered", Integer, nullable=False),
+    # The last change and the last batch written: what to look at when a commit was cut off and may have happened.
+    Column("last_change", String(36)),
+    Column("last_batch", String(36)),
+    Index(None, "state", "id"),
+    Index(None, "name", "id"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _of_job(),
+    Column("number", Integer, nullable=False),
+    Column("state", State, nullable=False),
+    Column("candidate", Document, nullable=False),
+    Column("asks", Integer, nullable=False),
+    Column("told_before", Integer, nullable=False),
+    Column("rejected", Document, nullable=False),
+    Column("answered", Document, nullable=False),
+    Column("costs", Document, nullable=False),
+    Column("metrics", Document),
+    Column("best_step", Integer),
+    Column("badness", Double),  # the first objective's best value, turned so that less is better
+    Column("step", Integer, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("failure", State),
+    Column("reason", Words),
+    Column("told", Integer),
+    Column("attempts", Integer, nullable=False),
+    Column("test_metrics", Document),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    UniqueConstraint("job_id", "number"),
+    Index(None, "job_id", "state", "number"),
+)
+
+RANKED = text("trials.state IN ('SUCCEEDED', 'STOPPED') AND trials.badness IS NOT NULL")
+"""Trials with a result. In words, since SQLite uses a partial index only for the very condition it was made with."""
+
+Index(
+    "trials_by_badness",
+    trials.c.job_id,
+    trials.c.badness,
+    trials.c.number,
+    postgresql_where=text("state IN ('SUCCEEDED', 'STOPPED') AND badness IS NOT NULL"),
+    sqlite_where=text("state IN ('SUCCEEDED', 'STOPPED') AND badness IS NOT NULL"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _of_trial(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", State, nullable=False),
+    Column("failure", State),
+    Column("message", Words),
+    Column("node", Words),
+    Column("pid", Integer),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    Column("job_id", Id, nullable=False),
+    _of_trial(),
+    Column("trial_number", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("metrics", Document, nullable=False),
+    Column("seconds", Double, nullable=False),
+    UniqueConstraint("trial_id", "step"),
+    Index(None, "job_id", "id"),
+    sqlite_autoincrement=True,  # an id is never given twice, whatever was deleted
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("job_id", Id, nullable=False),  # no foreign key: `job.deleted` outlives its job
+    Column("trial_id", Id),
+    Column("kind", Words, nullable=False),
+    Column("data", Document, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "job_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _of_trial(primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("path", Words, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _of_job(primary_key=True),
+    Column("holder", Words, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("last_beat", String(36)),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("scope", Words, nullable=False),
+    Column("secret_hash", Words, nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("used_at", Double),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", Words, primary_key=True),  # "" where there is none
+    Column("key", Words, primary_key=True),
+    Column("request_hash", Words, nullable=False),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+)
