@@ -40,6 +40,7 @@ _MUTABLE: Final = (
     "started_at",
     "finished_at",
 )
+_RESULTS: Final = (TrialState.SUCCEEDED, TrialState.STOPPED)
 _READ: Final = ("id", "number", "costs", *_MUTABLE)
 _IDS_PER_STATEMENT = 10_000  # both databases limit the parameters of one statement
 _REASON_LENGTH = 500
@@ -103,9 +104,7 @@ class Batch:
         if measurement.step <= row["step"]:
             return  # a resumed attempt repeats itself: the first word counts
         row |= {"step": measurement.step, "seconds": measurement.seconds, "best_step": best.step}
-        row["metrics"] = {**row["costs"], **best.metrics}
-        value = best.metrics.get(self._objective.metric, row["costs"].get(self._objective.metric))
-        row["badness"] = None if value is None else -self._objective.sign * float(value)
+        self._rate(row, best.metrics)
         shown = {"step": measurement.step, "metrics": dict(measurement.metrics), "seconds": measurement.seconds}
         self._measurements.append(
             {"job_id": self.change.id, "trial_id": trial_id, "trial_number": row["number"], **shown}
@@ -123,6 +122,8 @@ class Batch:
         row = self._trial(trial_id)
         row |= {"state": outcome.state.value, "failure": _name(outcome.failure), "told": told, "finished_at": at}
         row["reason"] = _last_line(outcome.message)
+        if outcome.state in _RESULTS and row["metrics"] is None:
+            self._rate(row, {})  # nothing was measured: the costs are the result
         self._end_attempt(trial_id, attempt, outcome, at)
         for made in outcome.files:
             path = f"{self.change.id}/{trial_id}/{made.name}"
@@ -148,7 +149,7 @@ class Batch:
         so_far = values.setdefault("rejected", dict(self.change.row["rejected"]))
         for reason, count in rejected.items():
             so_far[reason] = so_far.get(reason, 0) + count
-        values["answered"] = values.setdefault("answered", self.change.row["answered"]) + answered
+        values["answered"] = {**self.change.row, **values}["answered"] + answered
 
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None, at: float) -> None:
         number = {} if trial_id is None else {"number": self._trial(trial_id)["number"]}
@@ -173,6 +174,11 @@ class Batch:
             return self._trials[trial_id]
         except KeyError:
             raise NotFound(f"job {self.change.id} has no trial {trial_id}") from None
+
+    def _rate(self, row: dict[str, Any], measured: Mapping[str, float]) -> None:
+        row["metrics"] = {**row["costs"], **measured}
+        value = row["metrics"].get(self._objective.metric)
+        row["badness"] = None if value is None else -self._objective.sign * float(value)
 
     def _end_attempt(self, trial_id: str, attempt: int, ended: Outcome, at: float) -> None:
         values = {"state": ended.state.value, "failure": _name(ended.failure), "message": ended.message}

@@ -77,20 +77,19 @@ class Reads(StoreBase):
         return [trial_of(row) for row in self._rows(query)]
 
     def trial_counts(self, job_id: str) -> dict[TrialState, int]:
-        return self._job_totals(job_id)[0]
+        return _counts(self._job_columns(job_id, *_TOTALS))
 
     def trial_counts_of(self, job_ids: Sequence[str]) -> dict[str, dict[TrialState, int]]:
         """By job, those that exist."""
         query = select(jobs.c.id, *_TOTALS).where(jobs.c.id.in_(job_ids))
         return {row["id"]: _counts(row) for row in self._rows(query)}
 
-    def rejections(self, job_id: str) -> dict[str, int]:
-        """How many candidates broke a hard constraint before they became trials, by reason."""
-        return self._job_totals(job_id)[1]
-
-    def answered(self, job_id: str) -> int:
-        """How many repeated candidates were answered by the stored result of an earlier trial."""
-        return self._job_totals(job_id)[2]
+    def rejections(self, job_id: str) -> tuple[dict[str, int], int]:
+        """Candidates that never became trials: how many broke a hard constraint, by reason, and how many repeated
+        ones the stored result of an earlier trial answered.
+        """
+        row = self._job_columns(job_id, jobs.c.rejected, jobs.c.answered)
+        return row["rejected"], row["answered"]
 
     def attempts(self, trial_id: str) -> list[Attempt]:
         query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
@@ -146,11 +145,11 @@ class Reads(StoreBase):
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         return self._database.read(lambda connection: connection.execute(query).mappings().all())
 
-    def _job_totals(self, job_id: str) -> tuple[dict[TrialState, int], dict[str, int], int]:
-        rows = self._rows(select(*_TOTALS, jobs.c.rejected, jobs.c.answered).where(jobs.c.id == job_id))
+    def _job_columns(self, job_id: str, *columns: ColumnElement[Any]) -> RowMapping:
+        rows = self._rows(select(*columns).where(jobs.c.id == job_id))
         if not rows:
             raise NotFound(f"there is no job {job_id}")
-        return _counts(rows[0]), rows[0]["rejected"], rows[0]["answered"]
+        return rows[0]
 
 
 def _counts(row: RowMapping) -> dict[TrialState, int]:
