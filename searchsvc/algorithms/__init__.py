@@ -1,0 +1,28 @@
+"""Methods that propose candidates, and rules that end hopeless trials early: ask and tell, without a service.
+
+::
+
+    algorithm = create("tpe", space=space, objectives=[Objective(metric="accuracy")], seed=0)
+    for _ in range(50):
+        [candidate] = algorithm.ask(1)
+        algorithm.tell([Observation(candidate, {"accuracy": train(**candidate.values)})])
+"""
+
+from searchsvc.algorithms.base import Algorithm, Problem
+from searchsvc.algorithms.proposer import Proposer
+from searchsvc.algorithms.stopping import STOPPING_RULES, StoppingRule, StoppingRuleEntry, create_stopping_rule
+from searchsvc.algorithms.table import ALGORITHMS, AlgorithmEntry, create, validate_options
+
+__all__ = [
+    "ALGORITHMS",
+    "STOPPING_RULES",
+    "Algorithm",
+    "AlgorithmEntry",
+    "Problem",
+    "Proposer",
+    "StoppingRule",
+    "StoppingRuleEntry",
+    "create",
+    "create_stopping_rule",
+    "validate_options",
+]

@@ -1,0 +1,151 @@
+"""Regularised evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search", alg. 1).
+
+The population is the last `population` results: the oldest dies, however good. A child is a mutation of the best of
+`tournament` members drawn with replacement. Until the population is full, candidates are drawn uniformly.
+
+A mutation changes one active parameter: a choice to another choice, a number by a step in the unit cube. Parameters
+that become active by it are drawn uniformly. With several objectives the best is the one of the lowest non-dominated
+rank in its tournament, the most isolated (crowding distance) within the rank; those that break an outcome constraint
+come after those that do not, by how far they break it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from searchsvc.algorithms.base import Problem, generator
+from searchsvc.algorithms.history import History
+from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.ranking import crowding_distances, signed_values, slacks
+from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.domain.parameters import Categorical
+from searchsvc.domain.pareto import nondominated_ranks
+from searchsvc.spaces.space import Matrix
+
+_MUTATION_TRIES = 32
+
+
+class EvolutionOptions(Options):
+    """Defaults keep the paper's ratio of population to tournament at the budgets of a service: hundreds of trials."""
+
+    population: Annotated[int, Field(ge=2, le=100_000, description="Results that may become parents.")] = 20
+    tournament: Annotated[int, Field(ge=1, le=100_000, description="Members drawn, of which the best has a child.")] = 5
+    step: Annotated[
+        float, Field(gt=0, le=10, description="Standard deviation of a number's mutation, as a share of its range.")
+    ] = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One result."""
+
+    row: Matrix
+    """(d,) of the candidate."""
+    values: tuple[float, ...]
+    violation: float
+    """Sum of what outcome constraints are overstepped by."""
+
+
+class Evolution:
+    """Regularised evolution on any space, with one objective or several."""
+
+    replays_by_asking = False
+
+    def __init__(self, problem: Problem, options: EvolutionOptions) -> None:
+        self._problem = problem
+        self._options = options
+        self._history: History[Member] = History()
+        self._asks = 0
+
+    @property
+    def seed(self) -> int:
+        return self._problem.seed
+
+    @property
+    def asks(self) -> int:
+        return self._asks
+
+    def ask(self, count: int) -> list[Candidate]:
+        rows = [self._propose(self._asks + index) for index in range(count)]
+        self._asks += count
+        return self._problem.space.from_matrix(np.array(rows).reshape(count, len(self._problem.space)))
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        for observation in observations:
+            values = signed_values(observation.metrics, self._problem.objectives)
+            if values is not None and observation.metrics is not None:
+                over = slacks(observation.metrics, self._problem.constraints)
+                violation = np.inf if over is None else sum(max(0.0, one) for one in over)
+                row = self._problem.space.to_matrix([observation.candidate])[0]
+                self._history.add(observation.candidate.key, Member(row, values, violation))
+
+    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - pending ones play no part
+        self._asks = max(self._asks, asks)
+
+    def _propose(self, ask: int) -> Matrix:
+        """(d,) of what ask number `ask` gives."""
+        random = generator(self.seed, ask)
+        if len(self._history) < self._options.population:
+            drawn: Matrix = self._problem.space.sample(1, random)[0]
+            return drawn
+        population = self._history.last(self._options.population)
+        tournament = random.integers(len(population), size=self._options.tournament)
+        return self._mutate(best_of([population[index] for index in tournament]).row, random)
+
+    def _mutate(self, parent: Matrix, random: np.random.Generator) -> Matrix:
+        """(d,) child of `parent` (d,)."""
+        space = self._problem.space
+        child = parent.copy()
+        active = np.flatnonzero(~np.isnan(parent))
+        for column in random.permutation(active):
+            child[column] = self._changed(int(column), parent, random)
+            if child[column] != parent[column]:
+                break
+        child = space.activate(child[None])[0]
+        # What the change made active gets its value from a uniform draw that agrees with the child elsewhere.
+        unit = space.to_unit(child[None])
+        drawn = space.from_unit(np.where(np.isnan(unit), random.random(unit.shape), unit))[0]
+        completed: Matrix = np.where(np.isnan(child), drawn, child)
+        return completed
+
+    def _changed(self, column: int, parent: Matrix, random: np.random.Generator) -> float:
+        """Another value for one parameter of `parent` (d,); the same where there is no other."""
+        space = self._problem.space
+        parameter = space.parameters[column]
+        if isinstance(parameter, Categorical):
+            others = len(parameter.choices) - 1
+            step = random.integers(others) + 1 if others else 0
+            return float((parent[column] + step) % len(parameter.choices))
+        unit = np.where(np.isnan(parent), 0.5, space.to_unit(parent[None])[0])
+        tries = np.tile(unit, (_MUTATION_TRIES, 1))
+        # The step doubles along the tries, so that one of them leaves a coarse grid's cell.
+        widths = self._options.step * 2.0 ** np.arange(_MUTATION_TRIES)
+        tries[:, column] = _reflected(unit[column] + widths * random.standard_normal(_MUTATION_TRIES))
+        values = space.from_unit(tries)[:, column]
+        other = np.flatnonzero(values != parent[column])
+        return float(values[other[0]]) if other.size else float(parent[column])
+
+
+def best_of(members: Sequence[Member]) -> Member:
+    """The one that wins a tournament; the first among equals."""
+    violations = np.array([one.violation for one in members])
+    if violations.min() > 0:
+        return members[int(violations.argmin())]
+    feasible = [one for one in members if one.violation == 0]
+    values = np.array([one.values for one in feasible])
+    if values.shape[1] == 1:
+        return feasible[int(values[:, 0].argmax())]
+    front = np.flatnonzero(nondominated_ranks(values) == 0)
+    return feasible[int(front[crowding_distances(values[front]).argmax()])]
+
+
+def _reflected(unit: Matrix) -> Matrix:
+    """Points mirrored at 0 and 1 until they lie in between."""
+    folded = np.mod(unit, 2.0)
+    mirrored: Matrix = np.where(folded > 1.0, 2.0 - folded, folded)
+    return mirrored

@@ -1,0 +1,37 @@
+"""GP: Bayesian optimisation with a Gaussian process (Matérn 5/2, ARD) and log expected improvement (Ament et al. 2023),
+by Optuna. Several objectives: expected hypervolume improvement. Outcome constraints: probability of feasibility.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from searchsvc.algorithms.base import Problem
+from searchsvc.algorithms.options import Options
+
+if TYPE_CHECKING:
+    from searchsvc.algorithms.optuna_adapter import OptunaAlgorithm
+
+
+class GpOptions(Options):
+    """Optuna's defaults; `window` bounds what grows with the cube of the number of results."""
+
+    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    window: Annotated[
+        int, Field(ge=2, le=100_000, description="Results that are modelled at most: the best half and the latest.")
+    ] = 300
+
+
+def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
+    """Parameters without conditions are modelled; conditional ones are drawn uniformly."""
+    from optuna.samplers import GPSampler
+
+    from searchsvc.algorithms.optuna_adapter import Method, OptunaAlgorithm
+
+    def sampler(seed: int) -> GPSampler:
+        return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
+
+    method = Method(sampler, suits=lambda _: True, blocks=False, by_asking=False, window=options.window)
+    return OptunaAlgorithm(problem, method)

@@ -1,0 +1,38 @@
+"""The options of algorithms and stopping rules: what a spec gives beside `name`, checked by the table's entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from searchsvc.domain.spec import faults_of
+from searchsvc.errors import Fault, InvalidInput
+
+
+class Options(BaseModel):
+    """Options of one entry. Every field has a default and a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def validated(model: type[Options], options: Mapping[str, Any], entry: str) -> Options:
+    """The options as the entry's model. Raises InvalidInput with pointers `/<option>`."""
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        known = ", ".join(model.model_fields) or "none"
+        unknown = f"unknown option of {entry}; it has: {known}"
+        raise InvalidInput(
+            Fault(fault.pointer, unknown) if fault.message == "unknown key" else fault
+            for fault in faults_of(error, options)
+        ) from None
+
+
+def unknown_name(kind: str, name: str, known: Mapping[str, object]) -> InvalidInput:
+    """The error for a name that a table lacks, with the nearest name that it has."""
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InvalidInput.at("/name", f"no {kind} {name!r}; {hint}There are: {', '.join(known)}")

@@ -1,0 +1,103 @@
+"""A Space as Optuna distributions, and values there and back.
+
+A choice is its index; a stepped float is the index of its grid point, so that what comes back lies on the grid exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.spaces.space import Space
+
+Distributions = dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Parameters that are active together: those with the same conditions."""
+
+    when: Mapping[str, tuple[Scalar, ...]]
+    names: tuple[str, ...]
+
+    def is_active(self, values: Mapping[str, Scalar]) -> bool:
+        return all(other in values and values[other] in allowed for other, allowed in self.when.items())
+
+
+class OptunaSpace:
+    """Distributions of a space and the conversions between its values and Optuna's."""
+
+    def __init__(self, space: Space) -> None:
+        self._parameters = {parameter.name: parameter for parameter in space.parameters}
+        self._codes = {
+            parameter.name: {choice: code for code, choice in enumerate(parameter.choices)}
+            for parameter in space.parameters
+            if isinstance(parameter, Categorical)
+        }
+        self.distributions: Distributions = {one.name: _distribution(one) for one in space.parameters}
+        self.blocks = tuple(_blocks(space))
+        """In an order in which each block comes after those that its conditions name."""
+
+    def searched(self, names: tuple[str, ...], suits: Callable[[BaseDistribution], bool]) -> Distributions:
+        """The distributions of `names` that have more than one value and suit a sampler, by name."""
+        named = ((name, self.distributions[name]) for name in sorted(names))
+        return {name: one for name, one in named if not one.single() and suits(one)}
+
+    def internal(self, candidate: Candidate) -> dict[str, float]:
+        """The parameters of an Optuna trial."""
+        return {name: self._internal(name, value) for name, value in candidate.values.items()}
+
+    def external(self, name: str, value: float) -> Scalar:
+        """The value in the space of what a sampler gave; a continuous one is clipped to its range."""
+        parameter = self._parameters[name]
+        if isinstance(parameter, Categorical):
+            return parameter.choices[int(value)]
+        if isinstance(parameter, Integer):
+            return int(value)
+        if parameter.step is not None:
+            return min(round(parameter.low + int(value) * parameter.step, 12), parameter.high)
+        return min(max(float(value), parameter.low), parameter.high)
+
+    def _internal(self, name: str, value: Scalar) -> float:
+        parameter = self._parameters[name]
+        if isinstance(parameter, Categorical):
+            return self._codes[name][value]
+        assert not isinstance(value, str)
+        if isinstance(parameter, Float) and parameter.step is not None:
+            return round((value - parameter.low) / parameter.step)
+        return value
+
+
+def single_value(distribution: BaseDistribution) -> float:
+    """The only value of a distribution that has one."""
+    return 0 if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined] # the other two have it
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Categorical):
+        return CategoricalDistribution(tuple(range(len(parameter.choices))))
+    if isinstance(parameter, Integer):
+        steps = (parameter.high - parameter.low) // parameter.step
+        return IntDistribution(parameter.low, parameter.low + steps * parameter.step, parameter.log, parameter.step)
+    if parameter.step is not None:
+        return IntDistribution(0, int((parameter.high - parameter.low) / parameter.step + 1e-9))
+    return FloatDistribution(parameter.low, parameter.high, parameter.log)
+
+
+def _blocks(space: Space) -> Iterator[Block]:
+    waiting = list(space.parameters)
+    known: set[str] = set()
+    while waiting:
+        ready = [one for one in waiting if set(one.when) <= known]
+        groups: dict[object, list[Parameter]] = {}
+        for one in ready:
+            conditions = frozenset((other, frozenset(allowed)) for other, allowed in one.when.items())
+            groups.setdefault(conditions, []).append(one)
+        for group in groups.values():
+            yield Block(group[0].when, tuple(one.name for one in group))
+        known.update(one.name for one in ready)
+        waiting = [one for one in waiting if one.name not in known]

@@ -1,0 +1,15 @@
+"""Random search: independent uniform draws (Bergstra and Bengio 2012)."""
+
+from __future__ import annotations
+
+from searchsvc.algorithms.base import BLOCK, Problem, Stream, generator
+from searchsvc.algorithms.options import Options
+
+
+class RandomOptions(Options):
+    """Random search has no options."""
+
+
+def random_search(problem: Problem, options: RandomOptions) -> Stream:  # noqa: ARG001 - every factory takes both
+    """Block b of 256 candidates is drawn from (seed, b)."""
+    return Stream(problem, lambda block: generator(problem.seed, block).random((BLOCK, len(problem.space))))

@@ -1,0 +1,144 @@
+"""Better and worse with one objective or several: signed values, crowding distance, a sorting that grows.
+
+| symbol | meaning | shape |
+|---|---|---|
+| V | objectives, signed so that larger is better | (n, m) |
+
+With several objectives, one is better than another if its non-dominated rank is lower; within a rank, if its crowding
+distance is larger (NSGA-II: Deb et al. 2002, sections III-A and III-B).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from searchsvc.domain.metrics import Constraint, Objective
+from searchsvc.spaces.space import Matrix
+
+
+def signed_values(metrics: Mapping[str, float] | None, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """(m,) objectives, larger is better; None where one is missing or not finite."""
+    if metrics is None:
+        return None
+    values = tuple(one.sign * metrics.get(one.metric, math.nan) for one in objectives)
+    return values if all(map(math.isfinite, values)) else None
+
+
+def slacks(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[float, ...] | None:
+    """(c,) how far each limit is overstepped, negative within it; None where a metric is missing or not finite."""
+    values = [metrics.get(one.metric, math.nan) for one in constraints]
+    if not all(map(math.isfinite, values)):
+        return None
+    return tuple(
+        max(
+            value - one.max if one.max is not None else -math.inf,
+            one.min - value if one.min is not None else -math.inf,
+        )
+        for value, one in zip(values, constraints, strict=True)
+    )
+
+
+def crowding_distances(values: Matrix) -> Matrix:
+    """(n,) from one front (n, m): the sum over objectives of the gap between both neighbours; infinite at the ends."""
+    n, m = values.shape
+    distances = np.zeros(n)
+    for column in range(m):
+        order = np.argsort(values[:, column], kind="stable")
+        ordered = values[order, column]
+        width = ordered[-1] - ordered[0]
+        if width > 0:
+            gaps = np.full(n, np.inf)
+            gaps[1:-1] = (ordered[2:] - ordered[:-2]) / width
+            distances[order] += gaps
+    return distances
+
+
+class Standing(Protocol):
+    """A collection of values that knows how many of its members are better than a given one."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, values: tuple[float, ...]) -> None:
+        """Put in one more (m,)."""
+
+    def better(self, values: tuple[float, ...]) -> int:
+        """How many members are better than `values` (m,). Equal ones are not."""
+
+
+def standing(objectives: int) -> Standing:
+    """An empty Standing for so many objectives."""
+    return SortedValues() if objectives == 1 else Fronts(objectives)
+
+
+class SortedValues:
+    """Standing for one objective: a sorted list."""
+
+    def __init__(self) -> None:
+        self._ascending: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._ascending)
+
+    def add(self, values: tuple[float, ...]) -> None:
+        insort(self._ascending, values[0])
+
+    def better(self, values: tuple[float, ...]) -> int:
+        return len(self._ascending) - bisect_right(self._ascending, values[0])
+
+
+class Fronts:
+    """Standing for several objectives: non-dominated ranks, kept up to date as members are added.
+
+    A member's rank is the length of the longest chain of members that dominate each other above it, so an addition
+    changes only those that it dominates, each by one at most (Li et al. 2017, efficient non-domination level update).
+    """
+
+    def __init__(self, objectives: int) -> None:
+        self._values = np.empty((64, objectives))
+        self._ranks = np.zeros(64, dtype=np.int64)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, values: tuple[float, ...]) -> None:
+        if self._count == len(self._values):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+            self._ranks = np.concatenate([self._ranks, np.zeros_like(self._ranks)])
+        row = np.array(values)
+        rank = self._rank(row)
+        self._values[self._count], self._ranks[self._count] = row, rank
+        self._count += 1
+        self._push_down(row[None], rank)
+
+    def better(self, values: tuple[float, ...]) -> int:
+        row = np.array(values)
+        rank, ranks = self._rank(row), self._ranks[: self._count]
+        same = self._values[: self._count][ranks == rank]
+        # Those of the same rank that `values` dominates would move down if it came in.
+        same = same[~((row >= same).all(axis=1) & (row > same).any(axis=1))]
+        unequal = same[(same != row).any(axis=1)]
+        distances = crowding_distances(np.vstack([unequal, row]))
+        return int((ranks < rank).sum() + (distances[:-1] > distances[-1]).sum())
+
+    def _rank(self, row: Matrix) -> int:
+        """0 for a `row` (m,) that no member dominates, else one more than the largest rank of those that do."""
+        members = self._values[: self._count]
+        above = (members >= row).all(axis=1) & (members > row).any(axis=1)
+        return int(self._ranks[: self._count][above].max(initial=-1)) + 1
+
+    def _push_down(self, moved: Matrix, rank: int) -> None:
+        """Those of `rank` that one of `moved` (k, m), new at `rank`, dominates go one lower, and so on below them."""
+        while len(moved):
+            members = self._values[: self._count]
+            here = np.flatnonzero(self._ranks[: self._count] == rank)
+            front = members[here]
+            at_least = (moved[:, None] >= front[None]).all(axis=2)
+            dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)
+            self._ranks[here[dominated]] = rank + 1
+            moved, rank = front[dominated], rank + 1

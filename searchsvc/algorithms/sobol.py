@@ -1,0 +1,42 @@
+"""Sobol: a scrambled low-discrepancy sequence (Owen 1998; Joe and Kuo 2008), more even than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from searchsvc.algorithms.base import BLOCK, Problem, Stream
+from searchsvc.algorithms.options import Options
+from searchsvc.spaces.space import Matrix
+
+_BITS = 30
+_LARGEST_DIMENSION = 21_201
+
+
+class SobolOptions(Options):
+    """The sequence has no options: its scrambling comes from the job's seed."""
+
+
+def sobol(problem: Problem, options: SobolOptions) -> Stream:  # noqa: ARG001 - every factory takes both
+    """Point i of the sequence is candidate i; dimensions beyond those that have direction numbers are not reached."""
+    from scipy.stats import qmc  # takes half a second to import
+
+    dimensions = len(problem.space)
+    assert dimensions <= _LARGEST_DIMENSION, "a document holds at most 1,000 parameters"
+
+    def sequence() -> qmc.Sobol:
+        return qmc.Sobol(dimensions, scramble=True, bits=_BITS, rng=np.random.default_rng(problem.seed))
+
+    engine, position = sequence(), 0
+
+    def draw(block: int) -> Matrix:
+        nonlocal engine, position
+        first = block * BLOCK % 2**_BITS
+        if first < position:
+            engine, position = sequence(), 0
+        if first > position:
+            engine.fast_forward(first - position)
+        position = first + BLOCK
+        points: Matrix = engine.random(BLOCK)
+        return points
+
+    return Stream(problem, draw)

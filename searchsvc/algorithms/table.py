@@ -1,0 +1,74 @@
+"""The table of algorithms: name -> what it is, its options, how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from searchsvc.algorithms.base import Algorithm, Problem
+from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
+from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
+from searchsvc.algorithms.gp import GpOptions, gp
+from searchsvc.algorithms.nsga2 import NsgaOptions, nsga2
+from searchsvc.algorithms.options import Options, unknown_name, validated
+from searchsvc.algorithms.random_search import RandomOptions, random_search
+from searchsvc.algorithms.sobol import SobolOptions, sobol
+from searchsvc.algorithms.tpe import TpeOptions, tpe
+from searchsvc.domain.metrics import Constraint, Objective
+from searchsvc.spaces.space import CostModel, Space
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmEntry:
+    """One algorithm that a spec may name."""
+
+    name: str
+    description: str
+    factory: Callable[[Problem, Any], Algorithm]
+    """From the problem and an instance of `options`."""
+    options: type[Options]
+
+
+_ENTRIES = (
+    AlgorithmEntry("random", "Independent uniform draws.", random_search, RandomOptions),
+    AlgorithmEntry("sobol", "A scrambled low-discrepancy sequence.", sobol, SobolOptions),
+    AlgorithmEntry("evolution", "Regularised evolution: tournaments, mutations, ageing.", Evolution, EvolutionOptions),
+    AlgorithmEntry("tpe", "Tree-structured Parzen estimator, multivariate.", tpe, TpeOptions),
+    AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
+    AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
+    AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+)
+
+ALGORITHMS: Mapping[str, AlgorithmEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def create(
+    name: str,
+    *,
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+    cost_model: CostModel | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Algorithm:
+    """The algorithm `name`, fresh.
+
+    Constraints on what the cost model knows are hard: they are decided before a trial (see Proposer) and are no
+    concern of an algorithm; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
+    """
+    settings = validate_options(name, options)
+    known = cost_model(space.sample(1, np.random.default_rng(0))) if cost_model is not None else {}
+    outcome = tuple(one for one in constraints if one.metric not in known)
+    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, cost_model, seed), settings)
+
+
+def validate_options(name: str, options: Mapping[str, Any]) -> Options:
+    """The options of algorithm `name`, defaults included. Raises InvalidInput with pointers `/name`, `/<option>`."""
+    if name not in ALGORITHMS:
+        raise unknown_name("algorithm", name, ALGORITHMS)
+    return validated(ALGORITHMS[name].options, options, name)

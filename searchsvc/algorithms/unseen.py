@@ -1,0 +1,59 @@
+"""Where an algorithm repeats itself or breaks hard constraints: a uniform draw of a feasible candidate not seen yet."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from functools import cached_property
+
+import numpy as np
+
+from searchsvc.algorithms.base import BLOCK, generator
+from searchsvc.algorithms.feasibility import Feasibility, Tally
+from searchsvc.domain.candidates import Candidate
+from searchsvc.spaces.enumeration import enumerate_space
+from searchsvc.spaces.space import Space
+
+ENUMERABLE = 2**15
+"""Spaces of up to so many candidates are listed whole: there it is known when nothing is left."""
+_TAG = 0x0DD
+
+
+class Unseen:
+    """Feasible candidates of a space that have not been proposed."""
+
+    def __init__(self, space: Space, feasibility: Feasibility, seed: int) -> None:
+        self._space = space
+        self._feasibility = feasibility
+        self._seed = seed
+        self.size = space.size()
+
+    def none_left(self, seen: Container[str]) -> bool:
+        """Whether it is certain that every feasible candidate has been seen: only known where all can be listed."""
+        return self._all is not None and all(one.key in seen for one in self._all)
+
+    def draw(self, ask: int, seen: Container[str], tally: Tally, tries: int) -> Candidate | None:
+        """The candidate that ask number `ask` falls back to; None where none was found.
+
+        Where the space can be listed, None is certain; elsewhere it means that `tries` draws did not meet one.
+        """
+        random = generator(self._seed, ask, _TAG)
+        if self._all is not None:
+            left = [one for one in self._all if one.key not in seen]
+            return left[int(random.integers(len(left)))] if left else None
+        for _ in range(0, tries, BLOCK):
+            matrix = self._space.sample(BLOCK, random)
+            judgement = self._feasibility.judge(matrix)
+            for candidate in self._space.from_matrix(matrix[judgement.feasible]):
+                if candidate.key not in seen:
+                    return candidate
+            tally.reject(self._feasibility.hard, judgement, slice(None))
+        return None
+
+    @cached_property
+    def _all(self) -> list[Candidate] | None:
+        """Every feasible candidate, where the space can be listed."""
+        matrix = enumerate_space(self._space, ENUMERABLE)
+        if matrix is None:
+            return None
+        feasible = self._feasibility.judge(matrix).feasible
+        return self._space.from_matrix(matrix[np.flatnonzero(feasible)])

@@ -1,0 +1,44 @@
+"""All candidates of a finite space, as a matrix."""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+
+import numpy as np
+
+from searchsvc.domain.parameters import Categorical, Parameter
+from searchsvc.spaces.space import Matrix, Space
+
+
+def enumerate_space(space: Space, limit: int) -> Matrix | None:
+    """(n, d) matrix of every candidate once; None where there are more than `limit`."""
+    if space.size() > limit:
+        return None
+    rows = np.full((1, len(space)), np.nan)
+    columns = {name: column for column, name in enumerate(space.names)}
+    for name in TopologicalSorter({one.name: list(one.when) for one in space.parameters}).static_order():
+        rows = _with_values(space, rows, columns[name])
+    return rows
+
+
+def _with_values(space: Space, rows: Matrix, column: int) -> Matrix:
+    """(n', d) from (n, d): each row once per value of the parameter where it is active, else as it is."""
+    values = _values(space.parameters[column])
+    tried = rows.copy()
+    tried[:, column] = values[0]
+    active = ~np.isnan(space.activate(tried)[:, column])
+    grown = np.repeat(rows[active], len(values), axis=0)
+    grown[:, column] = np.tile(values, int(active.sum()))
+    return np.vstack([rows[~active], grown])
+
+
+def _values(parameter: Parameter) -> Matrix:
+    """(k,) entries of the matrix that a parameter of a finite space can have."""
+    if isinstance(parameter, Categorical):
+        return np.arange(len(parameter.choices), dtype=np.float64)
+    if parameter.step is None:
+        return np.array([float(parameter.low)])
+    count = int(np.floor((parameter.high - parameter.low) / parameter.step + 1e-9)) + 1
+    values = np.minimum(parameter.low + np.arange(count) * parameter.step, parameter.high)
+    rounded: Matrix = np.round(values, 12)
+    return rounded
