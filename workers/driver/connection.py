@@ -21,7 +21,7 @@ def to_ray(address: str) -> Iterator[None]:
     except (ConnectionError, RuntimeError, TimeoutError) as error:
         raise RuntimeUnavailable(f"there is no Ray at {address}: {error}") from error
     try:
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
         yield
     finally:
         ray.shutdown()

@@ -125,6 +125,10 @@ class Dispatcher:
                 AVOIDED: tuple(self.placement.avoided),
             }
 
+    def is_busy(self) -> bool:
+        """Whether anything that was handed out has not ended: it may have to be tried again."""
+        return bool(self._runs)
+
     def is_drained(self) -> bool:
         """Whether this Tune run is to be handed nothing more."""
         if self.heartbeat.draining:
@@ -203,6 +207,18 @@ class Dispatcher:
             self._note_failure(run, outcome.failure)
             self._count_gpus()
 
+    def broken_off(self, error: RayError) -> None:
+        """Tune gave up, and took all processes along. Those that died by themselves before have failed."""
+        for key, run in list(self._runs.items()):
+            death = self._death_of(run.actor)
+            if isinstance(death, OutOfMemoryError):
+                self.failed(key, death)
+            elif run.actor is None:
+                self.ledger.waiting.appendleft(run.trial)
+            else:
+                self.ledger.put_back(run.trial, f"ended along with another trial: {_first_line(error)}")
+        self._runs.clear()
+
     def tick(self) -> None:
         """Several times a second: requests, limits of time, reasons for waiting, what is due to be stored."""
         with _leaving():
@@ -258,6 +274,15 @@ class Dispatcher:
             except RayError:  # it died meanwhile, which Tune is about to tell
                 return None
         return self._places[actor]
+
+    def _death_of(self, actor: Any) -> Exception | None:
+        if actor is None:
+            return None
+        try:
+            ray.get(actor.place.remote(), timeout=PLACE_SECONDS)
+        except RayError as error:
+            return error
+        return None
 
     def _outcome_of(self, run: Run, error: Exception | None) -> Outcome:
         if run.overdue:

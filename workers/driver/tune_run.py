@@ -7,12 +7,14 @@ checkpoints, loggers and files are off.
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -41,7 +43,7 @@ class JobSearcher(Searcher):  # type: ignore[misc]  # ray has no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         config = None if self._dispatcher.is_drained() else self._dispatcher.hand_out(trial_id)
-        if config is None and self._dispatcher.is_drained():
+        if config is None and self._dispatcher.is_drained() and not self._dispatcher.is_busy():
             return str(Searcher.FINISHED)
         return config
 
@@ -89,7 +91,7 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
             self._dispatcher.ended(trial.trial_id, result[MEASUREMENT], result[OUTCOME])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        self._dispatcher.failed(trial.trial_id, trial.get_pickled_error())
+        self._dispatcher.failed(trial.trial_id, _error_of(trial))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         _forget(trial)
@@ -113,6 +115,11 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
             trial_dirname_creator=lambda trial: trial.trial_id,
             verbose=0,
         )
+    except RuntimeError as error:
+        # Tune does not know the error by which Ray tells that it ended a process for the node's memory, and gives up.
+        if not isinstance(error.__cause__, RayError):
+            raise
+        dispatcher.broken_off(error.__cause__)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,6 +128,13 @@ def _forget(trial: Any) -> None:
     """Tune keeps a trial until its run ends, and makes it a folder."""
     trial.run_metadata.last_result = {}
     shutil.rmtree(trial.local_path, ignore_errors=True)
+
+
+def _error_of(trial: Any) -> Exception | None:
+    """What Tune has written down of the end of a trial's process."""
+    path = trial.pickled_error_file
+    error = pickle.loads(Path(path).read_bytes()) if path else None  # noqa: S301 - written by this very process
+    return error if isinstance(error, Exception) else None
 
 
 def kill(dispatcher: Dispatcher) -> None:
