@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         return self.artifacts_dir / job_id / trial_id
 
     def environment(self) -> dict[str, str]:
-        """These settings as the environment variables of a process that is to read the same ones."""
+        """The environment of a process that is to read the same settings."""
         values = {
             "SEARCHSVC_DATA_DIR": str(self.data_dir),
             "SEARCHSVC_DATABASE_URL": self.database_url,
@@ -123,7 +123,8 @@ class Settings(BaseSettings):
             "SEARCHSVC_HEARTBEAT_SECONDS": str(self.heartbeat_seconds),
             "SEARCHSVC_DATABASE_WAIT_SECONDS": str(self.database_wait_seconds),
         }
-        return values | ({"SEARCHSVC_RAY_ADDRESS": self.ray_address} if self.ray_address else {})
+        address = {"SEARCHSVC_RAY_ADDRESS": self.ray_address} if self.ray_address else {}
+        return {**os.environ, **values, **address}
 
     def prepare(self) -> Settings:
         """Make the data folder and those below it, for the owner alone. What is there stays as it is."""

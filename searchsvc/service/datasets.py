@@ -1,7 +1,7 @@
 """The dataset of a job: where it may lie, and whether it can be read.
 
-A path that comes from a stranger must lie under one of the data roots, with every link followed. The spec is stored with
-the path that was found, so that a driver, which starts somewhere else, reads the same files.
+A path that comes from a stranger must lie under one of the data roots, with every link followed. The spec is stored
+with the path that was found, so that a driver, which starts somewhere else, reads the same files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Documents that users send, from text to plain data: safe, limited in size and depth, strict about what is unclear.
 
-YAML as in its version 1.2: `5e6` and `1e-3` are numbers, `no`, `on` and `2024-01-01` are text, a key stands once, there
-are no tags. JSON is read by the same rules. Plain data is: mappings with text keys, lists, text, numbers, true, false, null.
+YAML as in its version 1.2: `5e6` and `1e-3` are numbers, `no`, `on` and `2024-01-01` are text, a key stands once,
+there are no tags. JSON is read by the same rules. Plain data is: mappings with text keys, lists, text, numbers, true,
+false, null.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _text_fault(value: object) -> str | None:
     return None
 
 
-# ---- reading YAML ------------------------------------------------------------------------------------------------------
+# ---- reading YAML -----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

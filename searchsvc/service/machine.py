@@ -32,9 +32,8 @@ def warnings(spec: JobSpec) -> list[str]:
     if wanted.gpu > gpus():
         found.append(f"a trial needs {wanted.gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
     if wanted.memory_bytes > memory_bytes():
-        found.append(
-            f"a trial needs {wanted.memory_bytes / 2**30:.1f} GiB, this machine has {memory_bytes() / 2**30:.1f} GiB: {_WAITS}"
-        )
+        needed, there = wanted.memory_bytes / 2**30, memory_bytes() / 2**30
+        found.append(f"a trial needs {needed:.1f} GiB, this machine has {there:.1f} GiB: {_WAITS}")
     if spec.budget.gpu_hours is not None and wanted.gpu == 0:
         found.append("budget.gpu_hours limits nothing, because a trial takes no GPU (resources.gpu is 0)")
     if (

@@ -15,7 +15,7 @@ from searchsvc.errors import InvalidInput
 LARGEST_PAGE = 1000
 
 T = TypeVar("T")
-Key = str | int
+K = TypeVar("K", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ class Page(Generic[T]):
 
 
 def page_of(
-    read: Callable[[Key | None, int], Sequence[T]],
-    key: Callable[[T], Key],
+    read: Callable[[K | None, int], Sequence[T]],
+    key: Callable[[T], K],
     *,
+    kind: type[K],
     size: int,
     token: str | None,
     filters: Mapping[str, Any],
@@ -37,25 +38,25 @@ def page_of(
     """One page from `read(after, limit)`; one row more than asked for tells whether there is another page."""
     if not 1 <= size <= LARGEST_PAGE:
         raise InvalidInput.at("/page_size", f"must lie from 1 to {LARGEST_PAGE}, not {size}")
-    rows = read(decode(token, filters) if token else None, size + 1)
+    rows = read(decode(token, filters, kind) if token else None, size + 1)
     more = len(rows) > size
     return Page(tuple(rows[:size]), encode(key(rows[size - 1]), filters) if more else None)
 
 
-def encode(key: Key, filters: Mapping[str, Any]) -> str:
+def encode(key: str | int, filters: Mapping[str, Any]) -> str:
     """The key of the last row and a hash of the filters, as text without meaning to anyone else."""
     text = json.dumps([key, _digest(filters)], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode(token: str, filters: Mapping[str, Any]) -> Key:
+def decode(token: str, filters: Mapping[str, Any], kind: type[K]) -> K:
     """The key in a token. Raises InvalidInput where it is none of ours or was made with other filters."""
     try:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
         key, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer") from None
-    if isinstance(key, bool) or not isinstance(key, str | int):
+    if not isinstance(key, kind) or isinstance(key, bool):
         raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer")
     if digest != _digest(filters):
         raise InvalidInput.at("/page_token", "belongs to a list with other filters; ask for its first page again")

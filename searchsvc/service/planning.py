@@ -75,7 +75,7 @@ class Plan:
 
 
 def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
-    """Look up what the spec names. Raises InvalidInput. `trusted`: datasets may lie anywhere, not only in data roots."""
+    """Look up what the spec names. `trusted`: datasets may lie anywhere. Raises InvalidInput."""
     faults = Faults()
     task = faults.collect(lambda: checks.task_of(spec))
     space = faults.collect(lambda: checks.space_of(spec, task))
@@ -191,7 +191,10 @@ def _check_algorithm(spec: JobSpec) -> None:
 
 
 def _stopping_rule(spec: JobSpec) -> StoppingRule:
-    rule = spec.stopping
+    rule, epochs = spec.stopping, spec.fidelity.epochs
+    if isinstance(first := rule.options.get("min_epochs"), int) and first > epochs:
+        message = f"the rule would never act: a trial has {epochs} epochs (fidelity.epochs), fewer than {first}"
+        raise InvalidInput.at("/stopping/min_epochs", message)
     return checks.below(
         "/stopping",
         lambda: algorithms.create_stopping_rule(

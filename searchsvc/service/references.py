@@ -14,13 +14,9 @@ def find_job(store: Store, reference: str) -> Job:
     """By id, by a name that one job has, or by the beginning of an id. Raises NotFound, Conflict."""
     if is_id(reference):
         return store.job(reference.lower())
-    found = store.jobs(state=None, name=reference, after=None, limit=3)
+    found = store.jobs(name=reference, limit=3)
     if not found and _may_begin_an_id(reference):
-        # Ids are listed from the highest down, so those that begin with the reference come first below its end.
-        end = reference.lower() + _HIGHEST[len(reference) :]
-        found = [
-            job for job in store.jobs(state=None, name=None, after=end, limit=3) if job.id.startswith(reference.lower())
-        ]
+        found = store.jobs(prefix=reference.lower(), limit=3)
     if not found:
         raise NotFound(f"no job has the id or name {reference!r}")
     if len(found) > 1:
@@ -37,7 +33,7 @@ def find_trial(store: Store, reference: str) -> Trial:
     if not slash or not number.isascii() or not number.isdigit() or len(number) > 9:
         raise NotFound(f"no trial {reference!r}: give its id, or JOB/NUMBER")
     job = find_job(store, job_reference)
-    found = store.trials(job.id, state=None, after=int(number) - 1, limit=1)
+    found = store.trials(job.id, after=int(number) - 1, limit=1)
     if not found or found[0].number != int(number):
         raise NotFound(f"job {job.name} has no trial number {number}")
     return found[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState, pareto_front
+from searchsvc.errors import Conflict
 from searchsvc.store import Store
 
 _FINISHED = (TrialState.SUCCEEDED, TrialState.STOPPED)
@@ -62,8 +63,18 @@ def best(store: Store, job: Job, count: int) -> list[Trial]:
         limit *= 4
 
 
+def one_or_best(store: Store, job: Job, trial: Trial | None) -> Trial:
+    """`trial`, or the best one. Raises Conflict where there is none yet."""
+    if trial is not None:
+        return trial
+    found = best(store, job, 1)
+    if not found:
+        raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
+    return found[0]
+
+
 def pareto(store: Store, job: Job) -> list[Trial]:
-    """The finished trials that keep every constraint and that no other one dominates, best first by the first objective."""
+    """Finished trials that keep every constraint and that no other one dominates, best first by the first objective."""
     spec = job.spec
     trials = [one for one in store.all_trials(job.id) if one.state in _FINISHED and is_feasible(one, spec.constraints)]
     if not trials:

@@ -26,7 +26,7 @@ from searchsvc.domain import (
     is_id,
     new_id,
 )
-from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import documents, export, planning, references, results, tasks, tokens
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.pages import Page, page_of
@@ -167,6 +167,7 @@ class Service:
         return page_of(
             lambda after, limit: self.store.jobs(state=state, name=name, after=after, limit=limit),
             lambda job: job.id,
+            kind=str,
             size=page_size,
             token=page_token,
             filters={"list": "jobs", "state": state, "name": name},
@@ -227,6 +228,7 @@ class Service:
                 job, state=state, after=after, limit=limit, newest_first=newest_first
             ),
             lambda trial: trial.number,
+            kind=int,
             size=page_size,
             token=page_token,
             filters={"list": "trials", "job": job, "state": state, "newest_first": newest_first},
@@ -255,6 +257,7 @@ class Service:
         return page_of(
             lambda after, limit: self.store.job_measurements(job, after=after or 0, limit=limit),
             lambda row: row[0],
+            kind=int,
             size=page_size,
             token=page_token,
             filters={"list": "measurements", "job": job},
@@ -289,7 +292,7 @@ class Service:
     # ---- taking away -----------------------------------------------------------------------------------------------
 
     def export(self, job_id: str, *, format: str, destination: Path, trial: str | None = None) -> Path:  # noqa: A002 - the word of the CLI
-        """Write `weights`, `spec`, `csv` or `optuna` to `destination` (a file, or a folder) and return the file written.
+        """Write `weights`, `spec`, `csv` or `optuna` to `destination` (a file or a folder); the file that was written.
 
         weights and spec are of `trial`, or of the best trial. An existing file is replaced, in one step.
         """
@@ -297,7 +300,7 @@ class Service:
         chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
         if chosen is not None and chosen.job_id != job.id:
             raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")
-        return export.export(self.store, self.settings, job, format=format, destination=destination, trial=chosen)
+        return export.export(self.store, job, format=format, destination=destination, trial=chosen)
 
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
 

@@ -1,0 +1,29 @@
+"""`spec`: a job spec in YAML that trains one trial's candidate again, with the same seed, data and fidelity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from searchsvc.domain import Job, Trial
+from searchsvc.service.results import one_or_best
+from searchsvc.store import Store
+
+
+def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
+    """The job's own spec with every value of the candidate fixed and room for one trial."""
+    chosen = one_or_best(store, job, trial)
+    document = job.spec.document()
+    suffix = f"-trial-{chosen.number}"
+    document["name"] = job.name[: 128 - len(suffix)] + suffix
+    document["space"]["narrow"] = {}
+    document["space"]["fix"] = {**document["space"]["fix"], **chosen.values}
+    document["algorithm"] = {"name": "random"}
+    document["stopping"] = {"name": "none"}
+    document["budget"] = {"trials": 1}
+    if "parameters" in document["space"]:
+        document["space"]["parameters"] = list(document["space"]["parameters"])
+    header = f"# Trains the candidate of trial {chosen.number} of job {job.name} ({job.id}) again.\n"
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(header + text, encoding="utf-8")

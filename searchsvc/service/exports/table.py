@@ -1,0 +1,72 @@
+"""`csv`: all trials, one row each, with a column per parameter, metric and test metric. Read and written in pages."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from searchsvc.domain import Job, Trial
+from searchsvc.errors import InvalidInput
+from searchsvc.store import Store
+
+_PAGE = 1000
+_FIXED = (
+    "number",
+    "id",
+    "state",
+    "failure",
+    "reason",
+    "step",
+    "best_step",
+    "seconds",
+    "attempts",
+    "started_at",
+    "finished_at",
+)
+
+
+def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
+    """Two passes, so that the columns are known without keeping the trials."""
+    if trial is not None:
+        raise InvalidInput.at("/trial", "csv holds all trials of a job: leave the trial out")
+    columns: dict[str, None] = dict.fromkeys(_FIXED)
+    for one in _trials(store, job.id):
+        columns.update(dict.fromkeys(_row(one)))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _ordered(columns), restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(_row(one) for one in _trials(store, job.id))
+
+
+def _trials(store: Store, job_id: str) -> Iterator[Trial]:
+    after = None
+    while page := store.trials(job_id, after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].number
+
+
+def _ordered(columns: dict[str, None]) -> list[str]:
+    """What every trial has, then parameters, then metrics, then test metrics."""
+    groups = ("parameter.", "metric.", "test.")
+    named = [[name for name in columns if name.startswith(group)] for group in groups]
+    return [*_FIXED, *(name for group in named for name in group)]
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(trial, name) for name in _FIXED}
+    row |= {"started_at": _time(trial.started_at), "finished_at": _time(trial.finished_at)}
+    row |= {f"parameter.{name}": value for name, value in trial.values.items()}
+    row |= {f"metric.{name}": value for name, value in {**trial.proposal.costs, **(trial.metrics or {})}.items()}
+    return row | {f"test.{name}": value for name, value in (trial.test_metrics or {}).items()}
+
+
+def _time(at: float | None) -> str | None:
+    """RFC 3339, UTC."""
+    return (
+        None
+        if at is None
+        else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
