@@ -32,7 +32,7 @@ serve: $(READY) ## Start the API and a controller on 127.0.0.1:8700
 	@$(BIN)/searchctl serve
 
 docs: $(READY) ## Build the documentation into site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
 packages: # PostgreSQL and Chromium, which the tests start
