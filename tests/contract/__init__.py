@@ -1,0 +1,1 @@
+"""What every implementation behind a seam must do."""

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: a PostgreSQL server of their own, a running system, what must hold of it."""
