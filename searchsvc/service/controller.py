@@ -80,9 +80,11 @@ class Controller:
         holder: str | None = None,
         *,
         command: Callable[[Lease], Sequence[str]] = driver_command,
-        stop_cluster: Callable[[], Sequence[str]] | None = None,
+        stop_cluster: Sequence[str] | None = (sys.executable, "-m", "workers.cluster", "stop"),
     ) -> None:
-        """`command` gives the driver's command line; `stop_cluster` the one that ends a local Ray when all is done."""
+        """`command` gives a driver's command line; `stop_cluster` is the one that ends the Ray which drivers started on
+        this machine, run after a clean end where no job of the store has a driver; None: it is left running.
+        """
         self.service = service
         self.store = service.store
         self.settings = service.settings
@@ -92,6 +94,7 @@ class Controller:
         self._runs: dict[str, _Run] = {}
         self._asked: dict[str, float] = {}
         self._next_look = 0.0
+        self._has_started = False
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
@@ -160,6 +163,7 @@ class Controller:
         try:
             environment = self.settings.environment()
             run.driver = DriverProcess.start(self.command(lease), environment, self.settings.job_log(job.id))
+            self._has_started = True
             _log.info("job %s: driver %d started, epoch %d", job.id, run.driver.process.pid, lease.epoch)
         except RuntimeUnavailable as error:
             self._crashed(run, str(error), "")
@@ -309,15 +313,17 @@ class Controller:
             except (LeaseLost, NotFound, StoreUnavailable) as error:
                 _log.info("job %s: %s", run.lease.job_id, error)
         self._runs.clear()
-        if self.stop_cluster is not None and not self.store.leases():
-            self._stop_cluster(self.stop_cluster())
+        if self._has_started and self.stop_cluster is not None and self.settings.ray_address is None:
+            self._stop_cluster(self.stop_cluster)
 
     def _stop_cluster(self, command: Sequence[str]) -> None:
         try:
+            if any(lease.deadline > time.time() for lease in self.store.leases()):
+                return
             subprocess.run(  # noqa: S603 - our own module
                 command, env=self.settings.environment(), check=True, timeout=_CLUSTER_SECONDS, capture_output=True
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, subprocess.SubprocessError, StoreUnavailable) as error:
             _log.warning("the local Ray was not stopped: %s", error)
 
 
