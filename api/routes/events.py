@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.responses import Response
 
 from api import sse
@@ -29,8 +30,8 @@ both_kinds: dict[int | str, dict[str, Any]] = {
 }
 
 After = Annotated[
-    int | Literal["latest"],
-    Query(ge=0, le=LARGEST, description="Only events after this sequence number; `latest`: only those still to come."),
+    Annotated[int, Field(ge=0, le=LARGEST)] | Literal["latest"],
+    Query(description="Only events after this sequence number; `latest`: only those still to come."),
 ]
 LastEventId = Annotated[
     int | None,
@@ -97,8 +98,9 @@ def _stream(chunks: sse.Chunks) -> StreamingResponse:
 
 def _page(service: Service, start: int, job: str | None, size: int, token: str | None) -> Page[Event]:
     rows = page_of(
-        lambda after, limit: service.events(after=start if after is None else int(after), job_id=job, limit=limit),
+        lambda after, limit: service.events(after=start if after is None else after, job_id=job, limit=limit),
         lambda event: event.sequence,
+        kind=int,
         size=size,
         token=token,
         filters={"list": "events", "job": job},

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import mimetypes
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from fastapi import Path as PathParameter
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -117,13 +115,14 @@ def artifacts(service: TheService, trial: TheTrial) -> Page[Artifact]:
 def download(
     service: TheService,
     trial: TheTrial,
-    artifact: Annotated[str, PathParameter(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
+    artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
 ) -> FileResponse:
     """The content of a file, whole or by ranges."""
     found = next((one for one in service.artifacts(trial.id) if one.name == artifact), None)
-    if found is None or not Path(found.path).is_file():
+    path = service.settings.artifacts_dir / found.path if found else None
+    if path is None or not path.is_file():
         raise NotFound(f"trial {trial.number} has no file {artifact!r}")
-    return FileResponse(found.path, media_type=media_type(found.name), filename=found.name)
+    return FileResponse(path, media_type=media_type(path.name), filename=path.name)
 
 
 def media_type(name: str) -> str:

@@ -1,0 +1,211 @@
+"""Events over REST: pushed to many, resumed without loss or repetition."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api import sse
+from searchsvc.domain import Event, Job
+from searchsvc.service import Service
+
+Evaluate = Callable[..., list[str]]
+STREAM = {"Accept": "text/event-stream"}
+
+
+def sequences(text: str) -> list[int]:
+    return [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]
+
+
+def stored(service: Service, job: Job) -> list[int]:
+    return [event.sequence for event in service.events(job_id=job.id, limit=100_000)]
+
+
+def test_a_stream_of_an_ended_job_has_all_its_events_and_ends(
+    client: TestClient, service: Service, job: Job, evaluate: Evaluate
+) -> None:
+    evaluate(job, 300)
+    service.cancel(job.id)
+    answer = client.get(f"/api/v1/jobs/{job.id}/events", headers=STREAM, params={"until_final": "true"})
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert sequences(answer.text) == stored(service, job)
+    assert "retry: " in answer.text
+    data = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert [one["sequence"] for one in data] == stored(service, job)
+
+
+def test_last_event_id_goes_on_where_a_stream_broke(
+    client: TestClient, service: Service, job: Job, evaluate: Evaluate
+) -> None:
+    evaluate(job, 20)
+    service.cancel(job.id)
+    path, query = f"/api/v1/jobs/{job.id}/events", {"until_final": "true"}
+    known = stored(service, job)
+    resumed = client.get(path, headers={**STREAM, "Last-Event-ID": str(known[9])}, params=query)
+    assert sequences(resumed.text) == known[10:]
+    after = client.get(path, headers=STREAM, params={**query, "after": known[-1]})
+    assert sequences(after.text) == []
+
+
+def quick_feed(service: Service) -> sse.Feed:
+    read = lambda after, job, limit: service.events(after=after, job_id=job, limit=limit)  # noqa: E731
+    return sse.Feed(read, service.last_sequence, tick_seconds=0.01)
+
+
+class Writer(threading.Thread):
+    """Appends events to a job, as a driver does, until it is told to end."""
+
+    def __init__(self, service: Service, job: Job, count: int) -> None:
+        super().__init__()
+        claimed = service.store.claim_job(job.id, "test", 60.0)
+        assert claimed is not None
+        self.service, self.job, self.count, self.lease = service, job, count, claimed[1]
+
+    def run(self) -> None:
+        writer = self.service.store.writer(self.lease)
+        for number in range(self.count):
+            writer.event("test.happened", {"number": number})
+            if number % 7 == 0:
+                writer.flush()
+                time.sleep(0.002)
+        writer.flush()
+        self.service.cancel(self.job.id)
+        self.service.store.release(self.lease)
+
+
+async def read(feed: sse.Feed, after: int, job_id: str, stop: Callable[[list[int]], bool]) -> list[int]:
+    """The sequence numbers of a stream until `stop`."""
+    seen: list[int] = []
+    async for chunk in sse.stream(feed, after, job_id, None):
+        seen += sequences(chunk.decode())
+        if stop(seen):
+            break
+    return seen
+
+
+def test_streams_that_break_and_resume_while_a_writer_appends_see_every_event_once(service: Service, job: Job) -> None:
+    feed = quick_feed(service)
+    writer = Writer(service, job, 600)
+
+    async def breaking(pieces: int) -> list[int]:
+        """Breaks off after so many events, and goes on after the last one seen."""
+        seen = [0]
+        while seen[-1] < last:
+            seen += await read(feed, seen[-1], job.id, lambda new: len(new) >= pieces or new[-1:] >= [last])
+        return seen[1:]
+
+    async def all_at_once() -> list[list[int]]:
+        writer.start()
+        return await asyncio.wait_for(asyncio.gather(*(breaking(pieces) for pieces in (10_000, 5, 40, 113))), 60)
+
+    last = service.last_sequence() + 600
+    results = asyncio.run(all_at_once())
+    writer.join()
+    assert len(service.events(job_id=job.id, limit=10_000)) > 600
+    expected = [one for one in stored(service, job) if one <= last]
+    for seen in results:
+        assert [one for one in seen if one <= last] == expected
+
+
+def test_two_hundred_clients_cost_one_query_per_tick(service: Service, job: Job) -> None:
+    reads: list[str | None] = []
+
+    def counted(after: int, job_id: str | None, limit: int) -> list[Event]:
+        reads.append(job_id)
+        return service.events(after=after, job_id=job_id, limit=limit)
+
+    feed = sse.Feed(counted, service.last_sequence, tick_seconds=0.02)
+    writer = Writer(service, job, 50)
+    last = service.last_sequence() + 50
+
+    async def listen() -> list[list[int]]:
+        clients = [asyncio.create_task(read(feed, 0, job.id, lambda seen: seen[-1:] >= [last])) for _ in range(200)]
+        while len(feed.clients) < 200 or reads.count(job.id) < 200:
+            await asyncio.sleep(0.01)
+        reads.clear()
+        began = time.monotonic()
+        writer.start()
+        seen = await asyncio.wait_for(asyncio.gather(*clients), 30)
+        assert len(reads) <= (time.monotonic() - began) / 0.02 + 2
+        return seen
+
+    seen = asyncio.run(listen())
+    writer.join()
+    assert all(one == seen[0] for one in seen)
+    assert seen[0][-1] >= last
+    assert job.id not in reads, "only the shared reader has asked the store"
+
+
+def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
+    service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "QUEUE", 20)
+    feed = quick_feed(service)
+    writer = Writer(service, job, 300)
+    longest = 0
+
+    async def slowly() -> list[int]:
+        nonlocal longest
+        seen: list[int] = []
+        stream = sse.stream(feed, 0, job.id, lambda: service.job(job.id).state.is_final)
+        writer.start()
+        async for chunk in stream:
+            seen += sequences(chunk.decode())
+            await asyncio.sleep(0.1)
+            longest = max(longest, *(len(client.waiting) for client in feed.clients), 0)
+            if seen and seen[-1] >= last:
+                break
+        await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+        return seen
+
+    last = service.last_sequence() + 300
+    seen = asyncio.run(asyncio.wait_for(slowly(), 60))
+    writer.join()
+    assert seen == [one for one in stored(service, job) if one <= seen[-1]]
+    assert longest <= 20
+
+
+def test_the_reader_rests_when_nobody_listens(service: Service, job: Job) -> None:
+    reads = 0
+
+    def counted(after: int, job_id: str | None, limit: int) -> list[Event]:
+        nonlocal reads
+        reads += 1
+        return service.events(after=after, job_id=job_id, limit=limit)
+
+    feed = sse.Feed(counted, service.last_sequence, tick_seconds=0.01)
+
+    async def come_and_go() -> None:
+        await read(feed, 0, job.id, bool)
+        await asyncio.sleep(0.1)
+        before = reads
+        await asyncio.sleep(0.1)
+        assert reads == before
+        assert await read(feed, 0, job.id, bool) == stored(service, job)
+
+    asyncio.run(come_and_go())
+
+
+def test_an_idle_stream_is_pinged(service: Service, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "PING_SECONDS", 0.05)
+    feed = quick_feed(service)
+
+    async def first_ping() -> bytes:
+        async for chunk in sse.stream(feed, service.last_sequence(), job.id, None):
+            if chunk.startswith(b":"):
+                return chunk
+        return b""
+
+    assert asyncio.run(asyncio.wait_for(first_ping(), 10)) == b": ping\n\n"
+
+
+def test_latest_means_only_what_is_still_to_come(client: TestClient, job: Job) -> None:
+    assert client.get("/api/v1/events", params={"after": "latest"}).json()["items"] == []
+    page = client.get("/api/v1/events").json()
+    assert [one["kind"] for one in page["items"]] == ["job.submitted"]
