@@ -121,6 +121,9 @@ _ARCHITECTURE = (
     *(f"{what}_{stage}" for what in ("depth", "width") for stage in STAGES),
 )
 
+_ROWS = 8192
+"""Candidates at a time: what is computed of them stays in the cache of a core."""
+
 _Column: TypeAlias = NDArray[Any]
 """(n,), or () where all candidates have the same value."""
 
@@ -162,8 +165,13 @@ def cost_model(space: Space, info: DatasetInfo) -> CostModel:
     channels, height, width = info.shape
 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-        flops, params = _network(_columns(space, matrix), channels, height, width, len(info.classes))
-        return {"flops": _filled(flops, len(matrix)), "params": _filled(params, len(matrix))}
+        flops, params = np.empty(len(matrix)), np.empty(len(matrix))
+        for start in range(0, len(matrix), _ROWS):
+            rows = slice(start, start + _ROWS)
+            flops[rows], params[rows] = _network(
+                _columns(space, matrix[rows]), channels, height, width, len(info.classes)
+            )
+        return {"flops": flops, "params": params}
 
     return costs
 
@@ -207,11 +215,8 @@ def _block(
 def _divisible(channels: _Column) -> _Column:
     """The nearest multiple of 8, not below 0.9 times the channels (timm.layers.make_divisible)."""
     rounded: _Column = np.maximum(8.0, np.floor(np.trunc(channels + 4.0) * 0.125) * 8.0)
-    return np.add(rounded, 8.0 * (rounded < 0.9 * channels))
-
-
-def _filled(cost: _Column, count: int) -> Matrix:
-    return np.array(np.broadcast_to(cost, count), np.float64)
+    result: _Column = rounded + 8.0 * (rounded < 0.9 * channels)
+    return result
 
 
 def _halved(side: int, stride: int) -> int:

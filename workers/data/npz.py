@@ -6,6 +6,7 @@ label that occurs in y_train, named by the number or by `classes`.
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Hashable
@@ -26,7 +27,18 @@ from workers.data.options import (
     existing,
 )
 
+_NAMES = ("x_train", "y_train", "x_test", "y_test")
 _LARGEST_BYTES = 8 * 2**30
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 class NpzOptions(SplitOptions):
@@ -72,13 +84,25 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
     file = existing(path, folder=False)
     try:
         with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _LARGEST_BYTES:
-            raise _wrong(f"{path} unpacks to {size:,} bytes; at most {_LARGEST_BYTES:,} are read")
+            _check_sizes(archive)
         with np.load(file, allow_pickle=False) as opened:
-            return {name: opened[name] for name in ("x_train", "y_train", "x_test", "y_test") if name in opened}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError) as error:
+            return {name: opened[name] for name in _NAMES if name in opened}
+    except _UNREADABLE as error:
         raise _wrong(f"{path} is no .npz file of plain arrays that can be read: {error}") from None
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError where an array would take more memory than the file says it fills, or all together too much."""
+    entries = [entry for entry in archive.infolist() if entry.filename.removesuffix(".npy") in _NAMES]
+    if sum(entry.file_size for entry in entries) > _LARGEST_BYTES:
+        raise ValueError(f"it unpacks to more than {_LARGEST_BYTES:,} bytes")
+    for entry in entries:
+        with archive.open(entry) as file:
+            first = np.lib.format.read_magic(file) == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        if math.prod(shape) * dtype.itemsize > entry.file_size:
+            raise ValueError(f"{entry.filename} is shorter than its shape {shape} of {dtype}")
 
 
 def _images(arrays: dict[str, NDArray[Any]], part: str) -> NDArray[np.uint8]:

@@ -14,12 +14,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -31,6 +31,7 @@ from workers.models.mbconv import MBConvNet
 FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
 _KEY = "searchsvc"
 _BATCH = 1024
+_Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class ModelCard(BaseModel):
@@ -43,14 +44,20 @@ class ModelCard(BaseModel):
     dataset: str
     values: dict[str, Scalar]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    shape: tuple[int, int, int]
+    shape: tuple[_Side, _Side, _Side]
     """(channels, height, width) of one image."""
     mean: tuple[float, ...]
     """Of each channel of the training images, 0 to 255."""
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
     step: int
     metrics: dict[str, float]
     """Measured on the validation split at `step`."""
+
+    @model_validator(mode="after")
+    def _one_number_per_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.shape[0]:
+            raise ValueError(f"mean and std need one number for each of {self.shape[0]} channels")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,9 @@ class Classifier:
 
 
 def serialise(network: torch.nn.Module, card: ModelCard) -> bytes:
-    """The content of a model file."""
+    """The content of a model file: the same bytes for the same model (one key of metadata has one order)."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return save(tensors, {"format": "pt", _KEY: card.model_dump_json()})
+    return save(tensors, {_KEY: card.model_dump_json()})
 
 
 def load(path: str | Path) -> Classifier:
