@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,14 +16,25 @@ import ray
 from ray import tune
 
 from searchsvc.domain import FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
+from searchsvc.service.tasks import find
 from workers.run_trial import LOG, TrialRun
 
-TASK, STOP, RESOURCES, AVOIDED = "task", "stop", "resources", "avoided"
-"""Keys of a configuration: a TrialTask, whether it is only to be ended as a result, Resources, ids of nodes."""
-MEASUREMENT, OUTCOME, DONE = "measurement", "outcome", "done"
+TASK, PART, RESOURCES, AVOIDED = "task", "part", "resources", "avoided"
+"""Keys of a configuration: a TrialTask, a Part, Resources, ids of nodes."""
+MEASUREMENT, OUTCOME, TEST, DONE = "measurement", "outcome", "test", "done"
 """Keys of a result."""
 GRACE_SECONDS = 5.0
 """After the limit of a trial, before its process is ended: for the epoch that is under way, and to load the data."""
+
+
+class Part(StrEnum):
+    """What is to be done with a trial."""
+
+    TRAIN = "train"
+    STOP = "stop"
+    """Only to be ended as a result: the stopping rule had spoken when an earlier attempt was lost."""
+    TEST = "test"
+    """Its best weights are to be measured on the test split."""
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
@@ -41,7 +53,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._stop:
+        if self._part is Part.TEST:
+            return {MEASUREMENT: None, OUTCOME: None, TEST: dict(find(self._task.task).test(self._task)), DONE: True}
+        if self._part is Part.STOP:
             return self._ended(None, stop=True)
         measurement = next(self._run, None)
         if measurement is None or measurement.step >= self._task.fidelity.epochs:
@@ -50,7 +64,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def end_early(self) -> None:
         """The next step ends the trial as a result."""
-        self._stop = True
+        self._part = Part.STOP
 
     def place(self) -> tuple[str, str, int]:
         """(id of the node, its address, pid of this process)"""
@@ -61,7 +75,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: TrialTask = config[TASK]
-        self._stop = bool(config[STOP])
+        self._part = Part(config[PART])
         self._run = TrialRun(self._task)
         self._log = self._watch()
 

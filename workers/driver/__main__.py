@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 from searchsvc.domain import Job, Lease
 from searchsvc.errors import LeaseLost, SearchsvcError
@@ -46,9 +47,7 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _run(
-    store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, job: Job, lease: Lease
-) -> int:
+def _run(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, job: Job, lease: Lease) -> int:
     try:
         _run_job(store, writer, heartbeat, settings)
     except LeaseLost:
@@ -76,11 +75,12 @@ def _run_job(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Se
     address = cluster.ensure(settings)
     from workers.driver import connection
 
-    with connection.to_ray(address):
-        blueprint = resolve(heartbeat.job.spec, trusted=True, settings=settings)
-        from workers.driver.job import JobRun
+    with ThreadPoolExecutor(1) as pool:  # the dataset is looked at while Ray is connected to
+        blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings)
+        with connection.to_ray(address):
+            from workers.driver.job import JobRun
 
-        JobRun(store, writer, heartbeat, settings, blueprint).run()
+            JobRun(store, writer, heartbeat, settings, blueprint.result()).run()
 
 
 if __name__ == "__main__":

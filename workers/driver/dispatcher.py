@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -20,6 +21,7 @@ from searchsvc.domain import (
     JobSpec,
     Measurement,
     Outcome,
+    Trial,
     TrialState,
     TrialTask,
 )
@@ -29,8 +31,11 @@ from workers.driver.ledger import Ledger, OpenTrial
 from workers.driver.placement import Placement
 from workers.driver.recovery import take_up
 from workers.driver.steering import Heartbeat
-from workers.trainable import AVOIDED, GRACE_SECONDS, RESOURCES, STOP, TASK
+from workers.driver.winners import winners
+from workers.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Part
 
+NO_MORE: Mapping[str, Any] = MappingProxyType({})
+EXPLAIN_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
 """After so long a trial that waits says why."""
 PLACE_SECONDS = 10.0
@@ -69,38 +74,34 @@ class Run:
     deadline: float | None = None
     """When its process is ended by force."""
     overdue: bool = False
+    test: Trial | None = None
+    """It is measured on the test split, not trained."""
 
 
 class Dispatcher:
     """One per job; lives through all of its Tune runs."""
 
-    def __init__(
-        self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, store: Store, folder: Path
-    ) -> None:
+    def __init__(self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, store: Store, folder: Path) -> None:
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
         self._store, self._folder = store, folder
+        self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
         self._places: dict[Any, tuple[str, str, int]] = {}
         self._handed_in_run = 0
+        self._explained = 0.0
+        self._to_test: list[Trial] | None = None
+        """Known once nothing is left to train."""
 
     @property
     def spec(self) -> JobSpec:
         return self.heartbeat.job.spec
 
-    # ---- one Tune run ----------------------------------------------------------------------------------------------
-
-    def has_more(self) -> bool:
-        """Whether there is anything left to run, now that nothing runs."""
-        with _leaving():
-            self.check_requests()
-            if self.heartbeat.draining:
-                return False
-            return bool(self.ledger.waiting) or not self._is_spent()
+    # ---- what to run -----------------------------------------------------------------------------------------------
 
     def begin_run(self) -> None:
         """A new Tune run starts: it knows nothing of what an earlier one was handed."""
@@ -108,37 +109,69 @@ class Dispatcher:
         self._runs.clear()
         self._places.clear()
 
-    def hand_out(self, key: str) -> dict[str, Any] | None:
-        """The configuration of the next attempt, known to Tune as `key`; None where nothing is to start now."""
+    def has_more(self) -> bool:
+        """Whether there is anything left to run, now that nothing runs."""
         with _leaving():
             self.check_requests()
-            room = self.placement.slots() - len(self._runs)
-            trial = self.ledger.next_trial(room, self.spec.budget.trials) if room > 0 else None
-            if trial is None:
-                return None
-            self._runs[key] = Run(trial, handed=time.monotonic())
-            self._handed_in_run += 1
-            return {
-                TASK: self.task_of(trial),
-                STOP: trial.stop,
-                RESOURCES: self.placement.resources,
-                AVOIDED: tuple(self.placement.avoided),
-            }
+            return not self._is_trained() or bool(self._untested())
 
-    def is_busy(self) -> bool:
-        """Whether anything that was handed out has not ended: it may have to be tried again."""
-        return bool(self._runs)
+    def hand_out(self, key: str) -> Mapping[str, Any] | None:
+        """The configuration of what Tune is to run next, known to it as `key`.
 
-    def is_drained(self) -> bool:
-        """Whether this Tune run is to be handed nothing more."""
+        None: nothing now. NO_MORE: nothing any more in this Tune run, and nothing runs.
+        """
+        with _leaving():
+            self.check_requests()
+            if not self._is_trained() and not self._is_run_full():
+                config = self._next_attempt(key)
+                if config is not None or not self._is_trained():
+                    return config
+            if any(run.test is None for run in self._runs.values()):
+                return None  # it may have to be tried again
+            if self._is_trained() and (untested := self._untested()):
+                return self._next_test(key, untested)
+            return None if self._runs else NO_MORE
+
+    def _next_attempt(self, key: str) -> Mapping[str, Any] | None:
+        room = self.placement.slots() - len(self._runs)
+        if room <= 0:
+            return None
+        trial = self.ledger.next_trial(room, self.spec.budget.trials, idle=not self._runs)
+        if trial is None:
+            return None
+        self._runs[key] = Run(trial, handed=time.monotonic())
+        self._handed_in_run += 1
+        return self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+
+    def _next_test(self, key: str, untested: list[Trial]) -> Mapping[str, Any] | None:
+        if self.placement.slots() <= len(self._runs):
+            return None
+        tested = untested.pop(0)
+        trial = OpenTrial(tested.id, tested.number, tested.proposal, tested.attempts - 1, step=tested.step)
+        self._runs[key] = Run(trial, handed=time.monotonic(), test=tested)
+        return self._config(trial, Part.TEST)
+
+    def _config(self, trial: OpenTrial, part: Part) -> Mapping[str, Any]:
+        avoided = tuple(sorted(self.placement.avoided))
+        return {TASK: self.task_of(trial), PART: part, RESOURCES: self.placement.resources, AVOIDED: avoided}
+
+    def _is_trained(self) -> bool:
+        """Whether no attempt is to begin any more, unless one that runs has to be repeated."""
         if self.heartbeat.draining:
             return True
-        if self._handed_in_run >= max(RECYCLE_ATTEMPTS, RECYCLE_ROUNDS * self.placement.slots()):
-            return True
-        return not self.ledger.waiting and self._is_spent()
+        spent = self.ledger.exhausted or self.ledger.existing >= self.spec.budget.trials
+        return spent and not self.ledger.waiting
 
-    def _is_spent(self) -> bool:
-        return self.ledger.exhausted or self.ledger.existing >= self.spec.budget.trials
+    def _is_run_full(self) -> bool:
+        return self._handed_in_run >= max(RECYCLE_ATTEMPTS, RECYCLE_ROUNDS * self.placement.slots())
+
+    def _untested(self) -> list[Trial]:
+        """The winners whose best weights are not measured on the test split yet."""
+        if self._to_test is None:
+            self.ledger.flush()
+            best = winners(self._store.all_trials(self._job_id), self.spec.objectives, self.spec.constraints)
+            self._to_test = [trial for trial in best if trial.test_metrics is None]
+        return self._to_test
 
     def task_of(self, trial: OpenTrial) -> TrialTask:
         spec = self.ledger.spec
@@ -168,7 +201,8 @@ class Dispatcher:
         run.node = place[0] if place else None
         if (limit := self.spec.resources.trial_seconds) is not None:
             run.deadline = time.monotonic() + max(0.0, limit - run.trial.seconds) + GRACE_SECONDS
-        self.ledger.start(run.trial, f"{place[0]} {place[1]}" if place else None, place[2] if place else None)
+        if run.test is None:
+            self.ledger.start(run.trial, f"{place[0]} {place[1]}" if place else None, place[2] if place else None)
         self._count_gpus()
 
     def measured(self, key: str, measurement: Measurement) -> Decision:
@@ -194,10 +228,18 @@ class Dispatcher:
                 self._note_failure(run, outcome.failure)
             self._count_gpus()
 
+    def tested(self, key: str, metrics: Mapping[str, float]) -> None:
+        """A winner is measured on the test split."""
+        with _leaving():
+            self.ledger.record_test(self._runs.pop(key).trial, metrics)
+
     def failed(self, key: str, error: Exception | None) -> None:
         """The attempt ended without a result: its process is gone."""
         with _leaving():
             run = self._runs.pop(key)
+            if run.test is not None:
+                self.ledger.event("trial.test_failed", run.trial, reason=_last_line(error), traceback=str(error))
+                return
             if run.trial.id not in self.ledger.running:
                 self.ledger.start(run.trial, None, None)
             self._places.pop(run.actor, None)
@@ -213,6 +255,8 @@ class Dispatcher:
             death = self._death_of(run.actor)
             if isinstance(death, OutOfMemoryError):
                 self.failed(key, death)
+            elif run.test is not None:
+                self._to_test = None
             elif run.actor is None:
                 self.ledger.waiting.appendleft(run.trial)
             else:
@@ -245,7 +289,7 @@ class Dispatcher:
         revision = self.heartbeat.job.revision
         if revision == self._revision:
             return
-        self._revision = revision
+        self._revision, self._to_test = revision, None
         self.ledger.flush()
         take_up(self._store, self.heartbeat.job, self.ledger, {run.trial.id for run in self._runs.values()})
 
@@ -258,11 +302,14 @@ class Dispatcher:
 
     def _explain_waiting(self) -> None:
         now = time.monotonic()
-        handed = [run.trial for run in self._runs.values() if run.actor is None and now - run.handed > PATIENCE_SECONDS]
-        if handed:
-            why = self.placement.why_waiting()
-            for trial in handed:
-                self.ledger.explain(trial, why)
+        if now - self._explained < EXPLAIN_SECONDS:
+            return
+        self._explained = now
+        pending = [run for run in self._runs.values() if run.actor is None and run.test is None]
+        handed = [run.trial for run in pending if now - run.handed > PATIENCE_SECONDS]
+        why = self.placement.why_waiting() if handed else ""
+        for trial in handed:
+            self.ledger.explain(trial, why)
         late = [trial for trial in self.ledger.waiting if now - trial.since > PATIENCE_SECONDS]
         for trial in late:
             self.ledger.explain(trial, f"{len(self._runs)} of {self.placement.slots()} trials at once are running")
@@ -281,7 +328,8 @@ class Dispatcher:
         try:
             ray.get(actor.place.remote(), timeout=PLACE_SECONDS)
         except RayError as error:
-            return error
+            death: Exception = error
+            return death
         return None
 
     def _outcome_of(self, run: Run, error: Exception | None) -> Outcome:
@@ -325,3 +373,7 @@ def _failure(kind: FailureKind, message: str) -> Outcome:
 
 def _first_line(error: Exception | None) -> str:
     return (str(error).splitlines() or [""])[0] if error is not None else "no reason is known"
+
+
+def _last_line(error: Exception | None) -> str:
+    return (str(error).strip().splitlines() or [""])[-1] if error is not None else "its process was lost"

@@ -6,18 +6,17 @@ import logging
 import signal
 from types import FrameType
 
-from searchsvc.domain import Job, JobState, Trial, TrialState, TrialTask
+from searchsvc.domain import Job, JobState
 from searchsvc.errors import NothingFeasible
 from searchsvc.service.planning import Blueprint
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers.driver import tune_run
 from workers.driver.dispatcher import Dispatcher, Interrupted, Reason
-from workers.driver.ledger import OpenTrial
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
 from workers.driver.steering import Heartbeat
-from workers.driver.winners import test_winners, why_failed, winners
+from workers.driver.winners import has_result, why_failed, winners
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +30,9 @@ class JobRun:
         job = heartbeat.job
         self._store, self._writer, self._heartbeat, self._settings = store, writer, heartbeat, settings
         self._job_id = job.id
-        self._blueprint = blueprint
         self._ledger = recover(store, writer, job, blueprint)
         self._placement = Placement(job.spec.resources)
-        self._dispatcher = Dispatcher(
-            self._ledger, heartbeat, self._placement, store, settings.artifacts_dir / job.id
-        )
+        self._dispatcher = Dispatcher(self._ledger, heartbeat, self._placement, store, settings.artifacts_dir / job.id)
 
     def run(self) -> None:
         """Until the job has ended, or is given back. Raises LeaseLost, StoreUnavailable."""
@@ -57,19 +53,12 @@ class JobRun:
     def _conclude(self) -> None:
         job = self._heartbeat.beat()
         trials = self._store.all_trials(self._job_id)
-        done = [one for one in trials if one.state in (TrialState.SUCCEEDED, TrialState.STOPPED)]
-        best = winners(done, job.spec.objectives, job.spec.constraints)
-        test_winners(best, self._task_of, self._placement, self._writer, self._dispatcher.check_requests)
-        if not done and job.state is not JobState.STOPPING:
-            self._end(JobState.FAILED, why_failed([one for one in trials if one.state is TrialState.FAILED]), job)
-        elif done and not best:
-            limits = " and ".join(str(one) for one in self._blueprint.outcome)
-            self._end(JobState.SUCCEEDED, f"no trial keeps {limits}", job)
-        else:
-            self._end(JobState.SUCCEEDED, None, job)
-
-    def _task_of(self, trial: Trial) -> TrialTask:
-        return self._dispatcher.task_of(OpenTrial(trial.id, trial.number, trial.proposal, trial.attempts - 1))
+        if not any(map(has_result, trials)) and job.state is not JobState.STOPPING:
+            self._end(JobState.FAILED, why_failed(trials), job)
+            return
+        best = winners(trials, job.spec.objectives, job.spec.constraints)
+        limits = " and ".join(str(one) for one in job.spec.constraints)
+        self._end(JobState.SUCCEEDED, None if best or not limits else f"no trial keeps {limits}", job)
 
     def _end(self, state: JobState, reason: str | None, job: Job) -> None:
         self._heartbeat.stop()

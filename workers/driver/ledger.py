@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from searchsvc.algorithms import Proposer, StoppingRule
@@ -77,17 +77,18 @@ class Ledger:
 
     # ---- what to run -----------------------------------------------------------------------------------------------
 
-    def next_trial(self, room: int, budget: int) -> OpenTrial | None:
+    def next_trial(self, room: int, budget: int, *, idle: bool) -> OpenTrial | None:
         """The next trial to run, stored before it is returned; None where there is none until something ends.
 
-        `room` trials could start now, and as many are proposed at once; `budget` may exist in all.
+        `room` trials could start now, and as many are proposed at once; `budget` may exist in all. `idle`: nothing
+        that could end is under way.
         """
         if not self.waiting:
-            self._propose(min(room, budget - self.existing))
+            self._propose(min(room, budget - self.existing), idle=idle)
         self.flush()
         return self.waiting.popleft() if self.waiting else None
 
-    def _propose(self, count: int) -> None:
+    def _propose(self, count: int, *, idle: bool) -> None:
         if count <= 0 or self.exhausted:
             return
         first = self._proposer.next_number
@@ -97,7 +98,7 @@ class Ledger:
         self.waiting.extend(trials)
         self.existing += len(trials)
         # An algorithm that waits for results while none are to come waits forever: it has nothing more to say.
-        self.exhausted = self._proposer.exhausted or not (trials or self.running)
+        self.exhausted = self._proposer.exhausted or (idle and not trials)
 
     # ---- what happened ---------------------------------------------------------------------------------------------
 
@@ -152,6 +153,10 @@ class Ledger:
         """A trial that had failed is to be tried again."""
         self._proposer.reopen(trial.number)
         self.waiting.append(trial)
+
+    def record_test(self, trial: OpenTrial, metrics: Mapping[str, float]) -> None:
+        """A winner was measured on the test split."""
+        self._writer.record_test(trial.id, metrics)
 
     def explain(self, trial: OpenTrial, reason: str | None) -> None:
         """Say why a trial waits."""

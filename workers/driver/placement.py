@@ -62,10 +62,12 @@ class Placement:
             return f"needs {wanted}; the largest node has {largest}"
         if not any(_fits(self._need, node) for node in self._nodes.values()):
             return f"needs {wanted} on one node; no node of the cluster has that"
+        if not any(group["state"] == "PENDING" for group in ray.util.placement_group_table().values()):
+            return f"its worker is starting, on {wanted}"
         free = ray.available_resources()
         short = {name: amount for name, amount in self._need.items() if free.get(name, 0.0) < amount}
         if not short:
-            return f"waits for {wanted}: its worker is starting"
+            return f"waits for {wanted}: no one node has that much free"
         return "waits for " + " and ".join(
             f"{_amount(name, amount)}: {_plain(name, free.get(name, 0.0))} of {_plain(name, sum(total[name]))} free"
             for name, amount in short.items()

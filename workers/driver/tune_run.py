@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from workers.driver.dispatcher import Dispatcher
-from workers.trainable import DONE, MEASUREMENT, OUTCOME, Worker
+from workers.driver.dispatcher import NO_MORE, Dispatcher
+from workers.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
 
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -41,11 +42,9 @@ class JobSearcher(Searcher):  # type: ignore[misc]  # ray has no types
         super().__init__()
         self._dispatcher = dispatcher
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        config = None if self._dispatcher.is_drained() else self._dispatcher.hand_out(trial_id)
-        if config is None and self._dispatcher.is_drained() and not self._dispatcher.is_busy():
-            return str(Searcher.FINISHED)
-        return config
+    def suggest(self, trial_id: str) -> Mapping[str, Any] | str | None:
+        config = self._dispatcher.hand_out(trial_id)
+        return str(Searcher.FINISHED) if config is NO_MORE else config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The callback tells more."""
@@ -85,9 +84,18 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
         self._dispatcher.started(trial.trial_id, trial.temporary_state.ray_actor)
 
     def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any  # noqa: ARG002
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,  # noqa: ARG002
     ) -> None:
-        if result[DONE]:
+        if not result[DONE]:
+            return  # the scheduler has seen it
+        if result[OUTCOME] is None:
+            self._dispatcher.tested(trial.trial_id, result[TEST])
+        else:
             self._dispatcher.ended(trial.trial_id, result[MEASUREMENT], result[OUTCOME])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002

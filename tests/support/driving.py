@@ -1,0 +1,127 @@
+"""Real drivers on a real local Ray, over a real store: for tests of workers/driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from searchsvc.domain import Event, Job, JobSpec, JobState, Trial, TrialState
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+from tests.support.tasks import install
+from workers import cluster
+
+X = {"type": "float", "name": "x", "low": 0.0, "high": 1.0}
+
+
+def a_spec(*, task: str = "scripted", trials: int = 4, epochs: int = 3, **changes: Any) -> dict[str, Any]:
+    """A search over `x`; keys with other letters than a spec's are parameters of the scripted task with one choice."""
+    fixed = {name: changes.pop(name) for name in ("fate", "strikes", "seconds") if name in changes}
+    parameters = [X, *({"type": "categorical", "name": name, "choices": [value]} for name, value in fixed.items())]
+    return {
+        "name": "a search",
+        "task": task,
+        "dataset": {"name": "nothing"},
+        "space": {"parameters": parameters},
+        "objectives": [{"metric": "score"}],
+        "algorithm": {"name": "random"},
+        "budget": {"trials": trials},
+        "fidelity": {"epochs": epochs},
+    } | changes
+
+
+class Rig:
+    """One data folder with its database and its Ray head; drivers are started and killed by hand."""
+
+    def __init__(self, data_dir: Path, *, cpus: int = 2) -> None:
+        self.settings = Settings(data_dir=data_dir, database_url=f"sqlite:///{data_dir}/searchsvc.db").prepare()
+        self.settings = self.settings.model_copy(update={"ray_address": None})
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+            **self.settings.environment(),
+            "PYTHONPATH": install(data_dir / "packages"),
+        }
+        self.store = Store.create(self.settings.database_url)
+        self.log = data_dir / "drivers.log"
+        self.drivers: list[subprocess.Popen[bytes]] = []
+        command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
+        subprocess.run(command, env=self.environment, check=True, timeout=90)
+
+    def close(self) -> None:
+        for driver in self.drivers:
+            driver.kill()
+            driver.wait()
+        cluster.stop(self.settings)
+        self.store.close()
+
+    def submit(self, document: Mapping[str, Any]) -> Job:
+        return self.store.create_job(JobSpec.parse(document))[0]
+
+    def start(self, job: Job) -> subprocess.Popen[bytes]:
+        """A driver under a new claim."""
+        for lease in self.store.leases():
+            if lease.job_id == job.id:
+                self.store.release(lease)
+        claimed = self.store.claim_job(job.id, "the test", self.settings.lease_seconds * 10)
+        assert claimed is not None, f"the job is {self.store.job(job.id).state}"
+        command = [sys.executable, "-m", "workers.driver", job.id, str(claimed[1].epoch)]
+        with self.log.open("ab") as log:
+            driver = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log, start_new_session=True)
+        self.drivers.append(driver)
+        return driver
+
+    def finish(self, driver: subprocess.Popen[bytes], job: Job, timeout: float = 90.0) -> Job:
+        """Wait for the driver's own end."""
+        try:
+            code = driver.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the driver goes on; {self.tail()}") from None
+        assert code == 0, self.tail()
+        return self.store.job(job.id)
+
+    def run(self, document: Mapping[str, Any], timeout: float = 90.0) -> Job:
+        job = self.submit(document)
+        return self.finish(self.start(job), job, timeout)
+
+    def kill(self, driver: subprocess.Popen[bytes]) -> None:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+
+    def wait(self, condition: Callable[[], Any], timeout: float = 60.0) -> Any:
+        deadline = time.monotonic() + timeout
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"it did not come to pass; {self.tail()}"
+            time.sleep(0.05)
+        return found
+
+    def wait_for_measurements(self, job: Job, count: int) -> None:
+        self.wait(lambda: len(self.store.job_measurements(job.id, after=0, limit=count)) >= count)
+
+    def trials(self, job: Job) -> list[Trial]:
+        return self.store.all_trials(job.id)
+
+    def events(self, job: Job, kind: str) -> list[Event]:
+        return [one for one in self.store.events(after=0, job_id=job.id, limit=100_000) if one.kind == kind]
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+
+def assert_complete(rig: Rig, job: Job, *, trials: int, epochs: int) -> None:
+    """Exactly its budget, each candidate counted once, every trial measured without a gap."""
+    found = rig.trials(job)
+    assert rig.store.job(job.id).state is JobState.SUCCEEDED
+    assert [trial.number for trial in found] == list(range(trials))
+    assert {trial.state for trial in found} == {TrialState.SUCCEEDED}
+    assert sorted(trial.told for trial in found if trial.told is not None) == list(range(trials))
+    assert len({trial.proposal.candidate.key for trial in found}) == trials
+    for trial in found:
+        assert [one.step for one in rig.store.measurements(trial.id)] == list(range(1, epochs + 1))
+        ends = [one.state for one in rig.store.attempts(trial.id)]
+        assert ends.count(TrialState.SUCCEEDED) == 1
