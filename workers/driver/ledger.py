@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from searchsvc.algorithms import Proposer, StoppingRule
 from searchsvc.domain import (
@@ -49,6 +49,11 @@ class OpenTrial:
     """Why it waits, as it is stored."""
     since: float = field(default_factory=time.monotonic)
     """When it began to wait."""
+
+
+def with_costs(measurement: Measurement, costs: Mapping[str, float]) -> Measurement:
+    """What a stopping rule sees: an objective may be a cost, which is known before training and never measured."""
+    return replace(measurement, metrics={**costs, **measurement.metrics})
 
 
 class Ledger:
@@ -118,7 +123,7 @@ class Ledger:
         trial.best = best_measurement(seen, self.spec.objectives[0])
         trial.step, trial.seconds = measurement.step, measurement.seconds
         self._writer.measure(trial.id, measurement, trial.best or measurement)
-        if self._rule.report(trial.number, measurement) is Decision.STOP:
+        if self._rule.report(trial.number, with_costs(measurement, trial.proposal.costs)) is Decision.STOP:
             trial.stop = True
         if trial.stop:
             self.flush()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from searchsvc.algorithms import StoppingRule
 from searchsvc.domain import Attempt, Decision, Job, Measurement, Trial, TrialState, best_measurement
 from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule
 from searchsvc.store import JobWriter, Store
-from workers.driver.ledger import Ledger, OpenTrial
+from workers.driver.ledger import Ledger, OpenTrial, with_costs
 
 _PAGE = 10_000
 
@@ -18,7 +18,7 @@ def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> 
     trials = store.all_trials(job.id)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
     proposer.replay(trials)
-    stopped = _replay(rule, _measurements(store, job.id))
+    stopped = _replay(rule, _measurements(store, job.id), {one.number: one.proposal.costs for one in trials})
     open_trials = {one.id: _opened(store, job, one, one.number in stopped) for one in trials if not one.state.is_final}
     ledger = Ledger(
         job.spec,
@@ -46,9 +46,13 @@ def take_up(store: Store, job: Job, ledger: Ledger, handed: set[str]) -> None:
         after = page[-1].number
 
 
-def _replay(rule: StoppingRule, measurements: Iterator[tuple[int, Measurement]]) -> set[int]:
+def _replay(
+    rule: StoppingRule, measurements: Iterator[tuple[int, Measurement]], costs: Mapping[int, Mapping[str, float]]
+) -> set[int]:
     """The numbers of the trials that the rule has stopped."""
-    return {number for number, one in measurements if rule.report(number, one) is Decision.STOP}
+    return {
+        number for number, one in measurements if rule.report(number, with_costs(one, costs[number])) is Decision.STOP
+    }
 
 
 def _measurements(store: Store, job_id: str) -> Iterator[tuple[int, Measurement]]:
