@@ -23,10 +23,10 @@ def _verb(name: str, help: str, done: str) -> Callable[..., None]:  # noqa: A002
     return command
 
 
-pause = _verb("pause", "Pause a job: its trials stop at once and go on later from where they were.", "is to pause")
+pause = _verb("pause", "Pause a job: its trials stop at once and go on later from where they were.", "pauses")
 resume = _verb("resume", "Let a paused job go on.", "goes on")
-stop = _verb("stop", "Drain a job: nothing new starts, running trials finish, the results count.", "is to stop")
-cancel = _verb("cancel", "Kill a job: its open trials end at once and do not count.", "is to be cancelled")
+stop = _verb("stop", "Drain a job: nothing new starts, running trials finish, the results count.", "stops")
+cancel = _verb("cancel", "Kill a job: its open trials end at once and do not count.", "is cancelled")
 retry = _verb("retry", "Run the failed trials of a job again.", "runs its failed trials again")
 
 
@@ -84,4 +84,5 @@ def _tell(job: dict[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         emit(job)
     else:
-        say(f"{job['name']} {done}: {job['id']}, {job['state']}")
+        asked = f", {job['request'].lower()} asked for" if job["request"] else ""
+        say(f"{job['name']} {done}: {job['id']} ({job['state']}{asked})")

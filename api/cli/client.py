@@ -54,7 +54,7 @@ class Client:
     @classmethod
     def open(cls, settings: Settings) -> Client:
         """The running service, or the app in this process."""
-        address = settings.url or running_address(settings)
+        address = settings.url or running_address(settings) or foreign_address(settings)
         if address is None:
             return cls.inside(open_service(settings))
         return cls(httpx.Client(base_url=address, headers=_authorization(settings), timeout=_TIMEOUT))
@@ -229,6 +229,11 @@ def running_address(settings: Settings) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return address if listens(address) else None
+
+
+def foreign_address(settings: Settings) -> str | None:
+    """Where a service of another data folder listens on this machine, for whoever was given a token for it."""
+    return settings.service_url if settings.token and listens(settings.service_url) else None
 
 
 def listens(address: str) -> bool:

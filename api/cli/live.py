@@ -95,19 +95,21 @@ def _grid() -> Table:
 
 
 def _bar(done: float, total: float) -> ProgressBar:
-    return ProgressBar(total=max(total, 1e-9), completed=min(done, total), width=_BAR)
+    bar = ProgressBar(total=max(total, 1e-9), completed=min(done, total), width=_BAR)
+    bar.complete_style, bar.finished_style, bar.style = "cyan", "green", "bright_black"
+    return bar
 
 
 def front_bars(front: Sequence[Document], objectives: Sequence[Document]) -> Table:
-    """The Pareto front by its first two objectives: a line per trial, a bar for the first."""
+    """The Pareto front by its first two objectives: a line per trial, a bar for what the second costs."""
     first, second = objectives[0]["metric"], objectives[1]["metric"]
     known = [{**one["costs"], **(one["metrics"] or {})} for one in front]
-    largest = max((abs(one[first]) for one in known), default=1.0) or 1.0
+    largest = max((abs(one[second]) for one in known), default=1.0) or 1.0
     grid = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("trial", first, second):
         grid.add_column(column, justify="right", no_wrap=True)
     grid.add_column("", width=_BAR)
     for trial, one in sorted(zip(front, known, strict=True), key=lambda pair: pair[1][second]):
-        bar = _bar(abs(one[first]), largest)
+        bar = _bar(abs(one[second]), largest)
         grid.add_row(f"#{trial['number']}", text.quantity(first, one[first]), text.quantity(second, one[second]), bar)
     return grid

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from api.cli.client import Client
     from searchsvc.domain import Job, JobSpec
     from searchsvc.service import Service
-    from searchsvc.settings import Settings
 
 _NAMESAKES = 1000
 _SHOWN = 5
@@ -35,6 +34,10 @@ def run(
         str | None,
         typer.Option("--ray-address", envvar="SEARCHSVC_RAY_ADDRESS", help="A Ray cluster; none: one is started here."),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the best model is written. Default: NAME.safetensors, here."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a search here, from the spec to a trained model; the same command goes on with one that was broken off."""
@@ -47,10 +50,10 @@ def run(
     service = open_service(settings)
     if dry_run:
         return _plan(service, document, as_json=as_json)
-    return _run(service, document, new=new, as_json=as_json)
+    return _run(service, document, output, new=new, as_json=as_json)
 
 
-def _run(service: Service, document: dict[str, Any], *, new: bool, as_json: bool) -> None:
+def _run(service: Service, document: dict[str, Any], output: Path | None, *, new: bool, as_json: bool) -> None:
     from api.cli.client import Client
     from api.cli.output import hint
     from api.cli.watch import follow, screen_for
@@ -63,7 +66,11 @@ def _run(service: Service, document: dict[str, Any], *, new: bool, as_json: bool
         guide = _Guide(client, job.id, controller, interrupts)
         screen = screen_for(client, as_json=as_json)
         last = follow(client, job.id, screen, after=str(after), each=guide.each)
-        _report(client, service.settings, last, guide, as_json=as_json)
+        result = _result(client, last)
+        winner = next(iter(result["pareto"] or result["best"]), None)
+        model = _model(service, winner, output, last["name"]) if winner else None
+    _report({**result, "winner": winner, "model": model and str(model)}, as_json=as_json)
+    _end(last, interrupted=guide.asked > 0)
 
 
 # ---- which job -----------------------------------------------------------------------------------------------------
@@ -224,60 +231,68 @@ def _plan(service: Service, document: dict[str, Any], *, as_json: bool) -> None:
         say(*plan_lines(plan))
 
 
-def _report(client: Client, settings: Settings, job: dict[str, Any], guide: _Guide, *, as_json: bool) -> None:
+def _result(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    """What the job has found."""
     from api.cli.client import path_of
-    from api.cli.exits import Exit
-    from api.cli.output import emit
 
     best = client.get(path_of(job["id"], "best"), k=_SHOWN)["items"]
     front = client.get(path_of(job["id"], "pareto"))["items"] if best else []
-    model = _model(client, settings, best[0]) if best else None
-    if as_json:
-        emit({"job": job, "best": best, "pareto": front, "model": model})
-    else:
-        _tell(job, best, front, model)
-    if guide.asked:
-        raise typer.Exit(Exit.INTERRUPTED)
-    if job["state"] != "SUCCEEDED":
-        raise typer.Exit(Exit.FAILED)
+    return {"job": job, "best": best, "pareto": front}
 
 
-def _model(client: Client, settings: Settings, trial: dict[str, Any]) -> str | None:
-    """The weights file of a trial, on this machine."""
-    from api.cli.client import path_of
+def _model(service: Service, winner: dict[str, Any], output: Path | None, name: str) -> Path | None:
+    """The weights of the winner as a file of their own; None where they cannot be had."""
+    from api.cli.output import hint
+    from searchsvc.errors import SearchsvcError
 
-    artifacts = client.get(path_of(trial["job_id"], "trials", trial["number"], "artifacts"))["items"]
-    names = [one["name"] for one in artifacts if one["name"].endswith(".safetensors")]
-    return str(settings.trial_dir(trial["job_id"], trial["id"]) / names[0]) if names else None
+    destination = (output or Path(f"{name}.safetensors")).absolute()
+    try:
+        return service.export(winner["job_id"], format="weights", destination=destination, trial=winner["id"])
+    except (SearchsvcError, OSError) as error:
+        hint(f"The model was not written: {error}")
+        return None
 
 
-def _tell(job: dict[str, Any], best: list[dict[str, Any]], front: list[dict[str, Any]], model: str | None) -> None:
+def _report(result: dict[str, Any], *, as_json: bool) -> None:
     from api.cli.live import front_bars
-    from api.cli.output import say
+    from api.cli.output import emit, say
     from api.cli.views import job_lines, metric_names, trial_table
 
-    names = metric_names(job["spec"])
+    if as_json:
+        return emit(result)
+    job, best, front = result["job"], result["best"], result["pareto"]
+    objectives, names = job["spec"]["objectives"], metric_names(job["spec"])
     say("", job_lines(job))
     if best:
         say("", "[bold]Best trials[/]", trial_table(best, names, tested=True))
-    if len(job["spec"]["objectives"]) > 1 and front:
-        say("", "[bold]Pareto front[/]", front_bars(front, job["spec"]["objectives"]))
-    if model:
-        say("", "[bold]The model of the best trial[/]", *_snippet(model))
-    say("", f"More: searchctl show {job['id']}", "Web page and API: searchctl serve")
+    if len(objectives) > 1 and front:
+        say("", "[bold]Pareto front[/]", front_bars(front, objectives))
+    if result["model"]:
+        say("", f"[bold]The model of trial #{result['winner']['number']}[/]", *_snippet(Path(result["model"])))
+    return say("", f"All of it: searchctl show {job['id']}", "As a service, with a REST API: searchctl serve")
 
 
-def _snippet(model: str) -> list[Any]:
+def _snippet(model: Path) -> list[Any]:
     """Where the model is, and how to use it; never broken in the middle of a line."""
     from rich.text import Text
 
+    shown = model.relative_to(Path.cwd()) if model.is_relative_to(Path.cwd()) else model
     lines = (
-        model,
+        str(model),
         "",
         "from workers.models import load",
-        f'model = load("{model}")',
-        "classes = model.predict(images)  # images: (n, height, width) or (n, channels, height, width)",
+        f'model = load("{shown}")',
+        "model.predict(images)  # names the class of each",
     )
     return [
         Text(line, style="dim" if index else "", no_wrap=True, overflow="ignore") for index, line in enumerate(lines)
     ]
+
+
+def _end(job: dict[str, Any], *, interrupted: bool) -> None:
+    from api.cli.exits import Exit
+
+    if interrupted:
+        raise typer.Exit(Exit.INTERRUPTED)
+    if job["state"] != "SUCCEEDED":
+        raise typer.Exit(Exit.FAILED)

@@ -141,7 +141,7 @@ def trial_table(
                 text.values(trial["values"]) if values else remark(trial),
             )
         )
-    columns = ("trial", "state", "epoch", *metrics, *shown, "values" if values else "remark")
+    columns = ("trial", "state", "epoch", *metrics, *shown, "values" if values else "")
     return table(columns, rows, right=("trial", "epoch", *metrics, *shown))
 
 
