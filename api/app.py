@@ -7,9 +7,10 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from api import errors, openapi
+from api.deps import PREFIX
 from api.idempotency import Replays
 from api.metrics import Measured, Metrics
 from api.middleware import HostCheck, SecurityHeaders, names_of
@@ -17,8 +18,6 @@ from api.routes import events, health, jobs, results, tables, tokens, trials
 from api.sse import Feed
 from searchsvc.service import Controller, Service
 from searchsvc.settings import Settings
-
-PREFIX = "/api/v1"
 
 
 def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
@@ -42,8 +41,9 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         lambda after, job_id, limit: service.events(after=after, job_id=job_id, limit=limit), service.last_sequence
     )
     app.state.metrics = metrics = Metrics(service, lambda: len(feed.clients))
-    app.include_router(_versioned())
-    app.include_router(health.router)
+    for room in (jobs, trials, results, events, tables, tokens, health):
+        app.include_router(room.router)
+    app.include_router(trials.anywhere)
     errors.install(app)
     openapi.install(app)
     names = names_of(settings.host)
@@ -52,14 +52,6 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured, metrics=metrics)  # the last one added is the outermost
     return app
-
-
-def _versioned() -> APIRouter:
-    router = APIRouter(prefix=PREFIX)
-    rooms = (jobs.router, trials.router, trials.anywhere, results.router, events.router, tables.router, tokens.router)
-    for room in rooms:
-        router.include_router(room)
-    return router
 
 
 def _lifespan(controller: Controller | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

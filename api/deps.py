@@ -21,6 +21,8 @@ from searchsvc.errors import NotFound
 from searchsvc.service import Page as Rows
 from searchsvc.service import Service
 
+PREFIX = "/api/v1"
+
 R = TypeVar("R")
 S = TypeVar("S")
 

@@ -81,6 +81,34 @@ KINDS: Mapping[type[SearchsvcError], Kind] = MappingProxyType(
 )
 
 
+OF_STATUS: Mapping[int, Kind] = MappingProxyType(
+    {
+        one.status: one
+        for one in (
+            Kind("malformed", 400, "The request cannot be read"),
+            Kind("not-found", 404, "There is no such thing"),
+            Kind("method-not-allowed", 405, "This cannot be done with it"),
+            Kind("too-large", 413, "The body is too large"),
+            Kind("unsupported-media-type", 415, "The body is of a kind that is not read"),
+            Kind("range-not-satisfiable", 416, "The file has no such range"),
+            Kind("misdirected", 421, "This service does not answer to that name"),
+        )
+    }
+)
+
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cache-Control": "no-store",
+    }
+)
+"""What every answer carries, unless it sets them itself."""
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the app an answer of this form."""
     app.add_exception_handler(SearchsvcError, _searchsvc_error)
@@ -125,8 +153,7 @@ def printable(text: str) -> str:
 
 def kind_of_status(status: int) -> Kind:
     """The kind of an error that has no more to it than its HTTP status."""
-    phrase = HTTPStatus(status).phrase
-    return Kind(phrase.lower().replace(" ", "-"), status, phrase)
+    return OF_STATUS.get(status) or Kind(f"http-{status}", status, HTTPStatus(status).phrase)
 
 
 def _searchsvc_error(request: Request, error: Exception) -> Response:
@@ -162,4 +189,4 @@ def _http_error(request: Request, error: Exception) -> Response:
 def _failure(request: Request, error: Exception) -> Response:
     """Says nothing of what failed: that is in the log, for those who may read it."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(request, INTERNAL, "the service failed on this request; its log says why")
+    return problem(request, INTERNAL, "the service failed on this request; its log says why", headers=SECURITY_HEADERS)

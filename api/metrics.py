@@ -74,14 +74,20 @@ class Measured:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
+        began, answered = time.perf_counter(), False
 
         async def noting(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
-                self._note(scope, message["status"], time.perf_counter() - started)
+                answered = True
+                self._note(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self.app(scope, receive, noting)
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            if not answered:
+                self._note(scope, 500, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"

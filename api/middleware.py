@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import kind_of_status, problem
+from api.errors import SECURITY_HEADERS, kind_of_status, problem
 
-SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-        "Cache-Control": "no-store",
-    }
-)
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -78,5 +67,5 @@ def _is_loopback(host: str) -> bool:
 def _name(host: str) -> str:
     """`Host` without the port: `[::1]:8700` is ::1."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        return host[1:].partition("]")[0].lower() if "]" in host else ""
     return host.partition(":")[0].lower()

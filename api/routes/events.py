@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api import sse
 from api.auth import can_read
-from api.deps import JobRef, PageSize, PageToken, TheFeed, TheService, page
+from api.deps import PREFIX, JobRef, PageSize, PageToken, TheFeed, TheService, page
 from api.errors import answers
 from api.schemas import Event, Page
 from searchsvc.service import Service
@@ -20,7 +20,7 @@ from searchsvc.service.pages import page_of
 STREAM = "text/event-stream"
 LARGEST = 2**63 - 1
 
-router = APIRouter(tags=["events"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
+router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
 both_kinds: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Page[Event],
@@ -34,8 +34,10 @@ After = Annotated[
     Query(description="Only events after this sequence number; `latest`: only those still to come."),
 ]
 LastEventId = Annotated[
-    int | None,
-    Header(ge=0, le=LARGEST, description="What a stream that was cut off goes on after; takes the place of `after`."),
+    str | None,
+    Header(
+        pattern="^[0-9]{1,18}$", description="What a stream that was cut off goes on after; takes the place of `after`."
+    ),
 ]
 UntilFinal = Annotated[bool, Query(description="End the stream when the job has ended and all its events are sent.")]
 
@@ -51,7 +53,7 @@ def all_events(
     page_token: PageToken = None,
 ) -> Response | Page[Event]:
     """What happens to all jobs."""
-    start = _start(service, after if last_event_id is None else last_event_id)
+    start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
         return _stream(sse.stream(feed, start, None, None))
     return _page(service, start, None, page_size, page_token)
@@ -76,7 +78,7 @@ def job_events(
 ) -> Response | Page[Event]:
     """What happens to one job."""
     found = service.job(job).id
-    start = _start(service, after if last_event_id is None else last_event_id)
+    start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
         is_over = (lambda: service.job(found).state.is_final) if until_final else None
         return _stream(sse.stream(feed, start, found, is_over))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Submitter, can_read, can_submit
 from api.bodies import Document, section, takes
-from api.deps import Doing, IdempotencyKey, JobRef, PageSize, PageToken, TheService, page
+from api.deps import PREFIX, Doing, IdempotencyKey, JobRef, PageSize, PageToken, TheService, page
 from api.errors import answers
 from api.schemas import Extension, Job, JobDetail, JobPlan, Page
 from searchsvc import domain
@@ -17,7 +17,7 @@ from searchsvc.domain import JobState
 from searchsvc.errors import InvalidInput
 from searchsvc.service import Service
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], responses=answers(401, 403, 422))
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401, 403, 422))
 
 ACTIONS: Mapping[str, tuple[Callable[[Service, str], domain.Job], str]] = {
     "pause": (Service.pause, "End the running trials at once; after `resume` they go on from their checkpoints."),

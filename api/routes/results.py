@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 
 from api.auth import can_read
-from api.deps import JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
+from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
 from api.errors import answers
 from api.routes.trials import media_type
 from api.schemas import JobMeasurement, Log, Page, Trial
 
 router = APIRouter(
-    prefix="/jobs/{job}",
+    prefix=f"{PREFIX}/jobs/{{job}}",
     tags=["results"],
     dependencies=[Depends(can_read)],
     responses=answers(401, 403, 404, 409, 422),

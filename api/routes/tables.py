@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from api.auth import can_read
-from api.deps import TheService, whole
+from api.deps import PREFIX, TheService, whole
 from api.errors import answers
 from api.schemas import Page
 from api.tables import Dataset, Method, Space, SpaceDetail, TableName, Task
@@ -13,7 +13,7 @@ from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
 from searchsvc.service import tasks
 from searchsvc.spaces import catalogue
 
-router = APIRouter(tags=["tables"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
+router = APIRouter(prefix=PREFIX, tags=["tables"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
 
 
 @router.get("/spaces", operation_id="list_spaces")

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends
 
 from api.auth import can_administer
 from api.bodies import section, takes
-from api.deps import Doing, TheService, TokenId, whole
+from api.deps import PREFIX, Doing, TheService, TokenId, whole
 from api.errors import answers
 from api.schemas import NewToken, Page, Token, TokenRequest
 
 router = APIRouter(
-    prefix="/tokens", tags=["tokens"], dependencies=[Depends(can_administer)], responses=answers(401, 403, 422)
+    prefix=f"{PREFIX}/tokens", tags=["tokens"], dependencies=[Depends(can_administer)], responses=answers(401, 403, 422)
 )
 
 

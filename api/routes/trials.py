@@ -11,21 +11,35 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from api.auth import can_read
-from api.deps import JobRef, LogLines, LogOffset, PageSize, PageToken, TheService, TheTrial, TrialId, page, whole
+from api.deps import (
+    PREFIX,
+    JobRef,
+    LogLines,
+    LogOffset,
+    PageSize,
+    PageToken,
+    TheService,
+    TheTrial,
+    TrialId,
+    page,
+    whole,
+)
 from api.errors import answers
 from api.schemas import Artifact, Attempt, Comparison, Log, Measurement, Page, Trial
 from searchsvc.domain import TrialState
 from searchsvc.errors import InvalidInput, NotFound
 
 router = APIRouter(
-    prefix="/jobs/{job}/trials",
+    prefix=f"{PREFIX}/jobs/{{job}}/trials",
     tags=["trials"],
     dependencies=[Depends(can_read)],
     responses=answers(401, 403, 404, 409, 422),
 )
 
 
-anywhere = APIRouter(tags=["trials"], dependencies=[Depends(can_read)], responses=answers(401, 403, 404, 409, 422))
+anywhere = APIRouter(
+    prefix=PREFIX, tags=["trials"], dependencies=[Depends(can_read)], responses=answers(401, 403, 404, 409, 422)
+)
 
 
 Compared = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,18 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", database_wait_seconds=5.0).prepare()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the schema and nothing else, made once."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    Store.create(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def service(settings: Settings) -> Iterator[Service]:
-    store = Store.create(settings.database_url)
+def service(settings: Settings, empty_database: Path) -> Iterator[Service]:
+    shutil.copy(empty_database, settings.data_dir / "searchsvc.db")
+    store = Store.open(settings.database_url)
     yield Service(store, settings)
     store.close()
 
