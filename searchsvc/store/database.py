@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from searchsvc.errors import InvalidInput, StoreUnavailable
 
@@ -29,13 +29,23 @@ T = TypeVar("T")
 _WRITES = "searchsvc_writes"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_UNUSABLE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOTADB,
+}
 # SQLSTATEs after which the same transaction may succeed: connection, rollback, resources and operator classes; a lock
 # not granted in time; a session that idled too long inside a transaction.
 _TRANSIENT_CLASSES, _TRANSIENT_STATES = {"08", "40", "53", "57"}, {"55P03", "25P03"}
 
 
 class TryAgain(Exception):
-    """Raised in a transaction that lost a race: roll back and run it again, now that the winner can be seen."""
+    """Raised in a transaction that lost a race: roll back and run it again, when the winner can be seen."""
 
 
 class Database:
@@ -84,15 +94,16 @@ class Database:
         while True:
             try:
                 return run()
-            except TryAgain:
-                continue
-            except DBAPIError as error:
-                if not _is_transient(error):
-                    if _is_out_of_order(error):
-                        raise StoreUnavailable(f"{self}: {error.orig}") from error
+            except TryAgain as lost:
+                error: Exception = lost
+            except DBAPIError as failed:
+                if _is_out_of_order(failed):
+                    raise StoreUnavailable(f"{self}: {_said(failed)}") from failed
+                if not _is_transient(failed):
                     raise
-                if time.monotonic() + pause > deadline:
-                    raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {error.orig}") from error
+                error = failed
+            if time.monotonic() + pause > deadline:
+                raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {_said(error)}") from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -100,7 +111,8 @@ class Database:
 def insert_if_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert the row unless one with its key is there; whether it was inserted."""
     made = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    return connection.execute(made.values(values).on_conflict_do_nothing()).rowcount == 1
+    inserted = made.values(values).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return connection.execute(inserted).first() is not None
 
 
 def parse_url(url: str) -> URL:
@@ -161,6 +173,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _said(error: Exception) -> str:
+    """What the driver said, without SQLAlchemy's statement and parameters around it."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip()
+
+
 def _is_transient(error: DBAPIError) -> bool:
     if error.connection_invalidated:
         return True
@@ -173,9 +190,5 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def _is_out_of_order(error: DBAPIError) -> bool:
-    """Whether SQLite says that its file cannot be used: missing, read-only, full, damaged, not a database."""
-    code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return isinstance(error, DatabaseError) and code not in _OUR_FAULTS
-
-
-_OUR_FAULTS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE}
+    """Whether SQLite says that its file cannot be used, now or ever."""
+    return isinstance(error.orig, sqlite3.Error) and (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _UNUSABLE

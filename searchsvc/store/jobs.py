@@ -161,7 +161,7 @@ def _record(connection: Connection, row: dict[str, Any], given: Idempotency) -> 
         "created_at": row["created_at"],
     }
     if not insert_if_new(connection, idempotency, values):
-        raise TryAgain  # the same request came twice at once, and the other was first
+        raise TryAgain("the same request came twice at once, and the other was first")
 
 
 def _pause(change: JobChange) -> None:
