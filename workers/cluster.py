@@ -151,18 +151,18 @@ def _wait_for_address(process: subprocess.Popen[bytes], file: Path, log: Path) -
 
 def _end_leftovers(settings: Settings) -> bool:
     """End whatever belongs to a head of this data folder, one that was never written down included."""
-    processes = _processes(settings)
-    for process in processes:
+    found = processes(settings)
+    for process in found:
         _signal(process, hard=False)
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _, alive = psutil.wait_procs(found, timeout=STOP_SECONDS)
     for process in alive:
         _signal(process, hard=True)
     psutil.wait_procs(alive, timeout=STOP_SECONDS)
     shutil.rmtree(_temporary(settings).parent, ignore_errors=True)
-    return bool(processes)
+    return bool(found)
 
 
-def _processes(settings: Settings) -> list[psutil.Process]:
+def processes(settings: Settings) -> list[psutil.Process]:
     """The head, recognised by its temporary folder in the command line, and all that descend from it (workers)."""
     mark = f"{_temporary(settings)}"
     found: dict[int, psutil.Process] = {}

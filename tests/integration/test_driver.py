@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from searchsvc.domain import FailureKind, JobState, TrialState
@@ -118,10 +121,30 @@ def test_a_trial_that_waits_for_another_job_says_so(rig: Rig) -> None:
     assert rig.trials(other)[0].reason is None
 
 
-def test_the_tune_run_is_recycled_without_losing_trials(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(rig.environment, "SEARCHSVC_TEST_UNUSED", "1")
-    job = rig.run(a_spec(task="noop", trials=120, epochs=1))
-    assert_complete(rig, job, trials=120, epochs=1)
+def test_the_tune_run_is_recycled_without_losing_trials(rig: Rig) -> None:
+    job = rig.submit(a_spec(trials=12, epochs=2))
+    few = "import workers.driver.dispatcher as it; it.RECYCLE_ATTEMPTS = 5; it.RECYCLE_ROUNDS = 1"
+    job = rig.finish(rig.start(job, prelude=few), job)
+    assert_complete(rig, job, trials=12, epochs=2)
+    pids = {one.pid for trial in rig.trials(job) for one in rig.store.attempts(trial.id)}
+    assert len(pids) >= 3
+    assert {trial.attempts for trial in rig.trials(job)} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_memory_of_the_driver_stays_flat_over_ten_thousand_trials(rig: Rig) -> None:
+    job = rig.submit(a_spec(task="noop", trials=10_000, epochs=1))
+    driver = rig.start(job)
+    process = psutil.Process(driver.pid)
+    sizes = {}
+    while driver.poll() is None:
+        done = rig.store.trial_counts(job.id)[TrialState.SUCCEEDED]
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            sizes[done // 1000] = process.memory_info().rss
+        time.sleep(1.0)
+    assert_complete(rig, job, trials=10_000, epochs=1)
+    assert sizes[9] - sizes[2] < 100 * 2**20
 
 
 def test_workers_never_see_where_the_database_is(rig: Rig) -> None:

@@ -63,16 +63,19 @@ class Rig:
     def submit(self, document: Mapping[str, Any]) -> Job:
         return self.store.create_job(JobSpec.parse(document))[0]
 
-    def start(self, job: Job) -> subprocess.Popen[bytes]:
-        """A driver under a new claim."""
+    def start(self, job: Job, *, prelude: str = "") -> subprocess.Popen[bytes]:
+        """A driver under a new claim. `prelude`: statements that it runs first."""
         for lease in self.store.leases():
             if lease.job_id == job.id:
                 self.store.release(lease)
         claimed = self.store.claim_job(job.id, "the test", self.settings.lease_seconds * 10)
         assert claimed is not None, f"the job is {self.store.job(job.id).state}"
-        command = [sys.executable, "-m", "workers.driver", job.id, str(claimed[1].epoch)]
+        code = f"{prelude}\nimport sys\nfrom workers.driver.__main__ import main\nsys.exit(main(sys.argv[1:]))"
+        program = ["-c", code] if prelude else ["-m", "workers.driver"]
+        command = [sys.executable, *program, job.id, str(claimed[1].epoch)]
+        environment = self.environment | cluster.client_environment(self.settings)
         with self.log.open("ab") as log:
-            driver = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log, start_new_session=True)
+            driver = subprocess.Popen(command, env=environment, stderr=log, stdout=log, start_new_session=True)
         self.drivers.append(driver)
         return driver
 

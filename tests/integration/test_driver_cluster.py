@@ -1,0 +1,83 @@
+"""The local Ray head: one per data folder, on the loopback interface, without secrets, ended without a trace."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from searchsvc.errors import RuntimeUnavailable
+from searchsvc.settings import Settings
+from workers import cluster
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    settings = Settings(data_dir=tmp_path / "data").prepare()
+    yield settings
+    cluster.stop(settings)
+
+
+def test_two_drivers_that_start_together_share_one_head(settings: Settings) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        addresses = list(pool.map(lambda _: cluster.ensure(settings, cpus=1), range(2)))
+    assert addresses[0] == addresses[1]
+    assert addresses[0].startswith("127.0.0.1:")
+
+
+def test_the_head_listens_on_the_loopback_interface_only_and_asks_for_a_token(settings: Settings) -> None:
+    cluster.ensure(settings, cpus=1)
+    processes = cluster.processes(settings)
+    listening = [
+        one.laddr.ip for process in processes for one in process.net_connections("tcp") if one.status == "LISTEN"
+    ]
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    token = settings.data_dir / "ray" / "token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert all(one.environ().get("RAY_AUTH_MODE") == "token" for one in processes)
+
+
+def test_no_process_of_the_head_knows_the_database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCHSVC_DATABASE_URL", "postgresql://someone:secret@db/searchsvc")
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    cluster.ensure(settings, cpus=1)
+    for process in cluster.processes(settings):
+        assert not {"SEARCHSVC_DATABASE_URL", "PGPASSWORD"} & process.environ().keys()
+
+
+def test_stop_ends_every_process_of_the_head_and_leaves_no_files(settings: Settings) -> None:
+    cluster.ensure(settings, cpus=1)
+    pids = [process.pid for process in cluster.processes(settings)]
+    assert len(pids) >= 3
+    assert cluster.stop(settings)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert cluster.running(settings) is None
+    assert not cluster.stop(settings)
+
+
+def test_a_head_that_was_killed_is_replaced(settings: Settings) -> None:
+    first = cluster.ensure(settings, cpus=1)
+    for process in cluster.processes(settings):
+        process.kill()
+    second = cluster.ensure(settings, cpus=1)
+    head = cluster.running(settings)
+    assert head is not None
+    assert head.address == second != first
+
+
+def test_a_configured_address_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
+    settings = Settings(data_dir=tmp_path)
+    assert cluster.ensure(settings) == "10.0.0.7:6379"
+    assert cluster.client_environment(settings) == {}
+
+
+def test_a_head_that_does_not_start_says_why(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "OBJECT_STORE_BYTES", 1)
+    with pytest.raises(RuntimeUnavailable, match="object store"):
+        cluster.ensure(settings, cpus=1)
