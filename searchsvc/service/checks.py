@@ -124,7 +124,8 @@ def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator
 def close_to(name: str, known: Iterable[str]) -> str:
     """A hint for a message: what may have been meant, or all that there is."""
     known = sorted(known)
-    if near := get_close_matches(name, known, n=3):
+    shortened = [one for one in known if len(name) > 1 and one.startswith(name)]
+    if near := shortened or get_close_matches(name, known, n=3):
         return f"; did you mean {' or '.join(near)}?"
     return f"; there are {', '.join(known) or 'none'}"
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from searchsvc.domain import Job, Trial
 from searchsvc.errors import InvalidInput
 from searchsvc.service.exports import optuna_study, spec, table, weights
+from searchsvc.service.exports.source import Source
 from searchsvc.settings import Settings
-from searchsvc.store import Store
 
-Writer = Callable[[Store, Job, Trial | None, Path], None]
-"""(store, job, the trial that was asked for, file to write)."""
+Writer = Callable[[Source, Path], None]
+"""What to write, and the file to write it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
-def export(store: Store, job: Job, *, format: str, destination: Path, trial: Trial | None) -> Path:  # noqa: A002 - the user's word
+def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: A002 - the user's word
     """Write the file and return its path. The destination is a file, or a folder that gets a file named by the job.
 
     What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound.
@@ -49,11 +48,11 @@ def export(store: Store, job: Job, *, format: str, destination: Path, trial: Tri
     chosen = FORMATS[format]
     target = destination.expanduser()
     if target.is_dir():
-        target = target / f"{job.name.replace(' ', '-')}{chosen.suffix}"
+        target = target / f"{source.job.name.replace(' ', '-')}{chosen.suffix}"
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        chosen.write(store, job, trial, temporary)
+        chosen.write(source, temporary)
         _to_disk(temporary)
         temporary.replace(target)
     except OSError as error:

@@ -63,10 +63,8 @@ def best(store: Store, job: Job, count: int) -> list[Trial]:
         limit *= 4
 
 
-def one_or_best(store: Store, job: Job, trial: Trial | None) -> Trial:
-    """`trial`, or the best one. Raises Conflict where there is none yet."""
-    if trial is not None:
-        return trial
+def the_best(store: Store, job: Job) -> Trial:
+    """The first of the best. Raises Conflict where there is none yet."""
     found = best(store, job, 1)
     if not found:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")

@@ -29,6 +29,7 @@ from searchsvc.domain import (
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import documents, export, planning, references, results, tasks, tokens
 from searchsvc.service.doctor import Health, examine
+from searchsvc.service.exports.source import Source
 from searchsvc.service.pages import Page, page_of
 from searchsvc.settings import Settings
 from searchsvc.store import Idempotency, Store
@@ -300,7 +301,8 @@ class Service:
         chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
         if chosen is not None and chosen.job_id != job.id:
             raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")
-        return export.export(self.store, job, format=format, destination=destination, trial=chosen)
+        source = Source(self.store, self.settings.artifacts_dir, job, chosen)
+        return export.export(source, format=format, destination=destination)
 
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain import Categorical, Integer, Job, JobSpec, Parameter, Trial, TrialState
-from searchsvc.errors import InvalidInput
 from searchsvc.service import checks
-from searchsvc.store import Store
+from searchsvc.service.exports.source import PAGE, Source
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -32,7 +31,6 @@ _STATES = {
     TrialState.QUEUED: "WAITING",
     TrialState.RUNNING: "WAITING",
 }
-_PAGE = 1000
 _STUDY = 1  # ids in a fresh file begin with 1
 
 _INSERTS = {
@@ -49,29 +47,34 @@ _INSERTS = {
 Row = tuple[Any, ...]
 
 
-def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
+def write(source: Source, path: Path) -> None:
     """The whole job. Its study is named as the job."""
-    if trial is not None:
-        raise InvalidInput.at("/trial", "an Optuna study holds all trials of a job: leave the trial out")
-    _create_study(job, path)
-    space = _Distributions(job.spec)
+    spec = source.job.spec
+    pages = source.pages()
+    _create_study(source.job, path)
+    space = _Distributions(spec)
     with closing(sqlite3.connect(path)) as connection, connection:
-        for page in _pages(store, job.id):
+        for page in pages:
             _insert(connection, "trials", (_trial_row(one) for one in page))
             _insert(connection, "trial_params", (row for one in page for row in space.rows(one)))
-            _insert(connection, "trial_values", (row for one in page for row in _value_rows(one, job.spec)))
+            _insert(connection, "trial_values", (row for one in page for row in _value_rows(one, spec)))
             _insert(connection, "trial_user_attributes", (row for one in page for row in _attribute_rows(one)))
-            _insert(connection, "trial_system_attributes", (row for one in page for row in _system_rows(one, job.spec)))
-        for rows in _measured(store, job):
+            _insert(connection, "trial_system_attributes", (row for one in page for row in _system_rows(one, spec)))
+        for rows in _measured(source):
             _insert(connection, "trial_intermediate_values", rows)
 
 
 def _create_study(job: Job, path: Path) -> None:
     import optuna
 
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
-    directions = [optuna.study.StudyDirection[one.goal.upper()] for one in job.spec.objectives]
-    study_id = storage.create_new_study(directions, job.name)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report the study that it makes
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+        directions = [optuna.study.StudyDirection[one.goal.upper()] for one in job.spec.objectives]
+        study_id = storage.create_new_study(directions, job.name)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
     assert study_id == _STUDY
     storage.set_study_user_attr(study_id, "searchsvc", {"job": job.id, "spec": job.spec.document()})
     storage.set_study_system_attr(study_id, "study:metric_names", [one.metric for one in job.spec.objectives])
@@ -81,13 +84,6 @@ def _create_study(job: Job, path: Path) -> None:
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterator[Row]) -> None:
     connection.executemany(f"INSERT OR REPLACE INTO {table} {_INSERTS[table]}", rows)
-
-
-def _pages(store: Store, job_id: str) -> Iterator[Sequence[Trial]]:
-    after = None
-    while page := store.trials(job_id, after=after, limit=_PAGE):
-        yield page
-        after = page[-1].number
 
 
 def _id(number: int) -> int:
@@ -172,10 +168,10 @@ def _violations(metrics: Mapping[str, float], spec: JobSpec) -> Iterator[float]:
             yield one.min - metrics[one.metric]
 
 
-def _measured(store: Store, job: Job) -> Iterator[Iterator[Row]]:
+def _measured(source: Source) -> Iterator[Iterator[Row]]:
     """The first objective by step, in pages."""
-    metric, after = job.spec.objectives[0].metric, 0
-    while page := store.job_measurements(job.id, after=after, limit=_PAGE):
+    metric, after = source.job.spec.objectives[0].metric, 0
+    while page := source.store.job_measurements(source.job.id, after=after, limit=PAGE):
         yield (
             (_id(number), measurement.step, measurement.metrics[metric])
             for _, number, measurement in page

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from searchsvc.domain import Job, Trial
-from searchsvc.service.results import one_or_best
-from searchsvc.store import Store
+from searchsvc.service.exports.source import Source
 
 
-def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
+def write(source: Source, path: Path) -> None:
     """The job's own spec with every value of the candidate fixed and room for one trial."""
-    chosen = one_or_best(store, job, trial)
+    job, chosen = source.job, source.one_trial()
     document = job.spec.document()
     suffix = f"-trial-{chosen.number}"
     document["name"] = job.name[: 128 - len(suffix)] + suffix
@@ -22,8 +20,6 @@ def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
     document["algorithm"] = {"name": "random"}
     document["stopping"] = {"name": "none"}
     document["budget"] = {"trials": 1}
-    if "parameters" in document["space"]:
-        document["space"]["parameters"] = list(document["space"]["parameters"])
     header = f"# Trains the candidate of trial {chosen.number} of job {job.name} ({job.id}) again.\n"
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     path.write_text(header + text, encoding="utf-8")

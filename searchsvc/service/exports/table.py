@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain import Job, Trial
-from searchsvc.errors import InvalidInput
-from searchsvc.store import Store
+from searchsvc.domain import Trial
+from searchsvc.service.exports.source import Source
 
-_PAGE = 1000
 _FIXED = (
     "number",
     "id",
@@ -28,24 +25,16 @@ _FIXED = (
 )
 
 
-def write(store: Store, job: Job, trial: Trial | None, path: Path) -> None:
+def write(source: Source, path: Path) -> None:
     """Two passes, so that the columns are known without keeping the trials."""
-    if trial is not None:
-        raise InvalidInput.at("/trial", "csv holds all trials of a job: leave the trial out")
     columns: dict[str, None] = dict.fromkeys(_FIXED)
-    for one in _trials(store, job.id):
-        columns.update(dict.fromkeys(_row(one)))
+    for page in source.pages():
+        columns.update(dict.fromkeys(name for trial in page for name in _row(trial)))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _ordered(columns), restval="", extrasaction="ignore")
+        writer = csv.DictWriter(file, _ordered(columns), restval="")
         writer.writeheader()
-        writer.writerows(_row(one) for one in _trials(store, job.id))
-
-
-def _trials(store: Store, job_id: str) -> Iterator[Trial]:
-    after = None
-    while page := store.trials(job_id, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].number
+        for page in source.pages():
+            writer.writerows({name: value for name, value in _row(trial).items() if name in columns} for trial in page)
 
 
 def _ordered(columns: dict[str, None]) -> list[str]:

@@ -1,0 +1,37 @@
+"""What an export is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchsvc.domain import Job, Trial
+from searchsvc.errors import InvalidInput
+from searchsvc.service import results
+from searchsvc.store import Store
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A job, and the trial that was asked for, if one was."""
+
+    store: Store
+    artifacts_dir: Path
+    job: Job
+    trial: Trial | None
+
+    def one_trial(self) -> Trial:
+        """The trial that was asked for, or the best. Raises Conflict where there is none yet."""
+        return self.trial if self.trial is not None else results.the_best(self.store, self.job)
+
+    def pages(self) -> Iterator[Sequence[Trial]]:
+        """All trials by number. Raises InvalidInput where one was asked for."""
+        if self.trial is not None:
+            raise InvalidInput.at("/trial", "this format holds all trials of a job: leave the trial out")
+        after = None
+        while page := self.store.trials(self.job.id, after=after, limit=PAGE):
+            yield page
+            after = page[-1].number

@@ -1,0 +1,78 @@
+"""Settings: defaults, environment, what a child process is told."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from searchsvc.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RAY_ADDRESS", *(f"SEARCHSVC_{field.upper()}" for field in Settings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_everything_lies_in_the_data_folder_by_default(tmp_path: Path) -> None:
+    settings = Settings()
+    assert settings.data_dir == tmp_path / ".searchsvc"
+    assert settings.database_url == f"sqlite:///{tmp_path}/.searchsvc/searchsvc.db"
+    assert settings.data_roots == (tmp_path / ".searchsvc" / "data",)
+    assert settings.service_url == "http://127.0.0.1:8700"
+
+
+def test_the_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "a" / "b").prepare()
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
+    assert settings.logs_dir.is_dir()
+
+
+@pytest.mark.parametrize("text", ["~/one:/two", '["~/one", "/two"]'])
+def test_data_roots_come_as_a_path_list_or_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.setenv("SEARCHSVC_DATA_ROOTS", text)
+    assert Settings().data_roots == (tmp_path / "one", Path("/two"))
+
+
+def test_our_own_name_for_the_ray_address_goes_before_the_common_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "common:1")
+    assert Settings().ray_address == "common:1"
+    monkeypatch.setenv("SEARCHSVC_RAY_ADDRESS", "ours:1")
+    assert Settings().ray_address == "ours:1"
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    monkeypatch.setenv("SEARCHSVC_PORT", "")
+    assert (Settings().ray_address, Settings().port) == (None, 8700)
+
+
+def test_a_child_process_reads_the_same_settings(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "d", data_roots=(Path("/x:y"),), ray_address="head:1", lease_seconds=7)
+    code = "from searchsvc.settings import Settings; print(Settings().model_dump_json(exclude={'token'}))"
+    output = subprocess.run(
+        [sys.executable, "-c", code], env=settings.environment(), check=True, capture_output=True, text=True
+    ).stdout
+    assert output.strip() == settings.model_dump_json(exclude={"token"})
+
+
+def test_a_setting_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCHSVC_PORT", "70000")
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, token="ssvc_secret", database_url="postgresql://u:password@h/d")
+    assert "ssvc_secret" not in repr(settings)
+    assert "password" not in repr(settings)
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
