@@ -1,0 +1,134 @@
+"""The documentation says what the code has: every setting, command, option and table entry; links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from api.cli.exits import Exit
+from api.cli.main import app
+from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
+from searchsvc.domain import FailureKind, JobSpec, JobState, Resources, TrialState
+from searchsvc.service import tasks
+from searchsvc.settings import Settings
+from searchsvc.spaces.catalogue import SPACES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """(`searchctl token create`, command) of all commands below a group."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join(("searchctl", *path, name)), command
+
+
+COMMANDS = dict(commands(get_command(app)))
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of any level."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {heading!r}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_with_its_words(name: str) -> None:
+    rows = [line for line in page("settings.md").splitlines() if line.startswith(f"| `SEARCHSVC_{name.upper()}` |")]
+    assert len(rows) == 1
+    assert str(Settings.model_fields[name].description) in rows[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented_with_its_options(name: str) -> None:
+    text = section(page("cli.md"), name)
+    options = {
+        option for one in COMMANDS[name].params for option in (*one.opts, *one.secondary_opts) if option[0] == "-"
+    }
+    assert {option for option in options - {"--help", "-h"} if f"`{option}`" not in text} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert [one.name for one in command.params if not one.help and one.name not in ("help", "ctx")] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS.keys() - {"searchctl serve", "searchctl controller", "searchctl completion"})
+def test_every_command_that_answers_can_answer_in_json(name: str) -> None:
+    assert any("--json" in one.opts for one in COMMANDS[name].params)
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_documented(code: Exit) -> None:
+    assert f"| {code.value} |" in section(page("cli.md"), "Exit codes")
+
+
+@pytest.mark.parametrize("entry", [*ALGORITHMS.values(), *STOPPING_RULES.values()], ids=lambda one: one.name)
+def test_every_algorithm_and_rule_is_documented_with_its_options(entry: Any) -> None:
+    text = section(page("algorithms.md"), entry.name)
+    assert [option for option in entry.options.model_fields if f"| `{option}` |" not in text] == []
+
+
+@pytest.mark.parametrize("entry", SPACES.values(), ids=lambda one: one.name)
+def test_every_space_is_documented_with_its_parameters(entry: Any) -> None:
+    text = section(page("spaces.md"), entry.name)
+    assert [name for name in entry.space.names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("task", tasks.all_tasks(), ids=lambda one: one.name)
+def test_every_task_is_documented_with_its_datasets_and_metrics(task: Any) -> None:
+    text = page("datasets.md")
+    assert [name for name, _ in task.datasets() if f"### {name}\n" not in text] == []
+    assert [one.name for one in task.metrics if f"`{one.name}`" not in section(text, task.name)] == []
+
+
+@pytest.mark.parametrize("model", [JobSpec, Resources], ids=lambda one: one.__name__)
+def test_every_key_of_a_spec_is_documented(model: Any) -> None:
+    assert [name for name in model.model_fields if f"| `{name}` |" not in page("job-spec.md")] == []
+
+
+@pytest.mark.parametrize("states", [JobState, TrialState, FailureKind], ids=lambda one: one.__name__)
+def test_every_state_is_in_the_glossary(states: Any) -> None:
+    assert [state for state in states if f"| {state} |" not in page("glossary.md")] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda one: one.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_navigation_names_every_page_once() -> None:
+    named = sorted(_leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert named == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
+def test_the_site_loads_nothing_from_elsewhere() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert config["theme"]["font"] is False
+    assert not {"extra_css", "extra_javascript"} & config.keys()
+
+
+def _leaves(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    else:
+        for one in node.values() if isinstance(node, dict) else node:
+            yield from _leaves(one)
