@@ -19,7 +19,6 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem, generator
-from searchsvc.algorithms.history import History
 from searchsvc.algorithms.options import Options
 from searchsvc.algorithms.ranking import crowding_distances, signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
@@ -59,7 +58,7 @@ class Evolution:
     def __init__(self, problem: Problem, options: EvolutionOptions) -> None:
         self._problem = problem
         self._options = options
-        self._history: History[Member] = History()
+        self._members: list[Member] = []
         self._asks = 0
 
     @property
@@ -82,7 +81,7 @@ class Evolution:
                 over = slacks(observation.metrics, self._problem.constraints)
                 violation = np.inf if over is None else sum(max(0.0, one) for one in over)
                 row = self._problem.space.to_matrix([observation.candidate])[0]
-                self._history.add(observation.candidate.key, Member(row, values, violation))
+                self._members.append(Member(row, values, violation))
 
     def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - pending ones play no part
         self._asks = max(self._asks, asks)
@@ -90,10 +89,10 @@ class Evolution:
     def _propose(self, ask: int) -> Matrix:
         """(d,) of what ask number `ask` gives."""
         random = generator(self.seed, ask)
-        if len(self._history) < self._options.population:
+        if len(self._members) < self._options.population:
             drawn: Matrix = self._problem.space.sample(1, random)[0]
             return drawn
-        population = self._history.last(self._options.population)
+        population = self._members[-self._options.population :]
         tournament = random.integers(len(population), size=self._options.tournament)
         return self._mutate(best_of([population[index] for index in tournament]).row, random)
 

@@ -4,6 +4,8 @@ by Optuna. Several objectives: expected hypervolume improvement. Outcome constra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -33,5 +35,26 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
     def sampler(seed: int) -> GPSampler:
         return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
 
-    method = Method(sampler, suits=lambda _: True, blocks=False, by_asking=False, window=options.window)
+    method = Method(
+        sampler,
+        suits=lambda _: True,
+        blocks=False,
+        by_asking=False,
+        window=options.window,
+        around=_one_thread,
+    )
     return OptunaAlgorithm(problem, method)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The matrices are small: threads cost more than they bring (60 times as much on busy cores), and their number
+    would decide how sums are rounded, and so what is proposed."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

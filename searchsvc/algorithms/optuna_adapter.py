@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 from bisect import insort
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.history import History
 from searchsvc.algorithms.optuna_space import Distributions, OptunaSpace, single_value
 from searchsvc.algorithms.ranking import signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
@@ -58,6 +58,8 @@ class Method:
     """Whether it knows what to make of PRUNED trials."""
     window: int | None = None
     """At most so many results are shown to it: the best half and the latest; None: all."""
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What has to hold while it samples."""
 
 
 class OptunaAlgorithm:
@@ -129,11 +131,13 @@ class OptunaAlgorithm:
         sampler.before_trial(study, trial)
         params: dict[str, float] = {}
         values: dict[str, Scalar] = {}
-        for block, distributions in zip(self._space.blocks, self._relative, strict=True):
-            if block.is_active(values):
-                drawn = self._sample_block(sampler, study, trial, block.names, distributions)
-                params.update(drawn)
-                values.update({name: self._space.external(name, value) for name, value in drawn.items()})
+        # Samplers overflow or divide by zero where a search has converged, and mend it themselves.
+        with self._method.around(), np.errstate(all="ignore"):
+            for block, distributions in zip(self._space.blocks, self._relative, strict=True):
+                if block.is_active(values):
+                    drawn = self._sample_block(sampler, study, trial, block.names, distributions)
+                    params.update(drawn)
+                    values.update({name: self._space.external(name, value) for name, value in drawn.items()})
         return params
 
     def _sample_block(
@@ -167,7 +171,7 @@ class OptunaAlgorithm:
         else:
             trial.state = TrialState.COMPLETE
             trial.values = list(values)
-        self._trials.add(key, trial)
+        self._trials.add(trial)
 
 
 class _Trials:
@@ -176,8 +180,7 @@ class _Trials:
     def __init__(self, *, by_asking: bool, window: int | None) -> None:
         self._by_asking = by_asking
         self._window = window
-        self._history: History[FrozenTrial] = History()
-        self._asked: list[FrozenTrial] = []
+        self._results: list[FrozenTrial] = []
         self._pending: dict[int, tuple[str, FrozenTrial]] = {}
         self._failed: dict[int, tuple[str, FrozenTrial]] = {}
 
@@ -206,21 +209,21 @@ class _Trials:
             return self._pending.pop(asks)[1]
         return _trial(-1, TrialState.RUNNING, {}, {})
 
-    def add(self, key: str, trial: FrozenTrial) -> None:
+    def add(self, trial: FrozenTrial) -> None:
         if self._by_asking:
-            insort(self._asked, trial, key=_number)
+            insort(self._results, trial, key=_number)
         else:
-            trial.number = self._history.order(key)
-            self._history.add(key, trial)
+            trial.number = len(self._results)
+            self._results.append(trial)
 
     def all(self) -> list[FrozenTrial]:
         pending = [trial for _, (_, trial) in sorted(self._pending.items())]
         if self._by_asking:
-            return sorted([*self._asked, *pending], key=_number)
+            return sorted([*self._results, *pending], key=_number)
         return [*self._shown(), *pending]
 
     def _shown(self) -> list[FrozenTrial]:
-        results = list(self._history)
+        results = self._results
         if self._window is None or len(results) <= self._window:
             return results
         latest = self._window - self._window // 2

@@ -1,0 +1,251 @@
+"""A search that is interrupted anywhere and rebuilt from its stored trials proposes what it would have proposed.
+
+`Search` stands for a driver and its store: several trials run at once, results come in any order, some trials fail, are
+stopped early, are cancelled or tried again. Its history is a list of Trial records, and a rebuilt one knows no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from searchsvc.algorithms import Proposer, create
+from searchsvc.domain import (
+    Candidate,
+    Constraint,
+    FailureKind,
+    Objective,
+    Observation,
+    Proposal,
+    Trial,
+    TrialState,
+)
+from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+
+OPTIONS: dict[str, dict[str, int]] = {
+    "random": {},
+    "sobol": {},
+    "evolution": {"population": 5, "tournament": 2},
+    "tpe": {"startup_trials": 4},
+    "gp": {"startup_trials": 6, "window": 8},
+    "nsga2": {"population": 4},
+    "cmaes": {"population": 4},
+}
+TRIALS = {"gp": 10}
+SPACES = {
+    "flat": Space([Float("x", -1.0, 1.0), Float("y", 1e-3, 1.0, log=True), Integer("z", 1, 30)]),
+    "conditional": Space(
+        [
+            Categorical("a", ("p", "q", "r")),
+            Integer("b", 1, 4, when={"a": ["p", "q"]}),
+            Float("c", 0.0, 1.0, step=0.25, when={"b": [1, 2]}),
+            Integer("d", 1, 6),
+        ]
+    ),
+    "repeating": Space([Integer("x", 0, 9), Categorical("a", (True, False)), Integer("y", 0, 2)]),
+}
+OBJECTIVES = {
+    "one": (Objective(metric="score"),),
+    "two": (Objective(metric="score"), Objective(metric="size", goal="minimize")),
+}
+HARD = Constraint(metric="cost", max=2.2)
+
+
+def cost_model(matrix: Matrix) -> dict[str, Matrix]:
+    return {"cost": np.nansum(np.abs(matrix) / np.nanmax(np.abs(matrix) + 1, axis=1, keepdims=True), axis=1)}
+
+
+def build(name: str, space: Space, objectives: Sequence[Objective], **changes: bool) -> Proposer:
+    algorithm = create(
+        name,
+        space=space,
+        objectives=objectives,
+        constraints=[HARD, Constraint(metric="latency", max=0.6)],
+        cost_model=cost_model,
+        seed=11,
+        **OPTIONS[name],
+    )
+    return Proposer(algorithm, space, cost_model=cost_model, hard=[HARD], **changes)
+
+
+def metrics_of(candidate: Candidate) -> dict[str, float]:
+    numbers = [float(v) if isinstance(v, int | float) else len(str(v)) for _, v in sorted(candidate.values.items())]
+    level = float(np.sum(np.arange(1, len(numbers) + 1) * numbers))
+    return {"score": float(np.cos(level / 3)), "size": level, "latency": float(np.sin(level) ** 2)}
+
+
+@dataclass
+class Search:
+    """Runs trials in any order that `random` likes; what it does depends on nothing else."""
+
+    make: Callable[[], Proposer]
+    random: np.random.Generator
+    proposer: Proposer = field(init=False)
+    trials: list[Trial] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.proposer = self.make()
+
+    def rebuild(self) -> None:
+        """As after a kill: all that is left is what was stored."""
+        self.proposer = self.make()
+        self.proposer.replay(self.trials)
+
+    def turn(self) -> None:
+        """A few proposals, then a few ends."""
+        for proposal in self.proposer.propose(int(self.random.integers(1, 4))):
+            self.trials.append(stored(len(self.trials), proposal))
+        for number in self.random.permutation([one.number for one in self.trials if not one.state.is_final])[:2]:
+            self._end(self.trials[int(number)])
+        if self.random.random() < 0.25:
+            self._retry()
+
+    def _end(self, trial: Trial) -> None:
+        kind = self.random.random()
+        if kind < 0.15:
+            state, failure, metrics = TrialState.FAILED, FailureKind.DIVERGED, None
+        else:
+            state, failure = (TrialState.STOPPED if kind < 0.4 else TrialState.SUCCEEDED), None
+            metrics = metrics_of(trial.proposal.candidate) | dict(trial.proposal.costs)
+        ended = replace(trial, state=state, failure=failure, metrics=metrics, step=3 if kind < 0.4 else 9)
+        self.trials[trial.number] = replace(ended, told=self.proposer.tell(trial.number, ended.observation()))
+
+    def _retry(self) -> None:
+        failed = [one for one in self.trials if one.state is TrialState.FAILED]
+        if failed:
+            trial = failed[int(self.random.integers(len(failed)))]
+            self.proposer.reopen(trial.number)
+            self.trials[trial.number] = replace(trial, state=TrialState.QUEUED, failure=None, metrics=None, told=None)
+
+
+def stored(number: int, proposal: Proposal) -> Trial:
+    return Trial(
+        id=f"trial-{number}",
+        job_id="job",
+        number=number,
+        state=TrialState.RUNNING,
+        proposal=proposal,
+        metrics=None,
+        best_step=None,
+        step=0,
+        seconds=0.0,
+        failure=None,
+        reason=None,
+        told=None,
+        attempts=1,
+        test_metrics=None,
+        created_at=0.0,
+        started_at=None,
+        finished_at=None,
+    )
+
+
+CASES = [
+    (name, space, objectives)
+    for name in OPTIONS
+    for space in SPACES
+    for objectives in OBJECTIVES
+    if not (name == "cmaes" and objectives == "two")
+    if name != "gp" or (space, objectives) in (("conditional", "one"), ("repeating", "one"))
+]
+
+
+@pytest.mark.parametrize(("name", "space", "objectives"), CASES)
+def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: str, objectives: str) -> None:
+    def make() -> Proposer:
+        return build(name, SPACES[space], OBJECTIVES[objectives])
+
+    whole, broken = Search(make, np.random.default_rng(3)), Search(make, np.random.default_rng(3))
+    kills = np.random.default_rng(4)
+    while len(whole.trials) < TRIALS.get(name, 36) and not whole.proposer.exhausted:
+        whole.turn()
+        if kills.random() < 0.4:
+            broken.rebuild()
+        broken.turn()
+        assert broken.proposer.diverged_at is None
+        assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
+    assert [one.told for one in broken.trials] == [one.told for one in whole.trials]
+
+
+@pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])
+def test_with_repeats_the_same_candidate_may_become_several_trials(name: str) -> None:
+    space = Space([Categorical("a", (1, 2, 3))])
+
+    def make() -> Proposer:
+        return build(name, space, OBJECTIVES["one"], repeats=True)
+
+    whole, broken = Search(make, np.random.default_rng(1)), Search(make, np.random.default_rng(1))
+    for _ in range(8):
+        whole.turn()
+        broken.rebuild()
+        broken.turn()
+    assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
+    assert len({one.proposal.candidate for one in whole.trials}) < len(whole.trials)
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "cmaes", "evolution"])
+def test_what_was_cancelled_may_be_proposed_again_after_a_restart(name: str) -> None:
+    space = Space([Integer("x", 0, 5)])
+
+    def make() -> Proposer:
+        return build(name, space, OBJECTIVES["one"])
+
+    search = Search(make, np.random.default_rng(2))
+    search.turn()
+    search.trials = [
+        one if one.state.is_final else replace(one, state=TrialState.CANCELLED) for one in search.trials
+    ]
+    for _ in range(12):
+        search.rebuild()
+        assert search.proposer.diverged_at is None
+        search.turn()
+    ran = {one.proposal.candidate for one in search.trials if one.state is not TrialState.CANCELLED}
+    assert search.proposer.exhausted
+    assert len(ran) == len(space.from_matrix(np.arange(6.0)[:, None])) - _never_feasible(space)
+
+
+def _never_feasible(space: Space) -> int:
+    costs = cost_model(np.arange(6.0)[:, None])["cost"]
+    return int((costs > (HARD.max or 0)).sum())
+
+
+@pytest.mark.parametrize("name", ["nsga2", "cmaes"])
+def test_an_algorithm_that_would_propose_otherwise_now_goes_on_from_what_is_stored(name: str) -> None:
+    def make() -> Proposer:
+        return build(name, SPACES["flat"], OBJECTIVES["one"])
+
+    search = Search(make, np.random.default_rng(5))
+    for _ in range(6):
+        search.turn()
+    changed = search.trials[7]
+    other = Candidate({**changed.values, "x": 0.123})
+    search.trials[7] = replace(changed, proposal=replace(changed.proposal, candidate=other))
+    search.rebuild()
+    assert search.proposer.diverged_at == 7
+    known = {one.proposal.candidate for one in search.trials}
+    search.turn()
+    assert len({one.proposal.candidate for one in search.trials} - known) == len(search.trials) - len(known) > 0
+
+
+@pytest.mark.parametrize("name", ["random", "evolution", "tpe", "nsga2", "cmaes"])
+def test_thousands_of_trials_are_replayed_in_seconds(name: str) -> None:
+    """One result per proposal, as one worker gives them. Asked again: 1,000; the rest: 10,000."""
+    count = 1_000 if name in ("nsga2", "cmaes") else 10_000
+    first, space = build("random", SPACES["flat"], OBJECTIVES["one"]), SPACES["flat"]
+    source = build(name, space, OBJECTIVES["one"]) if name in ("nsga2", "cmaes") else first
+    trials = []
+    for number in range(count):
+        [proposal] = source.propose(1)
+        metrics = metrics_of(proposal.candidate)
+        told = source.tell(number, Observation(proposal.candidate, metrics, step=9))
+        trials.append(replace(stored(number, proposal), state=TrialState.SUCCEEDED, metrics=metrics, step=9, told=told))
+    replayed = build(name, space, OBJECTIVES["one"])
+    started = time.process_time()
+    replayed.replay(trials)
+    assert time.process_time() - started < 10
+    assert replayed.next_number == count
+    assert replayed.diverged_at is None
