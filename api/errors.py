@@ -120,9 +120,10 @@ def install(app: FastAPI) -> None:
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route as OpenAPI describes them: those that every route has, and `statuses`."""
-    described = {"model": Problem, "content": {MEDIA_TYPE: {}}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {**described, "description": HTTPStatus(status).phrase} for status in sorted({*statuses, 400, 500, 503})
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted({*statuses, 400, 500, 503})
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.errors import Problem
 from api.schemas import Extension, TokenRequest
 from searchsvc.domain import JobSpec
 
@@ -28,6 +29,8 @@ def install(app: FastAPI) -> None:
         if first:
             schemas = document["components"]["schemas"]
             schemas["Changes-Input"] = CHANGES
+            schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schemas["Problem"].pop("$defs"))
             for model in BODIES:
                 schemas.update(_input_schemas(model))
         return document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,25 +36,21 @@ def spec() -> dict[str, Any]:
     return copy.deepcopy(SPEC)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_wait_seconds=5.0).prepare()
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the schema and nothing else, made once."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    Store.create(f"sqlite:///{path}").close()
-    return path
+@pytest.fixture(params=["sqlite"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """SQLite, unless a test asks for PostgreSQL too: what differs between them is the store's, and tested there."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
-def service(settings: Settings, empty_database: Path) -> Iterator[Service]:
-    shutil.copy(empty_database, settings.data_dir / "searchsvc.db")
-    store = Store.open(settings.database_url)
-    yield Service(store, settings)
-    store.close()
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, database_wait_seconds=5.0).prepare()
+
+
+@pytest.fixture
+def service(settings: Settings, store: Store) -> Service:
+    return Service(store, settings)
 
 
 @pytest.fixture
