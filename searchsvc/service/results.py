@@ -11,6 +11,7 @@ from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, 
 from searchsvc.errors import Conflict
 from searchsvc.store import Store
 
+_FIRST_LOOK = 64  # most often the best trials keep the constraints, and one look is enough
 _FINISHED = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
@@ -54,7 +55,7 @@ def is_feasible(trial: Trial, constraints: Sequence[Constraint]) -> bool:
 
 def best(store: Store, job: Job, count: int) -> list[Trial]:
     """The `count` best trials by the first objective among those that keep every constraint, the best first."""
-    limit = count
+    limit = max(count, _FIRST_LOOK)
     while True:
         trials = store.best_trials(job.id, limit)
         feasible = [trial for trial in trials if is_feasible(trial, job.spec.constraints)]
@@ -80,6 +81,15 @@ def pareto(store: Store, job: Job) -> list[Trial]:
     values = np.array([[o.sign * (t.metrics or {}).get(o.metric, np.nan) for o in spec.objectives] for t in trials])
     front = np.flatnonzero(pareto_front(values))
     return [trials[index] for index in sorted(front, key=lambda index: -values[index, 0])]
+
+
+def front_size(store: Store, job: Job) -> int:
+    """How many trials are on the Pareto front. With one objective, those that share the best value, 64 at most."""
+    if len(job.spec.objectives) > 1:
+        return len(pareto(store, job))
+    metric = job.spec.objectives[0].metric
+    values = [(trial.metrics or {}).get(metric) for trial in best(store, job, _FIRST_LOOK)]
+    return values.count(values[0]) if values else 0
 
 
 def summary(store: Store, job: Job, pareto_size: Callable[[], int]) -> JobSummary:

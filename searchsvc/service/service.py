@@ -205,7 +205,7 @@ class Service:
         if known is None or known[0] != ended:
             if len(self._front_sizes) >= _REMEMBERED:
                 self._front_sizes.clear()
-            known = self._front_sizes[job.id] = (ended, len(results.pareto(self.store, job)))
+            known = self._front_sizes[job.id] = (ended, results.front_size(self.store, job))
         return known[1]
 
     def _id(self, job_id: str) -> str:

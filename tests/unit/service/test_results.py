@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from searchsvc.domain import Job, JobState, TrialState
 from searchsvc.errors import Conflict, InvalidInput, NotFound
@@ -180,3 +181,24 @@ def test_a_log_can_be_followed(service: Service, document: dict[str, Any]) -> No
     end = service.logs(job.id).end
     path.write_text("one\ntwo\nthree\nfour\n")
     assert service.logs(job.id, offset=end).text == "four\n"
+
+
+def test_a_summary_takes_as_many_statements_for_many_trials_as_for_few(
+    service: Service, finished_job: Callable[..., Job]
+) -> None:
+    few, many = finished_job(5, name="few"), finished_job(150, name="many", constraints=[])
+    assert _statements(service, many) == _statements(service, few) <= 6
+
+
+def _statements(service: Service, job: Job) -> int:
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        service.summary(job.id)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return len([one for one in said if not one.startswith(("BEGIN", "PRAGMA"))])
