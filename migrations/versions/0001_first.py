@@ -93,7 +93,7 @@ def upgrade() -> None:
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("deadline", sa.Double(), nullable=False),
-        sa.Column("last_beat", sa.String(length=36), nullable=True),
+        sa.Column("last_mark", sa.String(length=36), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="leases_job_id_to_jobs", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", name="leases_key"),
     )

@@ -108,8 +108,7 @@ class JobOperations(StoreBase):
 
         Its events go too; one `job.deleted` stays.
         """
-        now = self._clock()
-        self._database.write(partial(_delete, job_id=job_id, now=now))
+        self._database.write(partial(_delete, job_id=job_id, now=self._clock(), mark=new_id()))
 
 
 def _new_row(spec: JobSpec, job_id: str, owner: str | None, now: float) -> dict[str, Any]:
@@ -284,13 +283,23 @@ def _fence(change: JobChange) -> None:
     change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
 
 
-def _delete(connection: Connection, job_id: str, now: float) -> None:
-    change = JobChange.lock(connection, job_id, now)
+def _delete(connection: Connection, job_id: str, now: float, mark: str) -> None:
+    try:
+        change = JobChange.lock(connection, job_id, now)
+    except NotFound:
+        if _is_deleted(connection, job_id, mark):
+            return  # an earlier try was committed, and its answer lost
+        raise
     _refuse(change, "deleted", unless=tuple(one for one in JobState if one.is_final or one in _WAITING))
     connection.execute(delete(events).where(events.c.job_id == job_id))
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
-    change.event("job.deleted", name=change.row["name"])
+    change.event("job.deleted", name=change.row["name"], change=mark)
     append_events(connection, change.events)
+
+
+def _is_deleted(connection: Connection, job_id: str, mark: str) -> bool:
+    query = select(events.c.data).where(events.c.job_id == job_id, events.c.kind == "job.deleted")
+    return any(data["change"] == mark for data in connection.execute(query).scalars())
 
 
 _WAITING = (JobState.QUEUED, JobState.PAUSED)

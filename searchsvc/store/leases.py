@@ -26,30 +26,35 @@ class LeaseOperations(StoreBase):
 
     def claim(self, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
         """The oldest job that waits for a driver, or has lost its own, now ours; None where there is none."""
-        now = self._clock()
+        now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
             passed_over: list[str] = []
-            while True:
+            taken = _taken_before(connection, mark, now)
+            while taken is None:
                 change = _lock_oldest(connection, now, passed_over)
                 if change is None:
                     return None
                 # Another claim may have come between the search and the lock; the lock shows its lease.
                 if not change.has_driver():
-                    return _take(change, holder, ttl_seconds)
+                    return _take(change, holder, ttl_seconds, mark)
                 passed_over.append(change.id)
+            return taken
 
         return self._database.write(transaction)
 
     def claim_job(self, job_id: str, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
         """The same for one job; None where it needs no driver or has one. Raises NotFound."""
-        now = self._clock()
+        now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
+            taken = _taken_before(connection, mark, now)
+            if taken is not None:
+                return taken
             change = JobChange.lock(connection, job_id, now)
             if change.state not in _CLAIMABLE or change.has_driver():
                 return None
-            return _take(change, holder, ttl_seconds)
+            return _take(change, holder, ttl_seconds, mark)
 
         return self._database.write(transaction)
 
@@ -62,10 +67,10 @@ class LeaseOperations(StoreBase):
 
         def transaction(connection: Connection) -> Job:
             change = lock_leased(connection, lease, now)
-            if check_held(change, lease)["last_beat"] == mark:
+            if check_held(change, lease)["last_mark"] == mark:
                 return job_of(change.row)
             renewed = update(leases).where(leases.c.job_id == lease.job_id)
-            connection.execute(renewed.values(deadline=now + ttl_seconds, last_beat=mark))
+            connection.execute(renewed.values(deadline=now + ttl_seconds, last_mark=mark))
             change.values["seconds_used"] = change.row["seconds_used"] + seconds
             change.values["gpu_seconds_used"] = change.row["gpu_seconds_used"] + gpu_seconds
             return change.save()
@@ -113,11 +118,17 @@ def _lock_oldest(connection: Connection, now: float, passed_over: list[str]) -> 
     return None if row is None else JobChange(connection, row, now)
 
 
-def _take(change: JobChange, holder: str, ttl_seconds: float) -> tuple[Job, Lease]:
+def _taken_before(connection: Connection, mark: str, now: float) -> tuple[Job, Lease] | None:
+    """What an earlier try of the same claim took, where its commit happened and the answer was lost."""
+    row = connection.execute(select(leases).where(leases.c.last_mark == mark)).mappings().one_or_none()
+    return None if row is None else (job_of(JobChange.lock(connection, row["job_id"], now).row), lease_of(row))
+
+
+def _take(change: JobChange, holder: str, ttl_seconds: float, mark: str) -> tuple[Job, Lease]:
     lease = Lease(change.id, holder, change.row["epoch"] + 1, change.now + ttl_seconds)
     change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
-    row = {"job_id": lease.job_id, "holder": holder, "epoch": lease.epoch, "deadline": lease.deadline}
-    change.connection.execute(insert(leases), row)
+    row = {name: getattr(lease, name) for name in Lease.__slots__}
+    change.connection.execute(insert(leases), row | {"last_mark": mark})
     change.values["epoch"] = lease.epoch
     change.values["started_at"] = change.row["started_at"] or change.now
     if change.state is JobState.QUEUED:

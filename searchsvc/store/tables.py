@@ -210,7 +210,7 @@ leases = Table(
     Column("holder", Words, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("deadline", Double, nullable=False),
-    Column("last_beat", String(36)),
+    Column("last_mark", String(36)),  # of the claim or heartbeat that wrote the row
 )
 
 tokens = Table(

@@ -1,0 +1,227 @@
+"""Pages, rankings, totals and events: right, and as cheap for many trials as for few."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection
+
+from searchsvc.domain import Event, JobState, Outcome, Token, TrialState, new_id
+from searchsvc.errors import Conflict, NotFound
+from searchsvc.store import Store
+from searchsvc.store.changes import append_events
+from tests.support.jobs import DONE, TTL_SECONDS, a_claimed_job, a_proposal, a_spec, add_trials, run_trials
+from tests.support.statements import statements
+
+
+def test_trials_come_in_pages_by_number_either_way(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    ids = run_trials(store, lease, [0.1] * 5)
+    waiting = add_trials(store, lease, 5, first=5)
+
+    def numbers(**page: object) -> list[int]:
+        return [trial.number for trial in store.trials(lease.job_id, **page)]  # type: ignore[arg-type]  # any page
+
+    assert numbers(limit=3) == [0, 1, 2]
+    assert numbers(after=2, limit=3) == [3, 4, 5]
+    assert numbers(newest_first=True, limit=2) == [9, 8]
+    assert numbers(newest_first=True, after=8, limit=2) == [7, 6]
+    assert numbers(state=TrialState.QUEUED, after=6) == [7, 8, 9]
+    assert numbers(after=9) == []
+    assert [trial.id for trial in store.all_trials(lease.job_id)] == ids + waiting
+    with pytest.raises(NotFound):
+        store.trial(new_id())
+
+
+@pytest.mark.parametrize(("goal", "best"), [("maximize", [1, 3, 0]), ("minimize", [2, 0, 3])])
+def test_the_best_are_ranked_by_the_first_objective_and_the_earlier_wins(
+    store: Store, goal: str, best: list[int]
+) -> None:
+    _, lease = a_claimed_job(store, objectives=[{"metric": "accuracy", "goal": goal}])
+    run_trials(store, lease, [0.5, 0.9, 0.1, 0.5] if goal == "minimize" else [0.5, 0.9, 0.1, 0.9])
+    [failed] = run_trials(store, lease, [0.99 if goal == "maximize" else 0.0], first=4)
+    writer = store.writer(lease)
+    writer.finish(failed, 1, Outcome(TrialState.FAILED), 4)
+    writer.flush()
+    assert [trial.number for trial in store.best_trials(lease.job_id, 3)] == best
+
+
+def test_a_trial_that_measured_nothing_is_ranked_by_what_is_known_before_training(store: Store) -> None:
+    _, lease = a_claimed_job(store, objectives=[{"metric": "flops", "goal": "minimize"}])
+    writer = store.writer(lease)
+    costs = [{"flops": 5.0}, {"flops": 3.0}, {}]
+    writer.add_trials([(new_id(), n, a_proposal(n, costs=known)) for n, known in enumerate(costs)])
+    writer.flush()
+    for told, trial in enumerate(store.all_trials(lease.job_id)):
+        writer.finish(trial.id, 0, DONE, told)
+    writer.flush()
+    best = store.best_trials(lease.job_id, 3)
+    assert [trial.observation().metrics for trial in best] == [{"flops": 3.0}, {"flops": 5.0}]
+
+
+def test_measurements_of_a_job_come_in_the_order_they_were_stored(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    run_trials(store, lease, [0.5, 0.25, 0.75])
+    rows = store.job_measurements(lease.job_id)
+    assert [(number, one.metrics["accuracy"]) for _, number, one in rows] == [(0, 0.5), (1, 0.25), (2, 0.75)]
+    assert [one[0] for one in rows] == sorted(one[0] for one in rows)
+    assert store.job_measurements(lease.job_id, after=rows[0][0], limit=1) == rows[1:2]
+
+
+def test_events_have_one_sequence_over_all_jobs(store: Store) -> None:
+    first, second = (store.create_job(a_spec())[0].id for _ in range(2))
+    store.cancel_job(first)
+    store.delete_job(second)
+    events = store.events(after=0)
+    assert [(one.job_id, one.kind) for one in events] == [
+        (first, "job.submitted"),
+        (first, "job.cancelled"),
+        (second, "job.deleted"),
+    ]
+    sequences = [one.sequence for one in events]
+    assert sequences == sorted(set(sequences))
+    assert sequences[0] > 0
+    assert sequences[-1] == store.last_sequence()
+    assert store.events(after=sequences[0], limit=1) == events[1:2]
+    store.delete_job(first)
+    assert store.last_sequence() > sequences[-1]  # a number is never given twice
+
+
+def test_no_event_is_visible_before_one_with_a_smaller_number(store: Store) -> None:
+    """A slow transaction that has its number already holds up the events of a fast one."""
+    job, _ = store.create_job(a_spec())
+    before = store.last_sequence()
+
+    def slow(connection: Connection) -> None:
+        append_events(connection, [Event(0, job.id, None, "slow", {}, 0.0)])
+        fast.start()
+        fast.join(0.3)
+        assert store.last_sequence() == before
+
+    fast = threading.Thread(target=store.create_job, args=(a_spec(),))
+    store._database.write(slow)
+    fast.join()
+    assert [event.kind for event in store.events(after=before)] == ["slow", "job.submitted"]
+
+
+def test_a_reader_skips_no_event_while_transactions_overlap(store: Store) -> None:
+    """Every event that is ever visible is seen by a reader that goes on from the last number it saw."""
+    _, lease = a_claimed_job(store)
+    others = [a_claimed_job(store)[1] for _ in range(3)]
+    stop, seen = threading.Event(), list[Event]()
+
+    def read_on() -> None:
+        while True:
+            last_look = stop.is_set()
+            page = store.events(after=seen[-1].sequence if seen else 0, limit=7)
+            seen.extend(page)
+            if last_look and not page:
+                return
+
+    def write(mine: int) -> None:
+        writer = store.writer([lease, *others][mine])
+        for n in range(40):
+            writer.event("note", {"n": n})
+            writer.flush()
+
+    reader = threading.Thread(target=read_on)
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    reader.start()
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert seen == store.events(after=0, limit=10_000)
+    assert len(seen) == 4 * 40 + 2 * 4
+
+
+def test_statistics_count_over_all_jobs(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    run_trials(store, lease, [0.5, 0.6])
+    _, other = a_claimed_job(store)
+    add_trials(store, other, 3)
+    store.create_job(a_spec())
+    statistics = store.statistics()
+    assert statistics.jobs == dict.fromkeys(JobState, 0) | {JobState.RUNNING: 2, JobState.QUEUED: 1}
+    assert (statistics.trials[TrialState.SUCCEEDED], statistics.trials[TrialState.QUEUED]) == (2, 3)
+    assert statistics.leases == 2
+
+
+def operations(store: Store, job_id: str, trial_id: str) -> dict[str, Callable[[], object]]:
+    """Everything that a Store does about a job that runs."""
+    [lease] = [one for one in store.leases() if one.job_id == job_id]
+    budget = store.job(job_id).spec.budget.model_copy(update={"trials": 10_000})
+    return {
+        "job": lambda: store.job(job_id),
+        "jobs": lambda: store.jobs(limit=2),
+        "trial": lambda: store.trial(trial_id),
+        "trials": lambda: store.trials(job_id, limit=5),
+        "trials of a state": lambda: store.trials(job_id, state=TrialState.SUCCEEDED, after=3, limit=5),
+        "all_trials": lambda: store.all_trials(job_id),
+        "best_trials": lambda: store.best_trials(job_id, 5),
+        "trial_counts": lambda: store.trial_counts(job_id),
+        "trial_counts_of": lambda: store.trial_counts_of([job_id]),
+        "rejections": lambda: store.rejections(job_id),
+        "attempts": lambda: store.attempts(trial_id),
+        "artifacts": lambda: store.artifacts(trial_id),
+        "job_artifacts": lambda: store.job_artifacts(job_id),
+        "measurements": lambda: store.measurements(trial_id),
+        "job_measurements": lambda: store.job_measurements(job_id),
+        "events": lambda: store.events(after=0, job_id=job_id),
+        "last_sequence": store.last_sequence,
+        "statistics": store.statistics,
+        "ping": store.ping,
+        "heartbeat": lambda: store.heartbeat(lease, TTL_SECONDS, seconds=1, gpu_seconds=0),
+        "extend_job": lambda: store.extend_job(job_id, budget),
+        "pause_job": lambda: store.pause_job(job_id),
+        "resume_job": lambda: store.resume_job(job_id),
+        "release": lambda: store.release(lease),
+        "claim": lambda: store.claim("next", TTL_SECONDS),
+        "release again": lambda: store.release(store.leases()[0]),
+        "retry_job": lambda: store.retry_job(job_id),
+        "cancel_job": lambda: store.cancel_job(job_id),
+        "delete_job": lambda: store.delete_job(job_id),
+    }
+
+
+def test_no_operation_takes_more_statements_for_more_trials(store: Store) -> None:
+    counts: list[dict[str, int]] = []
+    for size in (10, 500):
+        job, lease = a_claimed_job(store)
+        ids = run_trials(store, lease, [0.5] * size)
+        writer = store.writer(lease)
+        for trial_id in ids[size // 2 :]:
+            writer.finish(trial_id, 1, Outcome(TrialState.FAILED), 0)
+        writer.flush()
+        counts.append({})
+        for name, run in operations(store, job.id, ids[0]).items():
+            with statements() as sent:
+                run()
+            counts[-1][name] = len(sent)
+    assert counts[0] == counts[1]
+    assert max(counts[1].values()) <= 10
+
+
+def test_tokens_are_found_by_their_hash_and_can_be_revoked(store: Store) -> None:
+    token = Token(new_id(), "laptop", "admin", created_at=1.0, expires_at=None, revoked_at=None, used_at=None)
+    store.add_token(token, "hash")
+    store.add_token(token, "hash")  # the same once more: as it is
+    with pytest.raises(Conflict):
+        store.add_token(token, "other")
+    with pytest.raises(Conflict):
+        store.add_token(Token(new_id(), "b", "read", 1.0, None, None, None), "hash")
+    assert store.token_by_hash("hash") == token
+    assert store.token_by_hash("HASH") is None
+    store.touch_token(token.id, 5.0)
+    store.revoke_token(token.id)
+    [stored] = store.tokens()
+    assert stored.used_at == 5.0
+    assert stored.revoked_at is not None
+    store.revoke_token(token.id)
+    assert store.tokens() == [stored]
+    with pytest.raises(NotFound):
+        store.revoke_token(new_id())

@@ -1,0 +1,275 @@
+"""JobWriter: what a driver writes is stored in order, whole or not at all, and comes back as it was."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+
+from searchsvc.domain import (
+    Candidate,
+    FailureKind,
+    FileMade,
+    JobRequest,
+    JobState,
+    Lease,
+    Measurement,
+    Outcome,
+    Proposal,
+    TrialState,
+    new_id,
+)
+from searchsvc.errors import LeaseLost, NotFound
+from searchsvc.store import JobWriter, Store
+from tests.support.jobs import DONE, a_claimed_job, a_proposal, add_trials, run_trials
+from tests.support.statements import statements
+
+NASTY = {"tiny": 5e-324, "third": 1 / 3, "one": 1.0, "whole": 1, "yes": True, "huge": 2**62, "minus": -0.0, "e": 1e300}
+
+
+def same_to_the_bit(one: object, other: object) -> bool:
+    return repr(one) == repr(other)
+
+
+def test_a_trial_comes_back_as_it_was_proposed(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    text = "π \ud800 \0 \u2028 ' \" \\ 🙂"
+    proposal = Proposal(
+        Candidate({**NASTY, "text": text}), asks=7, told=3, rejected={"flops": 2}, answered=(1, 0), costs=NASTY
+    )
+    writer = store.writer(lease)
+    writer.add_trials([(trial_id := new_id(), 0, proposal)])
+    writer.flush()
+    trial = store.trial(trial_id)
+    assert trial.proposal == proposal
+    assert same_to_the_bit(dict(trial.values), {**NASTY, "text": text})
+    assert same_to_the_bit(trial.proposal, proposal)
+    assert (trial.state, trial.metrics, trial.step, trial.told) == (TrialState.QUEUED, None, 0, None)
+    assert store.all_trials(lease.job_id) == [trial]
+
+
+def test_a_trial_runs_is_measured_and_ends(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    writer = store.writer(lease)
+    trial_id = new_id()
+    writer.add_trials([(trial_id, 0, a_proposal(0, costs={"flops": 5e6, "params": 10}))])
+    writer.start_attempt(trial_id, 1, "node-1", 77, 12.5)
+    steps = [Measurement(1 + n, {"accuracy": value, **NASTY}, 1.5 + n) for n, value in enumerate([0.25, 0.75, 0.5])]
+    for measurement in steps:
+        writer.measure(trial_id, measurement, max(steps[: measurement.step], key=lambda one: one.metrics["accuracy"]))
+    writer.finish(trial_id, 1, Outcome(TrialState.STOPPED, None, "stopped by asha", (FileMade("w.bin", 3, "ab"),)), 0)
+    writer.record_test(trial_id, {"accuracy": 0.7})
+    writer.flush()
+    trial = store.trial(trial_id)
+    assert (trial.state, trial.best_step, trial.step, trial.seconds) == (TrialState.STOPPED, 2, 3, 3.5)
+    assert same_to_the_bit(trial.metrics, {"flops": 5e6, "params": 10, "accuracy": 0.75, **NASTY})
+    assert (trial.told, trial.attempts, trial.reason, trial.started_at) == (0, 1, "stopped by asha", 12.5)
+    assert trial.test_metrics == {"accuracy": 0.7}
+    assert same_to_the_bit(store.measurements(trial_id), steps)
+    [attempt] = store.attempts(trial_id)
+    assert (attempt.state, attempt.node, attempt.pid, attempt.started_at) == (TrialState.STOPPED, "node-1", 77, 12.5)
+    [artifact] = store.artifacts(trial_id)
+    assert (artifact.path, artifact.bytes) == (f"{lease.job_id}/{trial_id}/w.bin", 3)
+    assert store.job_artifacts(lease.job_id) == [artifact]
+    kinds = [event.kind for event in store.events(after=0) if event.trial_id == trial_id]
+    measured = ["trial.measured"] * 3
+    assert kinds == ["trial.proposed", "trial.started", *measured, "trial.finished", "trial.tested"]
+
+
+def a_trials_life(writer: JobWriter, ids: list[str]) -> list[Callable[[], None]]:
+    """Proposed, lost in its first attempt, done in its second; and another one that only waits."""
+    lost = (TrialState.FAILED, FailureKind.LOST, "the node died")
+    one, two = Measurement(1, {"accuracy": 0.5}, 1.0), Measurement(2, {"accuracy": 0.25}, 2.0)
+    return [
+        lambda: writer.add_trials([(id_, n, a_proposal(n, rejected={"a": 1})) for n, id_ in enumerate(ids)]),
+        lambda: writer.wait_reason(ids[0], "no free GPU"),
+        lambda: writer.start_attempt(ids[0], 1, "n", 1, 1.0),
+        lambda: writer.measure(ids[0], one, one),
+        lambda: writer.requeue(ids[0], 1, *lost),
+        lambda: writer.start_attempt(ids[0], 2, "m", 2, 2.0),
+        lambda: writer.measure(ids[0], one, one),
+        lambda: writer.measure(ids[0], two, one),
+        lambda: writer.finish(ids[0], 2, DONE, 0),
+        lambda: writer.count_rejections({"a": 1, "b": 2}, 3),
+    ]
+
+
+def test_it_makes_no_difference_how_the_operations_are_cut_into_batches(store: Store) -> None:
+    results = []
+    for flush_each in (False, True):
+        _, lease = a_claimed_job(store)
+        writer = store.writer(lease)
+        ids = [new_id(), new_id()]
+        for step in a_trials_life(writer, ids):
+            step()
+            if flush_each:
+                writer.flush()
+        writer.flush()
+        trial = store.trial(ids[0])
+        results.append(
+            [
+                (trial.state, trial.metrics, trial.step, trial.attempts, trial.told, trial.reason, trial.failure),
+                [(one.number, one.state, one.failure, one.message, one.node) for one in store.attempts(ids[0])],
+                [one.step for one in store.measurements(ids[0])],
+                store.trial_counts(lease.job_id),
+                store.rejections(lease.job_id),
+                [event.kind for event in store.events(after=0, job_id=lease.job_id)],
+            ]
+        )
+    assert results[0] == results[1]
+    assert results[0][2] == [1, 2]  # the step that the second attempt repeated is stored once
+    assert results[0][4] == ({"a": 3, "b": 2}, 3)
+
+
+def test_a_test_result_is_stored_once(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    [trial_id] = run_trials(store, lease, [0.5])
+    writer = store.writer(lease)
+    for value in (0.4, 0.9):
+        writer.record_test(trial_id, {"accuracy": value})
+        writer.flush()
+    assert store.trial(trial_id).test_metrics == {"accuracy": 0.4}
+
+
+def test_totals_equal_what_is_stored(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    run_trials(store, lease, [0.1, 0.2])
+    writer = store.writer(lease)
+    a, b, c = add_trials(store, lease, 3, first=2)
+    for trial_id in (a, b):
+        writer.start_attempt(trial_id, 1, None, None, 0.0)
+    writer.finish(a, 1, Outcome(TrialState.FAILED, FailureKind.ERROR, "x"), 2)
+    writer.finish(c, 0, Outcome(TrialState.CANCELLED), None)
+    writer.flush()
+    for change in (store.retry_job, store.cancel_job, store.job):
+        states = [trial.state for trial in store.all_trials(lease.job_id)]
+        assert store.trial_counts(lease.job_id) == {state: states.count(state) for state in TrialState}
+        assert store.trial_counts_of([lease.job_id, "none"]) == {lease.job_id: store.trial_counts(lease.job_id)}
+        store.release(lease)
+        change(lease.job_id)
+
+
+def test_what_is_no_finite_number_is_refused_and_nothing_of_its_batch_is_stored(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    [trial_id] = add_trials(store, lease, 1)
+    before = store.events(after=0)
+    writer = store.writer(lease)
+    writer.start_attempt(trial_id, 1, None, None, 0.0)
+    bad = Measurement(1, {"accuracy": math.nan}, 1.0)
+    writer.measure(trial_id, bad, bad)
+    with pytest.raises(Exception, match="not JSON compliant"):
+        writer.flush()
+    assert store.events(after=0) == before
+    assert store.trial(trial_id).state is TrialState.QUEUED
+
+
+def test_a_trial_of_another_job_is_not_found(store: Store) -> None:
+    _, other = a_claimed_job(store)
+    [theirs] = add_trials(store, other, 1)
+    _, lease = a_claimed_job(store)
+    writer = store.writer(lease)
+    writer.start_attempt(theirs, 1, None, None, 0.0)
+    with pytest.raises(NotFound, match=theirs):
+        writer.flush()
+
+
+def end(store: Store, lease: Lease, state: JobState, **options: int) -> JobState:
+    writer = store.writer(lease)
+    writer.finish_job(state, "because", **options)
+    writer.flush()
+    assert store.leases() == []
+    with pytest.raises(LeaseLost):
+        store.heartbeat(lease, 1, seconds=0, gpu_seconds=0)
+    return store.job(lease.job_id).state
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
+def test_ending_a_job_closes_its_trials_and_gives_the_lease_back(store: Store, state: JobState) -> None:
+    _, lease = a_claimed_job(store)
+    waiting, running = add_trials(store, lease, 2)
+    writer = store.writer(lease)
+    writer.start_attempt(running, 1, None, None, 0.0)
+    writer.flush()
+    assert end(store, lease, state) is state
+    job = store.job(lease.job_id)
+    assert (job.reason, job.finished_at is not None, job.request) == ("because", True, None)
+    assert [store.trial(one).state for one in (waiting, running)] == [TrialState.CANCELLED] * 2
+    assert store.attempts(running)[0].state is TrialState.CANCELLED
+    assert store.trial_counts(job.id)[TrialState.CANCELLED] == 2
+
+
+def test_a_paused_jobs_running_trials_wait_again(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    [trial_id] = add_trials(store, lease, 1)
+    writer = store.writer(lease)
+    writer.start_attempt(trial_id, 1, None, None, 0.0)
+    writer.flush()
+    store.pause_job(lease.job_id)
+    assert end(store, lease, JobState.PAUSED) is JobState.PAUSED
+    trial, [attempt] = store.trial(trial_id), store.attempts(trial_id)
+    assert (trial.state, trial.reason) == (TrialState.QUEUED, "paused")
+    assert (attempt.state, attempt.message) == (TrialState.CANCELLED, "paused")
+    assert store.claim("another", 1) is None
+
+
+@pytest.mark.parametrize(
+    ("then", "state"),
+    [("resume_job", JobState.QUEUED), ("cancel_job", JobState.CANCELLED), ("stop_job", JobState.STOPPING)],
+)
+def test_a_pause_becomes_what_was_asked_for_while_it_was_carried_out(store: Store, then: str, state: JobState) -> None:
+    _, lease = a_claimed_job(store)
+    assert store.pause_job(lease.job_id).request is JobRequest.PAUSE
+    getattr(store, then)(lease.job_id)
+    assert end(store, lease, JobState.PAUSED) is state
+    assert (store.claim("next", 1) is None) == state.is_final
+
+
+def test_a_job_extended_while_it_ended_goes_on(store: Store) -> None:
+    job, lease = a_claimed_job(store)
+    [trial_id] = add_trials(store, lease, 1)
+    store.extend_job(job.id, job.spec.budget.model_copy(update={"trials": 1000}))
+    assert end(store, lease, JobState.SUCCEEDED, revision=job.revision) is JobState.QUEUED
+    assert store.trial(trial_id).state is TrialState.QUEUED
+    claimed = store.claim("next", 1)
+    assert claimed is not None
+    assert end(store, claimed[1], JobState.SUCCEEDED, revision=claimed[0].revision) is JobState.SUCCEEDED
+
+
+def test_a_batch_takes_as_many_statements_however_large_it_is(store: Store) -> None:
+    counts = []
+    for size in (10, 500):
+        _, lease = a_claimed_job(store)
+        old = add_trials(store, lease, size)
+        writer = store.writer(lease)
+        writer.add_trials([(new_id(), size + n, a_proposal(n)) for n in range(size)])
+        for told, trial_id in enumerate(old):
+            measured = Measurement(1, {"accuracy": 0.5}, 1.0)
+            writer.start_attempt(trial_id, 1, None, None, 0.0)
+            writer.measure(trial_id, measured, measured)
+            writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED, files=(FileMade("w", 1, "x"),)), told)
+        with statements() as sent:
+            writer.flush()
+        counts.append(len(sent))
+    assert counts[0] == counts[1] <= 14
+    with statements() as sent:
+        writer.flush()
+    assert sent == []  # nothing to write: nothing is sent
+
+
+def test_five_hundred_measurements_a_second_are_durable(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    _, lease = a_claimed_job(store)
+    ids = add_trials(store, lease, 20)
+    writer = store.writer(lease)
+    began = time.perf_counter()
+    for step in range(1, 101):
+        for trial_id in ids:
+            measurement = Measurement(step, {"accuracy": step / 100, "loss": 1 / step}, float(step))
+            writer.measure(trial_id, measurement, measurement)
+        writer.flush()  # 20 at a time: what comes in within a driver's flush interval
+    rate = 2000 / (time.perf_counter() - began)
+    with capsys.disabled():
+        print(f"\n{store._database.url.get_backend_name()}: {rate:,.0f} durable measurements/s in batches of 20")
+    assert len(store.job_measurements(lease.job_id, limit=3000)) == 2000
+    assert rate >= 500
