@@ -10,6 +10,7 @@ died goes on; when its lease ends, whichever controller comes first takes the jo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -22,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from searchsvc.domain import Job, JobRequest, JobState, Lease
-from searchsvc.errors import LeaseLost, NotFound, RuntimeUnavailable, StoreUnavailable
+from searchsvc.errors import Conflict, LeaseLost, NotFound, RuntimeUnavailable, StoreUnavailable
 from searchsvc.service.drivers import DriverProcess
 from searchsvc.service.service import Service
 
@@ -261,7 +262,10 @@ class Controller:
             patience = self.settings.cancel_seconds * (1 if job.request is JobRequest.CANCEL else _PAUSE_PATIENCE)
             # Another controller's driver gets longer, so that its own controller acts first.
             if now - since >= patience * (1.0 if run is not None else 1.5):
-                self._carry_out(job, run)
+                self._asked.pop(job_id)
+                # The job may have ended, or been deleted, since it was listed.
+                with contextlib.suppress(Conflict, NotFound):
+                    self._carry_out(job, run)
 
     def _end_the_idle(self, running: set[str], now: float) -> None:
         """Drivers that do not end although their job has."""
@@ -285,7 +289,6 @@ class Controller:
             self.store.cancel_job(job.id)
         else:
             self.store.pause_job(job.id)
-        del self._asked[job.id]
 
     def _finish(self, lease: Lease, state: JobState, reason: str | None) -> None:
         writer = self.store.writer(lease)

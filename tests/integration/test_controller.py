@@ -24,16 +24,29 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
+    with _service(sqlite_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def any_service(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    """On each kind of database."""
+    with _service(database_url, tmp_path) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _service(url: str, tmp_path: Path) -> Iterator[Service]:
     settings = Settings(
         data_dir=tmp_path / "data",
-        database_url=sqlite_url,
+        database_url=url,
         lease_seconds=1.5,
         heartbeat_seconds=0.1,
         poll_seconds=0.05,
         cancel_seconds=1.0,
         restarts=3,
     ).prepare()
-    store = Store.open(sqlite_url)
+    store = Store.open(url)
     yield Service(store, settings)
     for _, _, pid in _starts(settings):
         with contextlib.suppress(ProcessLookupError):
@@ -131,7 +144,8 @@ def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(service:
     assert "cannot be started" in (service.store.job(job.id).reason or "")
 
 
-def test_two_controllers_start_each_job_once(service: Service) -> None:
+def test_two_controllers_start_each_job_once(any_service: Service) -> None:
+    service = any_service
     jobs = [_submit(service, f"job-{number}") for number in range(6)]
     with _running(service, "finish"), _running(service, "finish"):
         for job in jobs:
