@@ -124,14 +124,14 @@ def test_a_constraint_that_few_candidates_meet_is_accepted(service: Service, doc
     assert service.submit(rare)[1]
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "..", "link", "~/x", "a/../../x"])
+@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "..", "link", "a/../../x"])
 def test_a_path_that_leads_out_of_the_data_roots_is_refused(
     service: Service, document: Document, path: str, tmp_path: Path
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "link").symlink_to("/etc/passwd")
     faults = _faults(service, {**document, "dataset": {"format": "npz", "path": path}})
-    assert "must lie under one of the data roots" in faults["/dataset/path"] or path == "~/x"
+    assert "must lie under one of the data roots" in faults["/dataset/path"]
 
 
 def test_an_option_that_leads_out_of_the_dataset_is_refused(
