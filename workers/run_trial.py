@@ -30,10 +30,13 @@ Report = Callable[[Measurement], Decision]
 def run_trial(task: TrialTask, report: Report, tasks: Callable[[str], Task] = find) -> Outcome:
     """Train until the end, or until `report` answers STOP. `tasks` looks a task up by its name."""
     run = TrialRun(task, tasks)
-    for measurement in run:
-        if report(measurement) is Decision.STOP:
-            return run.stop()
-    return run.outcome()
+    try:
+        for measurement in run:
+            if report(measurement) is Decision.STOP:
+                return run.stop()
+        return run.outcome()
+    finally:
+        run.close()
 
 
 class TrialRun:

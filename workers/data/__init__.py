@@ -33,7 +33,10 @@ def load(dataset: Mapping[str, Any]) -> Dataset:
     if not isinstance(kind, str) or kind not in table:
         raise InvalidInput.at(f"/{key}", f"no dataset {key} {kind!r}; there are {', '.join(sorted(table))}")
     options = parsed(table[kind].options, dataset)
-    return _load(kind, options, table[kind].fingerprint(options))
+    try:
+        return _load(kind, options, table[kind].fingerprint(options))
+    except OSError as error:
+        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 @lru_cache(maxsize=2)

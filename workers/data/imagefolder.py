@@ -44,7 +44,7 @@ def _fingerprint(options: ImageFolderOptions) -> Hashable:
 
 def _read(options: ImageFolderOptions) -> RawDataset:
     root = existing(options.path, folder=True)
-    own_test = (root / "train").is_dir() and (root / "test").is_dir()
+    own_test = _is_split(root / "train") and _is_split(root / "test")
     train = root / "train" if own_test else root
     names = _class_names(train)
     images = _split(train, names, options)
@@ -59,10 +59,18 @@ def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> 
     return _split(folder, names, options)
 
 
+def _is_split(folder: Path) -> bool:
+    """A split has class folders; a class that happens to be called train or test has none."""
+    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
+
+
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
     if not names:
         raise InvalidInput.at("/path", f"{folder} has no folder; it needs one per class, with the images of that class")
+    strange = [name for name in names if not name.isprintable()]
+    if strange:
+        raise InvalidInput.at("/path", f"the name of the class folder {strange[0]!a} in {folder} cannot be printed")
     return names
 
 
@@ -96,13 +104,20 @@ def _decoded(path: Path, options: ImageFolderOptions) -> NDArray[np.uint8] | Fau
     try:
         with Image.open(path, formats=_DECODERS) as image:
             if image.width * image.height > _LARGEST_PIXELS:
-                return Fault("/path", f"{path} has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}")
+                return Fault(
+                    "/path", f"{_printable(path)} has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}"
+                )
             converted = image.convert("RGB" if options.color else "L")
         resized = converted.resize((options.size, options.size), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return Fault("/path", f"{path} cannot be decoded: {error}")
+        return Fault("/path", f"{_printable(path)} cannot be decoded: {_printable(error)}")
     pixels = np.asarray(resized, np.uint8)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if options.color else pixels[None]
+
+
+def _printable(what: object) -> str:
+    """Names of files may hold bytes that are no text."""
+    return str(what).encode("utf-8", "backslashreplace").decode()
 
 
 IMAGEFOLDER = DatasetFormat(

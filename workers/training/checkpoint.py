@@ -36,6 +36,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def remove_parts(directory: Path) -> None:
+    """Remove what writers that were killed have left."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def save(directory: Path, state: dict[str, Any]) -> None:
     """Keep `state` (tensors, numbers, texts, lists and dicts of them) as the last checkpoint."""
     buffer = io.BytesIO()

@@ -48,6 +48,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     validation = DeviceSplit.of(dataset.validation, dataset, device)
     directory = Path(task.directory)
     directory.mkdir(parents=True, exist_ok=True)
+    checkpoint.remove_parts(directory)
     measured = _resumed(task, directory, trainer, device)
     watch.before = measured[-1].seconds if measured else 0.0
     yield from [one for one in measured if one.step > task.stored_step]

@@ -242,6 +242,19 @@ def test_hidden_and_other_files_are_passed_over(folder: Path) -> None:
     assert sum(data.load(section(folder)).info.sizes.values()) == 24
 
 
+def test_classes_called_train_and_test_are_classes(folder: Path) -> None:
+    (folder / "one").rename(folder / "train")
+    (folder / "two").rename(folder / "test")
+    assert data.load(section(folder)).classes == ("test", "train", "zero")
+
+
+def test_a_class_folder_whose_name_is_no_text_is_refused(folder: Path) -> None:
+    os.rename(os.fsencode(folder / "one"), os.fsencode(folder) + b"/\xff\xfe")
+    message = fault(section(folder))[1]
+    assert "cannot be printed" in message
+    assert message.isprintable()
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "cut"])
 def test_an_image_that_cannot_be_decoded_is_named(folder: Path, content: bytes | None) -> None:
     bad = folder / "two" / "3.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import signal
@@ -14,11 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from searchsvc.domain import FailureKind, Measurement, Outcome, TrialState, TrialTask
+from searchsvc.domain import Decision, FailureKind, Measurement, Objective, Outcome, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
+from workers import data
 from workers.classification import TASK, Classification
+from workers.models import load
 from workers.run_trial import TrialRun, run_trial
 
 MODEL, LAST, LOG = "model.safetensors", "last.pt", "trial.log"
@@ -114,8 +117,6 @@ def test_what_a_trial_raises_becomes_its_failure(make_task: Any, error: Exceptio
 
 
 def test_running_out_of_memory_on_a_gpu_is_known_by_the_error_of_torch(make_task: Any) -> None:
-    import torch
-
     def script() -> Iterator[Measurement]:
         raise torch.OutOfMemoryError("CUDA out of memory")
         yield
@@ -266,26 +267,49 @@ def test_a_trial_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(
     assert (Path(task.directory) / MODEL).read_bytes() == (Path(whole.directory) / MODEL).read_bytes()
 
 
+def test_a_reporter_that_raises_ends_the_trial_and_keeps_the_checkpoint(make_task: Any) -> None:
+    task = make_task()
+
+    def report(measurement: Measurement) -> Decision:
+        raise ConnectionError(f"lost at {measurement.step}")
+
+    with pytest.raises(ConnectionError):
+        run_trial(task, report)
+    assert (Path(task.directory) / LAST).exists()
+
+
+def test_what_a_killed_writer_left_is_removed(make_task: Any, train: Any) -> None:
+    task = make_task(epochs=1)
+    Path(task.directory).mkdir()
+    (Path(task.directory) / ".last.pt.77.tmp").write_text("half")
+    train(task)
+    assert files_in(task) == {MODEL, LOG}
+
+
 # ---- best weights and the test split ---------------------------------------------------------------------------------
 
 
-def test_the_weights_kept_are_those_of_the_best_step_by_the_first_objective(make_task: Any, train: Any) -> None:
-    from safetensors import safe_open
-
-    task = make_task(epochs=8, values={"lr": 0.3})
+@pytest.mark.parametrize(
+    "objective", [Objective(metric="accuracy"), Objective(metric="loss", goal="minimize")], ids=lambda one: one.metric
+)
+def test_the_weights_kept_are_those_of_the_best_step_by_the_first_objective(
+    make_task: Any, train: Any, objective: Objective
+) -> None:
+    task = make_task(epochs=8, values={"lr": 0.3}, objective=objective)
     metrics = train(task).metrics
-    with safe_open(Path(task.directory) / MODEL, "pt") as file:
-        card = json.loads(file.metadata()["searchsvc"])
-    accuracies = [one["accuracy"] for one in metrics]
-    assert card["step"] == accuracies.index(max(accuracies)) + 1
-    assert card["metrics"] == metrics[card["step"] - 1]
+    kept = load(Path(task.directory) / MODEL).card
+    scores = [objective.sign * one[objective.metric] for one in metrics]
+    assert kept.step == scores.index(max(scores)) + 1
+    assert kept.metrics == metrics[kept.step - 1]
+
+
+def test_the_last_weights_are_kept_where_the_objective_is_known_before_training(make_task: Any, train: Any) -> None:
+    task = make_task(objective=Objective(metric="flops", goal="minimize"))
+    train(task)
+    assert load(Path(task.directory) / MODEL).card.step == 3
 
 
 def test_the_test_split_is_what_test_measures(make_task: Any, train: Any, tmp_path: Path) -> None:
-    import numpy as np
-
-    from workers import data
-
     digits = data.load({"name": "digits"})
 
     def written(name: str, test_labels: Any) -> Mapping[str, Any]:
@@ -302,6 +326,4 @@ def test_the_test_split_is_what_test_measures(make_task: Any, train: Any, tmp_pa
 
 
 def test_run_trial_needs_nothing_but_a_task_and_a_reporter(make_task: Any) -> None:
-    from searchsvc.domain import Decision
-
     assert run_trial(make_task(epochs=1), lambda _: Decision.CONTINUE).state is TrialState.SUCCEEDED

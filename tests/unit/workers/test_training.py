@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
 from torch import nn
 
 from searchsvc.domain import FailureKind, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
 from workers import data
+from workers.models import load
 from workers.run_trial import TrialRun
 from workers.training import checkpoint, optimizers
 from workers.training.augment import flip, mixup, shift, smoothed
@@ -102,12 +105,32 @@ def test_a_trial_learns(make_task: Any, train: Any) -> None:
     assert [one.step for one in trained.measurements] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_trial_learns_mnist(make_task: Any, train: Any, shared: Path) -> None:
+    section = {"name": "mnist", "format": "npz", "path": str(shared / "data/classification/mnist.npz")}
+    task = make_task(dataset=section, data_fraction=0.1, epochs=3, values={"lr": 0.1})
+    assert train(task).metrics[-1]["accuracy"] > 0.8
+
+
+def test_a_trial_learns_photographs_in_class_folders(make_task: Any, train: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, color in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = np.clip(np.array(color) + random.normal(0, 60, (20, 30, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    section = {"name": "colours", "format": "imagefolder", "path": str(tmp_path / "images"), "size": 24}
+    task = make_task(dataset=section, data_fraction=1.0, epochs=5, values={"batch_size": 8, "flip": True, "shift": 0.1})
+    assert train(task).metrics[-1]["accuracy"] == 1.0
+    assert set(load(Path(task.directory) / "model.safetensors").predict(np.zeros((1, 24, 24, 3), np.uint8))) < {
+        "red",
+        "blue",
+    }
+
+
 def test_weights_do_not_depend_on_validation_or_test_images(make_task: Any, train: Any, tmp_path: Path) -> None:
     digits = data.load({"name": "digits"})
     parts = (digits.train, digits.validation, digits.test)
     held_out = {image.tobytes() for part in parts[1:] for image in part.images}
-    from sklearn.datasets import load_digits
-
     images, labels = load_digits().images.astype(np.uint8), load_digits().target
     changed = images.copy()
     unseen = np.array([image.tobytes() in held_out for image in images])
@@ -123,8 +146,6 @@ def test_weights_do_not_depend_on_validation_or_test_images(make_task: Any, trai
 
 
 def test_measurements_are_those_of_the_validation_split_alone(make_task: Any, train: Any) -> None:
-    from workers.models import load
-
     task = make_task(epochs=1)
     measured = train(task).metrics[0]
     validation = data.load(task.dataset).validation
