@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from searchsvc.errors import (
@@ -61,6 +61,8 @@ class Kind:
     slug: str
     status: int
     title: str
+    detail: str | None = None
+    """Said in place of the error's own words where those hold what is not for everyone, the database's address say."""
 
 
 INVALID = Kind("invalid-input", 422, "The input is not valid")
@@ -74,8 +76,13 @@ KINDS: Mapping[type[SearchsvcError], Kind] = MappingProxyType(
         Conflict: Kind("conflict", 409, "The state of the thing forbids it"),
         Unauthenticated: Kind("unauthenticated", 401, "A valid token is needed"),
         Forbidden: Kind("forbidden", 403, "The scope of the token does not reach"),
-        StoreUnavailable: Kind("store-unavailable", 503, "The database does not answer"),
-        StoreOutdated: Kind("store-outdated", 503, "The database schema is not the one of this version"),
+        StoreUnavailable: Kind("store-unavailable", 503, "The database does not answer", "try again in a while"),
+        StoreOutdated: Kind(
+            "store-outdated",
+            503,
+            "The database schema is not the one of this version",
+            "it needs `searchctl db upgrade`",
+        ),
         RuntimeUnavailable: Kind("runtime-unavailable", 503, "A part of the service cannot be reached"),
     }
 )
@@ -114,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SearchsvcError, _searchsvc_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
     app.add_exception_handler(ResponseValidationError, _failure)
     app.add_exception_handler(Exception, _failure)
 
@@ -162,7 +170,9 @@ def _searchsvc_error(request: Request, error: Exception) -> Response:
     if kind is INTERNAL:
         return _failure(request, error)
     faults = error.faults if isinstance(error, InvalidInput) else ()
-    return problem(request, kind, str(error), faults=faults, headers=_headers_of(kind.status))
+    if kind.detail is not None:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+    return problem(request, kind, kind.detail or str(error), faults=faults, headers=_headers_of(kind.status))
 
 
 def _headers_of(status: int) -> dict[str, str]:
@@ -185,6 +195,10 @@ def _pointer(location: Iterable[int | str]) -> str:
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(request, kind_of_status(error.status_code), str(error.detail), headers=error.headers)
+
+
+def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - nobody reads the answer
+    return problem(request, kind_of_status(400), "the body ended before it was whole")
 
 
 def _failure(request: Request, error: Exception) -> Response:

@@ -190,13 +190,14 @@ def test_a_database_that_does_not_answer_is_503(
     client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object, **__: object) -> None:
-        raise StoreUnavailable("the database did not answer")
+        raise StoreUnavailable("no answer from db.internal")
 
     monkeypatch.setattr(service.store, "ping", down)
     monkeypatch.setattr(service.store, "jobs", down)
     for answer in (client.get("/readyz"), client.get(JOBS)):
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
+        assert "internal" not in answer.text
     assert client.get("/healthz").status_code == 200
 
 

@@ -1,0 +1,141 @@
+"""The app behind a real server: events pushed over sockets, a controller beside it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from searchsvc.domain import Job
+from searchsvc.service import Controller, Scope, Service
+
+
+class Serving:
+    """A server in a thread."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
+        self._thread.start()
+        wait_for(lambda: self._server.started)
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def end(self) -> bool:
+        """Whether it ended in time."""
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._listener.close()
+        return not self._thread.is_alive()
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[Serving]:
+    serving = Serving(app)
+    yield serving
+    assert serving.end()
+
+
+@pytest.fixture
+def address(server: Serving) -> str:
+    return server.address
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to hold in time"
+        time.sleep(0.01)
+
+
+def test_an_event_is_pushed_to_a_listener_and_a_listener_that_leaves_is_forgotten(
+    app: FastAPI, address: str, service: Service, job: Job
+) -> None:
+    secret = service.create_token("listener", scope=Scope.READ)[1]
+    headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
+    with (
+        httpx.Client(base_url=address, headers=headers, timeout=10) as http,
+        http.stream("GET", f"/api/v1/jobs/{job.id}/events", params={"after": "latest"}) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry: ")
+        wait_for(lambda: len(app.state.feed.clients) == 1)
+        service.pause(job.id)
+        began = time.monotonic()
+        data = next(line for line in lines if line.startswith("data: "))
+        assert "job.paused" in data
+        assert time.monotonic() - began < 2.0
+    service.resume(job.id)
+    wait_for(lambda: not app.state.feed.clients)
+
+
+def test_the_server_ends_although_somebody_listens(server: Serving, service: Service, job: Job) -> None:
+    secret = service.create_token("listener", scope=Scope.READ)[1]
+    headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
+    with (
+        httpx.Client(base_url=server.address, headers=headers, timeout=10) as http,
+        http.stream("GET", f"/api/v1/jobs/{job.id}/events") as answer,
+    ):
+        assert answer.status_code == 200
+        assert server.end()
+
+
+def test_a_body_that_breaks_off_is_no_failure(
+    server: Serving, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = service.create_token("s", scope=Scope.SUBMIT)[1]
+    head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as connection:
+        connection.sendall(head.encode())
+        time.sleep(0.2)
+    time.sleep(0.2)
+    assert server.end()
+    assert not caplog.records
+    assert service.jobs().items == ()
+
+
+def test_a_large_body_without_a_length_is_cut_off_by_the_server(address: str, service: Service) -> None:
+    headers = {"Authorization": f"Bearer {service.create_token('s', scope=Scope.SUBMIT)[1]}"}
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(10_000):
+            yield b" " * 65_536
+
+    began = time.monotonic()
+    with httpx.Client(base_url=address, headers=headers, timeout=10) as http:
+        try:
+            answer = http.post("/api/v1/jobs", content=endless(), headers={"Content-Type": "application/json"})
+            assert answer.status_code == 413
+        except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
+            pass  # the server hung up while we were still sending
+    assert time.monotonic() - began < 10
+    assert service.jobs().items == ()
+
+
+def test_a_controller_runs_as_long_as_the_app_does(service: Service) -> None:
+    controller = Controller(service, "test")
+    running = threading.Event()
+    ended = threading.Event()
+    run = controller.run
+
+    def noted(stop: threading.Event) -> None:
+        running.set()
+        run(stop)
+        ended.set()
+
+    controller.run = noted  # type: ignore[method-assign,assignment] # to see it start and end
+    app = create_app(service, settings=service.settings, controller=controller)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert running.wait(5)
+        assert client.get("/healthz").status_code == 200
+        assert not ended.is_set()
+    assert ended.is_set()
