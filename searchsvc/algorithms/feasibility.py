@@ -85,10 +85,11 @@ class Tally:
             self.closest = float(excess[row]), ", ".join(words)
 
     def nothing_feasible(self) -> NothingFeasible:
-        """The error that says how many were tried, what they broke, and which came closest."""
+        """The error that says how many were tried, what they broke, and which came closest. Counting begins anew."""
+        tries, self.tries = self.tries, 0
         counts = ", ".join(f"{count} broke {reason}" for reason, count in self.rejected.items())
         closest = f"; the closest had {self.closest[1]}" if self.closest[1] else ""
         return NothingFeasible(
-            f"none of {self.tries} candidates in a row met the hard constraints: {counts}{closest}. "
+            f"none of {tries} candidates in a row met the hard constraints: {counts}{closest}. "
             "Widen the limits, or narrow the space to where they hold"
         )

@@ -148,9 +148,6 @@ class Proposer:
         ask = self._algorithm.asks
         candidate = self._unseen.draw(ask, seen, self._tally, self._max_tries - self._tally.tries)
         if candidate is None:
-            if not self._seen:
-                error, self._tally.tries = self._tally.nothing_feasible(), 0
-                raise error
             self._exhausted = True
             return None
         self._algorithm.resume(candidate, ask + 1)

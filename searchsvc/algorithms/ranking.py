@@ -99,7 +99,7 @@ class Fronts:
     """
 
     def __init__(self, objectives: int) -> None:
-        self._values = np.empty((64, objectives))
+        self._values = np.empty((objectives, 64))  # a row per objective: comparisons run along memory
         self._ranks = np.zeros(64, dtype=np.int64)
         self._count = 0
 
@@ -107,37 +107,36 @@ class Fronts:
         return self._count
 
     def add(self, values: tuple[float, ...]) -> None:
-        if self._count == len(self._values):
-            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+        if self._count == len(self._ranks):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)], axis=1)
             self._ranks = np.concatenate([self._ranks, np.zeros_like(self._ranks)])
-        row = np.array(values)
-        rank = self._rank(row)
-        self._values[self._count], self._ranks[self._count] = row, rank
+        rank = self._rank(values)
+        self._values[:, self._count], self._ranks[self._count] = values, rank
         self._count += 1
-        self._push_down(row[None], rank)
+        self._push_down(np.array([values]), rank)
 
     def better(self, values: tuple[float, ...]) -> int:
-        row = np.array(values)
-        rank, ranks = self._rank(row), self._ranks[: self._count]
-        same = self._values[: self._count][ranks == rank]
+        row, rank, ranks = np.array(values), self._rank(values), self._ranks[: self._count]
+        same = self._values[:, : self._count][:, ranks == rank].T
         # Those of the same rank that `values` dominates would move down if it came in.
         same = same[~((row >= same).all(axis=1) & (row > same).any(axis=1))]
         unequal = same[(same != row).any(axis=1)]
         distances = crowding_distances(np.vstack([unequal, row]))
         return int((ranks < rank).sum() + (distances[:-1] > distances[-1]).sum())
 
-    def _rank(self, row: Matrix) -> int:
-        """0 for a `row` (m,) that no member dominates, else one more than the largest rank of those that do."""
-        members = self._values[: self._count]
-        above = (members >= row).all(axis=1) & (members > row).any(axis=1)
-        return int(self._ranks[: self._count][above].max(initial=-1)) + 1
+    def _rank(self, values: tuple[float, ...]) -> int:
+        """0 for `values` (m,) that no member dominates, else one more than the largest rank of those that do."""
+        at_least, above = np.ones(self._count, dtype=bool), np.zeros(self._count, dtype=bool)
+        for members, value in zip(self._values, values, strict=True):
+            at_least &= members[: self._count] >= value
+            above |= members[: self._count] > value
+        return int(self._ranks[: self._count][at_least & above].max(initial=-1)) + 1
 
     def _push_down(self, moved: Matrix, rank: int) -> None:
         """Those of `rank` that one of `moved` (k, m), new at `rank`, dominates go one lower, and so on below them."""
         while len(moved):
-            members = self._values[: self._count]
             here = np.flatnonzero(self._ranks[: self._count] == rank)
-            front = members[here]
+            front = self._values[:, here].T
             at_least = (moved[:, None] >= front[None]).all(axis=2)
             dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)
             self._ranks[here[dominated]] = rank + 1

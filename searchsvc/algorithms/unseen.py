@@ -34,19 +34,26 @@ class Unseen:
     def draw(self, ask: int, seen: Container[str], tally: Tally, tries: int) -> Candidate | None:
         """The candidate that ask number `ask` falls back to; None where none was found.
 
-        Where the space can be listed, None is certain; elsewhere it means that `tries` draws did not meet one.
+        Where the space can be listed, None is certain; elsewhere it means that `tries` draws met only what was seen.
+        Raises NothingFeasible where they met nothing feasible at all.
         """
         random = generator(self._seed, ask, _TAG)
         if self._all is not None:
+            if not self._all:
+                raise tally.nothing_feasible()
             left = [one for one in self._all if one.key not in seen]
             return left[int(random.integers(len(left)))] if left else None
+        met = False
         for _ in range(0, tries, BLOCK):
             matrix = self._space.sample(BLOCK, random)
             judgement = self._feasibility.judge(matrix)
             for candidate in self._space.from_matrix(matrix[judgement.feasible]):
+                met = True
                 if candidate.key not in seen:
                     return candidate
             tally.reject(self._feasibility.hard, judgement, slice(None))
+        if not met:
+            raise tally.nothing_feasible()
         return None
 
     @cached_property

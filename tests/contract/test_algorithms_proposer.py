@@ -1,0 +1,173 @@
+"""Proposer over every algorithm: hard constraints, repeats, spaces that run out."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from searchsvc.algorithms import ALGORITHMS, Proposer, create
+from searchsvc.algorithms.proposer import MAX_REPEATS
+from searchsvc.domain import Constraint, FailureKind, Objective, Observation, Proposal
+from searchsvc.errors import NothingFeasible
+from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+
+QUICK = [name for name in ALGORITHMS if name != "gp"]
+OPTIONS: dict[str, dict[str, int]] = {
+    "gp": {"startup_trials": 50},
+    "evolution": {"population": 4},
+    "nsga2": {"population": 4},
+}
+WIDE = Space([Float("x", 0.0, 1.0), Float("y", 0.0, 1.0), Categorical("c", ("a", "b"))])
+SIX = Space([Categorical("a", ("p", "q", "r")), Categorical("b", (True, False))])
+
+
+def flops(matrix: Matrix) -> dict[str, Matrix]:
+    return {"flops": 1e6 * matrix[:, 0], "params": 10 * matrix[:, 1]}
+
+
+def proposer(name: str, space: Space, *hard: Constraint, repeats: bool = False, max_tries: int = 10_000) -> Proposer:
+    cost_model = flops if hard else None
+    algorithm = create(
+        name,
+        space=space,
+        objectives=[Objective(metric="score")],
+        constraints=hard,
+        cost_model=cost_model,
+        seed=3,
+        **OPTIONS.get(name, {}),
+    )
+    return Proposer(algorithm, space, cost_model=cost_model, hard=hard, repeats=repeats, max_tries=max_tries)
+
+
+def score(proposal: Proposal) -> Observation:
+    text = proposal.candidate.key
+    return Observation(proposal.candidate, {"score": int(text[:4], 16) / 65536} | dict(proposal.costs), step=1)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+class TestHardConstraints:
+    def test_only_candidates_within_them_are_proposed(self, name: str) -> None:
+        limits = Constraint(metric="flops", max=2e5), Constraint(metric="params", min=5.0)
+        searched = proposer(name, WIDE, *limits)
+        rejected = 0
+        for number in range(12):
+            [proposal] = searched.propose(1)
+            assert proposal.costs["flops"] <= 2e5
+            assert proposal.costs["params"] >= 5.0
+            assert set(proposal.rejected) <= {"flops <= 200000", "params >= 5"}
+            rejected += sum(proposal.rejected.values())
+            searched.tell(number, score(proposal))
+        assert rejected > 0
+
+    def test_a_narrow_passage_is_found(self, name: str) -> None:
+        """1 in 1,000 of the space: an algorithm that does not get there by itself is helped by uniform draws."""
+        [proposal] = proposer(name, WIDE, Constraint(metric="flops", max=1e3)).propose(1)
+        assert proposal.costs["flops"] <= 1e3
+
+    def test_what_cannot_be_met_is_said_with_the_closest_miss(self, name: str) -> None:
+        searched = proposer(name, WIDE, Constraint(metric="flops", max=-1.0), max_tries=500)
+        with pytest.raises(NothingFeasible, match=r"none of \d{3} .* \d+ broke flops <= -1; the closest had flops"):
+            searched.propose(1)
+
+    def test_constraints_of_a_small_space_are_known_to_be_unreachable(self, name: str) -> None:
+        searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 5)]), Constraint(metric="flops", max=10.0))
+        with pytest.raises(NothingFeasible, match="flops 1e"):
+            searched.propose(1)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+class TestRunningOut:
+    def test_six_candidates_are_six_trials_and_then_it_ends(self, name: str) -> None:
+        searched = proposer(name, SIX)
+        proposals: list[Proposal] = []
+        while not searched.exhausted:
+            for proposal in searched.propose(2):
+                searched.tell(len(proposals), score(proposal))
+                proposals.append(proposal)
+        assert len({one.candidate for one in proposals}) == len(proposals) == 6
+        assert searched.propose(3) == []
+
+    def test_with_all_of_them_pending_it_ends_too(self, name: str) -> None:
+        searched = proposer(name, SIX)
+        assert len(searched.propose(100)) == 6
+        assert searched.exhausted
+
+    def test_only_feasible_candidates_count(self, name: str) -> None:
+        space = Space([Integer("x", 1, 20), Integer("y", 1, 20)])
+        searched = proposer(name, space, Constraint(metric="flops", max=1e6), Constraint(metric="params", max=30.0))
+        assert len(searched.propose(100)) == 3
+        assert searched.exhausted
+
+    def test_with_repeats_it_never_ends(self, name: str) -> None:
+        searched = proposer(name, SIX, repeats=True)
+        assert len(searched.propose(9)) == 9
+        assert not searched.exhausted
+
+
+class TestRepeats:
+    @pytest.mark.parametrize("name", QUICK)
+    def test_a_repeated_candidate_is_answered_from_what_is_stored(self, name: str) -> None:
+        """Thirty candidates: every algorithm repeats itself before it has had them all."""
+        searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 6)]))
+        answered: list[int] = []
+        for number in range(30):
+            [proposal] = searched.propose(1)
+            assert all(one < number for one in proposal.answered)
+            answered += proposal.answered
+            searched.tell(number, score(proposal))
+        assert searched.propose(1) == []
+        assert answered
+
+    def test_after_a_bounded_number_of_repeats_an_unseen_candidate_is_drawn(self) -> None:
+        """Evolution's parents are nearly always x = 0, of which there is one."""
+        space = Space([Integer("x", 0, 1), Float("y", 0.0, 1.0, when={"x": 1})])
+        searched = proposer("evolution", space)
+        for number in range(12):
+            [proposal] = searched.propose(1)
+            assert len(proposal.answered) <= MAX_REPEATS
+            prefers_the_other = {"score": 1.0 - float(proposal.candidate.values["x"])}
+            searched.tell(number, Observation(proposal.candidate, prefers_the_other))
+
+    def test_a_failed_candidate_is_not_proposed_again(self) -> None:
+        searched = proposer("tpe", SIX)
+        for number in range(6):
+            [proposal] = searched.propose(1)
+            searched.tell(number, Observation(proposal.candidate, None, FailureKind.OUT_OF_MEMORY))
+        assert searched.propose(1) == []
+
+
+class TestNumbers:
+    def test_asks_and_told_count_what_came_before(self) -> None:
+        searched = proposer("random", WIDE)
+        first, second = searched.propose(2)
+        assert [first.asks, second.asks, first.told, second.told] == [1, 2, 0, 0]
+        assert searched.tell(1, score(second)) == 0
+        assert searched.tell(0, score(first)) == 1
+        assert searched.propose(1)[0].told == 2
+        assert searched.next_number == 3
+
+    def test_a_trial_told_again_gets_a_new_place(self) -> None:
+        searched = proposer("tpe", WIDE)
+        first, second = searched.propose(2)
+        searched.tell(0, Observation(first.candidate, None, FailureKind.LOST))
+        searched.tell(1, score(second))
+        assert searched.tell(0, score(first)) == 2
+
+
+def test_a_million_hopeless_candidates_take_seconds() -> None:
+    """Streams are judged in blocks, without a candidate being made of any."""
+    searched = proposer("random", WIDE, Constraint(metric="flops", max=1e-3), max_tries=1_000_000)
+    started = time.process_time()
+    with pytest.raises(NothingFeasible, match="none of 1000000"):
+        searched.propose(1)
+    assert time.process_time() - started < 10
+
+
+def test_rejections_are_counted_once_by_the_proposal_that_follows() -> None:
+    searched = proposer("random", WIDE, Constraint(metric="flops", max=2e5))
+    proposals = searched.propose(200)
+    rejected = sum(one.rejected.get("flops <= 200000", 0) for one in proposals)
+    assert rejected == proposals[-1].asks - 200
+    assert np.isclose(200 / proposals[-1].asks, 0.2, atol=0.04)

@@ -1,0 +1,196 @@
+"""What every stopping rule must keep, and what ASHA and the median rule decide on fixtures and real learning curves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from searchsvc.algorithms import STOPPING_RULES, StoppingRule, create_stopping_rule
+from searchsvc.domain import Decision, Fidelity, Measurement, Objective
+from searchsvc.errors import InvalidInput
+
+OPTIONS: dict[str, dict[str, int]] = {
+    "none": {},
+    "asha": {"min_epochs": 2},
+    "median": {"min_trials": 2, "min_epochs": 2},
+}
+ACCURACY, SIZE = Objective(metric="accuracy"), Objective(metric="size", goal="minimize")
+OBJECTIVES = {"one": (ACCURACY,), "minimised": (SIZE,), "two": (ACCURACY, SIZE)}
+EPOCHS = 12
+
+Report = tuple[int, Measurement]
+STOP, CONTINUE = Decision.STOP, Decision.CONTINUE
+
+
+def made(name: str, objectives: Sequence[Objective], epochs: int = EPOCHS, **options: int) -> StoppingRule:
+    return create_stopping_rule(
+        name, objectives=objectives, fidelity=Fidelity(epochs=epochs), **{**OPTIONS[name], **options}
+    )
+
+
+def report(rule: StoppingRule, trial: int, step: int, accuracy: float, size: float = 0.0) -> Decision:
+    return rule.report(trial, Measurement(step, {"accuracy": accuracy, "size": size}, float(step)))
+
+
+def reports_of(rule: StoppingRule, trials: int, seed: int) -> Iterator[tuple[Report, Decision]]:
+    """Trials that train side by side at random speeds until their last epoch or their stop."""
+    random = np.random.default_rng(seed)
+    quality = random.random(trials)
+    running = dict.fromkeys(range(trials), 0)
+    while running:
+        trial = int(random.choice(list(running)))
+        running[trial] += 1
+        accuracy = float(quality[trial] * running[trial] ** 0.3 + random.normal(0, 0.02))
+        measurement = Measurement(running[trial], {"accuracy": accuracy, "size": float(quality[trial] ** 2)}, 1.0)
+        decision = rule.report(trial, measurement)
+        yield (trial, measurement), decision
+        if decision is STOP or running[trial] == EPOCHS:
+            del running[trial]
+
+
+@pytest.mark.parametrize("objectives", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("name", OPTIONS)
+class TestEveryRule:
+    def test_interrupted_anywhere_it_decides_as_it_would(self, name: str, objectives: Sequence[Objective]) -> None:
+        whole = list(reports_of(made(name, objectives), 40, seed=5))
+        for cut in np.random.default_rng(6).integers(len(whole), size=5):
+            rebuilt = made(name, objectives)
+            for (trial, measurement), _ in whole[:cut]:
+                rebuilt.report(trial, measurement)
+            assert [rebuilt.report(*one) for one, _ in whole[cut:]] == [decision for _, decision in whole[cut:]]
+
+    def test_the_last_step_is_never_stopped(self, name: str, objectives: Sequence[Objective]) -> None:
+        decisions = list(reports_of(made(name, objectives), 40, seed=7))
+        assert {decision for (_, one), decision in decisions if one.step == EPOCHS} == {CONTINUE}
+
+    def test_the_first_trial_is_never_stopped(self, name: str, objectives: Sequence[Objective]) -> None:
+        rule = made(name, objectives)
+        assert {report(rule, 0, step, 0.1 / step, step) for step in range(1, EPOCHS)} == {CONTINUE}
+
+    def test_a_measurement_without_an_objective_is_left_out(self, name: str, objectives: Sequence[Objective]) -> None:
+        rule, other = made(name, objectives), made(name, objectives)
+        for step in range(1, EPOCHS):
+            rule.report(99, Measurement(step, {"something": 1.0}, 1.0))
+        assert [d for _, d in reports_of(rule, 20, seed=8)] == [d for _, d in reports_of(other, 20, seed=8)]
+
+    def test_saved_steps_are_what_stopped_trials_had_left(self, name: str, objectives: Sequence[Objective]) -> None:
+        rule = made(name, objectives)
+        left = [EPOCHS - one.step for (_, one), decision in reports_of(rule, 40, seed=9) if decision is STOP]
+        assert rule.saved_steps == sum(left)
+        assert bool(left) == (name != "none")
+
+
+class TestAsha:
+    def test_a_fixture_computed_by_hand(self) -> None:
+        """reduction 2, rungs at 1, 2, 4 of 8 epochs. At a rung with n records, the best max(1, n // 2) go on."""
+        rule = made("asha", (ACCURACY,), epochs=8, reduction=2, min_epochs=1)
+        decided = [
+            (0, 1, 0.50, CONTINUE),  # n = 1
+            (1, 1, 0.40, STOP),  # n = 2, keeps 1: 0.50
+            (2, 1, 0.60, CONTINUE),  # n = 3, keeps 1: itself
+            (3, 1, 0.50, CONTINUE),  # n = 4, keeps 2: one is better, an equal is not
+            (4, 1, 0.50, CONTINUE),  # n = 5, keeps 2
+            (5, 1, 0.49, STOP),  # n = 6, keeps 3: four are better
+            (0, 2, 0.70, CONTINUE),  # the next rung begins anew
+            (2, 2, 0.65, STOP),
+            (0, 3, 0.01, CONTINUE),  # between rungs
+            (0, 4, 0.01, CONTINUE),  # alone on the last rung
+            (0, 8, 0.00, CONTINUE),
+        ]
+        assert [report(rule, trial, step, value) for trial, step, value, _ in decided] == [one[3] for one in decided]
+        assert rule.saved_steps == 7 + 7 + 6
+
+    def test_rungs_lie_below_the_fidelity(self) -> None:
+        rule = made("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
+        assert getattr(rule, "rungs") == [1, 3, 9]  # noqa: B009 - not part of the contract
+
+    def test_several_objectives_go_by_rank_then_by_crowding(self) -> None:
+        rule = made("asha", (ACCURACY, SIZE), epochs=8, reduction=3, min_epochs=1)
+        for trial, (accuracy, size) in enumerate([(0.9, 9.0), (0.1, 1.0), (0.5, 5.0)]):
+            report(rule, trial, 1, accuracy, size)
+        assert report(rule, 3, 1, 0.4, 5.5) is STOP  # dominated by the third
+        assert report(rule, 4, 1, 0.52, 5.1) is STOP  # on the front, but in a crowd; of 5, 1 goes on
+        assert report(rule, 5, 1, 0.95, 10.0) is CONTINUE  # an end of the front; of 6, 2 go on
+
+    def test_a_trial_that_reports_seldom_counts_at_the_highest_rung_it_passed(self) -> None:
+        rule = made("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
+        assert report(rule, 0, 10, 0.5) is CONTINUE
+        assert report(rule, 1, 1, 0.1) is CONTINUE  # nothing is recorded at the first rung
+        assert report(rule, 1, 9, 0.1) is STOP
+
+
+class TestMedian:
+    def test_a_fixture_computed_by_hand(self) -> None:
+        """Best so far against the median of the others' running averages; three others at least, from step 2 on."""
+        rule = made("median", (ACCURACY,), epochs=4, min_trials=3, min_epochs=2)
+        for trial, (first, second) in enumerate([(0.2, 0.4), (0.4, 0.6), (0.6, 0.8)]):  # averages 0.3, 0.5, 0.7
+            assert [report(rule, trial, 1, first), report(rule, trial, 2, second)] == [CONTINUE, CONTINUE]
+        assert report(rule, 3, 1, 0.0) is CONTINUE
+        assert report(rule, 3, 2, 0.49) is STOP
+        assert report(rule, 4, 1, 0.5) is CONTINUE
+        assert report(rule, 4, 2, 0.0) is CONTINUE  # its best, 0.5, is above the median of four: 0.4
+        assert rule.saved_steps == 2
+
+    def test_several_objectives_end_the_worse_half(self) -> None:
+        rule = made("median", (ACCURACY, SIZE), epochs=4, min_trials=2, min_epochs=1)
+        for trial in range(4):
+            report(rule, trial, 1, 0.5 + trial / 10, 5.0 - trial)
+        assert report(rule, 4, 1, 0.1, 9.0) is STOP
+        assert report(rule, 5, 1, 0.95, 1.0) is CONTINUE
+
+
+@pytest.fixture(scope="module")
+def curves() -> np.ndarray:
+    """(tasks, configurations, epochs) validation accuracy in per cent."""
+    path = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data/tables/lcbench_curves.npz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there: set SEARCHSVC_SHARED")
+    return np.load(path, allow_pickle=False)["val_accuracy"].astype(np.float64)
+
+
+class TestRealCurves:
+    @pytest.mark.parametrize(("name", "least_saved", "largest_regret"), [("asha", 0.6, 1.0), ("median", 0.3, 0.5)])
+    def test_it_saves_epochs_and_keeps_good_trials(
+        self, curves: np.ndarray, name: str, least_saved: float, largest_regret: float
+    ) -> None:
+        """100 configurations, four at a time, on each task: epochs saved, and accuracy points lost to the true best."""
+        saved, regrets = [], []
+        for task, table in enumerate(curves):
+            chosen = table[np.random.default_rng(task).permutation(len(table))[:100]]
+            rule = create_stopping_rule(name, objectives=[ACCURACY], fidelity=Fidelity(epochs=table.shape[1]))
+            finished = _finished(rule, chosen)
+            saved.append(rule.saved_steps / chosen.size)
+            regrets.append(chosen[:, -1].max() - chosen[finished, -1].max())
+        assert np.mean(saved) > least_saved
+        assert np.median(regrets) < largest_regret
+
+
+def _finished(rule: StoppingRule, curves: np.ndarray) -> list[int]:
+    """The trials that four workers train to the end."""
+    waiting, running, finished = list(range(len(curves))), {}, []
+    while waiting or running:
+        while waiting and len(running) < 4:
+            running[waiting.pop(0)] = 0
+        for trial in list(running):
+            running[trial] += 1
+            ended = running[trial] == curves.shape[1]
+            finished += [trial] if ended else []
+            if report(rule, trial, running[trial], float(curves[trial, running[trial] - 1])) is STOP or ended:
+                del running[trial]
+    return finished
+
+
+class TestTheTable:
+    def test_this_suite_runs_every_rule(self) -> None:
+        assert set(OPTIONS) == set(STOPPING_RULES)
+
+    def test_wrong_names_and_options_are_named(self) -> None:
+        with pytest.raises(InvalidInput, match="did you mean 'median'"):
+            create_stopping_rule("medain", objectives=[ACCURACY], fidelity=Fidelity())
+        with pytest.raises(InvalidInput, match="reduction, min_epochs") as caught:
+            create_stopping_rule("asha", objectives=[ACCURACY], fidelity=Fidelity(), reduction=1, rungs=3)
+        assert {fault.pointer for fault in caught.value.faults} == {"/reduction", "/rungs"}

@@ -1,0 +1,81 @@
+"""The order that stopping rules and evolution go by, against its definition."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searchsvc.algorithms.ranking import Fronts, crowding_distances, signed_values, slacks, standing
+from searchsvc.domain import Constraint, Objective, nondominated_ranks
+
+COARSE = st.lists(st.tuples(*[st.integers(0, 6).map(float)] * 3), min_size=1, max_size=40)
+
+
+def better_by_definition(values: np.ndarray, row: int) -> int:
+    ranks = nondominated_ranks(values)
+    same = ranks == ranks[row]
+    front = values[same]
+    unequal = (front != values[row]).any(axis=1)
+    distances = crowding_distances(np.vstack([front[unequal], values[row]]))
+    return int((ranks < ranks[row]).sum() + (distances[:-1] > distances[-1]).sum())
+
+
+@given(COARSE)
+def test_growing_fronts_rank_as_sorting_all_at_once(rows: list[tuple[float, ...]]) -> None:
+    fronts = Fronts(3)
+    for count, row in enumerate(rows, 1):
+        fronts.add(row)
+        assert fronts.better(row) == better_by_definition(np.array(rows[:count]), count - 1)
+
+
+@given(COARSE, st.tuples(*[st.integers(0, 6).map(float)] * 3))
+def test_one_from_outside_is_placed_as_if_it_were_in(rows: list[tuple[float, ...]], other: tuple[float, ...]) -> None:
+    fronts = Fronts(3)
+    for row in rows:
+        fronts.add(row)
+    assert fronts.better(other) == better_by_definition(np.array([*rows, other]), len(rows))
+
+
+@given(st.lists(st.integers(0, 9).map(float), max_size=30), st.integers(0, 9).map(float))
+def test_with_one_objective_the_larger_are_better(values: list[float], other: float) -> None:
+    order = standing(1)
+    for value in values:
+        order.add((value,))
+    assert order.better((other,)) == sum(value > other for value in values)
+    assert len(order) == len(values)
+
+
+def test_ten_thousand_reports_are_placed_in_seconds() -> None:
+    points = np.random.default_rng(0).random((10_000, 2))
+    fronts, started = Fronts(2), time.process_time()
+    for point in points:
+        fronts.add(tuple(point))
+        fronts.better(tuple(point))
+    assert time.process_time() - started < 20
+
+
+def test_crowding_is_infinite_at_the_ends_and_the_gap_of_neighbours_between() -> None:
+    line = np.array([[0.0, 4.0], [1.0, 3.0], [3.0, 1.0], [4.0, 0.0]])
+    assert crowding_distances(line).tolist() == [np.inf, 1.5, 1.5, np.inf]
+    assert crowding_distances(np.ones((3, 2))).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_values_are_signed_so_that_larger_is_better() -> None:
+    objectives = Objective(metric="accuracy"), Objective(metric="flops", goal="minimize")
+    assert signed_values({"accuracy": 0.9, "flops": 5.0}, objectives) == (0.9, -5.0)
+
+
+@pytest.mark.parametrize("metrics", [None, {}, {"accuracy": float("nan")}, {"accuracy": float("inf")}])
+def test_a_metric_that_is_missing_or_not_finite_is_no_value(metrics: dict[str, float] | None) -> None:
+    assert signed_values(metrics, [Objective(metric="accuracy")]) is None
+
+
+def test_slack_is_negative_within_a_limit_and_positive_beyond() -> None:
+    both, least = Constraint(metric="a", min=1.0, max=2.0), Constraint(metric="b", min=5.0)
+    assert slacks({"a": 1.25, "b": 7.0}, [both, least]) == (-0.25, -2.0)
+    assert slacks({"a": 2.5, "b": 4.0}, [both, least]) == (0.5, 1.0)
+    assert slacks({"a": 2.5}, [both, least]) is None
