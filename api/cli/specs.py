@@ -49,21 +49,30 @@ def _text(source: str) -> str:
 
 def _apply(document: dict[str, Any], change: str) -> None:
     """Set one value; steps that are whole numbers go into lists that are there."""
-    from searchsvc.service import load_document
-
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput.at("", f"--set takes KEY=VALUE, as in budget.trials=8, not {change!r}")
     *steps, last = key.split(".")
+    pointer = "/" + key.replace(".", "/")
     at: Any = document
     for index, step in enumerate(steps):
         at = _inner(at, step, ".".join(steps[: index + 1]))
     if isinstance(at, list):
-        at[_index(at, last, key)] = load_document(text)
+        at[_index(at, last, key)] = _value(text, pointer)
     elif isinstance(at, dict):
-        at[last] = load_document(text)
+        at[last] = _value(text, pointer)
     else:
-        raise InvalidInput.at("/" + key.replace(".", "/"), f"{'.'.join(steps)} is a single value: it has no {last}")
+        raise InvalidInput.at(pointer, f"{'.'.join(steps)} is a single value: it has no {last}")
+
+
+def _value(text: str, pointer: str) -> Any:
+    """What stands after the `=`: nothing is null, as in YAML. Raises InvalidInput at `pointer`."""
+    from searchsvc.service import load_document
+
+    try:
+        return load_document(text) if text.strip() else None
+    except InvalidInput as error:
+        raise error.below(pointer) from None
 
 
 def _inner(at: Any, step: str, path: str) -> Any:

@@ -1,0 +1,1 @@
+"""searchctl, against the real application and store."""
