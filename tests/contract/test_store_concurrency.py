@@ -1,0 +1,81 @@
+"""Many processes on one database: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+
+from searchsvc.domain import Event, JobState, TrialState
+from searchsvc.store import Idempotency, Store
+from tests.support import drivers
+from tests.support.jobs import a_spec
+
+PROCESSES, JOBS, TRIALS, STEPS = 8, 24, 4, 6
+
+
+def test_eight_processes_run_every_job_once_and_lose_nothing(store: Store, database_url: str) -> None:
+    ids = [store.create_job(a_spec())[0].id for _ in range(JOBS)]
+    processes = [drivers.start(database_url, f"driver-{n}", trials=TRIALS, steps=STEPS) for n in range(PROCESSES)]
+    seen: list[Event] = []
+    while any(process.poll() is None for process in processes):
+        seen += store.events(after=seen[-1].sequence if seen else 0, limit=50)
+    printed = [[json.loads(line) for line in process.communicate()[0].splitlines()] for process in processes]
+    assert [process.returncode for process in processes] == [0] * PROCESSES
+    claims = Counter(line[1] for lines in printed for line in lines if line[0] == "claimed")
+    assert claims == dict.fromkeys(ids, 1)
+    assert sum(1 for lines in printed if lines) > 1  # more than one process had work
+    for job_id in ids:
+        job = store.job(job_id)
+        assert (job.state, job.epoch, job.seconds_used) == (JobState.SUCCEEDED, 1, 1.0)
+        assert store.trial_counts(job_id)[TrialState.SUCCEEDED] == TRIALS
+        assert [trial.number for trial in store.all_trials(job_id)] == list(range(TRIALS))
+        measured = [(number, one.step) for _, number, one in store.job_measurements(job_id)]
+        assert measured == [(number, step) for step in range(1, STEPS + 1) for number in range(TRIALS)]
+    while page := store.events(after=seen[-1].sequence, limit=500):
+        seen += page
+    # What a reader saw who read on all the while is what there is.
+    assert seen == store.events(after=0, limit=100_000)
+    per_trial = ["trial.proposed", "trial.started", *["trial.measured"] * STEPS, "trial.finished"]
+    per_job = ["job.submitted", "job.claimed", "job.succeeded", *per_trial * TRIALS]
+    assert Counter(event.kind for event in seen) == Counter(per_job * JOBS)
+
+
+def test_one_request_sent_many_times_at_once_makes_one_job(store: Store) -> None:
+    answers: list[tuple[str, bool]] = []
+
+    def submit() -> None:
+        job, made = store.create_job(a_spec(), owner="alice", idempotency=Idempotency("key", "hash"))
+        answers.append((job.id, made))
+
+    threads = [threading.Thread(target=submit) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 12
+    assert len({job_id for job_id, _ in answers}) == 1
+    assert [made for _, made in answers].count(True) == 1
+    assert len(store.jobs()) == 1
+
+
+def test_changes_to_one_job_from_many_threads_all_count(store: Store) -> None:
+    job, _ = store.create_job(a_spec())
+    claimed = store.claim("driver", 60)
+    assert claimed is not None
+    lease = claimed[1]
+    writer = store.writer(lease)
+
+    def beat() -> None:
+        for _ in range(10):
+            store.heartbeat(lease, 60, seconds=1.0, gpu_seconds=0.5)
+            writer.count_rejections({"flops": 1}, 1)
+            writer.flush()
+
+    threads = [threading.Thread(target=beat) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (store.job(job.id).seconds_used, store.job(job.id).gpu_seconds_used) == (60.0, 30.0)
+    assert store.rejections(job.id) == ({"flops": 60}, 60)
