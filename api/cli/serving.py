@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,6 +54,8 @@ def serve(
     from searchsvc.service import Controller
 
     settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
     with _listener(settings) as listener, _service(settings) as service:
         service.local_token()
         controller = Controller(service, holder_name()) if with_controller else None
@@ -74,6 +77,11 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
     with _service(settings) as service:
         typer.echo(f"Running the jobs of {_without_password(settings.database_url)}. Ctrl-C ends it.")
         Controller(service, holder_name()).run(stop)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End, but not before what was begun is cleared away."""
+    raise typer.Exit(0)
 
 
 def holder_name() -> str:
