@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,15 @@ def test_ci_runs_what_developers_run() -> None:
 def test_make_has_its_targets(target: str) -> None:
     result = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_missing_system_packages_are_reported_and_fail_only_in_ci(tmp_path: Path, ci: str, code: int) -> None:
+    for name in ("sh", "tr", "id", "ls"):
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    command = [str(tmp_path / "sh"), str(ROOT / ".ci/packages")]
+    result = subprocess.run(command, env={"PATH": str(tmp_path), "CI": ci}, capture_output=True, text=True, timeout=30)
+    assert result.returncode == code
+    assert re.search(r"Missing: .*chromium .*apt-get install .*chromium", result.stderr)
