@@ -27,6 +27,9 @@ class LeaseOperations(StoreBase):
     def claim(self, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
         """The oldest job that waits for a driver, or has lost its own, now ours; None where there is none."""
         now, mark = self._clock(), new_id()
+        look = select(jobs.c.id).where(_needs_a_driver(now)).limit(1)
+        if self._database.read(lambda connection: connection.execute(look).first()) is None:
+            return None  # found without keeping SQLite's one writer from its work
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
             passed_over: list[str] = []
