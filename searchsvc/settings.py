@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address on which `searchctl serve` listens.")
     port: int = Field(default=8700, ge=0, le=65_535, description="Port on which `searchctl serve` listens.")
     url: str | None = Field(
-        default=None, description="Address of the service that searchctl talks to; none: the one that serves this data folder."
+        default=None,
+        description="Address of the service that searchctl talks to; none: the one that serves this data folder.",
     )
     token: SecretStr | None = Field(
         default=None, description="Bearer token that searchctl sends; none: the one in the data folder."
