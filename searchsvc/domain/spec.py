@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError, field_validator
 
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.parameters import Name, Parameter, Scalar
@@ -26,6 +26,7 @@ class _Named(_Section):
     """A section that names an entry of a table; every other key is an option of that entry, checked by the table."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
 
     name: ShortText
 
@@ -188,7 +189,7 @@ def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:
     """The faults of a pydantic error as JSON pointers into `document`."""
     for detail in error.errors(include_url=False):
         message = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
+        if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             message = "unknown key"
         missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
         yield Fault(pointer_to(detail["loc"][: len(detail["loc"]) - len(missing)], document, missing), message)
