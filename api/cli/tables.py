@@ -60,4 +60,4 @@ def _cell(value: Any) -> str:
         return ", ".join(one["name"] if isinstance(one, dict) else str(one) for one in value)
     if isinstance(value, int):
         return f"{value:,}"
-    return "" if value is None else str(value)
+    return "continuous" if value is None else str(value)
