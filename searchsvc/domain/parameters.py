@@ -90,5 +90,5 @@ def _check_range(low: float, high: float, step: float | None, *, log: bool) -> N
         raise ValueError(f"a logarithmic range must start above 0, not at {low:g}")
     if log and step is not None:
         raise ValueError("a logarithmic range has no step: leave out log or step")
-    if step is not None and step > high - low and not math.isclose(low, high):
+    if step is not None and low < high and step > high - low and not math.isclose(step, high - low, rel_tol=1e-9):
         raise ValueError(f"step ({step:g}) is wider than the range ({high - low:g})")

@@ -39,7 +39,7 @@ class Space:
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self.parameters = tuple(parameters)
         self.names = tuple(parameter.name for parameter in self.parameters)
-        self._index = {name: index for index, name in enumerate(self.names)}
+        self._index = {name: index for index, name in reversed(list(enumerate(self.names)))}
         self._check()
         self._conditions = [
             (self._index[parameter.name], self._index[other], self._codes(other, allowed))
