@@ -39,9 +39,10 @@ def a_spec(*, task: str = "scripted", trials: int = 4, epochs: int = 3, **change
 class Rig:
     """One data folder with its database and its Ray head; drivers are started and killed by hand."""
 
-    def __init__(self, data_dir: Path, *, cpus: int = 2) -> None:
+    def __init__(self, data_dir: Path, *, cpus: int = 2, ray_address: str | None = None) -> None:
+        """`ray_address`: use the cluster there instead of a local head."""
         self.settings = Settings(data_dir=data_dir, database_url=f"sqlite:///{data_dir}/searchsvc.db").prepare()
-        self.settings = self.settings.model_copy(update={"ray_address": None})
+        self.settings = self.settings.model_copy(update={"ray_address": ray_address})
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
             **self.settings.environment(),
@@ -50,8 +51,9 @@ class Rig:
         self.store = Store.create(self.settings.database_url)
         self.log = data_dir / "drivers.log"
         self.drivers: list[subprocess.Popen[bytes]] = []
-        command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
-        subprocess.run(command, env=self.environment, check=True, timeout=90)
+        if ray_address is None:
+            command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
+            subprocess.run(command, env=self.environment, check=True, timeout=90)
 
     def close(self) -> None:
         for driver in self.drivers:

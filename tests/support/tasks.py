@@ -85,7 +85,7 @@ class Scripted(NoOp):
 
 
 def _strike(fate: str) -> None:
-    if fate == "crash":
+    if fate == "crash" or (fate == "bad_node" and "BAD_NODE" in os.environ):
         os.kill(os.getpid(), signal.SIGKILL)
     elif fate == "hang":
         time.sleep(1e6)

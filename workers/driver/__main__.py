@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from searchsvc.domain import Job, Lease
 from searchsvc.errors import LeaseLost, SearchsvcError
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
@@ -31,11 +32,13 @@ def main(arguments: list[str]) -> int:
         logger.info("job %s has no lease of epoch %d: another driver runs it", job_id, epoch)
         return 0
     job = store.job(job_id)
-    heartbeat = Heartbeat(store, lease, settings, job, on_lost=_leave)
+    connected = threading.Event()
+    check = partial(_check_head, settings, connected)
+    heartbeat = Heartbeat(store, lease, settings, job, on_lost=_leave, check=check)
     heartbeat.start()
     writer = store.writer(lease)
     try:
-        return _run(store, writer, heartbeat, settings, job, lease)
+        return _run(store, writer, heartbeat, settings, connected)
     finally:
         heartbeat.stop()
         store.close()
@@ -47,13 +50,20 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _run(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, job: Job, lease: Lease) -> int:
+def _check_head(settings: Settings, connected: threading.Event) -> None:
+    """Ray waits a minute for a head that is gone; a new driver with a new head is back at work sooner."""
+    if connected.is_set() and settings.ray_address is None and cluster.running(settings) is None:
+        logger.error("the local Ray head is gone: this driver ends")
+        os._exit(1)
+
+
+def _run(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event) -> int:
     try:
-        _run_job(store, writer, heartbeat, settings)
+        _run_job(store, writer, heartbeat, settings, connected)
     except LeaseLost:
         _leave()
     except Exception:
-        logger.exception("the driver of job %s, epoch %d, crashed", job.id, lease.epoch)
+        logger.exception("the driver of job %s crashed", heartbeat.job.id)
         _note_crash(writer, traceback.format_exc())
         return 1
     return 0
@@ -67,7 +77,9 @@ def _note_crash(writer: JobWriter, message: str) -> None:
         logger.error("the crash could not be stored: %s", error)
 
 
-def _run_job(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings) -> None:
+def _run_job(
+    store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event
+) -> None:
     """Ray is imported only now: its environment has to be right, and the heart has to beat by then."""
     os.environ.update(cluster.client_environment(settings))
     from searchsvc.service.planning import resolve
@@ -78,6 +90,8 @@ def _run_job(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Se
     with ThreadPoolExecutor(1) as pool:  # the dataset is looked at while Ray is connected to
         blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings)
         with connection.to_ray(address):
+            connected.set()
+            logger.info("connected to Ray at %s", address)
             from workers.driver.job import JobRun
 
             JobRun(store, writer, heartbeat, settings, blueprint.result()).run()

@@ -31,6 +31,7 @@ class JobRun:
         self._store, self._writer, self._heartbeat, self._settings = store, writer, heartbeat, settings
         self._job_id = job.id
         self._ledger = recover(store, writer, job, blueprint)
+        logger.info("taken up: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
         self._placement = Placement(job.spec.resources)
         self._dispatcher = Dispatcher(self._ledger, heartbeat, self._placement, store, settings.artifacts_dir / job.id)
 

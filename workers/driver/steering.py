@@ -21,17 +21,29 @@ logger = logging.getLogger(__name__)
 class Heartbeat(threading.Thread):
     """`job` is the job as the last beat found it."""
 
-    def __init__(self, store: Store, lease: Lease, settings: Settings, job: Job, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        settings: Settings,
+        job: Job,
+        *,
+        on_lost: Callable[[], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_lost`: the lease is another driver's. `check`: called at every beat, and may end the process."""
         super().__init__(name="heartbeat", daemon=True)
         self.job = job
         self.gpus_in_use = 0.0
         self._store, self._lease, self._settings = store, lease, settings
         self._on_lost = on_lost
+        self._check = check
         self._done = threading.Event()
         self._counted = time.monotonic()
 
     def run(self) -> None:
         while not self._done.wait(self._settings.heartbeat_seconds):
+            self._check()
             try:
                 self.beat()
             except LeaseLost:

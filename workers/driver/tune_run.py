@@ -77,20 +77,13 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002 - Tune's
+    def on_step_end(self, **_: Any) -> None:
         self._dispatcher.tick()
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_start(self, trial: Any, **_: Any) -> None:
         self._dispatcher.started(trial.trial_id, trial.temporary_state.ray_actor)
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Any],
-        trial: Any,
-        result: dict[str, Any],
-        **info: Any,  # noqa: ARG002
-    ) -> None:
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **_: Any) -> None:
         if not result[DONE]:
             return  # the scheduler has seen it
         if result[OUTCOME] is None:
@@ -98,10 +91,10 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
         else:
             self._dispatcher.ended(trial.trial_id, result[MEASUREMENT], result[OUTCOME])
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_error(self, trial: Any, **_: Any) -> None:
         self._dispatcher.failed(trial.trial_id, _error_of(trial))
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
         _forget(trial)
 
 
