@@ -230,7 +230,8 @@ def _read(settings: Settings) -> Head | None:
 
 def _is_head(head: Head) -> bool:
     try:
-        return abs(psutil.Process(head.pid).create_time() - head.started) < 1.0
+        process = psutil.Process(head.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - head.started) < 1.0
     except psutil.NoSuchProcess:
         return False
 

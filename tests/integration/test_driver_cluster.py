@@ -62,13 +62,19 @@ def test_stop_ends_every_process_of_the_head_and_leaves_no_files(settings: Setti
 
 
 def test_a_head_that_was_killed_is_replaced(settings: Settings) -> None:
-    first = cluster.ensure(settings, cpus=1)
-    for process in cluster.processes(settings):
+    cluster.ensure(settings, cpus=1)
+    first = cluster.running(settings)
+    processes = cluster.processes(settings)
+    for process in processes:
         process.kill()
-    second = cluster.ensure(settings, cpus=1)
-    head = cluster.running(settings)
-    assert head is not None
-    assert head.address == second != first
+    psutil.wait_procs(processes, timeout=10)
+    assert cluster.running(settings) is None
+    address = cluster.ensure(settings, cpus=1)
+    second = cluster.running(settings)
+    assert first is not None
+    assert second is not None
+    assert second.address == address
+    assert second.pid != first.pid
 
 
 def test_a_configured_address_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,11 @@ from searchsvc.domain import FailureKind, Resources
 from workers.trainable import bundle_of
 
 REFRESH_SECONDS = 1.0
-SUSPICIOUS_TRIALS = 3
-"""So many different trials that fail on a node, with no success between them, and the node is avoided."""
+SUSPICIOUS = {2: 4, 3: 3}
+"""Different trials -> attempts that fail on a node, with no success between them, before it is avoided.
+
+One trial alone says nothing of the node. A small node is only ever seen by two: the same ones, as they are retried.
+"""
 _GIB = 2**30
 
 
@@ -95,11 +98,12 @@ class Placement:
         record = self._records[node]
         record.trials.add(trial)
         record.kinds.append(kind)
-        if node in self.avoided or len(record.trials) < SUSPICIOUS_TRIALS:
+        enough = SUSPICIOUS.get(min(len(record.trials), max(SUSPICIOUS)))
+        if node in self.avoided or enough is None or len(record.kinds) < enough:
             return None
         del self._records[node]
         counts = ", ".join(f"{record.kinds.count(one)} {one}" for one in dict.fromkeys(record.kinds))
-        reason = f"{len(record.trials)} different trials failed on it with no success between them ({counts})"
+        reason = f"attempts of {len(record.trials)} trials failed on it with no success between them ({counts})"
         if not self._has_others(node):
             return f"{reason}; it is used on, because no other node has room for a trial"
         self.avoided |= {node}
