@@ -32,6 +32,7 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
     from optuna.samplers import CmaEsSampler
 
     from searchsvc.algorithms.optuna_adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna_views import CmaGenerations
 
     if len(problem.objectives) > 1:
         raise InvalidInput.at("/name", "cmaes searches one objective; for several use nsga2, tpe, gp or evolution")
@@ -47,4 +48,7 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
     def is_number(distribution: object) -> bool:
         return not isinstance(distribution, CategoricalDistribution)
 
-    return OptunaAlgorithm(problem, Method(sampler, suits=is_number, blocks=False, by_asking=True))
+    def view() -> CmaGenerations:
+        return CmaGenerations(options.startup_trials)
+
+    return OptunaAlgorithm(problem, Method(sampler, suits=is_number, blocks=False, by_asking=True, view=view))

@@ -22,7 +22,7 @@ class GpOptions(Options):
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
     window: Annotated[
-        int, Field(ge=2, le=100_000, description="Results that are modelled at most: the best half and the latest.")
+        int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
     ] = 300
 
 
@@ -31,6 +31,7 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
     from optuna.samplers import GPSampler
 
     from searchsvc.algorithms.optuna_adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna_views import Window
 
     def sampler(seed: int) -> GPSampler:
         return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
@@ -40,7 +41,7 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
         suits=lambda _: True,
         blocks=False,
         by_asking=False,
-        window=options.window,
+        view=lambda: Window(options.window),
         around=_one_thread,
     )
     return OptunaAlgorithm(problem, method)

@@ -31,6 +31,7 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
     from optuna.samplers import NSGAIISampler
 
     from searchsvc.algorithms.optuna_adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna_views import NsgaGenerations
 
     def sampler(seed: int) -> NSGAIISampler:
         return NSGAIISampler(
@@ -41,4 +42,5 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
             mutation_prob=options.mutation,
         )
 
-    return OptunaAlgorithm(problem, Method(sampler, suits=lambda _: True, blocks=False, by_asking=True))
+    method = Method(sampler, suits=lambda _: True, blocks=False, by_asking=True, view=NsgaGenerations)
+    return OptunaAlgorithm(problem, method)

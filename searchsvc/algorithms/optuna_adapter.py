@@ -18,8 +18,7 @@ conditional parameters of GP and NSGA-II and choices of CMA-ES is a uniform draw
 from __future__ import annotations
 
 import logging
-from bisect import insort
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -34,12 +33,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.optuna_space import Distributions, OptunaSpace, single_value
+from searchsvc.algorithms.optuna_views import Everything, View
 from searchsvc.algorithms.ranking import signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.states import FailureKind
 
 _PENDING = 2**30  # numbers of pending trials: after those of all results
+_WARM = -(2**30)  # numbers of results that were never asked for: before those of all asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Method:
     """Whether trials carry state of their own."""
     prunes: bool = False
     """Whether it knows what to make of PRUNED trials."""
-    window: int | None = None
-    """At most so many results are shown to it: the best half and the latest; None: all."""
+    view: Callable[[], View] = Everything
+    """Which results it is shown."""
     around: Callable[[], AbstractContextManager[None]] = nullcontext
     """What has to hold while it samples."""
 
@@ -70,10 +71,11 @@ class OptunaAlgorithm:
         self._problem = problem
         self._method = method
         self._space = OptunaSpace(problem.space)
-        self._trials = _Trials(by_asking=method.by_asking, window=method.window)
+        self._results = method.view()
+        self._pending = _Pending()
         self._study_name = f"searchsvc-{problem.seed}"
         directions = [optuna.study.StudyDirection.MAXIMIZE] * len(problem.objectives)
-        self._storage = _Storage(self._trials)
+        self._storage = _Storage(self._results, self._pending)
         self._storage.create_new_study(directions, self._study_name)
         self._relative = [
             self._space.searched(block.names, method.suits) if method.blocks or not block.when else {}
@@ -99,14 +101,14 @@ class OptunaAlgorithm:
 
     def resume(self, candidate: Candidate, asks: int) -> None:
         """Pending without being sampled, but for what the sampler notes on the trial where `replays_by_asking`."""
-        if self._trials.reopen(asks):
+        if self._pending.reopen(asks):
             return
         trial = self._open(asks)
         if self._method.by_asking:
             self._sample(trial, asks)
         trial.params = self._space.internal(candidate)
         self._asks = max(self._asks, asks)
-        self._trials.start(candidate.key, asks, trial)
+        self._pending.start(candidate.key, asks, trial)
 
     def _ask(self) -> Candidate:
         trial = self._open(self._asks + 1)
@@ -115,7 +117,7 @@ class OptunaAlgorithm:
         # As the space has it: what was clipped is clipped in the study too.
         trial.params = self._space.internal(candidate)
         self._asks += 1
-        self._trials.start(candidate.key, self._asks, trial)
+        self._pending.start(candidate.key, self._asks, trial)
         return candidate
 
     def _open(self, asks: int) -> FrozenTrial:
@@ -156,9 +158,9 @@ class OptunaAlgorithm:
         key = observation.candidate.key
         values = signed_values(observation.metrics, self._problem.objectives)
         if values is None or observation.metrics is None:
-            self._trials.release(key, forget=observation.failure is FailureKind.INFEASIBLE)
+            self._pending.release(key, forget=observation.failure is FailureKind.INFEASIBLE)
             return
-        trial = self._trials.finish(key)
+        trial = self._pending.finish(key)
         over = slacks(observation.metrics, self._problem.constraints)
         # A limit whose metric was not measured counts as overstepped.
         for index, slack in enumerate(over if over is not None else [1.0] * len(self._problem.constraints)):
@@ -171,80 +173,64 @@ class OptunaAlgorithm:
         else:
             trial.state = TrialState.COMPLETE
             trial.values = list(values)
-        self._trials.add(trial)
+        self._results.add(trial)
 
 
-class _Trials:
-    """Results and pending candidates as Optuna trials, in an order that a replay gives too."""
+class _Pending:
+    """Candidates whose results are awaited, by ask number."""
 
-    def __init__(self, *, by_asking: bool, window: int | None) -> None:
-        self._by_asking = by_asking
-        self._window = window
-        self._results: list[FrozenTrial] = []
-        self._pending: dict[int, tuple[str, FrozenTrial]] = {}
+    def __init__(self) -> None:
+        self._asked: dict[int, tuple[str, FrozenTrial]] = {}
         self._failed: dict[int, tuple[str, FrozenTrial]] = {}
+        self._never_asked = 0
+
+    def __iter__(self) -> Iterator[FrozenTrial]:
+        return (self._asked[asks][1] for asks in sorted(self._asked))
 
     def start(self, key: str, asks: int, trial: FrozenTrial) -> None:
-        self._pending[asks] = key, trial
+        self._asked[asks] = key, trial
 
     def reopen(self, asks: int) -> bool:
         """Whether that ask had failed and is pending again."""
         if asks in self._failed:
-            self._pending[asks] = self._failed.pop(asks)
+            self._asked[asks] = self._failed.pop(asks)
             return True
         return False
 
     def release(self, key: str, *, forget: bool) -> None:
         """The latest ask of a candidate is let go; unless `forget`, it can be reopened."""
-        asks = max((number for number, (other, _) in self._pending.items() if other == key), default=None)
+        asks = max(self._asks_of(key), default=None)
         if asks is not None:
-            released = self._pending.pop(asks)
+            released = self._asked.pop(asks)
             if not forget:
                 self._failed[asks] = released
 
     def finish(self, key: str) -> FrozenTrial:
         """The trial of the earliest pending ask of a candidate, taken out; a new one where it was never asked."""
-        asks = min((number for number, (other, _) in self._pending.items() if other == key), default=None)
+        asks = min(self._asks_of(key), default=None)
         if asks is not None:
-            return self._pending.pop(asks)[1]
-        return _trial(-1, TrialState.RUNNING, {}, {})
+            return self._asked.pop(asks)[1]
+        self._never_asked += 1
+        return _trial(_WARM + self._never_asked, TrialState.RUNNING, {}, {})
 
-    def add(self, trial: FrozenTrial) -> None:
-        if self._by_asking:
-            insort(self._results, trial, key=_number)
-        else:
-            trial.number = len(self._results)
-            self._results.append(trial)
-
-    def all(self) -> list[FrozenTrial]:
-        pending = [trial for _, (_, trial) in sorted(self._pending.items())]
-        if self._by_asking:
-            return sorted([*self._results, *pending], key=_number)
-        return [*self._shown(), *pending]
-
-    def _shown(self) -> list[FrozenTrial]:
-        results = self._results
-        if self._window is None or len(results) <= self._window:
-            return results
-        latest = self._window - self._window // 2
-        best = sorted(results[:-latest], key=_goodness, reverse=True)[: self._window // 2]
-        chosen = {id(trial) for trial in best}
-        return [trial for trial in results[:-latest] if id(trial) in chosen] + results[-latest:]
+    def _asks_of(self, key: str) -> Iterator[int]:
+        return (asks for asks, (other, _) in self._asked.items() if other == key)
 
 
 class _Storage(InMemoryStorage):
-    """A study whose trials are what `trials` holds, without a copy of any."""
+    """A study of results and pending candidates, without a copy of any."""
 
-    def __init__(self, trials: _Trials) -> None:
+    def __init__(self, results: View, pending: _Pending) -> None:
         super().__init__()
-        self._held = trials
+        self._results = results
+        self._pending = pending
         self.current: FrozenTrial | None = None
         """The trial being sampled: samplers note things on it."""
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None  # noqa: ARG002 - inherited
     ) -> list[FrozenTrial]:
-        trials = self._held.all()
+        trials = [*self._results.shown(self.get_study_system_attrs(study_id)), *self._pending]
         return trials if states is None else [trial for trial in trials if trial.state in states]
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
@@ -268,17 +254,6 @@ def _trial(number: int, state: TrialState, params: dict[str, Any], distributions
         intermediate_values={},
         trial_id=number,
     )
-
-
-def _number(trial: FrozenTrial) -> int:
-    return trial.number
-
-
-def _goodness(trial: FrozenTrial) -> tuple[float, float]:
-    """Larger for trials that a model should not do without: feasible ones first, then by the sum of the objectives."""
-    constraints: Mapping[str, float] = trial.constraints
-    violation = sum(max(0.0, slack) for slack in constraints.values())
-    return -violation, sum(trial.values or [])
 
 
 def _quiet() -> None:

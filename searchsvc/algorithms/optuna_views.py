@@ -1,0 +1,127 @@
+"""Which results a sampler is shown.
+
+Optuna's samplers go through all trials of a study at every ask, though those that work in generations look at the last
+two of them only, and a Gaussian process cannot bear thousands. A view shows what matters: for the samplers in
+generations exactly what they would have picked, so that an ask does not slow down as results gather.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from optuna.trial import FrozenTrial
+
+
+class View(Protocol):
+    """Keeps results and says which of them a sampler is shown."""
+
+    def add(self, trial: FrozenTrial) -> None:
+        """One result more."""
+
+    def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
+        """The results that matter now, by number. `study_attributes` is what samplers noted on the study."""
+
+
+class Everything:
+    """All results, in the order in which they were told."""
+
+    def __init__(self) -> None:
+        self._results: list[FrozenTrial] = []
+
+    def add(self, trial: FrozenTrial) -> None:
+        trial.number = len(self._results)
+        self._results.append(trial)
+
+    def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:  # noqa: ARG002 - the protocol names it
+        return self._results
+
+
+class Window(Everything):
+    """At most `size` results: the latest half and the best of the others."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
+        results = super().shown(study_attributes)
+        if len(results) <= self._size:
+            return results
+        latest = self._size - self._size // 2
+        best = sorted(results[:-latest], key=_goodness, reverse=True)[: self._size // 2]
+        return sorted(best, key=_number) + results[-latest:]
+
+
+class _Generations:
+    """Results by the generation that the sampler noted on them when they were asked for."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._by_generation: dict[int | None, list[FrozenTrial]] = {None: []}
+
+    def add(self, trial: FrozenTrial) -> None:
+        insort(self._by_generation.setdefault(trial.system_attrs.get(self._key), []), trial, key=_number)
+
+    def _of(self, generations: Iterable[int]) -> list[FrozenTrial]:
+        """Results of these generations and those without one: warm starts."""
+        return [trial for one in (None, *generations) for trial in self._by_generation.get(one, ())]
+
+
+class NsgaGenerations(_Generations):
+    """For NSGA-II: the last two populations and the parents that were chosen for them and for the next."""
+
+    def __init__(self) -> None:
+        super().__init__("NSGAIISampler:generation")
+        self._by_number: dict[int, FrozenTrial] = {}
+        self._last = 0
+
+    def add(self, trial: FrozenTrial) -> None:
+        super().add(trial)
+        self._by_number[trial.number] = trial
+        self._last = max(self._last, trial.system_attrs.get(self._key, 0))
+
+    def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
+        last = self._last
+        matter = {trial.number: trial for trial in self._of((last - 1, last))}
+        for generation in (last - 1, last, last + 1):
+            parents = study_attributes.get(f"NSGAIISampler:parent:{generation}", ())
+            matter.update((number, self._by_number[number]) for number in parents)
+        return sorted(matter.values(), key=_number)
+
+
+class CmaGenerations(_Generations):
+    """For CMA-ES: the generation of the latest result that carries the optimiser's state, and as many results as the
+    sampler wants to have seen before it starts."""
+
+    def __init__(self, startup_trials: int) -> None:
+        super().__init__("cma:generation")
+        self._startup_trials = startup_trials
+        self._first: list[FrozenTrial] = []
+        self._carrier: FrozenTrial | None = None
+
+    def add(self, trial: FrozenTrial) -> None:
+        super().add(trial)
+        if len(self._first) < self._startup_trials:
+            self._first.append(trial)
+        if "cma:optimizer:0" in trial.system_attrs and (self._carrier is None or trial.number > self._carrier.number):
+            self._carrier = trial
+
+    def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:  # noqa: ARG002 - the protocol names it
+        if self._carrier is None:
+            generations: Iterable[int] = [one for one in self._by_generation if one is not None]
+        else:
+            generations = [self._carrier.system_attrs[self._key]]
+        matter = {trial.number: trial for trial in [*self._first, *self._of(generations)]}
+        return sorted(matter.values(), key=_number)
+
+
+def _number(trial: FrozenTrial) -> int:
+    return trial.number
+
+
+def _goodness(trial: FrozenTrial) -> tuple[float, float]:
+    """Larger for results that a model should not do without: feasible ones first, then by the sum of the objectives."""
+    violation = sum(max(0.0, slack) for slack in trial.constraints.values())
+    return -violation, sum(trial.values or [])
