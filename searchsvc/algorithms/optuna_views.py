@@ -55,18 +55,19 @@ class Window(Everything):
 
 
 class _Generations:
-    """Results by the generation that the sampler noted on them when they were asked for."""
+    """Results by the generation that the sampler noted on them when they were asked for. Those that were never asked
+    for have none, and are of no use to it."""
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._by_generation: dict[int | None, list[FrozenTrial]] = {None: []}
+        self._by_generation: dict[int, list[FrozenTrial]] = {}
 
     def add(self, trial: FrozenTrial) -> None:
-        insort(self._by_generation.setdefault(trial.system_attrs.get(self._key), []), trial, key=_number)
+        if self._key in trial.system_attrs:
+            insort(self._by_generation.setdefault(trial.system_attrs[self._key], []), trial, key=_number)
 
     def _of(self, generations: Iterable[int]) -> list[FrozenTrial]:
-        """Results of these generations and those without one: warm starts."""
-        return [trial for one in (None, *generations) for trial in self._by_generation.get(one, ())]
+        return [trial for one in generations for trial in self._by_generation.get(one, ())]
 
 
 class NsgaGenerations(_Generations):
@@ -109,10 +110,8 @@ class CmaGenerations(_Generations):
             self._carrier = trial
 
     def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:  # noqa: ARG002 - the protocol names it
-        if self._carrier is None:
-            generations: Iterable[int] = [one for one in self._by_generation if one is not None]
-        else:
-            generations = [self._carrier.system_attrs[self._key]]
+        carrier = self._carrier
+        generations = self._by_generation if carrier is None else [carrier.system_attrs[self._key]]
         matter = {trial.number: trial for trial in [*self._first, *self._of(generations)]}
         return sorted(matter.values(), key=_number)
 
