@@ -9,6 +9,7 @@ import faulthandler
 import gc
 import os
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,6 +46,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return resource_request(config[RESOURCES], config[AVOIDED])
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._find = cache(find)  # a look through all installed packages takes longer than a short trial
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -54,7 +56,12 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def step(self) -> dict[str, Any]:
         if self._part is Part.TEST:
-            return {MEASUREMENT: None, OUTCOME: None, TEST: dict(find(self._task.task).test(self._task)), DONE: True}
+            return {
+                MEASUREMENT: None,
+                OUTCOME: None,
+                TEST: dict(self._find(self._task.task).test(self._task)),
+                DONE: True,
+            }
         if self._part is Part.STOP:
             return self._ended(None, stop=True)
         measurement = next(self._run, None)
@@ -76,7 +83,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: TrialTask = config[TASK]
         self._part = Part(config[PART])
-        self._run = TrialRun(self._task)
+        self._run = TrialRun(self._task, self._find)
         self._log = self._watch()
 
     def _ended(self, measurement: Measurement | None, *, stop: bool = False) -> dict[str, Any]:

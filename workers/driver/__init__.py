@@ -7,7 +7,8 @@
     recovery     what the store says, as a ledger: open trials, algorithm and stopping rule as they were
     ledger       the open trials and every write about them; knows neither Ray nor time
     dispatcher   which trial goes where: what Tune's searcher, scheduler and callback ask and tell
-    tune_run     those three, and one Tune run
+    search       the first of the three, and Tune's trial without its bookkeeping
+    tune_run     the other two, and one Tune run
     placement    what the cluster has room for, why a trial waits, which nodes to avoid
     steering     the heartbeat: renews the lease and learns what is asked of the job
     winners      the best trials, measured once on the test split

@@ -1,4 +1,4 @@
-"""One Ray Tune run: a searcher over the algorithm, a scheduler over the stopping rule, a callback into the store.
+"""One Ray Tune run: a search over the algorithm, a scheduler over the stopping rule, a callback into the store.
 
 Tune executes: it holds actors, reuses them, and sees them die. It decides nothing and keeps nothing: its retries,
 checkpoints, loggers and files are off.
@@ -7,9 +7,7 @@ checkpoints, loggers and files are off.
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,9 @@ import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
 
-from workers.driver.dispatcher import NO_MORE, Dispatcher
+from workers.driver.dispatcher import Dispatcher
+from workers.driver.search import JobSearch
 from workers.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
 
 ENVIRONMENT = {
@@ -33,27 +31,6 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
 }
-
-
-class JobSearcher(Searcher):  # type: ignore[misc]  # ray has no types
-    """What to run next."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        super().__init__()
-        self._dispatcher = dispatcher
-
-    def suggest(self, trial_id: str) -> Mapping[str, Any] | str | None:
-        config = self._dispatcher.hand_out(trial_id)
-        return str(Searcher.FINISHED) if config is NO_MORE else config
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The callback tells more."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """The store is the record."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """The store is the record."""
 
 
 class JobScheduler(FIFOScheduler):  # type: ignore[misc]  # ray has no types
@@ -92,10 +69,7 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
             self._dispatcher.ended(trial.trial_id, result[MEASUREMENT], result[OUTCOME])
 
     def on_trial_error(self, trial: Any, **_: Any) -> None:
-        self._dispatcher.failed(trial.trial_id, _error_of(trial))
-
-    def on_trial_complete(self, trial: Any, **_: Any) -> None:
-        _forget(trial)
+        self._dispatcher.failed(trial.trial_id, trial.error)
 
 
 def run(dispatcher: Dispatcher, folder: Path) -> None:
@@ -106,14 +80,12 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
             Worker,
             name="run",
             storage_path=str(folder),
-            search_alg=JobSearcher(dispatcher),
+            search_alg=JobSearch(dispatcher),
             scheduler=JobScheduler(dispatcher),
             callbacks=[StoreCallback(dispatcher)],
             num_samples=-1,
-            max_failures=0,
             reuse_actors=True,
             raise_on_failed_trial=False,
-            trial_dirname_creator=lambda trial: trial.trial_id,
             verbose=0,
         )
     except RuntimeError as error:
@@ -123,19 +95,6 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
         dispatcher.broken_off(error.__cause__)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget(trial: Any) -> None:
-    """Tune keeps a trial until its run ends, and makes it a folder."""
-    trial.run_metadata.last_result = {}
-    shutil.rmtree(trial.local_path, ignore_errors=True)
-
-
-def _error_of(trial: Any) -> Exception | None:
-    """What Tune has written down of the end of a trial's process."""
-    path = trial.pickled_error_file
-    error = pickle.loads(Path(path).read_bytes()) if path else None  # noqa: S301 - written by this very process
-    return error if isinstance(error, Exception) else None
 
 
 def kill(dispatcher: Dispatcher) -> None:
