@@ -126,7 +126,9 @@ class TrialRun:
         self._end(Outcome(state, files=files))
 
     def _files(self) -> tuple[str, ...]:
-        return self._trainer.files(self._directory) if self._trainer else ()
+        """A trial that is stopped before its first step of this attempt has those of an earlier one."""
+        trainer = self._trainer or self._tasks(self._task.task)
+        return trainer.files(self._directory)
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         self._release()
