@@ -22,7 +22,7 @@ from searchsvc.spaces import Categorical, Float, Integer, Space
 
 TOLD = (100, 1_000, 10_000)
 ASKS = 5
-LIMIT_SECONDS = 150
+LIMIT_SECONDS = 75
 
 SPACE = Space(
     [
@@ -114,12 +114,9 @@ def _optuna_loop(optuna: Any, sampler: Any, told: int) -> Iterator[float]:
     }
     study = optuna.create_study(direction="maximize", sampler=sampler)
     drawn = SPACE.from_matrix(SPACE.sample(told, np.random.default_rng(0)))
-    study.add_trials(
-        [
-            optuna.trial.create_trial(params=dict(one.values), distributions=distributions, value=_score(dict(one.values)))
-            for one in drawn
-        ]
-    )
+    create_trial = optuna.trial.create_trial
+    stored = [(dict(one.values), _score(dict(one.values))) for one in drawn]
+    study.add_trials([create_trial(params=one, distributions=distributions, value=score) for one, score in stored])
     while True:
         started = time.perf_counter()
         trial = study.ask(distributions)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from searchsvc.domain import Candidate, JobSpec, Lease, Proposal
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import create_engine, insert, text, update
+
+from searchsvc.domain import Candidate, JobSpec, Lease, Proposal, TrialState, new_id
 from searchsvc.store import Store
+from searchsvc.store.tables import jobs, total_of, trials
 
 SPEC = JobSpec.parse(
     {
@@ -29,3 +35,39 @@ def claimed_job(store: Store) -> Lease:
 def proposal(number: int) -> Proposal:
     """The proposal of trial `number`."""
     return Proposal(Candidate({"lr": number / 1e6}), asks=number + 1, told=number, costs={"flops": 1e6 + number})
+
+
+FAILED_EVERY = 10
+_ROWS_PER_STATEMENT = 2_000
+
+
+def ended_job(store: Store, url: str, count: int) -> str:
+    """The id of a job with `count` trials, all ended, every tenth FAILED: plain rows, since only reading is measured."""
+    job_id = claimed_job(store).job_id
+    rows = list(_ended_trials(job_id, count))
+    failed = sum(row["state"] == TrialState.FAILED.value for row in rows)
+    totals = {total_of(TrialState.FAILED): failed, total_of(TrialState.SUCCEEDED): count - failed}
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        for start in range(0, count, _ROWS_PER_STATEMENT):
+            connection.execute(insert(trials), rows[start : start + _ROWS_PER_STATEMENT])
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(totals))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))  # what autovacuum does within a minute of so many rows
+    engine.dispose()
+    return job_id
+
+
+def _ended_trials(job_id: str, count: int) -> Iterator[dict[str, Any]]:
+    for number in range(count):
+        made = proposal(number)
+        score = (number * 7919 % count) / count
+        common = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "step": 5, "seconds": 1.0}
+        common |= {"candidate": dict(made.candidate.values), "asks": made.asks, "told_before": made.told}
+        common |= {"rejected": {}, "answered": [], "costs": dict(made.costs), "attempts": 1}
+        common |= {"created_at": float(number), "started_at": float(number), "finished_at": float(number + 1)}
+        if number % FAILED_EVERY == 0:
+            yield common | {"state": "FAILED", "metrics": None, "best_step": None, "badness": None, "failure": "ERROR"}
+        else:
+            measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": 5, "badness": -score}
+            yield common | {"state": "SUCCEEDED", "failure": None} | measured
