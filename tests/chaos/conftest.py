@@ -1,0 +1,35 @@
+"""The whole service in processes of its own, on each kind of database; all of them end with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.system import System
+
+Start = Callable[[str], System]
+
+
+@pytest.fixture
+def start_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start it over a database, without a controller; this process finds the same tasks."""
+    started: list[System] = []
+
+    def start(database_url: str) -> System:
+        system = System(tmp_path / "data", database_url)
+        started.append(system)
+        monkeypatch.syspath_prepend(str(tmp_path / "data" / "packages"))
+        system.start_api()
+        return system
+
+    yield start
+    for system in started:
+        system.stop()
+
+
+@pytest.fixture
+def system(postgres_url: str, start_system: Start) -> System:
+    """API and local Ray over a fresh PostgreSQL database."""
+    return start_system(postgres_url)

@@ -1,0 +1,159 @@
+"""The service as an operator runs it, in processes of its own, for tests that kill them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from api.cli.client import Client
+from searchsvc.domain import Event, Job, TrialState
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+from tests.support.postgres import free_port
+from tests.support.tasks import install
+from workers import cluster
+
+T = TypeVar("T")
+SEARCHCTL = str(Path(sys.executable).parent / "searchctl")
+WORK = ("trial.started", "trial.measured")
+
+
+class System:
+    """A local Ray, controllers, an API process and what they start, over one data folder and one database."""
+
+    def __init__(self, data_dir: Path, database_url: str, *, cpus: int = 2) -> None:
+        self.port = free_port()
+        self.settings = Settings(data_dir=data_dir, database_url=database_url, port=self.port, ray_address=None)
+        self.settings.prepare()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+            **self.settings.environment(),
+            "SEARCHSVC_PORT": str(self.port),
+            "PYTHONPATH": install(data_dir / "packages"),
+        }
+        self.store = Store.create(database_url)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
+        subprocess.run(command, env=self.environment, check=True, timeout=90)
+
+    # ---- starting, killing, ending ---------------------------------------------------------------------------------
+
+    def start(self, name: str, *command: str) -> None:
+        """Start `searchctl COMMAND` under a name; what it prints goes to a file of that name in the data folder."""
+        with (self.settings.data_dir / f"{name}.out").open("ab") as output:
+            self._processes[name] = subprocess.Popen(
+                [SEARCHCTL, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def start_controller(self, name: str = "controller") -> None:
+        self.start(name, "controller")
+
+    def start_api(self) -> None:
+        """Start it and wait until it answers."""
+        self.start("api", "serve", "--no-controller")
+        wait_for(self._is_ready, seconds=30, message=f"the API does not answer: {self.output('api')}")
+
+    def kill(self, name: str) -> None:
+        """kill -9 of one process that was started here; what it started lives on."""
+        self._processes[name].kill()
+        self._processes[name].wait(timeout=10)
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
+    def stop(self) -> None:
+        """End everything, the local Ray included."""
+        try:
+            for name in self._processes:
+                self.kill(name)
+            for driver in self.drivers():
+                driver.kill()
+        finally:
+            cluster.stop(self.settings)
+            self.store.close()
+
+    # ---- what runs -------------------------------------------------------------------------------------------------
+
+    def drivers(self, job_id: str | None = None) -> list[psutil.Process]:
+        """The driver processes of this data folder right now: of one job, or of all."""
+        return [one for one in psutil.process_iter() if self._is_driver(one, job_id)]
+
+    def _is_driver(self, process: psutil.Process, job_id: str | None) -> bool:
+        try:
+            command = process.cmdline()
+            if "workers.driver" not in command or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            ours = process.environ().get("SEARCHSVC_DATA_DIR") == str(self.settings.data_dir)
+            return ours and (job_id is None or job_id in command)
+        except psutil.Error:
+            return False
+
+    def workers(self, job_id: str) -> list[psutil.Process]:
+        """The processes that train a trial of the job right now, as its running attempts say."""
+        running = self.store.trials(job_id, state=TrialState.RUNNING, limit=100)
+        pids = {self.store.attempts(trial.id)[-1].pid for trial in running}
+        return [one for one in cluster.processes(self.settings) if one.pid in pids]
+
+    def output(self, name: str) -> str:
+        """The end of what a process printed."""
+        return (self.settings.data_dir / f"{name}.out").read_text(errors="replace")[-2000:]
+
+    # ---- the API ---------------------------------------------------------------------------------------------------
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def client(self) -> Client:
+        """What searchctl talks to the API with."""
+        client = Client.open(self.settings)
+        assert not client.is_local
+        return client
+
+    def submit(self, document: Mapping[str, Any]) -> Job:
+        """Through the API."""
+        with self.client() as client:
+            return self.store.job(client.post("/jobs", document)["id"])
+
+    # ---- what happened ---------------------------------------------------------------------------------------------
+
+    def events(self, job_id: str, *kinds: str, after: int = 0) -> list[Event]:
+        """The events of a job, of these kinds where any are named."""
+        found = self.store.events(after=after, job_id=job_id, limit=100_000)
+        return [event for event in found if not kinds or event.kind in kinds]
+
+    def seconds_until_work(self, job_id: str, *, after: int, claimed_anew: bool, limit: float = 45.0) -> float:
+        """How long until an attempt starts or measures; `claimed_anew`: under a claim that is younger than `after`."""
+        began = time.monotonic()
+
+        def works() -> bool:
+            claims = [event.sequence for event in self.events(job_id, "job.claimed", after=after)]
+            since = claims[0] if claims else None if claimed_anew else after
+            return since is not None and bool(self.events(job_id, *WORK, after=since))
+
+        wait_for(works, seconds=limit, every=0.05, message=f"nothing works on {job_id}: {self._driver_log(job_id)}")
+        return time.monotonic() - began
+
+    def _driver_log(self, job_id: str) -> str:
+        log = self.settings.job_log(job_id)
+        return log.read_text(errors="replace")[-2000:] if log.exists() else "no log"
+
+
+def wait_for(what: Callable[[], T | None], *, seconds: float, every: float = 0.1, message: str = "") -> T:
+    """What `what` returns, as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds:g} s: {message or what}")
