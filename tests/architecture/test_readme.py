@@ -48,7 +48,7 @@ def folder_with_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_opens_with_the_two_commands() -> None:
     first = blocks("console")[0].splitlines()
-    assert [line.split("#")[0].split() for line in first] == [["$", "make", "run"], ["$", "make", "serve"]]
+    assert [line.split("#")[0].split() for line in first] == [["$", "make", "run"], ["$", "make", "test"]]
 
 
 def test_three_lines_load_and_use_a_model(folder_with_a_model: Path) -> None:
