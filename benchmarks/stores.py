@@ -42,7 +42,7 @@ _ROWS_PER_STATEMENT = 2_000
 
 
 def ended_job(store: Store, url: str, count: int) -> str:
-    """The id of a job with `count` trials, all ended, every tenth FAILED: plain rows, since only reading is measured."""
+    """The id of a job with `count` trials, all ended, every tenth FAILED; only reading is measured."""
     job_id = claimed_job(store).job_id
     rows = list(_ended_trials(job_id, count))
     failed = sum(row["state"] == TrialState.FAILED.value for row in rows)
