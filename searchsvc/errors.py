@@ -9,7 +9,6 @@
     ├── Unauthenticated       no token, or one that is unknown, expired or revoked
     ├── Forbidden             a valid token whose scope does not reach
     ├── NothingFeasible       no candidate within the hard constraints was found in the stated number of tries
-    ├── ReplayDiverged        an algorithm, replayed, proposes something other than what is stored
     ├── LeaseLost             another driver runs the job now; nothing was written
     ├── StoreUnavailable      the database did not answer in time
     ├── StoreOutdated         the database schema is not at the version of this code
@@ -76,10 +75,6 @@ class Forbidden(SearchsvcError):
 
 class NothingFeasible(SearchsvcError):
     """No candidate within the hard constraints was found in the stated number of tries."""
-
-
-class ReplayDiverged(SearchsvcError):
-    """A replayed algorithm proposes something other than what is stored (another library version, say)."""
 
 
 class LeaseLost(SearchsvcError):

@@ -11,6 +11,7 @@ from searchsvc.store import JobWriter, Store
 from workers.driver.ledger import Ledger, OpenTrial, with_costs
 
 _PAGE = 10_000
+_DIVERGED = "replayed, the algorithm proposes another candidate than the stored one (was a library updated?)"
 
 
 def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> Ledger:
@@ -18,6 +19,8 @@ def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> 
     trials = store.all_trials(job.id)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
     proposer.replay(trials)
+    if proposer.diverged_at is not None:
+        writer.event("algorithm.diverged", {"trial": proposer.diverged_at, "reason": _DIVERGED})
     stopped = _replay(rule, _measurements(store, job.id), {one.number: one.proposal.costs for one in trials})
     open_trials = {one.id: _opened(store, job, one, one.number in stopped) for one in trials if not one.state.is_final}
     ledger = Ledger(
