@@ -23,27 +23,17 @@ def pareto_front(values: Matrix) -> NDArray[np.bool_]:
     if m == 1:
         best = values[front].max() if front.any() else np.nan
         return np.asarray(front & (values[:, 0] == best))
-    # Best first by the sum of ranks: what dominates a row comes before it but for ties, so survivors are found early.
-    ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
-    kept = np.empty((0, m))
-    for index in np.argsort(ranks, kind="stable"):
-        if front[index]:
-            row = values[index]
-            front[index] = not ((kept >= row).all(axis=1) & (kept > row).any(axis=1)).any()
-            if front[index]:
-                kept = np.vstack([kept, row])
-    return _without_dominated(values, front)
-
-
-def _without_dominated(values: Matrix, front: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Ranks break ties arbitrarily, so a kept row may still be dominated by a later one: compare the few kept ones."""
-    indices = np.flatnonzero(front)
-    kept = values[indices]
-    at_least = (kept[:, None, :] >= kept[None, :, :]).all(axis=2)
-    dominated = (at_least & ~at_least.T).any(axis=0)
-    result = np.zeros(len(values), dtype=bool)
-    result[indices[~dominated]] = True
-    return result
+    left = np.flatnonzero(front)
+    # By the sum of ranks, equal values having equal ranks: what dominates a row comes before it, so the first one left
+    # is on the front, and most of the others fall with the first few.
+    ranks = sum(np.unique(column, return_inverse=True)[1] for column in -values[left].T)
+    left = left[np.argsort(ranks, kind="stable")]
+    front[:] = False
+    while left.size:
+        best, rest = values[left[0]], values[left]
+        front[left[(rest == best).all(axis=1)]] = True
+        left = left[(rest > best).any(axis=1)]
+    return front
 
 
 def nondominated_ranks(values: Matrix) -> NDArray[np.int64]:

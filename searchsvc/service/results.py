@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState, pareto_front
 from searchsvc.errors import Conflict
 from searchsvc.store import Store
 
 _FIRST_LOOK = 64  # most often the best trials keep the constraints, and one look is enough
-_FINISHED = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,24 @@ class Comparison:
         return tuple(name for name, values in self.parameters.items() if len(set(values)) > 1)
 
 
-def is_feasible(trial: Trial, constraints: Sequence[Constraint]) -> bool:
-    """Whether a finished trial keeps every constraint; one whose metric was not measured is not kept."""
-    metrics = trial.metrics or {}
-    return all(one.holds(metrics.get(one.metric, np.nan)) for one in constraints)
+def is_feasible(metrics: Mapping[str, float] | None, constraints: Sequence[Constraint]) -> bool:
+    """Whether a result keeps every constraint; one whose metric was not measured is not kept."""
+    return all(one.holds((metrics or {}).get(one.metric, np.nan)) for one in constraints)
 
 
 def best(store: Store, job: Job, count: int) -> list[Trial]:
-    """The `count` best trials by the first objective among those that keep every constraint, the best first."""
+    """The `count` best trials by the first objective, equal ones by the next, that keep every constraint; best first.
+
+    So the first is on the Pareto front: nothing that equals it in the first objective beats it in another.
+    """
     limit = max(count, _FIRST_LOOK)
-    while True:
-        trials = store.best_trials(job.id, limit)
-        feasible = [trial for trial in trials if is_feasible(trial, job.spec.constraints)]
-        if len(feasible) >= count or len(trials) < limit:
-            return feasible[:count]
-        limit *= 4
+    trials = store.best_trials(job.id, limit, then=job.spec.objectives[1:])
+    feasible = [trial for trial in trials if is_feasible(trial.metrics, job.spec.constraints)]
+    if len(feasible) >= count or len(trials) < limit:
+        return feasible[:count]
+    numbers, values = _results(store, job)
+    order = np.lexsort((numbers, *-values.T[::-1]))  # the last key weighs most
+    return store.trials_numbered(job.id, numbers[order[:count]].tolist())
 
 
 def the_best(store: Store, job: Job) -> Trial:
@@ -74,22 +78,39 @@ def the_best(store: Store, job: Job) -> Trial:
 
 def pareto(store: Store, job: Job) -> list[Trial]:
     """Finished trials that keep every constraint and that no other one dominates, best first by the first objective."""
-    spec = job.spec
-    trials = [one for one in store.all_trials(job.id) if one.state in _FINISHED and is_feasible(one, spec.constraints)]
-    if not trials:
-        return []
-    values = np.array([[o.sign * (t.metrics or {}).get(o.metric, np.nan) for o in spec.objectives] for t in trials])
-    front = np.flatnonzero(pareto_front(values))
-    return [trials[index] for index in sorted(front, key=lambda index: -values[index, 0])]
+    if len(job.spec.objectives) == 1:
+        equals = _best_equals(store, job)
+        if len(equals) < _FIRST_LOOK:
+            return equals
+    return store.trials_numbered(job.id, _front(store, job))
 
 
 def front_size(store: Store, job: Job) -> int:
     """How many trials are on the Pareto front. With one objective, those that share the best value, 64 at most."""
-    if len(job.spec.objectives) > 1:
-        return len(pareto(store, job))
+    return len(_best_equals(store, job) if len(job.spec.objectives) == 1 else _front(store, job))
+
+
+def _best_equals(store: Store, job: Job) -> list[Trial]:
+    """Those that share the best value of the first objective, 64 at most."""
     metric = job.spec.objectives[0].metric
-    values = [(trial.metrics or {}).get(metric) for trial in best(store, job, _FIRST_LOOK)]
-    return values.count(values[0]) if values else 0
+    trials = best(store, job, _FIRST_LOOK)
+    return [trial for trial in trials if (trial.metrics or {})[metric] == (trials[0].metrics or {})[metric]]
+
+
+def _front(store: Store, job: Job) -> list[int]:
+    """The numbers of the trials on the front, best first by the first objective."""
+    numbers, values = _results(store, job)
+    front = np.flatnonzero(pareto_front(values))
+    return cast("list[int]", numbers[front[np.lexsort((numbers[front], -values[front, 0]))]].tolist())
+
+
+def _results(store: Store, job: Job) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The numbers of the trials that keep every constraint, and their objectives, larger is better: (n,), (n, m)."""
+    spec, kept = job.spec, store.results(job.id)
+    if spec.constraints:
+        kept = {number: found for number, found in kept.items() if is_feasible(found, spec.constraints)}
+    columns = [[one.sign * found.get(one.metric, np.nan) for found in kept.values()] for one in spec.objectives]
+    return np.array(list(kept), dtype=np.int64), np.array(columns, dtype=float).T
 
 
 def summary(store: Store, job: Job, pareto_size: Callable[[], int]) -> JobSummary:

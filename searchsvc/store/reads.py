@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, func, select
 
-from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Trial, TrialState
+from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Objective, Trial, TrialState
 from searchsvc.errors import NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.rows import artifact_of, attempt_of, event_of, measurement_of, trial_of
@@ -25,6 +26,7 @@ from searchsvc.store.tables import (
 )
 
 _PING_SECONDS = 1.0
+_MOST_NUMBERS = 10_000  # in one statement: databases limit its parameters
 _TOTALS = [jobs.c[total_of(state)] for state in TrialState]
 
 
@@ -70,11 +72,26 @@ class Reads(StoreBase):
         query = select(trials).where(trials.c.job_id == job_id).order_by(trials.c.number)
         return [trial_of(row) for row in self._rows(query)]
 
-    def best_trials(self, job_id: str, limit: int) -> list[Trial]:
-        """Trials with a result (SUCCEEDED, STOPPED), by the first objective; among equals the earliest first."""
+    def best_trials(self, job_id: str, limit: int, *, then: Sequence[Objective] = ()) -> list[Trial]:
+        """Trials with a result (SUCCEEDED, STOPPED), by the first objective; equals by `then`, the earliest first."""
         query = select(trials).where(trials.c.job_id == job_id, RANKED)
-        query = query.order_by(trials.c.badness, trials.c.number).limit(limit)
+        query = query.order_by(trials.c.badness, *map(_badness, then), trials.c.number).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
+
+    def results(self, job_id: str) -> dict[int, Mapping[str, float]]:
+        """The metrics of all trials with a result, by number, in no order: about half a second for 100,000."""
+        query = select(trials.c.number, cast(trials.c.metrics, Text)).where(trials.c.job_id == job_id, RANKED)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        metrics = json.loads(f"[{','.join(text for _, text in rows)}]")
+        return dict(zip((number for number, _ in rows), metrics, strict=True))
+
+    def trials_numbered(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
+        """Those of the numbers that there are, in the order of `numbers`."""
+        query = select(trials).where(trials.c.job_id == job_id)
+        parts = (numbers[start : start + _MOST_NUMBERS] for start in range(0, len(numbers), _MOST_NUMBERS))
+        rows = (row for part in parts for row in self._rows(query.where(trials.c.number.in_(part))))
+        found = {trial.number: trial for trial in map(trial_of, rows)}
+        return [found[number] for number in numbers if number in found]
 
     def trial_counts(self, job_id: str) -> dict[TrialState, int]:
         return _counts(self._job_columns(job_id, *_TOTALS))
@@ -150,6 +167,12 @@ class Reads(StoreBase):
         if not rows:
             raise NotFound(f"there is no job {job_id}")
         return rows[0]
+
+
+def _badness(objective: Objective) -> ColumnElement[Any]:
+    """For an order in which the better come first, and those where it was not measured last."""
+    value: ColumnElement[float] = trials.c.metrics[objective.metric].as_float()
+    return (value.desc() if objective.sign > 0 else value.asc()).nulls_last()
 
 
 def _counts(row: RowMapping) -> dict[TrialState, int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
-from searchsvc.domain import Event, JobState, Outcome, Token, TrialState, new_id
+from searchsvc.domain import Event, JobState, Measurement, Outcome, Token, TrialState, new_id
 from searchsvc.errors import Conflict, NotFound
 from searchsvc.store import Store
 from searchsvc.store.changes import append_events
@@ -59,6 +59,31 @@ def test_a_trial_that_measured_nothing_is_ranked_by_what_is_known_before_trainin
     writer.flush()
     best = store.best_trials(lease.job_id, 3)
     assert [trial.observation().metrics for trial in best] == [{"flops": 3.0}, {"flops": 5.0}]
+
+
+def test_results_are_the_metrics_of_the_ranked_trials_by_number(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    ids = run_trials(store, lease, [0.1, 1 / 3, 0.7])
+    add_trials(store, lease, 2, first=3)
+    assert store.results(lease.job_id) == {n: {"accuracy": value} for n, value in enumerate([0.1, 1 / 3, 0.7])}
+    assert [trial.id for trial in store.trials_numbered(lease.job_id, [2, 0, 99])] == [ids[2], ids[0]]
+    assert store.trials_numbered(lease.job_id, []) == []
+
+
+@pytest.mark.parametrize(("goal", "best"), [("minimize", [1, 2, 0, 3]), ("maximize", [0, 1, 2, 3])])
+def test_trials_with_equal_first_objectives_are_ranked_by_the_next(store: Store, goal: str, best: list[int]) -> None:
+    job, lease = a_claimed_job(store, objectives=[{"metric": "accuracy"}, {"metric": "flops", "goal": goal}])
+    writer = store.writer(lease)
+    costs = [{"flops": 9.0}, {"flops": 5.0}, {"flops": 5.0}, {}]
+    ids = [new_id() for _ in costs]
+    writer.add_trials([(ids[n], n, a_proposal(n, costs=known)) for n, known in enumerate(costs)])
+    for told, trial_id in enumerate(ids):
+        writer.start_attempt(trial_id, 1, "node", 1, 0.0)
+        writer.measure(trial_id, Measurement(1, {"accuracy": 0.5}, 0.5), Measurement(1, {"accuracy": 0.5}, 0.5))
+        writer.finish(trial_id, 1, DONE, told)
+    writer.flush()
+    ranked = store.best_trials(lease.job_id, 4, then=job.spec.objectives[1:])
+    assert [trial.number for trial in ranked] == best
 
 
 def test_measurements_of_a_job_come_in_the_order_they_were_stored(store: Store) -> None:
@@ -162,6 +187,7 @@ def operations(store: Store, job_id: str, trial_id: str) -> dict[str, Callable[[
         "trials": lambda: store.trials(job_id, limit=5),
         "trials of a state": lambda: store.trials(job_id, state=TrialState.SUCCEEDED, after=3, limit=5),
         "all_trials": lambda: store.all_trials(job_id),
+        "results": lambda: store.results(job_id),
         "best_trials": lambda: store.best_trials(job_id, 5),
         "trial_counts": lambda: store.trial_counts(job_id),
         "trial_counts_of": lambda: store.trial_counts_of([job_id]),

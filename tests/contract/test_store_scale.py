@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from searchsvc.domain import TrialState, new_id
+from searchsvc.service import results
 from searchsvc.store import Store
 from searchsvc.store.tables import jobs, total_of, trials
 from tests.support.jobs import a_claimed_job
 
-TRIALS, LIMIT_SECONDS = 100_000, 0.1
+TRIALS, LIMIT_SECONDS, FRONT_SECONDS = 100_000, 0.1, 3.0
 
 
 def fill(store: Store, job_id: str) -> None:
@@ -28,7 +29,10 @@ def fill(store: Store, job_id: str) -> None:
         for number in range(start, start + 10_000):
             value = accuracy.random()
             own = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "badness": -value}
-            values = {"candidate": {f"p{n}": value for n in range(10)}, "metrics": {"accuracy": value, "flops": 1e6}}
+            values = {
+                "candidate": {f"p{n}": value for n in range(10)},
+                "metrics": {"accuracy": value, "flops": 1e6 * accuracy.random()},
+            }
             rows.append({**empty, **state, **proposal, **own, **values})
         store._database.write(lambda connection, rows=rows: connection.execute(insert(trials), rows))
     totals = update(jobs).where(jobs.c.id == job_id).values({total_of(TrialState.SUCCEEDED): TRIALS})
@@ -49,7 +53,7 @@ def test_pages_and_totals_of_a_hundred_thousand_trials_take_under_a_tenth_of_a_s
         "page in the middle": lambda: store.trials(job.id, after=50_000, limit=100),
         "page of a state": lambda: store.trials(job.id, state=TrialState.SUCCEEDED, after=90_000, limit=100),
         "page of a rare state": lambda: store.trials(job.id, state=TrialState.FAILED, limit=100),
-        "best_trials": lambda: store.best_trials(job.id, 10),
+        "best_trials": lambda: store.best_trials(job.id, 10, then=job.spec.objectives[1:]),
         "trial_counts": lambda: store.trial_counts(job.id),
         "rejections": lambda: store.rejections(job.id),
         "statistics": store.statistics,
@@ -63,3 +67,26 @@ def test_pages_and_totals_of_a_hundred_thousand_trials_take_under_a_tenth_of_a_s
         backend = store._database.url.get_backend_name()
         print(f"\n{backend}: " + ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in seconds.items()))
     assert {name: value for name, value in seconds.items() if value > LIMIT_SECONDS} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("constraints", [[], [{"metric": "accuracy", "max": 0.5}]], ids=["free", "constrained"])
+def test_the_front_and_the_best_of_a_hundred_thousand_trials_take_under_three_seconds(
+    store: Store, capsys: pytest.CaptureFixture[str], constraints: list[dict[str, object]]
+) -> None:
+    job, _ = a_claimed_job(store, constraints=constraints)
+    fill(store, job.id)
+    looks: dict[str, Callable[[], object]] = {
+        "pareto": lambda: results.pareto(store, job),
+        "front_size": lambda: results.front_size(store, job),
+        "best": lambda: results.best(store, job, 5),
+    }
+    seconds = {}
+    for name, look in looks.items():
+        began = time.perf_counter()
+        assert look()
+        seconds[name] = time.perf_counter() - began
+    with capsys.disabled():
+        backend = store._database.url.get_backend_name()
+        print(f"\n{backend}: " + ", ".join(f"{name} {1000 * value:.1f} ms" for name, value in seconds.items()))
+    assert {name: value for name, value in seconds.items() if value > FRONT_SECONDS} == {}

@@ -72,7 +72,8 @@ def run_job(service: Service, job: Job, trials: int) -> None:
         writer.start_attempt(trial_id, 1, "node", 1, 1000.0)
         for step in (1, 2):
             accuracy = 0.5 + 0.01 * number + 0.001 * step
-            measurement = Measurement(step, {"accuracy": accuracy, "loss": 1 - accuracy}, seconds=float(step))
+            metrics = {"accuracy": accuracy, "loss": 1 - accuracy, "train_loss": 1.0}
+            measurement = Measurement(step, metrics, seconds=float(step))
             writer.measure(trial_id, measurement, measurement)
         writer.finish(trial_id, 1, _outcome(service, job.id, trial_id, number), told=number)
     writer.finish_job(JobState.SUCCEEDED)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from searchsvc.domain import Job, JobState, TrialState
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.service import Service
+from tests.support.statements import statements
 
 
 def test_a_plan_says_what_would_run_and_stores_nothing(service: Service, document: dict[str, Any]) -> None:
@@ -187,18 +187,41 @@ def test_a_summary_takes_as_many_statements_for_many_trials_as_for_few(
     service: Service, finished_job: Callable[..., Job]
 ) -> None:
     few, many = finished_job(5, name="few"), finished_job(150, name="many", constraints=[])
-    assert _statements(service, many) == _statements(service, few) <= 6
+    assert _statements(lambda: service.summary(many.id)) == _statements(lambda: service.summary(few.id)) <= 6
 
 
-def _statements(service: Service, job: Job) -> int:
-    said: list[str] = []
+@pytest.mark.parametrize("constraints", [[], [{"metric": "accuracy", "max": 0.505}]], ids=["free", "constrained"])
+def test_the_front_takes_as_many_statements_for_many_trials_as_for_few(
+    service: Service, finished_job: Callable[..., Job], constraints: list[dict[str, Any]]
+) -> None:
+    changes = {"constraints": constraints, "objectives": [{"metric": "accuracy"}, {"metric": "loss"}]}
+    few, many = finished_job(5, name="few", **changes), finished_job(150, name="many", **changes)
+    assert _statements(lambda: service.pareto(many.id)) == _statements(lambda: service.pareto(few.id)) == 3
+    assert _statements(lambda: service.best(many.id, 3)) <= 4
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        said.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        service.summary(job.id)
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+def test_the_best_are_found_although_the_first_ones_break_a_constraint(
+    service: Service, finished_job: Callable[..., Job]
+) -> None:
+    job = finished_job(100, constraints=[{"metric": "accuracy", "max": 0.57}])
+    assert [trial.number for trial in service.best(job.id, 3)] == [6, 5, 3]
+    assert [trial.number for trial in service.pareto(job.id)] == [6]
+
+
+def test_the_best_of_equal_trials_is_on_the_front(service: Service, finished_job: Callable[..., Job]) -> None:
+    """Costs are what trials of one accuracy differ in, and the first of them by number is not the cheapest."""
+    job = finished_job(
+        12, objectives=[{"metric": "train_loss", "goal": "minimize"}, {"metric": "flops", "goal": "minimize"}]
+    )
+    best, front = service.best(job.id, 12), service.pareto(job.id)
+    assert [trial.metrics["flops"] for trial in best if trial.metrics] == sorted(
+        trial.metrics["flops"] for trial in best if trial.metrics
+    )
+    assert best[0] == front[0]
+    assert best[0].number != min(trial.number for trial in best)
+
+
+def _statements(look: Callable[[], object]) -> int:
+    with statements() as said:
+        look()
     return len([one for one in said if not one.startswith(("BEGIN", "PRAGMA"))])
