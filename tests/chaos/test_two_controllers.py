@@ -15,7 +15,7 @@ from tests.support.guarantees import assert_nothing_lost_and_nothing_twice, asse
 from tests.support.system import System, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.postgres]
-JOBS, TRIALS, EPOCHS = 3, 8, 4
+JOBS, TRIALS, EPOCHS = 3, 8, 6
 
 
 class Watch:
@@ -55,20 +55,27 @@ def test_the_jobs_of_a_dead_controller_are_run_by_the_other_and_never_twice(syst
     system.environment["SEARCHSVC_MAX_DRIVERS"] = "2"  # so that both have work
     system.start_controller("first")
     system.start_controller("second")
-    limits = {"attempts": 20, "concurrency": 1}
-    jobs = [system.submit(a_spec(trials=TRIALS, epochs=EPOCHS, seconds=0.2, resources=limits)) for _ in range(JOBS)]
+    limits = {"attempts": 20, "concurrency": 1, "cpu": 0.5}  # room for all jobs at once
+    jobs = [system.submit(a_spec(trials=TRIALS, epochs=EPOCHS, seconds=0.3, resources=limits)) for _ in range(JOBS)]
     watch = Watch(system)
     wait_for(lambda: len(holders(system, jobs)) == JOBS, seconds=60, message="not every job is claimed")
-    system.seconds_until_work(jobs[0].id, after=0, claimed_anew=True)
+    for job in jobs:
+        system.seconds_until_work(job.id, after=0, claimed_anew=True)
+    after = system.store.last_sequence()
     system.kill("first")
-    for driver in system.drivers():
-        if driver.ppid() != system.pid("second"):
-            driver.kill()  # its lease runs out: the other controller takes the job over
+    orphans = [driver for driver in system.drivers() if driver.ppid() != system.pid("second")]
+    taken_over = [job_of(driver) for driver in orphans]
+    for driver in orphans:
+        driver.kill()
+    assert taken_over
     ended = lambda: all(system.store.job(job.id).state.is_final for job in jobs)  # noqa: E731
     wait_for(ended, seconds=120, message="the jobs do not end")
     watch.stop()
     assert watch.samples > 10
     assert all(watch.most[job.id] == 1 for job in jobs), watch.most
+    assert len({event.data["holder"] for job in jobs for event in system.events(job.id, "job.claimed")}) == 2
+    for job_id in taken_over:
+        assert system.events(job_id, "job.claimed", after=after)
     for job in jobs:
         epochs = [event.data["epoch"] for event in system.events(job.id, "job.claimed")]
         assert epochs == list(range(1, len(epochs) + 1))
