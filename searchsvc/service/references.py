@@ -11,12 +11,13 @@ _SHORTEST = 4
 
 
 def find_job(store: Store, reference: str) -> Job:
-    """By id, by a name that one job has, or by the beginning of an id. Raises NotFound, Conflict."""
+    """By id, by name (the newest of that name), or by the beginning of one id. Raises NotFound, Conflict."""
     if is_id(reference):
         return store.job(reference.lower())
-    found = store.jobs(name=reference, limit=3)
-    if not found and _may_begin_an_id(reference):
-        found = store.jobs(prefix=reference.lower(), limit=3)
+    named = store.jobs(name=reference, limit=1)
+    if named:
+        return named[0]
+    found = store.jobs(prefix=reference.lower(), limit=3) if _may_begin_an_id(reference) else []
     if not found:
         raise NotFound(f"no job has the id or name {reference!r}")
     if len(found) > 1:

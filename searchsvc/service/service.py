@@ -1,6 +1,7 @@
 """Service: everything that can be done with jobs, one method per use case. REST, the CLI and the pages all call it.
 
-A job is named by its id, by the beginning of its id (four characters or more) or by its name, where only one job fits.
+A job is named by its id, by its name, or by the beginning of its id (four characters or more) where only one job fits.
+Where several jobs have the name, the newest of them is meant.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ class Service:
     # ---- jobs: reading ---------------------------------------------------------------------------------------------
 
     def job(self, job_id: str) -> Job:
-        """By id, unique beginning of an id, or unique name. Raises NotFound, Conflict where several fit."""
+        """By id, by name (the newest of that name), or by the beginning of an id.
+
+        Raises NotFound, and Conflict where several ids begin like that.
+        """
         return references.find_job(self.store, job_id)
 
     def jobs(
