@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from searchsvc.errors import InvalidInput
 
 LARGEST_PAGE = 1000
+_LARGEST_KEY = 2**63 - 1  # what a database can compare a number with
 
 T = TypeVar("T")
 K = TypeVar("K", str, int)
@@ -56,7 +57,7 @@ def decode(token: str, filters: Mapping[str, Any], kind: type[K]) -> K:
         key, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer") from None
-    if not isinstance(key, kind) or isinstance(key, bool):
+    if not isinstance(key, kind) or isinstance(key, bool) or (isinstance(key, int) and not 0 <= key <= _LARGEST_KEY):
         raise InvalidInput.at("/page_token", "is not a page token; take next_page_token of an earlier answer")
     if digest != _digest(filters):
         raise InvalidInput.at("/page_token", "belongs to a list with other filters; ask for its first page again")

@@ -46,8 +46,8 @@ def test_garbage_is_no_page_token(token: str) -> None:
         _page(token)
 
 
-@pytest.mark.parametrize("key", ["text", True])
-def test_a_key_of_another_kind_is_no_page_token(key: str | bool) -> None:
+@pytest.mark.parametrize("key", ["text", True, -1, 2**63])
+def test_a_key_of_another_kind_or_that_no_row_has_is_no_page_token(key: str | int) -> None:
     with pytest.raises(InvalidInput, match="is not a page token"):
         decode(encode(key, {}), {}, int)
 
