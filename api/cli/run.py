@@ -161,11 +161,10 @@ def _interrupts() -> Iterator[_Interrupts]:
 @contextmanager
 def _controller(service: Service, job_id: str) -> Iterator[threading.Thread]:
     """A controller of this one job, in a thread."""
-    from api.cli.serving import holder_name
     from searchsvc.service import Controller
 
     stop = threading.Event()
-    controller = Controller(service, holder_name())
+    controller = Controller(service)
     thread = threading.Thread(target=controller.run, args=(stop,), kwargs={"job_id": job_id}, name="controller")
     thread.start()
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import signal
 import socket
 import threading
@@ -58,7 +56,7 @@ def serve(
         signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
     with _listener(settings) as listener, _service(settings) as service:
         service.local_token()
-        controller = Controller(service, holder_name()) if with_controller else None
+        controller = Controller(service) if with_controller else None
         app = create_app(service, settings=settings, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
         with _address_left(settings, listener):
@@ -76,17 +74,12 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
         signal.signal(number, lambda *_: stop.set())
     with _service(settings) as service:
         typer.echo(f"Running the jobs of {_without_password(settings.database_url)}. Ctrl-C ends it.")
-        Controller(service, holder_name()).run(stop)
+        Controller(service).run(stop)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """End, but not before what was begun is cleared away."""
     raise typer.Exit(0)
-
-
-def holder_name() -> str:
-    """How a controller is named in leases: host, process and something random."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @contextmanager
