@@ -19,7 +19,10 @@ from searchsvc.store.tables import events, idempotency, jobs, leases, total_of, 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A client's mark on a request: the same key again, from the same owner, is answered with what the first made."""
+    """A client's mark on a request: the same key again, from the same owner, is answered with what the first made.
+
+    Kept for seven days at least: records that are older go when the next one is made.
+    """
 
     key: str
     request_hash: str
@@ -152,6 +155,7 @@ def _answer(connection: Connection, owner: str | None, given: Idempotency) -> Jo
 
 
 def _record(connection: Connection, row: dict[str, Any], given: Idempotency) -> None:
+    connection.execute(delete(idempotency).where(idempotency.c.created_at < row["created_at"] - _KEPT_SECONDS))
     values = {
         "owner": row["owner"] or "",
         "key": given.key,
@@ -303,3 +307,4 @@ def _is_deleted(connection: Connection, job_id: str, mark: str) -> bool:
 
 
 _WAITING = (JobState.QUEUED, JobState.PAUSED)
+_KEPT_SECONDS = 7 * 86400.0

@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialState
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -233,5 +233,5 @@ idempotency = Table(
     Column("key", Words, primary_key=True),
     Column("request_hash", Words, nullable=False),
     Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("created_at", Double, nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
 )

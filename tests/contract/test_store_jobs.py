@@ -76,6 +76,21 @@ def test_the_same_request_sent_again_is_answered_with_the_first_job(store: Store
         assert store.create_job(a_spec(), owner=owner, idempotency=Idempotency("key", "other"))[1]
 
 
+def test_records_of_requests_go_after_seven_days_when_another_is_made(database_url: str) -> None:
+    clock, day = Clock(), 86400.0
+    store = Store.open(database_url, clock=clock)
+    mine, others = Idempotency("mine", "hash"), [Idempotency(f"other {n}", "hash") for n in range(2)]
+    first, _ = store.create_job(a_spec(), owner="alice", idempotency=mine)
+    clock.now += 6.9 * day
+    store.create_job(a_spec(), owner="bob", idempotency=others[0])
+    assert store.create_job(a_spec(), owner="alice", idempotency=mine) == (first, False)
+    clock.now += 0.2 * day
+    store.create_job(a_spec(), owner="bob", idempotency=others[1])
+    assert store.create_job(a_spec(), owner="alice", idempotency=mine)[1]
+    assert not store.create_job(a_spec(), owner="bob", idempotency=others[0])[1]
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("ask", "moves"),
     [
