@@ -38,7 +38,7 @@ class Job:
     owner: str | None = None
     """Name of the token that submitted it."""
     revision: int = 0
-    """How often a user changed what the driver has to do (extend, retry): a running driver looks again when it grows."""
+    """How often a user changed what the driver has to do (extend, retry): the one at work looks again when it grows."""
 
 
 @dataclass(frozen=True, slots=True)
