@@ -1,0 +1,230 @@
+"""The installation of docker-compose.yml as plain processes, on a machine that has no container engine.
+
+Every service runs the command, and gets the environment, that the file gives it; only addresses, ports and folders are
+other ones. Each Ray node has a loopback address of its own, as each container has one. What one machine cannot show: a
+driver connects to the head here, because Ray prefers it among the nodes of the driver's own machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from tests.support.driving import a_spec
+from tests.support.postgres import PostgresServer, free_port
+from tests.support.tasks import install
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+HEAD, CONTROLLER, WORKERS = "127.0.0.2", "127.0.0.3", ("127.0.0.4", "127.0.0.5")
+TRIALS, EPOCHS = 12, 6
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(150)]
+
+
+class Installation:
+    """The services, started one by one, and what their operator does with them."""
+
+    def __init__(self, folder: Path, ray_folder: Path, database_url: str) -> None:
+        self.folder, self._ray_folder = folder, ray_folder
+        self._port, self._ray_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._values = {"SEARCHSVC_DATABASE_URL": database_url, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._mark = secrets.token_hex(8)
+        self._python_path = install(folder / "packages")
+        self._started: dict[tuple[str, str | None], subprocess.Popen[bytes]] = {}
+
+    def start(self, service: str, *, node: str | None = None) -> None:
+        """`node`: the address of the service's Ray node."""
+        with (self.folder / f"{service}-{node}.out").open("wb") as output:
+            command, environment = self._command(SERVICES[service]["command"], node), self._environment(service)
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        self._started[service, node] = process
+
+    def run(self, service: str, *words: str, **more: str) -> str:
+        """What a command prints that succeeds in the service's container."""
+        environment = self._environment(service) | more
+        command = self._command(list(words), None)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def wait_until_healthy(self, service: str) -> None:
+        """By the service's own health check."""
+        command = self._command(SERVICES[service]["healthcheck"]["test"][1:], None)
+        environment = self._environment(service)
+        wait_for(lambda: subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0, 40)
+
+    def has_ended(self, service: str, node: str) -> bool:
+        """Whether its container would stand still, and be started anew."""
+        return self._started[service, node].poll() is not None
+
+    def raylet(self, node: str) -> psutil.Process:
+        """The process that is the Ray node."""
+        option = f"--node_ip_address={node}"
+        return next(one for one in self._processes() if one.name() == "raylet" and option in one.cmdline())
+
+    def close(self) -> None:
+        """End all processes, those that left their parent included."""
+        while found := self._processes():
+            for process in found:
+                process.kill()
+            psutil.wait_procs(found, timeout=10)
+        for started in self._started.values():
+            started.wait(timeout=10)
+
+    def said(self) -> str:
+        """The end of what every service and driver wrote."""
+        files = [*self.folder.glob("*.out"), *self.folder.glob("data/logs/*.log")]
+        return "\n".join(f"--- {one.name}\n{one.read_text(errors='replace')[-2000:]}" for one in files)
+
+    def _command(self, words: list[str], node: str | None) -> list[str]:
+        line = words[2] if words[:2] == ["sh", "-c"] else f"exec {shlex.join(words)}"
+        own = f"--node-ip-address={node} --temp-dir={self._ray_folder}/{node}"
+        changes = {
+            "ray-head:6379": f"{HEAD}:{self._ray_port}",
+            "--port=6379": f"--port={self._ray_port}",
+            "0.0.0.0": "127.0.0.1",
+            "8700": f"{self._port}",
+            "ray start": f"ray start {own}" + (" --num-cpus=2" if node in WORKERS else ""),
+        }
+        for there, here in changes.items():
+            line = line.replace(there, here)
+        return ["sh", "-c", line]
+
+    def _environment(self, service: str) -> dict[str, str]:
+        """Only what docker-compose.yml and the Dockerfile set, and what finds our programs and the tests' tasks."""
+        given = {name: self._values.get(name, value) for name, value in SERVICES[service]["environment"].items()}
+        return given | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(self.folder),
+            "PYTHONPATH": self._python_path,
+            "SEARCHSVC_DATA_DIR": str(self.folder / "data"),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "TOPOLOGY": self._mark,
+        }
+
+    def _processes(self) -> list[psutil.Process]:
+        found: dict[int, psutil.Process] = {}
+        for process in psutil.process_iter():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("TOPOLOGY") == self._mark:
+                    found |= {one.pid: one for one in (process, *process.children(recursive=True))}
+            except psutil.Error:
+                continue
+        return [one for one in found.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def installation(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Installation]:
+    """Started in the order in which the services depend on each other."""
+    url = postgres_server.create_database()
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as ray_folder:
+        system = Installation(tmp_path, Path(ray_folder), url)
+        try:
+            system.run("migrate", *SERVICES["migrate"]["command"])
+            system.start("ray-head", node=HEAD)
+            system.start("api")
+            system.wait_until_healthy("ray-head")
+            for node in WORKERS:
+                system.start("worker", node=node)
+            system.start("controller", node=CONTROLLER)
+            system.wait_until_healthy("api")
+            yield system
+        finally:
+            print(system.said())  # shown where the test fails
+            system.close()
+            postgres_server.drop_database(url)
+
+
+def wait_for(what: Callable[[], T], seconds: float) -> T:
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.2)
+    return found
+
+
+class Results:
+    """One job, as REST shows it."""
+
+    def __init__(self, client: httpx.Client, job_id: str) -> None:
+        self._client, self._path = client, f"/api/v1/jobs/{job_id}"
+
+    def get(self, path: str = "", **query: Any) -> Any:
+        answer = self._client.get(self._path + path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def trials(self, **query: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get("/trials", page_size=1000, **query)["items"]
+        return found
+
+    def attempts(self, trial: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get(f"/trials/{trial['number']}/attempts")["items"]
+        return found
+
+    def training_on(self) -> dict[str, str]:
+        """Address of a node -> a trial with a checkpoint that is trained there."""
+        trials = [one for one in self.trials(state="RUNNING") if 1 <= one["step"] <= EPOCHS - 3]
+        return {address_of(self.attempts(trial)[-1]): trial["id"] for trial in trials}
+
+
+def address_of(attempt: dict[str, Any]) -> str:
+    return str(attempt["node"]).split()[1]
+
+
+def test_a_search_loses_nothing_when_a_worker_node_is_killed(installation: Installation) -> None:
+    made = installation.run("api", "searchctl", "token", "create", "me", "--scope", "admin", "--json")
+    token = json.loads(made)["secret"]
+    elsewhere = {"SEARCHSVC_DATA_DIR": str(installation.folder / "me"), "SEARCHSVC_URL": installation.url}
+    elsewhere |= {"SEARCHSVC_TOKEN": token, "SEARCHSVC_DATABASE_URL": ""}
+    spec = installation.folder / "spec.json"
+    spec.write_text(json.dumps(a_spec(trials=TRIALS, epochs=EPOCHS, fate="fine", seconds=0.5)))
+    job_id = json.loads(installation.run("api", "searchctl", "submit", str(spec), "--json", **elsewhere))["id"]
+
+    with httpx.Client(base_url=installation.url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        results = Results(client, job_id)
+        wait_for(lambda: set(results.training_on()) == set(WORKERS), 60)
+        killed, survivor = WORKERS
+        installation.raylet(killed).kill()
+        watched = installation.run("api", "searchctl", "watch", job_id, **elsewhere)
+        assert results.get()["state"] == "SUCCEEDED"
+        check(results, killed, survivor)
+    assert installation.has_ended("worker", killed)
+    assert watched.count(" succeeded ") >= TRIALS // 2, watched
+    assert "job succeeded" in watched, watched
+    (listed,) = json.loads(installation.run("api", "searchctl", "list", "--json", **elsewhere))
+    assert (listed["id"], listed["trials"]["SUCCEEDED"]) == (job_id, TRIALS)
+
+
+def check(results: Results, killed: str, survivor: str) -> None:
+    trials = results.trials()
+    assert [(one["number"], one["state"]) for one in trials] == [(n, "SUCCEEDED") for n in range(TRIALS)]
+    assert len({one["values"]["x"] for one in trials}) == TRIALS
+    attempts = {one["number"]: results.attempts(one) for one in trials}
+    every = [one for found in attempts.values() for one in found]
+    assert {address_of(one) for one in every} == set(WORKERS)
+    lost = [one for one in every if one["failure"] == "LOST"]
+    assert lost
+    assert {address_of(one) for one in lost} == {killed}
+    for number, found in attempts.items():
+        assert [one["state"] for one in found].count("SUCCEEDED") == 1
+        assert len(found) == 1 or address_of(found[-1]) == survivor
+        steps = [one["step"] for one in results.get(f"/trials/{number}/measurements")["items"]]
+        assert steps == list(range(1, EPOCHS + 1))
