@@ -22,7 +22,7 @@ from workers import cluster
 
 SLOTS = 2
 SHORT_TRIALS, SHORT_ROUNDS = 400, 3
-LONG_TRIALS, LONG_ROUNDS = 30, 2
+LONG_TRIALS, LONG_ROUNDS = 20, 2
 LEAST_RATIO, MOST_OVERHEAD = 0.9, 0.05
 LIMIT_SECONDS = 120.0
 
@@ -61,14 +61,15 @@ def _one_second_trials(rig: Rig) -> list[Row]:
 
 def _in_turn(rig: Rig, spec: Mapping[str, Any], *, trials: int, seconds: float, rounds: int) -> tuple[float, float]:
     """Median seconds from the first end to the last, ours and bare Tune's; who begins alternates."""
-    runs: list[tuple[list[float], Callable[[], float]]] = [
-        ([], lambda: _span_of_ours(rig, spec)),
-        ([], lambda: _span_of_bare(rig, trials, seconds)),
+    runs: list[tuple[str, list[float], Callable[[], float]]] = [
+        ("ours", [], lambda: _span_of_ours(rig, spec)),
+        ("bare", [], lambda: _span_of_bare(rig, trials, seconds)),
     ]
     for turn in range(rounds):
-        for spans, measure in runs if turn % 2 == 0 else reversed(runs):
+        for name, spans, measure in runs if turn % 2 == 0 else reversed(runs):
             spans.append(measure())
-    (ours, _), (bare, _) = runs
+            print(f"{trials} trials of {seconds:g} s, round {turn + 1}, {name}: {spans[-1]:.2f} s", file=sys.stderr)
+    (_, ours, _), (_, bare, _) = runs
     return statistics.median(ours), statistics.median(bare)
 
 
