@@ -15,7 +15,9 @@ import typer
 from api.cli.options import session
 
 if TYPE_CHECKING:
-    from searchsvc.service import Service
+    import uvicorn
+
+    from searchsvc.service import Controller, Service
     from searchsvc.settings import Settings
 
 _GRACE_SECONDS = 3  # open event streams end only when they are cut off
@@ -61,7 +63,7 @@ def serve(
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
         with _address_left(settings, listener):
             _announce(settings, listener, with_controller)
-            uvicorn.Server(config).run(sockets=[listener])
+            _server(config, controller).run(sockets=[listener])
 
 
 def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: RayAddress = None) -> None:
@@ -70,16 +72,40 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
 
     settings = session(ctx).settings(max_drivers=max_drivers, ray_address=ray_address)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     with _service(settings) as service:
+        one = Controller(service)
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            one.leave_drivers = _is_restart(number)
+            stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
         typer.echo(f"Running the jobs of {_without_password(settings.database_url)}. Ctrl-C ends it.")
-        Controller(service).run(stop)
+        one.run(stop)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """End, but not before what was begun is cleared away."""
     raise typer.Exit(0)
+
+
+def _is_restart(number: int) -> bool:
+    """SIGTERM comes from what will start us again, and drivers go on meanwhile; Ctrl-C ends them too."""
+    return number == signal.SIGTERM
+
+
+def _server(config: uvicorn.Config, controller: Controller | None) -> uvicorn.Server:
+    """One that tells the controller beside it which signal has ended it."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if controller is not None:
+                controller.leave_drivers = _is_restart(sig)
+            super().handle_exit(sig, frame)
+
+    return Server(config)
 
 
 @contextmanager

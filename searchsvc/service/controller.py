@@ -95,15 +95,16 @@ class Controller:
         self._runs: dict[str, _Run] = {}
         self._asked: dict[str, float] = {}
         self._next_look = 0.0
-        self._has_started = False
+        self._claims_from = 0.0
+        self.leave_drivers = False
+        """Whether drivers go on by themselves when `run` ends (a service that restarts), or are asked to end, which
+        leaves their jobs to be resumed. May be changed until then.
+        """
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event, *, leave_drivers: bool = False, job_id: str | None = None) -> None:
-        """Until `stop` is set. Then drivers go on by themselves (`leave_drivers`: a service that restarts), or are
-        asked to end, which leaves their jobs to be resumed. `job_id`: run only that job, and return when it has ended
-        or is paused.
-        """
+    def run(self, stop: threading.Event, *, job_id: str | None = None) -> None:
+        """Until `stop` is set. `job_id`: run only that job, and return when it has ended or is paused."""
         try:
             while not stop.is_set() and not (job_id and self._is_over(job_id)):
                 try:
@@ -112,19 +113,32 @@ class Controller:
                     _log.warning("the database does not answer, trying again: %s", error)
                 stop.wait(self.settings.poll_seconds)
         finally:
-            if not leave_drivers:
+            if not self.leave_drivers:
                 self._end_drivers()
+            self._let_go()
 
     def turn(self, job_id: str | None = None) -> None:
         """One round: look after the drivers, then start what can be started."""
+        self._notice_outage()
         now = time.monotonic()
         for run in list(self._runs.values()):
             self._look_after(run, now)
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
             self._look_at_jobs(now)
+        if now < self._claims_from:
+            return
         while len(self._runs) < self.settings.max_drivers and self._claim(job_id):
             pass
+
+    def _notice_outage(self) -> None:
+        """Leases ran out while the database was away: living drivers get time to renew theirs before anyone claims."""
+        asked = time.monotonic()
+        try:
+            self.store.ping()
+        finally:
+            if time.monotonic() - asked > self.settings.heartbeat_seconds:
+                self._claims_from = time.monotonic() + self.settings.lease_seconds
 
     def _is_over(self, job_id: str) -> bool:
         if job_id in self._runs:
@@ -164,7 +178,6 @@ class Controller:
         try:
             environment = self.settings.environment()
             run.driver = DriverProcess.start(self.command(lease), environment, self.settings.job_log(job.id))
-            self._has_started = True
             _log.info("job %s: driver %d started, epoch %d", job.id, run.driver.process.pid, lease.epoch)
         except RuntimeUnavailable as error:
             self._crashed(run, str(error), "")
@@ -301,7 +314,7 @@ class Controller:
     # ---- ending ----------------------------------------------------------------------------------------------------
 
     def _end_drivers(self) -> None:
-        """Ask all drivers to end, kill those that do not, and leave their jobs to be claimed."""
+        """Ask all drivers to end, and kill those that do not."""
         drivers = [(run, run.driver) for run in self._runs.values() if run.driver is not None]
         for _, driver in drivers:
             driver.ask_to_end()
@@ -310,13 +323,19 @@ class Controller:
             if not driver.wait(deadline):
                 _log.warning("job %s: the driver does not end and is killed", run.lease.job_id)
                 driver.kill()
+
+    def _let_go(self) -> None:
+        """Leave jobs without a driver to be claimed, and where no driver is left at work, end the local Ray."""
         for run in self._runs.values():
+            if run.driver is not None and run.driver.exit_code is None:
+                continue
             try:
                 self.store.release(run.lease)
             except (LeaseLost, NotFound, StoreUnavailable) as error:
                 _log.info("job %s: %s", run.lease.job_id, error)
+        at_work = any(run.driver is not None and run.driver.exit_code is None for run in self._runs.values())
         self._runs.clear()
-        if self._has_started and self.stop_cluster is not None and self.settings.ray_address is None:
+        if not at_work and self.stop_cluster is not None and self.settings.ray_address is None:
             self._stop_cluster(self.stop_cluster)
 
     def _stop_cluster(self, command: Sequence[str]) -> None:

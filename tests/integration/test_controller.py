@@ -80,7 +80,8 @@ def _controller(service: Service, behaviour: str) -> Controller:
 def _running(service: Service, behaviour: str, *, leave_drivers: bool = False) -> Iterator[None]:
     stop = threading.Event()
     controller = _controller(service, behaviour)
-    thread = threading.Thread(target=controller.run, args=(stop,), kwargs={"leave_drivers": leave_drivers})
+    controller.leave_drivers = leave_drivers
+    thread = threading.Thread(target=controller.run, args=(stop,))
     thread.start()
     try:
         yield
@@ -252,6 +253,24 @@ def test_a_service_that_restarts_leaves_its_drivers_at_work(service: Service) ->
         _wait_for_heartbeat(service, job)
     assert _is_alive(_starts(service.settings)[0][2])
     _wait_for_heartbeat(service, job, more_than=service.store.job(job.id).seconds_used)
+
+
+@pytest.mark.parametrize("leave_drivers", [False, True])
+def test_the_local_ray_ends_with_the_controller_unless_a_driver_is_still_at_work(
+    service: Service, leave_drivers: bool, tmp_path: Path
+) -> None:
+    job, stopped = _submit(service), tmp_path / "stopped"
+    controller = _controller(service, "run")
+    controller.stop_cluster = [sys.executable, "-c", f"open({str(stopped)!r}, 'w')"]
+    controller.leave_drivers = leave_drivers
+    stop = threading.Event()
+    thread = threading.Thread(target=controller.run, args=(stop,))
+    thread.start()
+    _wait_for_heartbeat(service, job)
+    stop.set()
+    thread.join(30)
+    assert stopped.exists() is not leave_drivers
+    assert _is_alive(_starts(service.settings)[0][2]) is leave_drivers
 
 
 def test_a_controller_of_one_job_leaves_the_others_alone_and_returns_when_it_has_ended(service: Service) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
+from api.cli.serving import _server
+from searchsvc.service import Controller, Service
+from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.unit.cli.conftest import Searchctl
 
@@ -128,3 +132,15 @@ def test_a_taken_port_is_told() -> None:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 6
     assert "--port 0" in answer.stderr
+
+
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
+def test_drivers_outlive_a_restart_and_end_with_ctrl_c(home: Path, number: int, left: bool) -> None:
+    settings = Settings(data_dir=home, database_url=f"sqlite:///{home / 'other.db'}").prepare()
+    store = Store.create(settings.database_url)
+    controller = Controller(Service(store, settings))
+    server = _server(uvicorn.Config(lambda *_: None), controller)
+    server.handle_exit(number, None)
+    assert server.should_exit
+    assert controller.leave_drivers is left
+    store.close()
