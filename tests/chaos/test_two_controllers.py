@@ -28,8 +28,9 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stop.wait(0.1):
-            drivers = Counter(job_of(one) for one in self.system.drivers())
-            self.most |= drivers
+            # By epoch: a driver that starts a program is two processes for a moment.
+            drivers = {(job_of(one), epoch_of(one)) for one in self.system.drivers()}
+            self.most |= Counter(job_id for job_id, _ in drivers)
             self.samples += 1
 
     def stop(self) -> None:
@@ -40,6 +41,13 @@ class Watch:
 def job_of(driver: psutil.Process) -> str:
     try:
         return driver.cmdline()[-2]
+    except (psutil.Error, IndexError):
+        return "ended"
+
+
+def epoch_of(driver: psutil.Process) -> str:
+    try:
+        return driver.cmdline()[-1]
     except (psutil.Error, IndexError):
         return "ended"
 
