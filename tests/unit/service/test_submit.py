@@ -57,7 +57,7 @@ def _faults(service: Service, document: Document, *, trusted: bool = False) -> d
         ),
         (
             {"space": {"parameters": [_INLINE_LR, _INLINE_LR]}},
-            "/space/parameters/0/name",
+            "/space/parameters/1/name",
             "is there twice",
         ),
         (
