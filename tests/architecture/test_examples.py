@@ -34,5 +34,7 @@ def test_make_run_searches_enough_in_three_minutes() -> None:
 @pytest.mark.parametrize("page", ["job-spec.md", "datasets.md", "quickstart.md"])
 def test_sections_in_the_documentation_fit_into_a_spec(page: str) -> None:
     whole = load_document((ROOT / "examples/digits.yaml").read_text())
-    for section in SECTION.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+    sections = SECTION.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert sections
+    for section in sections:
         JobSpec.parse(whole | load_document(section))
