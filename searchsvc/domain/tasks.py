@@ -51,6 +51,8 @@ class TrialTask:
     trial_seconds: float | None = None
     device: str = "cpu"
     threads: int = 1
+    compile: bool = False
+    """Whether the network may be compiled for its GPU before it is trained."""
 
     @classmethod
     def of(cls, spec: JobSpec, *, trial_id: str, number: int, values: Mapping[str, Scalar], directory: str) -> Self:
@@ -68,6 +70,7 @@ class TrialTask:
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
+            compile=spec.resources.compile,
         )
 
 

@@ -44,7 +44,7 @@ class NoOp:
     def test(self, task: TrialTask) -> Mapping[str, float]:
         return {"score": float(task.values["x"])}
 
-    def export(self, format: str, task: TrialTask, destination: Path) -> None:
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
         raise NotImplementedError(format)
 
 

@@ -25,7 +25,10 @@ from workers.training.ema import WeightAverage
 from workers.training.recipe import Recipe
 from workers.training.run import train as train_task
 from workers.training.seeds import torch_seeded
-from workers.training.trainer import DeviceSplit, Trainer
+from workers.training.splits import on_device
+from workers.training.trainer import Trainer
+
+CPU = torch.device("cpu")
 
 RECIPES = [
     {"optimizer": "sgd", "momentum": 0.9, "mixup": 0.2, "label_smoothing": 0.1},
@@ -155,8 +158,8 @@ def test_measurements_are_those_of_the_validation_split_alone(make_task: Any, tr
 
 def test_the_data_fraction_is_what_is_trained_on() -> None:
     digits = data.load({"name": "digits"})
-    part = DeviceSplit.of(digits.subset(0.1), digits, torch.device("cpu"))
-    trainer = Trainer({"batch_size": 10}, part, classes=10, epochs=1, seed=0, device=torch.device("cpu"))
+    part = on_device(digits.subset(0.1), CPU, 1)
+    trainer = Trainer({"batch_size": 10}, part, digits, epochs=1, seed=0, device=CPU)
     trainer.train_epoch(1)
     assert trainer.state()["step"] == -(-len(part) // 10)
 
@@ -253,22 +256,7 @@ def test_the_average_follows_statistics_and_counts_of_normalisation() -> None:
     assert copy.num_batches_tracked == 2
 
 
-# ---- optimisers and schedule -----------------------------------------------------------------------------------------
-
-
-def test_the_rate_rises_to_its_peak_and_falls_towards_zero() -> None:
-    rates = [optimizers.learning_rate(0.5, step, 100) for step in range(100)]
-    peak = rates.index(max(rates))
-    assert rates[peak] == 0.5
-    assert 8 <= peak <= 10
-    assert rates[:peak] == sorted(rates[:peak])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert 0 < rates[-1] < 0.001
-
-
-@pytest.mark.parametrize("total", [1, 2, 3])
-def test_the_rate_of_very_short_trials_is_positive(total: int) -> None:
-    assert all(optimizers.learning_rate(0.5, step, total) > 0 for step in range(total))
+# ---- optimisers -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(optimizers.OPTIMIZERS))
