@@ -14,40 +14,38 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.spaces.definition import Block, Definition, count
+from searchsvc.spaces.definition import Block, Layers
 
 
 class RowsNet(nn.Module):
-    """The network that a definition describes: stem, blocks, head, classifier.
+    """Stem, blocks, head, classifier.
 
     `drop_path` is the probability with which the residual branches of the last blocks are dropped; it rises linearly
-    with depth, as timm has it. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` (channels, height,
-    width) vanish on the way.
+    with depth, as timm has it.
     """
 
     def __init__(
         self,
-        definition: Definition,
-        shape: tuple[int, int, int],
+        layers: Layers,
+        channels: int,
         classes: int,
         *,
         dropout: float = 0.0,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        count(definition, shape, classes)
-        stem, head, blocks = definition.stem, definition.head, tuple(definition.blocks())
+        width, kernel, blocks = layers.stem_width, layers.stem_kernel, layers.blocks
         self.stem = nn.Sequential(
-            nn.Conv2d(shape[0], stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
-            nn.BatchNorm2d(stem.c),
+            nn.Conv2d(channels, width, kernel, layers.stem_stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(width),
             nn.Hardswish(inplace=True),
         )
         self.blocks = nn.Sequential(
             *(_block(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = _Head(definition.rows[-2].c, definition.pooled, head.c)
+        self.head = _Head(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
-        self.classifier = nn.Linear(head.c, classes)
+        self.classifier = nn.Linear(layers.features, classes)
         efficientnet_init_weights(self)
         _zero_last_scales(self.blocks)
 
