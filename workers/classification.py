@@ -56,9 +56,10 @@ class Classification:
         return test(task)
 
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
-        from workers.export import write
+        from workers.export import WRITERS
+        from workers.models import load
 
-        write(format, task, destination)
+        WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
 
 
 TASK = Classification()

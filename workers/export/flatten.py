@@ -46,16 +46,16 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """What a constant of the flattened module is set to."""
+    """What a constant is set to in the file."""
 
     text: str
     """The right side of its assignment."""
     uses: tuple[Definition, ...] = ()
-    """Those that the text names. A constant without any stands at the beginning of the file."""
+    """Those that the text names. A constant of the module itself without any stands at the beginning of the file."""
 
 
-def flatten(module: str, constants: Mapping[str, Constant]) -> str:
-    """The source of `module` as one file, with `constants` in place of its own of these names.
+def flatten(module: str, constants: Mapping[Definition, Constant]) -> str:
+    """The source of `module` as one file, with `constants` in place of those of these names.
 
     Raises ValueError where project modules are not written as said above.
     """
@@ -80,8 +80,8 @@ class _Source:
 
     @property
     def title(self) -> str:
-        """The first sentence of its docstring."""
-        return re.split(r"[.:;]\s|\.$", self.docstring.strip('"').replace("\n", " "), maxsplit=1)[0]
+        """The first words of its docstring."""
+        return re.split(r"\s*[.:;,(]", self.docstring.strip('"'), maxsplit=1)[0].replace("\n", " ")
 
     def text(self, statement: ast.stmt) -> str:
         """The lines of a statement, with its decorators and the string that documents it."""
@@ -110,7 +110,7 @@ class _Source:
 class _Flattening:
     """What is found on the way from the definitions of a module to all that they use."""
 
-    def __init__(self, module: str, constants: Mapping[str, Constant]) -> None:
+    def __init__(self, module: str, constants: Mapping[Definition, Constant]) -> None:
         self._main, self._constants = module, constants
         self._sources: dict[str, _Source] = {}
         self._used: dict[str, set[ast.stmt]] = {module: set()}
@@ -124,13 +124,15 @@ class _Flattening:
 
     def text(self) -> str:
         main = self._sources[self._main]
-        settings = [name for name, one in self._constants.items() if not one.uses]
-        parts = [
-            f"{main.docstring}\n\nfrom __future__ import annotations\n\n{_import_lines(self._imports)}",
-            "\n\n".join(main.assignment(main.definitions[name], self._constants[name].text) for name in settings),
-            *(part for name in TopologicalSorter(self._edges).static_order() for part in self._section(name)),
-        ]
-        return "\n\n\n".join(parts) + "\n"
+        head = f"{main.docstring}\n\nfrom __future__ import annotations\n\n{_import_lines(self._imports)}\n"
+        settings = [(name, one) for (module, name), one in self._constants.items() if self._is_setting(module, one)]
+        beginning = "\n".join(main.assignment(main.definitions[name], one.text) for name, one in settings)
+        sections = [self._section(name) for name in TopologicalSorter(self._edges).static_order()]
+        return "\n\n".join([head + beginning, *sections]) + "\n"
+
+    def _is_setting(self, module: str, constant: Constant) -> bool:
+        """Whether it stands at the beginning."""
+        return module == self._main and not constant.uses
 
     def _visit_module(self, name: str) -> None:
         """All of the flattened module itself: also what stands at its end."""
@@ -180,21 +182,26 @@ class _Flattening:
 
     def _constant(self, source: _Source, statement: ast.stmt) -> Constant | None:
         """What the statement is replaced by, if it is."""
-        given = self._constants if source.name == self._main else {}
-        return next((given[name] for name in _assigned(statement) if name in given), None)
+        names = [Definition(source.name, name) for name in _assigned(statement)]
+        return next((self._constants[name] for name in names if name in self._constants), None)
 
-    def _section(self, name: str) -> Iterator[str]:
+    def _section(self, name: str) -> str:
         """A heading and the used definitions of a module, in its own order."""
         source = self._sources[name]
-        yield f"# ---- {source.title} ".ljust(_WIDTH, "-")
+        lines = [f"\n# ---- {source.title if name != self._main else 'The program'} ".ljust(_WIDTH + 1, "-"), ""]
         for statement in source.body:
             if statement not in self._used[name]:
                 continue
-            constant = self._constant(source, statement)
+            constant, is_assignment = (
+                self._constant(source, statement),
+                isinstance(statement, ast.Assign | ast.AnnAssign),
+            )
             if constant is None:
-                yield source.text(statement)
-            elif constant.uses:
-                yield source.assignment(statement, constant.text)
+                gap = [] if is_assignment else ["", ""]
+                lines += [*gap, source.text(statement), *gap]
+            elif not self._is_setting(name, constant):
+                lines.append(source.assignment(statement, constant.text))
+        return re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).rstrip()
 
 
 def _assigned(statement: ast.stmt) -> Iterator[str]:
@@ -222,7 +229,9 @@ def _names(statement: ast.stmt, *, without_value: bool) -> list[str]:
     if without_value:
         read = statement.annotation if isinstance(statement, ast.AnnAssign) else None
     found = [] if read is None else list(ast.walk(read))
-    if any(isinstance(one, ast.ImportFrom) and one.module and Import(one.module, "", None).is_of_project for one in found):
+    if any(
+        isinstance(one, ast.ImportFrom) and one.module and Import(one.module, "", None).is_of_project for one in found
+    ):
         raise ValueError(f"line {statement.lineno}: names of the project are imported inside a definition")
     return [one.id for one in found if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torch.utils.data import DataLoader, Dataset
 
+from searchsvc.spaces.resolution import shape_at
 from workers.data.dataset import split_positions
+from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
-from workers.models.mbconv import MBConvNet
 from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.ema import WeightAverage
 from workers.training.optimizers import create, set_learning_rate
@@ -39,24 +40,30 @@ from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 
+# `workers.export.script` writes others in place of these constants.
 ARCHITECTURE: dict[str, Any] = {}
 RECIPE: dict[str, Any] = {}
-EPOCHS = 8
+EPOCHS = 1
 SEED = 0
 SHAPE = (1, 8, 8)
-"""Of an image: channels, height, width."""
-INPUT_SHAPE = (1, 8, 8)
-"""Of an image as the network sees it."""
+"""Channels, height and width of an image."""
 CLASSES: tuple[str, ...] = ()
 MEAN: tuple[float, ...] = ()
-"""Of each channel of the images that the search trained on, from 0 to 255."""
+"""Of each channel of the images, from 0 to 255, as is the deviation."""
 STD: tuple[float, ...] = ()
-SPLIT: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 0}
+SPLIT: dict[str, Any] = {}
 """Shares of the images, and the seed that draws them."""
 MEASURED: dict[str, float] = {}
-"""What the search measured with exported weights, on its validation images."""
-NETWORK: Callable[[Mapping[str, Any], tuple[int, int, int], int], nn.Module] = MBConvNet
-"""Of values, the shape of an image as the network sees it, and the number of classes."""
+"""By the search, with the exported weights, on its validation images."""
+NETWORK: Callable[[Mapping[str, Any], Mapping[str, Any], tuple[int, int, int], int], nn.Module] = mbconv_net
+"""From architecture, recipe, shape of an image as the network sees it, and number of classes."""
+
+INPUT_SHAPE = shape_at(SHAPE, RECIPE.get("resolution", 0))
+"""Of an image as the network sees it."""
+DECODERS = 4
+"""Processes that decode images from files."""
+LARGEST_BATCH = 256
+"""Images at a time where nothing is trained."""
 
 
 class Files(Dataset[Tensor]):
@@ -100,12 +107,13 @@ class Part:
     def batches(self, order: NDArray[np.intp], count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`count` parts of almost equal size, in this order: images (m, c, h, w) on the device, labels (m,)."""
         rows = np.array_split(order, count)
-        images: Any = (self.images[torch.from_numpy(some)] for some in rows) if isinstance(self.images, Tensor) else None
-        if images is None:
-            images = DataLoader(self.images, batch_size=None, sampler=rows, num_workers=WORKERS)
-        for some, loaded in zip(rows, images, strict=True):
-            on_device = loaded.to(self.labels.device, non_blocking=True)
-            yield on_device.contiguous(memory_format=torch.channels_last), self.labels[torch.from_numpy(some)]
+        loaded: Iterable[Tensor]
+        if isinstance(self.images, Files):
+            loaded = DataLoader(self.images, batch_size=None, sampler=rows, num_workers=DECODERS)
+        else:
+            loaded = map(self.images.__getitem__, map(torch.from_numpy, rows))
+        for some, images in zip(rows, loaded, strict=True):
+            yield images.to(self.labels.device, memory_format=torch.channels_last), self.labels[torch.from_numpy(some)]
 
 
 def decoded(path: Path) -> Tensor:
@@ -135,6 +143,10 @@ def read_npz(path: Path) -> tuple[Part, Part | None]:
     def part(name: str) -> Part:
         images = arrays[f"x_{name}"]
         channels, height, width = SHAPE
+        if images.shape[1:3] != (height, width):
+            raise SystemExit(
+                f"images of {path} are {images.shape[1:]}; the network was found for {height} x {width} px"
+            )
         pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
         return Part(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
 
@@ -149,7 +161,9 @@ def read_folder(path: Path) -> tuple[Part, Part | None]:
         files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in names and file.name[0] != "."]
         classes = [file.relative_to(folder).parts[0] for file in files]
         if unknown := set(classes) - set(CLASSES):
-            raise SystemExit(f"{folder} has images of {', '.join(sorted(unknown))}; the classes are {', '.join(CLASSES)}")
+            raise SystemExit(
+                f"{folder} has images of {', '.join(sorted(unknown))}; the classes are {', '.join(CLASSES)}"
+            )
         return Part(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
 
     apart = (path / "train").is_dir() and (path / "test").is_dir()
@@ -161,7 +175,7 @@ class Run:
 
     def __init__(self, device: torch.device, weights: Path | None) -> None:
         with torch_seeded(SEED, INITIAL, device):
-            self.network = NETWORK({**ARCHITECTURE, **RECIPE}, INPUT_SHAPE, len(CLASSES))
+            self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
         if weights is not None:
             self.network.load_state_dict(load_file(weights))
         self.network.to(device).to(memory_format=torch.channels_last)
@@ -208,7 +222,7 @@ class Run:
         """The share of a part that is classified right."""
         network.eval()
         right = 0
-        for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / MEASURED_AT_ONCE)):
+        for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / LARGEST_BATCH)):
             with self.precision.autocast():
                 logits = network(self.inputs(images))
             right += int((logits.argmax(1) == labels).sum())
@@ -220,17 +234,28 @@ def main() -> None:
     options = arguments()
     device = torch.device(options.device)
     run, parts = Run(device, options.weights), {name: part.to(device) for name, part in read(options.data).items()}
-    best, kept = -1.0, run.network.state_dict()
-    if not options.epochs:
+    best, kept = 0.0, weights_of(run.network)
+    if options.weights:
         best = run.accuracy(run.network, parts["validation"])
+        print(f"{options.weights}: validation accuracy {best:.6g}")
     for epoch, (loss, network) in enumerate(run.train(parts["train"], options.epochs), 1):
         accuracy = run.accuracy(network, parts["validation"])
-        print(f"epoch {epoch}/{options.epochs}: training loss {loss:.6g}, validation accuracy {accuracy:.6g}", flush=True)
+        print(
+            f"epoch {epoch}/{options.epochs}: training loss {loss:.6g}, validation accuracy {accuracy:.6g}", flush=True
+        )
         if accuracy > best:
-            best, kept = accuracy, {name: one.detach().cpu().clone() for name, one in network.state_dict().items()}
-            save_file({name: one.contiguous() for name, one in kept.items()}, options.output)
+            best, kept = accuracy, weights_of(network)
+            save_file(kept, options.output)
     run.network.load_state_dict(kept)
-    print(f"validation accuracy {best:.6g}, test accuracy {run.accuracy(run.network, parts['test']):.6g}")
+    print(f"test accuracy of the best: {run.accuracy(run.network, parts['test']):.6g}")
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy, as a file holds it."""
+    return {
+        name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, one in network.state_dict().items()
+    }
 
 
 def arguments() -> argparse.Namespace:

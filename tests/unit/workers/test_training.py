@@ -16,6 +16,7 @@ from torch import nn
 
 from searchsvc.domain import FailureKind, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
+from searchsvc.spaces.recipe import DEFAULTS
 from workers import data
 from workers.models import load
 from workers.run_trial import TrialRun
@@ -262,7 +263,7 @@ def test_the_average_follows_statistics_and_counts_of_normalisation() -> None:
 @pytest.mark.parametrize("name", sorted(optimizers.OPTIMIZERS))
 def test_only_weights_decay(name: str) -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    made = optimizers.create(model, Recipe.of({"optimizer": name, "weight_decay": 0.1}))
+    made = optimizers.create(model, Recipe.of({**DEFAULTS, "optimizer": name, "weight_decay": 0.1}))
     decays = {id(parameter): group["weight_decay"] for group in made.param_groups for parameter in group["params"]}
     assert [decays[id(parameter)] for parameter in model.parameters()] == [0.1, 0.0, 0.0, 0.0]
 
