@@ -90,10 +90,9 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
         parts["validation"].append(order[tested : tested + validated])
         parts["train"].append(order[tested + validated :])
     splits = {name: raw.all.take(np.concatenate(index)) for name, index in parts.items()}
-    tested = raw.test or splits["test"]
-    return Dataset(
-        raw.name, raw.classes, splits["train"], splits["validation"], tested, *_statistics(splits["train"].images)
-    )
+    mean, std, peak = _statistics(splits["train"].images)
+    kept = raw.test or splits["test"]
+    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
