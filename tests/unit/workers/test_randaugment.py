@@ -39,7 +39,7 @@ def affine(image: Tensor, *, shear: tuple[float, float] = (0, 0), move: tuple[in
 
 
 REFERENCE: Mapping[str, Callable[[Tensor, float], Tensor]] = {
-    "identity": lambda x, s: x,
+    "identity": lambda x, _: x,
     "shear_x": lambda x, s: affine(x, shear=(0.3 * s, 0)),
     "shear_y": lambda x, s: affine(x, shear=(0, 0.3 * s)),
     "translate_x": lambda x, s: affine(x, move=(int(150 / 331 * x.shape[2] * s), 0)),
@@ -49,8 +49,8 @@ REFERENCE: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "contrast": lambda x, s: reference.adjust_contrast(x, 1 + 0.9 * s),
     "posterize": lambda x, s: reference.posterize(x, 8 - round(4 * abs(s))),
     "solarize": lambda x, s: reference.solarize(x, 255 * (1 - abs(s))),
-    "autocontrast": lambda x, s: reference.autocontrast(x),
-    "equalize": lambda x, s: reference.equalize(x),
+    "autocontrast": lambda x, _: reference.autocontrast(x),
+    "equalize": lambda x, _: reference.equalize(x),
     "color": lambda x, s: reference.adjust_saturation(x, 1 + 0.9 * s),
     "sharpness": lambda x, s: reference.adjust_sharpness(x, 1 + 0.9 * s),
 }
