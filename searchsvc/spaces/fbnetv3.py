@@ -84,7 +84,7 @@ FULL = Family(
 
 SMALL = Family(
     "fbnetv3-small",
-    halved_from=MappingProxyType({0: 96, 2: 24, 3: 48, 4: 4, 6: 8}),
+    halved_from=MappingProxyType({0: 96, 2: 8, 3: 48, 4: 4, 6: 24}),
     last_expansion=3,
     pool_expansion=3,
     pool_width=256,

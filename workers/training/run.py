@@ -30,7 +30,7 @@ from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import checkpoint
 from workers.training.splits import Batches, on_device
-from workers.training.trainer import Trainer
+from workers.training.trainer import Trainer, untrained
 
 MODEL = "model.safetensors"
 _LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
@@ -43,6 +43,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     dataset = data.load(task.dataset)
     watch = _Stopwatch(clock, task.trial_seconds)
     trainer = Trainer(
+        untrained(task.values, dataset, task.seed),
         task.values,
         on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
         dataset,

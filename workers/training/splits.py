@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import InvalidInput
 from workers.data.dataset import Split
 from workers.data.imagefiles import ImageFiles
 
@@ -27,9 +27,6 @@ _PREFETCHED = 2
 
 class Batches(Protocol):
     """A split, as training and measuring see it."""
-
-    shape: tuple[int, int, int]
-    """(c, h, w) of an image."""
 
     def __len__(self) -> int: ...
 
@@ -55,11 +52,6 @@ class ResidentSplit:
     images: Tensor
     labels: Tensor
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        _, channels, height, width = self.images.shape
-        return channels, height, width
-
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -76,10 +68,6 @@ class StreamedSplit:
     labels: Tensor
     processes: int
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.files.shape[1:]
-
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -92,6 +80,7 @@ class StreamedSplit:
             num_workers=self.processes,
             prefetch_factor=_PREFETCHED,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # else it draws a seed from the global one, which dropout goes by
         )
         indices = torch.from_numpy(order).to(device).tensor_split(count)
         for decoded, index in zip(loader, indices, strict=True):
