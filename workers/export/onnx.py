@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET, FORMAT = 18, 8
+_PACKAGES = ("onnx", "onnxscript")
 _ONE_AT_A_TIME = threading.Lock()
 """torch traces with state of the whole process."""
 
@@ -45,7 +47,8 @@ class _Deployed(nn.Module):
         self.network.to(memory_format=torch.contiguous_format)
         for module in self.network.modules():
             if hasattr(module, "inplace"):
-                module.inplace = False  # the exporter would take such an operator apart, which doubles its time
+                # The exporter takes an operator in place apart, which doubles its time.
+                module.inplace = False  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> Tensor:
         inputs = self._inputs
@@ -54,6 +57,10 @@ class _Deployed(nn.Module):
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  # noqa: ARG001 - as the table has it
     """The classifier as a file. Raises RuntimeUnavailable where the packages that it takes are not installed."""
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        packages = " ".join(_PACKAGES)
+        raise RuntimeUnavailable(f"{' and '.join(missing)} is not installed here: pip install {packages}")
     with _ONE_AT_A_TIME, _quiet():
         model = _exported(classifier)
     card = classifier.card
@@ -69,22 +76,16 @@ def _exported(classifier: Classifier) -> ModelProto:
     channels, height, width = classifier.card.shape
     example = torch.zeros(2, channels, height, width)
     free = {0: "n", 2: "h", 3: "w"}
-    try:
-        program = torch.onnx.export(
-            _Deployed(classifier).eval(),
-            (example,),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in free.items()},),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    except ImportError as error:
-        raise RuntimeUnavailable(
-            f"a network is written as ONNX by packages of which {error.name} is not installed here: "
-            "pip install onnx onnxscript"
-        ) from None
+    program = torch.onnx.export(
+        _Deployed(classifier).eval(),
+        (example,),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in free.items()},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
     assert program is not None
     return program.model_proto
 
