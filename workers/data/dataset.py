@@ -86,9 +86,7 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
 
-def split_positions(
-    labels: Labels, *, validation: float, test: float | None, seed: int
-) -> dict[str, NDArray[np.intp]]:
+def split_positions(labels: Labels, *, validation: float, test: float | None, seed: int) -> dict[str, NDArray[np.intp]]:
     """Positions of the images of train, validation and test: a share of each class, drawn by `seed`.
 
     A class gives each split at least one image where it has three (two) or more. `validation` is the share of what is

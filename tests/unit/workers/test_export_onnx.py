@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,11 @@ class Exported:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     classifier = made(FAMILIES[request.param], SHAPE)
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     write(classifier, task_of(classifier), path)
-    yield Exported(classifier, path)
+    return Exported(classifier, path)
 
 
 @pytest.mark.parametrize("count", [1, 7])

@@ -22,7 +22,8 @@ from searchsvc.domain import TrialTask
 from searchsvc.spaces import networks
 from tests.support.classifiers import FAMILIES, made, task_of
 from workers import data
-from workers.classification import MODEL
+from workers.classification import MODEL, TASK
+from workers.export import WRITERS
 from workers.export.networks import WRITINGS
 from workers.export.script import write
 from workers.models import load
@@ -110,13 +111,18 @@ def test_exported_weights_give_the_same_logits_in_the_script(tmp_path: Path, fam
     images = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     logits = run.network.eval()(run.inputs(images))
     assert (logits - classifier.logits(images)).abs().max() < 1e-5
-    assert script.CLASSES == classifier.card.classes
+    assert classifier.card.classes == script.CLASSES
     assert (script.EPOCHS, script.SEED) == (2, 3)
 
 
-def test_a_script_runs_on_its_own_and_goes_on_from_exported_weights(
-    trained: Any, digits: Path, tmp_path: Path
-) -> None:
+def test_the_task_writes_what_it_offers(trained: Any, tmp_path: Path) -> None:
+    task, _, script = trained({"depth_2": 1, "depth_3": 1})
+    assert TASK.exports.keys() == WRITERS.keys()
+    TASK.export("script", task, tmp_path / "script.py")
+    assert (tmp_path / "script.py").read_text() == script.read_text()
+
+
+def test_a_script_runs_on_its_own_and_goes_on_from_exported_weights(trained: Any, digits: Path, tmp_path: Path) -> None:
     task, [metrics], script = trained({**FAMILIES["fbnetv3-small"], "batch_size": 32})
     blocked = "import runpy, sys; sys.modules.update(dict.fromkeys(('searchsvc', 'workers', 'pydantic', 'sklearn')));"
     run_it = f"{blocked} sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"

@@ -37,13 +37,27 @@ def module(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
     monkeypatch.setattr("workers.export.flatten._PROJECT", ("searchsvc_parts",))
 
 
+LOW = '''"""Low: below."""
+import math
+
+UNUSED = 1
+BASE = 2  # noqa: X
+"""Two."""
+
+def base():
+    return math.sqrt(BASE)
+
+def twice(x):
+    return 2 * x
+
+def thrice(x):
+    return 3 * x
+'''
+
+
 def test_what_is_used_is_there_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module(
-        tmp_path,
-        monkeypatch,
-        low='"""Low: below."""\nimport math\n\nUNUSED = 1\nBASE = 2  # noqa: X\n"""Two."""\n\ndef base():\n    return math.sqrt(BASE)\n',
-        high='"""High."""\nfrom searchsvc_parts.low import base\n\ndef high():\n    return base() ** 2\n\nprint(round(high()))\n',
-    )
+    high = '"""High."""\nfrom searchsvc_parts.low import base\n\nprint(round(base() ** 2))\n'
+    module(tmp_path, monkeypatch, low=LOW, high=high)
     text = flatten("searchsvc_parts.high", {})
     assert run(text, tmp_path / "x.py").stdout == "2\n"
     assert "UNUSED" not in text
@@ -54,22 +68,19 @@ def test_what_is_used_is_there_and_nothing_else(tmp_path: Path, monkeypatch: pyt
 
 
 def test_constants_are_replaced_with_what_they_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module(
-        tmp_path,
-        monkeypatch,
-        low='"""Low."""\nLIMIT = 1\n\ndef twice(x):\n    return min(2 * x, LIMIT)\n\ndef thrice(x):\n    return 3 * x\n',
-        high='"""High."""\nfrom searchsvc_parts.low import twice\n\nTIMES = twice\nVALUE = 2\n\nprint(TIMES(VALUE))\n',
-    )
-    low, high = "searchsvc_parts.low", "searchsvc_parts.high"
+    imports, use = "from searchsvc_parts.low import base, twice", "print(TIMES(VALUE), round(base() ** 2))"
+    high = f'"""High."""\n{imports}\n\nTIMES = twice\nVALUE = 2\n\n{use}\n'
+    module(tmp_path, monkeypatch, low=LOW, high=high)
+    low = "searchsvc_parts.low"
     replaced = {
-        Definition(high, "VALUE"): Constant("5"),
-        Definition(high, "TIMES"): Constant("thrice", (Definition(low, "thrice"),)),
+        Definition("searchsvc_parts.high", "VALUE"): Constant("5"),
+        Definition("searchsvc_parts.high", "TIMES"): Constant("thrice", (Definition(low, "thrice"),)),
+        Definition(low, "BASE"): Constant("7"),
     }
-    text = flatten(high, replaced)
-    assert run(text, tmp_path / "x.py").stdout == "15\n"
+    text = flatten("searchsvc_parts.high", replaced)
+    assert run(text, tmp_path / "x.py").stdout == "15 7\n"
     assert "twice" not in text
     assert text.index("VALUE = 5") < text.index("def thrice") < text.index("TIMES = thrice")
-    assert run(flatten(high, {Definition(low, "LIMIT"): Constant("3")}), tmp_path / "y.py").stdout == "3\n"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +88,11 @@ def test_constants_are_replaced_with_what_they_use(tmp_path: Path, monkeypatch: 
     [
         ("X = 1\n", "from searchsvc_parts import low\n\nprint(low.X)\n", "modules are not imported as such"),
         ("X = 1\n", "from searchsvc_parts.low import X as Y\n\nprint(Y)\n", "its own name"),
-        ("X = 1\n\ndef f():\n    return X\n", "from searchsvc_parts.low import f\n\nX = 2\n\nprint(f())\n", "X is defined"),
+        (
+            "X = 1\n\ndef f():\n    return X\n",
+            "from searchsvc_parts.low import f\n\nX = 2\n\nprint(f())\n",
+            "X is defined",
+        ),
         ("X = 1\n", "def f():\n    from searchsvc_parts.low import X\n    return X\n", "inside a definition"),
     ],
     ids=["module", "alias", "twice", "inside"],
