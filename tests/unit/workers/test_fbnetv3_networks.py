@@ -52,21 +52,19 @@ class TestReleasedNetworks:
         definition = definitions.find(name)
         side = definition.resolution
         network, counts = network_of(definition, side), count(definition, (3, side, side), 1000)
-        pooled, sides = definition.head.c, []  # the classifier's own mean over 1x1 counts too
+        pooled, sides = [definition.head.c], []  # the classifier's own mean over 1x1 counts too
 
-        def count_pooled(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            nonlocal pooled
-            pooled += inputs[0].numel() if isinstance(module, SqueezeExcite) else 0
+        def note_side(_: nn.Module, __: tuple[Tensor], output: Tensor) -> None:
+            sides.append(tuple(output.shape[2:]))
 
-        for module in network.modules():
-            module.register_forward_hook(count_pooled)
-        network.stem.register_forward_hook(lambda m, i, o: sides.append(tuple(o.shape[2:])))
-        for block in network.blocks:
-            block.register_forward_hook(lambda m, i, o: sides.append(tuple(o.shape[2:])))
-        network.head.expand.register_forward_hook(lambda m, i, o: sides.append(o.numel()))
+        for module in (network.stem, *network.blocks):
+            module.register_forward_hook(note_side)
+        for module in (module for module in network.modules() if isinstance(module, SqueezeExcite)):
+            module.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].numel()))
+        network.head.expand.register_forward_hook(lambda _, __, output: pooled.append(output.numel()))
         with torch.inference_mode():
             network(torch.empty(1, 3, side, side, device="meta"))
-        assert pooled + sides.pop() == counts.pool_elements
+        assert sum(pooled) == counts.pool_elements
         ends = np.cumsum([0, *(group.n for group in definition.groups)])
         assert tuple(sides[end] for end in ends) == counts.sides
 
@@ -164,7 +162,7 @@ class TestSmallNetworks:
         assert torch.equal(network(images), network(images))
 
     def test_values_that_cannot_be_built_are_refused_by_name(self) -> None:
-        with pytest.raises(InvalidInput, match="/c3: .*; /k9"):
+        with pytest.raises(InvalidInput, match=r"/c3: .*; /k9"):
             build({"network": "fbnetv3-small", "c3": 2, "k9": 3}, (1, 8, 8), 10)
 
     def test_the_head_pools_before_it_projects(self) -> None:
