@@ -22,7 +22,7 @@ def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def read_document(source: str, what: str) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, and InvalidInput that says `what` it is not."""
+    """The mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, InvalidInput: it is no `what`."""
     from searchsvc.service import load_document
 
     document = load_document(_text(source))

@@ -20,7 +20,7 @@ rows:
 
 def test_the_shipped_spaces_are_listed(searchctl: Searchctl) -> None:
     names = [one["name"] for one in searchctl("spaces", "--json").document]
-    assert names == ["mbconv-small", "fbnetv3", "fbnetv3-released", "fbnetv3-small"]
+    assert names == ["mbconv-small", "fbnetv3", "fbnetv3-released", "fbnetv3-small", "resnet-small"]
     assert "23,274,984,903,001,767,936,000,000" in searchctl("spaces").out
 
 
