@@ -13,8 +13,10 @@ from torch import nn
 from searchsvc.spaces import fbnetv3, networks
 from searchsvc.spaces.definition import Block, Layers
 from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces.resnet import LAYERS
 from workers.models.fbnetv3 import RowsNet
 from workers.models.mbconv import MBConvNet
+from workers.models.resnet import resnet
 
 Shape = tuple[int, int, int]
 Values = Mapping[str, Any]
@@ -37,6 +39,11 @@ def mbconv_net(architecture: Values, recipe: Values, shape: Shape, classes: int)
     return MBConvNet({**architecture, **recipe}, shape, classes)
 
 
+def resnet_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
+    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    return resnet({**architecture, **recipe}, shape, classes)
+
+
 def rows_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
     """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
     blocks = tuple(Block(*one) for one in architecture["blocks"])
@@ -45,7 +52,7 @@ def rows_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -
 
 
 def _genes(values: Values, shape: Shape) -> Values:  # noqa: ARG001 - as the table has it
-    return {name: values[name] for name in networks.find(values).defaults}
+    return {name: values[name] for name in (networks.NETWORK, *networks.find(values).defaults)}
 
 
 def _layers(family: Family, values: Values, shape: Shape) -> Values:
@@ -59,7 +66,8 @@ _BLOCKS = {"blocks": ", ".join(one.name for one in fields(Block))}
 WRITINGS: Mapping[str, Writing] = MappingProxyType(
     {
         "mbconv": Writing(_genes, mbconv_net),
-        **{one.name: Writing(partial(_layers, one), rows_net, _BLOCKS) for one in (fbnetv3.FULL, fbnetv3.SMALL)},
+        **dict.fromkeys(LAYERS, Writing(_genes, resnet_net)),
+        **{one.name: Writing(partial(_layers, one), rows_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
     }
 )
 """For every network of `searchsvc.spaces.networks`."""

@@ -34,16 +34,12 @@ class RowsNet(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        width, kernel, blocks = layers.stem_width, layers.stem_kernel, layers.blocks
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, width, kernel, layers.stem_stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.Hardswish(inplace=True),
-        )
+        width, blocks = layers.stem_width, layers.blocks
+        self.stem = stem_of(channels, width, layers.stem_kernel, layers.stem_stride)
         self.blocks = nn.Sequential(
-            *(_block(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
+            *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = _Head(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
+        self.head = Pool(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
         self.classifier = nn.Linear(layers.features, classes)
         efficientnet_init_weights(self)
@@ -57,7 +53,7 @@ class RowsNet(nn.Module):
         return self.classifier(features)  # type: ignore[no-any-return]
 
 
-class _Head(nn.Module):
+class Pool(nn.Module):
     """Expand, mean over the map, 1x1 convolution without normalisation: it is cheap there, after the mean."""
 
     def __init__(self, inputs: int, pooled: int, outputs: int) -> None:
@@ -73,7 +69,17 @@ class _Head(nn.Module):
         return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
 
 
-def _block(block: Block, drop_path: float) -> nn.Module:
+def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
+    """The first convolution, of images of so many channels."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.Hardswish(inplace=True),
+    )
+
+
+def block_of(block: Block, drop_path: float = 0.0) -> nn.Module:
+    """One block; `drop_path` has no effect where there is no residual connection."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {
         "dw_kernel_size": block.kernel,
