@@ -37,7 +37,7 @@ class StripConv2d(nn.Conv2d):
     def forward(self, images: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return super().forward(images)
-        return _Strips.apply(images, self.weight, self.stride, self.padding)  # type: ignore[no-any-return, no-untyped-call]
+        return _Strips.apply(images, self.weight, self.stride, self.padding)  # type: ignore[no-any-return]
 
 
 def with_strips(model: nn.Module) -> nn.Module:
@@ -68,19 +68,19 @@ class _Strips(torch.autograd.Function):
         return F.conv2d(images, weight, None, stride, padding, groups=len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         images, weight = ctx.saved_tensors
         of_images, _ = _gradients(gradient, images, weight, ctx.stride, ctx.padding, (ctx.needs_input_grad[0], False))
         return of_images, _of_weight(gradient, images, weight, ctx.stride, ctx.padding), None, None
 
 
 def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    """(c, 1, k, k), strip by strip. Images are padded here: with padding of its own the fast kernel is not always so."""
+    """(c, 1, k, k), strip by strip. Images are padded here, since the fast kernel is slow with some paddings."""
     rows = (gradient.shape[2] - 1) * stride[0] + weight.shape[2]  # that the kernel passes over
     columns = (gradient.shape[3] - 1) * stride[1]  # from the kernel's first place to its last
     top, below = padding[0], rows - padding[0] - images.shape[2]
     strips, first = [], 0
-    for strip in weight.split(_FAST_COLUMNS, dim=3):
+    for strip in torch.split(weight, _FAST_COLUMNS, dim=3):
         left, width = padding[1] - first, strip.shape[3]
         right = columns + width - left - images.shape[3]
         seen = F.pad(images, (left, right, top, below))  # (n, c, rows, columns + width)
