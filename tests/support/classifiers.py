@@ -13,7 +13,7 @@ from workers.models.inputs import Inputs
 from workers.models.networks import input_shape
 
 FAMILIES: dict[str, dict[str, Any]] = {
-    "mbconv": {"se": True, "expansion": 2.5, "depth_2": 1, "depth_3": 1, "width_3": 32, "resolution": 16},
+    "mbconv": {"se": True, "kernel": 5, "expansion": 2.5, "depth_2": 1, "depth_3": 1, "width_3": 32, "resolution": 16},
     "resnet10t": {"network": "resnet10t", "base_width": 8},
     "fbnetv3-small": {"network": "fbnetv3-small", **{f"n{stage}": 1 for stage in (3, 4, 5, 6)}},
 }

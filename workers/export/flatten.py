@@ -124,7 +124,7 @@ class _Flattening:
 
     def text(self) -> str:
         main = self._sources[self._main]
-        head = f"{main.docstring}\n\nfrom __future__ import annotations\n\n{_import_lines(self._imports)}\n"
+        head = f"{main.docstring}\n\nfrom __future__ import annotations\n\n{_import_lines(self._imports)}\n\n"
         settings = [(name, one) for (module, name), one in self._constants.items() if self._is_setting(module, one)]
         beginning = "\n".join(main.assignment(main.definitions[name], one.text) for name, one in settings)
         sections = [self._section(name) for name in TopologicalSorter(self._edges).static_order()]

@@ -33,6 +33,7 @@ from workers.data.dataset import split_positions
 from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
 from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
 from workers.training.optimizers import create, set_learning_rate
 from workers.training.precision import Precision
@@ -178,7 +179,8 @@ class Run:
             self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
         if weights is not None:
             self.network.load_state_dict(load_file(weights))
-        self.network.to(device).to(memory_format=torch.channels_last)
+        self.network = with_strips(self.network) if device.type == "cpu" else self.network.to(device)
+        self.network.to(memory_format=torch.channels_last)
         self.recipe = Recipe.of(RECIPE)
         self.inputs = Inputs.of(MEAN, STD, INPUT_SHAPE, device)
         self.precision = Precision.of(device)
