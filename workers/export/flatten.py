@@ -192,12 +192,9 @@ class _Flattening:
         for statement in source.body:
             if statement not in self._used[name]:
                 continue
-            constant, is_assignment = (
-                self._constant(source, statement),
-                isinstance(statement, ast.Assign | ast.AnnAssign),
-            )
+            constant = self._constant(source, statement)
             if constant is None:
-                gap = [] if is_assignment else ["", ""]
+                gap = [] if isinstance(statement, ast.Assign | ast.AnnAssign) else ["", ""]
                 lines += [*gap, source.text(statement), *gap]
             elif not self._is_setting(name, constant):
                 lines.append(source.assignment(statement, constant.text))
@@ -246,15 +243,13 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _import_lines(imports: Iterable[Import]) -> str:
     """The standard library, then the rest; `import` before `from`, both by module."""
-    groups: dict[bool, dict[str, set[str]]] = {False: {}, True: {}}
-    for module, name, alias in imports:
-        line, suffix = (f"import {module}", "") if name is None else (f"from {module} import ", name)
-        whole = f" as {alias}" if alias else ""
-        third_party = module.partition(".")[0] not in sys.stdlib_module_names
-        groups[third_party].setdefault(line if name is not None else line + whole, set()).add(suffix + whole)
-    return "\n\n".join("\n".join(_lines(group)) for group in groups.values() if group)
-
-
-def _lines(group: Mapping[str, set[str]]) -> Iterator[str]:
-    for start in sorted(group, key=lambda line: (line.startswith("from "), line.lower())):
-        yield start + (", ".join(sorted(group[start])) if start.startswith("from ") else "")
+    names: dict[tuple[bool, bool, str], list[str]] = {}
+    for one in sorted(imports, key=str):
+        third_party = one.module.partition(".")[0] not in sys.stdlib_module_names
+        alias = f" as {one.alias}" if one.alias else ""
+        names.setdefault((third_party, one.name is not None, one.module), []).append((one.name or one.module) + alias)
+    groups: dict[bool, list[str]] = {}
+    for (third_party, is_from, module), given in sorted(names.items()):
+        start = f"from {module} import " if is_from else "import "
+        groups.setdefault(third_party, []).append(start + ", ".join(given))
+    return "\n\n".join(map("\n".join, groups.values()))

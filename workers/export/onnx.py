@@ -12,11 +12,7 @@ known. Its operators are those of opset 18 and its format is version 8: onnxrunt
 from __future__ import annotations
 
 import json
-import logging
 import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,7 +57,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  
     if missing:
         packages = " ".join(_PACKAGES)
         raise RuntimeUnavailable(f"{' and '.join(missing)} is not installed here: pip install {packages}")
-    with _ONE_AT_A_TIME, _quiet():
+    with _ONE_AT_A_TIME:
         model = _exported(classifier)
     card = classifier.card
     model.ir_version = FORMAT
@@ -88,16 +84,3 @@ def _exported(classifier: Classifier) -> ModelProto:
     )
     assert program is not None
     return program.model_proto
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own workings."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
