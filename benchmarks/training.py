@@ -44,7 +44,6 @@ Side = Callable[[], object]
 
 def run() -> list[Row]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(torch.multiprocessing.cpu_count())
     return [*_large(device), _small(device), _augmentation(device)]
 
 

@@ -13,7 +13,7 @@ from searchsvc.domain.parameters import Scalar
 class Recipe:
     """One value per parameter of `searchsvc.spaces.recipe`, which says what each means.
 
-    Dropout and stochastic depth are not here: they are part of the network.
+    Dropout, stochastic depth and resolution are not here: they are part of the network.
     """
 
     optimizer: str
@@ -24,7 +24,6 @@ class Recipe:
     warmup_epochs: float
     lr_decay: float
     batch_size: int
-    resolution: int
     mixup: float
     label_smoothing: float
     ema: bool
