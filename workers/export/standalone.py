@@ -63,8 +63,6 @@ INPUT_SHAPE = shape_at(SHAPE, RECIPE.get("resolution", 0))
 """Of an image as the network sees it."""
 DECODERS = 4
 """Processes that decode images from files."""
-LARGEST_BATCH = 256
-"""Images at a time where nothing is trained."""
 
 
 class Files(Dataset[Tensor]):
@@ -224,7 +222,7 @@ class Run:
         """The share of a part that is classified right."""
         network.eval()
         right = 0
-        for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / LARGEST_BATCH)):
+        for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / self.inputs.batch)):
             with self.precision.autocast():
                 logits = network(self.inputs(images))
             right += int((logits.argmax(1) == labels).sum())
