@@ -46,7 +46,7 @@ def made(values: dict[str, Any], shape: tuple[int, int, int]) -> Classifier:
             module.running_mean.uniform_(-0.2, 0.2, generator=random)
             module.running_var.uniform_(0.5, 1.5, generator=random)
     network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return Classifier(card, network, Inputs.of(card.mean, card.std, input_shape(values, shape)))
+    return Classifier(card, network, Inputs.of(card.mean, card.std, shape, input_shape(values, shape)))
 
 
 def task_of(classifier: Classifier, directory: str = "", **fields: Any) -> TrialTask:

@@ -173,14 +173,14 @@ class Run:
     """A network on a device, trained and measured."""
 
     def __init__(self, device: torch.device, weights: Path | None) -> None:
-        with torch_seeded(SEED, INITIAL, device):
+        with torch_seeded(SEED, INITIAL, torch.device("cpu")):  # the same weights on every device
             self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
         if weights is not None:
             self.network.load_state_dict(load_file(weights))
         self.network = with_strips(self.network) if device.type == "cpu" else self.network.to(device)
         self.network.to(memory_format=torch.channels_last)
         self.recipe = Recipe.of(RECIPE)
-        self.inputs = Inputs.of(MEAN, STD, INPUT_SHAPE, device)
+        self.inputs = Inputs.of(MEAN, STD, SHAPE, INPUT_SHAPE, device)
         self.precision = Precision.of(device)
         self.device = device
 
