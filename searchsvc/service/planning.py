@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 from searchsvc import algorithms
 from searchsvc.algorithms import Proposer, StoppingRule
 from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
-from searchsvc.domain.spec import faults_of
+from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, machine
+from searchsvc.service import checks, datasets, feasibility, latency_tables, machine
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
-from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for
+from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -90,6 +90,9 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     if task is not None and space is not None and dataset is not None:
         known_space, known_dataset = space, dataset
         cost_model = faults.collect(lambda: _cost_model(spec, known_space, known_dataset))
+        timed = faults.collect(lambda: _latencies(spec, known_space, known_dataset, settings))
+        if timed is not None:
+            spec, cost_model = timed[0], cost_model and _both(cost_model, timed[1])
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
         faults.found += checks.metric_faults(spec, task, costs if dataset is not None and space is not None else _COSTS)
@@ -211,6 +214,28 @@ def _stopping_rule(spec: JobSpec) -> StoppingRule:
 def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel | None:
     constants = checks.constants_of(spec)
     return checks.below("/space/parameters", lambda: cost_model_for(spec.task, space, dataset, constants))
+
+
+def _latencies(
+    spec: JobSpec, space: Space, dataset: DatasetInfo, settings: Settings
+) -> tuple[JobSpec, CostModel] | None:
+    """(spec that names the table with its digest, latencies of candidates); None where the spec names no table."""
+    section = spec.space
+    if not isinstance(section, NamedSpace) or section.latency is None:
+        return None
+    reference = section.latency
+
+    def looked_up() -> tuple[str, CostModel]:
+        found, table = latency_tables.find(settings, reference)
+        table.check_fits(section.name, dataset)
+        return found, networks.latency_for(space, dataset, checks.constants_of(spec), table)
+
+    found, model = checks.below("/space/latency", looked_up)
+    return spec.model_copy(update={"space": section.model_copy(update={"latency": found})}), model
+
+
+def _both(first: CostModel, second: CostModel) -> CostModel:
+    return lambda matrix: {**first(matrix), **second(matrix)}
 
 
 def _names_of(cost_model: CostModel, space: Space) -> tuple[str, ...]:

@@ -37,15 +37,11 @@ class RowsNet(nn.Module):
         super().__init__()
         count(definition, shape, classes)
         stem, head, blocks = definition.stem, definition.head, tuple(definition.blocks())
-        self.stem = nn.Sequential(
-            nn.Conv2d(shape[0], stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
-            nn.BatchNorm2d(stem.c),
-            nn.Hardswish(inplace=True),
-        )
+        self.stem = stem_of(shape[0], stem.c, stem.k, stem.s)
         self.blocks = nn.Sequential(
-            *(_block(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
+            *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = _Head(definition.rows[-2].c, definition.pooled, head.c)
+        self.head = head_of(definition.rows[-2].c, definition.pooled, head.c)
         self.dropout = dropout
         self.classifier = nn.Linear(head.c, classes)
         efficientnet_init_weights(self)
@@ -75,7 +71,22 @@ class _Head(nn.Module):
         return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
 
 
-def _block(block: Block, drop_path: float) -> nn.Module:
+def stem_of(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
+    """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.Hardswish(inplace=True),
+    )
+
+
+def head_of(inputs: int, pooled: int, outputs: int) -> nn.Module:
+    """(n, inputs, h, w) -> (n, outputs): what stands between the blocks and the classifier."""
+    return _Head(inputs, pooled, outputs)
+
+
+def block_of(block: Block, drop_path: float) -> nn.Module:
+    """(n, block.inputs, h, w) -> (n, block.outputs, h', w')."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {
         "dw_kernel_size": block.kernel,
