@@ -66,7 +66,7 @@ def latency(
     if not replace:
         latency_tables.check_free(settings, name)
     wanted = service.Wanted(
-        space, _info(dataset, shape, classes), device.value, batch, threads, seconds=seconds, networks=check
+        space, _info(space, dataset, shape, classes), device.value, batch, threads, seconds=seconds, networks=check
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     made = service.measure(wanted, date=date, clock=time.monotonic, progress=hint)
@@ -79,14 +79,15 @@ def latency(
 _COLUMNS = ("name", "space", "images", "device", "batch", "rank correlation", "error, 90 %", "date")
 
 
-def _info(dataset: str, shape: str | None, classes: int) -> DatasetInfo:
-    """What is known of a named dataset, or of images of a shape `C,H,W`. Raises InvalidInput."""
+def _info(space: str, dataset: str, shape: str | None, classes: int) -> DatasetInfo:
+    """What is known of a named dataset, or of images of a shape `C,H,W`. Raises InvalidInput, NotFound."""
     from searchsvc.domain import DatasetInfo
     from searchsvc.errors import InvalidInput
     from searchsvc.service import tasks
+    from searchsvc.spaces import catalogue
 
     if shape is None:
-        return tasks.find("classification").inspect({"name": dataset}, 0)
+        return tasks.find(catalogue.find(space).task).inspect({"name": dataset}, 0)
     sides = shape.split(",")
     if len(sides) != 3 or not all(one.isascii() and one.isdigit() and 1 <= int(one) <= 4096 for one in sides):
         raise InvalidInput.at("/shape", f"three numbers from 1 to 4096 with commas between, as 3,224,224; not {shape}")

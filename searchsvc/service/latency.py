@@ -44,6 +44,8 @@ class Wanted:
 
 def measure(wanted: Wanted, *, date: str, clock: Clock, progress: Progress) -> LatencyTable:
     """A table of this device. Raises NotFound (no such space), InvalidInput (no such device, networks not timed)."""
+    if wanted.networks == 1:
+        raise InvalidInput.at("/check", "one network tells nothing of ranks and errors: take 2 or more, or 0")
     shipped = catalogue.find(wanted.space)
     operators = networks.operators_for(shipped.space, wanted.info, shipped.constants)
     bench = _bench(shipped, wanted)

@@ -22,6 +22,7 @@ from searchsvc.service import checks, datasets, feasibility, latency_tables, mac
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
+from searchsvc.spaces.latency import LATENCY
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -95,7 +96,8 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
             spec, cost_model = timed[0], cost_model and _both(cost_model, timed[1])
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
-        faults.found += checks.metric_faults(spec, task, costs if dataset is not None and space is not None else _COSTS)
+        known = costs if dataset is not None and space is not None else _COSTS
+        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)))
     faults.raise_any()
     assert task is not None
     assert space is not None
@@ -232,6 +234,11 @@ def _latencies(
 
     found, model = checks.below("/space/latency", looked_up)
     return spec.model_copy(update={"space": section.model_copy(update={"latency": found})}), model
+
+
+def _promised(spec: JobSpec) -> tuple[str, ...]:
+    """The cost that a named table gives; when the table itself is at fault, that alone is to be told."""
+    return (LATENCY,) if isinstance(spec.space, NamedSpace) and spec.space.latency else ()
 
 
 def _both(first: CostModel, second: CostModel) -> CostModel:
