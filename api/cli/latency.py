@@ -63,8 +63,7 @@ def latency(
         found = [_summary(one, made) for one, made in latency_tables.every(settings)]
         return emit(found) if as_json else say(table(_COLUMNS, [_row(one) for one in found]))
     name = name or f"{space}-{device.value}"
-    if not replace:
-        latency_tables.check_free(settings, name)
+    latency_tables.check_name(settings, name, replace=replace)
     wanted = service.Wanted(
         space, _info(space, dataset, shape, classes), device.value, batch, threads, seconds=seconds, networks=check
     )

@@ -36,13 +36,13 @@ def find(settings: Settings, reference: str) -> tuple[str, LatencyTable]:
     return f"{name}@{table.digest}", table
 
 
-def check_free(settings: Settings, name: str) -> None:
-    """Raise InvalidInput where the name is not one, Conflict where there is a table of that name."""
+def check_name(settings: Settings, name: str, *, replace: bool) -> None:
+    """Raise InvalidInput where no table can have the name, Conflict where one has it that is not to be replaced."""
     try:
         _NAME.validate_python(name)
     except ValidationError:
         raise InvalidInput.at("/name", "letters, digits, `.`, `_` and `-`, at most 64, the first no sign") from None
-    if _path(settings, name).exists():
+    if not replace and _path(settings, name).exists():
         raise Conflict(f"there is a latency table {name}: a job may use it; choose another name, or say --replace")
 
 

@@ -48,13 +48,20 @@ def check_maps(family: Family, shape: tuple[int, int, int], values: Values) -> N
 
 def sides_after(family: Family, shape: tuple[int, int, int], stage: int, values: Values) -> tuple[Array, Array]:
     """(height, width) of the map after a stage (0: the stem); 0 where it has vanished."""
-    sides = [np.where(values[RESOLUTION], values[RESOLUTION], float(side)) for side in shape[1:]]
+    sides = seen(shape, values)
     smaller = np.minimum(*sides)
     for one in range(stage + 1):
         trim = 2.0 * values[f"trim{one}"] if one in TRIMMED else 0.0
         stride = _stride(family, one, smaller)
-        sides = [np.maximum(0.0, np.floor((side - 1.0 - trim) / stride) + 1.0) for side in sides]
-    return sides[0], sides[1]
+        height, width = (np.maximum(0.0, np.floor((side - 1.0 - trim) / stride) + 1.0) for side in sides)
+        sides = height, width
+    return sides
+
+
+def seen(shape: tuple[int, int, int], values: Values) -> tuple[Array, Array]:
+    """(height, width) of images as the network sees them."""
+    height, width = (np.where(values[RESOLUTION], values[RESOLUTION], float(side)) for side in shape[1:])
+    return height, width
 
 
 def round8(channels: Array) -> Array:
@@ -72,7 +79,7 @@ class _Cut:
 
     def beginning(self, values: Values) -> Array:
         """Stem and stage 1."""
-        side = [np.where(values[RESOLUTION], values[RESOLUTION], float(one)) for one in self._shape[1:]]
+        height, width = seen(self._shape, values)
         stem = Layer(
             "stem",
             inputs=np.array(float(self._shape[0])),
@@ -82,8 +89,8 @@ class _Cut:
             stride=self._strides(0, values),
             pad=_ONE,
             squeeze=_ZERO,
-            height=side[0],
-            width=side[1],
+            height=height,
+            width=width,
         )
         return self._prices(stem) + self._group(1, values, (_ONE, _ONE), values["k1"], values["n1"])
 
@@ -132,8 +139,7 @@ class _Cut:
         return self._prices(first) + (blocks - 1.0) * self._prices(other)
 
     def _strides(self, stage: int, values: Values) -> Array:
-        sides = [np.where(values[RESOLUTION], values[RESOLUTION], float(side)) for side in self._shape[1:]]
-        return _stride(self._family, stage, np.minimum(*sides))
+        return _stride(self._family, stage, np.minimum(*seen(self._shape, values)))
 
 
 def _block(

@@ -144,17 +144,18 @@ def test_a_task_that_cannot_time_its_networks_is_refused(monkeypatch: pytest.Mon
 
 
 def test_a_name_that_is_taken_is_refused(settings: Settings) -> None:
-    latency_tables.check_free(settings, "laptop")
+    latency_tables.check_name(settings, "laptop", replace=False)
     latency_tables.save(settings, "laptop", small_table())
     assert [name for name, _ in latency_tables.every(settings)] == ["laptop"]
     with pytest.raises(Conflict, match="there is a latency table laptop"):
-        latency_tables.check_free(settings, "laptop")
+        latency_tables.check_name(settings, "laptop", replace=False)
+    latency_tables.check_name(settings, "laptop", replace=True)
 
 
 @pytest.mark.parametrize("name", ["../laptop", "", ".laptop", "a/b", "x" * 65, "laptop@0123456789abcdef"])
 def test_a_name_leads_nowhere_else(settings: Settings, name: str) -> None:
     with pytest.raises(InvalidInput, match="/name"):
-        latency_tables.check_free(settings, name)
+        latency_tables.check_name(settings, name, replace=True)
 
 
 # ---- in a job ------------------------------------------------------------------------------------------------------
