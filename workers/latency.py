@@ -19,12 +19,12 @@ from torch import nn
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces.definition import Block
+from searchsvc.spaces.definition import Block, Stem
 from searchsvc.spaces.latency import Device
 from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models import build
-from workers.models.fbnetv3 import block_of, head_of, stem_of
+from workers.models.fbnetv3 import Pool, block_of, stem_of
 
 Run = Callable[[], object]
 
@@ -65,10 +65,11 @@ class TorchBench:
 def module_of(operator: Operator, classes: int) -> nn.Module:
     """The operator as the builder of networks makes it."""
     if operator.kind == "stem":
-        return stem_of(operator.inputs, operator.outputs, operator.kernel, operator.stride)
+        stem = Stem(stage=0, op="conv", k=operator.kernel, c=operator.outputs, s=operator.stride)
+        return stem_of(stem, operator.inputs)
     if operator.kind == "head":
-        head = head_of(operator.inputs, operator.mid, operator.outputs)
-        return nn.Sequential(head, nn.Linear(operator.outputs, classes))
+        pool = Pool(operator.inputs, operator.mid, operator.outputs)
+        return nn.Sequential(pool, nn.Linear(operator.outputs, classes))
     block = Block(
         operator.inputs,
         operator.mid,
@@ -78,7 +79,7 @@ def module_of(operator: Operator, classes: int) -> nn.Module:
         operator.pad,
         operator.squeeze,
     )
-    return block_of(block, drop_path=0.0)
+    return block_of(block)
 
 
 def _stopwatch(kind: str, threads: int) -> tuple[str, Callable[[Run], float]]:

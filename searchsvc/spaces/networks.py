@@ -16,7 +16,7 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import fbnetv3, fbnetv3_costs, limits, mbconv, recipe
+from searchsvc.spaces import fbnetv3, fbnetv3_costs, limits, mbconv, recipe, resnet
 from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
 from searchsvc.spaces.latency import LatencyTable
 from searchsvc.spaces.limits import Limits
@@ -80,6 +80,10 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                     Timing(fbnetv3_costs.operators_of(one), fbnetv3_costs.latency_model(one)),
                 )
                 for one in fbnetv3.FAMILIES.values()
+            ),
+            *(
+                Network(name, "classification", resnet.DEFAULTS, resnet.LIMITS, at_resolutions(resnet.cost_model(name)))
+                for name in resnet.LAYERS
             ),
         )
     }
