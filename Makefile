@@ -18,7 +18,12 @@ run: $(READY) ## Search digits for the best small network and its training recip
 	@$(BIN)/searchctl run $(SPEC)
 
 test: $(READY) packages lint ## Lint, then every test, those that kill processes included
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/architecture
+	@$(BIN)/python -m pytest tests/integration tests/chaos
+endif
 
 lint: $(READY) ## ruff, mypy --strict and the import rules
 	@$(BIN)/ruff check .

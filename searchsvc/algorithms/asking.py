@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from searchsvc.algorithms.base import BLOCK, Algorithm, Stream
+from searchsvc.algorithms.base import BLOCK, Algorithm, Staged, Stream
 from searchsvc.algorithms.feasibility import Feasibility, Judgement, Tally
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import FailureKind
@@ -24,6 +24,8 @@ class Asked:
 
     candidate: Candidate
     costs: Mapping[str, float]
+    in_full: bool = False
+    """Whether its trial is to be trained to the whole fidelity, whatever a stopping rule says."""
 
 
 class Asker(Protocol):
@@ -62,10 +64,13 @@ class SingleAsker:
                 return None
             judgement = self._feasibility.judge(self._space.to_matrix(candidates))
             if judgement.feasible[0]:
-                return Asked(candidates[0], judgement.costs_of(0))
+                return Asked(candidates[0], judgement.costs_of(0), self._is_in_full())
             tally.reject(self._feasibility.hard, judgement, slice(None))
             self._algorithm.tell([Observation(candidates[0], None, FailureKind.INFEASIBLE)])
         return None
+
+    def _is_in_full(self) -> bool:
+        return isinstance(self._algorithm, Staged) and self._algorithm.is_in_full(self._algorithm.asks)
 
 
 class BlockAsker:

@@ -8,9 +8,9 @@ rebuilt from stored trials proposes what it would have proposed without the kill
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Problem:
     """Outcome constraints: on metrics that are known only after training."""
     cost_model: CostModel | None
     seed: int
+    hard: tuple[Constraint, ...] = ()
+    """Constraints on what the cost model knows. Whatever breaks one is rejected before it becomes a trial."""
 
 
 class Algorithm(Protocol):
@@ -72,6 +74,26 @@ class Algorithm(Protocol):
 
         Where that ask was let go for a failure of its trial, it is pending again.
         """
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """An algorithm that goes through stages within a job's budget, and says how it gets on."""
+
+    def plan(self, existing: int, budget: int) -> None:
+        """Before an ask: the job has so many trials so far, of so many that it may have.
+
+        Never called where there is no job; then there is no end to plan for.
+        """
+
+    def is_in_full(self, asks: int) -> bool:
+        """Whether the trial of ask number `asks` (counted from 1) is to be trained to the whole fidelity.
+
+        Then no stopping rule ends it, and its candidate may be one that an earlier trial, stopped early, had.
+        """
+
+    def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """(number, what to keep) of the rounds that ended since the last call. A replay may give some again."""
 
 
 class Stream:

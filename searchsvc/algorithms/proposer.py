@@ -7,15 +7,17 @@ from stored trials by `replay`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from searchsvc.algorithms.asking import Asked, asker
-from searchsvc.algorithms.base import Algorithm
+from searchsvc.algorithms.base import Algorithm, Staged
 from searchsvc.algorithms.feasibility import Feasibility, Tally
 from searchsvc.algorithms.unseen import Unseen
 from searchsvc.domain.candidates import Candidate, Observation
-from searchsvc.domain.metrics import Constraint
+from searchsvc.domain.metrics import Constraint, Measurement
 from searchsvc.domain.records import Proposal, Trial
 from searchsvc.domain.states import FailureKind, TrialState
 from searchsvc.errors import NothingFeasible
@@ -77,14 +79,25 @@ class Proposer:
         """Whether every feasible candidate has been proposed, so that nothing more will come."""
         return self._exhausted
 
-    def propose(self, count: int) -> list[Proposal]:
+    @property
+    def learns_from_histories(self) -> bool:
+        """Whether `replay` needs what was measured step by step."""
+        return isinstance(self._algorithm, Staged)
+
+    def propose(self, count: int, *, existing: int | None = None, budget: int | None = None) -> list[Proposal]:
         """Up to `count` proposals, numbered from `next_number`.
 
+        `budget`: trials that the job may have; `existing` of them are there, or as many as have been proposed.
         Fewer: the space is exhausted, or the algorithm waits for results. Raises NothingFeasible where `max_tries`
         candidates in a row broke a hard constraint; nothing is lost by calling again.
         """
         proposals: list[Proposal] = []
-        while len(proposals) < count and (asked := self._next()) is not None:
+        existing = self.next_number if existing is None else existing
+        while len(proposals) < count:
+            if budget is not None and isinstance(self._algorithm, Staged):
+                self._algorithm.plan(existing + len(proposals), budget)
+            if (asked := self._next()) is None:
+                break
             proposal = Proposal(
                 candidate=asked.candidate,
                 asks=self._algorithm.asks,
@@ -92,6 +105,7 @@ class Proposer:
                 rejected=dict(self._tally.rejected),
                 answered=tuple(self._tally.answered),
                 costs=asked.costs,
+                in_full=asked.in_full,
             )
             self._record(proposal)
             proposals.append(proposal)
@@ -112,6 +126,10 @@ class Proposer:
         entry.observation = None
         self._algorithm.resume(entry.proposal.candidate, entry.proposal.asks)
 
+    def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """(number, what to keep) of the algorithm's rounds that ended since the last call, some perhaps again."""
+        return self._algorithm.take_rounds() if isinstance(self._algorithm, Staged) else []
+
     # ---- one candidate ---------------------------------------------------------------------------------------------
 
     def _next(self) -> Asked | None:
@@ -124,7 +142,7 @@ class Proposer:
                     return None
                 break
             number = None if self._repeats else self._seen.get(self._key(asked.candidate))
-            if number is None:
+            if number is None or (asked.in_full and self._was_stopped(number)):
                 return asked
             self._answer(number, asked.candidate)
             repeated += 1
@@ -136,6 +154,10 @@ class Proposer:
         if not self._repeats and len(self._seen) >= self._unseen.size:
             self._exhausted = True
         return self._exhausted
+
+    def _was_stopped(self, number: int) -> bool:
+        observation = self._entries[number].observation
+        return observation is not None and observation.stopped
 
     def _answer(self, number: int, candidate: Candidate) -> None:
         """Give the algorithm the stored result of trial `number` for a candidate that is the same, and lets that go."""
@@ -173,9 +195,12 @@ class Proposer:
 
     # ---- from the store --------------------------------------------------------------------------------------------
 
-    def replay(self, trials: Sequence[Trial]) -> None:
+    def replay(
+        self, trials: Sequence[Trial], histories: Mapping[int, tuple[Measurement, ...]] = MappingProxyType({})
+    ) -> None:
         """Bring a fresh proposer to where it was when the last of `trials` (all of a job, by number) was stored.
 
+        `histories`: the measurements of each trial by its number, where the algorithm learns from them.
         Asks and results are interleaved as they were. An algorithm that replays by asking and proposes something else
         than what is stored (another version of a library, say) is given the stored candidates: see `diverged_at`.
         """
@@ -184,20 +209,20 @@ class Proposer:
         position = 0
         for trial in trials:
             while position < len(results) and (results[position].told or 0) < trial.proposal.told:
-                self._retell(results[position])
+                self._retell(results[position], histories)
                 position += 1
             self._told = max(self._told, trial.proposal.told)
             self._restore(trial)
         for trial in results[position:]:
-            self._retell(trial)
+            self._retell(trial, histories)
         for trial in trials:
             if trial.state is TrialState.CANCELLED and trial.told is None:
                 self._forget(trial.number)
 
-    def _retell(self, trial: Trial) -> None:
+    def _retell(self, trial: Trial, histories: Mapping[int, tuple[Measurement, ...]]) -> None:
         assert trial.told is not None
         self._told = trial.told
-        self.tell(trial.number, trial.observation())
+        self.tell(trial.number, trial.observation(histories.get(trial.number, ())))
 
     def _restore(self, trial: Trial) -> None:
         """Take up one stored trial as the next that was proposed."""

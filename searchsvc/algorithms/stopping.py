@@ -15,6 +15,7 @@ from searchsvc.algorithms.asha import Asha, AshaOptions
 from searchsvc.algorithms.median import MedianOptions, MedianRule
 from searchsvc.algorithms.never_stop import NeverStop, NeverStopOptions
 from searchsvc.algorithms.options import Options, unknown_name, validated
+from searchsvc.algorithms.rank_correlation import RankCorrelation, RankCorrelationOptions
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.domain.states import Decision
@@ -54,6 +55,12 @@ _ENTRIES = (
     StoppingRuleEntry("none", "Every trial trains to its fidelity.", NeverStop, NeverStopOptions),
     StoppingRuleEntry("asha", "Asynchronous successive halving: the best of each rung go on.", Asha, AshaOptions),
     StoppingRuleEntry("median", "Ends trials that are worse than the median of the others.", MedianRule, MedianOptions),
+    StoppingRuleEntry(
+        "rank-correlation",
+        "Ends trials at the epoch from which on the first ones ranked as at their end (FBNetV3).",
+        RankCorrelation,
+        RankCorrelationOptions,
+    ),
 )
 
 STOPPING_RULES: Mapping[str, StoppingRuleEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

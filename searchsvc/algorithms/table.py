@@ -19,6 +19,7 @@ from searchsvc.algorithms.random_search import RandomOptions, random_search
 from searchsvc.algorithms.sobol import SobolOptions, sobol
 from searchsvc.algorithms.tpe import TpeOptions, tpe
 from searchsvc.domain.metrics import Constraint, Objective
+from searchsvc.domain.spec import StoppingSpec
 from searchsvc.spaces.space import CostModel, Space
 
 
@@ -31,6 +32,8 @@ class AlgorithmEntry:
     factory: Callable[[Problem, Any], Algorithm]
     """From the problem and an instance of `options`."""
     options: type[Options]
+    stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
+    """The stopping rule that goes with it where a spec names none, from an instance of `options`."""
 
 
 _ENTRIES = (
@@ -58,13 +61,14 @@ def create(
 ) -> Algorithm:
     """The algorithm `name`, fresh.
 
-    Constraints on what the cost model knows are hard: they are decided before a trial (see Proposer) and are no
-    concern of an algorithm; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
+    Constraints on what the cost model knows are hard: they are decided before a trial (see Proposer), whatever an
+    algorithm makes of them; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
     """
     settings = validate_options(name, options)
     known = cost_model(space.sample(1, np.random.default_rng(0))) if cost_model is not None else {}
     outcome = tuple(one for one in constraints if one.metric not in known)
-    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, cost_model, seed), settings)
+    hard = tuple(one for one in constraints if one.metric in known)
+    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, cost_model, seed, hard), settings)
 
 
 def validate_options(name: str, options: Mapping[str, Any]) -> Options:

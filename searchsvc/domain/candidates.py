@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.states import FailureKind
 
@@ -39,7 +40,8 @@ class Observation:
     """A finished trial as an algorithm sees it.
 
     `metrics` holds measured metrics and costs; None where the trial failed. `step` is how far it was trained, and
-    `stopped` says that the stopping rule ended it there.
+    `stopped` says that the stopping rule ended it there. `history` is what was measured step by step, where that is
+    known.
     """
 
     candidate: Candidate
@@ -47,6 +49,7 @@ class Observation:
     failure: FailureKind | None = None
     step: int = 0
     stopped: bool = False
+    history: tuple[Measurement, ...] = ()
 
 
 def _key(values: Mapping[str, Scalar]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.spec import JobSpec
 from searchsvc.domain.states import FailureKind, JobRequest, JobState, TrialState
@@ -57,6 +58,8 @@ class Proposal:
     answered: tuple[int, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
     """What the cost model says of the candidate: FLOPs, parameters."""
+    in_full: bool = False
+    """Whether no stopping rule may end the trial: the algorithm wants its candidate trained to the whole fidelity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ class Trial:
     def values(self) -> Mapping[str, Scalar]:
         return self.proposal.candidate.values
 
-    def observation(self) -> Observation:
-        """The finished trial as an algorithm is told of it."""
+    def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
+        """The finished trial as an algorithm is told of it; `history`: its measurements, by step."""
         failed = self.state in (TrialState.FAILED, TrialState.CANCELLED)
         return Observation(
             candidate=self.proposal.candidate,
@@ -99,6 +102,7 @@ class Trial:
             failure=self.failure,
             step=self.step,
             stopped=self.state is TrialState.STOPPED,
+            history=history,
         )
 
 
@@ -118,6 +122,16 @@ class Attempt:
     pid: int | None
     started_at: float
     finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What an algorithm says of itself after one round of its search: how good its predictions were, say."""
+
+    number: int
+    """0, 1, ... within the job."""
+    data: Mapping[str, Any]
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ class JobSpec(_Section):
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec
     stopping: StoppingSpec = StoppingSpec()
+    """Left out: the one that goes with the algorithm (see `searchsvc.service.planning`)."""
     fidelity: Fidelity = Fidelity()
     budget: Budget
     resources: Resources = Resources()

@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from searchsvc import algorithms
-from searchsvc.algorithms import Proposer, StoppingRule
+from searchsvc.algorithms import ALGORITHMS, Proposer, StoppingRule
+from searchsvc.algorithms.options import Options
 from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
 from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
@@ -34,7 +35,7 @@ class Blueprint:
     """A job spec with everything it names looked up."""
 
     spec: JobSpec
-    """With the dataset's path made absolute: this is the form that is stored."""
+    """With the dataset's path made absolute and its stopping rule named: this is the form that is stored."""
     task: Task
     dataset: DatasetInfo
     space: Space
@@ -85,7 +86,8 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     if found is not None and task is not None:
         spec, known_task = found, task
         dataset = faults.collect(lambda: datasets.inspect(known_task, spec.dataset.model_dump(mode="json"), spec.seed))
-    faults.collect(lambda: _check_algorithm(spec))
+    if (options := faults.collect(lambda: _algorithm_options(spec))) is not None:
+        spec = _with_stopping_rule(spec, options)
     faults.collect(lambda: _stopping_rule(spec))
     cost_model = None
     if task is not None and space is not None and dataset is not None:
@@ -166,7 +168,8 @@ def plan(blueprint: Blueprint, *, candidates: int = 5) -> Plan:
             f"fewer than 1 in {found.sampled:,} random candidates keep the hard constraints: finding them takes long"
         )
     try:
-        proposals = make_proposer(blueprint).propose(min(candidates, blueprint.spec.budget.trials))
+        budget = blueprint.spec.budget.trials
+        proposals = make_proposer(blueprint).propose(min(candidates, budget), budget=budget)
     except NothingFeasible as error:
         proposals = []
         warnings.append(f"{blueprint.spec.algorithm.name} found nothing to begin with: {error}")
@@ -196,8 +199,15 @@ def parse_section(model: type[S], document: Mapping[str, Any]) -> S:
         raise InvalidInput(faults_of(error, document)) from None
 
 
-def _check_algorithm(spec: JobSpec) -> None:
-    checks.below("/algorithm", lambda: algorithms.validate_options(spec.algorithm.name, spec.algorithm.options))
+def _algorithm_options(spec: JobSpec) -> Options:
+    return checks.below("/algorithm", lambda: algorithms.validate_options(spec.algorithm.name, spec.algorithm.options))
+
+
+def _with_stopping_rule(spec: JobSpec, options: Options) -> JobSpec:
+    """The spec with the stopping rule that goes with its algorithm, where it names none."""
+    if "stopping" in spec.model_fields_set:
+        return spec
+    return spec.model_copy(update={"stopping": ALGORITHMS[spec.algorithm.name].stopping(options)})
 
 
 def _stopping_rule(spec: JobSpec) -> StoppingRule:

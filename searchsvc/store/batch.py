@@ -22,7 +22,7 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import NotFound
 from searchsvc.store.changes import JobChange
-from searchsvc.store.tables import artifacts, attempts, measurements, trials
+from searchsvc.store.tables import artifacts, attempts, measurements, rounds, trials
 
 # What an update of a trial writes: all that can change after it was proposed.
 _MUTABLE: Final = (
@@ -58,6 +58,7 @@ class Batch:
         self._ended_attempts: dict[tuple[str, int], dict[str, Any]] = {}
         self._measurements: list[dict[str, Any]] = []
         self._artifacts: dict[tuple[str, str], Artifact] = {}
+        self._rounds: dict[int, dict[str, Any]] = {}
 
     def load(self, trial_ids: Iterable[str]) -> None:
         """Read the trials that the operations name, as they are stored."""
@@ -78,6 +79,7 @@ class Batch:
         row |= {"state": TrialState.QUEUED.value, "step": 0, "seconds": 0.0, "attempts": 0}
         row |= {"candidate": dict(proposal.candidate.values), "asks": proposal.asks, "told_before": proposal.told}
         row |= {"rejected": dict(proposal.rejected), "answered": list(proposal.answered), "costs": dict(proposal.costs)}
+        row["in_full"] = proposal.in_full
         self._trials[trial_id] = row
         self.count_rejections(proposal.rejected, len(proposal.answered))
         self.event("trial.proposed", {"values": row["candidate"], "costs": row["costs"]}, trial_id, at)
@@ -151,6 +153,11 @@ class Batch:
             so_far[reason] = so_far.get(reason, 0) + count
         values["answered"] = {**self.change.row, **values}["answered"] + answered
 
+    def record_round(self, number: int, data: Mapping[str, Any], at: float) -> None:
+        """Stored once, the first that comes."""
+        if number not in self._rounds:
+            self._rounds[number] = {"job_id": self.change.id, "number": number, "data": dict(data), "at": at}
+
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None, at: float) -> None:
         number = {} if trial_id is None else {"number": self._trial(trial_id)["number"]}
         self.change.events.append(Event(0, self.change.id, trial_id, kind, {**number, **data}, at))
@@ -166,6 +173,7 @@ class Batch:
         self._update_attempts()
         self._insert(measurements, self._measurements)
         self._replace_artifacts()
+        self._insert_rounds()
         for trial_id, row in self._trials.items():
             self._count(self._stored_states.get(trial_id), TrialState(row["state"]))
 
@@ -211,6 +219,17 @@ class Batch:
             names = ("state", "failure", "message", "finished_at")
             statement = update(attempts).where(same).values({name: bindparam(name) for name in names})
             self.change.connection.execute(statement, list(self._ended_attempts.values()))
+
+    def _insert_rounds(self) -> None:
+        """With an event for each that is new: after a restart an algorithm may give a round again."""
+        if not self._rounds:
+            return
+        stored = select(rounds.c.number).where(rounds.c.job_id == self.change.id)
+        known = set(self.change.connection.execute(stored).scalars())
+        new = [row for number, row in self._rounds.items() if number not in known]
+        self._insert(rounds, new)
+        for row in new:
+            self.event("round.finished", {"round": row["number"], **row["data"]}, None, row["at"])
 
     def _replace_artifacts(self) -> None:
         """A trial that ran again made its files again."""

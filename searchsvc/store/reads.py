@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, func, select
 
-from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Objective, Trial, TrialState
+from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Objective, Round, Trial, TrialState
 from searchsvc.errors import NotFound
 from searchsvc.store.base import StoreBase
-from searchsvc.store.rows import artifact_of, attempt_of, event_of, measurement_of, trial_of
+from searchsvc.store.rows import artifact_of, attempt_of, event_of, measurement_of, round_of, trial_of
 from searchsvc.store.tables import (
     RANKED,
     artifacts,
@@ -21,6 +21,7 @@ from searchsvc.store.tables import (
     jobs,
     leases,
     measurements,
+    rounds,
     total_of,
     trials,
 )
@@ -133,6 +134,11 @@ class Reads(StoreBase):
         query = select(measurements).where(measurements.c.job_id == job_id, measurements.c.id > after)
         rows = self._rows(query.order_by(measurements.c.id).limit(limit))
         return [(row["id"], row["trial_number"], measurement_of(row)) for row in rows]
+
+    def rounds(self, job_id: str) -> list[Round]:
+        """What the job's algorithm has said of its rounds, by number."""
+        query = select(rounds).where(rounds.c.job_id == job_id).order_by(rounds.c.number)
+        return [round_of(row) for row in self._rows(query)]
 
     def events(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
         """Those after the sequence number `after`, in order. Reading on from the last one seen misses none."""

@@ -20,6 +20,7 @@ from searchsvc.domain import (
     Lease,
     Measurement,
     Proposal,
+    Round,
     Token,
     Trial,
     TrialState,
@@ -78,6 +79,7 @@ def _proposal_of(row: Fields) -> Proposal:
         rejected=row["rejected"],
         answered=tuple(row["answered"]),
         costs=row["costs"],
+        in_full=row["in_full"],
     )
 
 
@@ -97,6 +99,10 @@ def attempt_of(row: Fields) -> Attempt:
 
 def measurement_of(row: Fields) -> Measurement:
     return Measurement(step=row["step"], metrics=row["metrics"], seconds=row["seconds"])
+
+
+def round_of(row: Fields) -> Round:
+    return Round(row["number"], row["data"], row["at"])
 
 
 def event_of(row: Fields) -> Event:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Double,
@@ -20,13 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialState
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -121,6 +123,7 @@ trials = Table(
     Column("rejected", Document, nullable=False),
     Column("answered", Document, nullable=False),
     Column("costs", Document, nullable=False),
+    Column("in_full", Boolean, nullable=False, server_default=false()),
     Column("metrics", Document),
     Column("best_step", Integer),
     Column("badness", Double),  # the first objective's best value, turned so that less is better
@@ -190,6 +193,15 @@ events = Table(
     Column("at", Double, nullable=False),
     Index(None, "job_id", "sequence"),
     sqlite_autoincrement=True,
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    _of_job(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", Document, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 artifacts = Table(

@@ -46,8 +46,8 @@ class JobWriter:
     """The driver's pen: it collects, and `flush` writes all of it, in order, in one transaction.
 
     The transaction holds the job's lease to be ours at that moment, or writes nothing (LeaseLost). Events are written
-    along: trial.proposed, .started, .measured, .waiting, .requeued, .finished, .tested and job.<state>. Threads may
-    share a writer.
+    along: trial.proposed, .started, .measured, .waiting, .requeued, .finished, .tested, round.finished and job.<state>.
+    Threads may share a writer.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float], lease: Lease, objective: Objective) -> None:
@@ -108,6 +108,10 @@ class JobWriter:
     def count_rejections(self, rejected: Mapping[str, int], answered: int) -> None:
         """Rejected and answered candidates that no proposal carries: those after the last one."""
         self._collect(partial(Batch.count_rejections, rejected=dict(rejected), answered=answered))
+
+    def record_round(self, number: int, data: Mapping[str, Any]) -> None:
+        """What the algorithm says of itself after a round: stored once, the first that comes for its number."""
+        self._collect(partial(Batch.record_round, number=number, data=dict(data), at=self._clock()))
 
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None = None) -> None:
         operation = partial(Batch.event, kind=kind, data=dict(data), trial_id=trial_id, at=self._clock())

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from searchsvc.algorithms import STOPPING_RULES, StoppingRule, create_stopping_rule
+from searchsvc.algorithms.rank_correlation import RankCorrelation
 from searchsvc.domain import Decision, Fidelity, Measurement, Objective
 from searchsvc.errors import InvalidInput
 
@@ -17,6 +19,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "none": {},
     "asha": {"min_epochs": 2},
     "median": {"min_trials": 2, "min_epochs": 2},
+    "rank-correlation": {"trials": 6},
 }
 ACCURACY, SIZE = Objective(metric="accuracy"), Objective(metric="size", goal="minimize")
 OBJECTIVES = {"one": (ACCURACY,), "minimised": (SIZE,), "two": (ACCURACY, SIZE)}
@@ -143,6 +146,40 @@ class TestMedian:
         assert report(rule, 5, 1, 0.95, 1.0) is CONTINUE
 
 
+class TestRankCorrelation:
+    CURVES = np.array(
+        [  # ranks as at the end from epoch 3 on; at epoch 1 by chance only, as epoch 2 shows
+            [0.10, 0.50, 0.55, 0.60],
+            [0.20, 0.30, 0.65, 0.70],
+            [0.30, 0.40, 0.75, 0.80],
+            [0.40, 0.45, 0.85, 0.90],
+            [0.50, 0.55, 0.95, 0.99],
+        ]
+    )
+
+    def test_the_first_trials_train_to_the_end_and_later_ones_to_the_epoch_they_show(self) -> None:
+        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+        for trial, curve in enumerate(self.CURVES):
+            assert [report(rule, trial, step, value) for step, value in enumerate(curve, 1)] == [CONTINUE] * 4
+        assert [report(rule, 9, step, 0.1 * step) for step in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
+        assert rule.saved_steps == 1
+
+    def test_a_trial_that_is_under_way_stops_where_it_is_and_one_at_its_last_epoch_ends_by_itself(self) -> None:
+        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+        report(rule, 7, 1, 0.3)
+        for trial, curve in enumerate(self.CURVES):
+            for step, value in enumerate(curve, 1):
+                report(rule, trial, step, value)
+        assert report(rule, 7, 3, 0.3) is STOP
+        assert report(rule, 8, 4, 0.3) is CONTINUE
+
+    def test_trials_that_never_reach_the_end_do_not_decide(self) -> None:
+        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+        for trial in range(20):
+            assert report(rule, trial, 1, trial / 20) is CONTINUE
+        assert rule.saved_steps == 0
+
+
 @pytest.fixture(scope="module")
 def curves() -> np.ndarray:
     """(tasks, configurations, epochs) validation accuracy in per cent."""
@@ -167,6 +204,24 @@ class TestRealCurves:
             regrets.append(chosen[:, -1].max() - chosen[finished, -1].max())
         assert np.mean(saved) > least_saved
         assert np.median(regrets) < largest_regret
+
+
+    def test_at_the_epoch_that_a_dozen_trials_show_the_others_rank_as_at_their_end(self, curves: np.ndarray) -> None:
+        """Spearman's rho of the epoch found with the last one, on 88 trials that had no part in finding it."""
+        found = []
+        for task, table in enumerate(curves):
+            chosen = table[np.random.default_rng(task).permutation(len(table))[:100]]
+            rule = made("rank-correlation", (ACCURACY,), epochs=table.shape[1], trials=12)
+            assert isinstance(rule, RankCorrelation)
+            for trial, curve in enumerate(chosen[:12]):
+                for step, value in enumerate(curve, 1):
+                    report(rule, trial, step, float(value))
+            assert rule.epoch is not None
+            best = np.maximum.accumulate(chosen[12:], axis=1)
+            found.append((rule.epoch, spearmanr(best[:, rule.epoch - 1], best[:, -1]).statistic))
+        epochs, correlations = np.array(found).T
+        assert np.median(correlations) > 0.9
+        assert np.mean(epochs) < 0.8 * curves.shape[2]
 
 
 def _finished(rule: StoppingRule, curves: np.ndarray) -> list[int]:

@@ -14,6 +14,7 @@ from searchsvc.errors import InvalidInput, StoreOutdated, StoreUnavailable
 from searchsvc.store import Store, schema
 from searchsvc.store.database import Database
 from searchsvc.store.tables import SCHEMA_VERSION, VERSION_TABLE
+from tests.support.jobs import a_claimed_job, add_trials
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -67,6 +68,20 @@ def test_downgrading_removes_every_table(database_url: str) -> None:
     schema.upgrade(database_url)
     schema.check_database(database)
     database.close()
+
+
+def test_trials_of_an_older_schema_are_kept_and_may_be_stopped_early(database_url: str) -> None:
+    store = Store.open(database_url)
+    job, lease = a_claimed_job(store)
+    add_trials(store, lease, 3)
+    before = store.all_trials(job.id)
+    database = Database(database_url, wait_seconds=5)
+    database.write(lambda connection: command.downgrade(schema.alembic_config(connection), "0002"))
+    schema.upgrade(database_url)
+    assert store.all_trials(job.id) == before
+    assert [trial.proposal.in_full for trial in before] == [False] * 3
+    database.close()
+    store.close()
 
 
 def test_several_processes_may_upgrade_at_once(empty_url: str) -> None:

@@ -36,9 +36,8 @@ def same_to_the_bit(one: object, other: object) -> bool:
 def test_a_trial_comes_back_as_it_was_proposed(store: Store) -> None:
     _, lease = a_claimed_job(store)
     text = "π \ud800 \0 \u2028 ' \" \\ 🙂"
-    proposal = Proposal(
-        Candidate({**NASTY, "text": text}), asks=7, told=3, rejected={"flops": 2}, answered=(1, 0), costs=NASTY
-    )
+    candidate = Candidate({**NASTY, "text": text})
+    proposal = Proposal(candidate, asks=7, told=3, rejected={"flops": 2}, answered=(1, 0), costs=NASTY, in_full=True)
     writer = store.writer(lease)
     writer.add_trials([(trial_id := new_id(), 0, proposal)])
     writer.flush()
@@ -273,3 +272,20 @@ def test_five_hundred_measurements_a_second_are_durable(store: Store, capsys: py
         print(f"\n{store._database.url.get_backend_name()}: {rate:,.0f} durable measurements/s in batches of 20")
     assert len(store.job_measurements(lease.job_id, limit=3000)) == 2000
     assert rate >= 500
+
+
+def test_a_round_is_stored_once_with_one_event_however_often_it_is_given(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    writer = store.writer(lease)
+    writer.record_round(0, {"trials": 12, "rank_correlation": 1 / 3})
+    writer.record_round(0, {"trials": 99})
+    writer.flush()
+    writer.record_round(0, {"trials": 13})
+    writer.record_round(1, {"trials": 24})
+    writer.flush()
+    assert [(one.number, one.data) for one in store.rounds(lease.job_id)] == [
+        (0, {"trials": 12, "rank_correlation": 1 / 3}),
+        (1, {"trials": 24}),
+    ]
+    told = [one.data for one in store.events(job_id=lease.job_id) if one.kind == "round.finished"]
+    assert told == [{"round": 0, "trials": 12, "rank_correlation": 1 / 3}, {"round": 1, "trials": 24}]

@@ -43,6 +43,8 @@ class OpenTrial:
     step: int = 0
     seconds: float = 0.0
     best: Measurement | None = None
+    history: list[Measurement] = field(default_factory=list)
+    """What was measured so far, by step."""
     stop: bool = False
     """The stopping rule has spoken: what is left is to end it as a result."""
     reason: str | None = None
@@ -89,17 +91,19 @@ class Ledger:
         that could end is under way.
         """
         if not self.waiting:
-            self._propose(min(room, budget - self.existing), idle=idle)
+            self._propose(min(room, budget - self.existing), budget, idle=idle)
         self.flush()
         return self.waiting.popleft() if self.waiting else None
 
-    def _propose(self, count: int, *, idle: bool) -> None:
+    def _propose(self, count: int, budget: int, *, idle: bool) -> None:
         if count <= 0 or self.exhausted:
             return
         first = self._proposer.next_number
-        proposals = self._proposer.propose(count)
+        proposals = self._proposer.propose(count, existing=self.existing, budget=budget)
         trials = [OpenTrial(new_id(), first + place, proposal) for place, proposal in enumerate(proposals)]
         self._writer.add_trials([(trial.id, trial.number, trial.proposal) for trial in trials])
+        for number, data in self._proposer.take_rounds():
+            self._writer.record_round(number, data)
         self.waiting.extend(trials)
         self.existing += len(trials)
         # An algorithm that waits for results while none are to come waits forever: it has nothing more to say.
@@ -123,7 +127,8 @@ class Ledger:
         trial.best = best_measurement(seen, self.spec.objectives[0])
         trial.step, trial.seconds = measurement.step, measurement.seconds
         self._writer.measure(trial.id, measurement, trial.best or measurement)
-        if self._rule.report(trial.number, with_costs(measurement, trial.proposal.costs)) is Decision.STOP:
+        trial.history.append(measurement)
+        if not trial.proposal.in_full and self._asks_to_stop(trial, measurement):
             trial.stop = True
         if trial.stop:
             self.flush()
@@ -183,6 +188,9 @@ class Ledger:
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
+    def _asks_to_stop(self, trial: OpenTrial, measurement: Measurement) -> bool:
+        return self._rule.report(trial.number, with_costs(measurement, trial.proposal.costs)) is Decision.STOP
+
     def _wait_again(self, trial: OpenTrial) -> None:
         trial.since = time.monotonic()
         self.waiting.appendleft(trial)
@@ -209,4 +217,5 @@ class Ledger:
             failure=outcome.failure,
             step=trial.step,
             stopped=outcome.state is TrialState.STOPPED,
+            history=tuple(trial.history),
         )

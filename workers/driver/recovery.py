@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from searchsvc.algorithms import StoppingRule
-from searchsvc.domain import Attempt, Decision, Job, Measurement, Trial, TrialState, best_measurement
+from searchsvc.domain import Attempt, Decision, Job, Measurement, Proposal, Trial, TrialState, best_measurement
 from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule
 from searchsvc.store import JobWriter, Store
 from workers.driver.ledger import Ledger, OpenTrial, with_costs
@@ -18,10 +19,11 @@ def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> 
     """The ledger of a job that may have run before. What still counts as running is put back: its driver is gone."""
     trials = store.all_trials(job.id)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
-    proposer.replay(trials)
+    measured = list(_measurements(store, job.id))
+    proposer.replay(trials, _histories(measured) if proposer.learns_from_histories else {})
     if proposer.diverged_at is not None:
         writer.event("algorithm.diverged", {"trial": proposer.diverged_at, "reason": _DIVERGED})
-    stopped = _replay(rule, _measurements(store, job.id), {one.number: one.proposal.costs for one in trials})
+    stopped = _replay(rule, measured, {one.number: one.proposal for one in trials})
     open_trials = {one.id: _opened(store, job, one, one.number in stopped) for one in trials if not one.state.is_final}
     ledger = Ledger(
         job.spec,
@@ -50,12 +52,23 @@ def take_up(store: Store, job: Job, ledger: Ledger, handed: set[str]) -> None:
 
 
 def _replay(
-    rule: StoppingRule, measurements: Iterator[tuple[int, Measurement]], costs: Mapping[int, Mapping[str, float]]
+    rule: StoppingRule, measured: Iterable[tuple[int, Measurement]], proposals: Mapping[int, Proposal]
 ) -> set[int]:
     """The numbers of the trials that the rule has stopped."""
     return {
-        number for number, one in measurements if rule.report(number, with_costs(one, costs[number])) is Decision.STOP
+        number
+        for number, one in measured
+        if not proposals[number].in_full
+        and rule.report(number, with_costs(one, proposals[number].costs)) is Decision.STOP
     }
+
+
+def _histories(measured: Iterable[tuple[int, Measurement]]) -> dict[int, tuple[Measurement, ...]]:
+    """What was measured of each trial, by its number."""
+    found: defaultdict[int, list[Measurement]] = defaultdict(list)
+    for number, measurement in measured:
+        found[number].append(measurement)
+    return {number: tuple(history) for number, history in found.items()}
 
 
 def _measurements(store: Store, job_id: str) -> Iterator[tuple[int, Measurement]]:
@@ -76,6 +89,7 @@ def _opened(store: Store, job: Job, trial: Trial, stop: bool) -> OpenTrial:
         step=trial.step,
         seconds=trial.seconds,
         best=best_measurement(measurements, job.spec.objectives[0]),
+        history=measurements,
         stop=stop,
         reason=trial.reason,
     )

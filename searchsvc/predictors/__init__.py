@@ -1,0 +1,1 @@
+"""Learned estimates: what a candidate will measure, without training it."""

@@ -1,0 +1,105 @@
+"""Proposer with an algorithm that goes through stages: budgets, trials in full, rounds, histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from searchsvc.algorithms import Proposer
+from searchsvc.domain import Candidate, FailureKind, Measurement, Observation, TrialState
+from searchsvc.domain.records import Proposal, Trial
+from searchsvc.spaces import Integer, Space
+
+SPACE = Space([Integer("x", 0, 9)])
+
+
+class Counting:
+    """Proposes 0, 1, 2, ...; the last two trials of a budget are the first candidates again, in full."""
+
+    replays_by_asking = False
+    seed = 0
+
+    def __init__(self) -> None:
+        self.asks = 0
+        self.plans: list[tuple[int, int]] = []
+        self.told: list[Observation] = []
+        self._finals: set[int] = set()
+
+    def plan(self, existing: int, budget: int) -> None:
+        self.plans.append((existing, budget))
+
+    def ask(self, count: int) -> list[Candidate]:
+        assert count == 1
+        self.asks += 1
+        left = self.plans[-1][1] - self.plans[-1][0] if self.plans else None
+        if left is not None and left <= 2:
+            self._finals.add(self.asks)
+            return [Candidate({"x": 2 - left})]
+        return [Candidate({"x": self.asks - 1})]
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        self.told += [one for one in observations if one.failure is not FailureKind.INFEASIBLE]
+
+    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - the contract names it
+        self.asks = max(self.asks, asks)
+
+    def is_in_full(self, asks: int) -> bool:
+        return asks in self._finals
+
+    def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
+        return [(0, {"told": len(self.told)})]
+
+
+def ended(proposal: Proposal, *, stopped: bool) -> Observation:
+    return Observation(proposal.candidate, {"score": 1.0}, step=2, stopped=stopped)
+
+
+def test_the_last_trials_of_a_budget_repeat_what_was_stopped_early_in_full() -> None:
+    proposer = Proposer(Counting(), SPACE)
+    for number in range(5):
+        [proposal] = proposer.propose(1, budget=7)
+        assert not proposal.in_full
+        proposer.tell(number, ended(proposal, stopped=True))
+    finals = proposer.propose(2, budget=7)
+    assert [(one.candidate.values["x"], one.in_full, one.answered) for one in finals] == [(0, True, ()), (1, True, ())]
+
+
+def test_what_was_trained_to_its_end_already_is_answered_and_not_trained_again() -> None:
+    proposer = Proposer(Counting(), SPACE)
+    for number in range(5):
+        [proposal] = proposer.propose(1, budget=7)
+        proposer.tell(number, ended(proposal, stopped=number > 0))
+    [final] = proposer.propose(1, budget=7)
+    assert 0 in final.answered
+    assert final.candidate.values["x"] != 0
+
+
+def test_the_algorithm_hears_how_many_trials_there_are_of_how_many() -> None:
+    algorithm = Counting()
+    Proposer(algorithm, SPACE).propose(2, existing=3, budget=9)
+    assert algorithm.plans == [(3, 9), (4, 9)]
+
+
+def test_without_a_job_there_is_no_end_to_plan_for() -> None:
+    algorithm = Counting()
+    Proposer(algorithm, SPACE).propose(2)
+    assert algorithm.plans == []
+
+
+def test_rounds_are_handed_on() -> None:
+    assert Proposer(Counting(), SPACE).take_rounds() == [(0, {"told": 0})]
+
+
+@pytest.mark.parametrize("histories", [{}, {0: (Measurement(1, {"score": 0.5}, 1.0),)}])
+def test_a_replay_tells_results_with_their_histories(histories: dict[int, tuple[Measurement, ...]]) -> None:
+    algorithm = Counting()
+    trial = Trial(
+        "id", "job", 0, TrialState.SUCCEEDED, Proposal(Candidate({"x": 0}), asks=1, told=0), {"score": 1.0}, 1, 1, 1.0,
+        None, None, 0, 1, None, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+    proposer = Proposer(algorithm, SPACE)
+    assert proposer.learns_from_histories
+    proposer.replay([trial], histories)
+    assert [one.history for one in algorithm.told] == [histories.get(0, ())]
