@@ -7,7 +7,7 @@ place. The driver resolves the same spec again and builds the algorithm and the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
 from searchsvc.spaces.latency import LATENCY
+from searchsvc.spaces.resolution import RESOLUTION, shape_at
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -235,12 +236,15 @@ def _latencies(
     section = spec.space
     if not isinstance(section, NamedSpace) or section.latency is None:
         return None
-    reference = section.latency
+    reference, constants = section.latency, checks.constants_of(spec)
 
     def looked_up() -> tuple[str, CostModel]:
         found, table = latency_tables.find(settings, reference)
-        table.check_fits(section.name, dataset)
-        return found, networks.latency_for(space, dataset, checks.constants_of(spec), table)
+        seen = shape_at(dataset.shape, constants.get(RESOLUTION, 0))
+        if RESOLUTION in space:  # then the sides of the dataset's images say nothing
+            seen = (seen[0], *table.shape[1:])
+        table.check_fits(section.name, replace(dataset, shape=seen))
+        return found, networks.latency_for(space, dataset, constants, table)
 
     found, model = checks.below("/space/latency", looked_up)
     return spec.model_copy(update={"space": section.model_copy(update={"latency": found})}), model

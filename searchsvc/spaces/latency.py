@@ -120,7 +120,8 @@ class LatencyTable(_Frozen):
         operators, inverse = layer.unique()
         missing = [one for one in operators if one not in self._times]
         if missing:
-            raise InvalidInput.at("", f"the table lacks {len(missing)} operators, such as {missing[0]}: measure again")
+            told = f"the table lacks {len(missing)} operators of this space, such as {missing[0]}"
+            raise InvalidInput.at("", f"{told}: it has those of the whole shipped space, with nothing fixed besides")
         return np.array([self._times[one] for one in operators])[inverse]
 
     def check_fits(self, space: str, info: DatasetInfo) -> None:

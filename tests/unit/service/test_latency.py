@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +17,9 @@ from searchsvc.service import Service, latency_tables, resolve, tasks
 from searchsvc.service.latency import Wanted, compare, measure
 from searchsvc.service.latency_timing import time_operators, typical
 from searchsvc.settings import Settings
+from searchsvc.spaces import catalogue, networks
 from searchsvc.spaces.operators import Operator
-from tests.support.latency import CPU, DIGITS, operators_of_values, small_table, work
+from tests.support.latency import CPU, DIGITS, operators_of_values, small_table, table_of, work
 
 Document = dict[str, Any]
 
@@ -216,6 +217,33 @@ def test_a_table_of_another_space_is_refused(service: Service, timed: Document, 
     pointer, message = fault(service, {**timed, "constraints": []})
     assert pointer == "/space/latency"
     assert "1 x 28 x 28 in 10 classes not for fbnetv3-small on images of 1 x 8 x 8" in message
+
+
+def test_a_fixed_resolution_takes_the_table_of_its_shape(service: Service, timed: Document, settings: Settings) -> None:
+    shipped, info = catalogue.find("fbnetv3-small"), replace(DIGITS, shape=(1, 16, 16))
+    table = table_of(networks.operators_for(shipped.space, info, shipped.constants), shape=info.shape)
+    latency_tables.save(settings, "larger", table)
+    space = {"name": "fbnetv3-small", "fix": {"resolution": 16}}
+    service.submit({**timed, "constraints": [], "space": {**space, "latency": "larger"}})
+    document = {**timed, "constraints": [], "space": {**space, "latency": "laptop"}}
+    with pytest.raises(InvalidInput, match="1 x 8 x 8 in 10 classes not for fbnetv3-small on images of 1 x 16 x 16"):
+        service.submit(document)
+
+
+def test_a_searched_resolution_makes_the_sides_of_the_images_irrelevant(
+    service: Service, timed: Document, settings: Settings
+) -> None:
+    shipped, info = catalogue.find("fbnetv3"), replace(DIGITS, shape=(1, 224, 224))
+    table = table_of(networks.operators_for(shipped.space, info, shipped.constants), space="fbnetv3", shape=info.shape)
+    latency_tables.save(settings, "full", table)
+    service.submit({**timed, "constraints": [], "space": {"name": "fbnetv3", "latency": "full"}})
+
+
+def test_a_gene_beyond_the_shipped_space_is_not_in_its_table(service: Service, timed: Document) -> None:
+    space = {"name": "fbnetv3-small", "latency": "laptop", "fix": {"e6b": 7}}
+    pointer, message = fault(service, {**timed, "constraints": [], "space": space})
+    assert pointer == "/space/latency"
+    assert "operators of this space, such as Operator(kind='block'" in message
 
 
 def test_a_reference_is_a_name_and_a_digest(timed: Document) -> None:

@@ -66,7 +66,7 @@ def test_a_missing_operator_is_named() -> None:
     shipped = catalogue.find("fbnetv3-small")
     whole = small_table()
     part = whole.model_copy(update={"operators": whole.operators[:-1]})
-    with pytest.raises(InvalidInput, match="lacks 1 operators, such as Operator\\(kind='stem'"):
+    with pytest.raises(InvalidInput, match="lacks 1 operators of this space, such as Operator\\(kind='stem'"):
         networks.latency_for(shipped.space, DIGITS, shipped.constants, part)
 
 
