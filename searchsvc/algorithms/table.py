@@ -12,6 +12,7 @@ import numpy as np
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
+from searchsvc.algorithms.given import Given, GivenOptions
 from searchsvc.algorithms.gp import GpOptions, gp
 from searchsvc.algorithms.nsga2 import NsgaOptions, nsga2
 from searchsvc.algorithms.options import Options, unknown_name, validated
@@ -44,6 +45,7 @@ _ENTRIES = (
     AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
     AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
     AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+    AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", Given, GivenOptions),
 )
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

@@ -21,6 +21,7 @@ from searchsvc.domain import (
     Objective,
     Observation,
     Proposal,
+    Scalar,
     Trial,
     TrialState,
 )
@@ -34,6 +35,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "gp": {"startup_trials": 6, "window": 8},
     "nsga2": {"population": 4},
     "cmaes": {"population": 4},
+    "given": {},
 }
 TRIALS = {"gp": 10}
 SPACES = {
@@ -68,8 +70,16 @@ def build(name: str, space: Space, objectives: Sequence[Objective], **changes: b
         cost_model=cost_model,
         seed=11,
         **OPTIONS[name],
+        **(feasible_of(space) if name == "given" else {}),
     )
     return Proposer(algorithm, space, cost_model=cost_model, hard=[HARD], **changes)
+
+
+def feasible_of(space: Space) -> dict[str, list[dict[str, Scalar]]]:
+    """Candidates for `given`, some of them more than once."""
+    matrix = space.sample(60, np.random.default_rng(1))
+    matrix = matrix[cost_model(matrix)["cost"] <= (HARD.max or 0)]
+    return {"candidates": [dict(one.values) for one in space.from_matrix(np.vstack([matrix[:3], matrix]))]}
 
 
 def metrics_of(candidate: Candidate) -> dict[str, float]:
