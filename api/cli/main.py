@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "trials": jobs.trials,
         "best": jobs.best,
         "pareto": jobs.pareto,
+        "rounds": jobs.rounds,
         "compare": jobs.compare,
         "logs": jobs.logs,
         "export": export.export,

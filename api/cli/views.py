@@ -146,9 +146,9 @@ def trial_table(
 
 
 def remark(trial: Document) -> str:
-    """Why it waits, stopped or failed."""
+    """Why it waits, stopped or failed; whether it is one that nothing stops."""
     reason = (trial["reason"] or "").strip().splitlines()
-    last = reason[-1] if reason else ""
+    last = reason[-1] if reason else "in full" if trial.get("in_full") else ""
     return f"{trial['failure']}: {last}" if trial["failure"] and last else trial["failure"] or last
 
 
@@ -157,6 +157,18 @@ def trial_line(trial: Document, metrics: Sequence[str]) -> str:
     known = {**trial["costs"], **(trial["metrics"] or {})}
     reached = (f"{one} {text.quantity(one, known[one])}" for one in metrics if one in known)
     return "  ".join([f"#{trial['number']}", *reached])
+
+
+def round_table(rounds: Sequence[Document]) -> Table:
+    """One line per round, a column for each thing that any of them says."""
+    names = list(dict.fromkeys(name for one in rounds for name in one["data"]))
+    rows = [(str(one["number"]), *(text.value(one["data"].get(name)) for name in names)) for one in rounds]
+    return table(("round", *names), rows, right=("round", *names))
+
+
+def round_line(number: int, data: Document) -> str:
+    """`round 3  trials=48  rank_correlation=0.83`."""
+    return f"round {number}  {text.values(data)}".rstrip()
 
 
 def comparison(trials: Sequence[Document], *, everything: bool) -> Table:

@@ -98,7 +98,7 @@ class Staged(Protocol):
 
 @runtime_checkable
 class Listed(Protocol):
-    """An algorithm that has a list of candidates: where one repeats, the next is taken, and nothing is drawn instead."""
+    """An algorithm that has a list: where a candidate repeats, the next is taken and nothing is drawn in its stead."""
 
     def left(self) -> int:
         """Candidates that were not asked for yet."""

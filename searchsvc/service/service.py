@@ -21,6 +21,7 @@ from searchsvc.domain import (
     JobSpec,
     JobState,
     Measurement,
+    Round,
     Token,
     Trial,
     TrialState,
@@ -196,6 +197,10 @@ class Service:
     def pareto(self, job_id: str) -> list[Trial]:
         """The trials that no other one beats in every objective, best first by the first objective."""
         return results.pareto(self.store, self.job(job_id))
+
+    def rounds(self, job_id: str) -> list[Round]:
+        """What the job's algorithm has said of its rounds, by number; nothing where it has none."""
+        return self.store.rounds(self._existing(job_id))
 
     def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
