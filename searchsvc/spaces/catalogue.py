@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import NotFound
-from searchsvc.spaces import mbconv
+from searchsvc.spaces import fbnetv3, mbconv, recipe
 from searchsvc.spaces.space import Space
 
 
@@ -33,6 +33,27 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
                 "small MBConv networks and the recipe that trains them, for images of 8 to 64 px",
                 "classification",
                 mbconv.mbconv_small(),
+            ),
+            ShippedSpace(
+                "fbnetv3",
+                "the joint space of FBNetV3: 28 genes of the architecture, resolution, 7 of the recipe",
+                "classification",
+                fbnetv3.full_space(),
+                {"network": "fbnetv3", **recipe.FBNETV3_CONSTANTS},
+            ),
+            ShippedSpace(
+                "fbnetv3-released",
+                "fbnetv3 with the genes that its released networks need besides: FBNetV3-A and -B are members",
+                "classification",
+                fbnetv3.released_space(),
+                {"network": "fbnetv3", **recipe.FBNETV3_CONSTANTS},
+            ),
+            ShippedSpace(
+                "fbnetv3-small",
+                "the genes of fbnetv3 over small ranges, for images of 8 to 64 px and training on CPUs",
+                "classification",
+                fbnetv3.small_space(),
+                {"network": "fbnetv3-small", **recipe.FBNETV3_SHORT_CONSTANTS},
             ),
         )
     }

@@ -16,7 +16,8 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import limits, mbconv, recipe
+from searchsvc.spaces import fbnetv3, limits, mbconv, recipe
+from searchsvc.spaces.fbnetv3_costs import cost_model as fbnetv3_costs
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import at_resolutions
 from searchsvc.spaces.space import CostModel, Matrix, Space
@@ -52,6 +53,10 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         one.name: one
         for one in (
             Network("mbconv", "classification", mbconv.DEFAULTS, mbconv.LIMITS, at_resolutions(mbconv.cost_model)),
+            *(
+                Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one))
+                for one in (fbnetv3.FULL, fbnetv3.SMALL)
+            ),
         )
     }
 )

@@ -88,3 +88,30 @@ FBNETV3: tuple[Parameter, ...] = (
     Float("weight_decay", 7e-6, 21e-6, 1e-6),
 )
 """18,905,040 recipes."""
+
+FBNETV3_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
+    {
+        "sgd_lr_scale": 4.0,
+        "warmup_epochs": 5.0,
+        "lr_decay": 0.9875,
+        "batch_size": 256,
+        "label_smoothing": 0.1,
+        "ema_decay": 0.99985,
+        "flip": True,
+        "randaugment": 9.0,
+    }
+)
+"""The fixed part of that recipe, for ImageNet."""
+
+FBNETV3_SHORT: tuple[Parameter, ...] = (
+    Float("lr", 0.001, 0.03, log=True),
+    Categorical("optimizer", ("rmsprop", "sgd")),
+    Categorical("ema", (True, False)),
+    Float("dropout", 0.0, 0.3, 0.01),
+    Float("drop_path", 0.0, 0.2, 0.01),
+    Float("mixup", 0.0, 0.4, 0.01),
+    Float("weight_decay", 1e-6, 1e-2, log=True),
+)
+"""The same genes for trainings of a few epochs from scratch: a wider rate, and regularisation that can be left out."""
+
+FBNETV3_SHORT_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"sgd_lr_scale": 10.0, "label_smoothing": 0.1})

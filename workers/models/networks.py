@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import networks
+from searchsvc.spaces import fbnetv3, networks
+from searchsvc.spaces.fbnetv3 import Family, definition_of
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from workers.models.fbnetv3 import RowsNet
 from workers.models.mbconv import MBConvNet
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image."""
+Builder: TypeAlias = Callable[[Mapping[str, Any], Shape, int], nn.Module]
+"""From complete values, the shape of an image as the network sees it, and the number of classes."""
 
-_BUILDERS: Mapping[str, Callable[[Mapping[str, Scalar], Shape, int], nn.Module]] = MappingProxyType(
-    {"mbconv": MBConvNet}
+
+def _rows_net(family: Family) -> Builder:
+    def made(values: Mapping[str, Any], shape: Shape, classes: int) -> nn.Module:
+        definition = definition_of(family, values, min(shape[1:]))
+        return RowsNet(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
+
+    return made
+
+
+_BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {"mbconv": MBConvNet, **{one.name: _rows_net(one) for one in (fbnetv3.FULL, fbnetv3.SMALL)}}
 )
-"""Network -> its builder from complete values, the shape of an image as the network sees it, the number of classes."""
 
 
 def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module:
