@@ -42,9 +42,7 @@ def evidence(store: Store, job: Job, space: Space) -> Evidence:
     wanted = [one.metric for one in job.spec.objectives]
     ended = [one for one in _looked_at(store, job) if one.state in _ENDED and one.metrics is not None]
     if len(ended) < NEEDED:
-        raise Conflict(
-            f"job {job.name} has {len(ended)} trials with a result: to learn from them, {NEEDED} are needed"
-        )
+        raise Conflict(f"job {job.name} has {len(ended)} trials with a result: to learn from them, {NEEDED} are needed")
     epoch = _common_epoch([one.step for one in ended])
     histories = _histories(store, job.id, {one.number for one in ended}, epoch)
     known = []
