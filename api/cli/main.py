@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, jobs, machine, run, serving, tables, tokens
+from api.cli import actions, export, further, jobs, machine, run, serving, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "logs": jobs.logs,
         "export": export.export,
     },
+    "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Steer": {
         "pause": actions.pause,
         "resume": actions.resume,
