@@ -17,7 +17,7 @@ from searchsvc.errors import Fault, InvalidInput
 from searchsvc.service import checks, feasibility
 from searchsvc.service.evidence import Evidence, evidence
 from searchsvc.service.planning import Blueprint
-from searchsvc.spaces import CostModel, Matrix, Space
+from searchsvc.spaces import CostModel, Identity, Matrix, Space, identity_for
 from searchsvc.spaces.halves import Halves, halves
 from searchsvc.store import Store
 
@@ -42,7 +42,7 @@ class Recommendation:
     """Of each objective that only training shows, after `Recommendations.epoch` epochs."""
     costs: Mapping[str, float]
     trial: Trial | None
-    """The one that measured this candidate already."""
+    """The one that measured this candidate already, or another that is the same network, trained the same way."""
 
     @property
     def halves(self) -> Halves:
@@ -72,11 +72,17 @@ class Inquiry:
     known: Evidence
     space: Space
     cost_model: CostModel | None
+    identity: Identity | None
+    """What tells candidates apart; without it, their values do."""
     constraints: tuple[Constraint, ...]
     """Hard ones."""
     objectives: tuple[Objective, ...]
     k: int
     seed: int
+
+    def keys(self, matrix: Matrix) -> list[bytes]:
+        """Of each row of (n, d): equal for candidates that are the same."""
+        return [row.tobytes() for row in (self.identity(matrix) if self.identity else matrix)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +108,16 @@ def recommend(
         raise InvalidInput.at("/k", f"must lie from 1 to {LARGEST_K}, not {k}")
     hard, unchecked = _in_force(job, blueprint, limits)
     known = evidence(store, job, blueprint.space)
-    objectives = job.spec.objectives
-    inquiry = Inquiry(known, blueprint.space, blueprint.cost_model, hard, objectives, k, job.spec.seed)
+    inquiry = Inquiry(
+        known,
+        blueprint.space,
+        blueprint.cost_model,
+        identity_for(job.spec.task, blueprint.space, blueprint.constants),
+        hard,
+        job.spec.objectives,
+        k,
+        job.spec.seed,
+    )
     found = search(inquiry)
     return Recommendations(
         job, hard, unchecked, len(known.trials), known.epoch, tuple(_recommendations(inquiry, found))
@@ -187,14 +201,11 @@ def _recommendations(inquiry: Inquiry, found: Sequence[Found]) -> list[Recommend
         return []
     rows = np.stack([one.row for one in found])
     costs = inquiry.cost_model(rows) if inquiry.cost_model is not None else {}
-    measured = {trial.proposal.candidate.key: trial for trial in inquiry.known.trials}
+    measured = dict(zip(inquiry.keys(inquiry.known.matrix), inquiry.known.trials, strict=True))
     candidates = inquiry.space.from_matrix(rows)
     return [
         Recommendation(
-            candidate,
-            one.predicted,
-            {name: float(values[index]) for name, values in costs.items()},
-            measured.get(candidate.key),
+            candidate, one.predicted, {name: float(values[index]) for name, values in costs.items()}, measured.get(key)
         )
-        for index, (candidate, one) in enumerate(zip(candidates, found, strict=True))
+        for index, (candidate, one, key) in enumerate(zip(candidates, found, inquiry.keys(rows), strict=True))
     ]

@@ -84,13 +84,15 @@ FULL = Family(
 
 SMALL = Family(
     "fbnetv3-small",
-    halved_from=MappingProxyType({0: 96, 2: 24, 3: 48, 4: 4, 6: 8}),
+    halved_from=MappingProxyType({0: 96, 2: 8, 3: 48, 4: 4, 6: 24}),
     last_expansion=3,
     pool_expansion=3,
     pool_width=256,
     defaults=MappingProxyType(_genes(3, (3, 2, 3, 2, 3, 2, 3), (8, 8, 16, 24, 32, 48, 64, 80), (1, 2, 2, 2, 2, 2))),
 )
 """Maps of images of 8 to 95 px end as 2 to 6 px."""
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({one.name: one for one in (FULL, SMALL)})
 
 _RELEASED: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}b", (3, 5)) for stage in EXPANSIONS),

@@ -30,7 +30,7 @@ def _rows_net(family: Family) -> Builder:
 
 
 _BUILDERS: Mapping[str, Builder] = MappingProxyType(
-    {"mbconv": MBConvNet, **{one.name: _rows_net(one) for one in (fbnetv3.FULL, fbnetv3.SMALL)}}
+    {"mbconv": MBConvNet, **{one.name: _rows_net(one) for one in fbnetv3.FAMILIES.values()}}
 )
 
 
