@@ -45,7 +45,7 @@ class Recommendation(_Out):
     values: Values = Field(description="The candidate: a value for every active parameter.")
     architecture: Values = Field(description="The half of it that is trained; costs depend on it alone.")
     recipe: Values = Field(description="The half of it that says how.")
-    predicted: dict[str, Prediction] = Field(description="Of each objective that only training shows.")
+    predicted: dict[str, Prediction] = Field(description="Of what only training shows.")
     costs: Metrics = Field(description="What is known before training: exact.", examples=[{"flops": 4.2e6}])
     trial: int | None = Field(description="Number of the job's trial that measured this candidate already; null: none.")
     measured: Metrics | None = Field(description="What that trial measured at its best step.")
@@ -54,8 +54,8 @@ class Recommendation(_Out):
 class Advice(_Out):
     """What the results of a job speak for within some limits, the best first."""
 
-    constraints: list[domain.Constraint] = Field(description="The limits that each candidate keeps.")
-    unchecked: list[domain.Constraint] = Field(description="Constraints of the job on what only training shows.")
+    constraints: list[domain.Constraint] = Field(description="Limits on what is known before training.")
+    outcome: list[domain.Constraint] = Field(description="Limits of the job on what only training shows: as predicted.")
     learned_from: int = Field(description="Trials with a result that the predictor learned from.")
     epoch: int = Field(description="Predictions are of what is measured after so many epochs.")
     items: list[Recommendation] = Field(description="The candidates; fewer than asked for where no more are left.")
@@ -65,7 +65,7 @@ class Advice(_Out):
     def of(cls, found: Recommendations, job: Job | None) -> Self:
         return cls(
             constraints=list(found.constraints),
-            unchecked=list(found.unchecked),
+            outcome=list(found.outcome),
             learned_from=found.learned_from,
             epoch=found.epoch,
             items=[

@@ -19,7 +19,7 @@ def advice_lines(advice: Document) -> list[Table | str]:
         [
             ("learned from", f"{advice['learned_from']} trials, after {advice['epoch']} epochs each"),
             ("limits", limits),
-            ("not checked", ", ".join(map(limit, advice["unchecked"]))),
+            ("as predicted", ", ".join(map(limit, advice["outcome"]))),
         ]
     )
     if not advice["items"]:

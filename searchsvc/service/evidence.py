@@ -7,7 +7,7 @@ cannot be compared, so each trial counts with the best that it had measured up t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,23 +37,22 @@ class Evidence:
     epoch: int
 
 
-def evidence(store: Store, job: Job, space: Space) -> Evidence:
-    """What the job has measured so far. Raises Conflict where that is too little to learn from."""
-    wanted = [one.metric for one in job.spec.objectives]
-    ended = [one for one in _looked_at(store, job) if one.state in _ENDED and one.metrics is not None]
+def evidence(store: Store, job: Job, space: Space, wanted: Collection[str]) -> Evidence:
+    """What the job has measured so far, of the trials that know all metrics in `wanted`.
+
+    Raises Conflict where that is too little to learn from.
+    """
+    ended = [one for one in _looked_at(store, job) if one.state in _ENDED and set(wanted) <= (one.metrics or {}).keys()]
     if len(ended) < NEEDED:
         raise Conflict(f"job {job.name} has {len(ended)} trials with a result: to learn from them, {NEEDED} are needed")
     epoch = _common_epoch([one.step for one in ended])
-    histories = _histories(store, job.id, {one.number for one in ended}, epoch)
-    known = []
-    for trial in ended:
-        best = best_measurement(histories[trial.number], job.spec.objectives[0]) if trial.step >= epoch else None
-        metrics = {**trial.proposal.costs, **(best.metrics if best else {})}
-        if best is not None and all(name in metrics for name in wanted):
-            known.append((trial, metrics))
-    trials = tuple(trial for trial, _ in known)
-    matrix = space.to_matrix([one.proposal.candidate for one in trials])
-    return Evidence(trials, matrix, tuple(metrics for _, metrics in known), epoch)
+    trials = tuple(one for one in ended if one.step >= epoch)
+    histories = _histories(store, job.id, {one.number for one in trials}, epoch)
+    best = [best_measurement(histories[one.number], job.spec.objectives[0]) for one in trials]
+    metrics = [
+        {**trial.proposal.costs, **(one.metrics if one else {})} for trial, one in zip(trials, best, strict=True)
+    ]
+    return Evidence(trials, space.to_matrix([one.proposal.candidate for one in trials]), tuple(metrics), epoch)
 
 
 def _looked_at(store: Store, job: Job) -> list[Trial]:

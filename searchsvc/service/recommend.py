@@ -39,7 +39,7 @@ class Recommendation:
 
     candidate: Candidate
     predicted: Mapping[str, Prediction]
-    """Of each objective that only training shows, after `Recommendations.epoch` epochs."""
+    """Of each metric of an objective or limit that only training shows, after `Recommendations.epoch` epochs."""
     costs: Mapping[str, float]
     trial: Trial | None
     """The one that measured this candidate already, or another that is the same network, trained the same way."""
@@ -55,9 +55,9 @@ class Recommendations:
 
     job: Job
     constraints: tuple[Constraint, ...]
-    """Limits that each of them keeps."""
-    unchecked: tuple[Constraint, ...]
-    """Constraints of the job on what only training shows."""
+    """Limits on what is known before training: each candidate keeps them."""
+    outcome: tuple[Constraint, ...]
+    """Limits of the job on what only training shows: each candidate is predicted to keep them, as far as any is."""
     learned_from: int
     """Trials with a result that the predictor knows."""
     epoch: int
@@ -75,7 +75,11 @@ class Inquiry:
     identity: Identity | None
     """What tells candidates apart; without it, their values do."""
     constraints: tuple[Constraint, ...]
-    """Hard ones."""
+    """On costs and on metrics that are predicted."""
+    predicted: tuple[str, ...]
+    """Metrics that only training shows."""
+    example: Matrix
+    """(1, d) a candidate that keeps the limits on costs, or none: (0, d)."""
     objectives: tuple[Objective, ...]
     k: int
     seed: int
@@ -106,22 +110,22 @@ def recommend(
     """
     if not 1 <= k <= LARGEST_K:
         raise InvalidInput.at("/k", f"must lie from 1 to {LARGEST_K}, not {k}")
-    hard, unchecked = _in_force(job, blueprint, limits)
-    known = evidence(store, job, blueprint.space)
+    force = _in_force(job, blueprint, limits)
+    known = evidence(store, job, blueprint.space, force.predicted)
     inquiry = Inquiry(
-        known,
-        blueprint.space,
-        blueprint.cost_model,
-        identity_for(job.spec.task, blueprint.space, blueprint.constants),
-        hard,
-        job.spec.objectives,
-        k,
-        job.spec.seed,
+        known=known,
+        space=blueprint.space,
+        cost_model=blueprint.cost_model,
+        identity=identity_for(job.spec.task, blueprint.space, blueprint.constants),
+        constraints=(*force.hard, *force.outcome),
+        predicted=force.predicted,
+        example=force.example,
+        objectives=job.spec.objectives,
+        k=k,
+        seed=job.spec.seed,
     )
-    found = search(inquiry)
-    return Recommendations(
-        job, hard, unchecked, len(known.trials), known.epoch, tuple(_recommendations(inquiry, found))
-    )
+    items = tuple(_recommendations(inquiry, search(inquiry)))
+    return Recommendations(job, force.hard, force.outcome, len(known.trials), known.epoch, items)
 
 
 def spec_to_train(found: Recommendations) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def spec_to_train(found: Recommendations) -> dict[str, Any]:
         found.job,
         [dict(one.candidate.values) for one in found.items],
         name="recommended",
-        constraints=[one.model_dump(mode="json") for one in (*found.constraints, *found.unchecked)],
+        constraints=[one.model_dump(mode="json") for one in (*found.constraints, *found.outcome)],
     )
 
 
@@ -146,10 +150,18 @@ def training_spec(job: Job, candidates: Sequence[Mapping[str, Any]], *, name: st
     }
 
 
-def _in_force(
-    job: Job, blueprint: Blueprint, limits: Sequence[Constraint]
-) -> tuple[tuple[Constraint, ...], tuple[Constraint, ...]]:
-    """The hard constraints that hold, and those of the job that cannot be looked at before training."""
+@dataclass(frozen=True, slots=True)
+class _Force:
+    """What holds."""
+
+    hard: tuple[Constraint, ...]
+    outcome: tuple[Constraint, ...]
+    predicted: tuple[str, ...]
+    example: Matrix
+
+
+def _in_force(job: Job, blueprint: Blueprint, limits: Sequence[Constraint]) -> _Force:
+    """The limits that hold. Raises InvalidInput where one cannot be looked at before training, or not be met."""
     costs = _cost_names(blueprint)
     faults = [*_unknown(limits, costs), *_twice(limits)]
     if faults:
@@ -157,11 +169,20 @@ def _in_force(
     replaced = {one.metric for one in limits}
     kept = [one for one in job.spec.constraints if one.metric not in replaced]
     hard = (*limits, *(one for one in kept if one.metric in costs))
-    if hard and blueprint.cost_model is not None:
-        reached = feasibility.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
-        if reached.faults:
-            raise InvalidInput(_as_sent(fault, len(limits)) for fault in reached.faults)
-    return hard, tuple(one for one in kept if one.metric not in costs)
+    outcome = tuple(one for one in kept if one.metric not in costs)
+    named = [*(one.metric for one in job.spec.objectives), *(one.metric for one in outcome)]
+    predicted = tuple(name for name in dict.fromkeys(named) if name not in costs)
+    return _Force(hard, outcome, predicted, _example(job, blueprint, hard, len(limits)))
+
+
+def _example(job: Job, blueprint: Blueprint, hard: tuple[Constraint, ...], sent: int) -> Matrix:
+    """(1, d) a candidate within the hard constraints, the first `sent` of which came with the request; (0, d): any."""
+    if not hard or blueprint.cost_model is None:
+        return np.empty((0, len(blueprint.space)))
+    reached = feasibility.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
+    if reached.faults or reached.example is None:
+        raise InvalidInput(_as_sent(fault, sent) for fault in reached.faults)
+    return reached.example[None]
 
 
 def _as_sent(fault: Fault, sent: int) -> Fault:

@@ -25,7 +25,7 @@ ONE = {
 }
 ADVICE = {
     "constraints": [{"metric": "flops", "max": 5e6, "min": None}],
-    "unchecked": [],
+    "outcome": [],
     "learned_from": 48,
     "epoch": 5,
     "items": [ONE, {**ONE, "trial": None, "measured": None}],

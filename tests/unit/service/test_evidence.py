@@ -15,10 +15,12 @@ from searchsvc.spaces import Float, Space
 from searchsvc.store import Store
 from tests.support.jobs import a_claimed_job, add_trials
 
+WANTED = ("accuracy",)
+
 
 def seen(service: Service, job: Job) -> Evidence:
     space = resolve(job.spec, trusted=True, settings=service.settings).space
-    return evidence.evidence(service.store, job, space)
+    return evidence.evidence(service.store, job, space, WANTED)
 
 
 def job_with_curves(store: Store, curves: list[list[float]], **changes: Any) -> Job:
@@ -42,7 +44,7 @@ SPACE = Space([Float("lr", 0.0, 1.0), Float("number", 0.0, 100.0)])
 
 def test_values_are_those_at_the_last_epoch_that_half_of_the_trials_reached(service: Service) -> None:
     curves = [[0.1, 0.2, 0.9, 0.95]] * 3 + [[0.3, 0.25]] * 9 + [[0.5]] * 4
-    found = evidence.evidence(service.store, job_with_curves(service.store, curves), SPACE)
+    found = evidence.evidence(service.store, job_with_curves(service.store, curves), SPACE, WANTED)
     assert found.epoch == 2
     assert [one["accuracy"] for one in found.metrics] == [0.2] * 3 + [0.3] * 9  # the best up to that epoch
     assert found.matrix[:, 1].tolist() == list(range(12))
@@ -66,5 +68,5 @@ def test_of_many_trials_the_best_and_the_latest_are_looked_at(
 ) -> None:
     monkeypatch.setattr(evidence, "MOST", 20)
     job = job_with_curves(service.store, [[1.0 - number / 100] for number in range(30)])
-    found = evidence.evidence(service.store, job, SPACE)
+    found = evidence.evidence(service.store, job, SPACE, WANTED)
     assert [one.number for one in found.trials] == [*range(10), *range(20, 30)]
