@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "sobol": {},
     "evolution": {"population": 5, "tournament": 2},
     "tpe": {"startup_trials": 4},
+    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 6, "window": 8},
     "nsga2": {"population": 4},
     "cmaes": {"population": 4},
