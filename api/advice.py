@@ -28,7 +28,7 @@ class Limits(_In):
         description="Limits on what is known before training; each takes the place of the job's own on its metric.",
         examples=[[{"metric": "flops", "max": 5e6}]],
     )
-    k: int = Field(5, ge=1, le=100, description="How many candidates.")
+    k: int = Field(5, ge=1, le=20, description="How many candidates.")
     train: bool = Field(False, description="Submit a job that trains them to the whole fidelity, too.")
 
 

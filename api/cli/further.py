@@ -23,7 +23,7 @@ def recommend(
         Limits,
         typer.Option("--min", metavar="METRIC=VALUE", help="At least so much: --min params=1e4. May be repeated."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="So many candidates.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, max=20, help="So many candidates.")] = 5,
     train: Annotated[bool, typer.Option("--train", help="Submit a job that trains them, in full.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,7 @@ from searchsvc.spaces import CostModel, Identity, Matrix, Space, identity_for
 from searchsvc.spaces.halves import Halves, halves
 from searchsvc.store import Store
 
-LARGEST_K = 100
+LARGEST_K = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class TestLimits:
         said = faults(service, finished_job(20), FLOPS, Constraint(metric="flops", min=1.0))
         assert said == {"/constraints/1/metric": "flops is limited twice: give min and max together"}
 
-    @pytest.mark.parametrize("k", [0, 101])
+    @pytest.mark.parametrize("k", [0, 21])
     def test_k_has_its_range(self, service: Service, finished_job: Callable[..., Job], k: int) -> None:
         assert set(faults(service, finished_job(20), k=k)) == {"/k"}
 
