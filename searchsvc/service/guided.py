@@ -1,8 +1,8 @@
 """The search that a predictor guides: what `recommend` asks.
 
 The best candidates by a prediction are nearly one candidate, with a dropout rate that differs in the third digit. Who
-asks for five wants to choose, and not to bet on one error of the predictor five times. So with one objective each answer is
-the best of those that differ from the ones before it in a fifth of their parameters; with several, the answers lie
+asks for five wants to choose, and not to bet on one error of the predictor five times. So with one objective each answer
+is the best of those that differ from the ones before it in a fifth of their parameters; with several, the answers lie
 evenly along the predicted front.
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from types import MappingProxyType
 from typing import Any
 
 from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState
@@ -32,6 +33,8 @@ MOST_REPEATS = 20
 _LOOKED_AT = 200  # the best trials, of which several may share a recipe
 
 Recipe = Mapping[str, Scalar]
+DEFAULT: Recipe = MappingProxyType(halves(recipe.DEFAULTS).recipe)
+"""The recipe of whoever searches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def spec_of(store: Store, job: Job, space: str, *, k: int, networks: Sequence[st
     _check_counts(k, repeats)
     shipped = _space_of_networks(space)
     chosen = _chosen(shipped, networks)
-    recipes = [_default(shipped), *_found(store, job, k)]
+    recipes = [DEFAULT, *_found(store, job, k)]
     candidates = [{NETWORK: network, **one} for network in chosen for one in _distinct(recipes) for _ in range(repeats)]
     return training_spec(
         job,
@@ -100,7 +103,7 @@ def _check_counts(k: int, repeats: int) -> None:
 
 
 def _space_of_networks(name: str) -> ShippedSpace:
-    """The space of that name, whose architectures are networks by name. Raises InvalidInput."""
+    """The space of that name, where `network` is searched. Raises InvalidInput."""
     fitting = [one.name for one in catalogue.SPACES.values() if _is_of_networks(one)]
     try:
         shipped = catalogue.find(name)
@@ -113,8 +116,7 @@ def _space_of_networks(name: str) -> ShippedSpace:
 
 
 def _is_of_networks(shipped: ShippedSpace) -> bool:
-    architecture = halves(dict.fromkeys(shipped.space.names, 0)).architecture
-    return list(architecture) == [NETWORK] and isinstance(shipped.space[NETWORK], Categorical)
+    return NETWORK in shipped.space and isinstance(shipped.space[NETWORK], Categorical)
 
 
 def _chosen(shipped: ShippedSpace, names: Sequence[str]) -> list[str]:
@@ -131,15 +133,10 @@ def _chosen(shipped: ShippedSpace, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names)) or known[:NETWORKS]
 
 
-def _default(shipped: ShippedSpace) -> Recipe:
-    """The recipe of whoever searches nothing: the defaults of the task, as the space has them."""
-    return {**halves(recipe.DEFAULTS).recipe, **halves(shipped.constants).recipe}
-
-
 def _found(store: Store, job: Job, k: int) -> list[Recipe]:
     """The recipes of the best trials, each once, whole. Raises Conflict where there is none."""
     searched = catalogue.find(job.spec.space.name) if isinstance(job.spec.space, NamedSpace) else None
-    constants = {**halves(recipe.DEFAULTS).recipe, **halves(searched.constants if searched else {}).recipe}
+    constants = {**DEFAULT, **halves(searched.constants if searched else {}).recipe}
     trials = results.best(store, job, _LOOKED_AT)
     if not trials:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")

@@ -44,8 +44,12 @@ class Axis:
 
     def decoded(self, matrix: Matrix) -> NDArray[Any]:
         """(n,) numbers of the candidates, or (1,) where all have the same."""
+        return self.values[self.codes(matrix)]
+
+    def codes(self, matrix: Matrix) -> NDArray[np.intp]:
+        """(n,) places of those numbers in `values`, or (1,)."""
         if self.column is None:
-            return self.values
+            return np.zeros(1, np.intp)
         entries = matrix[:, self.column]
         codes = np.rint((np.where(np.isnan(entries), self.missing, entries) - self.low) / self.step)
-        return self.values[codes.astype(np.intp)]
+        return codes.astype(np.intp)

@@ -16,7 +16,7 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import fbnetv3, limits, mbconv, recipe
+from searchsvc.spaces import fbnetv3, limits, mbconv, recipe, resnet
 from searchsvc.spaces.fbnetv3_costs import cost_model as fbnetv3_costs
 from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
 from searchsvc.spaces.limits import Limits
@@ -59,6 +59,10 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
             *(
                 Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one), fbnetv3_identity)
                 for one in fbnetv3.FAMILIES.values()
+            ),
+            *(
+                Network(name, "classification", resnet.DEFAULTS, resnet.LIMITS, at_resolutions(resnet.cost_model(name)))
+                for name in resnet.LAYERS
             ),
         )
     }
