@@ -1,9 +1,9 @@
 """The search that a predictor guides: what `recommend` asks.
 
 The best candidates by a prediction are nearly one candidate, with a dropout rate that differs in the third digit. Who
-asks for five wants to choose, and not to bet on one error of the predictor five times. So with one objective each answer
-is the best of those that differ from the ones before it in a fifth of their parameters; with several, the answers lie
-evenly along the predicted front.
+asks for five wants to choose, and not to bet five times on one error of the predictor. So with one objective each
+answer is the best of those that differ from the ones before it in a fifth of their parameters; with several objectives,
+the answers lie evenly along the predicted front.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _APART = Constraint(metric="_apart", min=0.2)
 """The share of its parameters in which an answer differs from every one before it."""
 _NOTABLE = 0.1
 """Numbers differ where so much of their range lies between them."""
-_FRONT = 40
+_FRONT = 200
 """Answers of several objectives, of which those on the front are kept."""
 
 
