@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from searchsvc.predictors.encoding import Encoding
+from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
 EMBEDDING = 24
@@ -41,9 +42,11 @@ _PRETRAINING_POOL = 4096
 _PRETRAINING_BATCH = 256
 _BATCHES = 4
 """Steps per epoch, of 16 results at least."""
-_RATE = 1e-2
-_ENCODER_RATE = 2e-3
-_WEIGHT_DECAY = 1e-3
+_PRETRAINING_RATE = 4e-3
+_HEAD_RATE = 1e-2
+_RATE = 2e-3
+_WEIGHT_DECAY = 0.1
+_MOMENTS, _EPSILON = (0.9, 0.999), 1e-8
 _HUBER = 1.0
 _CHUNK = 16_384
 
@@ -74,6 +77,7 @@ class NeuralEnsemble:
     fitted: Matrix
     """(E, n) what each member says of each result."""
 
+    @one_thread()
     @torch.inference_mode()
     def members(self, matrix: Matrix) -> Matrix:
         """(E, n) what each member says of (n, d)."""
@@ -96,6 +100,7 @@ class NeuralEnsemble:
         return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
+@one_thread()
 def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
     """An encoder that knows what architectures cost; a random one where the encoding has no costs."""
     generator = torch.Generator().manual_seed(seed)
@@ -107,19 +112,16 @@ def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
     pool = encoding.space.sample(_PRETRAINING_POOL, np.random.default_rng(seed))
     inputs, _ = _inputs(encoding, pool)
     targets = torch.from_numpy(encoding.targets(pool).astype(np.float32))
-    parameters = _trainable(encoder + proxy)
-    optimizer = torch.optim.Adam(parameters, lr=_ENCODER_RATE)
+    optimizer = Adam(_trainable(encoder + proxy))
     for step in range(_PRETRAINING_STEPS):
-        _set_rate(optimizer, 2 * _ENCODER_RATE * _cosine(step / _PRETRAINING_STEPS))
         rows = torch.randint(len(inputs), (_PRETRAINING_BATCH,), generator=generator)
         costs = _forward(proxy, Encoder(encoder)(inputs[rows]))
         loss = functional.mse_loss(costs, targets[rows].expand(members, -1, -1))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(loss, _PRETRAINING_RATE * _cosine(step / _PRETRAINING_STEPS))
     return Encoder(_detached(encoder))
 
 
+@one_thread()
 def fit(
     encoding: Encoding, pretrained: Encoder, matrix: Matrix, targets: Matrix, seed: int, *, epochs: int = ALL_EPOCHS
 ) -> NeuralEnsemble:
@@ -132,17 +134,43 @@ def fit(
     data = _Data(architecture, recipe, _tensor(targets), _tensor(counts))
     encoder = _detached(pretrained.layers)
     head = _layers((EMBEDDING + recipe.shape[1], _HEAD, 1), members, generator)
-    optimizer = torch.optim.AdamW(_trainable(head), lr=_RATE, weight_decay=_WEIGHT_DECAY)
+    optimizer = Adam(_trainable(head))
     for _ in range(FROZEN_EPOCHS):
-        data.epoch(Encoder(encoder), head, optimizer, generator)
-    optimizer.add_param_group({"params": _trainable(encoder)})
+        data.epoch(Encoder(encoder), head, optimizer, _HEAD_RATE, generator)
+    optimizer = Adam(_trainable(encoder + head))
     for epoch in range(epochs):
-        _set_rate(optimizer, _ENCODER_RATE * _cosine(epoch / epochs))
-        data.epoch(Encoder(encoder), head, optimizer, generator)
+        data.epoch(Encoder(encoder), head, optimizer, _RATE * _cosine(epoch / epochs), generator)
     trained = Encoder(_detached(encoder))
     with torch.inference_mode():
         fitted = _accuracy(trained, _detached(head), architecture, recipe).numpy()
     return NeuralEnsemble(encoding, trained, _detached(head), counts, fitted.astype(np.float64))
+
+
+class Adam:
+    """Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+
+    torch.optim does the same; to import it loads torch's compiler, which takes longer than a search of a dozen trials.
+    """
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self._parameters = parameters
+        self._means = [torch.zeros_like(one) for one in parameters]
+        self._squares = [torch.zeros_like(one) for one in parameters]
+        self._steps = 0
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One step down the gradient of `loss`."""
+        gradients = torch.autograd.grad(loss, self._parameters)
+        self._steps += 1
+        first, second = 1 - _MOMENTS[0] ** self._steps, 1 - _MOMENTS[1] ** self._steps
+        with torch.no_grad():
+            for parameter, gradient, mean, square in zip(
+                self._parameters, gradients, self._means, self._squares, strict=True
+            ):
+                mean.lerp_(gradient, 1 - _MOMENTS[0])
+                square.lerp_(gradient * gradient, 1 - _MOMENTS[1])
+                parameter.mul_(1 - rate * _WEIGHT_DECAY)
+                parameter.addcdiv_(mean, (square / second).sqrt_().add_(_EPSILON), value=-rate / first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +187,7 @@ class _Data:
     """(E, n) weights"""
 
     def epoch(
-        self, encoder: Encoder, head: tuple[Layer, ...], optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self, encoder: Encoder, head: tuple[Layer, ...], optimizer: Adam, rate: float, generator: torch.Generator
     ) -> None:
         """One pass over the results in random order."""
         n = len(self.targets)
@@ -168,9 +196,7 @@ class _Data:
             wanted = self.targets[rows].expand_as(predicted)
             losses = functional.huber_loss(predicted, wanted, reduction="none", delta=_HUBER)
             loss = (losses * self.counts[:, rows]).sum() / len(rows)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            optimizer.step(loss, rate)
 
 
 def _accuracy(encoder: Encoder, head: tuple[Layer, ...], architecture: Tensor, recipe: Tensor) -> Tensor:
@@ -221,7 +247,3 @@ def _detached(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate

@@ -36,7 +36,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "nsga2": {"population": 4},
     "cmaes": {"population": 4},
 }
-TRIALS = {"gp": 10}
+TRIALS = {"gp": 10, "fbnetv3": 12}
 SPACES = {
     "flat": Space([Float("x", -1.0, 1.0), Float("y", 1e-3, 1.0, log=True), Integer("z", 1, 30)]),
     "conditional": Space(
