@@ -35,7 +35,7 @@ class Result:
 
 
 def fitted_results(results: int) -> int:
-    """How many of so many results the fit in use has seen: all of up to 64; later it is renewed after every 32nd part."""
+    """How many of so many results the fit in use has seen: all of up to 64; later it lags by a 32nd part at most."""
     step = 1 << max(0, (results // _EVERY).bit_length() - 1)
     return results - results % min(step, _LONGEST)
 

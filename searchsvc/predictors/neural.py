@@ -11,16 +11,17 @@
 | a, r | features of the architecture, of the recipe | |
 | z | targets of mean 0 and deviation 1 | (n,) |
 
-Pretraining needs no training of networks: what random architectures cost is computed. After it the proxy head is dropped.
-The accuracy head is trained for 50 epochs on the frozen encoder, then everything for 50 epochs at a rate that decays to
-nothing, with Huber's loss. Each member has its own start and its own bootstrap sample of the results, so the ensemble has a
-deviation, and a prediction for each result from the members that did not see it.
+Pretraining needs no training of networks: what random architectures cost is computed. After it the proxy head is
+dropped. The accuracy head is trained for 50 epochs on the frozen encoder, then everything for 50 epochs at a rate that
+decays to nothing, with Huber's loss. Each member has its own start and its own bootstrap sample of the results, so the
+ensemble has a deviation, and a prediction for each result from the members that did not see it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ class NeuralEnsemble:
             _accuracy(self.encoder, self.head, *_inputs(self.encoding, matrix[start : start + _CHUNK]))
             for start in range(0, len(matrix), _CHUNK)
         ]
-        return np.asarray(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
+        return np.array(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
 
     def predict(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """(n,) means and standard deviations over the members, at (n, d)."""
@@ -97,7 +98,8 @@ class NeuralEnsemble:
         unseen = self.seen == 0
         counts = unseen.sum(axis=0)
         total = np.where(unseen, self.fitted, 0.0).sum(axis=0)
-        return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        means: Matrix = np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        return means
 
 
 @one_thread()
@@ -125,10 +127,10 @@ def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
 def fit(
     encoding: Encoding, pretrained: Encoder, matrix: Matrix, targets: Matrix, seed: int, *, epochs: int = ALL_EPOCHS
 ) -> NeuralEnsemble:
-    """Members trained on (n, d) and (n,). `epochs`: how long the encoder is trained too, after the 50 that it is not."""
+    """Members trained on (n, d) and (n,). `epochs`: how many the encoder is trained too, after 50 when it is not."""
     members = len(pretrained.layers[0][0])
     generator = torch.Generator().manual_seed(seed)
-    counts = np.random.default_rng(seed).poisson(1.0, (members, len(targets)))
+    counts = np.random.default_rng(seed).poisson(1.0, (members, len(targets))).astype(np.float64)
     counts[counts.sum(axis=1) == 0] = 1
     architecture, recipe = _inputs(encoding, matrix)
     data = _Data(architecture, recipe, _tensor(targets), _tensor(counts))
@@ -191,7 +193,7 @@ class _Data:
     ) -> None:
         """One pass over the results in random order."""
         n = len(self.targets)
-        for rows in torch.randperm(n, generator=generator).split(max(16, math.ceil(n / _BATCHES))):
+        for rows in torch.split(torch.randperm(n, generator=generator), max(16, math.ceil(n / _BATCHES))):
             predicted = _accuracy(encoder, head, self.architecture[rows], self.recipe[rows])  # (E, batch)
             wanted = self.targets[rows].expand_as(predicted)
             losses = functional.huber_loss(predicted, wanted, reduction="none", delta=_HUBER)
@@ -220,7 +222,7 @@ def _layers(widths: tuple[int, ...], members: int, generator: torch.Generator) -
             torch.randn(members, inside, outside, generator=generator) * math.sqrt(2 / max(inside, 1)),
             torch.zeros(members, 1, outside),
         )
-        for inside, outside in zip(widths[:-1], widths[1:], strict=True)
+        for inside, outside in pairwise(widths)
     )
 
 

@@ -1,8 +1,8 @@
 """Predictor: what a candidate will measure, from what others measured.
 
-Two heads on the same features: a Gaussian process, which is the better of the two on few results, and the neural ensemble
-of FBNetV3. They are averaged by a weight that the results decide: the one that would have predicted each result best from
-the others (leave-one-out for the process, out-of-bag for the ensemble).
+Two heads on the same features: a Gaussian process, which is the better of the two on few results, and the neural
+ensemble of FBNetV3. They are averaged by a weight that the results decide: the one that would have predicted each
+result best from the others (leave-one-out for the process, out-of-bag for the ensemble).
 """
 
 from __future__ import annotations
