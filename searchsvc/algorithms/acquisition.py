@@ -7,8 +7,8 @@
 | λ | weights of the objectives, drawn anew for each ask | (m,) |
 | EI | E max(0, u - b) | (n,) |
 
-One objective: u is the objective (Jones et al. 1998). Several: u is their augmented Chebyshev scalarisation under λ (ParEGO,
-Knowles 2006), over draws that all candidates share. Outcome constraints multiply EI by the probability that they hold
+One objective: u is the objective (Jones et al. 1998). Several: u is their augmented Chebyshev scalarisation under λ
+(ParEGO, Knowles 2006), over draws that all candidates share. Outcome constraints multiply EI by the probability that they hold
 (Gardner et al. 2014); as long as no result holds them, that probability is all that counts.
 """
 
@@ -35,9 +35,7 @@ def improvement(means: Matrix, deviations: Matrix, best: float) -> Matrix:
     return np.asarray(deviations * (offset * ndtr(offset) + density))
 
 
-def scalarised_improvement(
-    means: Matrix, deviations: Matrix, known: Matrix, random: np.random.Generator
-) -> Matrix:
+def scalarised_improvement(means: Matrix, deviations: Matrix, known: Matrix, random: np.random.Generator) -> Matrix:
     """(n,) expected improvement of several objectives (m, n) over the results' means (m, r), under weights drawn."""
     weights = random.dirichlet(np.ones(len(means)))
     draws = random.standard_normal((len(means), _DRAWS))

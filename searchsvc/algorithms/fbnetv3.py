@@ -2,14 +2,14 @@
 
 ::
 
-    results:      0 ... startup        ... batch                                    ... budget - top  ... budget
-    candidates:   quasi-random         by expected improvement of the predictor                        stage 2: the best of the
-    trained:      in full .................... to the early-stop epoch ............................... search, in full
+    trials:       0 ...... startup ....... batch ...................... budget - top ............. budget
+    candidates:   quasi-random | by expected improvement of the predictor | stage 2: evolutionary search
+    trained:      in full ................. | to the early-stop epoch ..... | in full
 
-The predictor is fitted anew to all results whenever something was told; as they grow in number, after every so many, so that
-an ask costs little on average. Nothing waits for a batch to be complete: what is pending is taken to measure what is
-predicted. Between two fits candidates come from one shortlist. All of it is a function of the results in their order, of what
-is pending and of the number of asks.
+The predictor is fitted anew to all results whenever something was told; as they grow in number, after every so many, so
+that an ask costs little on average. Nothing waits for a batch to be complete: what is pending is taken to measure what
+is predicted. Between two fits candidates come from one shortlist. All of it is a function of the results in their
+order, of what is pending and of the number of asks.
 """
 
 from __future__ import annotations
@@ -41,22 +41,26 @@ _TAG = 0xFB3
 
 
 class FbnetV3Options(Options):
-    """The paper's batch is 48 trials of hundreds; `startup` is small, as the predictor is of use from a few results on."""
+    """The paper's batch is 48 trials of hundreds; `startup` is small, as the predictor is of use from a few on."""
 
-    startup: Annotated[int, Field(ge=2, le=100_000, description="Results before which candidates are quasi-random.")] = 4
+    startup: Annotated[
+        int, Field(ge=2, le=100_000, description="Results before which candidates are quasi-random.")
+    ] = 4
     batch: Annotated[
         int, Field(ge=LEAST_TRIALS, le=100_000, description="Trials of the first batch: they are trained in full.")
     ] = 12
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="Rank correlation with the last epoch that makes an epoch the early-stop epoch.")
+        float, Field(gt=0, le=1, description="Rank correlation with the last epoch that ends training early.")
     ] = 0.92
     top: Annotated[
-        int, Field(ge=0, le=10_000, description="Last trials of the budget: the best of the evolutionary search, in full.")
+        int, Field(ge=0, le=10_000, description="Last trials of a budget: the best by evolutionary search, in full.")
     ] = 5
     pool: Annotated[
         int, Field(ge=16, le=1_000_000, description="Quasi-random candidates within the hard constraints.")
     ] = 4096
-    neural: Annotated[bool, Field(description="Average the neural ensemble in, by the weight that results give it.")] = True
+    neural: Annotated[
+        bool, Field(description="Whether the neural ensemble is averaged in, by the weight that results give it.")
+    ] = True
 
 
 def stopping(options: FbnetV3Options) -> StoppingSpec:
@@ -72,9 +76,7 @@ class FbnetV3:
     def __init__(self, problem: Problem, options: FbnetV3Options) -> None:
         self._problem = problem
         self._options = options
-        self._learner = Learner(
-            problem, batch=options.batch, threshold=options.threshold, neural=options.neural
-        )
+        self._learner = Learner(problem, batch=options.batch, threshold=options.threshold, neural=options.neural)
         self._results: list[Result] = []
         self._pending: dict[int, Matrix] = {}
         """Rows by ask number."""
@@ -130,13 +132,13 @@ class FbnetV3:
         return asks <= self._options.batch or asks in self._in_full
 
     def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
-        rounds = []
+        rounds: list[tuple[int, Mapping[str, Any]]] = []
         while (end := self._end_of_round(self._rounds)) <= len(self._results):
             start = self._end_of_round(self._rounds - 1) if self._rounds else 0
             seen = self._results[:end]
-            data = {"results": end, "early_stop_epoch": self._learner.early_stop_epoch(seen)}
-            data["quality"] = self._learner.quality(seen[:start], seen[start:]) if start else {}
-            rounds.append((self._rounds, data))
+            quality = self._learner.quality(seen[:start], seen[start:]) if start else {}
+            epoch = self._learner.early_stop_epoch(seen)
+            rounds.append((self._rounds, {"results": end, "early_stop_epoch": epoch, "quality": quality}))
             self._rounds += 1
         return rounds
 

@@ -1,4 +1,4 @@
-"""Comparable values of trials that were trained for different lengths: what each had measured by the early-stop epoch."""
+"""Comparable values of trials that trained for different lengths: what each had measured by the early-stop epoch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from searchsvc.algorithms.fidelity import metrics_by, shared_epoch
 from searchsvc.algorithms.outlook import Outlook
 from searchsvc.domain.candidates import Observation
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.predictor import LEAST_RESULTS, Predictor, pretrained
+from searchsvc.predictors.predictor import LEAST_FOR_NEURAL, LEAST_RESULTS, Predictor, pretrained
 from searchsvc.predictors.quality import quality
 from searchsvc.spaces.space import Matrix
 
@@ -35,7 +35,7 @@ class Result:
 
 
 def fitted_results(results: int) -> int:
-    """How many of so many results the fit in use has seen: all of up to 64; later it is renewed after every 32nd part."""
+    """How many of so many results the fit in use has seen: all of up to 64; later it lags by a 32nd part at most."""
     step = 1 << max(0, (results // _EVERY).bit_length() - 1)
     return results - results % min(step, _LONGEST)
 
@@ -64,8 +64,9 @@ class Learner:
         for metric, values in measured.items():
             known = np.isfinite(values)
             if known.sum() >= LEAST_RESULTS:
+                encoder = self._encoder if known.sum() >= LEAST_FOR_NEURAL else None
                 predictors[metric] = Predictor.fit(
-                    self.encoding, matrix[known], values[known], seed=self._problem.seed, encoder=self._encoder
+                    self.encoding, matrix[known], values[known], seed=self._problem.seed, encoder=encoder
                 )
         return Outlook(self._problem, self.encoding, predictors, matrix, measured)
 

@@ -1,4 +1,4 @@
-"""What FBNetV3 believes after some results: predictors for all that is measured, and a shortlist of what is worth trying.
+"""What FBNetV3 believes after some results: predictors of all that is measured, a shortlist of what is worth trying.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -11,7 +11,7 @@ Ginsbourger et al. 2010): means stay, deviations shrink around it, so that a bat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ class Outlook:
     def merits(self) -> Matrix:
         """(r,) how good each result is believed to be: larger is better."""
         values = self._known[0] if len(self._known) == 1 else -nondominated_ranks(self._known.T).astype(np.float64)
-        return np.where(self._kept, values, values.min() - 1.0 + 1e-3 * values)
+        return np.asarray(np.where(self._kept, values, values.min() - 1.0 + 1e-3 * values))
 
     def _estimate(self, rows: Matrix, features: NDArray[np.floating]) -> Estimate:
         return {metric: one.latent(rows, features) for metric, one in self.predictors.items()}
@@ -118,14 +118,11 @@ class Outlook:
         """(n,) what a shortlist is chosen by: the expected gain; with several objectives its best rank over weights."""
         parts = [slice(start, start + _CHUNK) for start in range(0, max(len(rows), 1), _CHUNK)]
         estimates = [self._estimate(rows[part], features[part]) for part in parts]
-        whole = {
-            metric: (np.concatenate([one[metric][0] for one in estimates]), np.concatenate([one[metric][1] for one in estimates]))
-            for metric in self.predictors
-        }
+        whole = {metric: _joined([one[metric] for one in estimates]) for metric in self.predictors}
         if len(self._problem.objectives) == 1:
             return self._gain(rows, whole, random)
         ranks = [np.argsort(np.argsort(self._gain(rows, whole, random))) for _ in range(_WEIGHTINGS)]
-        return np.max(ranks, axis=0).astype(np.float64)
+        return np.asarray(np.max(ranks, axis=0), dtype=np.float64)
 
     def _gain(self, rows: Matrix, estimate: Estimate, random: np.random.Generator) -> Matrix:
         """(n,)"""
@@ -133,8 +130,8 @@ class Outlook:
         for constraint in self._problem.constraints:
             if (predictor := self.predictors.get(constraint.metric)) is None:
                 continue
-            limits = [-np.inf if constraint.min is None else constraint.min, np.inf if constraint.max is None else constraint.max]
-            low, high = (float(predictor.warp.forward(np.array([limit]))[0]) if np.isfinite(limit) else limit for limit in limits)
+            low = -np.inf if constraint.min is None else predictor.warp.forward(np.array([constraint.min]))[0]
+            high = np.inf if constraint.max is None else predictor.warp.forward(np.array([constraint.max]))[0]
             within *= probability_within(*estimate[constraint.metric], low, high)
         if not self._kept.any():
             return within
@@ -156,3 +153,8 @@ class Outlook:
             means.append(one.sign * mean)
             deviations.append(deviation)
         return np.stack(means), np.maximum(np.stack(deviations), _LEAST_DEVIATION)
+
+
+def _joined(parts: Sequence[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
+    means, deviations = zip(*parts, strict=True)
+    return np.concatenate(means), np.concatenate(deviations)

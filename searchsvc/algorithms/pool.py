@@ -95,7 +95,7 @@ class Pool:
 
 
 def _farthest(encoding: Encoding, matrix: Matrix, count: int) -> NDArray[np.intp]:
-    """`count` rows of (n, d), each as far as can be from those before it (Gonzalez 1985); the first row is the first."""
+    """`count` rows of (n, d), each as far as can be from those before it (Gonzalez 1985), from the first row on."""
     features = encoding.features(matrix)
     chosen = [0]
     nearest = np.square(features - features[0]).sum(axis=1)

@@ -10,7 +10,7 @@
 | choice | one-hot, by 1/sqrt 2: two different choices lie 1 apart | nothing is assumed about choices |
 | order | a number, or the place of a numeric choice, in [0, 1] | near values behave alike |
 | active | whether a parameter with conditions is active | |
-| count | the share of each choice (the mean of a number) over all parameters with the same values | edges of a cell and stages of a network act alike, wherever they are |
+| count | the share of a choice, the mean of a number, over parameters of the same values | edges, stages act alike |
 | cost | the logarithm of what the cost model says, standardised over the space | capacity explains much of accuracy |
 
 Choices that are numbers get both a choice and an order block: which of them matters is learned.

@@ -6,9 +6,9 @@
 | s | score, larger is better | (p,) |
 | V | objectives, signed so that larger is better | (p, m) |
 
-Each member has 24 children by an adaptive genetic algorithm (Srinivas and Patnaik 1994, as in ChamNet): what is worse than
-the mean is crossed and mutated the most, the best the least. The best 40 of members and children go on, until the best
-score gains 1e-6 or less. Spaces that can be listed are scored whole instead.
+Each member has 24 children by an adaptive genetic algorithm (Srinivas and Patnaik 1994, as in ChamNet): what is worse
+than the mean is crossed and mutated the most, the best the least. The best 40 of members and children go on, until the
+best score gains 1e-6 or less. Spaces that can be listed are scored whole instead.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _distance_from_best(scores: Matrix) -> Matrix:
     mean, best = scores.mean(), scores.max()
     if best <= mean:
         return np.ones(len(scores))
-    return np.clip((best - scores) / (best - mean), 0.0, 1.0)
+    return np.asarray(np.clip((best - scores) / (best - mean), 0.0, 1.0))
 
 
 def _best(goal: Goal, matrix: Matrix, count: int) -> tuple[Matrix, Matrix]:
@@ -173,7 +173,7 @@ def _best(goal: Goal, matrix: Matrix, count: int) -> tuple[Matrix, Matrix]:
 def _front(goal: Goal, population: Matrix) -> Matrix:
     """(m,) the best of each objective in the population."""
     values, violations = goal.values(population)
-    return np.where(violations[:, None] > 0, -np.inf, values).max(axis=0)
+    return np.asarray(np.where(violations[:, None] > 0, -np.inf, values).max(axis=0))
 
 
 def _gain(before: Matrix, after: Matrix) -> float:

@@ -41,7 +41,7 @@ class GaussianProcess:
 
     @staticmethod
     def fit(blocks: Sequence[Block], features: Matrix, targets: Matrix, fitted_on: int = 128) -> GaussianProcess:
-        """The posterior given (n, f) and (n,). θ is found on an even choice of `fitted_on` of them: that bounds the time."""
+        """The posterior given (n, f) and (n,). θ is found on an even choice of `fitted_on`, to bound the time."""
         layout = Layout.of(blocks)
         chosen = np.unique(np.linspace(0, len(targets) - 1, fitted_on).astype(np.intp))
         theta = fit_theta(layout, features[chosen], targets[chosen])
@@ -58,8 +58,8 @@ class GaussianProcess:
 
     def leave_one_out(self) -> tuple[Matrix, Matrix]:
         """(n,) means and deviations of each result's target, noise included, given all the others (ibid., eq. 5.12)."""
-        variances = 1.0 / np.square(self._inverse_root).sum(axis=0)
-        return self.targets - self._alpha * variances, np.sqrt(variances)
+        variances: Matrix = 1.0 / np.square(self._inverse_root).sum(axis=0)
+        return np.asarray(self.targets - self._alpha * variances), np.asarray(np.sqrt(variances))
 
     def shrinkage(self, features: Matrix, awaited: Matrix) -> Matrix:
         """(m,) by which factor the deviations at (m, f) shrink once (p, f) are measured too, whatever they measure."""
@@ -78,7 +78,7 @@ class GaussianProcess:
         """L"""
         matrix = self.kernel(self.features, self.features)
         matrix[np.diag_indices(len(matrix))] += self.kernel.noise
-        return np.linalg.cholesky(matrix)
+        return np.asarray(np.linalg.cholesky(matrix))
 
     @cached_property
     def _inverse_root(self) -> Matrix:

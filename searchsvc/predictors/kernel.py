@@ -5,13 +5,13 @@
 | symbol | meaning | shape |
 |---|---|---|
 | x_b | features of block b (a parameter, a count, a cost) | |
-| c | component: the parameters themselves (choice, order, active), or what sums them up (count, cost, embedding) | |
+| c | component: the parameters themselves (choice, order, active), or what sums them up (count, cost) | |
 | θ | log w of each component's blocks, log s of the components, log v of all blocks, log noise | (p,) |
 | D | squared distances per block, flattened | (blocks, n * n) |
 | P | inner products per block, flattened | (blocks, n * n) |
 
-The linear part finds what each parameter does by itself within a dozen results; the Matern parts hold what is left. Each
-entry of θ has a normal prior, wide enough to matter only where the data say little.
+The linear part finds what each parameter does by itself within a dozen results; the Matern parts hold what is left.
+Each entry of θ has a normal prior, wide enough to matter only where the data say little.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from searchsvc.spaces.space import Matrix
 Real = NDArray[np.floating]
 
 JITTER = 1e-6
-_SUMMARIES = ("count", "cost", "embedding")
+_SUMMARIES = ("count", "cost")
 # (mean, standard deviation) of the logarithms
 _WEIGHT_PRIOR = (0.0, 1.5)
 _SCALE_PRIOR = (0.0, 0.7)
 _LINEAR_PRIOR = (-1.5, 1.5)
-_NOISE_PRIOR = (-4.0, 1.5)
+_NOISE_PRIOR = (-3.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        return self.linear.stop + 1
+        return int(self.linear.stop) + 1
 
     def prior(self) -> tuple[Matrix, Matrix]:
         """(p,) means and standard deviations of θ."""

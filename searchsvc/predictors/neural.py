@@ -11,16 +11,17 @@
 | a, r | features of the architecture, of the recipe | |
 | z | targets of mean 0 and deviation 1 | (n,) |
 
-Pretraining needs no training of networks: what random architectures cost is computed. After it the proxy head is dropped.
-The accuracy head is trained for 50 epochs on the frozen encoder, then everything for 50 epochs at a rate that decays to
-nothing, with Huber's loss. Each member has its own start and its own bootstrap sample of the results, so the ensemble has a
-deviation, and a prediction for each result from the members that did not see it.
+Pretraining needs no training of networks: what random architectures cost is computed. After it the proxy head is
+dropped. The accuracy head is trained for 50 epochs on the frozen encoder, then everything for 50 epochs at a rate that
+decays to nothing, with Huber's loss. Each member has its own start and its own bootstrap sample of the results, so the
+ensemble has a deviation, and a prediction for each result from the members that did not see it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from searchsvc.predictors.encoding import Encoding
+from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
 EMBEDDING = 24
@@ -41,9 +43,11 @@ _PRETRAINING_POOL = 4096
 _PRETRAINING_BATCH = 256
 _BATCHES = 4
 """Steps per epoch, of 16 results at least."""
-_RATE = 1e-2
-_ENCODER_RATE = 2e-3
-_WEIGHT_DECAY = 1e-3
+_PRETRAINING_RATE = 4e-3
+_HEAD_RATE = 1e-2
+_RATE = 2e-3
+_WEIGHT_DECAY = 0.1
+_MOMENTS, _EPSILON = (0.9, 0.999), 1e-8
 _HUBER = 1.0
 _CHUNK = 16_384
 
@@ -74,6 +78,7 @@ class NeuralEnsemble:
     fitted: Matrix
     """(E, n) what each member says of each result."""
 
+    @one_thread()
     @torch.inference_mode()
     def members(self, matrix: Matrix) -> Matrix:
         """(E, n) what each member says of (n, d)."""
@@ -81,7 +86,7 @@ class NeuralEnsemble:
             _accuracy(self.encoder, self.head, *_inputs(self.encoding, matrix[start : start + _CHUNK]))
             for start in range(0, len(matrix), _CHUNK)
         ]
-        return np.asarray(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
+        return np.array(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
 
     def predict(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """(n,) means and standard deviations over the members, at (n, d)."""
@@ -93,9 +98,11 @@ class NeuralEnsemble:
         unseen = self.seen == 0
         counts = unseen.sum(axis=0)
         total = np.where(unseen, self.fitted, 0.0).sum(axis=0)
-        return np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        means: Matrix = np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        return means
 
 
+@one_thread()
 def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
     """An encoder that knows what architectures cost; a random one where the encoding has no costs."""
     generator = torch.Generator().manual_seed(seed)
@@ -107,42 +114,65 @@ def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
     pool = encoding.space.sample(_PRETRAINING_POOL, np.random.default_rng(seed))
     inputs, _ = _inputs(encoding, pool)
     targets = torch.from_numpy(encoding.targets(pool).astype(np.float32))
-    parameters = _trainable(encoder + proxy)
-    optimizer = torch.optim.Adam(parameters, lr=_ENCODER_RATE)
+    optimizer = Adam(_trainable(encoder + proxy))
     for step in range(_PRETRAINING_STEPS):
-        _set_rate(optimizer, 2 * _ENCODER_RATE * _cosine(step / _PRETRAINING_STEPS))
         rows = torch.randint(len(inputs), (_PRETRAINING_BATCH,), generator=generator)
         costs = _forward(proxy, Encoder(encoder)(inputs[rows]))
         loss = functional.mse_loss(costs, targets[rows].expand(members, -1, -1))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(loss, _PRETRAINING_RATE * _cosine(step / _PRETRAINING_STEPS))
     return Encoder(_detached(encoder))
 
 
+@one_thread()
 def fit(
     encoding: Encoding, pretrained: Encoder, matrix: Matrix, targets: Matrix, seed: int, *, epochs: int = ALL_EPOCHS
 ) -> NeuralEnsemble:
-    """Members trained on (n, d) and (n,). `epochs`: how long the encoder is trained too, after the 50 that it is not."""
+    """Members trained on (n, d) and (n,). `epochs`: how many the encoder is trained too, after 50 when it is not."""
     members = len(pretrained.layers[0][0])
     generator = torch.Generator().manual_seed(seed)
-    counts = np.random.default_rng(seed).poisson(1.0, (members, len(targets)))
+    counts = np.random.default_rng(seed).poisson(1.0, (members, len(targets))).astype(np.float64)
     counts[counts.sum(axis=1) == 0] = 1
     architecture, recipe = _inputs(encoding, matrix)
     data = _Data(architecture, recipe, _tensor(targets), _tensor(counts))
     encoder = _detached(pretrained.layers)
     head = _layers((EMBEDDING + recipe.shape[1], _HEAD, 1), members, generator)
-    optimizer = torch.optim.AdamW(_trainable(head), lr=_RATE, weight_decay=_WEIGHT_DECAY)
+    optimizer = Adam(_trainable(head))
     for _ in range(FROZEN_EPOCHS):
-        data.epoch(Encoder(encoder), head, optimizer, generator)
-    optimizer.add_param_group({"params": _trainable(encoder)})
+        data.epoch(Encoder(encoder), head, optimizer, _HEAD_RATE, generator)
+    optimizer = Adam(_trainable(encoder + head))
     for epoch in range(epochs):
-        _set_rate(optimizer, _ENCODER_RATE * _cosine(epoch / epochs))
-        data.epoch(Encoder(encoder), head, optimizer, generator)
+        data.epoch(Encoder(encoder), head, optimizer, _RATE * _cosine(epoch / epochs), generator)
     trained = Encoder(_detached(encoder))
     with torch.inference_mode():
         fitted = _accuracy(trained, _detached(head), architecture, recipe).numpy()
     return NeuralEnsemble(encoding, trained, _detached(head), counts, fitted.astype(np.float64))
+
+
+class Adam:
+    """Adam with decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019).
+
+    torch.optim does the same; to import it loads torch's compiler, which takes longer than a search of a dozen trials.
+    """
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self._parameters = parameters
+        self._means = [torch.zeros_like(one) for one in parameters]
+        self._squares = [torch.zeros_like(one) for one in parameters]
+        self._steps = 0
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One step down the gradient of `loss`."""
+        gradients = torch.autograd.grad(loss, self._parameters)
+        self._steps += 1
+        first, second = 1 - _MOMENTS[0] ** self._steps, 1 - _MOMENTS[1] ** self._steps
+        with torch.no_grad():
+            for parameter, gradient, mean, square in zip(
+                self._parameters, gradients, self._means, self._squares, strict=True
+            ):
+                mean.lerp_(gradient, 1 - _MOMENTS[0])
+                square.lerp_(gradient * gradient, 1 - _MOMENTS[1])
+                parameter.mul_(1 - rate * _WEIGHT_DECAY)
+                parameter.addcdiv_(mean, (square / second).sqrt_().add_(_EPSILON), value=-rate / first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +189,16 @@ class _Data:
     """(E, n) weights"""
 
     def epoch(
-        self, encoder: Encoder, head: tuple[Layer, ...], optimizer: torch.optim.Optimizer, generator: torch.Generator
+        self, encoder: Encoder, head: tuple[Layer, ...], optimizer: Adam, rate: float, generator: torch.Generator
     ) -> None:
         """One pass over the results in random order."""
         n = len(self.targets)
-        for rows in torch.randperm(n, generator=generator).split(max(16, math.ceil(n / _BATCHES))):
+        for rows in torch.split(torch.randperm(n, generator=generator), max(16, math.ceil(n / _BATCHES))):
             predicted = _accuracy(encoder, head, self.architecture[rows], self.recipe[rows])  # (E, batch)
             wanted = self.targets[rows].expand_as(predicted)
             losses = functional.huber_loss(predicted, wanted, reduction="none", delta=_HUBER)
             loss = (losses * self.counts[:, rows]).sum() / len(rows)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            optimizer.step(loss, rate)
 
 
 def _accuracy(encoder: Encoder, head: tuple[Layer, ...], architecture: Tensor, recipe: Tensor) -> Tensor:
@@ -194,7 +222,7 @@ def _layers(widths: tuple[int, ...], members: int, generator: torch.Generator) -
             torch.randn(members, inside, outside, generator=generator) * math.sqrt(2 / max(inside, 1)),
             torch.zeros(members, 1, outside),
         )
-        for inside, outside in zip(widths[:-1], widths[1:], strict=True)
+        for inside, outside in pairwise(widths)
     )
 
 
@@ -221,7 +249,3 @@ def _detached(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate

@@ -1,8 +1,8 @@
 """Predictor: what a candidate will measure, from what others measured.
 
-Two heads on the same features: a Gaussian process, which is the better of the two on few results, and the neural ensemble
-of FBNetV3. They are averaged by a weight that the results decide: the one that would have predicted each result best from
-the others (leave-one-out for the process, out-of-bag for the ensemble).
+Two heads on the same features: a Gaussian process, which is the better of the two on few results, and the neural
+ensemble of FBNetV3. They are averaged by a weight that the results decide: the one that would have predicted each
+result best from the others (leave-one-out for the process, out-of-bag for the ensemble).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WINDOW = 400
 """Results that the Gaussian process is conditioned on at most; the best half and an even choice of the others."""
 LEAST_RESULTS = 2
+LEAST_FOR_NEURAL = 20
+"""Results from which on the ensemble is worth training."""
 _SHRINKAGE = 0.05
 """Added to the mean squared difference of the heads: where they agree, the process alone is enough."""
 
@@ -59,7 +61,7 @@ class Predictor:
             kept = telling(values, WINDOW)
             features = encoding.features(matrix[kept])
             process = GaussianProcess.fit(encoding.blocks, features, targets[kept])
-            if encoder is None:
+            if encoder is None or len(kept) < LEAST_FOR_NEURAL:
                 return Predictor(encoding, warp, process, None, 0.0)
             from searchsvc.predictors import neural
 
@@ -120,8 +122,7 @@ def pretrained(encoding: Encoding, seed: int) -> Encoder:
     """An encoder for the neural ensemble, pretrained on what random architectures cost."""
     from searchsvc.predictors import neural
 
-    with one_thread():
-        return neural.pretrain(encoding, seed)
+    return neural.pretrain(encoding, seed)
 
 
 def telling(values: Matrix, count: int) -> NDArray[np.intp]:

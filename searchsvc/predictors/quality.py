@@ -33,7 +33,7 @@ class Quality:
     """Bootstrap interval of it that holds 90 %."""
     inside_50: float
     inside_90: float
-    """Share of y within the central 50 % and 90 % of what was predicted: 0.5 and 0.9 where σ is right."""
+    """Share of y within the central 50 % and 90 % of what was predicted: 0.5 and 0.9 at best."""
 
     def document(self) -> dict[str, float | None]:
         """As it is stored."""

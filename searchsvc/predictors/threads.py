@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra of numpy, scipy and torch runs on one thread inside."""
-    import torch
+    """Linear algebra of numpy and scipy runs on one thread inside, and that of torch where it has been imported."""
     from scipy import linalg  # noqa: F401 - its library has to be loaded to be limited
     from threadpoolctl import threadpool_limits
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
             yield
     finally:
-        torch.set_num_threads(threads)
+        if torch:
+            torch.set_num_threads(threads)

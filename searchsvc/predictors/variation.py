@@ -46,7 +46,7 @@ def crossed(first: Matrix, second: Matrix, rates: Matrix, random: np.random.Gene
 
 
 def neighbours(space: Space, matrix: Matrix, random: np.random.Generator, count: int) -> Matrix:
-    """(n * count, d) candidates that differ from those of (n, d) in few parameters: in 1 the most often, rarely in 4."""
+    """(n * count, d) candidates that differ from those of (n, d) in few parameters: mostly in 1, rarely in 4."""
     parents = np.repeat(matrix, count, axis=0)
     rates = (random.geometric(0.5, len(parents)) - 1) / max(matrix.shape[1], 1)
     return space.from_unit(mutated(space, filled(space, parents, random), rates, random))

@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "cmaes": {"population": 4},
     "given": {},
 }
-TRIALS = {"gp": 10}
+TRIALS = {"gp": 10, "fbnetv3": 12}
 SPACES = {
     "flat": Space([Float("x", -1.0, 1.0), Float("y", 1e-3, 1.0, log=True), Integer("z", 1, 30)]),
     "conditional": Space(
