@@ -44,7 +44,7 @@ class Axis:
 
     def decoded(self, matrix: Matrix) -> NDArray[Any]:
         """(n,) numbers of the candidates, or (1,) where all have the same."""
-        return self.values[self.codes(matrix)]
+        return self.values if self.column is None else self.values[self.codes(matrix)]
 
     def codes(self, matrix: Matrix) -> NDArray[np.intp]:
         """(n,) places of those numbers in `values`, or (1,)."""

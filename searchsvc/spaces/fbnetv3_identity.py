@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces.axes import Axis
 from searchsvc.spaces.definition import round8
-from searchsvc.spaces.fbnetv3 import EXPANSIONS, LIMITS, STAGES
+from searchsvc.spaces.fbnetv3 import EXPANSIONS, LIMITS
 from searchsvc.spaces.space import Identity, Matrix, Space
 
-_WIDTHS = {f"c{stage}" for stage in (0, *STAGES)}
-_OTHERS = {name for _, name in EXPANSIONS.values()} | {f"k{stage}b" for stage in EXPANSIONS}
-"""Genes of all but the first block of a stage."""
+_OTHERS = tuple(
+    (stage, first, other)
+    for stage, expansions in EXPANSIONS.items()
+    for first, other in (expansions, (f"k{stage}", f"k{stage}b"))
+)
+"""Stage, gene of its first block, gene of its other blocks (0: as the first)."""
 
 
 def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
     """Of candidates of a space; `defaults` are the values of what it does not give."""
-    axes = {name: Axis.of(space, name, defaults[name]) for name in LIMITS}
+    axes = {name: _rounded(Axis.of(space, name, defaults[name]), name) for name in LIMITS}
+    others = [one for one in _OTHERS if one[2] in space]
+    searched = [name for name in LIMITS if name in space and name not in {other for _, _, other in others}]
     rest = [column for column, name in enumerate(space.names) if name not in LIMITS]
 
-    def rows(matrix: Matrix) -> Matrix:
+    def genes(matrix: Matrix) -> Iterator[Matrix]:
+        """Columns (n,) or (1,) that decide the network."""
         values = {name: axis.decoded(matrix) for name, axis in axes.items()}
-        genes = [np.broadcast_to(column, len(matrix)) for column in _effective(values)]
-        return np.column_stack([*genes, matrix[:, rest]])
+        yield from (values[name] for name in searched)
+        for stage, first, other in others:
+            there = np.sign(values[f"n{stage}"] - 1.0)  # 0 where the stage has only its first block
+            yield there * np.where(values[other], values[other], values[first])
+
+    def rows(matrix: Matrix) -> Matrix:
+        columns = [np.broadcast_to(column, len(matrix)) for column in genes(matrix)]
+        return np.column_stack([*columns, matrix[:, rest]])
 
     return rows
 
 
-def _effective(values: Mapping[str, Matrix]) -> Iterator[Matrix]:
-    """Columns that decide the network, each (n,) or (1,)."""
-    yield from (column for name, column in values.items() if name not in _OTHERS and name not in _WIDTHS)
-    for name in sorted(_WIDTHS):
-        widths, inverse = np.unique(values[name], return_inverse=True)
-        yield np.array([float(round8(width)) for width in widths])[inverse]
-    for stage, (first, other) in EXPANSIONS.items():
-        there = np.sign(values[f"n{stage}"] - 1.0)  # 0 where the stage has only its first block
-        yield there * np.where(values[other], values[other], values[first])
-        yield there * np.where(values[f"k{stage}b"], values[f"k{stage}b"], values[f"k{stage}"])
+def _rounded(axis: Axis, name: str) -> Axis:
+    """With the widths that the network has."""
+    if not name.startswith("c"):
+        return axis
+    return replace(axis, values=np.array([float(round8(width)) for width in axis.values]))

@@ -119,6 +119,12 @@ def cost_model_for(
     return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
 
 
+def check(task: str, space: Space, constants: Values, given: Values) -> None:
+    """Raise InvalidInput (pointers `/name`) where one of `given` is not for the networks that a space can describe."""
+    named = _named_by(space, constants)
+    limits.check_values(given, _limits_of(one for one in NETWORKS.values() if one.task == task and one.name in named))
+
+
 def identity_for(task: str, space: Space, constants: Values = MappingProxyType({})) -> Identity | None:
     """What tells the networks of a space apart; None where different candidates are always different networks.
 
