@@ -27,7 +27,7 @@ _APART = Constraint(metric="_apart", min=0.2)
 """The share of its parameters in which an answer differs from every one before it."""
 _NOTABLE = 0.1
 """Numbers differ where so much of their range lies between them."""
-_FRONT = 200
+_FRONT = 100
 """Answers of several objectives, of which those on the front are kept."""
 
 

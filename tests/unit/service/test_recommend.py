@@ -45,19 +45,19 @@ class TestLimits:
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
         limits = [{"metric": "flops", "max": 1e6}, {"metric": "params", "max": 9e4}, {"metric": "loss", "max": 0.6}]
-        found = service.recommend(finished_job(20, constraints=limits).id, [FLOPS])
+        found = service.recommend(finished_job(12, constraints=limits).id, [FLOPS])
         assert [str(one) for one in found.constraints] == ["flops <= 400000", "params <= 90000"]
         assert [str(one) for one in found.outcome] == ["loss <= 0.6"]
         assert all(one.costs["flops"] <= 4e5 and one.costs["params"] <= 9e4 for one in found.items)
 
     def test_without_limits_those_of_the_job_hold(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommend(finished_job(20).id, [])
+        found = service.recommend(finished_job(12).id, [])
         assert [str(one) for one in found.constraints] == ["flops <= 1e+06"]
 
     def test_a_limit_that_nothing_meets_is_answered_with_the_smallest_there_is(
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
-        job = finished_job(20)
+        job = finished_job(12)
         said = faults(service, job, Constraint(metric="params", max=1e9), Constraint(metric="flops", max=10))
         assert set(said) == {"/constraints/1"}
         assert "cannot be reached: the smallest flops found in this space is" in said["/constraints/1"]
@@ -65,35 +65,35 @@ class TestLimits:
     def test_limits_that_the_jobs_own_exclude_are_said_to_exclude_each_other(
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
-        job = finished_job(20, constraints=[{"metric": "params", "min": 50_000}])
+        job = finished_job(12, constraints=[{"metric": "params", "min": 50_000}])
         assert "together" in faults(service, job, Constraint(metric="flops", max=25_000))["/constraints"]
 
     def test_a_metric_that_only_training_shows_is_refused(
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
-        said = faults(service, finished_job(20), FLOPS, Constraint(metric="accuracy", min=0.9))
+        said = faults(service, finished_job(12), FLOPS, Constraint(metric="accuracy", min=0.9))
         assert said == {"/constraints/1/metric": "'accuracy' is not known before training; there are flops, params"}
 
     def test_a_metric_is_limited_once(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        said = faults(service, finished_job(20), FLOPS, Constraint(metric="flops", min=1.0))
+        said = faults(service, finished_job(12), FLOPS, Constraint(metric="flops", min=1.0))
         assert said == {"/constraints/1/metric": "flops is limited twice: give min and max together"}
 
     @pytest.mark.parametrize("k", [0, 21])
     def test_k_has_its_range(self, service: Service, finished_job: Callable[..., Job], k: int) -> None:
-        assert set(faults(service, finished_job(20), k=k)) == {"/k"}
+        assert set(faults(service, finished_job(12), k=k)) == {"/k"}
 
 
 @pytest.mark.usefixtures("stand_in")
 class TestAnswers:
     def test_what_was_measured_already_is_said(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        job = finished_job(20)
+        job = finished_job(12)
         first = service.recommend(job.id, []).items[0]
         assert first.trial is not None
         assert first.trial.proposal.candidate == first.candidate
         assert first.costs == pytest.approx(first.trial.proposal.costs)
 
     def test_a_candidate_is_split_in_its_halves(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        one = service.recommend(finished_job(20).id, []).items[0]
+        one = service.recommend(finished_job(12).id, []).items[0]
         assert {"lr", "optimizer"} <= one.halves.recipe.keys()
         assert {"depth_1", "kernel"} & one.halves.architecture.keys()
         assert {**one.halves.architecture, **one.halves.recipe} == one.candidate.values
@@ -113,7 +113,7 @@ class TestTraining:
     def test_the_job_trains_exactly_what_was_recommended_in_full(
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
-        job = finished_job(20, stopping={"name": "asha"}, budget={"trials": 20, "seconds": 60.0})
+        job = finished_job(12, stopping={"name": "asha"}, budget={"trials": 12, "seconds": 60.0})
         found = service.recommend(job.id, [FLOPS], k=3)
         made = service.train(found, owner="me")
         assert (made.name, made.owner, made.spec.stopping.name) == ("digits-recommended", "me", "none")
@@ -123,5 +123,5 @@ class TestTraining:
         assert [one.candidate for one in proposer] == [one.candidate for one in found.items]
 
     def test_the_same_key_makes_one_job(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommend(finished_job(20).id, [FLOPS])
+        found = service.recommend(finished_job(12).id, [FLOPS])
         assert len({service.train(found, idempotency_key="k").id for _ in range(2)}) == 1
