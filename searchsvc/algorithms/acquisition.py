@@ -8,8 +8,8 @@
 | EI | E max(0, u - b) | (n,) |
 
 One objective: u is the objective (Jones et al. 1998). Several: u is their augmented Chebyshev scalarisation under λ
-(ParEGO, Knowles 2006), over draws that all candidates share. Outcome constraints multiply EI by the probability that they hold
-(Gardner et al. 2014); as long as no result holds them, that probability is all that counts.
+(ParEGO, Knowles 2006), over draws that all candidates share. Outcome constraints multiply EI by the probability that
+they hold (Gardner et al. 2014); as long as no result holds them, that probability is all that counts.
 """
 
 from __future__ import annotations

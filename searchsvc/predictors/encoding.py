@@ -62,7 +62,7 @@ class Encoding:
         self._cost_scales = self._scales(sample)
         self.costs = tuple(self._cost_scales)
         """Metrics of the cost model that are features: those that differ over the space."""
-        self._probe = _dependent(space, cost_model, sample) if cost_model is not None and self.costs else None
+        self._probe = _dependent(space, cost_model) if cost_model is not None and self.costs else None
         self.blocks: tuple[Block, ...] = tuple(self._numbered(sample[:1]))
         self.width = self.blocks[-1].stop
         self._centre = np.zeros(self.width)
@@ -166,24 +166,28 @@ def _groups(parameters: Sequence[Parameter]) -> list[list[int]]:
     """Columns of parameters with the same values, where there are at least two of them."""
     alike: dict[object, list[int]] = {}
     for column, one in enumerate(parameters):
-        values = (
-            one.choices if isinstance(one, Categorical) else (one.type, one.low, one.high, one.step, one.log)
-        )
-        alike.setdefault((type(one), values), []).append(column)
+        if isinstance(one, Categorical):
+            values = tuple((type(choice), choice) for choice in one.choices)  # True is not 1 here
+        else:
+            values = ((type(one), one.low), (type(one), one.high), (type(one), one.step), (bool, one.log))
+        alike.setdefault(values, []).append(column)
     return [group for group in alike.values() if len(group) > 1]
 
 
-def _dependent(space: Space, cost_model: CostModel, sample: Matrix) -> tuple[int, ...]:
-    """Columns of M that any cost depends on: found by shuffling one column at a time over a sample."""
-    costs = cost_model(sample)
-    rows = np.random.default_rng(_SEED).permutation(len(sample))
+def _dependent(space: Space, cost_model: CostModel) -> tuple[int, ...]:
+    """Columns of M that any cost depends on: found by shuffling one column at a time over a sample.
+
+    In the unit cube, where a parameter has a value also when it is not active: so the condition counts too.
+    """
+    random = np.random.default_rng(_SEED)
+    unit = random.random((_SAMPLE, len(space)))
+    rows = random.permutation(_SAMPLE)
+    costs = cost_model(space.from_unit(unit))
     dependent = []
     for column in range(len(space)):
-        changed = sample.copy()
-        changed[:, column] = sample[rows, column]
-        valid = np.isnan(changed) == np.isnan(space.activate(changed))
-        whole = valid.all(axis=1) & (np.isnan(sample) == np.isnan(changed)).all(axis=1)
-        after = cost_model(np.where(whole[:, None], changed, sample))
+        changed = unit.copy()
+        changed[:, column] = unit[rows, column]
+        after = cost_model(space.from_unit(changed))
         if any(not np.array_equal(costs[name], after[name], equal_nan=True) for name in costs):
             dependent.append(column)
     return tuple(dependent)
