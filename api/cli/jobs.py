@@ -145,7 +145,7 @@ def rounds(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> Non
     """Show what the algorithm said of its rounds: how well it predicted, what it decided."""
     from api.cli.client import path_of
     from api.cli.output import emit, hint, say
-    from api.cli.views import round_table
+    from api.cli.views_rounds import round_table
 
     with session(ctx).client() as client:
         found = client.get(path_of(job, "rounds"))["items"]

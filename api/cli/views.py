@@ -159,18 +159,6 @@ def trial_line(trial: Document, metrics: Sequence[str]) -> str:
     return "  ".join([f"#{trial['number']}", *reached])
 
 
-def round_table(rounds: Sequence[Document]) -> Table:
-    """One line per round, a column for each thing that any of them says."""
-    names = list(dict.fromkeys(name for one in rounds for name in one["data"]))
-    rows = [(str(one["number"]), *(text.value(one["data"].get(name)) for name in names)) for one in rounds]
-    return table(("round", *names), rows, right=("round", *names))
-
-
-def round_line(number: int, data: Document) -> str:
-    """`round 3  trials=48  rank_correlation=0.83`."""
-    return f"round {number}  {text.values(data)}".rstrip()
-
-
 def comparison(trials: Sequence[Document], *, everything: bool) -> Table:
     """Trials side by side: what they reached, and the parameters in which they differ, or all."""
     columns = [f"#{one['number']}" for one in trials]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import typer
 
-from api.cli import text, views
+from api.cli import text, views, views_rounds
 from api.cli.client import Client, ServerEvent, path_of
 from api.cli.exits import ProblemReceived, Unreachable
 from api.cli.output import console
@@ -178,7 +178,7 @@ def _round_line(event: Mapping[str, Any]) -> str | None:
     if event["kind"] != "round.finished":
         return None
     said = dict(event["data"])
-    return views.round_line(said.pop("round"), said)
+    return views_rounds.round_line(said.pop("round"), said)
 
 
 def screen_for(client: Client, *, as_json: bool) -> Screen:

@@ -325,7 +325,7 @@ class Service:
         return recommend.recommend(self.store, job, blueprint, limits, k, guided.search)
 
     def train(self, found: Recommendations, *, owner: str | None = None, idempotency_key: str | None = None) -> Job:
-        """A new job that trains what was recommended, to the whole fidelity. Raises Conflict where that is nothing."""
+        """A new job that trains what was recommended, to the whole fidelity."""
         return self._submit_like(recommend.spec_to_train(found), owner, idempotency_key)
 
     def transfer(

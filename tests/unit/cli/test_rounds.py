@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.cli.client import ServerEvent
+from api.cli.views_rounds import round_line
 from api.cli.watch import PlainScreen
 from searchsvc.domain import Job, new_id
 from searchsvc.store import JobWriter, Store
@@ -29,6 +30,12 @@ def test_rounds_are_a_table_with_a_column_for_each_thing_said(searchctl: Searchc
     assert head == ["round", "trials", "stop_epoch", "rank_correlation", "interval"]
     assert rows == [["0", "12", "3", "-", "-"], ["1", "24", "-", "0.8346", "0.7123,", "0.9"]]
     assert [one["data"].get("stop_epoch") for one in searchctl("rounds", "staged", "--json").document] == [3, None]
+
+
+def test_what_is_said_of_several_things_is_told_apart_by_as_little_as_it_takes() -> None:
+    quality = {"accuracy": {"trials": 12, "low": 0.5}, "loss": {"trials": 11, "rank_correlation": 0.9}}
+    line = round_line(2, {"trials": 24, "quality": quality, "empty": {}})
+    assert line == "round 2  trials=24  accuracy.trials=12  low=0.5  loss.trials=11  rank_correlation=0.9"
 
 
 def test_where_there_are_no_rounds_the_algorithm_is_named(searchctl: Searchctl, searched: Job) -> None:
