@@ -91,7 +91,15 @@ def _one_by_one(guide: _Guide) -> list[Answer]:
             answers += guide.best(1, np.stack([one.row for one in answers]))
         except NothingFeasible:
             break
-    return answers
+    return sorted(answers, key=lambda one: _order(guide.inquiry, one))
+
+
+def _order(inquiry: Inquiry, answer: Answer) -> tuple[float, float]:
+    """Less is better: first what keeps predicted limits, then the objective. A later search may find what one missed."""
+    limits = [one for one in inquiry.constraints if one.metric in inquiry.predicted]
+    broken = sum(float(one.excess(np.array([answer.means[one.metric]]))[0]) for one in limits)
+    objective = inquiry.objectives[0]
+    return broken, -objective.sign * answer.means[objective.metric]
 
 
 def _along_the_front(guide: _Guide) -> list[Answer]:

@@ -78,6 +78,11 @@ def test_answers_keep_the_limits_and_beat_what_was_measured(within: tuple[list[F
     assert accuracy(matrix).min() > accuracy(known[costs(known)["flops"] <= 4e6]).max()
 
 
+def test_the_best_by_the_prediction_comes_first(within: tuple[list[Found], float]) -> None:
+    means = [one.predicted["accuracy"].mean for one in within[0]]
+    assert means == sorted(means, reverse=True)
+
+
 def test_predictions_are_near_the_truth_within_their_deviations(within: tuple[list[Found], float]) -> None:
     for one, truth in zip(within[0], accuracy(rows(within[0])), strict=True):
         predicted = one.predicted["accuracy"]
