@@ -95,7 +95,7 @@ def _one_by_one(guide: _Guide) -> list[Answer]:
 
 
 def _order(inquiry: Inquiry, answer: Answer) -> tuple[float, float]:
-    """Less is better: first what keeps predicted limits, then the objective. A later search may find what one missed."""
+    """Less is better: first what keeps predicted limits, then the objective; a later search may find better ones."""
     limits = [one for one in inquiry.constraints if one.metric in inquiry.predicted]
     broken = sum(float(one.excess(np.array([answer.means[one.metric]]))[0]) for one in limits)
     objective = inquiry.objectives[0]
