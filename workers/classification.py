@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo, TrialTask
 from searchsvc.spaces import networks
 from workers import data
+
+if TYPE_CHECKING:
+    from searchsvc.service.latency_timing import Bench
 
 MODEL = "model.safetensors"
 
@@ -48,6 +51,12 @@ class Classification:
         from workers.training.run import test
 
         return test(task)
+
+    def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
+        """See `searchsvc.service.latency_timing.TimedTask`."""
+        from workers.latency import TorchBench
+
+        return TorchBench(info, device=device, batch=batch, threads=threads)
 
 
 TASK = Classification()

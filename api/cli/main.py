@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, further, jobs, machine, run, serving, spaces, tables, tokens
+from api.cli import actions, export, further, jobs, latency, machine, run, serving, spaces, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -49,6 +49,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "algorithms": tables.algorithms,
         "datasets": tables.datasets,
         "tasks": tables.tasks,
+        "latency": latency.latency,
     },
     "Installation": {"doctor": machine.doctor, "version": machine.version, "completion": machine.completion},
 }
