@@ -11,7 +11,7 @@ from api.auth import can_read
 from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
 from api.errors import answers
 from api.routes.trials import media_type
-from api.schemas import JobMeasurement, Log, Page, Trial
+from api.schemas import JobMeasurement, Log, Page, Round, Trial
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}",
@@ -33,6 +33,12 @@ def best(
 def pareto(service: TheService, job: JobRef) -> Page[Trial]:
     """The trials that no other one beats in every objective, best first by the first objective."""
     return whole([Trial.of(one) for one in service.pareto(job)])
+
+
+@router.get("/rounds", operation_id="list_rounds")
+def rounds(service: TheService, job: JobRef) -> Page[Round]:
+    """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
+    return whole([Round.of(one) for one in service.rounds(job)])
 
 
 @router.get("/measurements", operation_id="list_job_measurements")
