@@ -1,14 +1,17 @@
 """Search spaces: the parameter algebra, cost models, and the spaces that ship."""
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter
-from searchsvc.spaces.catalogue import SPACES, ShippedSpace, cost_model_for, find
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.catalogue import SPACES, ShippedSpace, find
+from searchsvc.spaces.networks import NETWORKS, cost_model_for, identity_for
+from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 
 __all__ = [
+    "NETWORKS",
     "SPACES",
     "Categorical",
     "CostModel",
     "Float",
+    "Identity",
     "Integer",
     "Matrix",
     "Parameter",
@@ -16,4 +19,5 @@ __all__ = [
     "Space",
     "cost_model_for",
     "find",
+    "identity_for",
 ]

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import InvalidInput
-from workers.models.mbconv import MBConvNet
+from workers.models.networks import build
 
 FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
 _KEY = "searchsvc"
@@ -65,7 +65,7 @@ class Classifier:
     """A trained network with its card."""
 
     card: ModelCard
-    network: MBConvNet
+    network: nn.Module
 
     def predict(self, images: NDArray[np.uint8]) -> list[str]:
         """The most likely class of each image; images as in `probabilities`."""
@@ -121,7 +121,7 @@ def load(path: str | Path) -> Classifier:
 def _classifier(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> Classifier:
     try:
         card = ModelCard.model_validate_json(text)
-        network = MBConvNet(card.values, card.shape, len(card.classes))
+        network = build(card.values, card.shape, len(card.classes))
         network.load_state_dict(dict(tensors))
     except ValidationError as error:
         raise InvalidInput.at("", f"the metadata of {path} is not that of {FORMAT}: {_first(error.errors())}") from None

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.mbconv import DEFAULTS
+from searchsvc.spaces.recipe import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One value per recipe parameter of `searchsvc.spaces.mbconv`; dropout is part of the network."""
+    """One value per recipe parameter of `searchsvc.spaces.recipe` that is not part of the network."""
 
     optimizer: str
     lr: float

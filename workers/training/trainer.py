@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
 from workers.data.dataset import Dataset, Split
-from workers.models.mbconv import MBConvNet
+from workers.models import build
 from workers.training import optimizers
 from workers.training.augment import flip, mixup, shift, smoothed
 from workers.training.ema import WeightAverage
@@ -82,7 +82,7 @@ class Trainer:
         self._step = 0
         _, channels, height, width = train.images.shape
         with torch_seeded(seed, INITIAL, device):
-            self.model = MBConvNet(values, (channels, height, width), classes)
+            self.model = build(values, (channels, height, width), classes)
         self.model.to(device).to(memory_format=torch.channels_last)
         self._optimizer = optimizers.create(self.model, self._recipe)
         self._average = WeightAverage(self.model, self._recipe.ema_decay) if self._recipe.ema else None
