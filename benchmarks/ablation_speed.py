@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +45,7 @@ _IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 224, 224),
 def speed(candidates: int = CANDIDATES) -> Iterator[Figure]:
     """Each measured on `CORES` cores at the same time."""
     with ProcessPoolExecutor(CORES, mp.get_context("spawn")) as pool:
-        measured = [one.result() for one in [pool.submit(_measured, candidates) for _ in range(CORES)]]
+        measured = [one.result() for one in [pool.submit(measured_on_a_core, candidates) for _ in range(CORES)]]
     seconds, rates = zip(*measured, strict=True)
     for what in seconds[0]:
         value = float(np.mean([one[what] for one in seconds]))
@@ -56,33 +58,35 @@ def speed(candidates: int = CANDIDATES) -> Iterator[Figure]:
 
 
 @one_thread()
-def _measured(candidates: int) -> tuple[dict[str, float], dict[str, float]]:
+def measured_on_a_core(candidates: int) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each fit, and candidates per second of each way to score them, on this core."""
     space, costs = _space()
     known = space.sample(TRIALS, np.random.default_rng(1))
     accuracies = np.log(costs(known)["flops"]) + 0.3 * np.random.default_rng(2).standard_normal(TRIALS)
     encoding = Encoding(space, costs)
     encoder = neural.pretrain(encoding, 0)
-    predictor = Predictor.fit(encoding, known, accuracies, seed=0, encoder=encoder)
-    targets = predictor.warp.forward(accuracies)
-    ensemble = neural.fit(encoding, encoder, known, targets, 0)
+    fitted = Predictor.fit(encoding, known, accuracies, seed=0, encoder=encoder)
+    ensemble = neural.fit(encoding, encoder, known, fitted.warp.forward(accuracies), 0)
+    both = replace(fitted, ensemble=ensemble, weight=0.5)  # whatever weight these accuracies give it
     seconds = {
         FIT: _seconds(lambda: Predictor.fit(encoding, known, accuracies, seed=0, encoder=encoder)),
         "pretraining, once per job": _seconds(lambda: neural.pretrain(encoding, 0)),
     }
-    goal = Goal(space, (Objective(metric="accuracy"),), (), {"accuracy": predictor}, costs)
+    goal = Goal(space, (Objective(metric="accuracy"),), (), {"accuracy": both}, costs)
     scored: Mapping[str, Callable[[Matrix], object]] = {
         "cost model": costs,
         "features, costs among them": encoding.features,
-        **dict(zip(SCORES, (ensemble.predict, predictor.predict, goal.outlook), strict=True)),
+        **dict(zip(SCORES, (ensemble.predict, both.predict, goal.outlook), strict=True)),
     }
     drawn = space.sample(candidates, np.random.default_rng(0))
     batches = [drawn[start : start + _BATCH] for start in range(0, len(drawn), _BATCH)]
-    rates = {
-        what: candidates / _seconds(lambda score=score: [score(one) for one in batches])
-        for what, score in scored.items()
-    }
+    rates = {what: candidates / _seconds(partial(_each, score, batches)) for what, score in scored.items()}
     return seconds, {**rates, "what the products of the neural ensemble would allow": _allowed(ensemble)}
+
+
+def _each(score: Callable[[Matrix], object], batches: Sequence[Matrix]) -> None:
+    for batch in batches:
+        score(batch)
 
 
 def _space() -> tuple[Space, CostModel]:
