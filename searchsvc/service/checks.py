@@ -49,7 +49,8 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
     section, constants = spec.space, constants_of(spec)
     space = _named_space(section, task) if isinstance(section, NamedSpace) else _inline_space(section, task)
     faults = Faults()
-    given = {name: section.fix[name] for name in section.fix.keys() & constants.keys() - {networks.NETWORK}}
+    besides = constants.keys() - {networks.NETWORK}
+    given = {name: value for name, value in section.fix.items() if name in besides}
     faults.collect(lambda: below("/space/fix", lambda: networks.check(spec.task, space, constants, given)))
     pinned = {name: value for name, value in section.fix.items() if name not in given}
     both = sorted(set(section.fix) & set(section.narrow))

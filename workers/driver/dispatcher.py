@@ -198,6 +198,7 @@ class Dispatcher:
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
+            compile=spec.resources.compile,
         )
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------

@@ -47,4 +47,9 @@ def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module
     `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.
     """
     known = networks.completed(values)
-    return _BUILDERS[str(known[networks.NETWORK])](known, shape_at(shape, known[RESOLUTION]), classes)
+    return _BUILDERS[str(known[networks.NETWORK])](known, input_shape(known, shape), classes)
+
+
+def input_shape(values: Mapping[str, Scalar], shape: Shape) -> Shape:
+    """An image of `shape` as the network sees it: at the resolution that the values give, if they give one."""
+    return shape_at(shape, values.get(RESOLUTION, 0))

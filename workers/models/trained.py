@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import InvalidInput
-from workers.models.networks import build
+from workers.models.inputs import Inputs
+from workers.models.networks import build, input_shape
 
 FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
 _KEY = "searchsvc"
-_BATCH = 1024
 _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -66,6 +66,7 @@ class Classifier:
 
     card: ModelCard
     network: nn.Module
+    inputs: Inputs
 
     def predict(self, images: NDArray[np.uint8]) -> list[str]:
         """The most likely class of each image; images as in `probabilities`."""
@@ -81,8 +82,7 @@ class Classifier:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """(n, K) from uint8 images (n, c, h, w)."""
-        mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (self.card.mean, self.card.std))
-        parts = [self.network((part.float() - mean) / std) for part in torch.split(images, _BATCH)]
+        parts = [self.network(self.inputs(part)) for part in torch.split(images, self.inputs.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.card.classes))
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
@@ -128,7 +128,7 @@ def _classifier(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> C
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
     network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return Classifier(card, network)
+    return Classifier(card, network, Inputs.of(card.mean, card.std, input_shape(card.values, card.shape)))
 
 
 def _first(errors: Iterable[Any]) -> str:
