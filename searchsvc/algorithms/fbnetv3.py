@@ -24,7 +24,7 @@ from pydantic import Field
 from searchsvc.algorithms.base import Problem, generator
 from searchsvc.algorithms.learner import Learner, Result, fitted_results
 from searchsvc.algorithms.options import Options
-from searchsvc.algorithms.outlook import Outlook
+from searchsvc.algorithms.outlook import Outlook, Shortlist
 from searchsvc.algorithms.pool import Pool
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.candidates import Candidate, Observation
@@ -78,6 +78,8 @@ class FbnetV3:
         self._options = options
         self._learner = Learner(problem, batch=options.batch, threshold=options.threshold, neural=options.neural)
         self._results: list[Result] = []
+        self._told: set[bytes] = set()
+        """Their keys."""
         self._pending: dict[int, Matrix] = {}
         """Rows by ask number."""
         self._failed: set[bytes] = set()
@@ -87,7 +89,7 @@ class FbnetV3:
         """Trials that the job may still have; None where there is no job."""
         self._rounds = 0
         self._asks = 0
-        self._fit: tuple[int, Outlook, Matrix] | None = None
+        self._fit: tuple[int, Outlook, Shortlist] | None = None
         self._finals: tuple[int, list[Matrix]] | None = None
 
     @property
@@ -116,6 +118,7 @@ class FbnetV3:
                 asked = min(self._asks_of(row.tobytes()), default=0)
                 self._pending.pop(asked, None)
                 self._results.append(Result(row, row.tobytes(), observation, asked))
+                self._told.add(row.tobytes())
 
     def resume(self, candidate: Candidate, asks: int) -> None:
         row = self._problem.space.to_matrix([candidate])[0]
@@ -166,8 +169,7 @@ class FbnetV3:
         return self._quasi_random(taken, ask)
 
     def _taken(self) -> set[bytes]:
-        told = {one.key for one in self._results}
-        return told | self._failed | {row.tobytes() for row in self._pending.values()}
+        return self._told | self._failed | {row.tobytes() for row in self._pending.values()}
 
     def _quasi_random(self, taken: set[bytes], ask: int) -> Matrix:
         """The first of the pool that is left; a uniform draw where none is."""
@@ -180,14 +182,14 @@ class FbnetV3:
     def _most_promising(self, taken: set[bytes], random: np.random.Generator) -> Matrix | None:
         """The candidate of the shortlist whose measurement promises most, given what is awaited."""
         seen, outlook, shortlist = self._fitted()
-        free = np.array([row.tobytes() not in taken for row in shortlist], dtype=bool)
+        free = np.array([key not in taken for key in shortlist.keys], dtype=bool)
         if not free.any():
             return None
         since = {one.asks: one.row for one in self._results[seen:] if one.asks}
         awaited = sorted({**since, **self._pending}.items())
         rows = np.array([row for _, row in awaited]).reshape(len(awaited), len(self._problem.space))
         gain = outlook.expected_gain(shortlist, rows, random)
-        return np.asarray(shortlist[int(np.where(free, gain, -np.inf).argmax())])
+        return np.asarray(shortlist.rows[int(np.where(free, gain, -np.inf).argmax())])
 
     def _final(self) -> Matrix | None:
         """The best of stage 2 that was not trained in full yet; None where none is left."""
@@ -216,7 +218,7 @@ class FbnetV3:
             return []
         return [one.row for one in found]
 
-    def _fitted(self) -> tuple[int, Outlook, Matrix]:
+    def _fitted(self) -> tuple[int, Outlook, Shortlist]:
         """(results seen, what is believed since, shortlist)"""
         seen = fitted_results(len(self._results))
         if self._fit is None or self._fit[0] != seen:

@@ -12,6 +12,7 @@ Ginsbourger et al. 2010): means stay, deviations shrink around it, so that a bat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.pool import Pool
 from searchsvc.domain.pareto import nondominated_ranks
 from searchsvc.predictors.encoding import Encoding
+from searchsvc.predictors.gaussian import Located
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.variation import distinct
 from searchsvc.predictors.warp import RankWarp
@@ -38,6 +40,17 @@ _LEAST_DEVIATION = 1e-9
 
 Estimate = Mapping[str, tuple[Matrix, Matrix]]
 """metric -> (n,) means and standard deviations, in units of the predictors' targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """S, and what is believed of it before anything is awaited."""
+
+    rows: Matrix
+    keys: tuple[bytes, ...]
+    estimate: Estimate
+    located: Mapping[str, Located]
+    """metric -> S as the posterior sees it."""
 
 
 class Outlook:
@@ -69,8 +82,14 @@ class Outlook:
         self._known = self._objectives(results, estimate)[0]
         """(m, r) posterior means of the objectives."""
 
-    def shortlist(self, pool: Pool, random: np.random.Generator) -> Matrix:
+    def shortlist(self, pool: Pool, random: np.random.Generator) -> Shortlist:
         """S, without the results."""
+        rows = self._chosen(pool, random)
+        features = self._encoding.features(rows)
+        located = {metric: one.process.locate(features) for metric, one in self.predictors.items()}
+        return Shortlist(rows, tuple(row.tobytes() for row in rows), self._estimate(rows, features), located)
+
+    def _chosen(self, pool: Pool, random: np.random.Generator) -> Matrix:
         rows, told = pool.rows, {row.tobytes() for row in self.results}
         left = np.array([key not in told for key in pool.keys], dtype=bool)
         scores = np.where(left, self._scores(rows, pool.features, random), -np.inf)
@@ -92,14 +111,15 @@ class Outlook:
             parents = rows[:_PARENTS]
         return rows
 
-    def expected_gain(self, shortlist: Matrix, awaited: Matrix, random: np.random.Generator) -> Matrix:
+    def expected_gain(self, shortlist: Shortlist, awaited: Matrix, random: np.random.Generator) -> Matrix:
         """(s,) of S, given P. With several objectives, under weights that `random` draws."""
-        features, pending = self._encoding.features(shortlist), self._encoding.features(awaited[-BELIEVED:])
-        estimate = {
-            metric: (means, deviations * self.predictors[metric].process.shrinkage(features, pending))
-            for metric, (means, deviations) in self._estimate(shortlist, features).items()
-        }
-        return self._gain(shortlist, estimate, random)
+        pending = self._encoding.features(awaited[-BELIEVED:])
+        estimate = {}
+        for metric, (means, deviations) in shortlist.estimate.items():
+            process = self.predictors[metric].process
+            shrinkage = process.shrinkage(shortlist.located[metric], process.locate(pending))
+            estimate[metric] = means, deviations * shrinkage
+        return self._gain(shortlist.rows, estimate, random)
 
     def knows(self, metric: str) -> bool:
         """Whether a limit on it can be judged before training."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from searchsvc.algorithms.base import Problem, generator
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.variation import neighbours
+from searchsvc.predictors.variation import distinct, neighbours
 from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Matrix
 
@@ -24,26 +24,26 @@ _TAG = 0x500
 class Pool:
     """Candidates of one problem that keep its hard constraints."""
 
-    def __init__(self, problem: Problem, encoding: Encoding, size: int, spread: int) -> None:
-        """`size`: quasi-random candidates, where the space cannot be listed; `spread`: how many of them start it."""
+    def __init__(self, problem: Problem, encoding: Encoding, size: int, start: int) -> None:
+        """`size`: quasi-random candidates, where the space cannot be listed; `start`: how many begin, far apart."""
         self._problem = problem
         self._encoding = encoding
         self._size = size
-        self._spread = spread
+        self._start = start
 
     @cached_property
     def rows(self) -> Matrix:
-        """(p, d) in an order fit to start with: the first ones far from each other, the rest as they were drawn.
+        """(p, d) in the order in which a search starts with them: the first ones far apart, the rest as they come.
 
         Empty where nothing feasible was found.
         """
-        drawn = self._drawn
-        if len(drawn) < 2:
-            return drawn
-        first = _farthest(self._encoding, drawn[: max(self._size, _DRAW)], min(self._spread, len(drawn)))
-        rest = np.ones(len(drawn), dtype=bool)
+        rows = self._all_rows()
+        if len(rows) < 2:
+            return rows
+        first = farthest(self._encoding.features(rows[:_DRAW]), min(self._start, len(rows)))
+        rest = np.ones(len(rows), dtype=bool)
         rest[first] = False
-        return np.vstack([drawn[first], drawn[rest]])
+        return np.vstack([rows[first], rows[rest]])
 
     @cached_property
     def keys(self) -> list[bytes]:
@@ -64,23 +64,22 @@ class Pool:
         """(<= n * count, d) feasible neighbours of (n, d)."""
         return self._feasible(neighbours(self._problem.space, matrix, random, count))
 
-    @cached_property
-    def _drawn(self) -> Matrix:
-        random = generator(self._problem.seed, 0, _TAG)
+    def _all_rows(self) -> Matrix:
+        """(p, d) every feasible candidate in random order, or as many of a scrambled Sobol sequence as are wanted."""
         listed = enumerate_space(self._problem.space, LISTED)
         if listed is not None:
-            return self._feasible(listed[random.permutation(len(listed))])
+            return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
         from scipy.stats import qmc  # takes half a second to import
 
-        sequence = qmc.Sobol(len(self._problem.space), scramble=True, bits=_BITS, rng=random)
-        parts = []
-        found = 0
+        space, random = self._problem.space, generator(self._problem.seed, 1, _TAG)
+        sequence = qmc.Sobol(len(space), scramble=True, bits=_BITS, rng=random)
+        rows = np.empty((0, len(space)))
         for _ in range(_DRAWS):
-            parts.append(self._feasible(self._problem.space.from_unit(sequence.random(_DRAW))))
-            found += len(parts[-1])
-            if found >= self._size:
+            rows = np.vstack([rows, self._feasible(space.from_unit(sequence.random(_DRAW)))])
+            rows = rows[distinct(rows)][: self._size]
+            if len(rows) == self._size:
                 break
-        return np.vstack(parts)[: self._size]
+        return rows
 
     def _feasible(self, matrix: Matrix) -> Matrix:
         problem = self._problem
@@ -94,9 +93,13 @@ class Pool:
         return matrix[holds]
 
 
-def _farthest(encoding: Encoding, matrix: Matrix, count: int) -> NDArray[np.intp]:
-    """`count` rows of (n, d), each as far as can be from those before it (Gonzalez 1985), from the first row on."""
-    features = encoding.features(matrix)
+
+def farthest(features: Matrix, count: int) -> NDArray[np.intp]:
+    """`count` of n points (n, f), each as far as can be from those before it (Gonzalez 1985), from the first on.
+
+    Costs and counts are features too, so the smallest and the largest networks are among them: ends tell most about what
+    each parameter does.
+    """
     chosen = [0]
     nearest = np.square(features - features[0]).sum(axis=1)
     while len(chosen) < count:

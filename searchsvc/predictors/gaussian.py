@@ -29,6 +29,16 @@ _BOUND = 5.0
 _TINY = 1e-9
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Points as one posterior sees them."""
+
+    features: Matrix
+    """(m, f)"""
+    projection: Matrix
+    """(m, n) their covariances with X, times L⁻ᵀ: products of its rows are what the results explain."""
+
+
 @dataclass(frozen=True)
 class GaussianProcess:
     """A posterior: `fit` makes one."""
@@ -61,17 +71,20 @@ class GaussianProcess:
         variances: Matrix = 1.0 / np.square(self._inverse_root).sum(axis=0)
         return np.asarray(self.targets - self._alpha * variances), np.asarray(np.sqrt(variances))
 
-    def shrinkage(self, features: Matrix, awaited: Matrix) -> Matrix:
-        """(m,) by which factor the deviations at (m, f) shrink once (p, f) are measured too, whatever they measure."""
-        if not len(awaited):
-            return np.ones(len(features))
-        left, right = (self.kernel(one, self.features) @ self._inverse_root.T for one in (awaited, features))
-        among = self.kernel(awaited, awaited) - left @ left.T
+    def locate(self, features: Matrix) -> Located:
+        """What of (m, f) is needed again and again."""
+        return Located(features, np.asarray(self.kernel(features, self.features) @ self._inverse_root.T))
+
+    def shrinkage(self, points: Located, awaited: Located) -> Matrix:
+        """(m,) by which factor the deviations at m points shrink once p others are measured, whatever they measure."""
+        if not len(awaited.features):
+            return np.ones(len(points.features))
+        among = self.kernel(awaited.features, awaited.features) - awaited.projection @ awaited.projection.T
         among[np.diag_indices(len(among))] += self.kernel.noise
-        across = self.kernel(awaited, features) - left @ right.T  # (p, m)
-        before = np.maximum(self.kernel.variances(features) - np.square(right).sum(axis=1), _TINY)
+        across = self.kernel(awaited.features, points.features) - awaited.projection @ points.projection.T  # (p, m)
+        before = self.kernel.variances(points.features) - np.square(points.projection).sum(axis=1)
         explained = np.square(np.linalg.solve(np.linalg.cholesky(among), across)).sum(axis=0)
-        return np.asarray(np.sqrt(np.clip(1 - explained / before, 0.0, 1.0)))
+        return np.asarray(np.sqrt(np.clip(1 - explained / np.maximum(before, _TINY), 0.0, 1.0)))
 
     @cached_property
     def _root(self) -> Matrix:
