@@ -97,8 +97,8 @@ class Pool:
 def farthest(features: Matrix, count: int) -> NDArray[np.intp]:
     """`count` of n points (n, f), each as far as can be from those before it (Gonzalez 1985), from the first on.
 
-    Costs and counts are features too, so the smallest and the largest networks are among them: ends tell most about what
-    each parameter does.
+    Costs and counts are features too, so the smallest and the largest networks are among them: ends tell most about
+    what each parameter does.
     """
     chosen = [0]
     nearest = np.square(features - features[0]).sum(axis=1)

@@ -166,10 +166,11 @@ def _groups(parameters: Sequence[Parameter]) -> list[list[int]]:
     """Columns of parameters with the same values, where there are at least two of them."""
     alike: dict[object, list[int]] = {}
     for column, one in enumerate(parameters):
+        values: tuple[object, ...]
         if isinstance(one, Categorical):
             values = tuple((type(choice), choice) for choice in one.choices)  # True is not 1 here
         else:
-            values = ((type(one), one.low), (type(one), one.high), (type(one), one.step), (bool, one.log))
+            values = (type(one), one.low, one.high, one.step, one.log)
         alike.setdefault(values, []).append(column)
     return [group for group in alike.values() if len(group) > 1]
 

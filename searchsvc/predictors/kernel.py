@@ -5,13 +5,14 @@
 | symbol | meaning | shape |
 |---|---|---|
 | x_b | features of block b (a parameter, a count, a cost) | |
-| c | component: the parameters themselves (choice, order, active), or what sums them up (count, cost) | |
+| c | component: the parameters (choice, order, active); the counts; everything (with costs) | |
 | θ | log w of each component's blocks, log s of the components, log v of all blocks, log noise | (p,) |
 | D | squared distances per block, flattened | (blocks, n * n) |
 | P | inner products per block, flattened | (blocks, n * n) |
 
-The linear part finds what each parameter does by itself within a dozen results; the Matern parts hold what is left.
-Each entry of θ has a normal prior, wide enough to matter only where the data say little.
+The linear part finds what each parameter does by itself within a dozen results; the Matern parts hold how they act
+together: which is where, how many there are of each, and both of it with what they cost. Each entry of θ has a normal
+prior, wide enough to matter only where the data say little; a large scale of the Matern parts keeps deviations honest.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.predictors.encoding import Block
+from searchsvc.predictors.encoding import Block, Kind
 from searchsvc.spaces.space import Matrix
 
 Real = NDArray[np.floating]
 
 JITTER = 1e-6
-_SUMMARIES = ("count", "cost")
+_SUMMARIES: tuple[Kind, ...] = ("count", "cost")
 # (mean, standard deviation) of the logarithms
 _WEIGHT_PRIOR = (0.0, 1.5)
-_SCALE_PRIOR = (0.0, 0.7)
-_LINEAR_PRIOR = (-1.5, 1.5)
+_SCALE_PRIOR = (1.0, 0.7)
+_LINEAR_PRIOR = (-2.5, 1.5)
 _NOISE_PRIOR = (-3.0, 1.0)
 
 
@@ -47,9 +48,10 @@ class Layout:
 
     @staticmethod
     def of(blocks: Sequence[Block]) -> Layout:
-        of_parameters = tuple(i for i, one in enumerate(blocks) if one.kind not in _SUMMARIES)
-        summaries = tuple(i for i, one in enumerate(blocks) if one.kind in _SUMMARIES)
-        return Layout(tuple(blocks), tuple(one for one in (of_parameters, summaries) if one))
+        parameters = tuple(i for i, one in enumerate(blocks) if one.kind not in _SUMMARIES)
+        counts = tuple(i for i, one in enumerate(blocks) if one.kind == "count")
+        components = dict.fromkeys([parameters, tuple(range(len(blocks))), counts])
+        return Layout(tuple(blocks), tuple(one for one in components if one))
 
     @property
     def weights(self) -> list[slice]:

@@ -36,7 +36,8 @@ def made(space: Space = SPACE, **changes: Any) -> FbnetV3:
 def accuracy(candidate: Candidate) -> float:
     values = [float(candidate.values[f"width{i}"]) for i in range(4)]
     rate = float(candidate.values.get("rate", 0.01))
-    return -sum((value - best) ** 2 for value, best in zip(values, (5, 2, 6, 3), strict=True)) - np.log10(rate / 0.01) ** 2
+    loss = sum((value - best) ** 2 for value, best in zip(values, (5, 2, 6, 3), strict=True))
+    return -loss - float(np.log10(rate / 0.01)) ** 2
 
 
 def result(candidate: Candidate, **changes: Any) -> Observation:

@@ -70,7 +70,7 @@ def test_the_same_results_give_the_same_predictions() -> None:
 
 def test_a_metric_that_was_hardly_measured_is_named() -> None:
     with pytest.raises(InvalidInput, match="needs 2 results") as caught:
-        fit_predictors(SPACE, observations(sample(5, 8)), ["accuracy", "latency"], cost_model=None, seed=0, neural=False)
+        fit_predictors(SPACE, observations(sample(5, 8)), ["accuracy", "latency"], cost_model=None, seed=0)
     assert [fault.pointer for fault in caught.value.faults] == ["/latency"]
 
 
