@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> list[Row]:
 def merged(kept: Sequence[Figure], measured: Sequence[Figure]) -> list[Figure]:
     """What was kept, with the tables that were measured anew in their places, and new ones at the end."""
     again = {one.part for one in measured}
-    return [*(one for one in kept if one.part not in again), *measured]
+    parts = dict.fromkeys(one.part for one in (*kept, *measured))
+    return [one for part in parts for one in (measured if part in again else kept) if one.part == part]
 
 
 # ---- parts: imported when they run, as torch takes its time -------------------------------------------------------

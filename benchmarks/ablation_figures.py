@@ -39,7 +39,7 @@ class Figure:
         return cls(part, what, at, float(np.mean(values)), error)
 
     def __str__(self) -> str:
-        error = "" if self.error is None else f" ± {_digits(self.error, 1)}"
+        error = f" ± {_digits(self.error, 1)}" if self.error else ""
         return f"{_digits(self.mean, 3)}{error}"
 
 

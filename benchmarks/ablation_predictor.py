@@ -11,7 +11,7 @@ Labels are single trainings of random candidates; what judges is the mean over t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.ablation_figures import Figure
 from searchsvc.benchmarks import Table
+from searchsvc.benchmarks.problems import best
 from searchsvc.predictors import neural
 from searchsvc.predictors.early_stop import rank_correlations
 from searchsvc.predictors.encoding import Encoding
@@ -140,31 +141,34 @@ def _rho(a: Matrix, b: Matrix) -> float:
 def stage_2(
     name: str, table: Table, repeats: int, labels: tuple[int, ...] = STAGE_2_LABELS, pool: int = POOL
 ) -> Iterator[Figure]:
-    """The truth of the best of five candidates: those that stage 2 proposes, and others by the same predictor."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    """The best of five candidates, in truth and as predicted: those of stage 2, and others by the same predictor."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for seed in range(repeats):
         encoding = Encoding(table.space, table.costs_of)
         encoder = neural.pretrain(encoding, seed)
         for count in labels:
-            known = Draw.of(table, count, seed)
+            known, at = Draw.of(table, count, seed), f"{count} labels"
             predictor = Predictor.fit(encoding, known.matrix, known.labels, seed=seed, encoder=encoder)
-            for what, value in _proposals(table, known, predictor, pool, seed).items():
-                found[f"{name}: {what}", f"{count} labels"].append(value)
-    yield from (Figure.of("Best of five", *key, values) for key, values in found.items())
+            for what, rows in _proposals(table, known, predictor, pool, seed).items():
+                truths, means = table.means[table.rows(rows)], predictor.predict(rows)[0]
+                found["Best of five", f"{name}: {what}", at].append(best(truths, table.objective))
+                found["Best of five, as predicted", f"{name}: {what}", at].append(best(means, table.objective))
+    yield from (Figure.of(*key, values) for key, values in sorted(found.items(), key=lambda one: one[0][0]))
 
 
-def _proposals(table: Table, known: Draw, predictor: Predictor, pool: int, seed: int) -> Mapping[str, float]:
+def _proposals(table: Table, known: Draw, predictor: Predictor, pool: int, seed: int) -> dict[str, Matrix]:
+    """Where they come from -> (<= 5, d)."""
     objective, sign = table.objective, table.objective.sign
     predictors = {objective.metric: predictor}
     answers = search(predictors, table.space, table.costs_of, (), (objective,), seeds=known.matrix, k=BEST, seed=seed)
     everything = _all(table)
     drawn = np.vstack([known.matrix, _quasi_random(table, pool, seed)])
     return {
-        "best label": float(known.truths[(sign * known.labels).argmax()]),
-        f"of {pool:,} quasi-random and the labelled": _best_truth(table, _top(predictor, drawn, sign)),
-        "of stage 2": _best_truth(table, np.array([one.row for one in answers])),
-        f"of all {len(everything):,}": _best_truth(table, _top(predictor, everything, sign)),
-        "optimum": sign * float((sign * table.means).max()),
+        "best label": known.matrix[[(sign * known.labels).argmax()]],
+        f"of {pool:,} quasi-random and the labelled": _top(predictor, drawn, sign),
+        "of stage 2": np.array([one.row for one in answers]),
+        f"of all {len(everything):,}": _top(predictor, everything, sign),
+        "optimum": everything[[(sign * table.means[table.rows(everything)]).argmax()]],
     }
 
 
@@ -182,11 +186,6 @@ def _top(predictor: Predictor, matrix: Matrix, sign: float) -> Matrix:
     parts = np.array_split(matrix, -(-len(matrix) // _CHUNK))
     means = np.concatenate([predictor.predict(part)[0] for part in parts])
     return matrix[np.argsort(-sign * means, kind="stable")[:BEST]]
-
-
-def _best_truth(table: Table, matrix: Matrix) -> float:
-    sign = table.objective.sign
-    return sign * float((sign * table.means[table.rows(matrix)]).max())
 
 
 def _all(table: Table) -> Matrix:
