@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     def artifacts_dir(self) -> Path:
         return self.data_dir / "artifacts"
 
+    @property
+    def latency_dir(self) -> Path:
+        """Where the latency tables are kept."""
+        return self.data_dir / "latency"
+
     def job_log(self, job_id: str) -> Path:
         return self.logs_dir / f"{job_id}.log"
 

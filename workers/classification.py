@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.tasks import DatasetInfo, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, TrialTask
 from searchsvc.spaces import networks
 from workers import data
+
+if TYPE_CHECKING:
+    from searchsvc.service.latency_timing import Bench
 
 MODEL = "model.safetensors"
 
@@ -27,6 +30,12 @@ class Classification:
         Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
         Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
+    )
+    exports = MappingProxyType(
+        {
+            "onnx": ExportFormat("the trained network of one trial for ONNX runtimes", ".onnx"),
+            "script": ExportFormat("a program that trains one trial's network on torch and timm alone", ".py"),
+        }
     )
     default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
 
@@ -48,6 +57,18 @@ class Classification:
         from workers.training.run import test
 
         return test(task)
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
+        from workers.export import WRITERS
+        from workers.models import load
+
+        WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
+
+    def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
+        """See `searchsvc.service.latency_timing.TimedTask`."""
+        from workers.latency import TorchBench
+
+        return TorchBench(info, device=device, batch=batch, threads=threads)
 
 
 TASK = Classification()

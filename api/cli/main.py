@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, jobs, machine, run, serving, spaces, tables, tokens
+from api.cli import actions, export, jobs, latency, machine, run, serving, spaces, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -47,6 +47,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "algorithms": tables.algorithms,
         "datasets": tables.datasets,
         "tasks": tables.tasks,
+        "latency": latency.latency,
     },
     "Installation": {"doctor": machine.doctor, "version": machine.version, "completion": machine.completion},
 }

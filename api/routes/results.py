@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -20,15 +19,6 @@ router = APIRouter(
     dependencies=[Depends(can_read)],
     responses=answers(401, 403, 404, 409, 422),
 )
-
-
-class Format(StrEnum):
-    """What a job can be exported as."""
-
-    WEIGHTS = "weights"
-    SPEC = "spec"
-    CSV = "csv"
-    OPTUNA = "optuna"
 
 
 @router.get("/best", operation_id="list_best_trials")
@@ -72,11 +62,13 @@ def export(
     service: TheService,
     job: JobRef,
     scratch: Scratch,
-    format: Annotated[Format, Query(description="weights and spec are of one trial, csv and optuna of the job.")],  # noqa: A002 - the word of the CLI
+    format: Annotated[  # noqa: A002 - the word of the CLI
+        str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
+    ],
     trial: Annotated[
         str | None, Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; left out: the best.")
     ] = None,
 ) -> FileResponse:
     """A file to take away."""
-    path = service.export(job, format=format.value, destination=scratch, trial=trial)
+    path = service.export(job, format=format, destination=scratch, trial=trial)
     return FileResponse(path, media_type=media_type(path.name), filename=path.name)

@@ -16,6 +16,9 @@ from searchsvc.domain.parameters import Name, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 
 ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+TableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+TableReference: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9a-f]{16})?$")]
+"""Name of a table; with a digest, the table as it was when the digest was taken."""
 
 
 class _Section(BaseModel):
@@ -65,6 +68,8 @@ class NamedSpace(_SpaceSection):
     """A shipped space, as it is or with some parameters pinned (`fix`) or restricted (`narrow`)."""
 
     name: ShortText
+    latency: TableReference | None = None
+    """Table of operator latencies (`searchctl latency`) that makes `latency` a cost; none: it is not known."""
 
 
 class InlineSpace(_SpaceSection):

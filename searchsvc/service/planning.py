@@ -7,7 +7,7 @@ place. The driver resolves the same spec again and builds the algorithm and the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,12 +17,14 @@ from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS, Proposer, StoppingRule
 from searchsvc.algorithms.options import Options
 from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
-from searchsvc.domain.spec import faults_of
+from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, machine
+from searchsvc.service import checks, datasets, feasibility, latency_tables, machine
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
-from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for
+from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
+from searchsvc.spaces.latency import LATENCY
+from searchsvc.spaces.resolution import RESOLUTION, shape_at
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -92,9 +94,13 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     if task is not None and space is not None and dataset is not None:
         known_space, known_dataset = space, dataset
         cost_model = faults.collect(lambda: _cost_model(spec, known_space, known_dataset))
+        timed = faults.collect(lambda: _latencies(spec, known_space, known_dataset, settings))
+        if timed is not None:
+            spec, cost_model = timed[0], cost_model and _both(cost_model, timed[1])
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
-        faults.found += checks.metric_faults(spec, task, costs if dataset is not None and space is not None else _COSTS)
+        known = costs if dataset is not None and space is not None else _COSTS
+        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)))
     faults.raise_any()
     assert task is not None
     assert space is not None
@@ -221,6 +227,36 @@ def _stopping_rule(spec: JobSpec) -> StoppingRule:
 def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel | None:
     constants = checks.constants_of(spec)
     return checks.below("/space/parameters", lambda: cost_model_for(spec.task, space, dataset, constants))
+
+
+def _latencies(
+    spec: JobSpec, space: Space, dataset: DatasetInfo, settings: Settings
+) -> tuple[JobSpec, CostModel] | None:
+    """(spec that names the table with its digest, latencies of candidates); None where the spec names no table."""
+    section = spec.space
+    if not isinstance(section, NamedSpace) or section.latency is None:
+        return None
+    reference, constants = section.latency, checks.constants_of(spec)
+
+    def looked_up() -> tuple[str, CostModel]:
+        found, table = latency_tables.find(settings, reference)
+        seen = shape_at(dataset.shape, constants.get(RESOLUTION, 0))
+        if RESOLUTION in space:  # then the sides of the dataset's images say nothing
+            seen = (seen[0], *table.shape[1:])
+        table.check_fits(section.name, replace(dataset, shape=seen))
+        return found, networks.latency_for(space, dataset, constants, table)
+
+    found, model = checks.below("/space/latency", looked_up)
+    return spec.model_copy(update={"space": section.model_copy(update={"latency": found})}), model
+
+
+def _promised(spec: JobSpec) -> tuple[str, ...]:
+    """The cost that a named table gives; when the table itself is at fault, that alone is to be told."""
+    return (LATENCY,) if isinstance(spec.space, NamedSpace) and spec.space.latency else ()
+
+
+def _both(first: CostModel, second: CostModel) -> CostModel:
+    return lambda matrix: {**first(matrix), **second(matrix)}
 
 
 def _names_of(cost_model: CostModel, space: Space) -> tuple[str, ...]:

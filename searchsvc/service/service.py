@@ -297,9 +297,9 @@ class Service:
     # ---- taking away -----------------------------------------------------------------------------------------------
 
     def export(self, job_id: str, *, format: str, destination: Path, trial: str | None = None) -> Path:  # noqa: A002 - the word of the CLI
-        """Write `weights`, `spec`, `csv` or `optuna` to `destination` (a file or a folder); the file that was written.
+        """Write a job as one of its formats to `destination` (a file or a folder); the file that was written.
 
-        weights and spec are of `trial`, or of the best trial. An existing file is replaced, in one step.
+        What holds one trial holds `trial`, or the best. An existing file is replaced, in one step.
         """
         job = self.job(job_id)
         chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None

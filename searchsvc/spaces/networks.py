@@ -16,10 +16,11 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import fbnetv3, limits, mbconv, recipe, resnet
-from searchsvc.spaces.fbnetv3_costs import cost_model as fbnetv3_costs
+from searchsvc.spaces import fbnetv3, fbnetv3_costs, limits, mbconv, recipe, resnet
 from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
+from searchsvc.spaces.latency import LatencyTable
 from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import at_resolutions
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 
@@ -28,6 +29,16 @@ NETWORK = "network"
 DEFAULT = "mbconv"
 
 Values = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How a family of networks is cut into operators; functions of a space, a dataset, and values besides the space."""
+
+    operators: Callable[[Space, DatasetInfo, Values], list[Operator]]
+    """All that candidates have."""
+    cost_model: Callable[[Space, DatasetInfo, Values, LatencyTable], CostModel]
+    """The sums of what a table says of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class Network:
     """For a space, a dataset, and the values of what the space does not give; None where costs are not known."""
     identity: Callable[[Space, Values], Identity] | None = None
     """For a space, and the values of what it does not give; None where different values are different networks."""
+    timing: Timing | None = None
+    """None where latency is not known before training."""
 
     @property
     def parameters(self) -> Values:
@@ -57,7 +70,15 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         for one in (
             Network("mbconv", "classification", mbconv.DEFAULTS, mbconv.LIMITS, at_resolutions(mbconv.cost_model)),
             *(
-                Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one), fbnetv3_identity)
+                Network(
+                    one.name,
+                    "classification",
+                    one.defaults,
+                    fbnetv3.LIMITS,
+                    fbnetv3_costs.cost_model(one),
+                    fbnetv3_identity,
+                    Timing(fbnetv3_costs.operators_of(one), fbnetv3_costs.latency_model(one)),
+                )
                 for one in fbnetv3.FAMILIES.values()
             ),
             *(
@@ -135,6 +156,26 @@ def identity_for(task: str, space: Space, constants: Values = MappingProxyType({
     if network is None or network.task != task or network.identity is None:
         return None
     return network.identity(space, {**network.parameters, **constants})
+
+
+def operators_for(space: Space, info: DatasetInfo, constants: Values) -> list[Operator]:
+    """Every operator of the networks of a space, once. Raises InvalidInput where they are not cut into operators."""
+    network, timing = _timed(constants)
+    return timing.operators(space, info, {**network.parameters, **constants})
+
+
+def latency_for(space: Space, info: DatasetInfo, constants: Values, table: LatencyTable) -> CostModel:
+    """The latency of the candidates of a space. Raises InvalidInput where it cannot be told from the table."""
+    network, timing = _timed(constants)
+    return timing.cost_model(space, info, {**network.parameters, **constants}, table)
+
+
+def _timed(constants: Values) -> tuple[Network, Timing]:
+    network = find(constants)
+    if network.timing is None:
+        those = ", ".join(one.name for one in NETWORKS.values() if one.timing)
+        raise InvalidInput.at("", f"{network.name} is not cut into operators to be timed; networks that are: {those}")
+    return network, network.timing
 
 
 def _named_by(space: Space, constants: Values) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from searchsvc.domain.tasks import DatasetInfo
 from workers.data.imagefiles import ImageFiles
 
-_STATISTICS_IMAGES = 4096
-"""Images in files that mean and deviation are taken from, evenly spaced; of those in memory, all."""
+_STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
+"""Images in files that mean and deviation are taken from, evenly spaced, and how many at a time; in memory, all."""
 
 Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
@@ -77,22 +77,30 @@ class Dataset:
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
-    """Stratified: each class gives each split its share of images, and at least one where it has three (two) or more.
+    """By `split_positions`; `test` is not used where the dataset has a test split of its own."""
+    share = None if raw.test is not None else test
+    positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
+    splits = {name: raw.all.take(index) for name, index in positions.items()}
+    mean, std, peak = _statistics(splits["train"].images)
+    kept = raw.test or splits["test"]
+    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
-    `validation` is the share of what is not test; `test` is not used where the dataset has a test split of its own.
+
+def split_positions(labels: Labels, *, validation: float, test: float | None, seed: int) -> dict[str, NDArray[np.intp]]:
+    """Positions of the images of train, validation and test: a share of each class, drawn by `seed`.
+
+    A class gives each split at least one image where it has three (two) or more. `validation` is the share of what is
+    not test; where `test` is None, test is empty.
     """
     parts: dict[str, list[NDArray[np.intp]]] = {"train": [], "validation": [], "test": []}
-    for label, index in enumerate(_by_class(raw.all.labels)):
+    for label, index in enumerate(_by_class(labels)):
         order = np.random.default_rng([seed, label]).permutation(index)
-        tested = 0 if raw.test is not None else _share(test, len(order), keep=2)
+        tested = 0 if test is None else _share(test, len(order), keep=2)
         validated = _share(validation, len(order) - tested, keep=1)
         parts["test"].append(order[:tested])
         parts["validation"].append(order[tested : tested + validated])
         parts["train"].append(order[tested + validated :])
-    splits = {name: raw.all.take(np.concatenate(index)) for name, index in parts.items()}
-    mean, std, peak = _statistics(splits["train"].images)
-    kept = raw.test or splits["test"]
-    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
+    return {name: np.concatenate(index) for name, index in parts.items()}
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
@@ -111,14 +119,26 @@ def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], i
 
     The deviation of a constant channel is taken as 1. Files that are only sampled may hold any value.
     """
-    in_files = isinstance(images, ImageFiles)
-    if isinstance(images, ImageFiles):
-        images = images[np.unique(np.linspace(0, len(images.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))]
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])  # (c, 256)
+    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else _histograms(images)
     shares = counts / counts.sum(1, keepdims=True)
     levels = np.arange(256)
     means = shares @ levels
     variances = (shares * (levels - means[:, None]) ** 2).sum(1)
     deviations = np.where(variances > 0, np.sqrt(variances), 1.0)
-    peak = 255 if in_files else int(np.flatnonzero(counts.sum(0))[-1])
+    peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
     return tuple(means.tolist()), tuple(deviations.tolist()), peak
+
+
+def _histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """(c, 256): how often each channel has each value."""
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])
+
+
+def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
+    """The same of some images, a few in memory at a time."""
+    sample = np.unique(np.linspace(0, len(files.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))
+    parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
+    total = np.zeros((files.decoder.channels, 256), np.intp)
+    for part in parts:
+        total += _histograms(files[part])
+    return total
