@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo, TrialTask
-from searchsvc.spaces.mbconv import DEFAULTS
+from searchsvc.spaces import networks
 from workers import data
 
 MODEL = "model.safetensors"
 
 
 class Classification:
-    """Small MBConv networks on images of 8 to 64 px; see `searchsvc.domain.tasks.Task` for what each method does."""
+    """Trains a network of `searchsvc.spaces.networks`; see `searchsvc.domain.tasks.Task` for what each method does."""
 
     name = "classification"
     metrics = (
@@ -27,7 +28,7 @@ class Classification:
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
         Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
     )
-    default_parameters: Mapping[str, Scalar] = DEFAULTS
+    default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
 
     def datasets(self) -> tuple[tuple[str, str], ...]:
         return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())

@@ -116,6 +116,8 @@ class Resources(_Section):
     """At most so many trials at once; None: as many as the cluster has room for."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """Executions of one trial at most, where the earlier were LOST or OUT_OF_MEMORY."""
+    compile: bool = False
+    """Compile each network for its GPU before it is trained: a minute that long trainings earn back."""
 
     @field_validator("gpu")
     @classmethod

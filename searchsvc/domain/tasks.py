@@ -51,6 +51,8 @@ class TrialTask:
     trial_seconds: float | None = None
     device: str = "cpu"
     threads: int = 1
+    compile: bool = False
+    """Whether the network may be compiled for its GPU before it is trained."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,11 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
     return fixed.narrow(narrow)
 
 
+def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
+    """Values of every trial besides those of its candidate, as the named space has them. Raises NotFound."""
+    return catalogue.find(spec.space.name).constants if isinstance(spec.space, NamedSpace) else {}
+
+
 def _named_space(section: NamedSpace, task: Task | None) -> Space:
     try:
         shipped = catalogue.find(section.name)

@@ -17,12 +17,12 @@ from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS, Proposer, StoppingRule
 from searchsvc.algorithms.options import Options
 from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
-from searchsvc.domain.spec import NamedSpace, faults_of
+from searchsvc.domain.spec import faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
 from searchsvc.service import checks, datasets, feasibility, machine
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
-from searchsvc.spaces import CostModel, Space, catalogue
+from searchsvc.spaces import CostModel, Space, cost_model_for
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -44,8 +44,8 @@ class Blueprint:
     """Constraints that the cost model knows before a trial starts."""
     outcome: tuple[Constraint, ...]
     """Constraints on what is measured."""
-    defaults: Mapping[str, Scalar]
-    """The task's parameters that the space does not give, with the value that each has."""
+    constants: Mapping[str, Scalar]
+    """Values that every trial has besides those of its candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
         cost_model=cost_model,
         hard=tuple(one for one in spec.constraints if one.metric in costs),
         outcome=tuple(one for one in spec.constraints if one.metric not in costs),
-        defaults={name: value for name, value in task.default_parameters.items() if name not in space},
+        constants=checks.constants_of(spec),
     )
     make_proposer(blueprint)  # an algorithm may refuse the space or the objectives
     return blueprint
@@ -214,9 +214,8 @@ def _stopping_rule(spec: JobSpec) -> StoppingRule:
 
 
 def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel | None:
-    if isinstance(spec.space, NamedSpace):
-        return catalogue.find(spec.space.name).cost_model(space, dataset)
-    return checks.below("/space/parameters", lambda: catalogue.cost_model_for(spec.task, space, dataset))
+    constants = checks.constants_of(spec)
+    return checks.below("/space/parameters", lambda: cost_model_for(spec.task, space, dataset, constants))
 
 
 def _names_of(cost_model: CostModel, space: Space) -> tuple[str, ...]:

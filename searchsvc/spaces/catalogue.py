@@ -1,15 +1,15 @@
-"""The spaces that ship, by name, and the cost models that know them before anything is trained."""
+"""The spaces that ship, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import NotFound
-from searchsvc.spaces import mbconv
-from searchsvc.spaces.space import CostModel, Space
+from searchsvc.spaces import fbnetv3, mbconv, recipe
+from searchsvc.spaces.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +20,8 @@ class ShippedSpace:
     description: str
     task: str
     space: Space
-    cost_model: Callable[[Space, DatasetInfo], CostModel]
-    """For the space itself or a fixed or narrowed form of it, and a dataset."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """What is known of the network that a task builds from the values of a candidate."""
-
-    names: frozenset[str]
-    check: Callable[[Space], None]
-    cost_model: Callable[[Space, DatasetInfo], CostModel]
+    constants: Mapping[str, Scalar] = field(default_factory=dict)
+    """Values that all its candidates have besides their own: the network, the fixed part of the recipe."""
 
 
 SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
@@ -42,14 +33,30 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
                 "small MBConv networks and the recipe that trains them, for images of 8 to 64 px",
                 "classification",
                 mbconv.mbconv_small(),
-                mbconv.cost_model,
+            ),
+            ShippedSpace(
+                "fbnetv3",
+                "the joint space of FBNetV3: 28 genes of the architecture, resolution, 7 of the recipe",
+                "classification",
+                fbnetv3.full_space(),
+                {"network": "fbnetv3", **recipe.FBNETV3_CONSTANTS},
+            ),
+            ShippedSpace(
+                "fbnetv3-released",
+                "fbnetv3 with the genes that its released networks need besides: FBNetV3-A and -B are members",
+                "classification",
+                fbnetv3.released_space(),
+                {"network": "fbnetv3", **recipe.FBNETV3_CONSTANTS},
+            ),
+            ShippedSpace(
+                "fbnetv3-small",
+                "the genes of fbnetv3 over small ranges, for images of 8 to 64 px and training on CPUs",
+                "classification",
+                fbnetv3.small_space(),
+                {"network": "fbnetv3-small", **recipe.FBNETV3_SHORT_CONSTANTS},
             ),
         )
     }
-)
-
-_NETWORKS: Mapping[str, _Network] = MappingProxyType(
-    {"classification": _Network(frozenset(mbconv.DEFAULTS), mbconv.check_space, mbconv.cost_model)}
 )
 
 
@@ -58,15 +65,3 @@ def find(name: str) -> ShippedSpace:
     if name not in SPACES:
         raise NotFound(f"no space {name!r}; there are {', '.join(sorted(SPACES))}")
     return SPACES[name]
-
-
-def cost_model_for(task: str, space: Space, info: DatasetInfo) -> CostModel | None:
-    """The cost model of any space whose names are all known to the task's network; None for other spaces and tasks.
-
-    Raises InvalidInput (pointers `/0`, `/1`, ...) where a range reaches beyond what the network can be built with.
-    """
-    network = _NETWORKS.get(task)
-    if network is None or not network.names.issuperset(space.names):
-        return None
-    network.check(space)
-    return network.cost_model(space, info)

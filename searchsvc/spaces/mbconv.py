@@ -29,14 +29,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.tasks import DatasetInfo
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM
 from searchsvc.spaces.space import CostModel, Matrix, Space
 
 STAGES = (1, 2, 3)
-WITH_MOMENTUM = ("sgd", "rmsprop")
 
 DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
     {
@@ -50,21 +49,9 @@ DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
         "kernel": 3,
         "expansion": 3,
         "se": False,
-        "optimizer": "sgd",
-        "lr": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 1e-4,
-        "batch_size": 64,
-        "mixup": 0.0,
-        "label_smoothing": 0.0,
-        "dropout": 0.0,
-        "ema": False,
-        "ema_decay": 0.95,
-        "shift": 0.0,
-        "flip": False,
     }
 )
-"""The value of every parameter of network and recipe where a space does not give it."""
+"""The value of every architecture parameter where a space does not give it."""
 
 _SHIPPED = Space(
     [
@@ -77,7 +64,7 @@ _SHIPPED = Space(
         Categorical("kernel", (3, 5)),
         Integer("expansion", 1, 4),
         Categorical("se", (False, True)),
-        Categorical("optimizer", ("sgd", "rmsprop", "adamw")),
+        Categorical("optimizer", OPTIMIZERS),
         Float("lr", 1e-3, 0.3, log=True),
         Float("momentum", 0.8, 0.98, when={"optimizer": WITH_MOMENTUM}),
         Float("weight_decay", 1e-5, 0.1, log=True),
@@ -96,30 +83,10 @@ _WIDEST: tuple[Parameter, ...] = (
     Integer("kernel", 1, 11, 2),
     Float("expansion", 1.0, 16.0),
     Categorical("se", (False, True)),
-    Categorical("optimizer", ("sgd", "rmsprop", "adamw")),
-    Float("lr", 1e-8, 100.0),
-    Float("momentum", 0.0, 0.9999),
-    Float("weight_decay", 0.0, 10.0),
-    Integer("batch_size", 2, 65536),
-    Float("mixup", 0.0, 16.0),
-    Float("label_smoothing", 0.0, 0.99),
-    Float("dropout", 0.0, 0.95),
-    Categorical("ema", (False, True)),
-    Float("ema_decay", 0.0, 0.99999),
-    Float("shift", 0.0, 0.5),
-    Categorical("flip", (False, True)),
 )
 
-_LIMITS: Mapping[str, Parameter] = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
-"""What network and recipe can be built with, far beyond the shipped space."""
-
-_ARCHITECTURE = (
-    "stem_width",
-    "kernel",
-    "expansion",
-    "se",
-    *(f"{what}_{stage}" for what in ("depth", "width") for stage in STAGES),
-)
+LIMITS: Limits = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
+"""What the network can be built with, far beyond the shipped space."""
 
 _ROWS = 8192
 """Candidates at a time: what is computed of them stays in the cache of a core."""
@@ -133,34 +100,16 @@ def mbconv_small() -> Space:
     return _SHIPPED
 
 
-def check_values(values: Mapping[str, Scalar]) -> None:
-    """Raise InvalidInput (pointers `/name`) where network or recipe cannot be made with `values`."""
-    faults = [Fault(f"/{name}", reason) for name, value in values.items() if (reason := _reason_against(name, value))]
-    if faults:
-        raise InvalidInput(faults)
-
-
-def check_space(space: Space) -> None:
-    """Raise InvalidInput (pointers `/0`, `/1`, ... as Space has them) where it reaches beyond what can be trained."""
-    faults = [
-        Fault(f"/{index}", reason)
-        for index, parameter in enumerate(space.parameters)
-        if (reason := _first_reason_against(parameter))
-    ]
-    if faults:
-        raise InvalidInput(faults)
-
-
 def strides(height: int, width: int) -> tuple[int, int, int, int]:
     """Strides of stem and stages, so that images of 8 to 64 px end as 2 to 4 px and none vanishes."""
     side = min(height, width)
     return 2 if side >= 24 else 1, 2 if side >= 48 else 1, 2, 2
 
 
-def cost_model(space: Space, info: DatasetInfo) -> CostModel:
+def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar] = DEFAULTS) -> CostModel:
     """FLOPs and parameters of whole matrices of `space`, exact, for images and classes as in `info`.
 
-    Names that the space lacks, and values that are not active, count as in DEFAULTS.
+    Names that the space lacks, and values that are not active, count as in `defaults`.
     """
     channels, height, width = info.shape
 
@@ -169,7 +118,7 @@ def cost_model(space: Space, info: DatasetInfo) -> CostModel:
         for start in range(0, len(matrix), _ROWS):
             rows = slice(start, start + _ROWS)
             flops[rows], params[rows] = _network(
-                _columns(space, matrix[rows]), channels, height, width, len(info.classes)
+                _columns(space, matrix[rows], defaults), channels, height, width, len(info.classes)
             )
         return {"flops": flops, "params": params}
 
@@ -223,13 +172,13 @@ def _halved(side: int, stride: int) -> int:
     return (side - 1) // stride + 1
 
 
-def _columns(space: Space, matrix: Matrix) -> dict[str, _Column]:
+def _columns(space: Space, matrix: Matrix, defaults: Mapping[str, Scalar]) -> dict[str, _Column]:
     """The values of the network's parameters, as floats."""
-    return {name: _column(space, matrix, name) for name in _ARCHITECTURE}
+    return {name: _column(space, matrix, name, defaults[name]) for name in DEFAULTS}
 
 
-def _column(space: Space, matrix: Matrix, name: str) -> _Column:
-    default = np.array(DEFAULTS[name], float)
+def _column(space: Space, matrix: Matrix, name: str, value: Scalar) -> _Column:
+    default = np.array(value, float)
     if name not in space:
         return default
     parameter, column = space[name], np.ascontiguousarray(matrix[:, space.names.index(name)])
@@ -245,24 +194,3 @@ def _decoded(parameter: Parameter, column: _Column) -> _Column:
         return column
     choices = np.array([float(choice) for choice in parameter.choices])
     return choices[column.astype(np.intp)] if len(choices) > 1 else choices[0]
-
-
-def _first_reason_against(parameter: Parameter) -> str | None:
-    limit = _LIMITS.get(parameter.name)
-    values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
-    for value in values:
-        if reason := _reason_against(parameter.name, value):
-            return reason
-    if isinstance(limit, Integer) and isinstance(parameter, Float):
-        return f"{parameter.name} must be a whole number: make it an integer"
-    if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:
-        return None
-    if parameter.step % limit.step:
-        return f"{parameter.name} goes in steps of {limit.step}, not {parameter.step}"
-    return None
-
-
-def _reason_against(name: str, value: Scalar) -> str | None:
-    if name not in _LIMITS:
-        return f"nothing here is called {name!r}; known are {', '.join(_LIMITS)}"
-    return Space([_LIMITS[name]]).contains(Candidate({name: value}))

@@ -14,14 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.tasks import DatasetInfo
+from workers.data.imagefiles import ImageFiles
 
-Images = NDArray[np.uint8]
+_STATISTICS_IMAGES = 4096
+"""Images in files that mean and deviation are taken from, evenly spaced; of those in memory, all."""
+
+Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images (n, c, h, w) and the index of the class of each (n,)."""
+    """Images (n, c, h, w), in memory or in their files, and the index of the class of each (n,)."""
 
     images: Images
     labels: Labels
@@ -30,7 +34,7 @@ class Split:
         return len(self.labels)
 
     def take(self, index: NDArray[np.intp]) -> Split:
-        return Split(np.ascontiguousarray(self.images[index]), self.labels[index])
+        return Split(self.images.take(index, axis=0), self.labels[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Dataset:
     mean: tuple[float, ...]
     """Of each channel, over the train split, in units of 0 to 255."""
     std: tuple[float, ...]
+    peak: int
+    """The largest value of a training image: 255 for most, 16 for `digits`."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -84,8 +90,9 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
         parts["validation"].append(order[tested : tested + validated])
         parts["train"].append(order[tested + validated :])
     splits = {name: raw.all.take(np.concatenate(index)) for name, index in parts.items()}
-    mean, std = _statistics(splits["train"].images)
-    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], raw.test or splits["test"], mean, std)
+    mean, std, peak = _statistics(splits["train"].images)
+    kept = raw.test or splits["test"]
+    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
@@ -99,14 +106,19 @@ def _share(share: float, count: int, keep: int) -> int:
     return max(0, min(max(1, round(share * count)), count - keep))
 
 
-def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, from exact histograms; a constant channel has a deviation of 1."""
+def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """Mean and standard deviation of each channel, and the largest value, from exact histograms.
+
+    The deviation of a constant channel is taken as 1. Files that are only sampled may hold any value.
+    """
+    in_files = isinstance(images, ImageFiles)
+    if isinstance(images, ImageFiles):
+        images = images[np.unique(np.linspace(0, len(images.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))]
+    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])  # (c, 256)
+    shares = counts / counts.sum(1, keepdims=True)
     levels = np.arange(256)
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        counts = np.bincount(images[:, channel].ravel(), minlength=256)
-        mean = float(counts @ levels / counts.sum())
-        variance = float(counts @ (levels - mean) ** 2 / counts.sum())
-        means.append(mean)
-        deviations.append(math.sqrt(variance) or 1.0)
-    return tuple(means), tuple(deviations)
+    means = shares @ levels
+    variances = (shares * (levels - means[:, None]) ** 2).sum(1)
+    deviations = np.where(variances > 0, np.sqrt(variances), 1.0)
+    peak = 255 if in_files else int(np.flatnonzero(counts.sum(0))[-1])
+    return tuple(means.tolist()), tuple(deviations.tolist()), peak

@@ -2,28 +2,27 @@
 
 Either `path/CLASS/*.png`, or with a test split of its own `path/train/CLASS/*.png` and `path/test/CLASS/*.png`.
 Every image is decoded once, resized to `size` x `size` and kept; one that cannot be decoded is an error that names it.
-Hidden files, and files whose names do not end as those of images do, are passed over.
+Where all of them would take more than `memory_bytes`, they stay in their files: the header of each is read at once, the
+pixels by worker processes while a trial trains. Hidden files, and files whose names do not end as those of images do,
+are passed over.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.dataset import RawDataset, Split
+from workers.data.imagefiles import Decoder, ImageFiles, check_headers
 from workers.data.options import LARGEST_SIDE, SMALLEST_SIDE, DatasetFormat, SplitOptions, check_classes, existing
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-_DECODERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_LARGEST_PIXELS = 2**27
-_FAULTS_LISTED = 20
 
 
 class ImageFolderOptions(SplitOptions):
@@ -34,6 +33,8 @@ class ImageFolderOptions(SplitOptions):
     """Side in px to which images are resized."""
     color: bool = True
     """Three channels; false: one, of grey."""
+    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
+    """Decoded images that are kept in memory; where a split has more, they are decoded while a trial trains."""
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
@@ -81,13 +82,12 @@ def _split(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) ->
     empty = sorted(set(names) - {names[index] for index, _ in files})
     if empty:
         raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
-    with ThreadPoolExecutor(4) as pool:
-        decoded = list(pool.map(lambda file: _decoded(file[1], options), files))
-    faults = [one for one in decoded if isinstance(one, Fault)]
-    if faults:
-        raise InvalidInput(faults[:_FAULTS_LISTED])
-    images = np.stack([one for one in decoded if not isinstance(one, Fault)])  # (n, c, size, size)
-    return Split(images, np.array([index for index, _ in files], np.int64))
+    labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
+    decoder = Decoder(options.size, options.color)
+    if math.prod(ImageFiles(paths, decoder).shape) <= options.memory_bytes:
+        return Split(decoder.decode_all(paths), labels)
+    check_headers(paths)
+    return Split(ImageFiles(paths, decoder), labels)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -95,29 +95,6 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
             yield path.relative_to(folder).parts[0], path
-
-
-def _decoded(path: Path, options: ImageFolderOptions) -> NDArray[np.uint8] | Fault:
-    """(c, size, size), or what is wrong with the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=_DECODERS) as image:
-            if image.width * image.height > _LARGEST_PIXELS:
-                return Fault(
-                    "/path", f"{_printable(path)} has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}"
-                )
-            converted = image.convert("RGB" if options.color else "L")
-        resized = converted.resize((options.size, options.size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return Fault("/path", f"{_printable(path)} cannot be decoded: {_printable(error)}")
-    pixels = np.asarray(resized, np.uint8)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if options.color else pixels[None]
-
-
-def _printable(what: object) -> str:
-    """Names of files may hold bytes that are no text."""
-    return str(what).encode("utf-8", "backslashreplace").decode()
 
 
 IMAGEFOLDER = DatasetFormat(

@@ -21,6 +21,7 @@ from searchsvc.domain import (
     JobSpec,
     Measurement,
     Outcome,
+    Scalar,
     Trial,
     TrialState,
     TrialTask,
@@ -81,13 +82,21 @@ class Run:
 class Dispatcher:
     """One per job; lives through all of its Tune runs."""
 
-    def __init__(self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, store: Store, folder: Path) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        heartbeat: Heartbeat,
+        placement: Placement,
+        store: Store,
+        folder: Path,
+        constants: Mapping[str, Scalar],
+    ) -> None:
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
-        self._store, self._folder = store, folder
+        self._store, self._folder, self._constants = store, folder, constants
         self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
@@ -180,7 +189,7 @@ class Dispatcher:
             attempt=trial.attempts + 1,
             task=spec.task,
             dataset=spec.dataset.model_dump(mode="json"),
-            values=dict(trial.proposal.candidate.values),
+            values={**self._constants, **trial.proposal.candidate.values},
             fidelity=spec.fidelity,
             objective=spec.objectives[0],
             seed=(spec.seed + trial.number) % 2**63,
@@ -189,6 +198,7 @@ class Dispatcher:
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
+            compile=spec.resources.compile,
         )
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------

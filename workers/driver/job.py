@@ -33,7 +33,8 @@ class JobRun:
         self._ledger = recover(store, writer, job, blueprint)
         logger.info("taken up: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
         self._placement = Placement(job.spec.resources)
-        self._dispatcher = Dispatcher(self._ledger, heartbeat, self._placement, store, settings.artifacts_dir / job.id)
+        folder = settings.artifacts_dir / job.id
+        self._dispatcher = Dispatcher(self._ledger, heartbeat, self._placement, store, folder, blueprint.constants)
 
     def run(self) -> None:
         """Until the job has ended, or is given back. Raises LeaseLost, StoreUnavailable."""

@@ -1,29 +1,24 @@
-"""Accuracy and cross-entropy of a classifier on one split.
-
-| symbol | meaning | shape |
-|---|---|---|
-| logits | what `predict` gives for the images of an index range | (m, K) |
-"""
+"""Accuracy and cross-entropy of a classifier on one split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-_BATCH = 1024
 
+def evaluate(answers: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[str, float]]:
+    """Yield ("accuracy", share that is right) and ("loss", mean cross-entropy).
 
-def evaluate(predict: Callable[[slice], Tensor], labels: Tensor) -> Iterator[tuple[str, float]]:
-    """Yield ("accuracy", share that is right) and ("loss", mean cross-entropy) over labels (n,), in large batches."""
-    right = torch.zeros((), dtype=torch.int64, device=labels.device)
-    loss = torch.zeros((), dtype=torch.float64, device=labels.device)
-    for start in range(0, len(labels), _BATCH):
-        rows = slice(start, start + _BATCH)
-        logits = predict(rows).float()
-        right += (logits.argmax(1) == labels[rows]).sum()
-        loss += F.cross_entropy(logits, labels[rows], reduction="sum").double()
-    yield "accuracy", right.item() / len(labels)
-    yield "loss", loss.item() / len(labels)
+    `answers`: logits (m, K) and labels (m,) of batch after batch, all on one device; it is waited for once, at the end.
+    """
+    count = 0
+    right: Tensor | int = 0
+    loss: Tensor | float = 0.0
+    for logits, labels in answers:
+        count += len(labels)
+        right = right + (logits.argmax(1) == labels).sum()
+        loss = loss + F.cross_entropy(logits.float(), labels, reduction="sum").double()
+    yield "accuracy", float(right) / count
+    yield "loss", float(loss) / count

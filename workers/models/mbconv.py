@@ -5,7 +5,7 @@ Shapes: n images, c channels, h x w px, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
@@ -14,19 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.mbconv import DEFAULTS, STAGES, check_values, strides
+from searchsvc.spaces.mbconv import STAGES, strides
 
 
 class MBConvNet(nn.Module):
     """Stem, three stages of MBConv blocks, global mean, classifier.
 
-    `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.
+    `values` has every parameter (`searchsvc.spaces.networks.completed`).
     """
 
     def __init__(self, values: Mapping[str, Scalar], shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
-        check_values(values)
-        self.values: dict[str, Any] = {**DEFAULTS, **values}
+        self.values: dict[str, Any] = dict(values)
         channels, height, width = shape
         stem_stride, *stage_strides = strides(height, width)
         stem_width = self.values["stem_width"]
@@ -37,8 +36,9 @@ class MBConvNet(nn.Module):
         )
         self.stages = nn.Sequential()
         inputs = stem_width
+        drop_paths = iter(self._drop_paths())
         for stage, stride in zip(STAGES, stage_strides, strict=True):
-            self.stages.append(self._stage(stage, inputs, stride))
+            self.stages.append(self._stage(stage, inputs, stride, drop_paths))
             inputs = self.values[f"width_{stage}"]
         self.dropout = self.values["dropout"]
         self.classifier = nn.Linear(inputs, classes)
@@ -52,17 +52,23 @@ class MBConvNet(nn.Module):
             pooled = F.dropout(pooled, self.dropout, self.training)
         return self.classifier(pooled)  # type: ignore[no-any-return]
 
-    def _stage(self, stage: int, inputs: int, stride: int) -> nn.Sequential:
-        outputs, depth = self.values[f"width_{stage}"], self.values[f"depth_{stage}"]
-        first = self._block(inputs, outputs, stride)
-        return nn.Sequential(first, *(self._block(outputs, outputs, 1) for _ in range(depth - 1)))
+    def _drop_paths(self) -> list[float]:
+        """Of every block: from 0 towards `drop_path`, linearly with depth, as timm has it."""
+        depth = sum(self.values[f"depth_{stage}"] for stage in STAGES)
+        return [self.values["drop_path"] * block / depth for block in range(depth)]
 
-    def _block(self, inputs: int, outputs: int, stride: int) -> nn.Module:
+    def _stage(self, stage: int, inputs: int, stride: int, drop_paths: Iterator[float]) -> nn.Sequential:
+        outputs, depth = self.values[f"width_{stage}"], self.values[f"depth_{stage}"]
+        first = self._block(inputs, outputs, stride, next(drop_paths))
+        return nn.Sequential(first, *(self._block(outputs, outputs, 1, next(drop_paths)) for _ in range(depth - 1)))
+
+    def _block(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
         """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
         shared = {
             "dw_kernel_size": self.values["kernel"],
             "stride": stride,
             "se_layer": SqueezeExcite if self.values["se"] else None,
+            "drop_path_rate": drop_path,
         }
         if self.values["expansion"] == 1:
             return DepthwiseSeparableConv(inputs, outputs, **shared)  # type: ignore[no-any-return]

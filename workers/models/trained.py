@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import InvalidInput
-from workers.models.mbconv import MBConvNet
+from workers.models.inputs import Inputs
+from workers.models.networks import build, input_shape
 
 FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
 _KEY = "searchsvc"
@@ -65,7 +66,8 @@ class Classifier:
     """A trained network with its card."""
 
     card: ModelCard
-    network: MBConvNet
+    network: nn.Module
+    inputs: Inputs
 
     def predict(self, images: NDArray[np.uint8]) -> list[str]:
         """The most likely class of each image; images as in `probabilities`."""
@@ -81,8 +83,7 @@ class Classifier:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """(n, K) from uint8 images (n, c, h, w)."""
-        mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (self.card.mean, self.card.std))
-        parts = [self.network((part.float() - mean) / std) for part in torch.split(images, _BATCH)]
+        parts = [self.network(self.inputs(part)) for part in torch.split(images, _BATCH)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.card.classes))
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
@@ -121,14 +122,14 @@ def load(path: str | Path) -> Classifier:
 def _classifier(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> Classifier:
     try:
         card = ModelCard.model_validate_json(text)
-        network = MBConvNet(card.values, card.shape, len(card.classes))
+        network = build(card.values, card.shape, len(card.classes))
         network.load_state_dict(dict(tensors))
     except ValidationError as error:
         raise InvalidInput.at("", f"the metadata of {path} is not that of {FORMAT}: {_first(error.errors())}") from None
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
     network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return Classifier(card, network)
+    return Classifier(card, network, Inputs.of(card.mean, card.std, input_shape(card.values, card.shape)))
 
 
 def _first(errors: Iterable[Any]) -> str:

@@ -1,17 +1,50 @@
-"""What happens to a batch of images on the device before the network sees it: shift, flip, mixup.
+"""What happens to a batch of images on the device before the network sees it: shift, flip, RandAugment; then mixup.
 
 | symbol | meaning | shape |
 |---|---|---|
-| x | normalised images | (n, c, h, w) |
+| x | images: as the dataset has them for all but mixup, which takes them normalised | (n, c, h, w) |
 | y | targets, smoothed one-hot | (n, K) |
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from workers.training.randaugment import randaugment
+from workers.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Of images (n, c, h, w) uint8, by a recipe."""
+
+    shift: float
+    flip: bool
+    magnitude: float
+    """Of RandAugment; 0: without."""
+    levels: int
+    """RandAugment takes 0 for black and 255 for white: by how much a dataset of darker bytes is multiplied for it."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, peak: int) -> Self:
+        """`peak`: the largest value of any training image."""
+        return cls(recipe.shift, recipe.flip, recipe.randaugment, 255 // max(1, peak))
+
+    def __call__(self, images: Tensor, random: np.random.Generator) -> Tensor:
+        """Images in the same units."""
+        if self.shift:
+            images = shift(images, self.shift, random)
+        if self.flip:
+            images = flip(images, random)
+        if self.magnitude:
+            images = randaugment(images * self.levels, self.magnitude, random) / self.levels
+        return images
 
 
 def smoothed(labels: Tensor, classes: int, smoothing: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -40,13 +73,13 @@ def shift(images: Tensor, share: float, generator: np.random.Generator) -> Tenso
     down, right = round(share * height), round(share * width)
     if not (down or right):
         return images
-    padded = F.pad(images, (right, right, down, down), mode="replicate")  # (n, c, h + 2 down, w + 2 right)
-    rows = _on(images, generator.integers(0, 2 * down + 1, n))[:, None] + _on(images, np.arange(height))  # (n, h)
-    columns = _on(images, generator.integers(0, 2 * right + 1, n))[:, None] + _on(images, np.arange(width))  # (n, w)
+    rows = np.arange(height) + generator.integers(-down, down + 1, (n, 1))  # (n, h)
+    columns = np.arange(width) + generator.integers(-right, right + 1, (n, 1))  # (n, w)
     each = _on(images, np.arange(n))[:, None, None]
-    taken = padded[each, :, rows[:, :, None], columns[:, None, :]]  # (n, h, w, c)
+    rows, columns = rows.clip(0, height - 1)[:, :, None], columns.clip(0, width - 1)[:, None, :]
+    taken = images[each, :, _on(images, rows), _on(images, columns)]  # (n, h, w, c)
     return taken.permute(0, 3, 1, 2)
 
 
-def _on(images: Tensor, numbers: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
+def _on(images: Tensor, numbers: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(numbers).to(images.device)

@@ -32,8 +32,8 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """After step 1, 2, ... of the optimiser."""
         torch._foreach_lerp_(self._averages, self._averaged, weight=1.0 - self.decay_at(step))
-        for count, counted in zip(self._counts, self._counted, strict=True):
-            count.copy_(counted)
+        if self._counts:
+            torch._foreach_copy_(self._counts, self._counted)
 
 
 def _pairs(model: nn.Module, copy: nn.Module, *, floating: bool) -> tuple[list[Tensor], list[Tensor]]:

@@ -7,27 +7,37 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.mbconv import DEFAULTS
+from searchsvc.spaces.recipe import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One value per recipe parameter of `searchsvc.spaces.mbconv`; dropout is part of the network."""
+    """One value per parameter of `searchsvc.spaces.recipe`, which says what each means.
+
+    Dropout and stochastic depth are not here: they are part of the network.
+    """
 
     optimizer: str
     lr: float
+    sgd_lr_scale: float
     momentum: float
     weight_decay: float
+    warmup_epochs: float
+    lr_decay: float
     batch_size: int
+    resolution: int
     mixup: float
-    """Alpha of the beta distribution that lambda is drawn from; 0: no mixup."""
     label_smoothing: float
     ema: bool
     ema_decay: float
     shift: float
-    """Largest shift of an image, as a share of its sides."""
     flip: bool
-    """Mirror every other image, left to right."""
+    randaugment: float
+
+    @property
+    def peak_lr(self) -> float:
+        """The rate after the warm-up, on the optimiser's own scale."""
+        return self.lr * self.sgd_lr_scale if self.optimizer == "sgd" else self.lr
 
     @classmethod
     def of(cls, values: Mapping[str, Scalar]) -> Self:

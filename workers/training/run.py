@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement, best_measurement
 from searchsvc.domain.states import FailureKind
@@ -24,11 +26,15 @@ from searchsvc.errors import InvalidInput, TrialFailed
 from workers import data
 from workers.data import Dataset
 from workers.evaluation.classification import evaluate
+from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import checkpoint
-from workers.training.trainer import DeviceSplit, Trainer, autocast
+from workers.training.splits import Batches, on_device
+from workers.training.trainer import Trainer
 
 MODEL = "model.safetensors"
+_LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
+"""Of measuring: images, and pixels of all of them."""
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
@@ -38,14 +44,15 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     watch = _Stopwatch(clock, task.trial_seconds)
     trainer = Trainer(
         task.values,
-        DeviceSplit.of(dataset.subset(task.fidelity.data_fraction), dataset, device),
-        classes=len(dataset.classes),
+        on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
+        dataset,
         epochs=task.fidelity.epochs,
         seed=task.seed,
         device=device,
+        compiled=task.compile,
         check=watch.check,
     )
-    validation = DeviceSplit.of(dataset.validation, dataset, device)
+    validation = on_device(dataset.validation, device, task.threads)
     directory = Path(task.directory)
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint.remove_parts(directory)
@@ -55,7 +62,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     for epoch in range(len(measured) + 1, task.fidelity.epochs + 1):
         watch.check()
         train_loss = trainer.train_epoch(epoch)
-        metrics = _finite({**_measure(trainer.evaluated, validation, device), "train_loss": train_loss})
+        metrics = _finite({**_measure(trainer, validation), "train_loss": train_loss})
         measured.append(Measurement(epoch, metrics, watch.seconds))
         _keep(task, directory, trainer, dataset, measured)
         if epoch > task.stored_step:
@@ -67,8 +74,8 @@ def test(task: TrialTask) -> Mapping[str, float]:
     torch.set_num_threads(task.threads)
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
-    images, labels = torch.from_numpy(dataset.test.images), torch.from_numpy(dataset.test.labels)
-    return dict(evaluate(lambda rows: classifier.logits(images[rows]), labels))
+    split = on_device(dataset.test, torch.device("cpu"), task.threads)
+    return dict(evaluate((classifier.logits(images), labels) for images, labels in _in_order(split, classifier.inputs)))
 
 
 class _Stopwatch:
@@ -98,14 +105,21 @@ def _device(task: TrialTask) -> torch.device:
 
 
 @torch.inference_mode()
-def _measure(model: torch.nn.Module, split: DeviceSplit, device: torch.device) -> dict[str, float]:
-    model.eval()
+def _measure(trainer: Trainer, split: Batches) -> dict[str, float]:
+    model = trainer.evaluated.eval()
 
-    def predict(rows: slice) -> torch.Tensor:
-        with autocast(device):
-            return model(split.normalised(rows))  # type: ignore[no-any-return]
+    def logits(images: Tensor) -> Tensor:
+        with trainer.precision.autocast():
+            return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
-    return dict(evaluate(predict, split.labels))
+    return dict(evaluate((logits(images), labels) for images, labels in _in_order(split, trainer.inputs)))
+
+
+def _in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
+    """All of a split in large batches, of fewer images where they are large."""
+    height, width = inputs.size
+    batch = max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (height * width)))
+    return split.batches(np.arange(len(split)), math.ceil(len(split) / batch))
 
 
 def _resumed(task: TrialTask, directory: Path, trainer: Trainer, device: torch.device) -> list[Measurement]:

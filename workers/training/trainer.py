@@ -1,14 +1,13 @@
 """The training loop: one network, one recipe, epoch by epoch.
 
 On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers come
-from (seed, epoch), everything else is in `state()`.
+from (seed, epoch), everything else is in `state()`. A step leaves its loss on the device and waits for nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,46 +17,19 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
-from workers.data.dataset import Dataset, Split
-from workers.models.mbconv import MBConvNet
+from workers.data.dataset import Dataset
+from workers.models.inputs import Inputs
+from workers.models.networks import build, input_shape
 from workers.training import optimizers
-from workers.training.augment import flip, mixup, shift, smoothed
+from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.ema import WeightAverage
+from workers.training.precision import Precision
 from workers.training.recipe import Recipe
+from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
+from workers.training.splits import Batches
 
 _STEPS_BETWEEN_CHECKS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSplit:
-    """A split on the device that trains, still uint8, and how its images are normalised."""
-
-    images: Tensor
-    """(n, c, h, w) uint8, channels last in memory."""
-    labels: Tensor
-    mean: Tensor
-    """(1, c, 1, 1)"""
-    scale: Tensor
-    """(1, c, 1, 1), one over the standard deviation."""
-
-    @classmethod
-    def of(cls, split: Split, dataset: Dataset, device: torch.device) -> DeviceSplit:
-        shape = (1, -1, 1, 1)
-        return cls(
-            torch.from_numpy(split.images).to(device, memory_format=torch.channels_last),
-            torch.from_numpy(split.labels).to(device),
-            torch.tensor(dataset.mean, device=device).view(shape),
-            1.0 / torch.tensor(dataset.std, device=device).view(shape),
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def normalised(self, index: Tensor | slice) -> Tensor:
-        """(m, c, h, w) float32."""
-        images = self.images[index].to(torch.float32, memory_format=torch.channels_last)
-        return images.sub_(self.mean).mul_(self.scale)
 
 
 class Trainer:
@@ -66,24 +38,33 @@ class Trainer:
     def __init__(
         self,
         values: Mapping[str, Any],
-        train: DeviceSplit,
+        train: Batches,
+        dataset: Dataset,
         *,
-        classes: int,
         epochs: int,
         seed: int,
         device: torch.device,
+        compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check` is called every few steps; what it raises ends the epoch."""
-        self._train, self._classes, self._seed, self._device, self._check = train, classes, seed, device, check
+        """`train`: what of `dataset` is trained on. `check` is called every few steps; what it raises ends the epoch.
+
+        `compiled`: on a GPU, by torch.compile; it takes a minute per network and pays for long trainings.
+        """
+        self._train, self._seed, self._device, self._check = train, seed, device, check
+        self._classes = len(dataset.classes)
         self._recipe = Recipe.of(values)
         self._batches = math.ceil(len(train) / self._recipe.batch_size)
-        self._total = epochs * self._batches
+        self._schedule = Schedule.of(self._recipe, epochs, self._batches)
         self._step = 0
-        _, channels, height, width = train.images.shape
+        shape = dataset.info.shape
         with torch_seeded(seed, INITIAL, device):
-            self.model = MBConvNet(values, (channels, height, width), classes)
+            self.model = build(values, shape, self._classes)
         self.model.to(device).to(memory_format=torch.channels_last)
+        self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
+        self.precision = Precision.of(device)
+        self.inputs = Inputs.of(dataset.mean, dataset.std, input_shape(values, shape), device)
+        self._augmentation = Augmentation.of(self._recipe, dataset.peak)
         self._optimizer = optimizers.create(self.model, self._recipe)
         self._average = WeightAverage(self.model, self._recipe.ema_decay) if self._recipe.ema else None
 
@@ -95,12 +76,12 @@ class Trainer:
     def train_epoch(self, epoch: int) -> float:
         """Train epoch 1, 2, ... and return its mean loss. Raises TrialFailed (DIVERGED)."""
         random = generator(self._seed, epoch)
-        order = torch.from_numpy(random.permutation(len(self._train))).to(self._device)
+        order = random.permutation(len(self._train))
         self.model.train()
         total = torch.zeros((), device=self._device)
         with torch_seeded(self._seed, epoch, self._device):
-            for number, index in enumerate(torch.tensor_split(order, self._batches)):
-                total += self._train_step(index, random) * len(index)
+            for number, (images, labels) in enumerate(self._train.batches(order, self._batches)):
+                total += self._train_step(images, labels, random) * len(labels)
                 if number % _STEPS_BETWEEN_CHECKS == _STEPS_BETWEEN_CHECKS - 1:
                     self._check()
                     _check_finite(total, epoch)
@@ -113,6 +94,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self._average.module.state_dict() if self._average else None,
             "optimizer": self._optimizer.state_dict(),
+            "precision": self.precision.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -122,43 +104,29 @@ class Trainer:
         if self._average:
             self._average.module.load_state_dict(state["average"])
         optimizers.restore(self._optimizer, state["optimizer"])
+        self.precision.restore(state["precision"])
 
-    def _train_step(self, index: Tensor, random: np.random.Generator) -> Tensor:
-        """One step of the optimiser; the loss stays on the device."""
-        images, targets = self._batch(index, random)
-        optimizers.set_learning_rate(
-            self._optimizer, optimizers.learning_rate(self._recipe.lr, self._step, self._total)
-        )
-        with autocast(self._device):
-            logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), targets)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+    def _train_step(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """One step of the optimiser on uint8 images (m, c, h, w) and labels (m,)."""
+        optimizers.set_learning_rate(self._optimizer, self._schedule.rate(self._step))
+        inputs = self.inputs(self._augmentation(images, random))
+        loss = self._loss(inputs, labels, random)
+        self.precision.step(loss, self._optimizer)
         self._step += 1
         if self._average:
             self._average.update(self._step)
         return loss.detach()
 
-    def _batch(self, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Augmented images (m, c, h, w), and targets: labels (m,), or (m, K) where they are soft."""
-        recipe, labels = self._recipe, self._train.labels[index]
-        images = self._train.normalised(index)
-        if recipe.shift:
-            images = shift(images, recipe.shift, random)
-        if recipe.flip:
-            images = flip(images, random)
-        if not (recipe.mixup or recipe.label_smoothing):
-            return images, labels
-        targets = smoothed(labels, self._classes, recipe.label_smoothing)
+    def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """Mean cross-entropy with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
+        recipe, targets, smoothing = self._recipe, labels, self._recipe.label_smoothing
         if recipe.mixup:
-            images, targets = mixup(images, targets, float(random.beta(recipe.mixup, recipe.mixup)))
-        return images, targets
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """Mixed precision on GPUs that have bfloat16, whose range needs no scaling of the loss; elsewhere nothing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and torch.cuda.is_bf16_supported())
+            weight = float(random.beta(recipe.mixup, recipe.mixup))
+            inputs, targets = mixup(inputs, smoothed(labels, self._classes, smoothing), weight)
+            smoothing = 0.0
+        with self.precision.autocast():
+            logits = self._network(inputs)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
 def _check_finite(total: Tensor, epoch: int) -> float:

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchsvc.domain import Candidate, Categorical, DatasetInfo, Float, Integer
 from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import InvalidInput, NotFound
-from searchsvc.spaces import Space, catalogue, mbconv
-from workers.models import MBConvNet
+from searchsvc.spaces import Space, catalogue, cost_model_for, mbconv, networks
+from workers.models import build
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 PHOTOS = DatasetInfo("photos", tuple("abc"), (3, 40, 57), {})
@@ -39,13 +39,13 @@ def counted_by_hooks(network: nn.Module, shape: tuple[int, int, int]) -> int:
 
 def assert_exact(space: Space, info: DatasetInfo, count: int, *, with_torch: bool) -> None:
     """Compare `count` random candidates with their networks, built and counted."""
-    model = catalogue.cost_model_for("classification", space, info)
+    model = cost_model_for("classification", space, info)
     assert model is not None
     matrix = space.sample(count, np.random.default_rng(3))
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
         with torch.device("meta"):  # shapes without numbers
-            network = MBConvNet(candidate.values, info.shape, len(info.classes)).eval()
+            network = build(candidate.values, info.shape, len(info.classes)).eval()
         assert costs["params"][row] == sum(parameter.numel() for parameter in network.parameters())
         assert costs["flops"][row] == counted_by_hooks(network, info.shape), candidate.values
         if with_torch:
@@ -106,17 +106,17 @@ def test_an_empty_matrix_has_no_costs() -> None:
 
 def test_every_shipped_parameter_has_a_default_and_lies_within_what_can_be_built() -> None:
     space = mbconv.mbconv_small()
-    assert set(space.names) <= set(mbconv.DEFAULTS)
-    mbconv.check_space(space)
-    mbconv.check_values(mbconv.DEFAULTS)
+    assert set(space.names) <= set(networks.NETWORKS["mbconv"].parameters)
+    assert cost_model_for("classification", space, DIGITS) is not None
+    assert networks.completed({}) == networks.NETWORKS["mbconv"].parameters
 
 
 def test_a_space_with_a_name_that_the_network_lacks_has_no_cost_model() -> None:
-    assert catalogue.cost_model_for("classification", Space([Integer("width_9", 8, 16)]), DIGITS) is None
+    assert cost_model_for("classification", Space([Integer("width_9", 8, 16)]), DIGITS) is None
 
 
 def test_a_task_without_a_known_network_has_no_cost_model() -> None:
-    assert catalogue.cost_model_for("other", mbconv.mbconv_small(), DIGITS) is None
+    assert cost_model_for("other", mbconv.mbconv_small(), DIGITS) is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_task_without_a_known_network_has_no_cost_model() -> None:
 def test_a_range_beyond_what_can_be_built_is_a_fault_at_its_place(parameter: Integer | Float | Categorical) -> None:
     space = Space([Integer("stem_width", 8, 16), parameter])
     with pytest.raises(InvalidInput) as caught:
-        catalogue.cost_model_for("classification", space, DIGITS)
+        cost_model_for("classification", space, DIGITS)
     assert [fault.pointer for fault in caught.value.faults] == ["/1"]
 
 
@@ -148,16 +148,16 @@ def test_an_unknown_space_is_not_found_and_the_known_are_named() -> None:
 
 @pytest.mark.parametrize("side", [8, 9, 16, 23, 24, 28, 32, 47, 48, 64])
 def test_maps_of_images_from_8_to_64_px_end_as_2_to_4_px(side: int) -> None:
-    network = MBConvNet({}, (1, side, side), 3).eval()
+    network = build({}, (1, side, side), 3).eval()
     maps = network.stages(network.stem(torch.zeros(2, 1, side, side)))
     assert maps.shape[:2] == (2, 48)
     assert 2 <= maps.shape[2] == maps.shape[3] <= 6
 
 
 def test_an_image_of_one_row_does_not_vanish() -> None:
-    assert MBConvNet({}, (1, 1, 30), 3).eval()(torch.zeros(2, 1, 1, 30)).shape == (2, 3)
+    assert build({}, (1, 1, 30), 3).eval()(torch.zeros(2, 1, 1, 30)).shape == (2, 3)
 
 
 def test_values_that_cannot_be_built_are_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match="/kernel"):
-        MBConvNet(Candidate({"kernel": 4}).values, (1, 8, 8), 10)
+        build(Candidate({"kernel": 4}).values, (1, 8, 8), 10)

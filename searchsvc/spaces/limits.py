@@ -1,0 +1,55 @@
+"""What can be built and trained, as one widest parameter per name, and the check of values and spaces against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.space import Space
+
+Limits: TypeAlias = Mapping[str, Parameter]
+"""Every known name with the widest range that works, far beyond what a shipped space searches."""
+
+
+def check_values(values: Mapping[str, Scalar], limits: Limits) -> None:
+    """Raise InvalidInput (pointers `/name`) where a value is unknown or out of range."""
+    faults = [
+        Fault(f"/{name}", reason) for name, value in values.items() if (reason := _reason_against(name, value, limits))
+    ]
+    if faults:
+        raise InvalidInput(faults)
+
+
+def check_space(space: Space, limits: Limits) -> None:
+    """Raise InvalidInput (pointers `/0`, `/1`, ... as Space has them) where it reaches beyond the limits."""
+    faults = [
+        Fault(f"/{index}", reason)
+        for index, parameter in enumerate(space.parameters)
+        if (reason := _first_reason_against(parameter, limits))
+    ]
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
+    limit = limits.get(parameter.name)
+    values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
+    for value in values:
+        if reason := _reason_against(parameter.name, value, limits):
+            return reason
+    if isinstance(limit, Integer) and isinstance(parameter, Float):
+        return f"{parameter.name} must be a whole number: make it an integer"
+    if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:
+        return None
+    if parameter.step % limit.step:
+        return f"{parameter.name} goes in steps of {limit.step}, not {parameter.step}"
+    return None
+
+
+def _reason_against(name: str, value: Scalar, limits: Limits) -> str | None:
+    if name not in limits:
+        return f"nothing here is called {name!r}; known are {', '.join(limits)}"
+    return Space([limits[name]]).contains(Candidate({name: value}))

@@ -1,0 +1,138 @@
+"""The networks that a task can build, by name: what each is described by, and what it costs before it is trained.
+
+The parameter `network` among the values of a trial says which one is built; the other values describe it and its
+training. `workers.models.build` makes the network itself.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from searchsvc.domain.parameters import Categorical, Scalar
+from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.errors import InvalidInput
+from searchsvc.spaces import fbnetv3, limits, mbconv, recipe
+from searchsvc.spaces.fbnetv3_costs import cost_model as fbnetv3_costs
+from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.resolution import at_resolutions
+from searchsvc.spaces.space import CostModel, Matrix, Space
+
+NETWORK = "network"
+"""The parameter that names the network."""
+DEFAULT = "mbconv"
+
+Values = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A family of networks, each described by the values of the family's parameters."""
+
+    name: str
+    task: str
+    defaults: Values
+    """Of its architecture parameters."""
+    limits: Limits
+    """Of the same parameters: what can be built."""
+    cost_model: Callable[[Space, DatasetInfo, Values], CostModel] | None
+    """For a space, a dataset, and the values of what the space does not give; None where costs are not known."""
+
+    @property
+    def parameters(self) -> Values:
+        """All that describes such a network and its training, with defaults."""
+        return {NETWORK: self.name, **self.defaults, **recipe.DEFAULTS}
+
+
+NETWORKS: Mapping[str, Network] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            Network("mbconv", "classification", mbconv.DEFAULTS, mbconv.LIMITS, at_resolutions(mbconv.cost_model)),
+            *(
+                Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one))
+                for one in (fbnetv3.FULL, fbnetv3.SMALL)
+            ),
+        )
+    }
+)
+
+_NAME = Categorical(NETWORK, tuple(NETWORKS))
+
+
+def find(values: Values) -> Network:
+    """The network that the values describe. Raises InvalidInput, pointer `/network`, where there is none such."""
+    name = values.get(NETWORK, DEFAULT)
+    if not isinstance(name, str) or name not in NETWORKS:
+        raise InvalidInput.at(f"/{NETWORK}", f"no network {name!r}; there are {', '.join(NETWORKS)}")
+    return NETWORKS[name]
+
+
+def completed(values: Values) -> dict[str, Scalar]:
+    """The values with a default for every other parameter of their network and its training.
+
+    Raises InvalidInput (pointers `/name`) where one is unknown or beyond what can be built and trained.
+    """
+    network = find(values)
+    limits.check_values(values, _limits_of([network]))
+    return {**network.parameters, **values}
+
+
+def defaults_of(task: str) -> dict[str, Scalar]:
+    """The parameters of all networks of a task, with their defaults."""
+    own = {name: value for one in NETWORKS.values() if one.task == task for name, value in one.parameters.items()}
+    return {**own, NETWORK: DEFAULT}
+
+
+def cost_model_for(
+    task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})
+) -> CostModel | None:
+    """The cost model of any space whose names are all known to the networks that it can describe; else None.
+
+    `constants` are values besides those of the space. Raises InvalidInput (pointers `/0`, `/1`, ...) where a range
+    reaches beyond what can be built or trained.
+    """
+    named = _named_by(space, constants)
+    networks = [NETWORKS[name] for name in named if name in NETWORKS and NETWORKS[name].task == task]
+    known = {name for one in networks for name in one.parameters}
+    if len(networks) < len(named) or not known.issuperset(space.names):
+        return None
+    limits.check_space(space, _limits_of(networks))
+    models = [
+        one.cost_model and one.cost_model(space, info, {**one.parameters, **constants, NETWORK: one.name})
+        for one in networks
+    ]
+    given = [one for one in models if one is not None]
+    if not given or len(given) < len(named):
+        return None
+    return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
+
+
+def _named_by(space: Space, constants: Values) -> tuple[str, ...]:
+    """The networks that candidates of a space can describe, in the order of their codes; none where it is unclear."""
+    if NETWORK not in space:
+        return (str(constants.get(NETWORK, DEFAULT)),)
+    parameter = space[NETWORK]
+    return tuple(map(str, parameter.choices)) if isinstance(parameter, Categorical) and not parameter.when else ()
+
+
+def _limits_of(networks: Iterable[Network]) -> Limits:
+    return ChainMap({NETWORK: _NAME}, dict(recipe.LIMITS), *(dict(one.limits) for one in networks))
+
+
+def _by_network(column: int, models: list[CostModel]) -> CostModel:
+    """One cost model out of those of each network: `column` holds the index of the network."""
+
+    def costs(matrix: Matrix) -> Mapping[str, Matrix]:
+        result: dict[str, Matrix] = {}
+        for code, model in enumerate(models):
+            rows = np.flatnonzero(matrix[:, column] == code)
+            for name, values in model(matrix[rows]).items():
+                result.setdefault(name, np.empty(len(matrix)))[rows] = values
+        return result
+
+    return costs

@@ -1,0 +1,62 @@
+"""The side of the images that a network sees: its own value, or that of the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from searchsvc.domain.parameters import Categorical, Scalar
+from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.spaces.space import CostModel, Matrix, Space
+
+RESOLUTION = "resolution"
+
+Values = Mapping[str, Scalar]
+
+
+def shape_at(shape: tuple[int, int, int], resolution: Scalar) -> tuple[int, int, int]:
+    """(channels, height, width) as a network sees images of `shape`: squares of that side; 0: as they are."""
+    side = int(resolution)
+    return (shape[0], side, side) if side else shape
+
+
+def at_resolutions(
+    model_of: Callable[[Space, DatasetInfo, Values], CostModel],
+) -> Callable[[Space, DatasetInfo, Values], CostModel]:
+    """The same cost model, also where the resolution of the images is a parameter of the space."""
+
+    def bound(space: Space, info: DatasetInfo, defaults: Values) -> CostModel:
+        def at(resolution: Scalar) -> CostModel:
+            return model_of(space, replace(info, shape=shape_at(info.shape, resolution)), defaults)
+
+        return _per_resolution(space, at, defaults) if RESOLUTION in space else at(defaults[RESOLUTION])
+
+    return bound
+
+
+def _per_resolution(space: Space, at: Callable[[Scalar], CostModel], defaults: Values) -> CostModel:
+    column, models = space.names.index(RESOLUTION), dict[float, CostModel]()
+
+    def costs(matrix: Matrix) -> Mapping[str, Matrix]:
+        sides = _sides(space, matrix[:, column], defaults[RESOLUTION])
+        result: dict[str, Matrix] = {}
+        for side in np.unique(sides).tolist() or [0.0]:
+            rows = np.flatnonzero(sides == side)
+            if side not in models:
+                models[side] = at(side)
+            for name, values in models[side](matrix[rows]).items():
+                result.setdefault(name, np.empty(len(matrix)))[rows] = values
+        return result
+
+    return costs
+
+
+def _sides(space: Space, column: Matrix, default: Scalar) -> Matrix:
+    """(n,) sides from the column of the resolution; the default where it is not active."""
+    parameter, missing = space[RESOLUTION], np.isnan(column)
+    if isinstance(parameter, Categorical):
+        choices = np.array(parameter.choices, float)
+        return np.where(missing, float(default), choices[np.where(missing, 0, column).astype(np.intp)])
+    return np.where(missing, float(default), column)

@@ -1,0 +1,102 @@
+"""Mixed precision: the CPU computes in float32, a scaled loss trains as an unscaled one, an overflow is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from searchsvc.domain import TrialTask
+from workers.run_trial import TrialRun
+from workers.training.precision import Precision
+
+CPU = torch.device("cpu")
+
+
+def trained(precision: Precision, factors: list[float]) -> torch.Tensor:
+    """A weight of 1 after one step of SGD per factor: the loss is factor times weight."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = torch.optim.SGD(model.parameters(), 0.125)
+    for factor in factors:
+        precision.step(factor * model.weight.sum(), optimizer)
+    return model.weight.detach().flatten()
+
+
+def test_the_cpu_computes_in_float32() -> None:
+    precision = Precision.of(CPU)
+    with precision.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+    assert precision.state() == {}
+    assert trained(precision, [2.0, 2.0]).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_are_computed_in_the_type(dtype: torch.dtype) -> None:
+    with Precision(CPU, dtype).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype
+
+
+def test_a_scaled_loss_gives_the_same_step() -> None:
+    precision = Precision(CPU, torch.float16)
+    assert precision.state()["scale"] > 1.0
+    assert trained(precision, [2.0, 2.0]).tolist() == [0.5]
+
+
+def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_halved() -> None:
+    precision = Precision(CPU, torch.float16)
+    before = precision.state()["scale"]
+    assert trained(precision, [float("inf"), 2.0]).tolist() == [0.75]
+    assert precision.state()["scale"] == before / 2
+
+
+def test_the_scale_is_part_of_what_a_checkpoint_keeps() -> None:
+    precision, other = Precision(CPU, torch.float16), Precision(CPU, torch.float16)
+    trained(precision, [float("inf")])
+    other.restore(precision.state())
+    assert other.state() == precision.state()
+
+
+def test_a_compiled_trial_on_a_cpu_is_the_same_as_any_other(make_task: Any, train: Any) -> None:
+    assert train(make_task("one", epochs=1)).metrics == train(make_task("other", epochs=1, compile=True)).metrics
+
+
+def on_a_gpu(task: TrialTask) -> list[dict[str, float]]:
+    return [dict(one.metrics) for one in TrialRun(task)]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_gpu_trains_in_mixed_precision_compiled_or_not(make_task: Any, compiled: bool) -> None:
+    task = make_task(device="cuda", epochs=6, data_fraction=1.0, compile=compiled)
+    assert on_a_gpu(task)[-1]["accuracy"] > 0.85
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_without_bfloat16_trains_with_a_scaled_loss(make_task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert Precision.of(torch.device("cuda")).dtype is torch.float16
+    assert on_a_gpu(make_task(device="cuda", epochs=6, data_fraction=1.0))[-1]["accuracy"] > 0.85
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_inputs_and_weights_are_channels_last_on_a_gpu() -> None:
+    from workers import data
+    from workers.training.splits import on_device
+    from workers.training.trainer import Trainer
+
+    digits, device = data.load({"name": "digits"}), torch.device("cuda")
+    split = on_device(digits.train, device, 1)
+    trainer = Trainer({"resolution": 16}, split, digits, epochs=1, seed=0, device=device)
+    images, _ = next(split.batches(torch.arange(8).numpy(), 1))
+    assert trainer.inputs(images).is_contiguous(memory_format=torch.channels_last)
+    assert all(
+        weight.is_contiguous(memory_format=torch.channels_last)
+        for weight in trainer.model.parameters()
+        if weight.ndim == 4
+    )

@@ -1,0 +1,127 @@
+"""Images that stay in their files, and how a file becomes pixels.
+
+`ImageFiles` has the shape and the indexing of the array of its images (n, c, size, size), but decodes what is asked
+for, each time: a folder that does not fit into memory can be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.errors import Fault, InvalidInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+_DECODERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_LARGEST_PIXELS = 2**27
+_FAULTS_LISTED = 20
+_THREADS = 4
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """How every file of a dataset becomes an image (c, size, size) of uint8."""
+
+    size: int
+    color: bool
+    """Three channels; false: one, of grey."""
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.color else 1
+
+    def decode(self, path: Path) -> NDArray[np.uint8]:
+        """Raises InvalidInput that names a file which cannot be decoded."""
+        from PIL import Image
+
+        with _opened(path) as image:
+            converted = image.convert("RGB" if self.color else "L")
+            pixels = np.asarray(converted.resize((self.size, self.size), Image.Resampling.BILINEAR), np.uint8)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
+
+    def decode_all(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
+        """(n, c, size, size). Raises InvalidInput that names the files which cannot be decoded."""
+        images = np.empty((len(paths), self.channels, self.size, self.size), np.uint8)
+
+        def fill(index: int) -> None:
+            images[index] = self.decode(paths[index])
+
+        _for_all(fill, range(len(paths)))
+        return images
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """An array of images, as far as training needs one, whose images are decoded when they are asked for."""
+
+    paths: tuple[Path, ...]
+    decoder: Decoder
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.paths), self.decoder.channels, self.decoder.size, self.decoder.size
+
+    def take(self, index: NDArray[np.intp], axis: int = 0) -> ImageFiles:  # noqa: ARG002 - as an array has it
+        """Some of the files, still undecoded."""
+        return ImageFiles(tuple(self.paths[position] for position in index), self.decoder)
+
+    def __getitem__(self, index: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """(m, c, size, size). Raises InvalidInput that names files which cannot be decoded."""
+        return self.decoder.decode_all([self.paths[position] for position in index])
+
+
+def check_headers(paths: Sequence[Path]) -> None:
+    """Raise InvalidInput that names the files which are no images, by their first bytes alone."""
+
+    def look(path: Path) -> None:
+        with _opened(path):
+            pass
+
+    _for_all(look, paths)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[PillowImage]:
+    """An image whose pixels are not read yet; what Pillow raises becomes InvalidInput, also within."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_DECODERS) as image:
+            if image.width * image.height > _LARGEST_PIXELS:
+                size = f"{image.width}x{image.height}"
+                raise InvalidInput.at("/path", f"{_printable(path)} has {size} px; the limit is {_LARGEST_PIXELS:,}")
+            yield image
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InvalidInput.at("/path", f"{_printable(path)} cannot be decoded: {_printable(error)}") from None
+
+
+def _for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
+    """In threads (Pillow decodes outside the interpreter's lock); the first faults of all items in one InvalidInput."""
+
+    def attempt(item: Item) -> tuple[Fault, ...]:
+        try:
+            action(item)
+        except InvalidInput as error:
+            return error.faults
+        return ()
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        faults = [fault for found in pool.map(attempt, items) for fault in found]
+    if faults:
+        raise InvalidInput(faults[:_FAULTS_LISTED])
+
+
+def _printable(what: object) -> str:
+    """Names of files may hold bytes that are no text."""
+    return str(what).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,103 @@
+"""Networks from rows of groups of blocks (`searchsvc.spaces.definition`), made of timm's blocks.
+
+Shapes: n images, c channels, h x w px, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
+from timm.models._efficientnet_builder import efficientnet_init_weights
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from searchsvc.spaces.definition import Block, Definition, count
+
+
+class RowsNet(nn.Module):
+    """The network that a definition describes: stem, blocks, head, classifier.
+
+    `drop_path` is the probability with which the residual branches of the last blocks are dropped; it rises linearly
+    with depth, as timm has it. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` (channels, height,
+    width) vanish on the way.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        shape: tuple[int, int, int],
+        classes: int,
+        *,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        count(definition, shape, classes)
+        stem, head, blocks = definition.stem, definition.head, tuple(definition.blocks())
+        self.stem = nn.Sequential(
+            nn.Conv2d(shape[0], stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
+            nn.BatchNorm2d(stem.c),
+            nn.Hardswish(inplace=True),
+        )
+        self.blocks = nn.Sequential(
+            *(_block(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
+        )
+        self.head = _Head(definition.rows[-2].c, definition.pooled, head.c)
+        self.dropout = dropout
+        self.classifier = nn.Linear(head.c, classes)
+        efficientnet_init_weights(self)
+        _zero_last_scales(self.blocks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (n, c, h, w) -> logits (n, K)."""
+        features = self.head(self.blocks(self.stem(images)))  # (n, head.c)
+        if self.dropout:
+            features = F.dropout(features, self.dropout, self.training)
+        return self.classifier(features)  # type: ignore[no-any-return]
+
+
+class _Head(nn.Module):
+    """Expand, mean over the map, 1x1 convolution without normalisation: it is cheap there, after the mean."""
+
+    def __init__(self, inputs: int, pooled: int, outputs: int) -> None:
+        super().__init__()
+        self.expand = nn.Sequential(
+            nn.Conv2d(inputs, pooled, 1, bias=False), nn.BatchNorm2d(pooled), nn.Hardswish(inplace=True)
+        )
+        self.project = nn.Sequential(nn.Conv2d(pooled, outputs, 1, bias=False), nn.Hardswish(inplace=True))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, inputs, h, w) -> (n, outputs)."""
+        pooled = self.expand(maps).mean((2, 3), keepdim=True)  # (n, pooled, 1, 1)
+        return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
+
+
+def _block(block: Block, drop_path: float) -> nn.Module:
+    squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
+    shared = {
+        "dw_kernel_size": block.kernel,
+        "stride": block.stride,
+        "noskip": not block.residual,
+        "act_layer": nn.Hardswish,
+        "se_layer": squeeze,
+        "drop_path_rate": drop_path if block.residual else 0.0,
+    }
+    made = (
+        InvertedResidual(block.inputs, block.outputs, exp_ratio=block.mid / block.inputs, **shared)
+        if block.expands
+        else DepthwiseSeparableConv(block.inputs, block.outputs, **shared)
+    )
+    # timm takes one padding for all three convolutions of a block, the definitions one for the depthwise.
+    made.conv_dw.padding = (block.pad, block.pad)
+    return made  # type: ignore[no-any-return]
+
+
+def _zero_last_scales(blocks: Iterable[Any]) -> None:
+    """Residual branches start as zero, so that the network starts shallow (arXiv 1706.02677, 5.1)."""
+    for block in blocks:
+        if block.has_skip:
+            last = block.bn3 if isinstance(block, InvertedResidual) else block.bn2
+            nn.init.zeros_(last.weight)

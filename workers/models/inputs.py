@@ -1,0 +1,42 @@
+"""From the images of a dataset to what a network sees: as many px as it was built for, normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The same for training, measuring and predicting."""
+
+    size: tuple[int, int]
+    """Height and width that the network sees, in px."""
+    scale: Tensor
+    """(1, c, 1, 1): one over the standard deviation."""
+    offset: Tensor
+    """(1, c, 1, 1): what is added to the scaled values, so that their mean is 0."""
+
+    @classmethod
+    def of(
+        cls,
+        mean: Sequence[float],
+        std: Sequence[float],
+        shape: tuple[int, int, int],
+        device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
+    ) -> Self:
+        """`mean` and `std` of each channel, in the units of the images; `shape`: what the network sees."""
+        means, scales = torch.tensor(mean, dtype=torch.float64), 1.0 / torch.tensor(std, dtype=torch.float64)
+        scale, offset = (one.float().view(1, -1, 1, 1).to(device) for one in (scales, -means * scales))
+        return cls(shape[1:], scale, offset)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 (n, c, h, w) -> float32 (n, c, *size), channels last in memory."""
+        if tuple(images.shape[2:]) != self.size:
+            images = F.interpolate(images.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
+        return torch.mul(images, self.scale).add_(self.offset).contiguous(memory_format=torch.channels_last)

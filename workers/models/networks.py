@@ -1,0 +1,49 @@
+"""From the values of a trial to the network that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces import fbnetv3, networks
+from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from workers.models.fbnetv3 import RowsNet
+from workers.models.mbconv import MBConvNet
+
+Shape: TypeAlias = tuple[int, int, int]
+"""(channels, height, width) of one image."""
+Builder: TypeAlias = Callable[[Mapping[str, Any], Shape, int], nn.Module]
+"""From complete values, the shape of an image as the network sees it, and the number of classes."""
+
+
+def _rows_net(family: Family) -> Builder:
+    def made(values: Mapping[str, Any], shape: Shape, classes: int) -> nn.Module:
+        definition = definition_of(family, values, min(shape[1:]))
+        return RowsNet(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
+
+    return made
+
+
+_BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {"mbconv": MBConvNet, **{one.name: _rows_net(one) for one in (fbnetv3.FULL, fbnetv3.SMALL)}}
+)
+
+
+def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module:
+    """The network that `values["network"]` names: normalised images (n, c, h, w) -> logits (n, classes).
+
+    `shape` is that of the dataset's images; where the values give a resolution, the network is one for that.
+    `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.
+    """
+    known = networks.completed(values)
+    return _BUILDERS[str(known[networks.NETWORK])](known, input_shape(known, shape), classes)
+
+
+def input_shape(values: Mapping[str, Scalar], shape: Shape) -> Shape:
+    """An image of `shape` as the network sees it: at the resolution that the values give, if they give one."""
+    return shape_at(shape, values.get(RESOLUTION, 0))

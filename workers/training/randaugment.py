@@ -1,0 +1,201 @@
+"""RandAugment (arXiv 1909.13719) of a whole batch on the device that trains: no image passes through Python.
+
+Each image meets LAYERS operations, drawn uniformly from OPERATIONS; all have one magnitude, the signed ones a sign of
+their own. Operations and ranges are torchvision's. Those that move pixels become one affine map per image, sampled
+together; those that change each value by itself become a table per image, looked up together; two mix an image with a
+grey or a blurred one.
+
+| symbol | meaning | shape |
+|---|---|---|
+| x | images, uint8 from black (0) to white (255) | (n, c, h, w) |
+| s | strength: the magnitude as a share of LARGEST_MAGNITUDE; from -1 to 1 where the operation is signed | (n,) |
+| A | affine map from a pixel of the result to one of x, in px from the middle of the image | (n, 2, 3) |
+| T | the new value of every value | (n, c or 1, 256) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+LAYERS = 2
+LARGEST_MAGNITUDE = 10.0
+_SHEAR, _TRANSLATION, _RADIANS, _ENHANCEMENT, _BITS = 0.3, 150.0 / 331.0, np.pi / 6, 0.9, 4
+"""At the largest magnitude: px per px, share of the side, angle, distance of a factor from 1, bits that are dropped."""
+_GREY = (0.2989, 0.587, 0.114)
+_BYTE = 255.0
+
+Numbers = NDArray[np.float64]
+
+
+def randaugment(images: Tensor, magnitude: float, random: np.random.Generator) -> Tensor:
+    """(n, c, h, w) uint8 -> the same; what each image meets is drawn on the host. `magnitude`: 0 to 10."""
+    n = len(images)
+    for _ in range(LAYERS):
+        chosen = random.integers(len(OPERATIONS), size=n)
+        signs = np.where(random.random(n) < 0.5, -1.0, 1.0)
+        images = augmented(images, chosen, signs * magnitude / LARGEST_MAGNITUDE)
+    return images
+
+
+def augmented(images: Tensor, chosen: NDArray[np.int64], strengths: Numbers) -> Tensor:
+    """Image i changed by OPERATIONS[chosen[i]]. Sorted by operation, each has its images as one slice."""
+    order = np.argsort(chosen, kind="stable")
+    there, back = torch.from_numpy(np.stack([order, np.argsort(order)])).to(images.device)
+    images, chosen, strengths = images[there], chosen[order], strengths[order]
+    ends = np.searchsorted(chosen, np.arange(len(OPERATIONS) + 1)).tolist()
+    rows = {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(OPERATIONS) if ends[k] < ends[k + 1]}
+    on_device = torch.from_numpy(strengths.astype(np.float32)).to(images.device)[:, None, None]  # (n, 1, 1)
+    parts = [images[rows[name]] for name in UNCHANGED if name in rows]
+    if warped := [name for name in AFFINE if name in rows]:
+        some = slice(rows[warped[0]].start, rows[warped[-1]].stop)
+        first = len(UNCHANGED)
+        parts.append(_sampled(images[some], affine_maps(chosen[some] - first, strengths[some], images.shape[2:])))
+    if pointwise := [name for name in TABLES if name in rows]:
+        tables = [TABLES[name](images[rows[name]], on_device[rows[name]]) for name in pointwise]
+        parts.append(_looked_up(images[rows[pointwise[0]].start : rows[pointwise[-1]].stop], tables))
+    parts += [MIXES[name](images[rows[name]], on_device[rows[name]]) for name in MIXES if name in rows]
+    return torch.cat(parts)[back]
+
+
+# ---- pixels that move ------------------------------------------------------------------------------------------------
+
+
+def affine_maps(which: NDArray[np.int64], strengths: Numbers, size: tuple[int, ...]) -> Numbers:
+    """A of image i by AFFINE[which[i]]; shears keep the upper left corner, translations are of whole px."""
+    height, width = size
+    own = np.zeros((len(AFFINE), len(which)))
+    own[which, np.arange(len(which))] = strengths  # all but one of an image's five strengths are 0
+    shear_x, shear_y = _SHEAR * own[0], _SHEAR * own[1]
+    right, down = np.trunc(_TRANSLATION * width * own[2]), np.trunc(_TRANSLATION * height * own[3])
+    sine, cosine = np.sin(_RADIANS * own[4]), np.cos(_RADIANS * own[4])
+    across = np.stack([cosine, shear_x - sine, 0.5 * height * shear_x - right], 1)
+    along = np.stack([shear_y + sine, cosine, 0.5 * width * shear_y - down], 1)
+    return np.stack([across, along], 1)
+
+
+def _sampled(images: Tensor, maps: Numbers) -> Tensor:
+    """Bilinear samples of each image at the pixels that its map names; black beyond its edges."""
+    n, _, height, width = images.shape
+    halves = 0.5 * np.array([[width], [height]])
+    theta = torch.from_numpy((maps / halves).astype(np.float32)).to(images.device)  # (n, 2, 3), to -1 ... 1
+    columns = torch.arange(width, device=images.device, dtype=torch.float32) - 0.5 * (width - 1)
+    lines = torch.arange(height, device=images.device, dtype=torch.float32) - 0.5 * (height - 1)
+    pixels = torch.ones(height, width, 3, device=images.device)
+    pixels[..., 0], pixels[..., 1] = columns, lines[:, None]
+    grid = (pixels.view(1, -1, 3) @ theta.mT).view(n, height, width, 2)
+    sampled = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.round_().to(torch.uint8)
+
+
+# ---- values that change, each by itself ------------------------------------------------------------------------------
+
+
+def _levels(images: Tensor) -> Tensor:
+    return torch.arange(256, device=images.device, dtype=torch.float32)
+
+
+def _brightness(images: Tensor, strengths: Tensor) -> Tensor:
+    return _levels(images) * (1.0 + _ENHANCEMENT * strengths)
+
+
+def _contrast(images: Tensor, strengths: Tensor) -> Tensor:
+    """Away from, or towards, the mean grey of the image."""
+    factor = 1.0 + _ENHANCEMENT * strengths
+    return _levels(images) * factor + _grey(images).mean((1, 2, 3))[:, None, None] * (1.0 - factor)
+
+
+def _posterize(images: Tensor, strengths: Tensor) -> Tensor:
+    step = torch.exp2((_BITS * strengths.abs()).round())
+    return (_levels(images) / step).floor() * step
+
+
+def _solarize(images: Tensor, strengths: Tensor) -> Tensor:
+    levels = _levels(images)
+    return torch.where(levels >= _BYTE * (1.0 - strengths.abs()), _BYTE - levels, levels)
+
+
+def _autocontrast(images: Tensor, strengths: Tensor) -> Tensor:  # noqa: ARG001 - has no strength
+    """The darkest value of each channel becomes 0, the lightest 255."""
+    values = images.flatten(2).float()
+    least, largest = values.amin(2, keepdim=True), values.amax(2, keepdim=True)
+    flat = least == largest
+    scale = torch.where(flat, 1.0, (largest - least) * (1.0 / _BYTE))
+    return (_levels(images) - torch.where(flat, 0.0, least)) / scale
+
+
+def _equalize(images: Tensor, strengths: Tensor) -> Tensor:  # noqa: ARG001 - has no strength
+    """Each channel's values as evenly often as whole steps allow, by Pillow's rule."""
+    index = images.flatten(2).long()
+    counts = index.new_zeros((*index.shape[:2], 256)).scatter_add_(2, index, torch.ones_like(index))
+    below = counts.cumsum(2)
+    most = images.flatten(2).amax(2, keepdim=True).long()
+    step = (index.shape[2] - counts.gather(2, most)) // 255
+    table = (F.pad(below[..., :-1], (1, 0)) + step // 2) // step.clamp(min=1)
+    table[..., 0] = 0
+    return torch.where(step == 0, _levels(images), table.float())
+
+
+def _looked_up(images: Tensor, tables: list[Tensor]) -> Tensor:
+    """T: some of all images, in their order."""
+    channels = images.shape[1]
+    table = torch.cat([one.expand(-1, channels, -1) for one in tables]).clamp_(0.0, _BYTE).to(torch.uint8)
+    return table.gather(2, images.flatten(2).long()).view_as(images)
+
+
+# ---- mixtures with another image -------------------------------------------------------------------------------------
+
+
+def _grey(images: Tensor) -> Tensor:
+    """(n, 1, h, w) float32, whole numbers: the luma of three channels, the mean of any other number of them."""
+    if images.shape[1] != 3:
+        return images.float().mean(1, keepdim=True).floor_()
+    red, green, blue = (images[:, channel, None] for channel in range(3))
+    return red.mul(_GREY[0]).add_(green, alpha=_GREY[1]).add_(blue, alpha=_GREY[2]).floor_()
+
+
+def _color(images: Tensor, strengths: Tensor) -> Tensor:
+    return _mixed(images.float(), _grey(images), strengths) if images.shape[1] > 1 else images
+
+
+def _sharpness(images: Tensor, strengths: Tensor) -> Tensor:
+    """Mixed with a blurred image; the edge, where the blur is not known, stays."""
+    channels, height, width = images.shape[1:]
+    if min(height, width) < 3:
+        return images
+    kernel = torch.full((channels, 1, 3, 3), 1.0 / 13.0, device=images.device)
+    kernel[:, :, 1, 1] = 5.0 / 13.0
+    values = images.float()
+    blurred = values.clone()
+    blurred[..., 1:-1, 1:-1] = F.conv2d(values, kernel, groups=channels).round_()
+    return _mixed(values, blurred, strengths)
+
+
+def _mixed(values: Tensor, other: Tensor, strengths: Tensor) -> Tensor:
+    factor = (1.0 + _ENHANCEMENT * strengths)[..., None]
+    return (values * factor + other * (1.0 - factor)).clamp_(0.0, _BYTE).to(torch.uint8)
+
+
+Change = Callable[[Tensor, Tensor], Tensor]
+"""(images of this operation (m, c, h, w), their strengths (m, 1, 1)) -> T, or the images changed."""
+
+UNCHANGED = ("identity",)
+AFFINE = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+TABLES: Mapping[str, Change] = MappingProxyType(
+    {
+        "brightness": _brightness,
+        "contrast": _contrast,
+        "posterize": _posterize,
+        "solarize": _solarize,
+        "autocontrast": _autocontrast,
+        "equalize": _equalize,
+    }
+)
+MIXES: Mapping[str, Change] = MappingProxyType({"color": _color, "sharpness": _sharpness})
+OPERATIONS = (*UNCHANGED, *AFFINE, *TABLES, *MIXES)
