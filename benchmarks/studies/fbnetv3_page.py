@@ -48,7 +48,7 @@ def _section(dataset: str, rows: Sequence[Row]) -> str:
     searches = [row for row in rows if row["kind"] == "search"]
     trials = len(searches[0]["trials"])
     lines = [f"## {dataset}", "", f"![Best accuracy so far](fbnetv3-{dataset}.svg)", ""]
-    lines += [f"{trials} trials an arm. The best validation accuracy within each limit and its test accuracy, per cent:"]
+    lines += [f"{trials} trials an arm. Best validation accuracy within each limit, and its test accuracy, per cent:"]
     lines += ["", *_limits(searches), "", *_compute(searches), ""]
     for kind, title in (("ema", "The best network and recipe, with and without EMA"), ("transfer", "Recipe transfer")):
         compared = [row for row in rows if row["kind"] == kind]
