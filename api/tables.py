@@ -46,10 +46,11 @@ class SpaceDetail(Space):
     """A space and what may vary in it."""
 
     parameters: list[Parameter] = Field(description="Its parameters, as an inline space would give them.")
+    constants: dict[str, Scalar] = Field(description="Values that all its candidates have besides; `fix` changes them.")
 
     @classmethod
     def of(cls, shipped: ShippedSpace, **more: Any) -> Self:
-        return super().of(shipped, parameters=list(shipped.space.parameters), **more)
+        return super().of(shipped, parameters=list(shipped.space.parameters), constants=dict(shipped.constants), **more)
 
 
 class _Entry(Protocol):

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "reports": "Durable measurements per second",
     "pages": "First page of a job with 100,000 trials",
     "ask": "One proposal after many told trials, beside plain Optuna",
+    "training": "One training step, beside a plain PyTorch loop",
     "trials": "Trials through the whole stack, beside bare Ray Tune",
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, jobs, machine, run, serving, tables, tokens
+from api.cli import actions, export, jobs, machine, run, serving, spaces, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -44,7 +44,6 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "delete": actions.delete,
     },
     "What there is": {
-        "spaces": tables.spaces,
         "algorithms": tables.algorithms,
         "datasets": tables.datasets,
         "tasks": tables.tasks,
@@ -56,6 +55,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
 for _section, _commands in SECTIONS.items():
     for _name, _command in _commands.items():
         app.command(_name, rich_help_panel=_section)(_command)
+app.add_typer(spaces.app, name="spaces", rich_help_panel="What there is")
 app.add_typer(tokens.app, name="token", rich_help_panel="Installation")
 app.add_typer(machine.db, name="db", rich_help_panel="Installation")
 

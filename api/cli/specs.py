@@ -15,13 +15,19 @@ LARGEST_BYTES = 1 << 20
 
 def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
     """The document in `source`, with the changes applied. Raises NotFound, InvalidInput."""
+    document = read_document(source, "job spec")
+    for change in changes:
+        _apply(document, change)
+    return document
+
+
+def read_document(source: str, what: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, InvalidInput: it is no `what`."""
     from searchsvc.service import load_document
 
     document = load_document(_text(source))
     if not isinstance(document, dict):
-        raise InvalidInput.at("", f"{source} holds no job spec: it must be a mapping of keys to values")
-    for change in changes:
-        _apply(document, change)
+        raise InvalidInput.at("", f"{source} holds no {what}: it must be a mapping of keys to values")
     return document
 
 

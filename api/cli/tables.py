@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def spaces(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the shipped spaces."""
-    _list(ctx, "spaces", as_json, ("name", "size", "description"))
-
-
 def algorithms(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the algorithms and the stopping rules."""
     from api.cli.output import emit, say
@@ -30,15 +25,16 @@ def algorithms(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the datasets and formats that the installed tasks can read."""
-    _list(ctx, "datasets", as_json, ("name", "task", "description"))
+    listed(ctx, "datasets", as_json, ("name", "task", "description"))
 
 
 def tasks(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the installed tasks and what they measure."""
-    _list(ctx, "tasks", as_json, ("name", "metrics"))
+    listed(ctx, "tasks", as_json, ("name", "metrics"))
 
 
-def _list(ctx: typer.Context, what: str, as_json: bool, columns: tuple[str, ...]) -> None:
+def listed(ctx: typer.Context, what: str, as_json: bool, columns: tuple[str, ...]) -> None:
+    """Print the entries of one of the service's tables."""
     from api.cli.output import emit, say, table
 
     with session(ctx).client() as client:

@@ -7,7 +7,7 @@ from stored trials by `replay`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from searchsvc.domain.metrics import Constraint, Measurement
 from searchsvc.domain.records import Proposal, Trial
 from searchsvc.domain.states import FailureKind, TrialState
 from searchsvc.errors import NothingFeasible
-from searchsvc.spaces.space import CostModel, Space
+from searchsvc.spaces.space import CostModel, Identity, Space
 
 MAX_REPEATS = 10
 """Repeated candidates in a row, after which a candidate that was not seen yet is drawn uniformly."""
@@ -46,19 +46,23 @@ class Proposer:
         *,
         cost_model: CostModel | None = None,
         hard: Sequence[Constraint] = (),
+        identity: Identity | None = None,
         repeats: bool = False,
         max_tries: int = 10_000,
     ) -> None:
-        """`max_tries`: candidates in a row that may break a hard constraint before NothingFeasible is raised."""
+        """`identity` tells candidates apart; without it, those of different values are different.
+
+        `max_tries`: candidates in a row that may break a hard constraint before NothingFeasible is raised.
+        """
         self._algorithm = algorithm
         self._feasibility = Feasibility(cost_model, tuple(hard))
         self._asker = asker(algorithm, space, self._feasibility, max_tries)
-        self._unseen = Unseen(space, self._feasibility, algorithm.seed)
-        self._space = space
+        self._unseen = Unseen(space, self._feasibility, algorithm.seed, self._key)
+        self._space, self._identity = space, identity
         self._repeats = repeats
         self._max_tries = max_tries
         self._entries: list[_Entry] = []
-        self._seen: dict[str, int] = {}
+        self._seen: dict[Hashable, int] = {}
         self._tally = Tally()
         self._told = 0
         self._exhausted = False
@@ -137,7 +141,7 @@ class Proposer:
                 if self._tally.tries < self._asker.patience:
                     return None
                 break
-            number = None if self._repeats else self._seen.get(asked.candidate.key)
+            number = None if self._repeats else self._seen.get(self._key(asked.candidate))
             if number is None or (asked.in_full and self._was_stopped(number)):
                 return asked
             self._answer(number, asked.candidate)
@@ -156,13 +160,19 @@ class Proposer:
         return observation is not None and observation.stopped
 
     def _answer(self, number: int, candidate: Candidate) -> None:
-        """Give the algorithm the stored result of trial `number` for a candidate that it repeats."""
+        """Give the algorithm the stored result of trial `number` for a candidate that is the same, and lets that go."""
         observation = self._entries[number].observation
-        if observation is None:
+        if observation is None or observation.candidate != candidate:
             self._release(candidate)
-        else:
+        if observation is not None:
             self._tally.answered.append(number)
             self._algorithm.tell([observation])
+
+    def _key(self, candidate: Candidate) -> Hashable:
+        """Equal for candidates that count as the same."""
+        if self._identity is None:
+            return candidate.key
+        return self._identity(self._space.to_matrix([candidate])).tobytes()
 
     def _fall_back(self) -> Asked | None:
         """A uniform draw in the algorithm's stead, counted as one ask more."""
@@ -179,7 +189,7 @@ class Proposer:
         self._algorithm.tell([Observation(candidate, None, FailureKind.INFEASIBLE)])
 
     def _record(self, proposal: Proposal) -> None:
-        self._seen[proposal.candidate.key] = len(self._entries)
+        self._seen[self._key(proposal.candidate)] = len(self._entries)
         self._entries.append(_Entry(proposal))
         self._tally = Tally()
 
@@ -233,7 +243,7 @@ class Proposer:
     def _asks_again(self, trial: Trial) -> bool:
         """Whether the algorithm, asked again, gives what is stored; if not, what it gave instead is let go."""
         stored = trial.proposal
-        before = self._seen.get(stored.candidate.key)
+        before = self._seen.get(self._key(stored.candidate))
         if before is not None and self._entries[before].cancelled:
             self._forget(before)
         try:
@@ -249,7 +259,8 @@ class Proposer:
     def _forget(self, number: int) -> None:
         """A cancelled trial's candidate is neither pending nor seen: it may be proposed again."""
         candidate = self._entries[number].proposal.candidate
-        if self._seen.get(candidate.key) == number:
-            del self._seen[candidate.key]
+        key = self._key(candidate)
+        if self._seen.get(key) == number:
+            del self._seen[key]
             self._exhausted = False
             self._release(candidate)

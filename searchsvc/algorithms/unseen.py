@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Hashable
 from functools import cached_property
 
 import numpy as np
@@ -21,17 +21,19 @@ _TAG = 0x0DD
 class Unseen:
     """Feasible candidates of a space that have not been proposed."""
 
-    def __init__(self, space: Space, feasibility: Feasibility, seed: int) -> None:
+    def __init__(self, space: Space, feasibility: Feasibility, seed: int, key: Callable[[Candidate], Hashable]) -> None:
+        """`key`: equal for candidates that count as the same."""
         self._space = space
+        self._key = key
         self._feasibility = feasibility
         self._seed = seed
         self.size = space.size()
 
-    def none_left(self, seen: Container[str]) -> bool:
+    def none_left(self, seen: Container[Hashable]) -> bool:
         """Whether it is certain that every feasible candidate has been seen: only known where all can be listed."""
-        return self._all is not None and all(one.key in seen for one in self._all)
+        return self._all is not None and all(key in seen for key in self._all)
 
-    def draw(self, ask: int, seen: Container[str], tally: Tally, tries: int) -> Candidate | None:
+    def draw(self, ask: int, seen: Container[Hashable], tally: Tally, tries: int) -> Candidate | None:
         """The candidate that ask number `ask` falls back to; None where none was found.
 
         Where the space can be listed, None is certain; elsewhere it means that `tries` draws met only what was seen.
@@ -41,7 +43,7 @@ class Unseen:
         if self._all is not None:
             if not self._all:
                 raise tally.nothing_feasible()
-            left = [one for one in self._all if one.key not in seen]
+            left = [one for key, one in self._all.items() if key not in seen]
             return left[int(random.integers(len(left)))] if left else None
         met = False
         for _ in range(0, tries, BLOCK):
@@ -49,7 +51,7 @@ class Unseen:
             judgement = self._feasibility.judge(matrix)
             for candidate in self._space.from_matrix(matrix[judgement.feasible]):
                 met = True
-                if candidate.key not in seen:
+                if self._key(candidate) not in seen:
                     return candidate
             tally.reject(self._feasibility.hard, judgement, slice(None))
         if not met:
@@ -57,10 +59,10 @@ class Unseen:
         return None
 
     @cached_property
-    def _all(self) -> list[Candidate] | None:
-        """Every feasible candidate, where the space can be listed."""
+    def _all(self) -> dict[Hashable, Candidate] | None:
+        """Every feasible candidate by its key, where the space can be listed."""
         matrix = enumerate_space(self._space, ENUMERABLE)
         if matrix is None:
             return None
         feasible = self._feasibility.judge(matrix).feasible
-        return self._space.from_matrix(matrix[np.flatnonzero(feasible)])
+        return {self._key(one): one for one in self._space.from_matrix(matrix[np.flatnonzero(feasible)])}

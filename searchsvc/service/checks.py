@@ -13,7 +13,7 @@ from searchsvc.domain import Categorical, JobSpec, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
 from searchsvc.errors import Fault, InvalidInput, NotFound
 from searchsvc.service import tasks
-from searchsvc.spaces import Space, catalogue
+from searchsvc.spaces import Space, catalogue, networks
 
 T = TypeVar("T")
 
@@ -46,14 +46,18 @@ def task_of(spec: JobSpec) -> Task:
 
 def space_of(spec: JobSpec, task: Task | None) -> Space:
     """The space with `fix` and `narrow` applied."""
-    section = spec.space
+    section, constants = spec.space, constants_of(spec)
     space = _named_space(section, task) if isinstance(section, NamedSpace) else _inline_space(section, task)
     faults = Faults()
+    besides = constants.keys() - {networks.NETWORK}
+    given = {name: value for name, value in section.fix.items() if name in besides}
+    faults.collect(lambda: below("/space/fix", lambda: networks.check(spec.task, space, constants, given)))
+    pinned = {name: value for name, value in section.fix.items() if name not in given}
     both = sorted(set(section.fix) & set(section.narrow))
     faults.found += [
         Fault(f"/space/narrow/{name}", "is fixed already: leave it out of fix or of narrow") for name in both
     ]
-    fixed = faults.collect(lambda: below("/space/fix", lambda: space.fix(section.fix)))
+    fixed = faults.collect(lambda: below("/space/fix", lambda: space.fix(pinned)))
     narrow = {name: change for name, change in section.narrow.items() if name not in both}
     faults.collect(lambda: below("/space/narrow", lambda: space.narrow(narrow)))
     faults.raise_any()
@@ -62,8 +66,15 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
 
 
 def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
-    """Values of every trial besides those of its candidate, as the named space has them. Raises NotFound."""
-    return catalogue.find(spec.space.name).constants if isinstance(spec.space, NamedSpace) else {}
+    """Values of every trial besides those of its candidate: those of the named space, and what is fixed besides."""
+    section = spec.space
+    if isinstance(section, NamedSpace):
+        shipped = catalogue.SPACES.get(section.name)
+        own, names = (shipped.constants, shipped.space.names) if shipped else ({}, ())
+    else:
+        own, names = {}, tuple(one.name for one in section.parameters)
+    known = networks.defaults_of(spec.task).keys() - {networks.NETWORK, *names}
+    return {**own, **{name: value for name, value in section.fix.items() if name in known}}
 
 
 def _named_space(section: NamedSpace, task: Task | None) -> Space:

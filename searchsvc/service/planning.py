@@ -22,7 +22,7 @@ from searchsvc.errors import InvalidInput, NothingFeasible
 from searchsvc.service import checks, datasets, feasibility, machine
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
-from searchsvc.spaces import CostModel, Space, cost_model_for
+from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -140,7 +140,12 @@ def make_proposer(blueprint: Blueprint) -> Proposer:
         ),
     )
     return Proposer(
-        algorithm, blueprint.space, cost_model=blueprint.cost_model, hard=blueprint.hard, repeats=spec.repeats
+        algorithm,
+        blueprint.space,
+        cost_model=blueprint.cost_model,
+        hard=blueprint.hard,
+        identity=identity_for(spec.task, blueprint.space, blueprint.constants),
+        repeats=spec.repeats,
     )
 
 

@@ -2,8 +2,8 @@
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter
 from searchsvc.spaces.catalogue import SPACES, ShippedSpace, find
-from searchsvc.spaces.networks import NETWORKS, cost_model_for
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.networks import NETWORKS, cost_model_for, identity_for
+from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 
 __all__ = [
     "NETWORKS",
@@ -11,6 +11,7 @@ __all__ = [
     "Categorical",
     "CostModel",
     "Float",
+    "Identity",
     "Integer",
     "Matrix",
     "Parameter",
@@ -18,4 +19,5 @@ __all__ = [
     "Space",
     "cost_model_for",
     "find",
+    "identity_for",
 ]

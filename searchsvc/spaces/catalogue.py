@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import NotFound
-from searchsvc.spaces import fbnetv3, mbconv, recipe
+from searchsvc.spaces import fbnetv3, mbconv, recipe, resnet
 from searchsvc.spaces.space import Space
 
 
@@ -54,6 +54,13 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
                 "classification",
                 fbnetv3.small_space(),
                 {"network": "fbnetv3-small", **recipe.FBNETV3_SHORT_CONSTANTS},
+            ),
+            ShippedSpace(
+                "resnet-small",
+                "small ResNets of timm with the recipe genes of fbnetv3-small, for the transfer of recipes",
+                "classification",
+                resnet.resnet_small(),
+                recipe.FBNETV3_SHORT_CONSTANTS,
             ),
         )
     }

@@ -31,7 +31,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    field_validator,
+)
 
 from searchsvc.domain.spec import faults_of
 from searchsvc.errors import InvalidInput
@@ -46,34 +55,35 @@ _Stride = Annotated[StrictInt, Field(ge=1, le=8)]
 _MOST_ROWS = 256
 
 
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"k must be odd, not {kernel}")
+    return kernel
+
+
+_Kernel = Annotated[StrictInt, Field(ge=1, le=31), AfterValidator(_odd)]
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: Annotated[StrictInt, Field(ge=0, le=_MOST_ROWS)]
 
 
-class _Kernel(_Row):
-    k: Annotated[StrictInt, Field(ge=1, le=31)]
-
-    @model_validator(mode="after")
-    def _odd(self) -> Self:
-        if self.k % 2 == 0:
-            raise ValueError(f"k must be odd, not {self.k}")
-        return self
-
-
-class Stem(_Kernel):
+class Stem(_Row):
     """The first convolution."""
 
     op: Literal["conv"]
+    k: _Kernel
     c: _Channels
     s: _Stride = 1
 
 
-class Group(_Kernel):
+class Group(_Row):
     """Equal inverted residual blocks."""
 
     op: Literal["mb"]
+    k: _Kernel
     c: _Channels
     e: _Expansion
     n: _Count = 1
@@ -103,15 +113,16 @@ class Definition(BaseModel):
         Field(min_length=2, max_length=_MOST_ROWS),
     ]
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        ops = [row.op for row in self.rows]
+    @field_validator("rows")
+    @classmethod
+    def _in_order(cls, rows: tuple[Stem | Group | Head, ...]) -> tuple[Stem | Group | Head, ...]:
+        ops = [row.op for row in rows]
         if ops[0] != "conv" or ops[-1] != "mbpool" or set(ops[1:-1]) - {"mb"}:
             raise ValueError("rows begin with one conv, end with one mbpool, and have only mb in between")
-        stages = [row.stage for row in self.rows]
+        stages = [row.stage for row in rows]
         if stages != sorted(stages):
             raise ValueError("the stages of the rows must not fall")
-        return self
+        return rows
 
     @property
     def stem(self) -> Stem:

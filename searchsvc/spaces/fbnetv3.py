@@ -92,6 +92,8 @@ SMALL = Family(
 )
 """Maps of images of 8 to 95 px end as 2 to 6 px."""
 
+FAMILIES: Mapping[str, Family] = MappingProxyType({one.name: one for one in (FULL, SMALL)})
+
 _RELEASED: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}b", (3, 5)) for stage in EXPANSIONS),
     Integer("e6b", 2, 5),

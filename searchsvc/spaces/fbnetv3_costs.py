@@ -24,9 +24,10 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.parameters import Categorical, Scalar
+from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
+from searchsvc.spaces.axes import Axis
 from searchsvc.spaces.fbnetv3 import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, Family
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.space import CostModel, Matrix, Space
@@ -48,7 +49,7 @@ def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Mapping[str, Sca
 
     def bound(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) -> CostModel:
         counter = _Counter(family, info.shape, len(info.classes))
-        axes = {name: _Axis.of(space, name, defaults[name]) for name in (*family.defaults, RESOLUTION)}
+        axes = {name: Axis.of(space, name, defaults[name]) for name in (*family.defaults, RESOLUTION)}
         counter.check_maps({name: axis.values for name, axis in axes.items()})
         parts = [_Part.of(names, costs, axes) for names, costs in counter.parts()]
         return _Gather(space, axes, parts)
@@ -157,42 +158,6 @@ def _complex(flops: _Array, params: _Array) -> _Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
-    """The values of one gene in a space, and how its column of a matrix tells which it is: (entry - low) / step."""
-
-    column: int | None
-    values: _Array
-    low: float = 0.0
-    step: float = 1.0
-    conditional: bool = False
-    """Where it is not active it has the last of `values`."""
-
-    @classmethod
-    def of(cls, space: Space, name: str, default: Scalar) -> Self:
-        given = np.array([float(default)])
-        if name not in space:
-            return cls(None, given)
-        parameter, column = space[name], space.names.index(name)
-        if isinstance(parameter, Categorical):
-            values, low, step = np.array(parameter.choices, float), 0.0, 1.0
-        else:
-            low, step = float(parameter.low), float(parameter.step or 1.0)
-            values = np.arange(low, parameter.high + step / 2, step)
-        values = np.concatenate([values, given]) if parameter.when else values
-        return cls(column, values, low, step, bool(parameter.when))
-
-    @property
-    def missing(self) -> float:
-        """The entry that stands for the value where the gene is not active."""
-        return self.low + self.step * (len(self.values) - 1)
-
-    def decoded(self, entries: _Array) -> _Array:
-        codes = np.rint((entries - self.low) / self.step).astype(np.intp)
-        decoded: _Array = self.values[codes]
-        return decoded
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     """A part of the network: the genes that decide its costs, and the costs of all their combinations."""
 
@@ -202,7 +167,7 @@ class _Part:
     """(product of the lengths of the axes,) complex; None where that would be too many."""
 
     @classmethod
-    def of(cls, names: tuple[str, ...], costs: Callable[[_Values], _Array], axes: Mapping[str, _Axis]) -> Self:
+    def of(cls, names: tuple[str, ...], costs: Callable[[_Values], _Array], axes: Mapping[str, Axis]) -> Self:
         lengths = [len(axes[name].values) for name in names]
         if math.prod(lengths) > _LARGEST_TABLE:
             return cls(names, costs, None)
@@ -213,7 +178,7 @@ class _Part:
 class _Gather:
     """The cost model: (n, d) matrix -> {"flops": (n,), "params": (n,)}."""
 
-    def __init__(self, space: Space, axes: Mapping[str, _Axis], parts: Sequence[_Part]) -> None:
+    def __init__(self, space: Space, axes: Mapping[str, Axis], parts: Sequence[_Part]) -> None:
         self._axes, self._parts = axes, parts
         self._tabled = [part for part in parts if part.table is not None]
         self._columns = [axis.column for axis in axes.values() if axis.column is not None]
@@ -240,7 +205,7 @@ class _Gather:
             total += part.table[chosen]
         for part in self._parts:
             if part.table is None:
-                total += part.costs({name: self._column(rows, name) for name in part.names})
+                total += part.costs({name: self._axes[name].decoded(rows) for name in part.names})
         return total
 
     def _filled(self, rows: Matrix) -> Matrix:
@@ -249,10 +214,6 @@ class _Gather:
         genes = rows[:, self._columns]
         filled[:, self._columns] = np.where(np.isnan(genes), self._missing, genes)
         return filled
-
-    def _column(self, rows: Matrix, name: str) -> _Array:
-        axis = self._axes[name]
-        return axis.values if axis.column is None else axis.decoded(rows[:, axis.column])
 
     def _strides(self, width: int) -> tuple[Matrix, Matrix]:
         """(parts, d) and (parts, 1): index into a part's table = weights * row + offset."""

@@ -40,6 +40,8 @@ def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
     for value in values:
         if reason := _reason_against(parameter.name, value, limits):
             return reason
+    if isinstance(limit, Categorical) and not isinstance(parameter, Categorical) and parameter.low < parameter.high:
+        return f"{parameter.name} has single values: make it a categorical of some of {list(limit.choices)}"
     if isinstance(limit, Integer) and isinstance(parameter, Float):
         return f"{parameter.name} must be a whole number: make it an integer"
     if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:

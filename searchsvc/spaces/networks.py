@@ -16,11 +16,12 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import fbnetv3, limits, mbconv, recipe
+from searchsvc.spaces import fbnetv3, limits, mbconv, recipe, resnet
 from searchsvc.spaces.fbnetv3_costs import cost_model as fbnetv3_costs
+from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import at_resolutions
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 
 NETWORK = "network"
 """The parameter that names the network."""
@@ -41,6 +42,8 @@ class Network:
     """Of the same parameters: what can be built."""
     cost_model: Callable[[Space, DatasetInfo, Values], CostModel] | None
     """For a space, a dataset, and the values of what the space does not give; None where costs are not known."""
+    identity: Callable[[Space, Values], Identity] | None = None
+    """For a space, and the values of what it does not give; None where different values are different networks."""
 
     @property
     def parameters(self) -> Values:
@@ -54,8 +57,12 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
         for one in (
             Network("mbconv", "classification", mbconv.DEFAULTS, mbconv.LIMITS, at_resolutions(mbconv.cost_model)),
             *(
-                Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one))
-                for one in (fbnetv3.FULL, fbnetv3.SMALL)
+                Network(one.name, "classification", one.defaults, fbnetv3.LIMITS, fbnetv3_costs(one), fbnetv3_identity)
+                for one in fbnetv3.FAMILIES.values()
+            ),
+            *(
+                Network(name, "classification", resnet.DEFAULTS, resnet.LIMITS, at_resolutions(resnet.cost_model(name)))
+                for name in resnet.LAYERS
             ),
         )
     }
@@ -110,6 +117,24 @@ def cost_model_for(
     if not given or len(given) < len(named):
         return None
     return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
+
+
+def check(task: str, space: Space, constants: Values, given: Values) -> None:
+    """Raise InvalidInput (pointers `/name`) where one of `given` is not for the networks that a space can describe."""
+    named = _named_by(space, constants)
+    limits.check_values(given, _limits_of(one for one in NETWORKS.values() if one.task == task and one.name in named))
+
+
+def identity_for(task: str, space: Space, constants: Values = MappingProxyType({})) -> Identity | None:
+    """What tells the networks of a space apart; None where different candidates are always different networks.
+
+    `space` is one that `cost_model_for` does not refuse.
+    """
+    named = _named_by(space, constants)
+    network = NETWORKS.get(named[0]) if len(named) == 1 else None
+    if network is None or network.task != task or network.identity is None:
+        return None
+    return network.identity(space, {**network.parameters, **constants})
 
 
 def _named_by(space: Space, constants: Values) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ FBNETV3_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
 """The fixed part of that recipe, for ImageNet."""
 
 FBNETV3_SHORT: tuple[Parameter, ...] = (
-    Float("lr", 0.001, 0.03, log=True),
+    Float("lr", 0.0005, 0.02, log=True),
     Categorical("optimizer", ("rmsprop", "sgd")),
     Categorical("ema", (True, False)),
     Float("dropout", 0.0, 0.3, 0.01),

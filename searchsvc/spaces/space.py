@@ -28,6 +28,8 @@ from searchsvc.errors import Fault, InvalidInput
 Matrix = NDArray[np.float64]
 CostModel = Callable[[Matrix], Mapping[str, Matrix]]
 """(n, d) matrix -> {"flops": (n,), "params": (n,), ...}: vectorised, exact, bound to one space."""
+Identity = Callable[[Matrix], Matrix]
+"""(n, d) matrix -> (n, i): rows are equal exactly where candidates are the same network, trained the same way."""
 
 
 class Space:

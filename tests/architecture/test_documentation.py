@@ -17,6 +17,7 @@ from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
 from searchsvc.domain import FailureKind, JobSpec, JobState, Resources, TrialState
 from searchsvc.service import tasks
 from searchsvc.settings import Settings
+from searchsvc.spaces import recipe
 from searchsvc.spaces.catalogue import SPACES
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,13 @@ def test_every_algorithm_and_rule_is_documented_with_its_options(entry: Any) -> 
 def test_every_space_is_documented_with_its_parameters(entry: Any) -> None:
     text = section(page("spaces.md"), entry.name)
     assert [name for name in entry.space.names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(("name", "value"), recipe.DEFAULTS.items())
+def test_every_part_of_the_recipe_is_documented_with_its_default(name: str, value: Any) -> None:
+    [row] = [line for line in section(page("training.md"), "Recipe").splitlines() if line.startswith(f"| `{name}` |")]
+    stated = row.split("|")[-2].strip().strip("`")
+    assert stated == str(value).lower() if isinstance(value, bool | str) else float(stated) == value
 
 
 @pytest.mark.parametrize("task", tasks.all_tasks(), ids=lambda one: one.name)

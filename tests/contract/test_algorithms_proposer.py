@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def flops(matrix: Matrix) -> dict[str, Matrix]:
     return {"flops": 1e6 * matrix[:, 0], "params": 10 * matrix[:, 1]}
 
 
-def proposer(name: str, space: Space, *hard: Constraint, repeats: bool = False, max_tries: int = 10_000) -> Proposer:
+def proposer(name: str, space: Space, *hard: Constraint, max_tries: int = 10_000, **options: Any) -> Proposer:
     cost_model = flops if hard else None
     algorithm = create(
         name,
@@ -38,7 +39,7 @@ def proposer(name: str, space: Space, *hard: Constraint, repeats: bool = False, 
         seed=3,
         **OPTIONS.get(name, {}),
     )
-    return Proposer(algorithm, space, cost_model=cost_model, hard=hard, repeats=repeats, max_tries=max_tries)
+    return Proposer(algorithm, space, cost_model=cost_model, hard=hard, max_tries=max_tries, **options)
 
 
 def score(proposal: Proposal) -> Observation:
@@ -129,6 +130,22 @@ class TestRepeats:
             assert len(proposal.answered) <= MAX_REPEATS
             prefers_the_other = {"score": 1.0 - float(proposal.candidate.values["x"])}
             searched.tell(number, Observation(proposal.candidate, prefers_the_other))
+
+    @pytest.mark.parametrize("name", QUICK)
+    def test_a_candidate_that_is_the_same_network_is_answered_too(self, name: str) -> None:
+        """Of 40 values only every fourth is another network: ten trials, and the rest is known from them."""
+        searched = proposer(name, Space([Integer("x", 0, 39)]), identity=lambda matrix: matrix // 4)
+        answered: list[int] = []
+        networks = set()
+        for number in range(10):
+            [proposal] = searched.propose(1)
+            networks.add(int(proposal.candidate.values["x"]) // 4)
+            answered += proposal.answered
+            searched.tell(number, score(proposal))
+        assert networks == set(range(10))
+        assert answered
+        assert searched.propose(1) == []
+        assert searched.exhausted
 
     def test_a_failed_candidate_is_not_proposed_again(self) -> None:
         searched = proposer("tpe", SIX)

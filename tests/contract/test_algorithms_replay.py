@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def cost_model(matrix: Matrix) -> dict[str, Matrix]:
     return {"cost": np.nansum(np.abs(matrix) / np.nanmax(np.abs(matrix) + 1, axis=1, keepdims=True), axis=1)}
 
 
-def build(name: str, space: Space, objectives: Sequence[Objective], **changes: bool) -> Proposer:
+def build(name: str, space: Space, objectives: Sequence[Objective], **changes: Any) -> Proposer:
     algorithm = create(
         name,
         space=space,
@@ -169,6 +170,25 @@ def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: s
         assert broken.proposer.diverged_at is None
         assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
     assert [one.told for one in broken.trials] == [one.told for one in whole.trials]
+
+
+@pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])
+def test_candidates_that_count_as_the_same_are_answered_alike_after_a_restart(name: str) -> None:
+    """Of 10 values of x and 10 of y, 5 and 4 differ: most of what is asked has been before."""
+    space = Space([Integer("x", 0, 9), Integer("y", 0, 9), Categorical("z", (0, 1))])
+
+    def make() -> Proposer:
+        return build(name, space, OBJECTIVES["one"], identity=lambda matrix: matrix // [2.0, 3.0, 1.0])
+
+    whole, broken = Search(make, np.random.default_rng(6)), Search(make, np.random.default_rng(6))
+    while len(whole.trials) < TRIALS.get(name, 30) and not whole.proposer.exhausted:
+        whole.turn()
+        broken.rebuild()
+        broken.turn()
+        assert broken.proposer.diverged_at is None
+        assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
+    networks = [(int(v["x"]) // 2, int(v["y"]) // 3, v["z"]) for v in (one.values for one in whole.trials)]
+    assert len(set(networks)) == len(networks)
 
 
 @pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])

@@ -14,7 +14,7 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.spaces.definition import Block, Definition, count
+from searchsvc.spaces.definition import Block, Definition, Stem, count
 
 
 class RowsNet(nn.Module):
@@ -37,15 +37,11 @@ class RowsNet(nn.Module):
         super().__init__()
         count(definition, shape, classes)
         stem, head, blocks = definition.stem, definition.head, tuple(definition.blocks())
-        self.stem = nn.Sequential(
-            nn.Conv2d(shape[0], stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
-            nn.BatchNorm2d(stem.c),
-            nn.Hardswish(inplace=True),
-        )
+        self.stem = stem_of(stem, shape[0])
         self.blocks = nn.Sequential(
-            *(_block(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
+            *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = _Head(definition.rows[-2].c, definition.pooled, head.c)
+        self.head = Pool(definition.rows[-2].c, definition.pooled, head.c)
         self.dropout = dropout
         self.classifier = nn.Linear(head.c, classes)
         efficientnet_init_weights(self)
@@ -59,7 +55,7 @@ class RowsNet(nn.Module):
         return self.classifier(features)  # type: ignore[no-any-return]
 
 
-class _Head(nn.Module):
+class Pool(nn.Module):
     """Expand, mean over the map, 1x1 convolution without normalisation: it is cheap there, after the mean."""
 
     def __init__(self, inputs: int, pooled: int, outputs: int) -> None:
@@ -75,7 +71,17 @@ class _Head(nn.Module):
         return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
 
 
-def _block(block: Block, drop_path: float) -> nn.Module:
+def stem_of(stem: Stem, channels: int) -> nn.Module:
+    """The first convolution, of images of so many channels."""
+    return nn.Sequential(
+        nn.Conv2d(channels, stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
+        nn.BatchNorm2d(stem.c),
+        nn.Hardswish(inplace=True),
+    )
+
+
+def block_of(block: Block, drop_path: float = 0.0) -> nn.Module:
+    """One block; `drop_path` has no effect where there is no residual connection."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {
         "dw_kernel_size": block.kernel,

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
+_LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
+"""Without gradients: images, and px of all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -34,6 +37,11 @@ class Inputs:
         means, scales = torch.tensor(mean, dtype=torch.float64), 1.0 / torch.tensor(std, dtype=torch.float64)
         scale, offset = (one.float().view(1, -1, 1, 1).to(device) for one in (scales, -means * scales))
         return cls(shape[1:], scale, offset)
+
+    @property
+    def batch(self) -> int:
+        """Images at a time that a network gives answers for without gradients: fewer where they are large."""
+        return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (self.size[0] * self.size[1])))
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (n, c, h, w) -> float32 (n, c, *size), channels last in memory."""

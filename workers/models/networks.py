@@ -11,9 +11,11 @@ from torch import nn
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import fbnetv3, networks
 from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models.fbnetv3 import RowsNet
 from workers.models.mbconv import MBConvNet
+from workers.models.resnet import resnet
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image."""
@@ -30,7 +32,11 @@ def _rows_net(family: Family) -> Builder:
 
 
 _BUILDERS: Mapping[str, Builder] = MappingProxyType(
-    {"mbconv": MBConvNet, **{one.name: _rows_net(one) for one in (fbnetv3.FULL, fbnetv3.SMALL)}}
+    {
+        "mbconv": MBConvNet,
+        **{one.name: _rows_net(one) for one in fbnetv3.FAMILIES.values()},
+        **dict.fromkeys(LAYERS, resnet),
+    }
 )
 
 

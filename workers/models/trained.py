@@ -31,7 +31,6 @@ from workers.models.networks import build, input_shape
 
 FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
 _KEY = "searchsvc"
-_BATCH = 1024
 _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -83,7 +82,7 @@ class Classifier:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """(n, K) from uint8 images (n, c, h, w)."""
-        parts = [self.network(self.inputs(part)) for part in torch.split(images, _BATCH)]
+        parts = [self.network(self.inputs(part)) for part in torch.split(images, self.inputs.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.card.classes))
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:

@@ -14,7 +14,7 @@ from searchsvc.spaces.recipe import DEFAULTS
 class Recipe:
     """One value per parameter of `searchsvc.spaces.recipe`, which says what each means.
 
-    Dropout and stochastic depth are not here: they are part of the network.
+    Dropout, stochastic depth and resolution are not here: they are part of the network.
     """
 
     optimizer: str
@@ -25,7 +25,6 @@ class Recipe:
     warmup_epochs: float
     lr_decay: float
     batch_size: int
-    resolution: int
     mixup: float
     label_smoothing: float
     ema: bool

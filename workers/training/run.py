@@ -30,11 +30,9 @@ from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import checkpoint
 from workers.training.splits import Batches, on_device
-from workers.training.trainer import Trainer
+from workers.training.trainer import Trainer, untrained
 
 MODEL = "model.safetensors"
-_LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
-"""Of measuring: images, and pixels of all of them."""
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
@@ -43,6 +41,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     dataset = data.load(task.dataset)
     watch = _Stopwatch(clock, task.trial_seconds)
     trainer = Trainer(
+        untrained(task.values, dataset, task.seed),
         task.values,
         on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
         dataset,
@@ -116,10 +115,8 @@ def _measure(trainer: Trainer, split: Batches) -> dict[str, float]:
 
 
 def _in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split in large batches, of fewer images where they are large."""
-    height, width = inputs.size
-    batch = max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (height * width)))
-    return split.batches(np.arange(len(split)), math.ceil(len(split) / batch))
+    """All of a split, in large batches."""
+    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))
 
 
 def _resumed(task: TrialTask, directory: Path, trainer: Trainer, device: torch.device) -> list[Measurement]:

@@ -22,6 +22,7 @@ from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training import optimizers
 from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
 from workers.training.precision import Precision
 from workers.training.recipe import Recipe
@@ -32,11 +33,18 @@ from workers.training.splits import Batches
 _STEPS_BETWEEN_CHECKS = 32
 
 
+def untrained(values: Mapping[str, Any], dataset: Dataset, seed: int) -> nn.Module:
+    """The network of a trial with its first weights, which follow from the seed: on every device the same."""
+    with torch_seeded(seed, INITIAL, torch.device("cpu")):
+        return build(values, dataset.info.shape, len(dataset.classes))
+
+
 class Trainer:
     """Owns the weights of a trial while it is trained."""
 
     def __init__(
         self,
+        model: nn.Module,
         values: Mapping[str, Any],
         train: Batches,
         dataset: Dataset,
@@ -47,9 +55,10 @@ class Trainer:
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`train`: what of `dataset` is trained on. `check` is called every few steps; what it raises ends the epoch.
+        """`train`: what of `dataset` the model is trained on, by the recipe in `values`.
 
-        `compiled`: on a GPU, by torch.compile; it takes a minute per network and pays for long trainings.
+        `compiled`: on a GPU, by torch.compile; it takes a minute per network and pays for long trainings. `check` is
+        called every few steps; what it raises ends the epoch.
         """
         self._train, self._seed, self._device, self._check = train, seed, device, check
         self._classes = len(dataset.classes)
@@ -57,13 +66,11 @@ class Trainer:
         self._batches = math.ceil(len(train) / self._recipe.batch_size)
         self._schedule = Schedule.of(self._recipe, epochs, self._batches)
         self._step = 0
-        shape = dataset.info.shape
-        with torch_seeded(seed, INITIAL, device):
-            self.model = build(values, shape, self._classes)
-        self.model.to(device).to(memory_format=torch.channels_last)
+        self.model = with_strips(model) if device.type == "cpu" else model.to(device)
+        self.model.to(memory_format=torch.channels_last)
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
         self.precision = Precision.of(device)
-        self.inputs = Inputs.of(dataset.mean, dataset.std, input_shape(values, shape), device)
+        self.inputs = Inputs.of(dataset.mean, dataset.std, input_shape(values, dataset.info.shape), device)
         self._augmentation = Augmentation.of(self._recipe, dataset.peak)
         self._optimizer = optimizers.create(self.model, self._recipe)
         self._average = WeightAverage(self.model, self._recipe.ema_decay) if self._recipe.ema else None

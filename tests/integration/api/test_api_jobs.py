@@ -135,4 +135,6 @@ def test_tables_say_what_a_spec_may_name(client: TestClient, path: str) -> None:
 def test_a_space_shows_its_parameters(client: TestClient) -> None:
     found = client.get("/api/v1/spaces/mbconv-small").json()
     assert len(found["parameters"]) == found["dimensions"]
+    assert found["constants"] == {}
+    assert client.get("/api/v1/spaces/fbnetv3").json()["constants"]["network"] == "fbnetv3"
     assert client.get("/api/v1/spaces/none-such").status_code == 404

@@ -88,11 +88,12 @@ def test_a_gpu_without_bfloat16_trains_with_a_scaled_loss(make_task: Any, monkey
 def test_inputs_and_weights_are_channels_last_on_a_gpu() -> None:
     from workers import data
     from workers.training.splits import on_device
-    from workers.training.trainer import Trainer
+    from workers.training.trainer import Trainer, untrained
 
     digits, device = data.load({"name": "digits"}), torch.device("cuda")
     split = on_device(digits.train, device, 1)
-    trainer = Trainer({"resolution": 16}, split, digits, epochs=1, seed=0, device=device)
+    values = {"resolution": 16}
+    trainer = Trainer(untrained(values, digits, 0), values, split, digits, epochs=1, seed=0, device=device)
     images, _ = next(split.batches(torch.arange(8).numpy(), 1))
     assert trainer.inputs(images).is_contiguous(memory_format=torch.channels_last)
     assert all(

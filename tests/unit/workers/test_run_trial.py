@@ -53,6 +53,21 @@ def files_in(task: TrialTask) -> set[str]:
 # ---- how it ends -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("network", ["fbnetv3-small", "resnet10t"])
+def test_the_network_that_the_values_name_is_trained_and_kept(make_task: Any, train: Any, network: str) -> None:
+    small = {"n2": 1, "n3": 1, "n4": 1} if network == "fbnetv3-small" else {"base_width": 8}
+    recipe = {"lr": 0.02, "dropout": 0.1, "drop_path": 0.1}
+    task = replace(make_task(), values={"network": network, **small, **recipe})
+    trained = train(task)
+    assert trained.outcome.state is TrialState.SUCCEEDED
+    model = load(Path(task.directory) / MODEL)
+    assert dict(model.card.values) == dict(task.values)
+    validation = data.load(task.dataset).validation
+    images = torch.from_numpy(validation.images)
+    right = model.logits(images).argmax(1) == torch.from_numpy(validation.labels)
+    assert float(right.float().mean()) == pytest.approx(max(one["accuracy"] for one in trained.metrics), abs=1e-6)
+
+
 def test_a_trial_that_succeeds_leaves_weights_and_a_log(make_task: Any, train: Any) -> None:
     task = make_task()
     outcome = train(task).outcome

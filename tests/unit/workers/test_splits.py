@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,19 @@ def test_both_kinds_of_splits_give_the_same_batches(folder: Path) -> None:
         assert torch.equal(images, decoded)
         assert torch.equal(labels, other)
         assert decoded.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("taken", [1, 4])
+def test_no_process_outlives_the_batches_that_it_decodes(folder: Path, taken: int) -> None:
+    split = on_device(data.load(in_files(folder)).train, CPU, 2)
+    others = set(multiprocessing.active_children())
+    batches = split.batches(np.arange(len(split)), 4)
+    assert len(next(batches)[1]) == 8
+    assert len(set(multiprocessing.active_children()) - others) == 2
+    for _ in range(taken - 1):
+        next(batches)
+    batches.close()
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_training_from_files_gives_the_same_bits_and_resumes_to_them(

@@ -28,7 +28,7 @@ from workers.training.recipe import Recipe
 from workers.training.run import train as train_task
 from workers.training.seeds import torch_seeded
 from workers.training.splits import on_device
-from workers.training.trainer import Trainer
+from workers.training.trainer import Trainer, untrained
 
 CPU = torch.device("cpu")
 
@@ -171,7 +171,8 @@ def test_measurements_are_those_of_the_validation_split_alone(make_task: Any, tr
 def test_the_data_fraction_is_what_is_trained_on() -> None:
     digits = data.load({"name": "digits"})
     part = on_device(digits.subset(0.1), CPU, 1)
-    trainer = Trainer({"batch_size": 10}, part, digits, epochs=1, seed=0, device=CPU)
+    values = {"batch_size": 10}
+    trainer = Trainer(untrained(values, digits, 0), values, part, digits, epochs=1, seed=0, device=CPU)
     trainer.train_epoch(1)
     assert trainer.state()["step"] == -(-len(part) // 10)
 

@@ -1,0 +1,90 @@
+"""The space `resnet-small`: timm's ResNets for small images, to see whether a recipe found elsewhere serves them too.
+
+A network is timm's of the same name, with `base_width` channels in its first stage and twice as many in each of the
+next three. For small images its stem does not pool, and has a stride of 1 below 48 px. Blocks are basic ones
+(arXiv 1512.03385), the stem is three convolutions, and shortcuts that change the shape are a mean over 2x2 pixels and a
+pointwise convolution (arXiv 1812.01187). FLOPs and parameters are counted as those of `searchsvc.spaces.mbconv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from searchsvc.domain.parameters import Categorical, Integer, Scalar
+from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.spaces import recipe
+from searchsvc.spaces.axes import Axis
+from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.space import CostModel, Matrix, Space
+
+LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
+    {"resnet10t": (1, 1, 1, 1), "resnet18d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3)}
+)
+"""Blocks of the four stages."""
+
+DEFAULTS: Mapping[str, Scalar] = MappingProxyType({"base_width": 16})
+LIMITS: Limits = MappingProxyType({"base_width": Integer("base_width", 8, 256, 8)})
+
+
+def resnet_small() -> Space:
+    """The shipped space: which network, how wide, and the recipe genes of `fbnetv3-small`."""
+    networks = Categorical("network", ("resnet10t", "resnet18d"))
+    return Space([networks, Categorical("base_width", (8, 16, 32)), *recipe.FBNETV3_SHORT])
+
+
+def stem_stride(height: int, width: int) -> int:
+    """Stride of the first convolution."""
+    return 2 if min(height, width) >= 48 else 1
+
+
+def stem_widths(name: str, width: int) -> tuple[int, int, int]:
+    """Output channels of the three convolutions of the stem; the narrow ones (t) have fewer in the first."""
+    half = width // 2
+    return (3 * (half // 4) if name.endswith("t") else half), half, width
+
+
+def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]], CostModel]:
+    """Of the network of that name: FLOPs and parameters, exact, for a space, a dataset, and values it does not give."""
+
+    def bound(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) -> CostModel:
+        axis = Axis.of(space, "base_width", defaults["base_width"])
+        table = np.array([_costs(name, int(width), info) for width in axis.values], float)  # (k, 2)
+
+        def costs(matrix: Matrix) -> Mapping[str, Matrix]:
+            chosen = np.broadcast_to(axis.codes(matrix), len(matrix))
+            return {"flops": table[chosen, 0], "params": table[chosen, 1]}
+
+        return costs
+
+    return bound
+
+
+def _costs(name: str, width: int, info: DatasetInfo) -> tuple[int, int]:
+    """(FLOPs, parameters) of one network."""
+    inputs, height, side = info.shape
+    stride, flops, params = stem_stride(height, side), 0, 0
+
+    def convolve(inputs: int, outputs: int, kernel: int) -> None:
+        nonlocal flops, params
+        flops += kernel**2 * inputs * outputs * height * side
+        params += kernel**2 * inputs * outputs + 2 * outputs
+
+    for index, outputs in enumerate(stem_widths(name, width)):
+        if index == 0:
+            height, side = -(-height // stride), -(-side // stride)
+        convolve(inputs, outputs, 3)
+        inputs = outputs
+    for stage, blocks in enumerate(LAYERS[name]):
+        outputs = width * 2**stage
+        if stage:
+            height, side = -(-height // 2), -(-side // 2)
+            convolve(inputs, outputs, 1)
+        for _ in range(blocks):
+            convolve(inputs, outputs, 3)
+            convolve(outputs, outputs, 3)
+            inputs = outputs
+    classes = len(info.classes)
+    return flops + inputs * classes, params + (inputs + 1) * classes
