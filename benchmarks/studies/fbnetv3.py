@@ -164,7 +164,7 @@ def comparisons(data: Data, searches: Iterable[Mapping[str, Any]]) -> list[tuple
     return tasks
 
 
-NETWORKS = ("resnet10t", "resnet18")
+NETWORKS = ("resnet10t", "resnet18d")
 
 
 def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
