@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "sobol": {},
     "evolution": {"population": 6, "tournament": 3},
     "tpe": {"startup_trials": 4},
+    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 4, "window": 12},
     "nsga2": {"population": 5},
     "cmaes": {"population": 4},

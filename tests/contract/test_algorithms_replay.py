@@ -32,11 +32,12 @@ OPTIONS: dict[str, dict[str, int]] = {
     "sobol": {},
     "evolution": {"population": 5, "tournament": 2},
     "tpe": {"startup_trials": 4},
+    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 6, "window": 8},
     "nsga2": {"population": 4},
     "cmaes": {"population": 4},
 }
-TRIALS = {"gp": 10}
+TRIALS = {"gp": 10, "fbnetv3": 12}
 SPACES = {
     "flat": Space([Float("x", -1.0, 1.0), Float("y", 1e-3, 1.0, log=True), Integer("z", 1, 30)]),
     "conditional": Space(
