@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 
+from benchmarks import search
 from benchmarks.report import print_table
 
 BENCHMARKS = {
@@ -17,6 +18,7 @@ BENCHMARKS = {
     "ask": "One proposal after many told trials, beside plain Optuna",
     "training": "One training step, beside a plain PyTorch loop",
     "trials": "Trials through the whole stack, beside bare Ray Tune",
+    "search": "Evaluations to what TPE reaches at 100, on tables of real trainings",
 }
 
 
@@ -24,11 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    search.add_options(parser)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to end still ends what it started
     results = {}
     for name in arguments.names or BENCHMARKS:
-        rows = importlib.import_module(f"benchmarks.{name}").run()
+        rows = search.run(arguments) if name == "search" else importlib.import_module(f"benchmarks.{name}").run()
         results[name] = [row.as_json() for row in rows]
         if not arguments.json:
             print_table(BENCHMARKS[name], rows)

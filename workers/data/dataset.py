@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from searchsvc.domain.tasks import DatasetInfo
 from workers.data.imagefiles import ImageFiles
 
-_STATISTICS_IMAGES = 4096
-"""Images in files that mean and deviation are taken from, evenly spaced; of those in memory, all."""
+_STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
+"""Images in files that mean and deviation are taken from, evenly spaced, and how many at a time; in memory, all."""
 
 Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
@@ -111,14 +111,26 @@ def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], i
 
     The deviation of a constant channel is taken as 1. Files that are only sampled may hold any value.
     """
-    in_files = isinstance(images, ImageFiles)
-    if isinstance(images, ImageFiles):
-        images = images[np.unique(np.linspace(0, len(images.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))]
-    counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])  # (c, 256)
+    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else _histograms(images)
     shares = counts / counts.sum(1, keepdims=True)
     levels = np.arange(256)
     means = shares @ levels
     variances = (shares * (levels - means[:, None]) ** 2).sum(1)
     deviations = np.where(variances > 0, np.sqrt(variances), 1.0)
-    peak = 255 if in_files else int(np.flatnonzero(counts.sum(0))[-1])
+    peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
     return tuple(means.tolist()), tuple(deviations.tolist()), peak
+
+
+def _histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """(c, 256): how often each channel has each value."""
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])
+
+
+def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
+    """The same of some images, a few in memory at a time."""
+    sample = np.unique(np.linspace(0, len(files.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))
+    parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
+    total = np.zeros((files.decoder.channels, 256), np.intp)
+    for part in parts:
+        total += _histograms(files[part])
+    return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 _LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
-"""Without gradients: images, and px of all of them."""
+"""Images, and px of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Inputs:
 
     size: tuple[int, int]
     """Height and width that the network sees, in px."""
+    batch: int
+    """Images at a time that answers without gradients are asked for: fewer where images are large."""
     scale: Tensor
     """(1, c, 1, 1): one over the standard deviation."""
     offset: Tensor
@@ -30,18 +33,18 @@ class Inputs:
         cls,
         mean: Sequence[float],
         std: Sequence[float],
-        shape: tuple[int, int, int],
+        stored: tuple[int, int, int],
+        seen: tuple[int, int, int],
         device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
     ) -> Self:
-        """`mean` and `std` of each channel, in the units of the images; `shape`: what the network sees."""
+        """`mean` and `std` of each channel, in the units of the images.
+
+        `stored`, `seen`: (channels, height, width) of an image in the dataset, and as the network sees it.
+        """
         means, scales = torch.tensor(mean, dtype=torch.float64), 1.0 / torch.tensor(std, dtype=torch.float64)
         scale, offset = (one.float().view(1, -1, 1, 1).to(device) for one in (scales, -means * scales))
-        return cls(shape[1:], scale, offset)
-
-    @property
-    def batch(self) -> int:
-        """Images at a time that a network gives answers for without gradients: fewer where they are large."""
-        return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // (self.size[0] * self.size[1])))
+        pixels = max(math.prod(stored[1:]), math.prod(seen[1:]))
+        return cls(seen[1:], max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // pixels)), scale, offset)
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (n, c, h, w) -> float32 (n, c, *size), channels last in memory."""

@@ -128,7 +128,8 @@ def _classifier(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> C
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
     network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return Classifier(card, network, Inputs.of(card.mean, card.std, input_shape(card.values, card.shape)))
+    inputs = Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape))
+    return Classifier(card, network, inputs)
 
 
 def _first(errors: Iterable[Any]) -> str:

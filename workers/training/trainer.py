@@ -70,7 +70,8 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
         self.precision = Precision.of(device)
-        self.inputs = Inputs.of(dataset.mean, dataset.std, input_shape(values, dataset.info.shape), device)
+        shape = dataset.info.shape
+        self.inputs = Inputs.of(dataset.mean, dataset.std, shape, input_shape(values, shape), device)
         self._augmentation = Augmentation.of(self._recipe, dataset.peak)
         self._optimizer = optimizers.create(self.model, self._recipe)
         self._average = WeightAverage(self.model, self._recipe.ema_decay) if self._recipe.ema else None

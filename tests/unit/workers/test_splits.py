@@ -18,6 +18,7 @@ from searchsvc.errors import InvalidInput
 from workers import data
 from workers.data.imagefiles import ImageFiles
 from workers.models import load
+from workers.models.inputs import Inputs
 from workers.run_trial import TrialRun
 from workers.training.splits import ResidentSplit, StreamedSplit, on_device
 
@@ -151,18 +152,23 @@ def test_a_network_of_another_resolution_measures_and_predicts_the_same(
 def test_images_are_resized_as_torchvision_does_with_antialiasing() -> None:
     from torchvision.transforms.v2 import functional as reference
 
-    from workers.models.inputs import Inputs
-
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 31, 20), dtype=np.uint8))
-    inputs = Inputs.of((100.0, 110.0, 120.0), (50.0, 60.0, 70.0), (3, 16, 16))
+    inputs = Inputs.of((100.0, 110.0, 120.0), (50.0, 60.0, 70.0), (3, 31, 20), (3, 16, 16))
     resized = reference.resize(images.float(), [16, 16], antialias=True)
     mean, std = torch.tensor([[100.0, 110, 120], [50, 60, 70]]).view(2, 1, 3, 1, 1)
     torch.testing.assert_close(inputs(images), (resized - mean) / std, rtol=1e-5, atol=1e-5)
 
 
 def test_images_of_the_right_size_are_only_normalised() -> None:
-    from workers.models.inputs import Inputs
-
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 1, 9, 7), dtype=np.uint8))
     expected = (images.float() - 33.0) / 78.5
-    torch.testing.assert_close(Inputs.of((33.0,), (78.5,), (1, 9, 7))(images), expected, rtol=1e-6, atol=1e-6)
+    inputs = Inputs.of((33.0,), (78.5,), (1, 9, 7), (1, 9, 7))
+    torch.testing.assert_close(inputs(images), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stored", "seen", "images"),
+    [((1, 8, 8), (1, 8, 8), 1024), ((3, 512, 512), (3, 32, 32), 16), ((3, 32, 32), (3, 248, 248), 68)],
+)
+def test_large_images_are_measured_in_smaller_batches(stored: Any, seen: Any, images: int) -> None:
+    assert Inputs.of((0.0,) * stored[0], (1.0,) * stored[0], stored, seen).batch == images

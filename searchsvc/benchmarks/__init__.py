@@ -1,0 +1,50 @@
+"""Problems with known answers, and the runner that compares algorithms on them."""
+
+from searchsvc.benchmarks.comparison import (
+    MARK,
+    REFERENCE,
+    Judged,
+    ProblemFacts,
+    Quartiles,
+    RunKey,
+    Score,
+    scores,
+    targets,
+)
+from searchsvc.benchmarks.problems import (
+    BenchmarkProblem,
+    Limited,
+    SeedNoise,
+    Statement,
+    Tabular,
+    noisy_problem,
+    table_of,
+)
+from searchsvc.benchmarks.runner import ProposerSearch, Search, Searcher, Trajectory, run_search
+from searchsvc.benchmarks.tables import TABLES, Table
+
+__all__ = [
+    "MARK",
+    "REFERENCE",
+    "TABLES",
+    "BenchmarkProblem",
+    "Judged",
+    "Limited",
+    "ProblemFacts",
+    "ProposerSearch",
+    "Quartiles",
+    "RunKey",
+    "Score",
+    "Search",
+    "Searcher",
+    "SeedNoise",
+    "Statement",
+    "Table",
+    "Tabular",
+    "Trajectory",
+    "noisy_problem",
+    "run_search",
+    "scores",
+    "table_of",
+    "targets",
+]

@@ -1,0 +1,94 @@
+"""The runner counts evaluations, keeps both trajectories, and gives the same search for the same seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from searchsvc.benchmarks import ProposerSearch, Search, Table, Tabular, Trajectory, noisy_problem, run_search
+from searchsvc.domain import Candidate
+
+
+class Scripted:
+    """Proposes given candidates, and notes in which order it is asked and told."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._left = list(candidates)
+        self.calls: list[object] = []
+
+    def ask(self, count: int) -> Sequence[Candidate]:
+        taken, self._left = self._left[:count], self._left[count:]
+        self.calls.append(len(taken))
+        return taken
+
+    def tell(self, candidate: Candidate, metrics: Mapping[str, float]) -> None:
+        self.calls.append((candidate, metrics["loss"]))
+
+
+class TwoSided(Tabular):
+    """A table whose evaluations look better the worse the truth is."""
+
+    def evaluate(self, candidate: Candidate, evaluation: int) -> Mapping[str, float]:
+        return {metric: -value for metric, value in super().evaluate(candidate, evaluation).items()}
+
+
+def candidates(table: Table, *units: int) -> list[Candidate]:
+    return [Candidate({"activation": "tanh", "dropout": 0.3, "n_units": one}) for one in units]
+
+
+def searched(name: str, table: Table, problem: str = "table", evaluations: int = 12, batch: int = 1) -> Search:
+    made = noisy_problem(problem, table, seed=3)
+    return run_search(made, ProposerSearch(name, made.statement, 3, {}), evaluations, batch)
+
+
+def test_found_is_the_best_truth_and_chosen_the_truth_of_what_looked_best(table: Table) -> None:
+    problem = TwoSided(table)
+    order = sorted(candidates(table, 16, 32, 64, 128), key=problem.truth)
+    best, *worse = [problem.truth(one) for one in order]
+    search = run_search(problem, Scripted(order), 4)
+    assert search.found.steps == ((1, -best),)
+    assert search.chosen.steps == tuple((at, -one) for at, one in enumerate([best, *worse], 1))
+
+
+def test_a_batch_is_asked_for_whole_before_any_of_it_is_told(table: Table) -> None:
+    first, second, third = candidates(table, 16, 32, 64)
+    searcher = Scripted([first, second, third])
+    run_search(Tabular(table), searcher, 3, batch=2)
+    told = [(one, Tabular(table).truth(one)) for one in (first, second, third)]
+    assert searcher.calls == [2, told[0], told[1], 1, told[2]]
+
+
+def test_a_searcher_with_nothing_left_ends_the_search(table: Table) -> None:
+    search = run_search(Tabular(table), Scripted(candidates(table, 128, 16)), 10)
+    assert search.found.at(10) == search.found.at(2)
+
+
+@pytest.mark.parametrize("name", ["random", "evolution", "tpe", "nsga2"])
+def test_the_same_seed_gives_the_same_search(name: str, table: Table) -> None:
+    first, again = (searched(name, table, batch=4) for _ in range(2))
+    assert (first.found, first.chosen) == (again.found, again.chosen)
+
+
+def test_a_search_through_the_proposer_goes_through_a_whole_table_once(table: Table) -> None:
+    assert searched("evolution", table, evaluations=24).found.at(24) == -table.means.min()
+
+
+def test_only_candidates_within_the_limits_are_evaluated(table: Table) -> None:
+    problem = noisy_problem("table:params", table, seed=0)
+    searcher = ProposerSearch("evolution", problem.statement, 0, {})
+    asked = []
+    while found := searcher.ask(1):
+        asked += found
+        searcher.tell(found[0], problem.evaluate(found[0], len(asked)))
+    assert sorted(one.key for one in asked) == sorted({one.key for one in asked})
+    assert {one.values["n_units"] for one in asked} == {16}
+    assert len(asked) == 6
+
+
+def test_a_trajectory_knows_its_value_and_when_a_target_was_reached() -> None:
+    trajectory = Trajectory.of([1.0, 1.0, 3.0, 2.0, 2.0, 5.0])
+    assert trajectory.steps == ((1, 1.0), (3, 3.0), (4, 2.0), (6, 5.0))
+    assert [trajectory.at(evaluation) for evaluation in (1, 2, 3, 5, 6, 100)] == [1.0, 1.0, 3.0, 2.0, 5.0, 5.0]
+    assert [trajectory.evaluations_to(target) for target in (0.5, 2.5, 3.0, 4.0, 6.0)] == [1, 3, 3, 6, math.inf]
