@@ -58,6 +58,8 @@ class Data:
 
     name: str
     section: Mapping[str, Any]
+    side: int
+    """Of the images as the networks see them."""
     epochs: int
     trials: int
     batch: int
@@ -81,7 +83,7 @@ def document(data: Data, arm: Arm, seed: int, limit: float) -> dict[str, Any]:
         "name": f"{data.name}-{arm.name}".replace(" ", "-"),
         "task": "classification",
         "dataset": dict(data.section),
-        "space": {"name": SPACE, "fix": dict(arm.fix)},
+        "space": {"name": SPACE, "fix": {"resolution": data.side, **arm.fix}},
         "objectives": [{"metric": "accuracy", "goal": "maximize"}],
         "constraints": [{"metric": "flops", "max": limit}],
         "algorithm": dict(arm.algorithm),
@@ -156,10 +158,10 @@ def comparisons(data: Data, searches: Iterable[Mapping[str, Any]]) -> list[tuple
             tasks += [(data, "ema", label, {**found, "ema": ema}, seed) for seed in SEEDS]
         recipe = {name: found[name] for name in recipes}
         for network in NETWORKS:
-            values = {**_constants(found), "network": network, **recipe}
+            values = {**_constants(found), "resolution": data.side, "network": network, **recipe}
             tasks += [(data, "transfer", f"{network}, found", values, one["seed"])]
     for network in NETWORKS:
-        values = {"network": network, "label_smoothing": 0.1, "sgd_lr_scale": 10.0, **RECIPE}
+        values = {"network": network, "resolution": data.side}
         tasks += [(data, "transfer", f"{network}, default", values, seed) for seed in SEEDS]
     return tasks
 
@@ -197,9 +199,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mnist = {"format": "npz", "path": str(mnist_part(folder)), "name": "mnist-5000"}
-        sets = [Data("digits", {"name": "digits"}, 6, 24, 8), Data("mnist-5000", mnist, 3, 16, 6)]
+        digits = {"name": "digits"}
+        sets = [Data("digits", digits, 8, 5, 20, 8), Data("mnist-5000", mnist, 14, 3, 12, 5)]
         if arguments.quick:
-            sets = [Data("digits", {"name": "digits"}, 2, 8, 4)]
+            sets = [Data("digits", digits, 8, 2, 8, 4)]
         rows = _all(sets, folder, SEEDS[:1] if arguments.quick else SEEDS, arguments.processes)
     if not arguments.quick:
         RESULTS.parent.mkdir(exist_ok=True)
