@@ -34,7 +34,7 @@ bench: $(READY) ## Measure, each figure beside its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an hour on two cores)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,study]'
 	@$(BIN)/python -m benchmarks.studies.fbnetv3
 	@$(BIN)/python -m benchmarks.studies.fbnetv3_page
 
