@@ -16,6 +16,7 @@ from searchsvc.domain.candidates import Observation
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import LEAST_FOR_NEURAL, LEAST_RESULTS, Predictor, pretrained
 from searchsvc.predictors.quality import quality
+from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
 _EVERY = 32
@@ -79,7 +80,8 @@ class Learner:
             values = measured[metric][len(earlier) :]
             known = np.isfinite(values)
             if known.any():
-                means, deviations = predictor.predict(matrix[known])
+                with one_thread():
+                    means, deviations = predictor.predict(matrix[known])
                 found = quality(values[known], means, deviations, self._problem.seed)
                 qualities[metric] = {**found.document(), "neural_weight": predictor.weight}
         return qualities

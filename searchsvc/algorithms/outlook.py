@@ -25,7 +25,7 @@ from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.gaussian import Located
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.variation import distinct
-from searchsvc.predictors.warp import RankWarp
+from searchsvc.predictors.warp import Warp
 from searchsvc.spaces.space import Matrix
 
 SHORTLIST = 1024
@@ -73,7 +73,7 @@ class Outlook:
         costs = {} if problem.cost_model is None else problem.cost_model(results)
         self._costs = frozenset(costs)
         self._exact = {
-            one.metric: RankWarp.of(costs[one.metric]) for one in problem.objectives if one.metric not in predictors
+            one.metric: Warp.of(costs[one.metric]) for one in problem.objectives if one.metric not in predictors
         }
         holds = [one.excess(measured[one.metric]) == 0 for one in problem.constraints]
         self._kept = np.logical_and.reduce(holds, axis=0) if holds else np.ones(len(results), dtype=bool)

@@ -11,7 +11,7 @@
 | order | a number, or the place of a numeric choice, in [0, 1] | near values behave alike |
 | active | whether a parameter with conditions is active | |
 | count | the share of a choice, the mean of a number, over parameters of the same values | edges, stages act alike |
-| cost | the logarithm of what the cost model says, standardised over the space | capacity explains much of accuracy |
+| cost | the logarithm of what the cost model says, two standard deviations to 1 | capacity explains much |
 
 Choices that are numbers get both a choice and an order block: which of them matters is learned.
 """
@@ -34,6 +34,8 @@ Kind = Literal["choice", "order", "active", "count", "cost"]
 _SAMPLE = 512
 """Random candidates on which features are centred and costs are probed."""
 _SEED = 0x0FB3
+_COST_WIDTH = 0.5
+"""Of a standard deviation, so that costs spread about as far as other features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class Encoding:
         self._cost_model = cost_model
         self._groups = _groups(space.parameters)
         sample = space.sample(_SAMPLE, np.random.default_rng(_SEED))
-        self._cost_scales = self._scales(sample)
-        self.costs = tuple(self._cost_scales)
+        self._logs = self._sampled(sample)
+        self.costs = tuple(self._logs)
         """Metrics of the cost model that are features: those that differ over the space."""
         self._probe = _dependent(space, cost_model) if cost_model is not None and self.costs else None
         self.blocks: tuple[Block, ...] = tuple(self._numbered(sample[:1]))
@@ -89,7 +91,8 @@ class Encoding:
 
     def targets(self, matrix: Matrix) -> Matrix:
         """(n, c) standardised logarithms of `costs`: what the proxy head learns."""
-        return self._cost_columns(matrix)
+        columns = [(logs - self._logs[name].mean()) / self._logs[name].std() for name, logs in self._costs_of(matrix)]
+        return np.stack(columns, axis=1)
 
     def _numbered(self, matrix: Matrix) -> Iterator[Block]:
         start = 0
@@ -99,6 +102,7 @@ class Encoding:
 
     def _columns(self, matrix: Matrix) -> Iterator[tuple[Kind, Sequence[int], Matrix]]:
         """(kind, columns of M, (n, w)) of every block."""
+        unit = self.space.to_unit(matrix)
         one_hots: dict[int, Matrix] = {}
         orders: dict[int, Matrix] = {}
         for column, parameter in enumerate(self.space.parameters):
@@ -107,7 +111,7 @@ class Encoding:
                 one_hots[column] = (values[:, None] == np.arange(len(parameter.choices))) * np.sqrt(0.5)
                 yield "choice", [column], one_hots[column]
             if _is_ordered(parameter):
-                orders[column] = _places(self.space, column, parameter, values)
+                orders[column] = _places(parameter, values, unit[:, column])
                 yield "order", [column], orders[column][:, None]
             if parameter.when:
                 yield "active", [column], (~np.isnan(values)).astype(np.float64)[:, None]
@@ -115,29 +119,24 @@ class Encoding:
             alike = [one_hots[column] if column in one_hots else orders[column][:, None] for column in group]
             for share in np.mean(alike, axis=0).T:
                 yield "count", group, share[:, None]
-        costs = self._cost_columns(matrix)
-        for cost in costs.T:
-            yield "cost", self.architecture, cost[:, None]
+        if self.costs:
+            for cost in self.targets(matrix).T:
+                yield "cost", self.architecture, _COST_WIDTH * cost[:, None]
 
-    def _cost_columns(self, matrix: Matrix) -> Matrix:
-        """(n, c)"""
-        if self._cost_model is None or not self._cost_scales:
-            return np.zeros((len(matrix), 0))
-        costs = self._cost_model(matrix)
-        columns = [(_log(costs[name]) - mean) / scale for name, (mean, scale) in self._cost_scales.items()]
-        return np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=0.0, neginf=0.0)
+    def _costs_of(self, matrix: Matrix) -> Iterator[tuple[str, Matrix]]:
+        """(metric, (n,) logarithms) of `costs`; what is not known is at the median."""
+        costs = self._cost_model(matrix) if self._cost_model is not None and self._logs else {}
+        for name, known in self._logs.items():
+            logs = _log(costs[name])
+            yield name, np.where(np.isfinite(logs), logs, np.median(known))
 
-    def _scales(self, sample: Matrix) -> dict[str, tuple[float, float]]:
-        """metric -> (mean, standard deviation) of its logarithm over the space, where it varies."""
+    def _sampled(self, sample: Matrix) -> dict[str, Matrix]:
+        """metric -> its logarithms over the space, ascending, where they differ."""
         if self._cost_model is None:
             return {}
-        scales = {}
-        for name, values in self._cost_model(sample).items():
-            logs = _log(values)
-            logs = logs[np.isfinite(logs)]
-            if logs.size and logs.std() > 1e-9:
-                scales[name] = float(logs.mean()), float(logs.std())
-        return scales
+        logs = {name: _log(values) for name, values in self._cost_model(sample).items()}
+        finite = {name: np.sort(values[np.isfinite(values)]) for name, values in logs.items()}
+        return {name: values for name, values in finite.items() if values.size and np.ptp(values) > 1e-9}
 
 
 def _is_ordered(parameter: Parameter) -> bool:
@@ -148,18 +147,12 @@ def _is_ordered(parameter: Parameter) -> bool:
     return numeric and len(parameter.choices) > 2
 
 
-def _places(space: Space, column: int, parameter: Parameter, values: Matrix) -> Matrix:
+def _places(parameter: Parameter, values: Matrix, unit: Matrix) -> Matrix:
     """(n,) in [0, 1]: the rank of a numeric choice, a number's place in its range; 0 where not active."""
-    if isinstance(parameter, Categorical):
-        ranks = np.argsort(np.argsort(np.array(parameter.choices, dtype=np.float64)))
-        active = ~np.isnan(values)
-        places = np.zeros(len(values))
-        places[active] = ranks[values[active].astype(np.intp)] / (len(parameter.choices) - 1)
-        return places
-    matrix = np.full((len(values), len(space)), np.nan)
-    matrix[:, column] = values
-    places = np.nan_to_num(space.to_unit(matrix)[:, column], nan=0.0)
-    return np.asarray(np.clip(places, 0.0, 1.0))
+    if not isinstance(parameter, Categorical):
+        return np.nan_to_num(unit, nan=0.0)
+    ranks = np.argsort(np.argsort(np.array(parameter.choices, dtype=np.float64))) / (len(parameter.choices) - 1)
+    return np.asarray(np.append(ranks, 0.0)[np.nan_to_num(values, nan=len(ranks)).astype(np.intp)])
 
 
 def _groups(parameters: Sequence[Parameter]) -> list[list[int]]:

@@ -33,8 +33,8 @@ JITTER = 1e-6
 _SUMMARIES: tuple[Kind, ...] = ("count", "cost")
 # (mean, standard deviation) of the logarithms
 _WEIGHT_PRIOR = (0.0, 1.5)
-_SCALE_PRIOR = (1.0, 0.7)
-_LINEAR_PRIOR = (-2.5, 1.5)
+_SCALE_PRIOR = (0.5, 0.7)
+_LINEAR_PRIOR = (-2.0, 1.5)
 _NOISE_PRIOR = (-3.0, 1.0)
 
 

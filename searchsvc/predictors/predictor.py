@@ -19,7 +19,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.gaussian import GaussianProcess
 from searchsvc.predictors.threads import one_thread
-from searchsvc.predictors.warp import RankWarp
+from searchsvc.predictors.warp import Warp
 from searchsvc.spaces.space import CostModel, Matrix, Space
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Predictor:
     """One metric of one space. Immutable, and the same for the same results in the same order."""
 
     encoding: Encoding
-    warp: RankWarp
+    warp: Warp
     process: GaussianProcess
     ensemble: NeuralEnsemble | None
     weight: float
@@ -55,7 +55,7 @@ class Predictor:
         """
         if len(values) < LEAST_RESULTS:
             raise InvalidInput.at("", f"a predictor needs {LEAST_RESULTS} results, not {len(values)}")
-        warp = RankWarp.of(values)
+        warp = Warp.of(values)
         targets = warp.forward(values)
         with one_thread():
             kept = telling(values, WINDOW)

@@ -1,11 +1,15 @@
-"""Measured values to targets of a normal shape, and back.
+"""Measured values to targets of about normal shape, and back.
 
 | symbol | meaning | shape |
 |---|---|---|
 | y | measured values | (n,) |
-| z | targets: the normal quantile of each value's rank | (n,) |
+| q | normal quantiles of their ranks | (n,) |
+| a | asinh((y - median) / median absolute deviation), of mean 0 and deviation 1 | (n,) |
+| z | targets: (q + a) / 2 | (n,) |
 
 Ranks make outliers harmless (a network that did not train at all), and keep apart what is close together at the top.
+But a search measures ever more of what is equally good, and their ranks would make noise look like progress: so half of
+z is the value itself, linear around the median and logarithmic far from it.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from searchsvc.spaces.space import Matrix
 
 
 @dataclass(frozen=True)
-class RankWarp:
+class Warp:
     """The monotone map between y and z, through the values it was made from; straight lines between and beyond them."""
 
     values: Matrix
@@ -27,13 +31,20 @@ class RankWarp:
     """Their z."""
 
     @staticmethod
-    def of(values: Matrix) -> RankWarp:
+    def of(values: Matrix) -> Warp:
         """Equal values share the mean of their ranks."""
         from scipy.special import ndtri
 
         distinct, counts = np.unique(values, return_counts=True)
         middles = np.cumsum(counts) - counts / 2
-        return RankWarp(distinct, np.asarray(ndtri(middles / len(values))))
+        quantiles = np.asarray(ndtri(middles / len(values)))
+        if len(distinct) < 2:
+            return Warp(distinct, quantiles)
+        away = values - np.median(values)
+        width = np.median(np.abs(away)) or np.abs(away).mean()
+        spread = np.arcsinh(away / width)
+        linear = (np.arcsinh((distinct - np.median(values)) / width) - spread.mean()) / spread.std()
+        return Warp(distinct, (quantiles + linear) / 2)
 
     def forward(self, values: Matrix) -> Matrix:
         """z of y (n,)."""

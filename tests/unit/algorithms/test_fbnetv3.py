@@ -53,8 +53,10 @@ def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
 
 
 @pytest.mark.parametrize("space", [SPACE, GRID])
-def test_it_comes_near_the_best_in_two_dozen_trials(space: Space) -> None:
-    assert max(map(accuracy, searched(made(space), 24))) > -2.0
+def test_two_dozen_trials_find_what_chance_finds_in_a_hundred(space: Space) -> None:
+    found = [max(map(accuracy, searched(made(space, seed=seed), 24))) for seed in range(3)]
+    drawn = np.array([accuracy(one) for one in space.from_matrix(space.sample(9600, np.random.default_rng(0)))])
+    assert np.median(found) > np.median(drawn.reshape(-1, 96).max(axis=1)) - 0.01
 
 
 def test_all_it_proposes_keeps_the_hard_constraints() -> None:
