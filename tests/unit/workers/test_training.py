@@ -284,7 +284,7 @@ def test_only_weights_decay(name: str) -> None:
 
 def test_weights_that_a_module_spares_do_not_decay() -> None:
     model = nn.Sequential(nn.Conv2d(1, 8, 3), OfficialDisentangledNonLocal(8))
-    made = optimizers.create(model, Recipe.of({"optimizer": "sgd", "weight_decay": 0.1}))
+    made = optimizers.create(model, Recipe.of({**DEFAULTS, "weight_decay": 0.1}))
     decaying = {id(one) for group in made.param_groups if group["weight_decay"] for one in group["params"]}
     named = [name for name, one in model.named_parameters() if id(one) in decaying]
     assert named == ["0.weight", "1.conv_value.weight", "1.conv_mask.weight"]
