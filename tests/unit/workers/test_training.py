@@ -21,6 +21,7 @@ from searchsvc.errors import TrialFailed
 from searchsvc.spaces.recipe import DEFAULTS
 from workers import data
 from workers.models import load
+from workers.models.blocks.dnl import OfficialDisentangledNonLocal
 from workers.run_trial import TrialRun
 from workers.training import checkpoint, optimizers
 from workers.training.augment import flip, mixup, shift, smoothed
@@ -279,6 +280,15 @@ def test_only_weights_decay(name: str) -> None:
     made = optimizers.create(model, Recipe.of({**DEFAULTS, "optimizer": name, "weight_decay": 0.1}))
     decays = {id(parameter): group["weight_decay"] for group in made.param_groups for parameter in group["params"]}
     assert [decays[id(parameter)] for parameter in model.parameters()] == [0.1, 0.0, 0.0, 0.0]
+
+
+def test_weights_that_a_module_spares_do_not_decay() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), OfficialDisentangledNonLocal(8))
+    made = optimizers.create(model, Recipe.of({**DEFAULTS, "weight_decay": 0.1}))
+    decaying = {id(one) for group in made.param_groups if group["weight_decay"] for one in group["params"]}
+    named = [name for name, one in model.named_parameters() if id(one) in decaying]
+    assert named == ["0.weight", "1.conv_value.weight", "1.conv_mask.weight"]
+    assert sum(len(group["params"]) for group in made.param_groups) == len(list(model.parameters()))
 
 
 def _gradients(step: int) -> list[torch.Tensor]:
