@@ -42,15 +42,25 @@ def anchors() -> Anchors:
 
 
 @pytest.fixture
-def targets(random: torch.Generator) -> Targets:
+def make_targets(random: torch.Generator) -> Callable[..., Targets]:
+    """Random objects of five classes, so many in each image."""
+
+    def make(*counts: int) -> Targets:
+        objects = []
+        for count in counts:
+            corners = torch.rand(count, 2, generator=random, dtype=torch.float64) * torch.tensor([80.0, 50.0])
+            sides = 14 + 34 * torch.rand(count, 2, generator=random, dtype=torch.float64)
+            labels = torch.randint(0, 5, (count,), generator=random)
+            objects.append((Boxes(torch.cat((corners, corners + sides), 1)), labels))
+        return Targets.of(objects)
+
+    return make
+
+
+@pytest.fixture
+def targets(make_targets: Callable[..., Targets]) -> Targets:
     """Objects of three images, of which the second has none."""
-    objects = []
-    for count in (4, 0, 7):
-        corners = torch.rand(count, 2, generator=random, dtype=torch.float64) * torch.tensor([80.0, 50.0])
-        sides = 14 + 34 * torch.rand(count, 2, generator=random, dtype=torch.float64)
-        labels = torch.randint(0, 5, (count,), generator=random)
-        objects.append((Boxes(torch.cat((corners, corners + sides), 1)), labels))
-    return Targets.of(objects)
+    return make_targets(4, 0, 7)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -18,10 +19,11 @@ def written_out(anchors: Anchors, boxes: Boxes) -> list[int]:
     ious = anchors.boxes.pairwise_iou(boxes).tolist()
     owner, best = [-1] * len(ious), [0.0] * len(ious)
     for number, (x0, y0, x1, y1) in enumerate(boxes.xyxy.tolist()):
+        distances = (anchors.centers - boxes[number].centers()).norm(dim=1).tolist()
         candidates, first = [], 0
         for count in anchors.counts:
             level = list(range(first, first + count))
-            level.sort(key=lambda a: (anchors.centers[a] - boxes[number].centers()).norm().item())
+            level.sort(key=distances.__getitem__)
             candidates += level[:9]
             first += count
         chosen = torch.tensor([ious[a][number] for a in candidates], dtype=torch.float64)
@@ -48,13 +50,16 @@ def test_it_is_the_reference(golden: Callable[[str], Mapping[str, Tensor]]) -> N
     assert_same(torch.where(positive, ious, -1e8), vectors["max_overlaps"])
 
 
-def test_a_batch_is_assigned_as_its_images_are_one_by_one(anchors: Anchors, targets: Targets) -> None:
-    assigned = assign(anchors, targets, images=3)
-    for image in range(3):
+def test_a_batch_is_assigned_as_its_images_are_one_by_one(
+    anchors: Anchors, make_targets: Callable[..., Targets]
+) -> None:
+    targets = make_targets(4, 0, 30, 50)
+    assigned = assign(anchors, targets, images=4)
+    for image in range(4):
         own = (targets.images == image).nonzero().flatten()
         wanted = [-1 if object_ < 0 else own[object_].item() for object_ in written_out(anchors, targets.boxes[own])]
         assert assigned[image].tolist() == wanted
-    assert (assigned >= 0).sum() > 20
+    assert (assigned >= 0).sum() > 60
 
 
 def test_a_batch_without_objects_has_negatives_alone(anchors: Anchors) -> None:
@@ -78,3 +83,12 @@ def test_centres_lie_on_multiples_of_the_stride_row_by_row() -> None:
     anchors = Anchors.of([(2, 3)], (16,), torch.zeros(()))
     assert anchors.centers.tolist() == [[0, 0], [16, 0], [32, 0], [0, 16], [16, 16], [32, 16]]
     assert anchors.boxes.xyxy[1].tolist() == [-48, -64, 80, 64]
+
+
+@pytest.mark.parametrize(("strides", "positives"), [((8, 10, 20), 0), ((8, 12, 16), 1)])
+def test_the_threshold_is_made_with_the_unbiased_deviation(strides: tuple[int, ...], positives: int) -> None:
+    """IoUs as 1 : 0.64 : 0.16 put it at 1.02 of the greatest, the biased deviation at 0.94; the others at 0.95."""
+    anchors = Anchors.of([(1, 1)] * 3, strides, torch.zeros(()))
+    boxes = Boxes(torch.tensor([[-20.0, -20.0, 20.0, 20.0]]))
+    assigned = assign(anchors, Targets.of([(boxes, torch.tensor([0]))]), images=1)
+    assert (assigned >= 0).sum() == positives

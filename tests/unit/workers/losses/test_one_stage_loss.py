@@ -100,6 +100,16 @@ def test_values_and_gradients_are_those_of_the_formula(
         assert_near(mine, theirs)
 
 
+def test_weights_that_sum_to_less_than_1_are_not_scaled_up(
+    make_outputs: Callable[..., HeadOutputs], anchors: Anchors, targets: Targets
+) -> None:
+    unsure = make_outputs()
+    unsure = unsure._replace(classes=unsure.classes - 9)
+    found, wanted = OneStageLoss(17)(unsure, anchors, targets), written_out(unsure, anchors, targets, 17)
+    assert_near(found["boxes"], wanted["boxes"])
+    assert_near(found["distribution"], wanted["distribution"])
+
+
 def assert_near(found: Tensor, wanted: Tensor) -> None:
     """torchvision's GIoU adds 1e-7 to what ours only keeps above 1e-6: they agree to that."""
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
