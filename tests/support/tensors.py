@@ -1,0 +1,14 @@
+"""Comparing tensors in float64, where formulas that are the same agree to the last digits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-9
+REFERENCE_EPSILON = float(torch.finfo(torch.float32).eps)  # what mmdet adds to every number that it divides by
+
+
+def assert_same(found: Tensor, wanted: Tensor) -> None:
+    """Equal in shape and type, and to 1e-9 in value, absolute or relative."""
+    torch.testing.assert_close(found, wanted, rtol=TOLERANCE, atol=TOLERANCE)

@@ -1,0 +1,93 @@
+"""From a head's outputs to detections: scores, boxes, non-maximum suppression.
+
+A score is the sigmoid of a class, times that of the centerness where there is one. Suppression is within classes.
+Shapes: n images, A anchors, K classes, k candidates of an image, d detections of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from workers.models.anchors import Anchors
+from workers.models.boxes import Boxes
+from workers.models.heads import distances
+from workers.models.heads.one_stage import HeadOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which detections are kept; the values are those of ATSS and Generalized Focal Loss."""
+
+    score: float = 0.05  # of the class, which a candidate exceeds
+    per_level: int = 1000  # candidates of a level, the best
+    iou: float = 0.6  # above which the lesser of two boxes of a class goes
+    per_image: int = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Of one image, the best first."""
+
+    boxes: Boxes  # (d, 4), px
+    scores: Tensor  # (d)
+    labels: Tensor  # (d)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@torch.no_grad()
+def detections(
+    outputs: HeadOutputs,
+    anchors: Anchors,
+    bins: int,
+    sizes: Sequence[tuple[int, int]],
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Detections]:
+    """Detections of each image, clipped to its height and width `sizes` in px."""
+    outputs = outputs.at_least_float32()
+    scores, places = _candidates(outputs, anchors, limits)  # (n, k)
+    classes = outputs.classes.shape[-1]
+    found, labels = places // classes, places % classes
+    boxes = decoded(outputs.boxes, anchors, bins, found)  # (n, k, 4)
+    return [
+        _suppressed(boxes[index].clipped(height, width), scores[index], labels[index], limits)
+        for index, (height, width) in enumerate(sizes)
+    ]
+
+
+def decoded(raw: Tensor, anchors: Anchors, bins: int, which: Tensor) -> Boxes:
+    """Boxes in px of the anchors `which` (n, k), from the box outputs (n, A, channels) of all."""
+    chosen = raw.gather(1, which.unsqueeze(-1).expand(-1, -1, raw.shape[-1]))  # (n, k, channels)
+    strides = anchors.strides[which].unsqueeze(-1)  # (n, k, 1)
+    return Boxes.around(anchors.centers[which], distances.decode(chosen, bins) * strides)
+
+
+def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: Limits) -> tuple[Tensor, Tensor]:
+    """The best scores of each level and their places among the A K of an image, both (n, k); 0 where none is left."""
+    scores = outputs.classes.sigmoid()  # (n, A, K)
+    kept = scores > limits.score
+    if outputs.centerness is not None:
+        scores = scores * outputs.centerness.sigmoid().unsqueeze(-1)
+    classes = scores.shape[-1]
+    best, places, first = [], [], 0
+    for level in torch.split_with_sizes(scores * kept, anchors.counts, dim=1):
+        flat = level.flatten(1)  # (n, A_l K)
+        top = flat.topk(min(limits.per_level, flat.shape[1]))
+        best.append(top.values)
+        places.append(top.indices + first * classes)
+        first += level.shape[1]
+    return torch.cat(best, 1), torch.cat(places, 1)
+
+
+def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: Limits) -> Detections:
+    """Of one image's candidates, (k): those above 0 that no better one of the class covers."""
+    some = scores > 0
+    boxes, scores, labels = boxes[some], scores[some], labels[some]
+    kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
+    return Detections(boxes[kept], scores[kept], labels[kept])
