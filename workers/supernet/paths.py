@@ -61,7 +61,10 @@ class Path:
         return cls(definition, blocks, slots, values["dropout"], values["drop_path"])
 
     def views(self, widest: Path, shared: Tensors) -> dict[str, Tensor]:
-        """The path's own part of the tensors of the widest network: views of them, no copies."""
+        """The path's own part of the tensors of the widest network: views of them, no copies.
+
+        `shared` may be without running statistics.
+        """
         stem, head = self.definition.stem.c, self.blocks[-1].outputs
         pooled = self.definition.pooled
         found = {
@@ -133,4 +136,4 @@ def _centre(weight: Tensor, kernel: int) -> Tensor:
 
 
 def _norm(own: str, slot: str, channels: int, shared: Tensors) -> dict[str, Tensor]:
-    return {f"{own}.{part}": shared[f"{slot}.{part}"][:channels] for part in _NORM}
+    return {f"{own}.{part}": shared[name][:channels] for part in _NORM if (name := f"{slot}.{part}") in shared}

@@ -60,6 +60,12 @@ class Supernet(nn.Module):
         """The active path's part of the shared tensors, by the names of the standalone network: views."""
         return self._views(self._path)
 
+    def part(self, shared: Tensors) -> dict[str, Tensor]:
+        """The active path's part of tensors such as an optimiser's slots, each shaped and named as a parameter of
+        `widest`: views, by the names of the standalone network.
+        """
+        return self._path.views(self._widest, shared)
+
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (n, c, h, w) -> logits (n, K) of the active path.
 
