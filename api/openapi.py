@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.advice import Limits, Transfer
 from api.errors import Problem
 from api.schemas import Extension, TokenRequest
 from searchsvc.domain import JobSpec
 
-BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest)
+BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer)
 CHANGES = {
     "type": "object",
     "description": "A JSON merge patch (RFC 7396) on the spec: keys with new values; null takes a key away.",

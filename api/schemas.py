@@ -100,6 +100,7 @@ class Trial(_Out):
     reason: str | None = Field(description="Why it waits, why it was stopped, what made it fail.")
     attempts: int = Field(description="Executions so far.")
     rejected: dict[str, int] = Field(description="Candidates that broke a hard constraint before this one, by reason.")
+    in_full: bool = Field(description="Whether it trains to the whole fidelity, whatever the stopping rule says.")
     created_at: datetime = Field(description="When it was proposed.")
     started_at: datetime | None = Field(description="When a worker first took it.")
     finished_at: datetime | None = Field(description="When it ended.")
@@ -122,6 +123,7 @@ class Trial(_Out):
             reason=trial.reason,
             attempts=trial.attempts,
             rejected=dict(trial.proposal.rejected),
+            in_full=trial.proposal.in_full,
             created_at=utc(trial.created_at),
             started_at=utc_or_none(trial.started_at),
             finished_at=utc_or_none(trial.finished_at),
@@ -293,6 +295,20 @@ class Artifact(_Out):
     @classmethod
     def of(cls, one: domain.Artifact) -> Self:
         return cls(name=one.name, bytes=one.bytes, sha256=one.sha256, created_at=utc(one.created_at))
+
+
+class Round(_Out):
+    """What an algorithm says of itself after one round of its search."""
+
+    number: int = Field(description="0, 1, 2, ...")
+    data: dict[str, Any] = Field(
+        description="Depends on the algorithm: how well it predicted, say.", examples=[{"rank_correlation": 0.83}]
+    )
+    at: datetime = Field(description="When it ended.")
+
+    @classmethod
+    def of(cls, one: domain.Round) -> Self:
+        return cls(number=one.number, data=dict(one.data), at=utc(one.at))
 
 
 class Event(_Out):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from searchsvc import domain
 from searchsvc.domain import Parameter, Scalar
 from searchsvc.domain.metrics import Goal
+from searchsvc.service import export
 from searchsvc.spaces.catalogue import ShippedSpace
 
 TableName = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name.")]
@@ -91,16 +92,29 @@ class Metric(_Row):
     description: str = Field(description="What it says.")
 
 
+class Export(_Row):
+    """A kind of file that a job can be taken away as."""
+
+    name: str = Field(description="Its name.", examples=["weights"])
+    suffix: str = Field(description="How the names of such files end.", examples=[".safetensors"])
+    description: str = Field(description="What is in it.")
+
+
 class Task(_Row):
     """What can be trained."""
 
     name: str = Field(description="Its name.", examples=["classification"])
     metrics: list[Metric] = Field(description="What it measures; objectives and constraints may name these.")
     parameters: dict[str, Scalar] = Field(description="What it understands, with the value where a space gives none.")
+    exports: list[Export] = Field(description="What a job of it can be exported as.")
 
     @classmethod
     def of(cls, task: domain.Task) -> Self:
         metrics = [
             Metric(name=one.name, goal=one.goal, unit=one.unit, description=one.description) for one in task.metrics
         ]
-        return cls(name=task.name, metrics=metrics, parameters=dict(task.default_parameters))
+        exports = [
+            Export(name=name, suffix=one.suffix, description=one.description)
+            for name, one in export.formats_of(task).items()
+        ]
+        return cls(name=task.name, metrics=metrics, parameters=dict(task.default_parameters), exports=exports)

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-from benchmarks import search
+from benchmarks import ablation, search
 from benchmarks.report import print_table
 
 BENCHMARKS = {
@@ -19,7 +19,10 @@ BENCHMARKS = {
     "training": "One training step, beside a plain PyTorch loop",
     "trials": "Trials through the whole stack, beside bare Ray Tune",
     "search": "Evaluations to what TPE reaches at 100, on tables of real trainings",
+    "ablation": "What each part of the predictor and of FBNetV3's search gives",
 }
+WITH_OPTIONS = ("search", "ablation")
+"""Their `run` takes the arguments."""
 
 
 def main() -> None:
@@ -27,11 +30,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     search.add_options(parser)
+    ablation.add_options(parser)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to end still ends what it started
     results = {}
     for name in arguments.names or BENCHMARKS:
-        rows = search.run(arguments) if name == "search" else importlib.import_module(f"benchmarks.{name}").run()
+        run = importlib.import_module(f"benchmarks.{name}").run
+        rows = run(arguments) if name in WITH_OPTIONS else run()
         results[name] = [row.as_json() for row in rows]
         if not arguments.json:
             print_table(BENCHMARKS[name], rows)

@@ -130,11 +130,12 @@ def _run(document: Mapping[str, Any]) -> tuple[RunKey, Search]:
     return key, Search(found, chosen, document["seconds"])
 
 
-def between_marks(page: str, tables: str) -> str:
-    """The page with `tables` in the place of those that it has."""
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+def between_marks(page: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """The page with `tables` in the place of those that it has between the marks."""
+    begin, end = marks
+    before, rest = page.split(begin)
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from benchmarks.report import Row
 from searchsvc.spaces import catalogue, definitions, networks, recipe
 from workers import data
 from workers.data import Dataset, Split
-from workers.models.fbnetv3 import RowsNet
+from workers.models.networks import rows_net
 from workers.training.precision import Precision
 from workers.training.randaugment import randaugment
 from workers.training.splits import on_device
@@ -51,7 +51,7 @@ def _large(device: torch.device) -> Iterator[Row]:
     """timm's fbnetv3_b in both loops; then FBNetV3-B as it was published in ours."""
     batch = 128 if device.type == "cuda" else 8
     dataset = _noise(batch)
-    published = RowsNet(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
+    published = rows_net(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
     sides = [
         _ours(timm.create_model("fbnetv3_b", num_classes=CLASSES), {**RECIPE, "batch_size": batch}, dataset, device),
         _ours(published, {**RECIPE, "batch_size": batch}, dataset, device),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.tasks import DatasetInfo, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, TrialTask
 from searchsvc.spaces import networks
 from workers import data
 
@@ -30,6 +30,12 @@ class Classification:
         Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
         Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
+    )
+    exports = MappingProxyType(
+        {
+            "onnx": ExportFormat("the trained network of one trial for ONNX runtimes", ".onnx"),
+            "script": ExportFormat("a program that trains one trial's network on torch and timm alone", ".py"),
+        }
     )
     default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
 
@@ -51,6 +57,12 @@ class Classification:
         from workers.training.run import test
 
         return test(task)
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
+        from workers.export import WRITERS
+        from workers.models import load
+
+        WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
 
     def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
         """See `searchsvc.service.latency_timing.TimedTask`."""

@@ -19,7 +19,7 @@ from torch import nn
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces.definition import Block, Stem
+from searchsvc.spaces.definition import Block
 from searchsvc.spaces.latency import Device
 from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
@@ -65,8 +65,7 @@ class TorchBench:
 def module_of(operator: Operator, classes: int) -> nn.Module:
     """The operator as the builder of networks makes it."""
     if operator.kind == "stem":
-        stem = Stem(stage=0, op="conv", k=operator.kernel, c=operator.outputs, s=operator.stride)
-        return stem_of(stem, operator.inputs)
+        return stem_of(operator.inputs, operator.outputs, operator.kernel, operator.stride)
     if operator.kind == "head":
         pool = Pool(operator.inputs, operator.mid, operator.outputs)
         return nn.Sequential(pool, nn.Linear(operator.outputs, classes))

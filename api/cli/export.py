@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +10,25 @@ import typer
 from api.cli.options import AsJson, JobArgument, session
 
 
-class Format(StrEnum):
-    """What is written."""
+def _formats() -> list[str]:
+    """For the shell's completion."""
+    from searchsvc.service.export import names
 
-    WEIGHTS = "weights"
-    SPEC = "spec"
-    CSV = "csv"
-    OPTUNA = "optuna"
+    return names()
 
 
 def export(
     ctx: typer.Context,
     job: JobArgument,
     format: Annotated[  # noqa: A002 - the word of the option
-        Format,
-        typer.Option("--format", "-f", help="weights: a model; spec: one candidate; csv: all trials; optuna: a study."),
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            autocompletion=_formats,
+            help="weights, onnx, script, spec, csv or optuna; `searchctl tasks` says which a task has.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A file, or a folder.")] = Path(),
     trial: Annotated[
@@ -33,10 +36,10 @@ def export(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the weights, the spec, the trials or an Optuna study of a job to a file."""
+    """Write a model, the script that trains it, all trials or another result of a job to a file."""
     from api.cli.client import path_of
     from api.cli.output import emit, say
 
     with session(ctx).client() as client:
-        written = client.download(path_of(job, "export"), output, format=format.value, trial=trial)
+        written = client.download(path_of(job, "export"), output, format=format, trial=trial)
     return emit({"path": str(written.absolute()), "bytes": written.stat().st_size}) if as_json else say(str(written))

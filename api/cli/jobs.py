@@ -141,6 +141,22 @@ def pareto(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> Non
     _list_trials(ctx, job, "pareto", as_json, True)
 
 
+def rounds(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+    """Show what the algorithm said of its rounds: how well it predicted, what it decided."""
+    from api.cli.client import path_of
+    from api.cli.output import emit, hint, say
+    from api.cli.views_rounds import round_table
+
+    with session(ctx).client() as client:
+        found = client.get(path_of(job, "rounds"))["items"]
+        if as_json:
+            return emit(found)
+        if found:
+            return say(round_table(found))
+        name = client.get(path_of(job))["spec"]["algorithm"]["name"]
+    return hint(f"No rounds: {name} has said nothing of any so far. Only algorithms that learn in rounds do.")
+
+
 def compare(
     ctx: typer.Context,
     trials: Annotated[list[str], typer.Argument(metavar="JOB/NUMBER...", help="Trials, of one job or of several.")],

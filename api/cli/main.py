@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, jobs, latency, machine, run, serving, spaces, tables, tokens
+from api.cli import actions, export, further, jobs, latency, machine, run, serving, spaces, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -29,10 +29,12 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "trials": jobs.trials,
         "best": jobs.best,
         "pareto": jobs.pareto,
+        "rounds": jobs.rounds,
         "compare": jobs.compare,
         "logs": jobs.logs,
         "export": export.export,
     },
+    "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Steer": {
         "pause": actions.pause,
         "resume": actions.resume,

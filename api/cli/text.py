@@ -63,9 +63,11 @@ def ago(value: str | float | None, now: float) -> str:
 
 
 def value(given: Any) -> str:
-    """A parameter's value: numbers short, true and false as in YAML."""
+    """A parameter's value: numbers short, true and false as in YAML, lists with commas."""
     if isinstance(given, bool):
         return "true" if given else "false"
+    if isinstance(given, list):
+        return ", ".join(map(value, given))
     return f"{given:.4g}" if isinstance(given, float) else MISSING if given is None else str(given)
 
 

@@ -146,9 +146,9 @@ def trial_table(
 
 
 def remark(trial: Document) -> str:
-    """Why it waits, stopped or failed."""
+    """Why it waits, stopped or failed; whether it is one that nothing stops."""
     reason = (trial["reason"] or "").strip().splitlines()
-    last = reason[-1] if reason else ""
+    last = reason[-1] if reason else "in full" if trial.get("in_full") else ""
     return f"{trial['failure']}: {last}" if trial["failure"] and last else trial["failure"] or last
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import typer
 
-from api.cli import text, views
+from api.cli import text, views, views_rounds
 from api.cli.client import Client, ServerEvent, path_of
 from api.cli.exits import ProblemReceived, Unreachable
 from api.cli.output import console
@@ -121,14 +121,16 @@ class LiveScreen:
         self._live.update(picture(job, running, notice), refresh=True)
 
     def event(self, event: ServerEvent) -> None:
-        """The picture says it all."""
+        """The picture says it all but how the algorithm gets on, which is written above it."""
+        if line := _round_line(event.data):
+            self._live.console.print(line, markup=False)
 
     def close(self) -> None:
         self._live.stop()
 
 
 class PlainScreen:
-    """A line for every trial that ends and every turn of the job."""
+    """A line for every trial or round that ends and every turn of the job."""
 
     def __init__(self) -> None:
         self._notice: str | None = None
@@ -153,6 +155,8 @@ class PlainScreen:
             trial = {"costs": {}, "metrics": {}, **data}
             said = views.trial_line(trial, views.metric_names(self._job["spec"]))
             return f"{at}  {data['state'].lower():<9}  {said}  {views.remark(trial)}".rstrip()
+        if line := _round_line(event):
+            return f"{at}  {line}"
         return f"{at}  {event['kind'].replace('.', ' ')}" if event["kind"].startswith("job.") else None
 
     def close(self) -> None:
@@ -167,6 +171,14 @@ class NoScreen:
     def event(self, event: ServerEvent) -> None: ...
 
     def close(self) -> None: ...
+
+
+def _round_line(event: Mapping[str, Any]) -> str | None:
+    """What an algorithm said after a round; None for other events."""
+    if event["kind"] != "round.finished":
+        return None
+    said = dict(event["data"])
+    return views_rounds.round_line(said.pop("round"), said)
 
 
 def screen_for(client: Client, *, as_json: bool) -> Screen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -12,7 +11,7 @@ from api.auth import can_read
 from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
 from api.errors import answers
 from api.routes.trials import media_type
-from api.schemas import JobMeasurement, Log, Page, Trial
+from api.schemas import JobMeasurement, Log, Page, Round, Trial
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}",
@@ -20,15 +19,6 @@ router = APIRouter(
     dependencies=[Depends(can_read)],
     responses=answers(401, 403, 404, 409, 422),
 )
-
-
-class Format(StrEnum):
-    """What a job can be exported as."""
-
-    WEIGHTS = "weights"
-    SPEC = "spec"
-    CSV = "csv"
-    OPTUNA = "optuna"
 
 
 @router.get("/best", operation_id="list_best_trials")
@@ -43,6 +33,12 @@ def best(
 def pareto(service: TheService, job: JobRef) -> Page[Trial]:
     """The trials that no other one beats in every objective, best first by the first objective."""
     return whole([Trial.of(one) for one in service.pareto(job)])
+
+
+@router.get("/rounds", operation_id="list_rounds")
+def rounds(service: TheService, job: JobRef) -> Page[Round]:
+    """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
+    return whole([Round.of(one) for one in service.rounds(job)])
 
 
 @router.get("/measurements", operation_id="list_job_measurements")
@@ -72,11 +68,13 @@ def export(
     service: TheService,
     job: JobRef,
     scratch: Scratch,
-    format: Annotated[Format, Query(description="weights and spec are of one trial, csv and optuna of the job.")],  # noqa: A002 - the word of the CLI
+    format: Annotated[  # noqa: A002 - the word of the CLI
+        str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
+    ],
     trial: Annotated[
         str | None, Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; left out: the best.")
     ] = None,
 ) -> FileResponse:
     """A file to take away."""
-    path = service.export(job, format=format.value, destination=scratch, trial=trial)
+    path = service.export(job, format=format, destination=scratch, trial=trial)
     return FileResponse(path, media_type=media_type(path.name), filename=path.name)

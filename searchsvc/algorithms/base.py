@@ -96,6 +96,14 @@ class Staged(Protocol):
         """(number, what to keep) of the rounds that ended since the last call. A replay may give some again."""
 
 
+@runtime_checkable
+class Listed(Protocol):
+    """An algorithm that has a list: where a candidate repeats, the next is taken and nothing is drawn in its stead."""
+
+    def left(self) -> int:
+        """Candidates that were not asked for yet."""
+
+
 class Stream:
     """An algorithm whose asks do not depend on what it was told: row i of an endless matrix is what ask i gives."""
 

@@ -7,13 +7,14 @@ from stored trials by `replay`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from searchsvc.algorithms.asking import Asked, asker
-from searchsvc.algorithms.base import Algorithm, Staged
+from searchsvc.algorithms.base import Algorithm, Listed, Staged
 from searchsvc.algorithms.feasibility import Feasibility, Tally
 from searchsvc.algorithms.unseen import Unseen
 from searchsvc.domain.candidates import Candidate, Observation
@@ -61,6 +62,7 @@ class Proposer:
         self._space, self._identity = space, identity
         self._repeats = repeats
         self._max_tries = max_tries
+        self._max_repeats = math.inf if isinstance(algorithm, Listed) else MAX_REPEATS
         self._entries: list[_Entry] = []
         self._seen: dict[Hashable, int] = {}
         self._tally = Tally()
@@ -135,7 +137,7 @@ class Proposer:
     def _next(self) -> Asked | None:
         """The next candidate that may become a trial, pending in the algorithm; None where there is none now."""
         repeated = 0
-        while repeated < MAX_REPEATS and not self._out_of_candidates():
+        while repeated < self._max_repeats and not self._out_of_candidates():
             asked = self._asker.next(self._tally)
             if asked is None:
                 if self._tally.tries < self._asker.patience:
@@ -151,7 +153,8 @@ class Proposer:
         return None if self._exhausted else self._fall_back()
 
     def _out_of_candidates(self) -> bool:
-        if not self._repeats and len(self._seen) >= self._unseen.size:
+        all_seen = not self._repeats and len(self._seen) >= self._unseen.size
+        if all_seen or (isinstance(self._algorithm, Listed) and not self._algorithm.left()):
             self._exhausted = True
         return self._exhausted
 

@@ -12,6 +12,8 @@ import numpy as np
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
+from searchsvc.algorithms.fbnetv3 import FbnetV3, FbnetV3Options, stopping
+from searchsvc.algorithms.given import Given, GivenOptions
 from searchsvc.algorithms.gp import GpOptions, gp
 from searchsvc.algorithms.nsga2 import NsgaOptions, nsga2
 from searchsvc.algorithms.options import Options, unknown_name, validated
@@ -41,9 +43,11 @@ _ENTRIES = (
     AlgorithmEntry("sobol", "A scrambled low-discrepancy sequence.", sobol, SobolOptions),
     AlgorithmEntry("evolution", "Regularised evolution: tournaments, mutations, ageing.", Evolution, EvolutionOptions),
     AlgorithmEntry("tpe", "Tree-structured Parzen estimator, multivariate.", tpe, TpeOptions),
+    AlgorithmEntry("fbnetv3", "Joint search with a learned predictor (FBNetV3).", FbnetV3, FbnetV3Options, stopping),
     AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
     AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
     AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+    AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", Given, GivenOptions),
 )
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

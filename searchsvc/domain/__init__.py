@@ -8,7 +8,7 @@ from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_fron
 from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
 from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialState
-from searchsvc.domain.tasks import DatasetInfo, FileMade, Outcome, Task, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, FileMade, Outcome, Task, TrialTask
 
 __all__ = [
     "JOB_MOVES",
@@ -22,6 +22,7 @@ __all__ = [
     "DatasetInfo",
     "Decision",
     "Event",
+    "ExportFormat",
     "FailureKind",
     "Fidelity",
     "FileMade",

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from searchsvc.domain.metrics import Measurement, Metric, Objective
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.spec import Fidelity
+from searchsvc.domain.spec import Fidelity, JobSpec
 from searchsvc.domain.states import FailureKind, TrialState
 
 
@@ -54,6 +54,25 @@ class TrialTask:
     compile: bool = False
     """Whether the network may be compiled for its GPU before it is trained."""
 
+    @classmethod
+    def of(cls, spec: JobSpec, *, trial_id: str, number: int, values: Mapping[str, Scalar], directory: str) -> Self:
+        """The task of the first attempt of a job's trial `number`."""
+        return cls(
+            trial_id=trial_id,
+            attempt=1,
+            task=spec.task,
+            dataset=spec.dataset.model_dump(mode="json"),
+            values=values,
+            fidelity=spec.fidelity,
+            objective=spec.objectives[0],
+            seed=(spec.seed + number) % 2**63,
+            directory=directory,
+            trial_seconds=spec.resources.trial_seconds,
+            device="cuda" if spec.resources.gpu > 0 else "cpu",
+            threads=max(1, int(spec.resources.cpu)),
+            compile=spec.resources.compile,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FileMade:
@@ -75,6 +94,15 @@ class Outcome:
     files: tuple[FileMade, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A kind of file that a trained trial can be taken away as."""
+
+    description: str
+    suffix: str
+    """How names of such files end: `.onnx`."""
+
+
 class Task(Protocol):
     """What a trial trains."""
 
@@ -83,6 +111,9 @@ class Task(Protocol):
     """What `train` measures; objectives and constraints may name these and what the cost model knows."""
     default_parameters: Mapping[str, Scalar]
     """The parameters that `train` understands, with the value that each has where a space does not give it."""
+
+    exports: Mapping[str, ExportFormat]
+    """What `export` writes, by name."""
 
     def datasets(self) -> tuple[tuple[str, str], ...]:
         """(name or format, one line about it) of all datasets that `inspect` knows."""
@@ -105,3 +136,9 @@ class Task(Protocol):
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         """Metrics of the trial's best weights on the test split. For winners, once."""
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
+        """Write the file of one of `exports` from the best weights that the trial has left in its directory.
+
+        Raises InvalidInput where they are none, RuntimeUnavailable where a package that it takes is not installed.
+        """

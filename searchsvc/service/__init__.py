@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from searchsvc.service.documents import load_document
     from searchsvc.service.pages import Page
     from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
+    from searchsvc.service.recommend import Recommendations
     from searchsvc.service.results import Comparison, JobSummary
     from searchsvc.service.service import LogPart, Service
     from searchsvc.service.tokens import Scope
+    from searchsvc.service.transfer import TransferReport
 
 _HOMES = {
     "Blueprint": "planning",
@@ -28,8 +30,10 @@ _HOMES = {
     "LogPart": "service",
     "Page": "pages",
     "Plan": "planning",
+    "Recommendations": "recommend",
     "Scope": "tokens",
     "Service": "service",
+    "TransferReport": "transfer",
     "load_document": "documents",
     "make_proposer": "planning",
     "make_stopping_rule": "planning",
@@ -46,8 +50,10 @@ __all__ = [
     "LogPart",
     "Page",
     "Plan",
+    "Recommendations",
     "Scope",
     "Service",
+    "TransferReport",
     "load_document",
     "make_proposer",
     "make_stopping_rule",

@@ -1,4 +1,7 @@
-"""What can be taken away from a job: weights, a spec, a table, an Optuna study. One table, name -> format."""
+"""What can be taken away from a job. One table, name -> format: of every job, and what its task adds.
+
+Nothing else names the formats: REST, searchctl and the tests of the documentation ask here.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from searchsvc.errors import InvalidInput
-from searchsvc.service.exports import optuna_study, spec, table, weights
+from searchsvc.domain import Task
+from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.service import tasks
+from searchsvc.service.exports import by_task, optuna_study, spec, table, weights
 from searchsvc.service.exports.source import Source
 from searchsvc.settings import Settings
 
@@ -38,14 +43,24 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 
 
+def formats_of(task: Task) -> Mapping[str, Format]:
+    """All formats of the jobs of a task."""
+    own = {name: Format(one.description, one.suffix, by_task.writer(task, name)) for name, one in task.exports.items()}
+    return {**FORMATS, **own}
+
+
+def names() -> list[str]:
+    """Of every format that some job can be exported as."""
+    return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))
+
+
 def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: A002 - the user's word
     """Write the file and return its path. The destination is a file, or a folder that gets a file named by the job.
 
-    What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound.
+    What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound,
+    RuntimeUnavailable.
     """
-    if format not in FORMATS:
-        raise InvalidInput.at("/format", f"there is no format {format!r}; there are {', '.join(FORMATS)}")
-    chosen = FORMATS[format]
+    chosen = _format(format, source.job.spec.task)
     target = destination.expanduser()
     if target.is_dir():
         target = target / f"{source.job.name.replace(' ', '-')}{chosen.suffix}"
@@ -68,6 +83,19 @@ def remove_files(settings: Settings, job_id: str) -> None:
     log = settings.job_log(job_id)
     for path in (log, log.with_suffix(".log.1")):
         path.unlink(missing_ok=True)
+
+
+def _format(name: str, task: str) -> Format:
+    """The table of the job's task is not needed, and may be absent with it, for a format that every job has."""
+    if name in FORMATS:
+        return FORMATS[name]
+    try:
+        known = formats_of(tasks.find(task))
+    except NotFound:
+        known = FORMATS
+    if name not in known:
+        raise InvalidInput.at("/format", f"a job of task {task} has no format {name!r}; there are {', '.join(known)}")
+    return known[name]
 
 
 def _to_disk(path: Path) -> None:

@@ -34,6 +34,8 @@ class Feasibility:
     sampled: int
     faults: tuple[Fault, ...]
     """Constraints that nothing meets, with pointers into a list of all constraints of the job."""
+    example: Matrix | None
+    """(d,) a candidate that keeps all of them; None where there are faults."""
 
 
 def examine(
@@ -42,21 +44,23 @@ def examine(
     """Sample the space; where nothing is feasible, search for what comes nearest. `hard` is a part of `constraints`."""
     generator = np.random.default_rng([seed, SAMPLES])
     unit = generator.random((SAMPLES, len(space)))
-    costs = cost_model(space.from_unit(unit))
+    sample = space.from_unit(unit)
+    costs = cost_model(sample)
     excess = np.stack([_relative(one, costs[one.metric]) for one in hard]) if hard else np.zeros((1, SAMPLES))
-    share = float((excess == 0).all(axis=0).mean())
-    if share > 0:
-        return Feasibility(share, SAMPLES, ())
+    feasible = (excess == 0).all(axis=0)
+    if feasible.any():
+        return Feasibility(float(feasible.mean()), SAMPLES, (), sample[feasible.argmax()])
     search = _Search(space, cost_model, generator, unit)
     faults = [
         Fault(f"/{constraints.index(one)}", _unreachable(one, found))
         for one, row in zip(hard, excess, strict=True)
         if row.min() > 0 and not one.holds(found := search.nearest(one))
     ]
-    if not faults and not search.any_feasible(hard):
+    example = None if faults else search.feasible(hard)
+    if not faults and example is None:
         together = " and ".join(map(str, hard))
         faults = [Fault("", f"no candidate meets {together} together, though each can be met by itself")]
-    return Feasibility(0.0, SAMPLES, tuple(faults))
+    return Feasibility(0.0, SAMPLES, tuple(faults), example)
 
 
 def _unreachable(constraint: Constraint, found: float) -> str:
@@ -88,8 +92,10 @@ class _Search:
         best = self._descend([constraint])
         return float(self.cost_model(self.space.from_unit(best[None, :]))[constraint.metric][0])
 
-    def any_feasible(self, hard: Sequence[Constraint]) -> bool:
-        return bool(self._loss(hard)(self._descend(hard)[None, :])[0] == 0)
+    def feasible(self, hard: Sequence[Constraint]) -> Matrix | None:
+        """(d,) a candidate that keeps all of them, where one is found."""
+        best = self._descend(hard)[None, :]
+        return self.space.from_unit(best)[0] if self._loss(hard)(best)[0] == 0 else None
 
     def _loss(self, hard: Sequence[Constraint]) -> Callable[[Matrix], NDArray[np.float64]]:
         def loss(unit: Matrix) -> NDArray[np.float64]:

@@ -122,7 +122,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
 def check_reachable(blueprint: Blueprint) -> feasibility.Feasibility:
     """How much of the space keeps the hard constraints. Raises InvalidInput where nothing does."""
     if not blueprint.hard or blueprint.cost_model is None:
-        return feasibility.Feasibility(1.0, 0, ())
+        return feasibility.Feasibility(1.0, 0, (), None)
     spec = blueprint.spec
     found = feasibility.examine(blueprint.space, blueprint.cost_model, spec.constraints, blueprint.hard, spec.seed)
     if found.faults:

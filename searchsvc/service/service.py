@@ -16,11 +16,13 @@ from searchsvc.domain import (
     Artifact,
     Attempt,
     Budget,
+    Constraint,
     Event,
     Job,
     JobSpec,
     JobState,
     Measurement,
+    Round,
     Token,
     Trial,
     TrialState,
@@ -28,10 +30,23 @@ from searchsvc.domain import (
     new_id,
 )
 from searchsvc.errors import InvalidInput, NotFound
-from searchsvc.service import documents, export, planning, references, results, tasks, tokens
+from searchsvc.service import (
+    documents,
+    export,
+    guided,
+    planning,
+    recommend,
+    references,
+    results,
+    tasks,
+    tokens,
+    transfer,
+)
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
 from searchsvc.service.pages import Page, page_of
+from searchsvc.service.recommend import Recommendations
+from searchsvc.service.transfer import TransferReport
 from searchsvc.settings import Settings
 from searchsvc.store import Idempotency, Store
 
@@ -197,6 +212,10 @@ class Service:
         """The trials that no other one beats in every objective, best first by the first objective."""
         return results.pareto(self.store, self.job(job_id))
 
+    def rounds(self, job_id: str) -> list[Round]:
+        """What the job's algorithm has said of its rounds, by number; nothing where it has none."""
+        return self.store.rounds(self._existing(job_id))
+
     def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
         return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
@@ -294,12 +313,53 @@ class Service:
         """The sequence number of the newest event; 0 before the first."""
         return self.store.last_sequence()
 
+    # ---- going on from what was found ------------------------------------------------------------------------------
+
+    def recommend(self, job_id: str, limits: Sequence[Constraint], *, k: int = 5) -> Recommendations:
+        """The k candidates that the job's trials speak for within other limits. Trains and stores nothing.
+
+        Raises InvalidInput (pointers `/constraints/0/metric`, `/k`) and Conflict where there are too few results.
+        """
+        job = self.job(job_id)
+        blueprint = planning.resolve(job.spec, trusted=True, settings=self.settings)
+        return recommend.recommend(self.store, job, blueprint, limits, k, guided.search)
+
+    def train(self, found: Recommendations, *, owner: str | None = None, idempotency_key: str | None = None) -> Job:
+        """A new job that trains what was recommended, to the whole fidelity."""
+        return self._submit_like(recommend.spec_to_train(found), owner, idempotency_key)
+
+    def transfer(
+        self,
+        job_id: str,
+        space: str,
+        *,
+        k: int = 3,
+        networks: Sequence[str] = (),
+        repeats: int = 1,
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """A new job that trains networks of another space with the k best recipes of this one, and with the default.
+
+        `networks`: some of the space's; none: the first few. Each is trained `repeats` times with each recipe.
+        """
+        spec = transfer.spec_of(self.store, self.job(job_id), space, k=k, networks=networks, repeats=repeats)
+        return self._submit_like(spec, owner, idempotency_key)
+
+    def transfer_report(self, job_id: str) -> TransferReport:
+        """What the recipes did for each network, so far. Raises Conflict where the job is no transfer of recipes."""
+        return transfer.report(self.store, self.job(job_id))
+
+    def _submit_like(self, document: dict[str, Any], owner: str | None, key: str | None) -> Job:
+        """A job on the data of one that was accepted before: where that lies was checked then."""
+        return self.submit(document, owner=owner, trusted=True, idempotency_key=key)[0]
+
     # ---- taking away -----------------------------------------------------------------------------------------------
 
     def export(self, job_id: str, *, format: str, destination: Path, trial: str | None = None) -> Path:  # noqa: A002 - the word of the CLI
-        """Write `weights`, `spec`, `csv` or `optuna` to `destination` (a file or a folder); the file that was written.
+        """Write a job as one of its formats to `destination` (a file or a folder); the file that was written.
 
-        weights and spec are of `trial`, or of the best trial. An existing file is replaced, in one step.
+        What holds one trial holds `trial`, or the best. An existing file is replaced, in one step.
         """
         job = self.job(job_id)
         chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None

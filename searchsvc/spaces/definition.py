@@ -29,7 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -143,13 +143,19 @@ class Definition(BaseModel):
         inputs = self.stem.c
         for group in self.groups:
             for number in range(group.n):
-                yield Block.of(group, inputs, first=number == 0)
+                yield _block(group, inputs, first=number == 0)
                 inputs = group.c
 
     @property
     def pooled(self) -> int:
         """Channels that the head expands to before its mean."""
         return round8(self.rows[-2].c * self.head.e)
+
+    @property
+    def layers(self) -> Layers:
+        """All that building the network takes."""
+        stem = self.stem
+        return Layers(stem.c, stem.k, stem.s, tuple(self.blocks()), self.pooled, self.head.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +171,6 @@ class Block:
     squeeze: int
     """Channels inside squeeze-and-excitation; 0: none."""
 
-    @classmethod
-    def of(cls, group: Group, inputs: int, *, first: bool) -> Self:
-        mid = round8(inputs * group.e)
-        return cls(
-            inputs,
-            mid,
-            group.c,
-            group.k,
-            stride=group.s if first else 1,
-            pad=group.pad if first and group.pad is not None else group.k // 2,
-            squeeze=round8(math.floor(mid * 0.25 / group.e)) if group.se else 0,
-        )
-
     @property
     def expands(self) -> bool:
         return self.mid != self.inputs
@@ -186,6 +179,20 @@ class Block:
     def residual(self) -> bool:
         """Whether the input is added to the output; another padding changes the map, so it then cannot be."""
         return self.stride == 1 and self.inputs == self.outputs and self.pad == self.kernel // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A network layer by layer."""
+
+    stem_width: int
+    stem_kernel: int
+    stem_stride: int
+    blocks: tuple[Block, ...]
+    pooled: int
+    """Channels that the head expands to before its mean."""
+    features: int
+    """Inputs of the classifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +278,19 @@ def count(definition: Definition, shape: tuple[int, int, int], classes: int) -> 
         macs=macs + expanding * math.prod(side) + last,
         pool_elements=pools + definition.pooled * math.prod(side) + head.c,
         sides=tuple(sides),
+    )
+
+
+def _block(group: Group, inputs: int, *, first: bool) -> Block:
+    mid = round8(inputs * group.e)
+    return Block(
+        inputs,
+        mid,
+        group.c,
+        group.k,
+        stride=group.s if first else 1,
+        pad=group.pad if first and group.pad is not None else group.k // 2,
+        squeeze=round8(math.floor(mid * 0.25 / group.e)) if group.se else 0,
     )
 
 

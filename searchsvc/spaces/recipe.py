@@ -37,22 +37,31 @@ DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
         "randaugment": 0.0,
     }
 )
-"""The value of every parameter where a space does not give it.
+"""The value of every parameter where a space does not give it."""
 
-| name | meaning |
-|---|---|
-| lr | peak learning rate; of SGD, `sgd_lr_scale` times as much, where the rate is on the scale of RMSProp |
-| warmup_epochs | epochs in which the rate rises to its peak; 0: a tenth of the training |
-| lr_decay | factor of the rate from one epoch to the next after the warm-up; 0: half a cosine down to 0 instead |
-| resolution | side of the square images that the network sees, in pixels; 0: as the dataset has them |
-| mixup | alpha of the beta distribution that lambda is drawn from; 0: no mixup |
-| dropout | share of the classifier's inputs that is dropped |
-| drop_path | probability with which the deepest residual branches are dropped; from 0 on, linear in depth |
-| ema, ema_decay | whether a moving average of the weights is measured and kept; its decay per step |
-| shift | largest shift of an image, as a share of its sides |
-| flip | mirror every other image, left to right |
-| randaugment | magnitude of RandAugment, 0 to 10; 0: off |
-"""
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "optimizer": "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
+        "lr": "peak learning rate",
+        "sgd_lr_scale": "what sgd multiplies it by, where it is on the scale of rmsprop",
+        "momentum": "of sgd and rmsprop",
+        "weight_decay": "of weights, not of biases and of the scales and shifts of normalisation",
+        "warmup_epochs": "epochs in which the rate rises to its peak; 0: a tenth of the training",
+        "lr_decay": "factor of the rate from epoch to epoch after the warm-up; 0: half a cosine down to 0 instead",
+        "batch_size": "images per step",
+        "resolution": "side of the square images that the network sees, in px; 0: as the dataset has them",
+        "mixup": "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
+        "label_smoothing": "share of a target that goes to all classes alike",
+        "dropout": "share of the classifier's inputs that is dropped",
+        "drop_path": "probability that the last residual branch is dropped; rises from 0 linearly with depth",
+        "ema": "whether a moving average of the weights is measured and kept",
+        "ema_decay": "of that average, per step",
+        "shift": "largest shift of an image, as a share of its sides",
+        "flip": "mirror every other image, left to right",
+        "randaugment": "magnitude of RandAugment, 0 to 10; 0: off",
+    }
+)
+"""The same names, in words."""
 
 _WIDEST: tuple[Parameter, ...] = (
     Categorical("optimizer", OPTIMIZERS),

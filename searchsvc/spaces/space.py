@@ -12,7 +12,7 @@ A column of M holds the index of a choice or the value of a number; NaN where th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -74,19 +74,21 @@ class Space:
 
     def contains(self, candidate: Candidate) -> str | None:
         """Why the candidate is not in this space; None where it is."""
+        return next((reason for _, reason in self.faults(candidate)), None)
+
+    def faults(self, candidate: Candidate) -> Iterator[tuple[str, str]]:
+        """(name, what is wrong with its value) of every parameter for which the candidate is not in this space."""
         values = candidate.values
-        unknown = sorted(set(values) - set(self.names))
-        if unknown:
-            return f"unknown parameter {unknown[0]!r}; this space has {', '.join(self.names)}"
+        for name in sorted(set(values) - set(self.names)):
+            yield name, f"unknown parameter {name!r}; this space has {', '.join(self.names)}"
         for parameter in self._in_order():
             active = self._is_active(parameter, values)
             if not active and parameter.name in values:
-                return f"{parameter.name} is not active here and must have no value"
+                yield parameter.name, f"{parameter.name} is not active here and must have no value"
             if active and parameter.name not in values:
-                return f"{parameter.name} has no value"
-            if active and (reason := _outside(parameter, values[parameter.name])):
-                return reason
-        return None
+                yield parameter.name, f"{parameter.name} has no value"
+            elif active and (reason := _outside(parameter, values[parameter.name])):
+                yield parameter.name, reason
 
     def fix(self, values: Mapping[str, Scalar]) -> Space:
         """The same space with some parameters pinned to one value each. Raises InvalidInput, pointers `/name`."""

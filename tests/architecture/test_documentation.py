@@ -15,7 +15,7 @@ from api.cli.exits import Exit
 from api.cli.main import app
 from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
 from searchsvc.domain import FailureKind, JobSpec, JobState, Resources, TrialState
-from searchsvc.service import tasks
+from searchsvc.service import export, tasks
 from searchsvc.settings import Settings
 from searchsvc.spaces import recipe
 from searchsvc.spaces.catalogue import SPACES
@@ -76,6 +76,14 @@ def test_every_command_says_what_it_does(name: str) -> None:
 )
 def test_every_command_that_answers_can_answer_in_json(name: str) -> None:
     assert any("--json" in one.opts for one in COMMANDS[name].params)
+
+
+@pytest.mark.parametrize("name", export.names())
+def test_every_export_format_is_documented(name: str) -> None:
+    text = section(page("cli.md"), "searchctl export")
+    assert f"| `{name}` |" in text
+    [option] = [one for one in COMMANDS["searchctl export"].params if one.name == "format"]
+    assert name in option.help
 
 
 @pytest.mark.parametrize("code", Exit)

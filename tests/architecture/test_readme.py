@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from searchsvc.domain import Decision, Fidelity, JobSpec, Objective, TrialState, TrialTask
 from searchsvc.service import load_document
+from workers.classification import TASK
 from workers.run_trial import run_trial
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +30,8 @@ def run_python(code: str, folder: Path) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def folder_with_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    task = TrialTask(
+def task_in(folder: Path) -> TrialTask:
+    return TrialTask(
         trial_id="readme",
         attempt=1,
         task="classification",
@@ -42,7 +42,12 @@ def folder_with_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=0,
         directory=str(folder),
     )
-    assert run_trial(task, lambda _: Decision.CONTINUE).state is TrialState.SUCCEEDED
+
+
+@pytest.fixture(scope="module")
+def folder_with_a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    assert run_trial(task_in(folder), lambda _: Decision.CONTINUE).state is TrialState.SUCCEEDED
     return (folder / "model.safetensors").rename(folder / "digits.safetensors").parent
 
 
@@ -58,9 +63,15 @@ def test_three_lines_load_and_use_a_model(folder_with_a_model: Path) -> None:
     assert re.fullmatch(r"\[('\d'(, )?){10}\]\n", named)
 
 
-def test_the_quickstart_loads_a_model_the_same_way(folder_with_a_model: Path) -> None:
-    [snippet] = blocks("python", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"))
-    assert run_python(snippet.replace("model.safetensors", "digits.safetensors"), folder_with_a_model)
+def test_the_quickstart_names_the_same_classes_by_weights_and_by_onnx(
+    folder_with_a_model: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder_with_a_model / "digits.safetensors", tmp_path / "model.safetensors")
+    TASK.export("onnx", task_in(tmp_path), tmp_path / "digits.onnx")
+    by_weights, by_onnx = blocks("python", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"))
+    named = run_python(by_weights, tmp_path)
+    assert re.fullmatch(r"\[('\d'(, )?){10}\]\n", named)
+    assert run_python(by_onnx, tmp_path) == named
 
 
 def test_the_library_searches_in_ten_lines(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from searchsvc.algorithms import ALGORITHMS, Algorithm, create, validate_options
-from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation
+from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation, Scalar
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Space
 
@@ -20,9 +20,11 @@ OPTIONS: dict[str, dict[str, int]] = {
     "sobol": {},
     "evolution": {"population": 6, "tournament": 3},
     "tpe": {"startup_trials": 4},
+    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 4, "window": 12},
     "nsga2": {"population": 5},
     "cmaes": {"population": 4},
+    "given": {},
 }
 """Small ones, so that every method has left its startup after a few results."""
 COUNT = {"gp": 6}
@@ -75,7 +77,14 @@ def made(name: str, space: Space, *, objectives: Sequence[Objective] = (ACCURACY
         constraints=[Constraint(metric="latency", max=0.5)],
         seed=seed,
         **OPTIONS[name],
+        **(a_list_of(space) if name == "given" else {}),
     )
+
+
+def a_list_of(space: Space, count: int = 40) -> dict[str, list[dict[str, Scalar]]]:
+    """Candidates of this space for `given`."""
+    candidates = space.from_matrix(space.sample(count, np.random.default_rng(1)))
+    return {"candidates": [dict(one.values) for one in candidates]}
 
 
 def measured(candidate: Candidate) -> dict[str, float]:
@@ -135,11 +144,12 @@ class TestOnEverySpace:
                 assert type(value) is kind if kind else any(value is one for one in space[parameter].choices)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", OPTIONS)
 class TestSeeds:
+    @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "given"])
     def test_other_seeds_propose_otherwise(self, name: str) -> None:
         assert searched(made(name, SPACES["mixed"], seed=1), 3) != searched(made(name, SPACES["mixed"], seed=2), 3)
 
+    @pytest.mark.parametrize("name", OPTIONS)
     def test_the_same_seed_proposes_the_same_in_another_process(self, name: str) -> None:
         here = [dict(one.values) for one in searched(made(name, SPACES["conditional"]), 9)]
         program = (

@@ -85,6 +85,15 @@ def test_it_finds_better_networks_with_their_recipes_than_random_search(name: st
     assert np.mean(best[name]) > np.mean(best["random"])
 
 
+@pytest.mark.parametrize("problem", ["cells", "networks"])
+def test_fbnetv3_finds_in_about_half_of_the_trials_what_tpe_finds(problem: str, request: pytest.FixtureRequest) -> None:
+    """In the median of the seeds, four at a time, without knowing any costs."""
+    table = request.getfixturevalue(problem)
+    goal = [Objective(metric="accuracy")] if problem == "cells" else [Objective(metric="loss", goal="minimize")]
+    by_tpe = np.median([observed("tpe", table, goal, seed, 60).max() for seed in SEEDS])
+    assert np.median([observed("fbnetv3", table, goal, seed, 32).max() for seed in SEEDS]) >= by_tpe
+
+
 @pytest.mark.parametrize("name", ["tpe", "evolution", "nsga2"])
 def test_it_finds_a_larger_front_than_random_search(name: str, cells: tuple) -> None:
     goals = [Objective(metric="accuracy"), Objective(metric="flops", goal="minimize")]

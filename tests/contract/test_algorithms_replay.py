@@ -22,6 +22,7 @@ from searchsvc.domain import (
     Objective,
     Observation,
     Proposal,
+    Scalar,
     Trial,
     TrialState,
 )
@@ -32,11 +33,13 @@ OPTIONS: dict[str, dict[str, int]] = {
     "sobol": {},
     "evolution": {"population": 5, "tournament": 2},
     "tpe": {"startup_trials": 4},
+    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 6, "window": 8},
     "nsga2": {"population": 4},
     "cmaes": {"population": 4},
+    "given": {},
 }
-TRIALS = {"gp": 10}
+TRIALS = {"gp": 10, "fbnetv3": 12}
 SPACES = {
     "flat": Space([Float("x", -1.0, 1.0), Float("y", 1e-3, 1.0, log=True), Integer("z", 1, 30)]),
     "conditional": Space(
@@ -69,8 +72,16 @@ def build(name: str, space: Space, objectives: Sequence[Objective], **changes: A
         cost_model=cost_model,
         seed=11,
         **OPTIONS[name],
+        **(feasible_of(space) if name == "given" else {}),
     )
     return Proposer(algorithm, space, cost_model=cost_model, hard=[HARD], **changes)
+
+
+def feasible_of(space: Space) -> dict[str, list[dict[str, Scalar]]]:
+    """Candidates for `given`, some of them more than once."""
+    matrix = space.sample(60, np.random.default_rng(1))
+    matrix = matrix[cost_model(matrix)["cost"] <= (HARD.max or 0)]
+    return {"candidates": [dict(one.values) for one in space.from_matrix(np.vstack([matrix[:3], matrix]))]}
 
 
 def metrics_of(candidate: Candidate) -> dict[str, float]:

@@ -69,7 +69,7 @@ def counted_by_parts(definition: Definition, shape: Shape, classes: int) -> Coun
 
 @cache
 def _stem(stem: Stem, shape: Shape) -> Counted:
-    return Countable(lambda: stem_of(stem, shape[0])).counted(shape)
+    return Countable(lambda: stem_of(shape[0], stem.c, stem.k, stem.s)).counted(shape)
 
 
 @cache

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain import DatasetInfo, Measurement, Metric, Scalar, TrialTask
+from searchsvc.domain import DatasetInfo, ExportFormat, Measurement, Metric, Scalar, TrialTask
 
 REPOSITORY = Path(__file__).parents[2]
 CHECKPOINT, WEIGHTS = "last.pt", "model.safetensors"
@@ -25,6 +25,7 @@ class NoOp:
     name = "noop"
     metrics = (Metric("score", "maximize", "", "x"), Metric("cost", "minimize", "", "x squared"))
     default_parameters: Mapping[str, Scalar] = {"x": 0.5}
+    exports: Mapping[str, ExportFormat] = {}
 
     def datasets(self) -> tuple[tuple[str, str], ...]:
         return (("nothing", "no data"),)
@@ -42,6 +43,9 @@ class NoOp:
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         return {"score": float(task.values["x"])}
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
+        raise NotImplementedError(format)
 
 
 class Scripted(NoOp):

@@ -20,7 +20,7 @@ NAMED: Mapping[str, DatasetFormat[Any]] = MappingProxyType({"digits": DIGITS})
 FORMATS: Mapping[str, DatasetFormat[Any]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
 """Ways to read files."""
 
-__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "load"]
+__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "load", "shares"]
 
 
 def load(dataset: Mapping[str, Any]) -> Dataset:
@@ -28,20 +28,33 @@ def load(dataset: Mapping[str, Any]) -> Dataset:
 
     Raises InvalidInput (pointers into the section): unknown names and options, and whatever is wrong with the files.
     """
+    kind, options = _chosen(dataset)
+    try:
+        return _load(kind, options, {**NAMED, **FORMATS}[kind].fingerprint(options))
+    except OSError as error:
+        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def shares(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """How the images of the dataset of a spec are split: the arguments of `split`. Raises InvalidInput."""
+    return _shares(_chosen(dataset)[1])
+
+
+def _chosen(dataset: Mapping[str, Any]) -> tuple[str, DatasetOptions]:
     key, table = ("format", FORMATS) if "format" in dataset else ("name", NAMED)
     kind = dataset.get(key)
     if not isinstance(kind, str) or kind not in table:
         raise InvalidInput.at(f"/{key}", f"no dataset {key} {kind!r}; there are {', '.join(sorted(table))}")
-    options = parsed(table[kind].options, dataset)
-    try:
-        return _load(kind, options, table[kind].fingerprint(options))
-    except OSError as error:
-        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
+    return kind, parsed(table[kind].options, dataset)
+
+
+def _shares(options: DatasetOptions) -> dict[str, Any]:
+    if isinstance(options, SplitOptions):
+        return {"validation": options.validation, "test": options.test, "seed": options.split_seed}
+    return {"validation": 0.2, "test": 0.2, "seed": 0}
 
 
 @lru_cache(maxsize=2)
 def _load(kind: str, options: DatasetOptions, fingerprint: Hashable) -> Dataset:  # noqa: ARG001 - part of the key
     raw: RawDataset = {**NAMED, **FORMATS}[kind].read(options)
-    if isinstance(options, SplitOptions):
-        return split(raw, validation=options.validation, test=options.test, seed=options.split_seed)
-    return split(raw, validation=0.2, test=0.2, seed=0)
+    return split(raw, **_shares(options))

@@ -77,22 +77,30 @@ class Dataset:
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
-    """Stratified: each class gives each split its share of images, and at least one where it has three (two) or more.
+    """By `split_positions`; `test` is not used where the dataset has a test split of its own."""
+    share = None if raw.test is not None else test
+    positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
+    splits = {name: raw.all.take(index) for name, index in positions.items()}
+    mean, std, peak = _statistics(splits["train"].images)
+    kept = raw.test or splits["test"]
+    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
-    `validation` is the share of what is not test; `test` is not used where the dataset has a test split of its own.
+
+def split_positions(labels: Labels, *, validation: float, test: float | None, seed: int) -> dict[str, NDArray[np.intp]]:
+    """Positions of the images of train, validation and test: a share of each class, drawn by `seed`.
+
+    A class gives each split at least one image where it has three (two) or more. `validation` is the share of what is
+    not test; where `test` is None, test is empty.
     """
     parts: dict[str, list[NDArray[np.intp]]] = {"train": [], "validation": [], "test": []}
-    for label, index in enumerate(_by_class(raw.all.labels)):
+    for label, index in enumerate(_by_class(labels)):
         order = np.random.default_rng([seed, label]).permutation(index)
-        tested = 0 if raw.test is not None else _share(test, len(order), keep=2)
+        tested = 0 if test is None else _share(test, len(order), keep=2)
         validated = _share(validation, len(order) - tested, keep=1)
         parts["test"].append(order[:tested])
         parts["validation"].append(order[tested : tested + validated])
         parts["train"].append(order[tested + validated :])
-    splits = {name: raw.all.take(np.concatenate(index)) for name, index in parts.items()}
-    mean, std, peak = _statistics(splits["train"].images)
-    kept = raw.test or splits["test"]
-    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
+    return {name: np.concatenate(index) for name, index in parts.items()}
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:

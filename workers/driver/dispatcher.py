@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -183,23 +183,14 @@ class Dispatcher:
         return self._to_test
 
     def task_of(self, trial: OpenTrial) -> TrialTask:
-        spec = self.ledger.spec
-        return TrialTask(
+        task = TrialTask.of(
+            self.ledger.spec,
             trial_id=trial.id,
-            attempt=trial.attempts + 1,
-            task=spec.task,
-            dataset=spec.dataset.model_dump(mode="json"),
+            number=trial.number,
             values={**self._constants, **trial.proposal.candidate.values},
-            fidelity=spec.fidelity,
-            objective=spec.objectives[0],
-            seed=(spec.seed + trial.number) % 2**63,
             directory=str(self._folder / trial.id),
-            stored_step=trial.step,
-            trial_seconds=spec.resources.trial_seconds,
-            device="cuda" if spec.resources.gpu > 0 else "cpu",
-            threads=max(1, int(spec.resources.cpu)),
-            compile=spec.resources.compile,
         )
+        return replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------
 

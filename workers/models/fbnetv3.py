@@ -14,36 +14,34 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.spaces.definition import Block, Definition, Stem, count
+from searchsvc.spaces.definition import Block, Layers
 
 
 class RowsNet(nn.Module):
-    """The network that a definition describes: stem, blocks, head, classifier.
+    """Stem, blocks, head, classifier.
 
     `drop_path` is the probability with which the residual branches of the last blocks are dropped; it rises linearly
-    with depth, as timm has it. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` (channels, height,
-    width) vanish on the way.
+    with depth, as timm has it.
     """
 
     def __init__(
         self,
-        definition: Definition,
-        shape: tuple[int, int, int],
+        layers: Layers,
+        channels: int,
         classes: int,
         *,
         dropout: float = 0.0,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        count(definition, shape, classes)
-        stem, head, blocks = definition.stem, definition.head, tuple(definition.blocks())
-        self.stem = stem_of(stem, shape[0])
+        width, blocks = layers.stem_width, layers.blocks
+        self.stem = stem_of(channels, width, layers.stem_kernel, layers.stem_stride)
         self.blocks = nn.Sequential(
             *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = Pool(definition.rows[-2].c, definition.pooled, head.c)
+        self.head = Pool(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
-        self.classifier = nn.Linear(head.c, classes)
+        self.classifier = nn.Linear(layers.features, classes)
         efficientnet_init_weights(self)
         _zero_last_scales(self.blocks)
 
@@ -71,11 +69,11 @@ class Pool(nn.Module):
         return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
 
 
-def stem_of(stem: Stem, channels: int) -> nn.Module:
+def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
     """The first convolution, of images of so many channels."""
     return nn.Sequential(
-        nn.Conv2d(channels, stem.c, stem.k, stem.s, padding=stem.k // 2, bias=False),
-        nn.BatchNorm2d(stem.c),
+        nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(width),
         nn.Hardswish(inplace=True),
     )
 

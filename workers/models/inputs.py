@@ -49,5 +49,9 @@ class Inputs:
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (n, c, h, w) -> float32 (n, c, *size), channels last in memory."""
         if tuple(images.shape[2:]) != self.size:
-            images = F.interpolate(images.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
+            images = self.resized(images.float())
         return torch.mul(images, self.scale).add_(self.offset).contiguous(memory_format=torch.channels_last)
+
+    def resized(self, images: Tensor) -> Tensor:
+        """float32 (n, c, h, w) -> (n, c, *size)."""
+        return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)

@@ -10,6 +10,7 @@ from torch import nn
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import fbnetv3, networks
+from searchsvc.spaces.definition import Definition, count
 from searchsvc.spaces.fbnetv3 import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
@@ -23,10 +24,18 @@ Builder: TypeAlias = Callable[[Mapping[str, Any], Shape, int], nn.Module]
 """From complete values, the shape of an image as the network sees it, and the number of classes."""
 
 
+def rows_net(
+    definition: Definition, shape: Shape, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0
+) -> RowsNet:
+    """The network of a definition. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` vanish in it."""
+    count(definition, shape, classes)
+    return RowsNet(definition.layers, shape[0], classes, dropout=dropout, drop_path=drop_path)
+
+
 def _rows_net(family: Family) -> Builder:
     def made(values: Mapping[str, Any], shape: Shape, classes: int) -> nn.Module:
         definition = definition_of(family, values, min(shape[1:]))
-        return RowsNet(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
+        return rows_net(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
 
     return made
 

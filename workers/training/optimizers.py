@@ -42,13 +42,23 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, Recipe], Optimizer]] = MappingProxyTy
 
 
 def create(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser; weights decay, but biases and the scales and shifts of normalisation do not."""
+    """The recipe's optimiser; weights decay, but biases and the scales and shifts of normalisation do not.
+
+    Nor do the parameters that a module's `undecayed()` gives, as that of the official `workers.models.blocks.dnl`.
+    """
+    spared = _spared(model)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = (
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [one for one in parameters if one not in spared], "weight_decay": recipe.weight_decay},
+        {"params": [one for one in parameters if one in spared], "weight_decay": 0.0},
     )
     return OPTIMIZERS[recipe.optimizer](groups, recipe)
+
+
+def _spared(model: nn.Module) -> set[nn.Parameter]:
+    """The parameters that do not decay; tensors are hashed and found by identity."""
+    asked = {one for module in model.modules() for one in getattr(module, "undecayed", tuple)()}
+    return asked | {one for one in model.parameters() if one.ndim <= 1}
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.recipe import DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,6 @@ class Recipe:
 
     @classmethod
     def of(cls, values: Mapping[str, Scalar]) -> Self:
-        """The recipe in the values of a candidate; defaults where it gives none."""
-        known: dict[str, Any] = {**DEFAULTS, **values}
-        return cls(**{field.name: known[field.name] for field in fields(cls)})
+        """The recipe among complete values (`searchsvc.spaces.networks.completed`)."""
+        given: Mapping[str, Any] = values
+        return cls(**{field.name: given[field.name] for field in fields(cls)})

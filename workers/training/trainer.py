@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
+from searchsvc.spaces.networks import completed
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
@@ -62,7 +63,7 @@ class Trainer:
         """
         self._train, self._seed, self._device, self._check = train, seed, device, check
         self._classes = len(dataset.classes)
-        self._recipe = Recipe.of(values)
+        self._recipe = Recipe.of(completed(values))
         self._batches = math.ceil(len(train) / self._recipe.batch_size)
         self._schedule = Schedule.of(self._recipe, epochs, self._batches)
         self._step = 0

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchsvc.domain import Job, Trial
+from searchsvc.domain import Job, Trial, TrialTask
 from searchsvc.errors import InvalidInput
-from searchsvc.service import results
+from searchsvc.service import checks, results
 from searchsvc.store import Store
 
 PAGE = 1000
@@ -26,6 +26,16 @@ class Source:
     def one_trial(self) -> Trial:
         """The trial that was asked for, or the best. Raises Conflict where there is none yet."""
         return self.trial if self.trial is not None else results.the_best(self.store, self.job)
+
+    def task_of(self, trial: Trial) -> TrialTask:
+        """What its worker was given."""
+        return TrialTask.of(
+            self.job.spec,
+            trial_id=trial.id,
+            number=trial.number,
+            values={**checks.constants_of(self.job.spec), **trial.values},
+            directory=str(self.artifacts_dir / self.job.id / trial.id),
+        )
 
     def pages(self) -> Iterator[Sequence[Trial]]:
         """All trials by number. Raises InvalidInput where one was asked for."""

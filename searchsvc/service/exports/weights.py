@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
+from searchsvc.domain import Trial
 from searchsvc.errors import Conflict, NotFound
 from searchsvc.service.exports.source import Source
 
 FILE = "model.safetensors"
-_CHUNK_BYTES = 1 << 20
 
 
 def write(source: Source, path: Path) -> None:
-    """Copy the weights, and check that they are what the trial wrote. Raises NotFound, Conflict."""
+    """Copy the weights, and check that the copy is what the trial wrote. Raises NotFound, Conflict."""
     chosen = source.one_trial()
-    artifact = next((one for one in source.store.artifacts(chosen.id) if one.name == FILE), None)
+    stored, sha256 = _stored(source, chosen)
+    shutil.copyfile(stored, path)
+    _check(path, sha256, stored)
+
+
+def check(source: Source, trial: Trial) -> None:
+    """Raise NotFound or Conflict where the weights that the trial wrote are not there as it wrote them."""
+    stored, sha256 = _stored(source, trial)
+    _check(stored, sha256, stored)
+
+
+def _stored(source: Source, trial: Trial) -> tuple[Path, str]:
+    """Where the weights are, and their SHA-256."""
+    artifact = next((one for one in source.store.artifacts(trial.id) if one.name == FILE), None)
     if artifact is None:
-        raise NotFound(f"trial {chosen.number} of job {source.job.name} has no weights (it is {chosen.state})")
+        raise NotFound(f"trial {trial.number} of job {source.job.name} has no weights (it is {trial.state})")
     stored = source.artifacts_dir / artifact.path
     if not stored.is_file():
-        raise NotFound(f"the weights of trial {chosen.number} are not at {stored} any more")
-    digest = hashlib.sha256()
-    with stored.open("rb") as original, path.open("wb") as copy:
-        while chunk := original.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            copy.write(chunk)
-    if digest.hexdigest() != artifact.sha256:
+        raise NotFound(f"the weights of trial {trial.number} are not at {stored} any more")
+    return stored, artifact.sha256
+
+
+def _check(path: Path, sha256: str, stored: Path) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
         raise Conflict(f"the weights at {stored} are damaged: their checksum is not the one that was stored")

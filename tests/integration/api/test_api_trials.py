@@ -126,7 +126,8 @@ def test_csv_and_spec_are_exported(client: TestClient, job: Job, evaluate: Evalu
     assert "attachment" in table.headers["Content-Disposition"]
     assert len(table.text.strip().splitlines()) == 4
     assert client.get(f"{JOBS}/{job.id}/export", params={"format": "spec", "trial": "1"}).status_code == 200
-    assert client.get(f"{JOBS}/{job.id}/export", params={"format": "exe"}).status_code == 422
+    unknown = client.get(f"{JOBS}/{job.id}/export", params={"format": "exe"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/format")
 
 
 def test_a_log_is_read_in_pieces(client: TestClient, service: Service, job: Job) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from searchsvc.domain import Job, JobState
+from searchsvc.service.export import names
 from searchsvc.store import Store
 from tests.unit.cli.conftest import Searchctl
 
@@ -69,9 +70,7 @@ def test_a_job_that_is_not_there_is_code_3(searchctl: Searchctl, command: str) -
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["submit"], ["list", "--limit", "0"], ["export", "x", "--format", "exe"]]
-)
+@pytest.mark.parametrize("arguments", [["nonsense"], ["submit"], ["list", "--limit", "0"], ["export", "x"]])
 def test_wrong_usage_is_code_2(searchctl: Searchctl, arguments: list[str]) -> None:
     assert searchctl(*arguments).code == 2
 
@@ -154,6 +153,18 @@ def test_trials_are_exported_as_a_table(searchctl: Searchctl, searched: Job, tmp
     assert answer.document["path"] == str(tmp_path / "out.csv")
     with (tmp_path / "out.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4
+
+
+def test_a_format_that_is_none_is_answered_with_those_there_are(searchctl: Searchctl, searched: Job) -> None:
+    answer = searchctl("export", searched.id, "--format", "exe")
+    assert answer.code == 2
+    assert "there are weights, spec, csv, optuna, onnx, script" in " ".join(answer.err.split())
+
+
+def test_tasks_are_listed_with_what_they_export(searchctl: Searchctl) -> None:
+    [task] = [one for one in searchctl("tasks", "--json").document if one["name"] == "classification"]
+    assert [one["name"] for one in task["exports"]] == names()
+    assert "onnx, script" in " ".join(searchctl("tasks").out.split())
 
 
 def test_waiting_ends_as_the_job_does(searchctl: Searchctl, store: Store, spec: str) -> None:

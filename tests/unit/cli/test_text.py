@@ -51,7 +51,8 @@ def test_times_are_told_relative_to_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(True, "true"), (0.000123456, "0.0001235"), (7, "7"), ("sgd", "sgd"), (None, "-")]
+    ("value", "shown"),
+    [(True, "true"), (0.000123456, "0.0001235"), (7, "7"), ("sgd", "sgd"), (None, "-"), ([0.5123456, 1], "0.5123, 1")],
 )
 def test_parameters_are_shown_as_a_spec_writes_them(value: object, shown: str) -> None:
     assert text.value(value) == shown

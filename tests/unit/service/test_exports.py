@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
-from searchsvc.domain import Job
+from searchsvc.domain import ExportFormat, Job, TrialTask
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.service import Service, load_document
 from searchsvc.spaces import catalogue
@@ -134,6 +135,47 @@ def test_damaged_weights_are_not_exported_and_what_is_there_stays(
     with pytest.raises(Conflict, match="are damaged"):
         service.export(job.id, format="weights", destination=target)
     assert [(path.name, path.read_bytes()) for path in tmp_path.glob("*model*")] == [("model.safetensors", b"before")]
+
+
+class _Noting:
+    """A task that writes what it was given."""
+
+    exports: Mapping[str, ExportFormat] = {"note": ExportFormat("a note", ".txt")}
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
+        given = json.dumps({"directory": task.directory, "seed": task.seed, "values": dict(task.values)})
+        destination.write_text(f"{format}\n{given}\n")
+
+
+def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
+    service: Service, finished_job: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished_job(6, space={"name": "fbnetv3-small"}, constraints=[])
+    monkeypatch.setattr("searchsvc.service.tasks.find", lambda _: _Noting())
+    path = service.export(job.id, format="note", destination=tmp_path, trial="3")
+    assert path == tmp_path / "digits.txt"
+    name, given = path.read_text().splitlines()
+    trial = service.trial(f"{job.id}/3")
+    folder = service.settings.trial_dir(job.id, trial.id)
+    values = {**trial.values, **catalogue.find("fbnetv3-small").constants}
+    assert values["network"] == "fbnetv3-small"
+    assert name == "note"
+    assert json.loads(given) == {"directory": str(folder), "seed": 3, "values": values}
+    (folder / "model.safetensors").write_bytes(b"weights of trial X")
+    with pytest.raises(Conflict, match="are damaged"):
+        service.export(job.id, format="note", destination=tmp_path, trial="3")
+    with pytest.raises(NotFound, match="has no weights"):
+        service.export(job.id, format="note", destination=tmp_path, trial="4")
+
+
+def test_what_every_job_has_is_exported_without_its_task(
+    service: Service, finished_job: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished_job(2)
+    monkeypatch.setattr("searchsvc.service.tasks.entry_points", lambda **_: [])
+    assert service.export(job.id, format="csv", destination=tmp_path).exists()
+    with pytest.raises(InvalidInput, match="no format 'onnx'; there are weights, spec, csv, optuna"):
+        service.export(job.id, format="onnx", destination=tmp_path)
 
 
 def test_what_cannot_be_exported_is_said(service: Service, finished_job: Finished, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from searchsvc.spaces.fbnetv3 import FAMILIES, SMALL, definition_of
 from tests.support.counting import Countable, counted_by_parts
 from workers.models import build
 from workers.models.fbnetv3 import Pool, RowsNet
+from workers.models.networks import rows_net
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 PHOTOS = DatasetInfo("photos", tuple("abcde"), (3, 64, 41), {})
@@ -24,7 +25,7 @@ IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 320, 320), 
 
 def network_of(definition: Definition, side: int, classes: int = 1000) -> RowsNet:
     with torch.device("meta"):
-        return RowsNet(definition, (3, side, side), classes).eval()
+        return rows_net(definition, (3, side, side), classes).eval()
 
 
 def small(shape: tuple[int, int, int], **values: Scalar) -> RowsNet:

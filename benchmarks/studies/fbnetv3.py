@@ -1,0 +1,245 @@
+"""`make study-fbnetv3`: joint search of architecture and recipe, beside its halves, TPE and random search.
+
+On digits and on 5,000 images of MNIST, with the same number of trials for every arm and three seeds. Writes
+docs/studies/fbnetv3.json; `benchmarks.studies.fbnetv3_page` makes the page and its figures of it. Takes up to an hour
+on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.studies.searching import Trained, best_within, blueprint_of, search, test, train
+from searchsvc.spaces import fbnetv3
+
+RESULTS = Path(__file__).parents[2] / "docs/studies/fbnetv3.json"
+SEEDS = (0, 1, 2)
+SPACE = "fbnetv3-small"
+LIMITS = (0.1, 0.4, 0.9)
+"""FLOPs limits, as quantiles of uniformly drawn candidates; the last is the hard limit of every search."""
+RECIPE: Mapping[str, Any] = {
+    "lr": 0.005,
+    "optimizer": "rmsprop",
+    "ema": True,
+    "dropout": 0.1,
+    "drop_path": 0.05,
+    "mixup": 0.1,
+    "weight_decay": 1e-5,
+}
+"""A recipe that somebody would begin with: the fixed half where only architectures are searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to search."""
+
+    name: str
+    algorithm: Mapping[str, Any]
+    fix: Mapping[str, Any]
+    shows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A dataset, and how much is spent on it."""
+
+    name: str
+    section: Mapping[str, Any]
+    side: int
+    """Of the images as the networks see them."""
+    epochs: int
+    trials: int
+    batch: int
+
+
+def arms(batch: int, network: Mapping[str, Any]) -> tuple[Arm, ...]:
+    """Five, of which three search with FBNetV3."""
+    ours = {"name": "fbnetv3", "batch": batch, "top": 3}
+    return (
+        Arm("joint", ours, {}, "fbnetv3 on architecture and recipe"),
+        Arm("architecture only", ours, RECIPE, "fbnetv3, the recipe fixed"),
+        Arm("recipe only", ours, network, "fbnetv3, the architecture fixed"),
+        Arm("TPE joint", {"name": "tpe"}, {}, "multivariate TPE on both"),
+        Arm("random joint", {"name": "random"}, {}, "uniform draws of both"),
+    )
+
+
+def document(data: Data, arm: Arm, seed: int, limit: float) -> dict[str, Any]:
+    """The job of one search."""
+    return {
+        "name": f"{data.name}-{arm.name}".replace(" ", "-"),
+        "task": "classification",
+        "dataset": dict(data.section),
+        "space": {"name": SPACE, "fix": {"resolution": data.side, **arm.fix}},
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}],
+        "constraints": [{"metric": "flops", "max": limit}],
+        "algorithm": dict(arm.algorithm),
+        "fidelity": {"epochs": data.epochs},
+        "budget": {"trials": data.trials},
+        "seed": seed,
+    }
+
+
+def limits_of(data: Data, folder: Path) -> list[float]:
+    """FLOPs at the quantiles of LIMITS."""
+    free = Arm("", {"name": "random"}, {}, "")
+    blueprint = blueprint_of(document(data, free, 0, 1e12), folder)
+    assert blueprint.cost_model is not None
+    drawn = blueprint.space.sample(20_000, np.random.default_rng(0))
+    return [float(np.round(one, -4)) for one in np.quantile(blueprint.cost_model(drawn)["flops"], LIMITS)]
+
+
+def run_search(data: Data, arm: Arm, seed: int, limits: Sequence[float]) -> dict[str, Any]:
+    """One search, with the test accuracy of its best trial within each limit."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder, job = Path(name), document(data, arm, seed, limits[-1])
+        trials = search(job, folder)
+        chosen = {limit: best_within(trials, "flops", limit) for limit in limits}
+        blueprint = blueprint_of(job, folder)
+        tested = [_tested(limit, trial, blueprint, folder) for limit, trial in chosen.items() if trial is not None]
+    seconds = time.monotonic() - started
+    kept = [one.as_json() for one in trials]
+    return {
+        "kind": "search", "dataset": data.name, "arm": arm.name, "seed": seed, "seconds": seconds,
+        "limits": list(limits), "trials": kept, "best": tested,
+    }  # fmt: skip
+
+
+def _tested(limit: float, trial: Trained, blueprint: Any, folder: Path) -> dict[str, Any]:
+    assert trial.metrics is not None
+    return {
+        "limit": limit,
+        "number": trial.number,
+        "flops": trial.costs["flops"],
+        "accuracy": trial.metrics["accuracy"],
+        "test_accuracy": test(blueprint, trial, folder)["accuracy"],
+    }
+
+
+def run_training(data: Data, what: str, label: str, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """One network trained in full, for a comparison."""
+    free = Arm("", {"name": "random"}, {}, "")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        blueprint = blueprint_of(document(data, free, seed, 1e12), folder)
+        metrics = train(blueprint, values, seed, folder / "0")
+        trial = Trained(0, dict(values), {}, metrics, data.epochs, True, 0.0)
+        tested = test(blueprint, trial, folder)["accuracy"]
+    return {
+        "kind": what, "dataset": data.name, "label": label, "seed": seed,
+        "accuracy": metrics["accuracy"], "test_accuracy": tested,
+    }  # fmt: skip
+
+
+def comparisons(data: Data, searches: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """What is trained after the searches: EMA on and off, and found recipes on other networks."""
+    tasks: list[tuple[Any, ...]] = []
+    recipes = list(RECIPE)
+    for one in searches:
+        if one["arm"] != "joint" or not one["best"]:
+            continue
+        found = next(trial for trial in one["trials"] if trial["number"] == one["best"][-1]["number"])["values"]
+        for ema in (True, False):
+            label = f"ema {'on' if ema else 'off'}"
+            tasks += [(data, "ema", label, {**found, "ema": ema}, seed) for seed in SEEDS]
+        recipe = {name: found[name] for name in recipes}
+        for network in NETWORKS:
+            values = {**_constants(found), "resolution": data.side, "network": network, **recipe}
+            tasks += [(data, "transfer", f"{network}, found", values, one["seed"])]
+    for network in NETWORKS:
+        values = {"network": network, "resolution": data.side}
+        tasks += [(data, "transfer", f"{network}, default", values, seed) for seed in SEEDS]
+    return tasks
+
+
+NETWORKS = ("resnet10t", "resnet18d")
+
+
+def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in ("label_smoothing", "sgd_lr_scale") if name in values}
+
+
+def mnist_part(folder: Path, images: int = 5000) -> Path:
+    """A file with that many training images of MNIST, and 2,000 of its test images."""
+    shared = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data/classification/mnist.npz"
+    if not shared.exists():
+        sys.exit(f"{shared} is not there: set SEARCHSVC_SHARED to the folder that holds data/classification/mnist.npz")
+    whole, random, path = np.load(shared, allow_pickle=False), np.random.default_rng(0), folder / "mnist-5000.npz"
+    train_part, test_part = random.permutation(60_000)[:images], random.permutation(10_000)[:2000]
+    np.savez(
+        path,
+        x_train=whole["x_train"][train_part],
+        y_train=whole["y_train"][train_part],
+        x_test=whole["x_test"][test_part],
+        y_test=whole["y_test"][test_part],
+    )
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a fraction of it; nothing is written")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mnist = {"format": "npz", "path": str(mnist_part(folder)), "name": "mnist-5000"}
+        digits = {"name": "digits"}
+        sets = [Data("digits", digits, 8, 5, 20, 8), Data("mnist-5000", mnist, 14, 3, 12, 5)]
+        if arguments.quick:
+            sets = [Data("digits", digits, 8, 2, 8, 4)]
+        rows = _all(sets, folder, SEEDS[:1] if arguments.quick else SEEDS, arguments.processes)
+    if not arguments.quick:
+        RESULTS.parent.mkdir(exist_ok=True)
+        report = {"minutes": (time.monotonic() - started) / 60, "recipe": dict(RECIPE), "rows": rows}
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _all(sets: Sequence[Data], folder: Path, seeds: Sequence[int], processes: int) -> list[dict[str, Any]]:
+    context = multiprocessing.get_context("spawn")
+    network = {name: value for name, value in fbnetv3.SMALL.defaults.items() if name in fbnetv3.small_space()}
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for data in sets:
+            limits = limits_of(data, folder)
+            jobs = [(data, arm, seed, limits) for seed in seeds for arm in arms(data.batch, network)]
+            found = _finished(pool, run_search, jobs)
+            rows += found
+            rows += _finished(pool, run_training, comparisons(data, found))
+    return rows
+
+
+def _finished(
+    pool: ProcessPoolExecutor, work: Callable[..., dict[str, Any]], jobs: Iterable[tuple[Any, ...]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for future in as_completed([pool.submit(work, *job) for job in jobs]):
+        rows.append(future.result())
+        print(_line(rows[-1]), flush=True)
+    return sorted(rows, key=lambda row: (row.get("arm", ""), row.get("label", ""), row["seed"]))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    if row["kind"] != "search":
+        return f"{row['dataset']:12} {row['label']:24} seed {row['seed']}  accuracy {row['accuracy']:.4f}"
+    best = "  ".join(f"{one['accuracy']:.4f} at {one['flops'] / 1e3:,.0f} k" for one in row["best"])
+    return f"{row['dataset']:12} {row['arm']:24} seed {row['seed']}  {best}  {row['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""A whole search in one process, trial after trial: what a job does, without a store, a driver or Ray.
+
+So two searches at once use two cores fully, and nothing but the seed decides what comes out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from searchsvc.algorithms import StoppingRule
+from searchsvc.domain import (
+    Decision,
+    JobSpec,
+    Measurement,
+    Observation,
+    Proposal,
+    Scalar,
+    TrialState,
+    TrialTask,
+    best_measurement,
+)
+from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule, resolve
+from searchsvc.service.tasks import find
+from searchsvc.settings import Settings
+from workers.run_trial import run_trial
+
+_RESULTS = (TrialState.SUCCEEDED, TrialState.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trial that has ended."""
+
+    number: int
+    values: dict[str, Scalar]
+    """Of its candidate and the constants of its space."""
+    costs: dict[str, float]
+    metrics: dict[str, float] | None
+    """Of its best epoch; None where it failed."""
+    epochs: int
+    """That it was trained."""
+    in_full: bool
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def blueprint_of(document: Mapping[str, Any], folder: Path) -> Blueprint:
+    """The spec, with everything that it names looked up."""
+    return resolve(JobSpec.parse(document), trusted=True, settings=Settings(data_dir=folder))
+
+
+def search(document: Mapping[str, Any], folder: Path) -> list[Trained]:
+    """All trials of the job that `document` describes; their files are kept in `folder` by number."""
+    torch.set_num_threads(1)
+    blueprint = blueprint_of(document, folder)
+    proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
+    budget, trials = blueprint.spec.budget.trials, list[Trained]()
+    while len(trials) < budget and (proposals := proposer.propose(1, budget=budget)):
+        trained, observation = _train(blueprint, rule, len(trials), proposals[0], folder)
+        proposer.tell(trained.number, observation)
+        trials.append(trained)
+    return trials
+
+
+def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder: Path) -> dict[str, float]:
+    """Metrics of the best epoch of one network trained in full."""
+    torch.set_num_threads(1)
+    history = list[Measurement]()
+
+    def report(measurement: Measurement) -> Decision:
+        history.append(measurement)
+        return Decision.CONTINUE
+
+    outcome = run_trial(_task(blueprint, values, seed, folder), report)
+    if outcome.state not in _RESULTS:
+        raise RuntimeError(outcome.message)
+    best = best_measurement(history, blueprint.spec.objectives[0])
+    assert best is not None
+    return dict(best.metrics)
+
+
+def test(blueprint: Blueprint, trial: Trained, folder: Path) -> Mapping[str, float]:
+    """Metrics of the trial's best weights on the test split."""
+    return find(blueprint.spec.task).test(_task(blueprint, trial.values, 0, folder / str(trial.number)))
+
+
+def best_within(trials: Sequence[Trained], metric: str, limit: float) -> Trained | None:
+    """The trial of the best accuracy among those whose cost `metric` keeps `limit`."""
+    able = [one for one in trials if one.metrics is not None and one.costs[metric] <= limit]
+    return max(able, key=lambda one: one.metrics["accuracy"] if one.metrics else 0.0, default=None)
+
+
+def _train(
+    blueprint: Blueprint, rule: StoppingRule, number: int, proposal: Proposal, folder: Path
+) -> tuple[Trained, Observation]:
+    history, started = list[Measurement](), time.monotonic()
+
+    def report(measurement: Measurement) -> Decision:
+        history.append(measurement)
+        seen = Measurement(measurement.step, {**proposal.costs, **measurement.metrics}, measurement.seconds)
+        return Decision.CONTINUE if proposal.in_full else rule.report(number, seen)
+
+    values = {**blueprint.constants, **proposal.candidate.values}
+    outcome = run_trial(_task(blueprint, values, blueprint.spec.seed + number, folder / str(number)), report)
+    best = best_measurement(history, blueprint.spec.objectives[0])
+    metrics = {**proposal.costs, **best.metrics} if best is not None and outcome.state in _RESULTS else None
+    stopped = outcome.state is TrialState.STOPPED
+    observation = Observation(
+        proposal.candidate, metrics, outcome.failure, len(history), stopped, history=tuple(history)
+    )
+    seconds = time.monotonic() - started
+    trained = Trained(number, values, dict(proposal.costs), metrics, len(history), proposal.in_full, seconds)
+    return trained, observation
+
+
+def _task(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, directory: Path) -> TrialTask:
+    spec = blueprint.spec
+    return TrialTask(
+        trial_id=directory.name,
+        attempt=1,
+        task=spec.task,
+        dataset=spec.dataset.model_dump(mode="json"),
+        values=values,
+        fidelity=spec.fidelity,
+        objective=spec.objectives[0],
+        seed=seed,
+        directory=str(directory),
+    )

@@ -1,0 +1,108 @@
+"""Where a model-based algorithm looks for candidates: all of a small space, else a quasi-random pool and neighbours."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.algorithms.base import Problem, generator
+from searchsvc.predictors.encoding import Encoding
+from searchsvc.predictors.variation import distinct, neighbours
+from searchsvc.spaces.enumeration import enumerate_space
+from searchsvc.spaces.space import Matrix
+
+LISTED = 100_000
+"""Spaces of up to so many candidates are looked at whole."""
+_DRAW = 1024
+_DRAWS = 64
+_BITS = 30
+_TAG = 0x500
+
+
+class Pool:
+    """Candidates of one problem that keep its hard constraints."""
+
+    def __init__(self, problem: Problem, encoding: Encoding, size: int, start: int) -> None:
+        """`size`: quasi-random candidates, where the space cannot be listed; `start`: how many begin, far apart."""
+        self._problem = problem
+        self._encoding = encoding
+        self._size = size
+        self._start = start
+
+    @cached_property
+    def rows(self) -> Matrix:
+        """(p, d) in the order in which a search starts with them: the first ones far apart, the rest as they come.
+
+        Empty where nothing feasible was found.
+        """
+        rows = self._all_rows()
+        if len(rows) < 2:
+            return rows
+        first = farthest(self._encoding.features(rows[:_DRAW]), min(self._start, len(rows)))
+        rest = np.ones(len(rows), dtype=bool)
+        rest[first] = False
+        return np.vstack([rows[first], rows[rest]])
+
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """Of `rows`: equal for equal candidates."""
+        return [row.tobytes() for row in self.rows]
+
+    @cached_property
+    def features(self) -> NDArray[np.float32]:
+        """(p, f) of `rows`."""
+        return self._encoding.features(self.rows).astype(np.float32)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `rows` is every feasible candidate there is."""
+        return self._problem.space.size() <= LISTED
+
+    def around(self, matrix: Matrix, count: int, random: np.random.Generator) -> Matrix:
+        """(<= n * count, d) feasible neighbours of (n, d)."""
+        return self._feasible(neighbours(self._problem.space, matrix, random, count))
+
+    def _all_rows(self) -> Matrix:
+        """(p, d) every feasible candidate in random order, or as many of a scrambled Sobol sequence as are wanted."""
+        listed = enumerate_space(self._problem.space, LISTED)
+        if listed is not None:
+            return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
+        from scipy.stats import qmc  # takes half a second to import
+
+        space, random = self._problem.space, generator(self._problem.seed, 1, _TAG)
+        sequence = qmc.Sobol(len(space), scramble=True, bits=_BITS, rng=random)
+        rows = np.empty((0, len(space)))
+        for _ in range(_DRAWS):
+            rows = np.vstack([rows, self._feasible(space.from_unit(sequence.random(_DRAW)))])
+            rows = rows[distinct(rows)][: self._size]
+            if len(rows) == self._size:
+                break
+        return rows
+
+    def _feasible(self, matrix: Matrix) -> Matrix:
+        problem = self._problem
+        if problem.cost_model is None or not problem.hard or not len(matrix):
+            return matrix
+        costs = problem.cost_model(matrix)
+        holds = np.ones(len(matrix), dtype=bool)
+        for constraint in problem.hard:
+            values = costs[constraint.metric]
+            holds &= (constraint.excess(values) == 0) & ~np.isnan(values)
+        return matrix[holds]
+
+
+
+def farthest(features: Matrix, count: int) -> NDArray[np.intp]:
+    """`count` of n points (n, f), each as far as can be from those before it (Gonzalez 1985), from the first on.
+
+    Costs and counts are features too, so the smallest and the largest networks are among them: ends tell most about
+    what each parameter does.
+    """
+    chosen = [0]
+    nearest = np.square(features - features[0]).sum(axis=1)
+    while len(chosen) < count:
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.square(features - features[chosen[-1]]).sum(axis=1))
+    return np.array(chosen, dtype=np.intp)

@@ -1,0 +1,110 @@
+"""FLOPs and parameters of the blocks of detectors (`workers.models.blocks`), exact, for one block or arrays of them.
+
+FLOPs are multiply-adds of convolutions and of the products of matrices in attention, per image, as in
+`searchsvc.spaces.mbconv`; normalisation, interpolation, means and activations count none. Deformable convolutions
+count as plain ones.
+
+Sizes are whole numbers or arrays of them: i inputs, o outputs, c channels, k x k kernel, px pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+Size: TypeAlias = Any
+"""A whole number, or an array of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one block, or of each in an array."""
+
+    flops: Size
+    params: Size
+    __array_ufunc__: ClassVar[None] = None
+    """Arrays leave products with costs to `__rmul__`."""
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.flops + other.flops, self.params + other.params)
+
+    def __rmul__(self, times: Size) -> Cost:
+        return Cost(times * self.flops, times * self.params)
+
+
+NOTHING = Cost(0, 0)
+
+
+def convolution(i: Size, o: Size, k: Size, px: Size, *, groups: Size = 1, bias: bool = True) -> Cost:
+    """A convolution whose output has `px` pixels."""
+    weights = k * k * i * o // groups
+    return Cost(weights * px, weights + o * bias)
+
+
+def normalisation(c: Size) -> Cost:
+    """Batch normalisation."""
+    return Cost(0, 2 * c)
+
+
+def switchable(i: Size, o: Size, k: Size, px_in: Size, px: Size, *, groups: Size = 1, deform: bool = False) -> Cost:
+    """SAC: the switch is computed on the input's pixels, the contexts on one each, offsets on the output's."""
+    branches = 2 * convolution(i, o, k, px, groups=groups, bias=False)
+    contexts = convolution(i, i, 1, 1) + convolution(o, o, 1, 1)
+    offsets = 2 * convolution(i, 2 * k * k, 3, px) if deform else NOTHING
+    return branches + contexts + offsets + convolution(i, 1, 1, px_in)
+
+
+def aspp(c: Size, o: Size, px: Size, dilations: int = 2) -> Cost:
+    """With so many dilated branches."""
+    share = o // (dilations + 2)
+    return convolution(c, share, 1, px) + dilations * convolution(c, share, 3, px) + convolution(c, share, 1, 1)
+
+
+def fpn(inputs: Sequence[Size], c: Size, pixels: Sequence[Size], *, convolved: bool = False) -> Cost:
+    """Of the stages that get a level; `pixels` are those of every level, fine to coarse."""
+    stages = [convolution(i, c, 1, px) + convolution(c, c, 3, px) for i, px in zip(inputs, pixels, strict=False)]
+    coarser = [convolution(c, c, 3, px) for px in pixels[len(inputs) :]] if convolved else []
+    return sum([*stages, *coarser], NOTHING)
+
+
+def feedback(stages: Sequence[Size], c: Size, pixels: Sequence[Size]) -> Cost:
+    """What a backbone adds that is fed `c` channels back to stages with these channels and pixels."""
+    return sum((convolution(c, o, 1, px) for o, px in zip(stages, pixels, strict=True)), NOTHING)
+
+
+def recursion(c: Size, fed: Sequence[Size], pixels: Sequence[Size], *, steps: int, dilations: int = 2) -> Cost:
+    """What RFP adds to the backbones and FPNs of its steps: ASPP of the `fed` levels' pixels, fusion of all levels."""
+    if steps == 1:
+        return NOTHING
+    once = sum((aspp(c, c, px, dilations) for px in fed), NOTHING) + sum(
+        (convolution(c, 1, 1, px) for px in pixels), NOTHING
+    )
+    weights = aspp(c, c, 1, dilations) + convolution(c, 1, 1, 1)
+    return Cost((steps - 1) * once.flops, weights.params)
+
+
+def bottleneck(i: Size, planes: Size, px_in: Size, px: Size, *, spatial: Cost, shortcut: Size) -> Cost:
+    """`spatial` is its 3 x 3 convolution; `shortcut`: whether it has a convolution there."""
+    o = 4 * planes
+    branch = convolution(i, planes, 1, px_in, bias=False) + spatial + convolution(planes, o, 1, px, bias=False)
+    norms = 2 * normalisation(planes) + normalisation(o)
+    shortcuts: Cost = shortcut * (convolution(i, o, 1, px, bias=False) + normalisation(o))
+    return branch + norms + shortcuts
+
+
+def non_local(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
+    """With `inner` channels of queries, keys and values."""
+    projections = 3 * convolution(c, inner, 1, px) + convolution(inner, c, 1, px, bias=not norm)
+    return projections + Cost(2 * inner * px * px, 0) + norm * normalisation(c)
+
+
+def disentangled(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
+    """mmsegmentation's form: the unary weight is a convolution and a product more."""
+    return non_local(c, inner, px, norm=norm) + convolution(c, 1, 1, px) + Cost(inner * px, 0)
+
+
+def official_disentangled(c: Size, inner: Size, px: Size) -> Cost:
+    """The authors' form."""
+    projections = 2 * convolution(c, inner, 1, px) + convolution(c, c, 1, px, bias=False) + convolution(c, 1, 1, px)
+    return projections + Cost((inner + c) * px * px + c * px, 1)

@@ -1,0 +1,119 @@
+"""Rounds, recommendations and transfers of recipes over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from searchsvc.domain import Categorical, Job, Measurement, Outcome, TrialState, new_id
+from searchsvc.service import Scope, Service, guided, make_proposer, resolve
+from searchsvc.service.recommend import Found, Inquiry, Prediction
+from searchsvc.spaces import ShippedSpace, Space, catalogue
+
+JOBS = "/api/v1/jobs"
+Connect = Callable[[Scope | None], TestClient]
+
+
+def the_known(inquiry: Inquiry) -> Sequence[Found]:
+    """Stands for the predictor."""
+    rows = inquiry.known.matrix[: inquiry.k]
+    return [Found(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows]
+
+
+@pytest.fixture
+def searched(service: Service, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job with ten results and a round, and a stand-in for the predictor."""
+    monkeypatch.setattr(guided, "search", the_known)
+    claimed = service.store.claim_job(job.id, "test", 60.0)
+    assert claimed is not None
+    writer = service.store.writer(claimed[1])
+    proposals = make_proposer(resolve(job.spec, trusted=True, settings=service.settings)).propose(10)
+    for number, proposal in enumerate(proposals):
+        trial, measured = new_id(), Measurement(1, {"accuracy": 0.5 + number / 100}, 1.0)
+        writer.add_trials([(trial, number, proposal)])
+        writer.start_attempt(trial, 1, "node", 1, 0.0)
+        writer.measure(trial, measured, measured)
+        writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED), number)
+    writer.record_round(0, {"trials": 10, "rank_correlation": 0.8})
+    writer.flush()
+    return job
+
+
+def test_rounds_are_listed(client: TestClient, searched: Job) -> None:
+    [found] = client.get(f"{JOBS}/{searched.id}/rounds").json()["items"]
+    assert (found["number"], found["data"]) == (0, {"trials": 10, "rank_correlation": 0.8})
+    assert client.get(f"{JOBS}/nowhere/rounds").status_code == 404
+
+
+def test_a_recommendation_stores_nothing(client: TestClient, service: Service, searched: Job) -> None:
+    before = service.last_sequence()
+    answer = client.post(f"{JOBS}/{searched.id}:recommend", json={"constraints": [{"metric": "flops", "max": 1e9}]})
+    assert (answer.status_code, service.last_sequence()) == (200, before)
+    found = answer.json()
+    assert (found["learned_from"], found["epoch"], found["job"], len(found["items"])) == (10, 1, None, 5)
+    first = found["items"][0]
+    assert first["predicted"] == {"accuracy": {"mean": 0.9, "deviation": 0.01}}
+    assert {**first["architecture"], **first["recipe"]} == first["values"]
+    assert (first["trial"], first["measured"]["accuracy"]) == (0, 0.5)
+    assert first["costs"]["flops"] > 0
+
+
+def test_what_is_recommended_is_trained_on_request_once_per_key(client: TestClient, searched: Job) -> None:
+    path, key = f"{JOBS}/{searched.id}:recommend", {"Idempotency-Key": "k"}
+    answers = [client.post(path, json={"k": 2, "train": True}, headers=key) for _ in range(2)]
+    assert [one.status_code for one in answers] == [201, 201]
+    made = answers[0].json()["job"]
+    assert answers[1].json()["job"]["id"] == made["id"]
+    assert answers[0].headers["Location"] == f"{JOBS}/{made['id']}"
+    assert client.get(answers[0].headers["Location"]).json()["spec"]["budget"]["trials"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"constraints": [{"metric": "accuracy", "min": 0.9}]}, "/constraints/0/metric"),
+        ({"constraints": [{"metric": "flops", "max": 3}]}, "/constraints/0"),
+        ({"constraints": [{"metric": "flops"}]}, "/constraints/0"),
+        ({"k": 0}, "/k"),
+        ({"limits": []}, "/limits"),
+    ],
+)
+def test_a_wrong_wish_is_refused_at_its_place(
+    client: TestClient, searched: Job, body: dict[str, Any], pointer: str
+) -> None:
+    answer = client.post(f"{JOBS}/{searched.id}:recommend", json=body)
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
+
+
+def test_too_few_results_are_a_conflict(client: TestClient, job: Job) -> None:
+    answer = client.post(f"{JOBS}/{job.id}:recommend", json={})
+    assert answer.status_code == 409
+    assert "has 0 trials with a result" in answer.json()["detail"]
+
+
+def test_recipes_are_transferred_and_reported(
+    client: TestClient, searched: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = ShippedSpace("zoo", "", "classification", Space([Categorical("network", ("mbconv",))]))
+    monkeypatch.setattr(catalogue, "SPACES", MappingProxyType({**catalogue.SPACES, "zoo": zoo}))
+    answer = client.post(f"{JOBS}/{searched.id}:transfer", json={"space": "zoo", "k": 2})
+    assert answer.status_code == 201
+    report = client.get(f"{answer.headers['Location']}/transfer").json()
+    assert len(report["recipes"]) == 3
+    nothing = {"trials": 0, "mean": None, "deviation": None, "gain": None}
+    assert report["networks"] == {"mbconv": [{"recipe": place, **nothing} for place in range(3)]}
+    assert client.get(f"{JOBS}/{searched.id}/transfer").status_code == 409
+    refused = client.post(f"{JOBS}/{searched.id}:transfer", json={"space": "nowhere"})
+    assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/space"]
+
+
+def test_only_who_may_submit_may_ask(connect: Connect, searched: Job) -> None:
+    reader = connect(Scope.READ)
+    assert reader.post(f"{JOBS}/{searched.id}:recommend", json={}).status_code == 403
+    assert reader.post(f"{JOBS}/{searched.id}:transfer", json={"space": "zoo"}).status_code == 403
+    assert reader.get(f"{JOBS}/{searched.id}/transfer").status_code == 409

@@ -1,0 +1,73 @@
+"""The Gaussian-process head against what is known in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from searchsvc.predictors.encoding import Encoding
+from searchsvc.predictors.gaussian import Evidence, GaussianProcess
+from searchsvc.predictors.kernel import Kernel, Layout
+from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+
+SPACE = Space([Float("x", -1, 1), Float("y", -1, 1), Integer("n", 1, 5), Categorical("c", ("p", "q", "r"))])
+ENCODING = Encoding(SPACE)
+
+
+def points(count: int, seed: int) -> Matrix:
+    return SPACE.sample(count, np.random.default_rng(seed))
+
+
+def function(matrix: Matrix) -> Matrix:
+    return np.sin(2 * matrix[:, 0]) + matrix[:, 2] / 3 + (matrix[:, 3] == 1) * matrix[:, 0]
+
+
+def test_the_gradient_of_the_evidence_is_that_of_finite_differences() -> None:
+    layout, matrix = Layout.of(ENCODING.blocks), points(20, 1)
+    evidence = Evidence(layout, ENCODING.features(matrix), function(matrix))
+    mean, deviation = layout.prior()
+    theta = mean + 0.3 * deviation * np.random.default_rng(2).standard_normal(layout.size)
+    step = 1e-5 * np.eye(layout.size)
+    numeric = [(evidence(theta + one)[0] - evidence(theta - one)[0]) / 2e-5 for one in step]
+    np.testing.assert_allclose(evidence(theta)[1], numeric, rtol=1e-5, atol=1e-6)
+
+
+def test_leaving_one_out_in_closed_form_equals_leaving_it_out() -> None:
+    matrix = points(12, 3)
+    features, targets = ENCODING.features(matrix), function(matrix)
+    layout = Layout.of(ENCODING.blocks)
+    kernel = Kernel(layout, layout.prior()[0])
+    means, deviations = GaussianProcess(kernel, features, targets).leave_one_out()
+    for left in range(12):
+        rest = np.arange(12) != left
+        mean, deviation = GaussianProcess(kernel, features[rest], targets[rest]).predict(features[[left]])
+        assert means[left] == pytest.approx(mean[0], abs=1e-8)
+        assert deviations[left] ** 2 == pytest.approx(deviation[0] ** 2 + kernel.noise, abs=1e-8)
+
+
+def test_what_is_awaited_shrinks_deviations_as_measuring_it_would() -> None:
+    matrix, awaited, others = points(10, 4), points(3, 5), points(20, 6)
+    process = GaussianProcess.fit(ENCODING.blocks, ENCODING.features(matrix), function(matrix))
+    both = np.vstack([matrix, awaited])
+    after = GaussianProcess(process.kernel, ENCODING.features(both), np.append(process.targets, np.zeros(3)))
+    features = ENCODING.features(others)
+    shrinkage = process.shrinkage(process.locate(features), process.locate(ENCODING.features(awaited)))
+    shrunk = process.predict(features)[1] * shrinkage
+    np.testing.assert_allclose(shrunk, after.predict(features)[1], rtol=1e-6)
+
+
+def test_it_learns_a_smooth_function_from_forty_points() -> None:
+    matrix, others = points(40, 7), points(200, 8)
+    process = GaussianProcess.fit(ENCODING.blocks, ENCODING.features(matrix), function(matrix))
+    means, deviations = process.predict(ENCODING.features(others))
+    errors = function(others) - means
+    assert np.sqrt(np.mean(errors**2)) < 0.15 * function(others).std()
+    assert np.mean(np.abs(errors) < 3 * np.sqrt(deviations**2 + process.kernel.noise)) > 0.9
+
+
+def test_equal_targets_are_predicted_and_nothing_breaks() -> None:
+    matrix = points(6, 9)
+    process = GaussianProcess.fit(ENCODING.blocks, ENCODING.features(matrix), np.zeros(6))
+    means, deviations = process.predict(ENCODING.features(matrix))
+    np.testing.assert_allclose(means, 0.0, atol=1e-12)
+    assert np.isfinite(deviations).all()

@@ -1,0 +1,73 @@
+"""How each kind of network is written in a script: a few plain values, and what builds the network from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field, fields
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from searchsvc.spaces import fbnetv3, networks
+from searchsvc.spaces.definition import Block, Layers
+from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces.resnet import LAYERS
+from workers.models.fbnetv3 import RowsNet
+from workers.models.mbconv import MBConvNet
+from workers.models.resnet import resnet
+
+Shape = tuple[int, int, int]
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A kind of network in a script."""
+
+    describe: Callable[[Values, Shape], Values]
+    """From complete values and the shape of an image as the network sees it, what a script says of the architecture."""
+    build: Callable[[Values, Values, Shape, int], nn.Module]
+    """From that, the recipe, the shape, and the number of classes: a function that can be flattened."""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    """To entries of the description."""
+
+
+def mbconv_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
+    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    return MBConvNet({**architecture, **recipe}, shape, classes)
+
+
+def resnet_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
+    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    return resnet({**architecture, **recipe}, shape, classes)
+
+
+def rows_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
+    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    blocks = tuple(Block(*one) for one in architecture["blocks"])
+    layers = Layers(**{**architecture, "blocks": blocks})
+    return RowsNet(layers, shape[0], classes, dropout=recipe["dropout"], drop_path=recipe["drop_path"])
+
+
+def _genes(values: Values, shape: Shape) -> Values:  # noqa: ARG001 - as the table has it
+    return {name: values[name] for name in (networks.NETWORK, *networks.find(values).defaults)}
+
+
+def _layers(family: Family, values: Values, shape: Shape) -> Values:
+    layers = definition_of(family, values, min(shape[1:])).layers
+    described = {one.name: getattr(layers, one.name) for one in fields(layers)}
+    return {**described, "blocks": tuple(astuple(block) for block in layers.blocks)}
+
+
+_BLOCKS = {"blocks": ", ".join(one.name for one in fields(Block))}
+
+WRITINGS: Mapping[str, Writing] = MappingProxyType(
+    {
+        "mbconv": Writing(_genes, mbconv_net),
+        **dict.fromkeys(LAYERS, Writing(_genes, resnet_net)),
+        **{one.name: Writing(partial(_layers, one), rows_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
+    }
+)
+"""For every network of `searchsvc.spaces.networks`."""

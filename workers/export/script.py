@@ -1,0 +1,85 @@
+"""`script`: the module `standalone` as one file, with the architecture and the recipe of one trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from searchsvc.domain.tasks import TrialTask
+from searchsvc.spaces import networks, recipe
+from workers import data
+from workers.export.flatten import Constant, Definition, flatten
+from workers.export.networks import WRITINGS
+from workers.models.networks import input_shape
+from workers.models.trained import Classifier
+
+_TEMPLATE = "workers.export.standalone"
+_WIDTH = 110
+_SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str"
+"""Types of values, which pydantic checks here and nothing in a script."""
+
+
+def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
+    """The script that trains the network of `classifier` as the trial did, on images in files."""
+    card = classifier.card
+    values = networks.completed(card.values)
+    writing = WRITINGS[networks.find(values).name]
+    architecture = writing.describe(values, input_shape(values, card.shape))
+    build = Definition(writing.build.__module__, writing.build.__name__)
+    settings = {
+        "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
+        "RECIPE": Constant(_table({name: values[name] for name in recipe.DEFAULTS}, recipe.MEANINGS)),
+        "EPOCHS": Constant(_literal(task.fidelity.epochs)),
+        "SEED": Constant(_literal(task.seed)),
+        "SHAPE": Constant(_literal(card.shape)),
+        "CLASSES": Constant(_literal(card.classes)),
+        "MEAN": Constant(_literal(card.mean)),
+        "STD": Constant(_literal(card.std)),
+        "SPLIT": Constant(_table(data.shares(task.dataset))),
+        "MEASURED": Constant(_table(card.metrics)),
+        "NETWORK": Constant(build.name, (build,)),
+    }
+    constants = {Definition(_TEMPLATE, name): constant for name, constant in settings.items()}
+    destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
+
+
+def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
+    """A dict, an entry per line, each with its comment."""
+    lines = ["{"]
+    for name, value in entries.items():
+        comment = f"  # {comments[name]}" if comments and name in comments else ""
+        if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+            lines += [f"    {_literal(name)}: ({comment}", *(f"        {_literal(row)}," for row in value), "    ),"]
+        else:
+            lines.append(f"    {_literal(name)}: {_literal(value)},{comment}")
+    return "\n".join([*lines, "}"])
+
+
+def _literal(value: Any) -> str:
+    """A text, number or tuple of them as Python reads it; texts cannot end their quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=not value.isprintable())
+    if not isinstance(value, tuple):
+        return repr(value)
+    return _tuple([_literal(one) for one in value])
+
+
+def _tuple(items: Iterable[str]) -> str:
+    listed = list(items)
+    line = f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
+    if len(line) <= _WIDTH:
+        return line
+    return "\n".join(["(", *_filled(listed), ")"])
+
+
+def _filled(items: Iterable[str]) -> Iterable[str]:
+    """Lines of items, as many in each as fit; a text is never broken."""
+    line = "   "
+    for item in items:
+        if len(line) + len(item) > _WIDTH and line.strip():
+            yield line
+            line = "   "
+        line += f" {item},"
+    yield line

@@ -1,0 +1,273 @@
+"""Trains one network by one recipe, both found by a search, on images of yours. It needs torch and timm, nothing else.
+
+::
+
+    python FILE.py images.npz                                        # train, and keep the weights of the best epoch
+    python FILE.py images.npz --epochs 0 --weights model.safetensors  # measure exported weights
+    python FILE.py folder --weights model.safetensors                 # go on from them
+
+Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and perhaps x_test
+and y_test, or from a folder with a folder per class, perhaps below train and test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+from torch.utils.data import DataLoader, Dataset
+
+from searchsvc.spaces.resolution import shape_at
+from workers.data.dataset import split_positions
+from workers.export.networks import mbconv_net
+from workers.models.inputs import Inputs
+from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.depthwise import with_strips
+from workers.training.ema import WeightAverage
+from workers.training.optimizers import create, set_learning_rate
+from workers.training.precision import Precision
+from workers.training.recipe import Recipe
+from workers.training.schedule import Schedule
+from workers.training.seeds import INITIAL, generator, torch_seeded
+
+# `workers.export.script` writes others in place of these constants.
+ARCHITECTURE: dict[str, Any] = {}
+RECIPE: dict[str, Any] = {}
+EPOCHS = 1
+SEED = 0
+SHAPE = (1, 8, 8)
+"""Channels, height and width of an image."""
+CLASSES: tuple[str, ...] = ()
+MEAN: tuple[float, ...] = ()
+"""Of each channel of the images, from 0 to 255, as is the deviation."""
+STD: tuple[float, ...] = ()
+SPLIT: dict[str, Any] = {}
+"""Shares of the images, and the seed that draws them."""
+MEASURED: dict[str, float] = {}
+"""By the search, with the exported weights, on its validation images."""
+NETWORK: Callable[[Mapping[str, Any], Mapping[str, Any], tuple[int, int, int], int], nn.Module] = mbconv_net
+"""From architecture, recipe, shape of an image as the network sees it, and number of classes."""
+
+INPUT_SHAPE = shape_at(SHAPE, RECIPE.get("resolution", 0))
+"""Of an image as the network sees it."""
+DECODERS = 4
+"""Processes that decode images from files."""
+
+
+class Files(Dataset[Tensor]):
+    """Images that are decoded when a batch of them is asked for."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Tensor:
+        """(m, c, h, w) uint8."""
+        return torch.stack([decoded(self.paths[row]) for row in rows])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images (n, c, h, w) of uint8, in memory or in files, and the index of the class of each (n,)."""
+
+    images: Tensor | Files
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def peak(self) -> int:
+        """The largest value of an image."""
+        return int(self.images.max()) if isinstance(self.images, Tensor) else 255
+
+    def take(self, rows: NDArray[np.intp]) -> Part:
+        if isinstance(self.images, Files):
+            return Part(Files([self.images.paths[row] for row in rows]), self.labels[rows])
+        return Part(self.images[rows], self.labels[rows])
+
+    def to(self, device: torch.device) -> Part:
+        """With what is in memory on the device that trains."""
+        images = self.images
+        if isinstance(images, Tensor):
+            images = images.to(device, memory_format=torch.channels_last)
+        return Part(images, self.labels.to(device))
+
+    def batches(self, order: NDArray[np.intp], count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """`count` parts of almost equal size, in this order: images (m, c, h, w) on the device, labels (m,)."""
+        rows = np.array_split(order, count)
+        loaded: Iterable[Tensor]
+        if isinstance(self.images, Files):
+            loaded = DataLoader(self.images, batch_size=None, sampler=rows, num_workers=DECODERS)
+        else:
+            loaded = map(self.images.__getitem__, map(torch.from_numpy, rows))
+        for some, images in zip(rows, loaded, strict=True):
+            yield images.to(self.labels.device, memory_format=torch.channels_last), self.labels[torch.from_numpy(some)]
+
+
+def decoded(path: Path) -> Tensor:
+    """(c, h, w) of uint8."""
+    channels, height, width = SHAPE
+    with Image.open(path) as image:
+        resized = image.convert("RGB" if channels == 3 else "L").resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized, np.uint8).reshape(height, width, channels)).permute(2, 0, 1)
+
+
+def read(path: Path) -> dict[str, Part]:
+    """The images for training, validation and test: split as the search did, but for a test part of their own."""
+    known, test = read_folder(path) if path.is_dir() else read_npz(path)
+    share = SPLIT["test"] if test is None else None
+    rows = split_positions(known.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
+    parts = {name: known.take(some) for name, some in rows.items()}
+    return {**parts, "test": test} if test is not None else parts
+
+
+def read_npz(path: Path) -> tuple[Part, Part | None]:
+    """All images, or those for training and validation and those for the test."""
+    arrays = np.load(path)
+    labels = np.unique(arrays["y_train"])
+    if len(labels) != len(CLASSES):
+        raise SystemExit(f"{path} has {len(labels)} classes; the network tells {len(CLASSES)} apart")
+
+    def part(name: str) -> Part:
+        images = arrays[f"x_{name}"]
+        channels, height, width = SHAPE
+        if images.shape[1:3] != (height, width):
+            raise SystemExit(
+                f"images of {path} are {images.shape[1:]}; the network was found for {height} x {width} px"
+            )
+        pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
+        return Part(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
+
+    return part("train"), part("test") if "x_test" in arrays else None
+
+
+def read_folder(path: Path) -> tuple[Part, Part | None]:
+    """The same, of a folder."""
+
+    def part(folder: Path) -> Part:
+        names = Image.registered_extensions()
+        files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in names and file.name[0] != "."]
+        classes = [file.relative_to(folder).parts[0] for file in files]
+        if unknown := set(classes) - set(CLASSES):
+            raise SystemExit(
+                f"{folder} has images of {', '.join(sorted(unknown))}; the classes are {', '.join(CLASSES)}"
+            )
+        return Part(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
+
+    apart = (path / "train").is_dir() and (path / "test").is_dir()
+    return (part(path / "train"), part(path / "test")) if apart else (part(path), None)
+
+
+class Run:
+    """A network on a device, trained and measured."""
+
+    def __init__(self, device: torch.device, weights: Path | None) -> None:
+        with torch_seeded(SEED, INITIAL, torch.device("cpu")):  # the same weights on every device
+            self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
+        if weights is not None:
+            self.network.load_state_dict(load_file(weights))
+        self.network = with_strips(self.network) if device.type == "cpu" else self.network.to(device)
+        self.network.to(memory_format=torch.channels_last)
+        self.recipe = Recipe.of(RECIPE)
+        self.inputs = Inputs.of(MEAN, STD, SHAPE, INPUT_SHAPE, device)
+        self.precision = Precision.of(device)
+        self.device = device
+
+    def train(self, part: Part, epochs: int) -> Iterator[tuple[float, nn.Module]]:
+        """After each epoch its mean loss, and the network that counts: the average of the weights, or the weights."""
+        recipe, steps = self.recipe, math.ceil(len(part) / self.recipe.batch_size)
+        schedule = Schedule.of(recipe, epochs, steps)
+        augmentation = Augmentation.of(recipe, part.peak)
+        optimizer = create(self.network, recipe)
+        average = WeightAverage(self.network, recipe.ema_decay) if recipe.ema else None
+        step = 0
+        for epoch in range(1, epochs + 1):
+            random, total = generator(SEED, epoch), torch.zeros((), device=self.device)
+            self.network.train()
+            with torch_seeded(SEED, epoch, self.device):
+                for images, labels in part.batches(random.permutation(len(part)), steps):
+                    set_learning_rate(optimizer, schedule.rate(step))
+                    loss = self.loss(self.inputs(augmentation(images, random)), labels, random)
+                    self.precision.step(loss, optimizer)
+                    step += 1
+                    if average:
+                        average.update(step)
+                    total += loss.detach() * len(labels)
+            yield float(total) / len(part), average.module if average else self.network
+
+    def loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """Mean cross-entropy with mixup and label smoothing."""
+        targets, smoothing = labels, self.recipe.label_smoothing
+        if self.recipe.mixup:
+            weight = float(random.beta(self.recipe.mixup, self.recipe.mixup))
+            inputs, targets = mixup(inputs, smoothed(labels, len(CLASSES), smoothing), weight)
+            smoothing = 0.0
+        with self.precision.autocast():
+            logits = self.network(inputs)
+        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+
+    @torch.inference_mode()
+    def accuracy(self, network: nn.Module, part: Part) -> float:
+        """The share of a part that is classified right."""
+        network.eval()
+        right = 0
+        for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / self.inputs.batch)):
+            with self.precision.autocast():
+                logits = network(self.inputs(images))
+            right += int((logits.argmax(1) == labels).sum())
+        return right / len(part)
+
+
+def main() -> None:
+    """Train, print a line per epoch, keep the best, and measure it on the test part."""
+    options = arguments()
+    device = torch.device(options.device)
+    run, parts = Run(device, options.weights), {name: part.to(device) for name, part in read(options.data).items()}
+    best, kept = 0.0, weights_of(run.network)
+    if options.weights:
+        best = run.accuracy(run.network, parts["validation"])
+        print(f"{options.weights}: validation accuracy {best:.6g}")
+    for epoch, (loss, network) in enumerate(run.train(parts["train"], options.epochs), 1):
+        accuracy = run.accuracy(network, parts["validation"])
+        print(
+            f"epoch {epoch}/{options.epochs}: training loss {loss:.6g}, validation accuracy {accuracy:.6g}", flush=True
+        )
+        if accuracy > best:
+            best, kept = accuracy, weights_of(network)
+            save_file(kept, options.output)
+    run.network.load_state_dict(kept)
+    print(f"test accuracy of the best: {run.accuracy(run.network, parts['test']):.6g}")
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy, as a file holds it."""
+    return {
+        name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, one in network.state_dict().items()
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description="Trains one network by one recipe.")
+    parser.add_argument("data", type=Path, help="a .npz file, or a folder of images")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="0: only measure (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, help="start from these (a .safetensors file of this network)")
+    parser.add_argument("--output", type=Path, default=Path("trained.safetensors"), help="default: %(default)s")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

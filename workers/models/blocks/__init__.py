@@ -1,0 +1,1 @@
+"""Building blocks of detectors, one file each: its equation, its source, its options."""

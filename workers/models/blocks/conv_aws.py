@@ -1,0 +1,65 @@
+"""Convolution with adaptive weight standardisation (ConvAWS; DetectoRS, arXiv 2006.02334, section 4.3).
+
+::
+
+    W_eff[o] = gamma[o] (W[o] - mean_o) / sqrt(var_o + 1e-5) + beta[o]
+
+mean_o and var_o (unbiased) are those of filter o over inputs and kernel; gamma and beta are buffers, not trained. They
+are 1 and 0 in a network trained from scratch (plain weight standardisation). Where a state dict has no gamma and beta,
+they become sqrt(var + 1e-5) and mean of the weights in it, so that W_eff is those weights at the start.
+
+Shapes: n images, c inputs, o outputs, g groups, k x k kernel, h x w px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from searchsvc.errors import InvalidInput
+
+_EPSILON = 1e-5
+
+
+class ConvAWS(nn.Conv2d):
+    """A convolution with the arguments of nn.Conv2d.
+
+    Raises InvalidInput (pointer `/kernel_size`) where a filter has one weight only, which has no variance.
+    """
+
+    gamma: Tensor  # (o, 1, 1, 1)
+    beta: Tensor  # (o, 1, 1, 1)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.weight[0].numel() == 1:
+            raise InvalidInput.at("/kernel_size", "a filter of one weight cannot be standardised; use more inputs")
+        self.register_buffer("gamma", torch.ones(self.out_channels, 1, 1, 1))
+        self.register_buffer("beta", torch.zeros(self.out_channels, 1, 1, 1))
+
+    def effective_weight(self) -> Tensor:
+        """The weight that convolves, (o, c / g, k, k)."""
+        mean, deviation = _statistics(self.weight)  # (o, 1, 1, 1) each
+        return self.gamma * (self.weight - mean) / deviation + self.beta
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, o, h', w')."""
+        out: Tensor = self._conv_forward(maps, self.effective_weight(), self.bias)
+        return out
+
+    def _load_from_state_dict(self, state_dict: MutableMapping[str, Any], prefix: str, *rest: Any) -> None:
+        """Loads a plain convolution, too. `state_dict` is load_state_dict's own copy, which may be completed."""
+        weight = state_dict.get(f"{prefix}weight")
+        if weight is not None and f"{prefix}gamma" not in state_dict and f"{prefix}beta" not in state_dict:
+            beta, gamma = _statistics(weight.detach())
+            state_dict.update({f"{prefix}gamma": gamma, f"{prefix}beta": beta})
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _statistics(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each filter: (o, c / g, k, k) -> two of (o, 1, 1, 1)."""
+    variance, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True)
+    return mean, (variance + _EPSILON).sqrt()
