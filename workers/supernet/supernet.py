@@ -16,7 +16,7 @@ from searchsvc.spaces.definition import Definition
 from searchsvc.spaces.fbnetv3 import EXPANSIONS, FAMILIES, Family, definition_of
 from searchsvc.spaces.space import Space
 from workers.models.fbnetv3 import RowsNet
-from workers.models.networks import build, input_shape
+from workers.models.networks import build, input_shape, rows_net
 from workers.supernet.forward import by_batch, by_statistics, logits, measuring
 from workers.supernet.paths import Path, Tensors
 
@@ -44,7 +44,7 @@ class Supernet(nn.Module):
         self._constants, self._shape, self._classes = dict(constants), shape, classes
         values = self._completed(_widest(space, self._family, constants))
         definition = self._definition(values)
-        self.widest = RowsNet(definition, shape, classes)
+        self.widest = rows_net(definition, shape, classes)
         _restore_first_scales(self.widest, definition)
         self._widest = self._path = Path.of(definition, definition, values)
         self._measured: Path | None = None
