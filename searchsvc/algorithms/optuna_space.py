@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.spaces.space import Space
 
 Distributions = dict[str, BaseDistribution]
@@ -67,7 +67,7 @@ class OptunaSpace:
         if isinstance(parameter, Categorical):
             return self._codes[name][value]
         assert not isinstance(value, str)
-        if isinstance(parameter, Float) and parameter.step is not None:
+        if not isinstance(parameter, Integer) and parameter.step is not None:
             return round((value - parameter.low) / parameter.step)
         return value
 

@@ -3,7 +3,7 @@
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.ids import is_id, new_id
 from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective, best_measurement
-from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
 from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
@@ -14,6 +14,7 @@ __all__ = [
     "JOB_MOVES",
     "Artifact",
     "Attempt",
+    "Basis",
     "Budget",
     "Candidate",
     "Categorical",

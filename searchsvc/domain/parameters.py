@@ -17,6 +17,7 @@ Scalar: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
 """A value that a parameter can take."""
 
 _LARGEST = 2**53  # whole numbers up to here are exact in a float64 matrix
+_WIDE = 10.0  # factor between the ends of a basis from which on the logarithm is searched
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -79,8 +80,44 @@ class Float:
         _check_range(self.low, self.high, self.step, log=self.log)
 
 
-Parameter: TypeAlias = Annotated[Categorical | Integer | Float, Field(discriminator="type")]
-"""Any of the three, told apart by `type` in a document."""
+@dataclass(frozen=True, config=_CONFIG)
+class Basis:
+    """A real number that is a mixture of basis values: their sum weighted by coefficients >= 0 that sum to 1.
+
+    The basis of a continuous hyperparameter of AutoHAS (arXiv 2006.03656), which searches the coefficients. To
+    everything else it is the range from the smallest to the largest of the values, which are all that mixtures reach.
+    """
+
+    name: Name
+    values: Annotated[tuple[Real, ...], Field(min_length=2, max_length=1000)]
+    when: Conditions = Field(default_factory=dict, kw_only=True)
+    type: Literal["basis"] = Field(default="basis", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if len(set(self.values)) < len(self.values):
+            raise ValueError("basis values must differ from each other")
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
+
+    @property
+    def step(self) -> None:
+        """There is none: mixtures are continuous."""
+        return
+
+    @property
+    def log(self) -> bool:
+        """Whether the range is searched by its logarithm: it is where the values span a factor of 10 or more."""
+        return self.low > 0 and self.high >= _WIDE * self.low
+
+
+Parameter: TypeAlias = Annotated[Categorical | Integer | Float | Basis, Field(discriminator="type")]
+"""Any of the four, told apart by `type` in a document."""
 
 
 def _check_range(low: float, high: float, step: float | None, *, log: bool) -> None:

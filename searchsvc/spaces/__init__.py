@@ -1,6 +1,6 @@
 """Search spaces: the parameter algebra, cost models, and the spaces that ship."""
 
-from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter
+from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter
 from searchsvc.spaces.catalogue import SPACES, ShippedSpace, find
 from searchsvc.spaces.networks import NETWORKS, cost_model_for, identity_for
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
@@ -8,6 +8,7 @@ from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 __all__ = [
     "NETWORKS",
     "SPACES",
+    "Basis",
     "Categorical",
     "CostModel",
     "Float",

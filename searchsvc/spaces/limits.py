@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces.space import Space
 
@@ -42,7 +42,7 @@ def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
             return reason
     if isinstance(limit, Categorical) and not isinstance(parameter, Categorical) and parameter.low < parameter.high:
         return f"{parameter.name} has single values: make it a categorical of some of {list(limit.choices)}"
-    if isinstance(limit, Integer) and isinstance(parameter, Float):
+    if isinstance(limit, Integer) and not isinstance(parameter, Categorical | Integer):
         return f"{parameter.name} must be a whole number: make it an integer"
     if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:
         return None

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Basis, Categorical, Integer, Parameter, Scalar
 from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import Fault, InvalidInput
 
@@ -211,8 +211,8 @@ class Space:
     def _condition_fault(self, other: str, allowed: Sequence[Scalar]) -> str | None:
         if other not in self._index:
             return f"no parameter {other!r} in this space"
-        if isinstance(self[other], Float):
-            return f"{other!r} is a float; a condition needs a categorical or an integer"
+        if not isinstance(self[other], Categorical | Integer):
+            return f"{other!r} is a {self[other].type}; a condition needs a categorical or an integer"
         if not allowed:
             return f"name at least one value of {other!r}"
         return None
@@ -272,9 +272,8 @@ def _levels(parameter: Parameter) -> int | float:
     """How many values a parameter has."""
     if isinstance(parameter, Categorical):
         return len(parameter.choices)
-    if isinstance(parameter, Float) and parameter.step is None:
+    if parameter.step is None:
         return 1 if parameter.low == parameter.high else math.inf
-    assert parameter.step is not None
     return math.floor((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
 
 
@@ -302,9 +301,7 @@ def _narrowed(parameter: Parameter, change: NarrowedRange | Sequence[Scalar]) ->
         for value in change:
             if reason := _outside(parameter, value):
                 raise ValueError(reason)
-        if isinstance(parameter, Integer | Float):
-            return Categorical(parameter.name, tuple(change), when=parameter.when)
-        return replace(parameter, choices=tuple(change))
+        return Categorical(parameter.name, tuple(change), when=parameter.when)
     if isinstance(parameter, Categorical):
         raise ValueError(f"is a choice among {list(parameter.choices)}: give a list of those to keep, not low and high")
     low = parameter.low if change.low is None else change.low
@@ -312,8 +309,13 @@ def _narrowed(parameter: Parameter, change: NarrowedRange | Sequence[Scalar]) ->
     for bound in (low, high):
         if reason := _outside(parameter, bound):
             raise ValueError(reason)
+    if low > high:
+        raise ValueError(f"low ({low:g}) must not be above high ({high:g})")
     if isinstance(parameter, Integer):
         return replace(parameter, low=int(low), high=int(high))
+    if isinstance(parameter, Basis):
+        kept = tuple(value for value in parameter.values if low <= value <= high)
+        return replace(parameter, values=tuple(dict.fromkeys((*kept, low, high))))
     return replace(parameter, low=low, high=high)
 
 

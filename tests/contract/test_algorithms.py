@@ -13,7 +13,7 @@ import pytest
 from searchsvc.algorithms import ALGORITHMS, Algorithm, create, validate_options
 from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation, Scalar
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import Categorical, Float, Integer, Space
+from searchsvc.spaces import Basis, Categorical, Float, Integer, Space
 
 OPTIONS: dict[str, dict[str, int]] = {
     "random": {},
@@ -56,6 +56,13 @@ SPACES = {
     ),
     "choices": Space([Categorical("a", tuple("pqrst")), Categorical("b", (1, 2, 4)), Categorical("c", (True, False))]),
     "single": Space([Categorical("only", ("one",)), Integer("fixed", 3, 3), Float("x", 0, 1), Float("pinned", 2, 2)]),
+    "basis": Space(
+        [
+            Categorical("optimizer", ("sgd", "adam")),
+            Basis("lr", (0.1, 0.001, 0.02)),
+            Basis("momentum", (0.0, 0.9, 0.99), when={"optimizer": "sgd"}),
+        ]
+    ),
     "one": Space([Float("x", 1e-3, 1.0, log=True)]),
 }
 ACCURACY = Objective(metric="accuracy")
@@ -130,7 +137,7 @@ class TestOnEverySpace:
         assert together.asks == apart.asks == 7
 
     def test_the_values_have_the_types_of_the_space(self, name: str, space: Space) -> None:
-        kinds = {"integer": int, "float": float}
+        kinds = {"integer": int, "float": float, "basis": float}
         for candidate in searched(made(name, space), 6):
             for parameter, value in candidate.values.items():
                 kind = kinds.get(space[parameter].type)

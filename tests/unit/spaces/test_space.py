@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from searchsvc.domain import Candidate, Scalar
 from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import Categorical, Float, Integer, Parameter, Space
+from searchsvc.spaces import Basis, Categorical, Float, Integer, Parameter, Space
 from searchsvc.spaces.enumeration import enumerate_space
 
 CHOICES = st.lists(st.sampled_from(["a", "b", 0, 2.5, True, "1"]), min_size=1, max_size=4, unique=True)
@@ -22,7 +22,7 @@ CHOICES = st.lists(st.sampled_from(["a", "b", 0, 2.5, True, "1"]), min_size=1, m
 
 @st.composite
 def numbers(draw: st.DrawFn, name: str, when: dict[str, tuple[Scalar, ...]]) -> Parameter:
-    kind = draw(st.sampled_from(["integer", "log integer", "grid", "float", "log float"]))
+    kind = draw(st.sampled_from(["integer", "log integer", "grid", "float", "log float", "basis"]))
     low, width = draw(st.integers(1, 5)), draw(st.integers(0, 9))
     if kind == "integer":
         return Integer(name, low - 3, low - 3 + width, step=draw(st.integers(1, max(width, 1))), when=when)
@@ -31,6 +31,8 @@ def numbers(draw: st.DrawFn, name: str, when: dict[str, tuple[Scalar, ...]]) -> 
     if kind == "grid":
         step = draw(st.sampled_from([0.1, 0.25, 0.3]))
         return Float(name, low / 10, round(low / 10 + width * step, 12), step=step, when=when)
+    if kind == "basis":
+        return Basis(name, (low / 10, low / 10 + width + 1, low / 10 + 0.5), when=when)
     return Float(name, low / 10, low / 10 + width, log=kind == "log float", when=when)
 
 
@@ -38,7 +40,7 @@ def numbers(draw: st.DrawFn, name: str, when: dict[str, tuple[Scalar, ...]]) -> 
 def spaces(draw: st.DrawFn, *, finite: bool = False) -> Space:
     parameters: list[Parameter] = []
     for index in range(draw(st.integers(1, 5))):
-        named = [one for one in parameters if not isinstance(one, Float)]
+        named = [one for one in parameters if isinstance(one, Categorical | Integer)]
         when: dict[str, tuple[Scalar, ...]] = {}
         others = st.lists(st.sampled_from(named), max_size=2, unique_by=lambda one: one.name) if named else st.just([])
         for other in draw(others):
@@ -48,7 +50,7 @@ def spaces(draw: st.DrawFn, *, finite: bool = False) -> Space:
             parameters.append(Categorical(f"p{index}", tuple(draw(CHOICES)), when=when))
             continue
         parameter = draw(numbers(f"p{index}", when))
-        if not finite or not isinstance(parameter, Float) or parameter.step is not None:
+        if not finite or parameter.step is not None:
             parameters.append(parameter)
     return Space(draw(st.permutations(parameters or [Categorical("p", ("only",))])))
 
@@ -259,6 +261,45 @@ class TestFixAndNarrow:
         assert [fault.pointer for fault in caught.value.faults] == [pointer]
 
 
+class TestBasis:
+    RATES = Basis("lr", (0.1, 0.001, 0.01))
+
+    def test_every_mixture_of_its_values_lies_in_the_space_and_nothing_else(self) -> None:
+        coefficients = np.random.default_rng(0).dirichlet(np.ones(3), size=50)
+        mixtures = coefficients @ np.array(self.RATES.values)
+        space = Space([self.RATES])
+        assert all(space.contains(Candidate({"lr": float(value)})) is None for value in mixtures)
+        assert space.contains(Candidate({"lr": 0.11})) == "lr must lie from 0.001 to 0.1, not 0.11"
+        assert space.size() == math.inf
+
+    @pytest.mark.parametrize(
+        ("values", "twin"),
+        [
+            ((0.1, 0.001, 0.01), Float("x", 0.001, 0.1, log=True)),
+            ((0.8, 0.99, 0.9), Float("x", 0.8, 0.99)),
+            ((0.0, 1.0, 100.0), Float("x", 0.0, 100.0)),
+            ((-1.0, 5.0), Float("x", -1.0, 5.0)),
+        ],
+    )
+    def test_it_is_searched_as_the_range_that_it_spans(self, values: tuple[float, ...], twin: Float) -> None:
+        basis, real = Space([Basis("x", values)]), Space([twin])
+        matrix = draws(basis)
+        np.testing.assert_array_equal(matrix, draws(real))
+        np.testing.assert_array_equal(basis.to_unit(matrix), real.to_unit(matrix))
+        np.testing.assert_array_equal(basis.features(matrix), real.features(matrix))
+
+    def test_a_narrowed_one_keeps_its_values_inside_and_spans_the_new_range(self) -> None:
+        narrowed = Space([self.RATES]).narrow({"lr": NarrowedRange(low=0.002)})
+        assert narrowed["lr"] == Basis("lr", (0.1, 0.01, 0.002))
+        assert Space([self.RATES]).narrow({"lr": (0.1, 0.02)})["lr"] == Categorical("lr", (0.1, 0.02))
+
+    @pytest.mark.parametrize(("low", "high"), [(0.01, 0.01), (0.05, 0.02), (0.0001, 0.01)])
+    def test_it_cannot_be_narrowed_to_nothing_or_widened(self, low: float, high: float) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            Space([self.RATES]).narrow({"lr": NarrowedRange(low=low, high=high)})
+        assert [fault.pointer for fault in caught.value.faults] == ["/lr"]
+
+
 class TestUnsoundSpaces:
     @pytest.mark.parametrize(
         ("parameters", "pointer"),
@@ -267,6 +308,7 @@ class TestUnsoundSpaces:
             ([Integer("x", 0, 1), Integer("x", 0, 2)], "/1/name"),
             ([Integer("x", 0, 1, when={"y": 1})], "/0/when/y"),
             ([Float("x", 0.0, 1.0), Integer("y", 0, 1, when={"x": 0.5})], "/1/when/x"),
+            ([Basis("x", (0.0, 1.0)), Integer("y", 0, 1, when={"x": 0.5})], "/1/when/x"),
             ([Integer("x", 0, 1), Integer("y", 0, 1, when={"x": ()})], "/1/when/x"),
             ([Integer("x", 0, 1, when={"y": 1}), Integer("y", 0, 1, when={"x": 1})], ""),
             ([Integer("x", 0, 1, when={"x": 1})], ""),

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchsvc.domain import Candidate, Categorical, DatasetInfo, Float, Integer
 from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import InvalidInput, NotFound
-from searchsvc.spaces import Space, catalogue, cost_model_for, mbconv, networks
+from searchsvc.spaces import Basis, Parameter, Space, catalogue, cost_model_for, mbconv, networks
 from workers.models import build
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
@@ -128,13 +128,15 @@ def test_a_task_without_a_known_network_has_no_cost_model() -> None:
         Categorical("se", (0, 1)),
         Categorical("optimizer", ("sgd", "lion")),
         Float("width_2", 8.0, 16.0),
+        Basis("width_2", (8.0, 16.0)),
+        Basis("lr", (-0.1, 0.1)),
         Float("expansion", 0.5, 2.0),
         Categorical("lr", (0.1, "high")),
         Integer("width_3", 8, 2**50),
     ],
     ids=str,
 )
-def test_a_range_beyond_what_can_be_built_is_a_fault_at_its_place(parameter: Integer | Float | Categorical) -> None:
+def test_a_range_beyond_what_can_be_built_is_a_fault_at_its_place(parameter: Parameter) -> None:
     space = Space([Integer("stem_width", 8, 16), parameter])
     with pytest.raises(InvalidInput) as caught:
         cost_model_for("classification", space, DIGITS)

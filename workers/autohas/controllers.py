@@ -1,0 +1,194 @@
+"""The two variants of AutoHAS: what moves the distributions after looking one step ahead.
+
+| symbol | meaning |
+|---|---|
+| W | weights that all candidates share, of which a candidate uses a part |
+| W* | temporary weights: that part after one step with the candidate's own hyperparameters; scored, then dropped |
+| R, b | reward of a candidate; moving mean of the rewards |
+
+The hyperparameters have no influence on the loss of W, only on that of W*. REINFORCE: the logits follow
+(R - b) d log p(candidate), with R the accuracy of W* on validation images. Differentiable: they follow the loss of W*
+on validation images, backwards through the step. The authors publish no settings of the controller: momentum of the
+baseline and the share of frozen steps are those of TuNAS (arXiv 2008.06120), the others are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Required, TypedDict, Unpack
+
+import torch
+from torch import Tensor
+
+from searchsvc.domain.states import FailureKind
+from searchsvc.errors import TrialFailed
+from workers.autohas.distributions import Distributions, Draw
+from workers.autohas.updates import Tensors
+
+
+class Learner(Protocol):
+    """What a controller is asked to find hyperparameters and architectures for. A batch is whatever it understands."""
+
+    def shared(self, draw: Draw) -> Tensors:
+        """The candidate's part of W."""
+
+    def ahead(self, draw: Draw, batch: Any, relaxed: Tensors | None = None) -> Tensors:
+        """W*: after a step on a batch, with gradients to the values of `Distributions.relaxed` where they are given."""
+
+    def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
+        """Of weights on a validation batch, such as the accuracy: the larger the better."""
+
+    def loss(self, draw: Draw, weights: Tensors, batch: Any) -> Tensor:
+        """() on a validation batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step of a controller has seen."""
+
+    score: float
+    """Mean of the rewards, or of the validation losses with their sign turned."""
+    baseline: float | None
+    """None where there is none."""
+    frozen: bool
+
+
+class Options(TypedDict, total=False):
+    """Of both variants."""
+
+    steps: Required[int]
+    """Of the whole search."""
+    samples: int
+    """Candidates per step, over whose gradients the mean is taken."""
+    learning_rate: float
+    """Of Adam."""
+    frozen_share: float
+    """Of the steps, at the beginning, that leave the distributions as they are."""
+
+
+class _Controller:
+    """Distributions, what moves them, and how many steps they have been through."""
+
+    def __init__(
+        self,
+        distributions: Distributions,
+        *,
+        steps: int,
+        samples: int = 4,
+        learning_rate: float = 0.05,
+        frozen_share: float = 0.25,
+    ) -> None:
+        """See `Options`."""
+        self.distributions, self._samples = distributions, samples
+        self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate)
+        self._until, self._steps = int(steps * frozen_share), 0
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, but for the generator."""
+        return {
+            "distributions": self.distributions.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self._steps,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of a controller that was made with the same arguments."""
+        self.distributions.load_state_dict(state["distributions"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._steps = state["steps"]
+
+    def _begin(self) -> bool:
+        """Count a step; whether it is frozen."""
+        self._steps += 1
+        self._optimizer.zero_grad()
+        return self._steps <= self._until
+
+    def _draws(self, generator: torch.Generator) -> list[Draw]:
+        return [self.distributions.draw(generator) for _ in range(self._samples)]
+
+
+class Reinforce(_Controller):
+    """REINFORCE with a moving baseline; frozen for the first quarter of the steps, while the weights warm up."""
+
+    def __init__(
+        self,
+        distributions: Distributions,
+        *,
+        baseline_momentum: float = 0.95,
+        look_ahead: bool = True,
+        **options: Unpack[Options],
+    ) -> None:
+        """Without `look_ahead`, W is scored instead of W*, which says nothing about hyperparameters: a control."""
+        super().__init__(distributions, **options)
+        self._look_ahead = look_ahead
+        self._baseline = MovingMean(baseline_momentum)
+
+    def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
+        """One step of the logits, by W* of a batch `train`, scored on a batch `validation`."""
+        frozen, draws = self._begin(), self._draws(generator)
+        rewards = [self._reward(learner, one, train, validation) for one in draws]
+        mean = sum(rewards) / len(rewards)
+        baseline = self._baseline.updated(mean)
+        if not frozen:
+            gains = [reward - baseline for reward in rewards]
+            terms = [gain * self.distributions.log_probability(one) for gain, one in zip(gains, draws, strict=True)]
+            torch.autograd.backward(-torch.stack(terms).mean())
+            self._optimizer.step()
+        return Report(mean, baseline, frozen)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "baseline": (self._baseline.total, self._baseline.count)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self._baseline.total, self._baseline.count = state["baseline"]
+
+    def _reward(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> float:
+        weights = learner.ahead(draw, train) if self._look_ahead else learner.shared(draw)
+        return learner.reward(draw, weights, validation)
+
+
+class Differentiable(_Controller):
+    """Gradients of the validation loss through the unrolled step; frozen as `Reinforce`.
+
+    What a learner does not let its step depend on, such as the architecture of a supernet, gets no gradient.
+    """
+
+    def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
+        """One step of the logits, by W* of a batch `train`, scored on a batch `validation`.
+
+        Raises TrialFailed (DIVERGED) where a loss is not finite.
+        """
+        frozen, total = self._begin(), 0.0
+        for draw in self._draws(generator):  # one graph at a time
+            loss = self._loss(learner, draw, train, validation)
+            total += float(loss.detach())
+            if not math.isfinite(total):
+                values = dict(draw.candidate.values)
+                raise TrialFailed(FailureKind.DIVERGED, f"one step with {values} left a validation loss of {loss:g}")
+            if not frozen and loss.requires_grad:
+                torch.autograd.backward(loss / self._samples)
+        if not frozen:
+            self._optimizer.step()
+        return Report(-total / self._samples, None, frozen)
+
+    def _loss(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> Tensor:
+        weights = learner.ahead(draw, train, self.distributions.relaxed(draw))
+        return learner.loss(draw, weights, validation)
+
+
+@dataclass(slots=True)
+class MovingMean:
+    """An exponential moving mean, corrected for its start at 0."""
+
+    momentum: float
+    total: float = 0.0
+    count: int = 0
+
+    def updated(self, value: float) -> float:
+        """The mean with one more value."""
+        self.count += 1
+        self.total = self.momentum * self.total + (1.0 - self.momentum) * value
+        return self.total / (1.0 - self.momentum**self.count)

@@ -1,0 +1,166 @@
+"""One softmax distribution per parameter of a space, independent of the others.
+
+| symbol | meaning | shape |
+|---|---|---|
+| l | logits of a parameter with k options | (k,) |
+| g | independent standard Gumbel noise | (k,) |
+| s | spread of the coefficients of a basis | |
+| z | perturbed logits: l + g of a choice, l + s g of a basis | (k,) |
+| c | coefficients on the simplex: one-hot of argmax z for a choice, softmax(z) for a basis | (k,) |
+
+So a choice is drawn with probability softmax(l), and a basis has Gumbel-softmax coefficients at the temperature 1/s
+around those of softmax(l): any number within its range, the closer to the expectation the smaller s is. The expectation
+is what is searched for, and with a wide spread the best one is not the best value. What both variants of AutoHAS need
+follows from z: the density of a draw for REINFORCE, and a draw that can be differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter, Scalar
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.space import Space
+
+_MOST_OPTIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A candidate, and the perturbed logits that it follows from."""
+
+    candidate: Candidate
+    perturbed: Mapping[str, Tensor]
+    """(k,) by name, of the parameters that are active in the candidate."""
+
+
+class Distributions(nn.Module):
+    """The distributions of a space, uniform at first; the logits are the parameters of the module.
+
+    Raises InvalidInput (pointers `/0`, `/1`, ...) where a parameter has no finite list of options and is no basis.
+    """
+
+    def __init__(self, space: Space, *, spread: float = 0.25, temperature: float = 1.0) -> None:
+        """`spread`: s above. `temperature`: of the softmax that gives a choice its gradient."""
+        super().__init__()
+        self.space, self._spread, self._temperature = space, spread, temperature
+        self.options = _options(space)
+        """(k,) entries of the space's matrix by name: basis values, whole numbers, or the codes of choices."""
+        self._numbers = {
+            one.name: torch.tensor(numbers, dtype=torch.float64)
+            for one in space.parameters
+            if (numbers := _numbers(one)) is not None
+        }
+        self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
+        self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
+
+    def by_name(self) -> dict[str, Tensor]:
+        """(k,) logits of every parameter."""
+        return dict(zip(self.options, self.logits, strict=True))
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> Draw:
+        """An independent draw of every parameter."""
+        perturbed = {}
+        for name, logits in self.by_name().items():
+            scale = self._spread if name in self._mixed else 1.0
+            perturbed[name] = logits + scale * _gumbel(len(logits), generator)
+        candidate = self._candidate({name: self._entry(name, one) for name, one in perturbed.items()})
+        return Draw(candidate, {name: one for name, one in perturbed.items() if name in candidate.values})
+
+    def log_probability(self, draw: Draw) -> Tensor:
+        """() of what is active in a draw: of the choices, and the density of the perturbed logits of bases."""
+        return torch.stack([self._log_probability(name, draw) for name in draw.perturbed]).sum()
+
+    def relaxed(self, draw: Draw) -> dict[str, Tensor]:
+        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else.
+
+        Gradients of a choice are straight through its softmax. For draws made since the logits have last changed.
+        """
+        coefficients = {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
+        return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
+
+    @torch.no_grad()
+    def derived(self) -> Candidate:
+        """What the distributions stand for: the likeliest choices and whole numbers, the expectations of bases."""
+        return self._candidate({name: self._entry(name, logits) for name, logits in self.by_name().items()})
+
+    @torch.no_grad()
+    def entropies(self) -> dict[str, float]:
+        """In nats, by name."""
+        logs = {name: F.log_softmax(logits, 0) for name, logits in self.by_name().items()}
+        return {name: float(-(one.exp() * one).sum()) for name, one in logs.items()}
+
+    def _entry(self, name: str, logits: Tensor) -> float:
+        """Of the space's matrix."""
+        options = self.options[name]
+        if name not in self._mixed:
+            return float(options[int(logits.argmax())])
+        value = float(logits.double().softmax(0).numpy() @ options)
+        return min(max(value, float(options.min())), float(options.max()))
+
+    def _candidate(self, entries: Mapping[str, float]) -> Candidate:
+        return self.space.from_matrix(np.array([[entries[name] for name in self.space.names]]))[0]
+
+    def _log_probability(self, name: str, draw: Draw) -> Tensor:
+        logits, perturbed = self.by_name()[name], draw.perturbed[name]
+        if name not in self._mixed:
+            return F.log_softmax(logits, 0)[perturbed.argmax()]
+        noise = (perturbed - logits) / self._spread
+        return (-noise - torch.exp(-noise)).sum()
+
+    def _coefficients(self, name: str, perturbed: Tensor) -> Tensor:
+        logits = self.by_name()[name]
+        moved = perturbed + (logits - logits.detach())
+        if name in self._mixed:
+            return moved.softmax(0)
+        soft = (moved / self._temperature).softmax(0)
+        hard = F.one_hot(perturbed.argmax(), len(perturbed)).to(soft.dtype)
+        return hard + soft - soft.detach()
+
+
+def _gumbel(count: int, generator: torch.Generator) -> Tensor:
+    return -torch.empty(count).exponential_(generator=generator).log()
+
+
+def _options(space: Space) -> dict[str, np.ndarray]:
+    faults = [
+        Fault(f"/{index}", reason) for index, one in enumerate(space.parameters) if (reason := _reason_against(one))
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    return {one.name: np.array(list(_entries(one)), np.float64) for one in space.parameters}
+
+
+def _reason_against(parameter: Parameter) -> str | None:
+    others = "the algorithms that train each candidate by itself search it as it is"
+    if isinstance(parameter, Float):
+        return f"{parameter.name} is a range: give AutoHAS a basis of some of its values; {others}"
+    if len(list(_entries(parameter))) > _MOST_OPTIONS:
+        return f"{parameter.name} has more than {_MOST_OPTIONS} values: narrow it, or make it a basis; {others}"
+    return None
+
+
+def _numbers(parameter: Parameter) -> list[float] | None:
+    """The options as numbers, where they are numbers."""
+    options = parameter.choices if isinstance(parameter, Categorical) else tuple(_entries(parameter))
+    numbers = [float(one) for one in options if not isinstance(one, bool | str)]
+    return numbers if len(numbers) == len(options) else None
+
+
+def _entries(parameter: Parameter) -> Iterator[Scalar]:
+    """What stands in the matrix of a space for every option."""
+    if isinstance(parameter, Categorical):
+        yield from range(len(parameter.choices))
+    elif isinstance(parameter, Basis):
+        yield from parameter.values
+    else:
+        assert not isinstance(parameter, Float)
+        yield from range(parameter.low, parameter.high + 1, parameter.step)
