@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.domain import Candidate, Scalar
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Basis, Categorical, Integer, Parameter, Space, catalogue
+from searchsvc.spaces.networks import completed
 from workers.autohas import Differentiable, Distributions, Draw, Reinforce, SupernetLearner
 from workers.supernet import Supernet
 from workers.training import optimizers
@@ -54,7 +55,7 @@ def draw_of(**values: Scalar) -> Draw:
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "adamw"])
 def test_steps_on_the_shared_weights_are_those_of_training_the_network_by_itself(optimizer: str) -> None:
     shared, draw = learner(), draw_of(optimizer=optimizer)
-    values = {**CONSTANTS, **draw.candidate.values}
+    values = completed({**CONSTANTS, **draw.candidate.values})
     network = shared.supernet.extract(draw.candidate.values)
     trained = optimizers.create(network, Recipe.of(values))
     for seed in range(3):
