@@ -187,7 +187,9 @@ def test_latency_limits_candidates_before_training(service: Service, timed: Docu
 
 def test_latency_can_be_an_objective(service: Service, timed: Document) -> None:
     objectives = [{"metric": "accuracy"}, {"metric": "latency", "goal": "minimize"}]
-    service.submit({**timed, "objectives": objectives})
+    plan = service.plan({**timed, "objectives": objectives})
+    assert all(one.costs["latency"] > 0 for one in plan.candidates)
+    assert service.submit({**timed, "objectives": objectives})[1]
 
 
 def test_the_job_keeps_which_table_it_was(service: Service, timed: Document, settings: Settings) -> None:
@@ -236,7 +238,8 @@ def test_a_searched_resolution_makes_the_sides_of_the_images_irrelevant(
     shipped, info = catalogue.find("fbnetv3"), replace(DIGITS, shape=(1, 224, 224))
     table = table_of(networks.operators_for(shipped.space, info, shipped.constants), space="fbnetv3", shape=info.shape)
     latency_tables.save(settings, "full", table)
-    service.submit({**timed, "constraints": [], "space": {"name": "fbnetv3", "latency": "full"}})
+    plan = service.plan({**timed, "constraints": [], "space": {"name": "fbnetv3", "latency": "full"}})
+    assert {one.costs["latency"] > 0 for one in plan.candidates} == {True}
 
 
 def test_a_gene_beyond_the_shipped_space_is_not_in_its_table(service: Service, timed: Document) -> None:
