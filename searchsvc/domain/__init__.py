@@ -7,8 +7,8 @@ from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Para
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
 from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
-from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialState
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, FileMade, Outcome, Task, TrialTask
+from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, FileMade, Outcome, SharedSearch, Task, TrialTask
 
 __all__ = [
     "JOB_MOVES",
@@ -43,9 +43,11 @@ __all__ = [
     "Resources",
     "Round",
     "Scalar",
+    "SharedSearch",
     "Task",
     "Token",
     "Trial",
+    "TrialKind",
     "TrialState",
     "TrialTask",
     "best_measurement",

@@ -68,6 +68,15 @@ class TrialState(StrEnum):
         return self not in (TrialState.QUEUED, TrialState.RUNNING)
 
 
+class TrialKind(StrEnum):
+    """What a trial is for."""
+
+    CANDIDATE = "candidate"
+    """It trains one candidate."""
+    SUPERNET = "supernet"
+    """It trains weights that all candidates share, and finds those that are worth a trial of their own."""
+
+
 class FailureKind(StrEnum):
     """Why a trial failed."""
 

@@ -7,13 +7,16 @@ be read; a worker starts trials of it. Importing a task must therefore be cheap:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from searchsvc.domain.metrics import Measurement, Metric, Objective
-from searchsvc.domain.parameters import Scalar
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective
+from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.spec import Fidelity, JobSpec
 from searchsvc.domain.states import FailureKind, TrialState
 
@@ -28,6 +31,20 @@ class DatasetInfo:
     """(channels, height, width) of one image as it enters a network."""
     sizes: Mapping[str, int]
     """Images per split: train, validation (which the search measures on), test (touched once, for the winners)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSearch:
+    """What the trial of a supernet searches, instead of training one candidate."""
+
+    parameters: tuple[Parameter, ...]
+    """Of the job's space."""
+    hard: tuple[Constraint, ...]
+    """Limits of the cost model: a candidate that breaks one is not drawn."""
+    costs: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]] | None
+    """The cost model of that space."""
+    options: Mapping[str, Any]
+    """All options of the algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,10 @@ class TrialTask:
     threads: int = 1
     compile: bool = False
     """Whether the network may be compiled for its GPU before it is trained."""
+    search: SharedSearch | None = None
+    """Of the trial of a supernet; its `values` are those that all candidates have besides their own."""
+    workers: int = 1
+    """Processes that train a supernet together."""
 
     @classmethod
     def of(cls, spec: JobSpec, *, trial_id: str, number: int, values: Mapping[str, Scalar], directory: str) -> Self:

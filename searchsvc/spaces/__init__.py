@@ -1,6 +1,7 @@
 """Search spaces: the parameter algebra, cost models, and the spaces that ship."""
 
 from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter
+from searchsvc.spaces.bases import on_grid, with_bases
 from searchsvc.spaces.catalogue import SPACES, ShippedSpace, find
 from searchsvc.spaces.networks import NETWORKS, cost_model_for, identity_for
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
@@ -21,4 +22,6 @@ __all__ = [
     "cost_model_for",
     "find",
     "identity_for",
+    "on_grid",
+    "with_bases",
 ]
