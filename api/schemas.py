@@ -171,6 +171,7 @@ class PlannedDataset(_Out):
     classes: list[str] = Field(description="The names of its classes.")
     shape: list[int] = Field(description="(channels, height, width) of an image as it enters a network.")
     sizes: dict[str, int] = Field(description="Images per split.", examples=[{"train": 1078, "test": 360}])
+    counts: dict[str, int] = Field(description="What else was counted while it was read.", examples=[{"boxes": 527}])
 
 
 class PlannedCandidate(_Out):
@@ -205,7 +206,11 @@ class JobPlan(_Out):
                 PlannedCandidate(values=dict(one.candidate.values), costs=dict(one.costs)) for one in plan.candidates
             ],
             dataset=PlannedDataset(
-                name=data.name, classes=list(data.classes), shape=list(data.shape), sizes=dict(data.sizes)
+                name=data.name,
+                classes=list(data.classes),
+                shape=list(data.shape),
+                sizes=dict(data.sizes),
+                counts=dict(data.counts),
             ),
             hard_constraints=list(plan.hard),
             outcome_constraints=list(plan.outcome),

@@ -190,12 +190,14 @@ def plan_lines(plan: Document) -> list[Table | str]:
     size = "continuous" if plan["space_size"] is None else f"{plan['space_size']:,}"
     shape = " x ".join(map(str, data["shape"]))
     images = ", ".join(f"{number} {split}" for split, number in data["sizes"].items())
+    counted = ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in data["counts"].items())
     share = f"{plan['feasible_share']:.1%} of {plan['sampled']:,} random ones"
     head = pairs(
         [
             ("searches", _what(plan["spec"])),
             ("wants", wanted(plan["spec"])),
             ("dataset", f"{data['name']}: {len(data['classes'])} classes, {shape}, {images}"),
+            ("counted", counted or None),
             ("candidates", size),
             ("feasible", share if plan["hard_constraints"] else None),
             *(("careful", warning) for warning in plan["warnings"]),

@@ -8,7 +8,7 @@ be read; a worker starts trials of it. Importing a task must therefore be cheap:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -31,6 +31,8 @@ class DatasetInfo:
     """(channels, height, width) of one image as it enters a network."""
     sizes: Mapping[str, int]
     """Images per split: train, validation (which the search measures on), test (touched once, for the winners)."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What else was counted while it was read, such as boxes that lie outside their image."""
 
 
 @dataclass(frozen=True, slots=True)
