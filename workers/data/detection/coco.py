@@ -9,6 +9,7 @@ files, which are decoded while a trial trains.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,14 @@ class CocoOptions(SplitOptions):
     """Images to train on or to split that each class needs."""
 
 
+_OPTIONS = {
+    "annotations": "images",
+    "validation_annotations": "validation_images",
+    "test_annotations": "test_images",
+}
+"""That name a file of annotations, and the option that names the folder of its images."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Annotations, and the folder of their images."""
@@ -58,14 +67,11 @@ class _Source:
 def _sources(options: CocoOptions) -> Iterator[_Source]:
     """Those of all images to split; then, as far as they are given, of validation and test."""
     root = existing(options.path, folder=True)
-    named = {
-        "annotations": (options.annotations, options.images),
-        "validation_annotations": (options.validation_annotations, options.validation_images or options.images),
-        "test_annotations": (options.test_annotations, options.test_images or options.images),
-    }
-    for option, (annotations, images) in named.items():
-        if annotations is not None:
-            yield _Source(option, _below(root, annotations, option), _below(root, images, "images", folder=True))
+    for option, images in _OPTIONS.items():
+        path, folder = getattr(options, option), getattr(options, images)
+        if path is not None:
+            images, folder = ("images", options.images) if folder is None else (images, folder)
+            yield _Source(option, _below(root, path, option), _below(root, folder, images, folder=True))
 
 
 def _below(root: Path, path: str, option: str, *, folder: bool = False) -> Path:
@@ -96,7 +102,9 @@ def _read(options: CocoOptions) -> RawScenes:
     _check_classes(read["annotations"].truths, names, options.min_images)
     _check_apart(sources, read)
     scenes = {option: _scenes(sources[option], found, options) for option, found in read.items()}
-    counts = {name: sum(found.counts[name] for found in read.values()) for name in instances.COUNTS}
+    counts: Counter[str] = Counter()
+    for found in read.values():
+        counts.update(found.counts)
     return RawScenes(
         options.name,
         names,
@@ -121,7 +129,9 @@ def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int
     few = [f"{name!r} is in {count}" for name, count in counts.items() if count < least]
     if few:
         listed = ", ".join(few[:10])
-        raise InvalidInput.at("/annotations", f"each class needs boxes in at least {least} images (min_images): {listed}")
+        raise InvalidInput.at(
+            "/annotations", f"each class needs boxes in at least {least} images (min_images): {listed}"
+        )
 
 
 def _check_apart(sources: Mapping[str, _Source], read: Mapping[str, Instances]) -> None:

@@ -158,7 +158,8 @@ def strata(truths: Sequence[Truth], classes: int) -> Labels:
 
 def images_of_classes(truths: Sequence[Truth], classes: int) -> list[int]:
     """How many images have each class, crowds aside."""
-    return np.bincount([label for truth in truths for label in truth.classes], minlength=classes).tolist()
+    counts: list[int] = np.bincount([label for truth in truths for label in truth.classes], minlength=classes).tolist()
+    return counts
 
 
 def _check_learnable(train: Scenes, classes: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ two of them. Boxes are the least ones around what is drawn of a digit, also wher
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -58,17 +59,16 @@ def _read(options: DigitsScenesOptions) -> RawScenes:
 
     digits = load_digits()
     own = split_positions(digits.target, validation=0.2, test=0.2, seed=options.split_seed)
-    scenes, counts = {}, {name: 0 for name in instances.COUNTS}
+    scenes: dict[str, Scenes] = {}
+    counts: Counter[str] = Counter()
     for number, name in enumerate(("train", "validation", "test")):
         random = np.random.default_rng([options.split_seed, number])
         shades, labels = digits.images[own[name]], digits.target[own[name]]
         images, document = generated(shades, labels, getattr(options, name), options.size, random)
         found = instances.parse(document)
         scenes[name] = Scenes(Decoded(tuple(images)), found.sizes, found.truths, found.files)
-        counts = {count: counts[count] + found.counts[count] for count in counts}
-    return RawScenes(
-        options.name, CLASSES, options.size, scenes["train"], scenes["validation"], scenes["test"], counts
-    )
+        counts.update(found.counts)
+    return RawScenes(options.name, CLASSES, options.size, scenes["train"], scenes["validation"], scenes["test"], counts)
 
 
 def generated(

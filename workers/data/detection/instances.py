@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -181,7 +182,7 @@ def _truths(
     order = np.argsort(image, kind="stable")
     order = order[~(fate["boxes_degenerate"] | fate["boxes_outside"])[order]]
     ends = np.searchsorted(image[order], np.arange(len(sizes) + 1))
-    rows = [order[first:last] for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    rows = [order[first:last] for first, last in pairwise(ends)]
     truths = tuple(Truth(inside[row], labels[row], crowd[row], areas[row]) for row in rows)
 
     counts = Counter(dict.fromkeys(COUNTS, 0))

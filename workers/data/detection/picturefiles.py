@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def kept(height: int, width: int, side: int) -> tuple[int, int]:
 
 def bytes_of(sizes: NDArray[np.int64], side: int) -> int:
     """Memory that images of these heights and widths (n, 2) take when they are decoded."""
-    return sum(CHANNELS * height * width for height, width in (kept(*size, side) for size in sizes.tolist()))
+    return sum(CHANNELS * math.prod(kept(height, width, side)) for height, width in sizes.tolist())
 
 
 def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
@@ -75,12 +76,12 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
     def look(position: int) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
         if not path.is_file():
-            raise InvalidInput.at("/images", f"there is no image {printable(path)}")
+            raise InvalidInput.at("/path", f"there is no image {printable(path)}")
         with opened(path) as image:
             turned = image.getexif().get(_ORIENTATION) in _TURNED
             found = (image.width, image.height) if turned else (image.height, image.width)
         if found != (height, width):
             stated = f"the annotations say {width}x{height}"
-            raise InvalidInput.at("/images", f"{printable(path)} is of {found[1]}x{found[0]} px upright, {stated}")
+            raise InvalidInput.at("/path", f"{printable(path)} is of {found[1]}x{found[0]} px upright, {stated}")
 
     for_all(look, range(len(paths)))
