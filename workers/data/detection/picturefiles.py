@@ -14,9 +14,10 @@ from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
 from workers.data.imagefiles import for_all, opened, printable
 
+_EXIF, _ORIENTATION = "exif", 0x0112
+"""What Pillow's info has where a header says how to turn the image, and the tag that does."""
 _TURNED = range(5, 9)
-"""Values of the EXIF tag Orientation that exchange height and width."""
-_ORIENTATION = 0x0112
+"""Its values that exchange height and width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class PictureFiles:
         from PIL import Image, ImageOps
 
         with opened(self.paths[position]) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            upright = (ImageOps.exif_transpose(image) if _EXIF in image.info else image).convert("RGB")
             height, width = kept(upright.height, upright.width, self.side)
             pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -78,7 +79,7 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
         if not path.is_file():
             raise InvalidInput.at("/path", f"there is no image {printable(path)}")
         with opened(path) as image:
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            turned = _EXIF in image.info and image.getexif().get(_ORIENTATION) in _TURNED
             found = (image.width, image.height) if turned else (image.height, image.width)
         if found != (height, width):
             stated = f"the annotations say {width}x{height}"

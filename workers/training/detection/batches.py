@@ -49,8 +49,8 @@ class Batch:
 
     def on(self, device: torch.device) -> Batch:
         """The same on a device, images channels last."""
-        images = self.images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        boxes, labels = (tuple(one.to(device, non_blocking=True) for one in row) for row in (self.boxes, self.labels))
+        images = self.images.to(device, memory_format=torch.channels_last)
+        boxes, labels = (tuple(one.to(device) for one in row) for row in (self.boxes, self.labels))
         return Batch(images, boxes, labels, self.positions, self.sizes)
 
 
