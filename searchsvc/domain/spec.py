@@ -38,10 +38,8 @@ class _Named(_Section):
         return dict(self.model_extra or {})
 
 
-class NamedDataset(_Section):
-    """A dataset that ships with a dependency."""
-
-    name: ShortText
+class NamedDataset(_Named):
+    """A dataset that ships with a dependency, or is made from one that does; every other key is an option of it."""
 
 
 class FileDataset(_Named):

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from searchsvc.errors import InvalidInput
 from workers.data.dataset import split_positions
 from workers.data.detection import instances
 from workers.data.detection.dataset import Decoded, RawScenes, Scenes
 from workers.data.options import DatasetFormat, DatasetOptions
 
 CLASSES = tuple("0123456789")
+_MOST_PIXELS = 2**26
+"""Of all scenes: some seconds, and 200 MB."""
 _SHADES = 16.0
 _DRAWN = 0.25
 """Opacity from which a pixel belongs to the digit."""
@@ -57,6 +60,7 @@ class DigitsScenesOptions(DatasetOptions):
 def _read(options: DigitsScenesOptions) -> RawScenes:
     from sklearn.datasets import load_digits
 
+    _check_extent(options)
     digits = load_digits()
     own = split_positions(digits.target, validation=0.2, test=0.2, seed=options.split_seed)
     scenes: dict[str, Scenes] = {}
@@ -71,27 +75,35 @@ def _read(options: DigitsScenesOptions) -> RawScenes:
     return RawScenes(options.name, CLASSES, options.size, scenes["train"], scenes["validation"], scenes["test"], counts)
 
 
+def _check_extent(options: DigitsScenesOptions) -> None:
+    pixels = (options.train + options.validation + options.test) * options.size**2
+    if pixels > _MOST_PIXELS:
+        message = f"train, validation and test of this size have {pixels:,} px together; the limit is {_MOST_PIXELS:,}"
+        raise InvalidInput.at("/size", message)
+
+
 def generated(
     shades: NDArray[np.float64], labels: NDArray[np.int64], count: int, size: int, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], dict[str, object]]:
     """Scenes (count, 3, size, size) and their annotations in COCO's form, from digits (n, 8, 8) of 17 shades."""
-    scenes = _backgrounds(count, size, random)
+    images = np.empty((count, 3, size, size), np.uint8)
     boxes = []
-    for position, scene in enumerate(scenes):
+    for position in range(count):
+        scene = _background(size, random)
         for which, box in _drawn(scene, shades, random):
             boxes.append((position, int(labels[which]), box))
-    sizes = np.full((count, 2), size)
-    return scenes.round().astype(np.uint8), instances.document_of(CLASSES, sizes, boxes)
+        images[position] = scene.round()
+    return images, instances.document_of(CLASSES, np.full((count, 2), size), boxes)
 
 
-def _backgrounds(count: int, size: int, random: np.random.Generator) -> Values:
-    """(count, 3, size, size): noise of several scales, linear between its points."""
-    scenes = np.full((count, 3, size, size), 127.5, np.float32)
+def _background(size: int, random: np.random.Generator) -> Values:
+    """(3, size, size): noise of several scales, linear between its points."""
+    scene = np.full((3, size, size), 127.5, np.float32)
     for cells, values in _OCTAVES:
-        noise = random.random((count, 3, cells, cells), np.float32) - 0.5
+        noise = random.random((3, cells, cells), np.float32) - 0.5
         across = _linear(size, cells)
-        scenes += np.float32(values) * (across @ noise @ across.T)
-    return scenes
+        scene += np.float32(values) * (across @ noise @ across.T)
+    return scene
 
 
 def _linear(size: int, cells: int) -> Values:

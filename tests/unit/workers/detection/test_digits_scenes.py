@@ -87,7 +87,8 @@ def test_scenes_are_made_in_two_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "pointer"), [({"size": 32}, "/size"), ({"train": 0}, "/train"), ({"path": "/x"}, "/path")]
+    ("options", "pointer"),
+    [({"size": 32}, "/size"), ({"train": 0}, "/train"), ({"path": "/x"}, "/path"), ({"train": 20_000}, "/size")],
 )
 def test_options_out_of_range_are_pointed_at(options: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidInput) as caught:
