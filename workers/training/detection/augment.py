@@ -68,6 +68,7 @@ def plain(sample: Sample, side: int, fill: Fill) -> Sample:
 
 
 def padded(sample: Sample, side: int, fill: Fill) -> Sample:
+    """`side` x `side` px with the sample, which is not larger, in the upper left."""
     height, width = sample.size
     if height == width == side:
         return sample
