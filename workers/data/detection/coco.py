@@ -129,9 +129,8 @@ def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int
     few = [f"{name!r} is in {count}" for name, count in counts.items() if count < least]
     if few:
         listed = ", ".join(few[:10])
-        raise InvalidInput.at(
-            "/annotations", f"each class needs boxes in at least {least} images (min_images): {listed}"
-        )
+        message = f"each class needs boxes in {least} image(s) or more (min_images): {listed}"
+        raise InvalidInput.at("/annotations", message)
 
 
 def _check_apart(sources: Mapping[str, _Source], read: Mapping[str, Instances]) -> None:

@@ -133,16 +133,16 @@ class DetectionDataset:
 def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> DetectionDataset:
     """By image: `split_positions` of `strata`; a share is not used where the files have that split themselves.
 
-    Raises InvalidInput where no image of a class is left to train on.
+    Raises InvalidInput where no image of a class is left to train on, or no box to measure on.
     """
     shares = {"validation": None if raw.validation else validation, "test": None if raw.test else test}
     positions = split_positions(strata(raw.all.truths, len(raw.classes)), **shares, seed=seed)
     parts = {name: raw.all.take(index) for name, index in positions.items()}
-    train = parts["train"]
-    _check_learnable(train, raw.classes)
-    mean, std = _statistics(train.pictures)
-    own = (raw.validation or parts["validation"], raw.test or parts["test"])
-    return DetectionDataset(raw.name, raw.classes, raw.side, train, *own, mean, std, raw.counts)
+    parts |= {name: own for name, own in (("validation", raw.validation), ("test", raw.test)) if own}
+    _check_learnable(parts["train"], raw.classes)
+    _check_measurable(parts)
+    mean, std = _statistics(parts["train"].pictures)
+    return DetectionDataset(raw.name, raw.classes, raw.side, **parts, mean=mean, std=std, counts=raw.counts)
 
 
 def strata(truths: Sequence[Truth], classes: int) -> Labels:
@@ -169,6 +169,13 @@ def _check_learnable(train: Scenes, classes: tuple[str, ...]) -> None:
         raise InvalidInput.at(
             "/split_seed", f"with this seed no box of {', '.join(missing[:10])} is left to train on; take another"
         )
+
+
+def _check_measurable(parts: Mapping[str, Scenes]) -> None:
+    for name in ("validation", "test"):
+        if not any(truth.classes for truth in parts[name].truths):
+            here = f"the {len(parts[name])} image(s) of the {name} split have no box to measure on"
+            raise InvalidInput.at(f"/{name}", f"{here}; it takes more images, or files of its own")
 
 
 def _statistics(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -281,8 +281,9 @@ def _only_crowds_of_dogs(content: dict[str, Any]) -> None:
         (lambda content: content["images"][5].update(file_name="/a.png"), "/images/5/file_name: must be a path inside"),
         (lambda content: content["images"][5].update(width=0), "/images/5/width"),
         (lambda content: content["categories"][1].update(name="dog"), "/categories/1/name: 'dog' is that of"),
-        (_without_dogs, "at least 1 images .*'dog' is in 0"),
-        (_only_crowds_of_dogs, "at least 1 images .*'dog' is in 0"),
+        (lambda content: content.update(annotations=[]), "'cat' is in 0, 'dog' is in 0"),
+        (_without_dogs, "in 1 image.* or more .*'dog' is in 0"),
+        (_only_crowds_of_dogs, "in 1 image.* or more .*'dog' is in 0"),
     ],
 )
 def test_annotations_that_do_not_fit_are_pointed_at(folder: Path, change: Change, message: str) -> None:
@@ -340,8 +341,26 @@ def test_categories_must_be_the_same_in_every_file(folder: Path, name: str, know
         assert f"/categories/0: category 7 is 'horse' here, but {known}" in message
 
 
+def test_too_few_images_to_measure_on_are_refused(folder: Path) -> None:
+    write(folder, document(2))
+    assert fault(section(folder)) == (
+        "/validation",
+        "the 0 image(s) of the validation split have no box to measure on; it takes more images, or files of its own",
+    )
+
+
+def test_a_split_of_its_own_without_a_box_is_refused(folder: Path) -> None:
+    content = document(2) | {"annotations": []}
+    for number, one in enumerate(content["images"]):
+        one["file_name"] = f"empty{number}.png"
+    write(folder, content, "test.json")
+    pointer, message = fault(section(folder, test_annotations="test.json"))
+    assert pointer == "/test"
+    assert "the 2 image(s) of the test split have no box" in message
+
+
 def test_each_class_needs_as_many_images_as_is_asked_for(folder: Path) -> None:
-    assert "at least 7 images (min_images): 'dog' is in 6" in fault(section(folder, min_images=7))[1]
+    assert "in 7 image(s) or more (min_images): 'dog' is in 6" in fault(section(folder, min_images=7))[1]
 
 
 @pytest.mark.parametrize(
