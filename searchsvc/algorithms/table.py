@@ -36,6 +36,8 @@ class AlgorithmEntry:
     options: type[Options]
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
     """The stopping rule that goes with it where a spec names none, from an instance of `options`."""
+    shares_weights: bool = False
+    """Whether it searches by a supernet: its task is then a SupernetTask, and there is one objective."""
 
 
 _ENTRIES = (

@@ -90,6 +90,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     if (options := faults.collect(lambda: _algorithm_options(spec))) is not None:
         spec = _with_stopping_rule(spec, options)
     faults.collect(lambda: _stopping_rule(spec))
+    faults.found += checks.worker_faults(spec)
     cost_model = None
     if task is not None and space is not None and dataset is not None:
         known_space, known_dataset = space, dataset
