@@ -15,7 +15,7 @@ from pathlib import Path
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import Decision, FailureKind, TrialState
-from searchsvc.domain.tasks import FileMade, Outcome, Task, TrialTask
+from searchsvc.domain.tasks import FileMade, Outcome, SupernetTask, Task, TrialTask
 from searchsvc.errors import SearchsvcError, TrialFailed
 from searchsvc.service.tasks import find
 
@@ -101,7 +101,7 @@ class TrialRun:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
             self._trainer = self._tasks(self._task.task)
-            self._training = self._trainer.train(self._task)
+            self._training = _training(self._trainer, self._task)
         self._check_time()
         measurement = next(self._training, None)
         if measurement is None:
@@ -115,7 +115,7 @@ class TrialRun:
     def _check_time(self) -> None:
         """For tasks that do not look at their limit themselves; a trial that has had its last step may end."""
         limit, last = self._task.trial_seconds, self._last
-        if limit is None or last is None or last.seconds <= limit or last.step >= self._task.fidelity.epochs:
+        if limit is None or last is None or last.seconds <= limit or last.step >= self._task.last_step:
             return
         raise TrialFailed(FailureKind.TIMED_OUT, f"trained for {last.seconds:.1f} s; the limit is {limit:g} s")
 
@@ -157,6 +157,14 @@ class TrialRun:
                 file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
         except OSError:
             return
+
+
+def _training(trainer: Task, task: TrialTask) -> Iterator[Measurement]:
+    if task.search is None:
+        return trainer.train(task)
+    if not isinstance(trainer, SupernetTask):
+        raise TrialFailed(FailureKind.ERROR, f"task {task.task!r} trains no supernets: it has no `search`")
+    return trainer.search(task)
 
 
 def _explained(error: Exception) -> tuple[FailureKind, str]:
