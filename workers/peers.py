@@ -12,13 +12,13 @@ their owner, so Ray ends them with its process, however that ends; `Peers.close`
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from searchsvc.domain import FailureKind, Outcome, TrialState, TrialTask
+from searchsvc.domain import FailureKind, Outcome, SupernetTask, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
 from searchsvc.service.tasks import find
 from workers.run_trial import guarded
@@ -39,7 +39,7 @@ class Peer:
         """Import what takes long, before others wait for this process."""
         from workers.group import Group
 
-        self._group, self._trainer = Group, find(name)
+        self._group, self._trainer = Group, cast(SupernetTask, find(name))
 
     def search(self, task: TrialTask, seat: Seat) -> Outcome:
         """How it ended."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import Decision, FailureKind, TrialState
-from searchsvc.domain.tasks import FileMade, Outcome, Task, TrialTask
+from searchsvc.domain.tasks import FileMade, Outcome, SupernetTask, Task, TrialTask
 from searchsvc.errors import SearchsvcError, TrialFailed
 from searchsvc.service.tasks import find
 
@@ -99,7 +99,7 @@ class TrialRun:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
             self._trainer = self._tasks(self._task.task)
-            self._training = self._begun(self._trainer)
+            self._training = _training(self._trainer, self._task, self._exchange)
         self._check_time()
         measurement = next(self._training, None)
         if measurement is None:
@@ -110,15 +110,10 @@ class TrialRun:
         self._log(f"step {measurement.step}: {' '.join(f'{k}={v:.6g}' for k, v in measurement.metrics.items())}")
         return measurement
 
-    def _begun(self, trainer: Any) -> Iterator[Measurement]:
-        if self._task.search is None:
-            return trainer.train(self._task)
-        return trainer.search(self._task) if self._exchange is None else trainer.search(self._task, self._exchange())
-
     def _check_time(self) -> None:
         """For tasks that do not look at their limit themselves; a trial that has had its last step may end."""
         limit, last = self._task.trial_seconds, self._last
-        if limit is None or last is None or last.seconds <= limit or last.step >= self._task.fidelity.epochs:
+        if limit is None or last is None or last.seconds <= limit or last.step >= self._task.last_step:
             return
         raise TrialFailed(FailureKind.TIMED_OUT, f"trained for {last.seconds:.1f} s; the limit is {limit:g} s")
 
@@ -169,6 +164,14 @@ def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None])
     except Exception as error:  # noqa: BLE001 - whatever a trial does wrong becomes its outcome
         failed(*_explained(error))
         return None
+
+
+def _training(trainer: Task, task: TrialTask, exchange: Callable[[], Any] | None) -> Iterator[Measurement]:
+    if task.search is None:
+        return trainer.train(task)
+    if not isinstance(trainer, SupernetTask):
+        raise TrialFailed(FailureKind.ERROR, f"task {task.task!r} trains no supernets: it has no `search`")
+    return trainer.search(task) if exchange is None else trainer.search(task, exchange())
 
 
 def _explained(error: Exception) -> tuple[FailureKind, str]:

@@ -68,7 +68,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         if self._part is Part.STOP:
             return self._ended(None, stop=True)
         measurement = next(self._run, None)
-        if measurement is None or measurement.step >= self._task.fidelity.epochs:
+        if measurement is None or measurement.step >= self._task.last_step:
             return self._ended(measurement)
         return {MEASUREMENT: measurement, OUTCOME: None, DONE: False}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
@@ -49,6 +50,7 @@ _ENTRIES = (
     AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
     AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
     AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+    AlgorithmEntry("autohas", "Weight sharing (AutoHAS).", Autohas, AutohasOptions, shares_weights=True),
     AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", Given, GivenOptions),
 )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TypeVar
 
-from searchsvc.algorithms import ALGORITHMS
 from searchsvc.domain import Categorical, JobSpec, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
 from searchsvc.errors import Fault, InvalidInput, NotFound
@@ -136,20 +135,6 @@ def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator
             f"{first} is known before training; the first objective decides which weights are kept, "
             f"so it must be one of {', '.join(sorted(measured))}",
         )
-
-
-def worker_faults(spec: JobSpec) -> Iterator[Fault]:
-    """Several processes where there is no supernet that they could train, or with one GPU between them."""
-    wanted, algorithm = spec.resources, ALGORITHMS.get(spec.algorithm.name)
-    if wanted.workers == 1:
-        return
-    if algorithm is not None and not algorithm.shares_weights:
-        able = ", ".join(one.name for one in ALGORITHMS.values() if one.shares_weights)
-        message = f"several processes train a supernet, and {algorithm.name} has none: leave it at 1, or use {able}"
-        yield Fault("/resources/workers", message)
-    if 0 < wanted.gpu < 1:
-        message = f"each of {wanted.workers} workers needs a GPU of its own: 1, or 0 to train on CPUs"
-        yield Fault("/resources/gpu", message)
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

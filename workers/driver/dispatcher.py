@@ -22,7 +22,9 @@ from searchsvc.domain import (
     Measurement,
     Outcome,
     Scalar,
+    SharedSearch,
     Trial,
+    TrialKind,
     TrialState,
     TrialTask,
 )
@@ -92,13 +94,15 @@ class Dispatcher:
         store: Store,
         folder: Path,
         constants: Mapping[str, Scalar],
+        search: SharedSearch | None = None,
     ) -> None:
+        """`search`: what trials of supernets are given."""
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
-        self._store, self._folder, self._constants = store, folder, constants
+        self._store, self._folder, self._constants, self._search = store, folder, constants, search
         self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
@@ -193,7 +197,14 @@ class Dispatcher:
             values={**self._constants, **trial.proposal.candidate.values},
             directory=str(self._folder / trial.id),
         )
-        return replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
+        task = replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
+        return self._of_supernet(task) if trial.proposal.kind is TrialKind.SUPERNET else task
+
+    def _of_supernet(self, task: TrialTask) -> TrialTask:
+        assert self._search is not None, "the algorithm trains no supernet"
+        fidelity = task.fidelity.model_copy(update={"epochs": self._search.options["epochs"]})
+        workers = self.spec.resources.workers
+        return replace(task, search=self._search, workers=workers, fidelity=fidelity, trial_seconds=None)
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------
 
@@ -203,7 +214,8 @@ class Dispatcher:
         run.actor = actor
         place = self._place_of(actor)
         run.node = place[0] if place else None
-        if (limit := self.spec.resources.trial_seconds) is not None:
+        limit = self.spec.resources.trial_seconds
+        if limit is not None and run.trial.proposal.kind is TrialKind.CANDIDATE:
             run.deadline = time.monotonic() + max(0.0, limit - run.trial.seconds) + GRACE_SECONDS
         if run.test is None:
             self.ledger.start(run.trial, f"{place[0]} {place[1]}" if place else None, place[2] if place else None)

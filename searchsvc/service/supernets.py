@@ -1,0 +1,65 @@
+"""Whether the supernet of a job's algorithm can be: refused at submission, with what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from searchsvc.algorithms import ALGORITHMS
+from searchsvc.domain import DatasetInfo, JobSpec, Scalar, SharedSearch, SupernetTask, Task
+from searchsvc.domain.spec import InlineSpace
+from searchsvc.errors import Fault, InvalidInput
+
+_LEAST_TRIALS = 2
+
+
+def spec_faults(spec: JobSpec, task: Task | None) -> Iterator[Fault]:
+    """What the spec of a job whose algorithm shares weights asks too much of; nothing for the other algorithms."""
+    name = spec.algorithm.name
+    if not ALGORITHMS[name].shares_weights:
+        return
+    if spec.budget.trials < _LEAST_TRIALS:
+        message = f"{name} takes one trial for its supernet and one for each candidate that it finds: at least 2"
+        yield Fault("/budget/trials", message)
+    if task is None:
+        return
+    if not isinstance(task, SupernetTask):
+        others = ", ".join(one.name for one in ALGORITHMS.values() if not one.shares_weights)
+        yield Fault("/algorithm/name", f"{task.name} trains no supernets, which {name} needs; there are {others}")
+    elif (metric := spec.objectives[0].metric) not in task.rewards and metric in {one.name for one in task.metrics}:
+        message = f"a supernet of {task.name} is not scored by {metric}, but by {' or '.join(task.rewards)}"
+        yield Fault("/objectives/0/metric", message)
+
+
+def worker_faults(spec: JobSpec) -> Iterator[Fault]:
+    """Several processes where no supernet is trained, or with less than a GPU for each."""
+    wanted, algorithm = spec.resources, ALGORITHMS.get(spec.algorithm.name)
+    if wanted.workers == 1:
+        return
+    if algorithm is not None and not algorithm.shares_weights:
+        able = ", ".join(one.name for one in ALGORITHMS.values() if one.shares_weights)
+        message = f"several processes train a supernet, and {algorithm.name} has none: leave it at 1, or use {able}"
+        yield Fault("/resources/workers", message)
+    if 0 < wanted.gpu < 1:
+        message = f"each of {wanted.workers} workers needs a GPU of its own: 1, or 0 to train on CPUs"
+        yield Fault("/resources/gpu", message)
+
+
+def check(spec: JobSpec, task: Task, search: SharedSearch, constants: Mapping[str, Scalar], data: DatasetInfo) -> None:
+    """Ask the task. Raises InvalidInput with pointers into the spec."""
+    assert isinstance(task, SupernetTask)  # spec_faults has looked
+    try:
+        task.check_search(search.parameters, constants, data, search.options)
+    except InvalidInput as error:
+        raise InvalidInput(_placed(fault, spec, search) for fault in error.faults) from None
+
+
+def _placed(fault: Fault, spec: JobSpec, search: SharedSearch) -> Fault:
+    """A fault of the parameter `/space/<name>` where the spec has that parameter, or may fix it."""
+    section, _, name = fault.pointer[1:].partition("/")
+    if section != "space":
+        return fault
+    if isinstance(spec.space, InlineSpace):
+        place = next((f"/{index}" for index, one in enumerate(spec.space.parameters) if one.name == name), "")
+        return Fault(f"/space/parameters{place}", fault.message)
+    is_searched = any(one.name == name for one in search.parameters)
+    return Fault(f"/space/fix/{name}" if is_searched else "/space/name", fault.message)
