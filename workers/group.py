@@ -63,6 +63,8 @@ class Group:
                 wait_for_workers=False,
                 master_listen_fd=listener.detach() if listener is not None else None,
             )
+            self._store.set(str(seat.rank), "here")
+            self._store.wait([str(rank) for rank in range(seat.size)])
             dist.init_process_group(
                 _BACKENDS[device],
                 store=self._store,
