@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from searchsvc.algorithms.base import BLOCK, Algorithm, Shared, Staged, Stream
+from searchsvc.algorithms.base import BLOCK, Algorithm, Listed, Shared, Staged, Stream
 from searchsvc.algorithms.feasibility import Feasibility, Judgement, Tally
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import FailureKind, TrialKind
@@ -15,7 +15,7 @@ from searchsvc.spaces.space import Matrix, Space
 
 PATIENCE = 64
 """Candidates in a row that an algorithm may waste on hard constraints, each costing a whole ask, before a uniform draw
-takes its place."""
+takes its place. One that has a list wastes nothing: the next of the list costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def asker(algorithm: Algorithm, space: Space, feasibility: Feasibility, max_trie
     """The faster way that the algorithm allows."""
     if isinstance(algorithm, Stream):
         return BlockAsker(algorithm, space, feasibility, max_tries)
-    return SingleAsker(algorithm, space, feasibility, min(PATIENCE, max_tries))
+    patience = max_tries if isinstance(algorithm, Listed) else min(PATIENCE, max_tries)
+    return SingleAsker(algorithm, space, feasibility, patience)
 
 
 class SingleAsker:

@@ -10,8 +10,8 @@ import numpy as np
 from searchsvc.domain import Constraint, Objective, Trial, TrialState, pareto_front
 
 _NO_FINALISTS = {
-    TrialState.STOPPED: "the time was up before the supernet named candidates to train",
-    TrialState.SUCCEEDED: "the supernet named no candidate to train: none that it drew keeps the hard constraints",
+    TrialState.STOPPED: "the time was up before the supernet had named candidates to train",
+    TrialState.SUCCEEDED: "the supernet named no candidate to train: none that it drew kept the hard constraints",
 }
 
 
