@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from searchsvc.domain import Candidate, JobSpec, Proposal
+from searchsvc.domain import Candidate, JobSpec, Proposal, SharedSearch, TrialKind
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.ledger import OpenTrial
 
@@ -27,7 +28,8 @@ def dispatcher(constants: dict[str, Any], folder: Path, **resources: Any) -> Dis
     heartbeat: Any = SimpleNamespace(job=SimpleNamespace(id="job", revision=0, spec=spec))
     nothing: Any = None
     ledger: Any = SimpleNamespace(spec=spec)
-    return Dispatcher(ledger, heartbeat, nothing, nothing, folder, constants)
+    search = SharedSearch((), (), None, {"epochs": 4, "logs_per_epoch": 2})
+    return Dispatcher(ledger, heartbeat, nothing, nothing, folder, constants, search)
 
 
 PROPOSAL = Proposal(Candidate({"lr": 0.01}), asks=1, told=0, rejected={}, answered=(), costs={})
@@ -43,3 +45,10 @@ def test_a_trial_has_what_its_resources_say(tmp_path: Path) -> None:
     assert (made.threads, made.device, made.compile) == (3, "cuda", True)
     plain = dispatcher({}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL))
     assert (plain.threads, plain.device, plain.compile) == (1, "cpu", False)
+
+
+def test_several_processes_train_a_supernet_and_one_a_candidate(tmp_path: Path) -> None:
+    made = dispatcher({}, tmp_path, workers=3)
+    supernet = replace(PROPOSAL, candidate=Candidate({}), kind=TrialKind.SUPERNET)
+    assert made.task_of(OpenTrial("trial", 0, supernet)).workers == 3
+    assert made.task_of(OpenTrial("trial", 1, PROPOSAL)).workers == 1
