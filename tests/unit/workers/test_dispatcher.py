@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from searchsvc.domain import Candidate, JobSpec, Proposal, SharedSearch, TrialKind
-from workers.driver.dispatcher import Dispatcher
+from workers.driver.dispatcher import Dispatcher, Run
 from workers.driver.ledger import OpenTrial
 
 
@@ -28,8 +28,9 @@ def dispatcher(constants: dict[str, Any], folder: Path, **resources: Any) -> Dis
     heartbeat: Any = SimpleNamespace(job=SimpleNamespace(id="job", revision=0, spec=spec))
     nothing: Any = None
     ledger: Any = SimpleNamespace(spec=spec)
+    placement: Any = SimpleNamespace(resources=spec.resources)
     search = SharedSearch((), (), None, {"epochs": 4, "logs_per_epoch": 2})
-    return Dispatcher(ledger, heartbeat, nothing, nothing, folder, constants, search)
+    return Dispatcher(ledger, heartbeat, placement, nothing, folder, constants, search)
 
 
 PROPOSAL = Proposal(Candidate({"lr": 0.01}), asks=1, told=0, rejected={}, answered=(), costs={})
@@ -52,3 +53,12 @@ def test_several_processes_train_a_supernet_and_one_a_candidate(tmp_path: Path) 
     supernet = replace(PROPOSAL, candidate=Candidate({}), kind=TrialKind.SUPERNET)
     assert made.task_of(OpenTrial("trial", 0, supernet)).workers == 3
     assert made.task_of(OpenTrial("trial", 1, PROPOSAL)).workers == 1
+
+
+def test_hours_of_gpus_are_those_of_all_processes_of_what_runs(tmp_path: Path) -> None:
+    made = dispatcher({}, tmp_path, gpu=2, workers=3)
+    trials = [OpenTrial(name, number, PROPOSAL) for number, name in enumerate(("supernet", "waits"))]
+    made._runs = {trial.id: Run(trial, handed=0.0, workers=3) for trial in trials}
+    made.ledger.running = {"supernet": trials[0]}
+    made._count_gpus()
+    assert made.heartbeat.gpus_in_use == 6
