@@ -153,7 +153,7 @@ class Sharing(Scripted):
 
 
 class Together(Sharing):
-    """Its supernets may have several processes. Their reward at a step is the mean of the ranks (from 1) times the step.
+    """Its supernets have several processes. Their reward at a step is the step times the mean of the ranks, from 1 on.
 
     `supernet` is the fate of the last rank. Every process is a line of `processes.txt`: attempt, rank, pid.
     """
