@@ -122,5 +122,6 @@ def _cause(end: Any) -> Outcome | None:
     except OutOfMemoryError as error:
         return Outcome(TrialState.FAILED, FailureKind.OUT_OF_MEMORY, str(error))
     except RayError as error:
-        return Outcome(TrialState.FAILED, FailureKind.LOST, f"a process of the supernet was lost: {error}")
+        reason = str(error).splitlines()[0]
+        return Outcome(TrialState.FAILED, FailureKind.LOST, f"a process of the supernet was lost: {reason}")
     return None if outcome.failure in (None, FailureKind.LOST) else outcome

@@ -47,6 +47,8 @@ def test_a_killed_peer_costs_an_attempt_and_the_next_goes_on_from_the_checkpoint
     supernet, *finalists = rig.trials(job)
     first, second = rig.store.attempts(supernet.id)
     assert (first.state, first.failure) == (TrialState.FAILED, FailureKind.LOST)
+    assert first.message is not None
+    assert first.message.startswith("a process of the supernet was lost: The actor died unexpectedly")
     assert second.state is TrialState.SUCCEEDED
     found = processes(rig, job)
     assert sorted((attempt, rank) for attempt, rank, _ in found) == [(1, 0), (1, 1), (2, 0), (2, 1)]
