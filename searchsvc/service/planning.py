@@ -161,16 +161,10 @@ def make_proposer(blueprint: Blueprint) -> Proposer:
 
 def shared_search(blueprint: Blueprint) -> SharedSearch | None:
     """What the supernet of the job searches; None where its algorithm trains each candidate by itself."""
-    spec = blueprint.spec
-    if not ALGORITHMS[spec.algorithm.name].shares_weights:
+    options = supernets.options_of(blueprint.spec)
+    if options is None:
         return None
-    options = _algorithm_options(spec).model_dump()
-    return SharedSearch(
-        parameters=blueprint.space.parameters,
-        hard=blueprint.hard,
-        costs=blueprint.cost_model,
-        options={**options, "epochs": options["epochs"] or 2 * spec.fidelity.epochs},
-    )
+    return SharedSearch(blueprint.space.parameters, blueprint.hard, blueprint.cost_model, options)
 
 
 def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:

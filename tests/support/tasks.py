@@ -189,12 +189,20 @@ def searched(search: SharedSearch, step: int, last: int) -> dict[str, float]:
     space = with_bases(Space(search.parameters), search.options["basis_values"])
     measured = {"reward": step / last, "train_loss": 1 / step, "baseline": 0.5, "rejected": 3.0, "skipped": 0.0}
     for one in space.parameters:
-        options = len(one.choices) if isinstance(one, Categorical) else len(one.values) if isinstance(one, Basis) else 1
+        options = _options(one)
         shares = np.full(options, (1 - step / last) / options)
         shares[-1] += step / last
         measured |= {f"p/{one.name}/{index}": float(share) for index, share in enumerate(shares)}
         measured[f"entropy/{one.name}"] = -float(np.sum(shares * np.log(np.maximum(shares, 1e-300))))
     return {**measured, "entropy": sum(value for name, value in measured.items() if name.startswith("entropy/"))}
+
+
+def _options(parameter: Parameter) -> int:
+    if isinstance(parameter, Categorical):
+        return len(parameter.choices)
+    if isinstance(parameter, Basis):
+        return len(parameter.values)
+    return int(parameter.high - parameter.low) // int(parameter.step or 1) + 1
 
 
 def named(search: SharedSearch, count: int, seed: int) -> dict[str, float]:

@@ -61,7 +61,7 @@ def test_a_process_that_is_gone_is_missed_at_once(end: str) -> None:
         error, seconds = failure_of(partial(group.mean, torch.zeros(1000)))
     assert error.kind is FailureKind.LOST
     assert str(error).startswith("rank 0 of 2 has lost another process of its supernet: ")
-    assert seconds < 5.0
+    assert seconds < 10.0
 
 
 def test_a_process_that_says_nothing_is_missed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_process_that_says_nothing_is_missed_after_a_while(monkeypatch: pytest
     with other_process("sleeps") as (group, _):
         error, seconds = failure_of(partial(group.mean, torch.zeros(1000)))
     assert error.kind is FailureKind.LOST
-    assert 1.5 < seconds < 5.0
+    assert 1.5 < seconds < 20.0
 
 
 def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,4 +78,4 @@ def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.Monk
         seat = Seat(0, 2, groups.HOST, listener.getsockname()[1])
         error, seconds = failure_of(lambda: Group(seat, "cpu", groups.HOST, listener).close())
     assert error.kind is FailureKind.LOST
-    assert seconds < 5.0
+    assert seconds < 10.0
