@@ -68,10 +68,12 @@ class Peers:
 
     def join(self) -> Group:
         """Start them, and meet them as rank 0. Raises TrialFailed (LOST) where one does not come."""
-        from workers.group import Group, Seat, listener_at
-
         host, size = ray.util.get_node_ip_address(), self._task.workers
-        self._start(size)
+        self._actors = [_in_bundle(rank) for rank in range(1, size)]
+        prepared = [actor.prepare.remote(self._task.task) for actor in self._actors]
+        from workers.group import Group, Seat, listener_at  # at the same time as they do
+
+        _wait_for(prepared)
         with listener_at(host) as listener:
             seats = [Seat(rank, size, host, listener.getsockname()[1]) for rank in range(size)]
             self._ends = [
@@ -97,13 +99,13 @@ class Peers:
             self._group.close()
             self._group = None
 
-    def _start(self, size: int) -> None:
-        self._actors = [_in_bundle(rank) for rank in range(1, size)]
-        try:
-            ray.get([actor.prepare.remote(self._task.task) for actor in self._actors], timeout=START_SECONDS)
-        except RayError as error:
-            message = f"a process beside rank 0 did not start within {START_SECONDS:g} s: {error}"
-            raise TrialFailed(FailureKind.LOST, message) from error
+
+def _wait_for(prepared: list[Any]) -> None:
+    try:
+        ray.get(prepared, timeout=START_SECONDS)
+    except RayError as error:
+        message = f"a process beside rank 0 did not start within {START_SECONDS:g} s: {error}"
+        raise TrialFailed(FailureKind.LOST, message) from error
 
 
 def _in_bundle(index: int) -> Any:
