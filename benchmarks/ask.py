@@ -25,6 +25,8 @@ from searchsvc.spaces import Categorical, Float, Integer, Space
 TOLD = (100, 1_000, 10_000)
 ASKS = 5
 LIMIT_SECONDS = 45
+LISTS = ("given", "autohas")
+"""What these ask for is not found by them."""
 IN_OPTUNA = ("random", "sobol", "tpe", "gp", "nsga2", "cmaes")
 
 SPACE = Space(
@@ -42,7 +44,7 @@ SPACE = Space(
 
 
 def run() -> list[Row]:
-    return [_row(name, told) for name in ALGORITHMS for told in TOLD]
+    return [_row(name, told) for name in ALGORITHMS if name not in LISTS for told in TOLD]
 
 
 def _row(name: str, told: int) -> Row:

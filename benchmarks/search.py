@@ -46,11 +46,13 @@ OURS = "fbnetv3"
 OTHERS = ("tpe", "gp", "nsga2", "evolution", "random", smac.NAME)
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"nsga2": {"population": 20}}
 """At its default of 50, NSGA-II has one generation in 100 evaluations."""
+UNFIT = ("cmaes", "given", "autohas")
+"""Methods that search no tables of choices by themselves."""
 THIRD, QUARTER = 1 / 3, 1 / 4
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    known = [name for name in (*ALGORITHMS, smac.NAME) if name != "cmaes"]
+    known = [name for name in (*ALGORITHMS, smac.NAME) if name not in UNFIT]
     group = parser.add_argument_group("options of search")
     group.add_argument("--problems", nargs="+", default=PROBLEMS, metavar="TABLE[:COST]", help=" ".join(PROBLEMS))
     group.add_argument("--algorithms", nargs="+", default=None, choices=known, metavar="NAME", help=" ".join(known))

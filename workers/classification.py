@@ -5,21 +5,26 @@ Importing this module is cheap: the service looks tasks up. torch comes when tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
-from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.tasks import DatasetInfo, ExportFormat, TrialTask
-from searchsvc.spaces import networks
+from searchsvc.errors import InvalidInput
+from searchsvc.spaces import Space, networks
+from searchsvc.spaces.sharing import check_sharable
 from workers import data
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
+    from workers.autohas.exchange import Exchange
 
 MODEL = "model.safetensors"
+_LEAST_REWARDED = 32
+"""Validation images that a candidate of a supernet is scored on at least; two of each class where there are many."""
 
 
 class Classification:
@@ -31,6 +36,7 @@ class Classification:
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
         Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
     )
+    rewards = ("accuracy", "loss")
     exports = MappingProxyType(
         {
             "onnx": ExportFormat("the trained network of one trial for ONNX runtimes", ".onnx"),
@@ -49,6 +55,28 @@ class Classification:
         from workers.training.run import train
 
         return train(task)
+
+    def check_search(
+        self,
+        parameters: Sequence[Parameter],
+        constants: Mapping[str, Scalar],
+        dataset: DatasetInfo,
+        options: Mapping[str, Any],  # noqa: ARG002 - nothing in them depends on the space or the data
+    ) -> None:
+        found, least = dataset.sizes["validation"], max(_LEAST_REWARDED, 2 * len(dataset.classes))
+        if found < least:
+            message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"
+            raise InvalidInput.at("/dataset", message)
+        try:
+            check_sharable(Space(parameters), constants)
+        except InvalidInput as error:
+            raise error.below("/space") from None
+
+    def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
+        from workers.autohas.exchange import Alone
+        from workers.autohas.run import search
+
+        return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
         return (MODEL,) if (directory / MODEL).is_file() else ()

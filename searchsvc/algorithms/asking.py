@@ -7,25 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from searchsvc.algorithms.base import BLOCK, Algorithm, Staged, Stream
+from searchsvc.algorithms.base import BLOCK, Algorithm, Listed, Shared, Staged, Stream
 from searchsvc.algorithms.feasibility import Feasibility, Judgement, Tally
 from searchsvc.domain.candidates import Candidate, Observation
-from searchsvc.domain.states import FailureKind
+from searchsvc.domain.states import FailureKind, TrialKind
 from searchsvc.spaces.space import Matrix, Space
 
 PATIENCE = 64
 """Candidates in a row that an algorithm may waste on hard constraints, each costing a whole ask, before a uniform draw
-takes its place."""
+takes its place. One that has a list wastes nothing: the next of the list costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A feasible candidate, pending in the algorithm."""
+    """A feasible candidate, or a supernet, pending in the algorithm."""
 
     candidate: Candidate
     costs: Mapping[str, float]
     in_full: bool = False
     """Whether its trial is to be trained to the whole fidelity, whatever a stopping rule says."""
+    kind: TrialKind = TrialKind.CANDIDATE
 
 
 class Asker(Protocol):
@@ -45,11 +46,12 @@ def asker(algorithm: Algorithm, space: Space, feasibility: Feasibility, max_trie
     """The faster way that the algorithm allows."""
     if isinstance(algorithm, Stream):
         return BlockAsker(algorithm, space, feasibility, max_tries)
-    return SingleAsker(algorithm, space, feasibility, min(PATIENCE, max_tries))
+    patience = max_tries if isinstance(algorithm, Listed) else min(PATIENCE, max_tries)
+    return SingleAsker(algorithm, space, feasibility, patience)
 
 
 class SingleAsker:
-    """One candidate per ask; a rejected one is let go."""
+    """One candidate per ask; a rejected one is let go. A supernet is none and passes."""
 
     def __init__(self, algorithm: Algorithm, space: Space, feasibility: Feasibility, patience: int) -> None:
         self._algorithm = algorithm
@@ -62,12 +64,18 @@ class SingleAsker:
             candidates = self._algorithm.ask(1)
             if not candidates:
                 return None
+            if self._kind() is TrialKind.SUPERNET:
+                return Asked(candidates[0], {}, kind=TrialKind.SUPERNET)
             judgement = self._feasibility.judge(self._space.to_matrix(candidates))
             if judgement.feasible[0]:
                 return Asked(candidates[0], judgement.costs_of(0), self._is_in_full())
             tally.reject(self._feasibility.hard, judgement, slice(None))
             self._algorithm.tell([Observation(candidates[0], None, FailureKind.INFEASIBLE)])
         return None
+
+    def _kind(self) -> TrialKind:
+        algorithm = self._algorithm
+        return algorithm.kind(algorithm.asks) if isinstance(algorithm, Shared) else TrialKind.CANDIDATE
 
     def _is_in_full(self) -> bool:
         return isinstance(self._algorithm, Staged) and self._algorithm.is_in_full(self._algorithm.asks)

@@ -1,16 +1,30 @@
 """AutoHAS (arXiv 2006.03656): architecture and hyperparameters by weight sharing.
 
-Options of the algorithm `autohas`. The authors publish no settings of their controller: momentum of the baseline and
-the share of frozen steps are those of TuNAS (arXiv 2008.06120), the others are ours.
+The first ask is for a supernet, which a worker trains while its controller learns a distribution over candidates. What
+the last measurement of that trial names as finalists is what the further asks give, one after another.
+
+The authors publish no settings of their controller: momentum of the baseline and the share of frozen steps are those
+of TuNAS (arXiv 2008.06120), the others are ours.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.options import Options
+from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.domain.states import TrialKind
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.space import Space
+
+FINALIST = "finalist"
+"""`finalist/<rank>/<parameter>`: how the last measurement of a supernet names an entry of a row of the space."""
 
 
 class SoftLimit(BaseModel):
@@ -47,3 +61,83 @@ class AutohasOptions(Options):
         if len({one.metric for one in self.soft_limits}) < len(self.soft_limits):
             raise ValueError("soft_limits: each needs a metric of its own")
         return self
+
+
+class Autohas:
+    """Ask and tell; see the module."""
+
+    replays_by_asking = False
+
+    def __init__(self, problem: Problem, options: AutohasOptions) -> None:
+        """Raises InvalidInput: `/name` where there are several objectives, `/soft_limits/0/metric`."""
+        if len(problem.objectives) > 1:
+            raise InvalidInput.at("/name", "autohas searches one objective; for several use nsga2, tpe or fbnetv3")
+        if faults := [*_unknown_costs(problem, options.soft_limits)]:
+            raise InvalidInput(faults)
+        self._problem = problem
+        self._asks = 0
+        self._supernet = 0
+        """Its ask, counted from 1; 0 where there is none."""
+        self._finalists: list[Candidate] | None = None
+        """None until the supernet has told of them."""
+
+    @property
+    def seed(self) -> int:
+        return self._problem.seed
+
+    @property
+    def asks(self) -> int:
+        return self._asks
+
+    def kind(self, asks: int) -> TrialKind:
+        return TrialKind.SUPERNET if asks == self._supernet else TrialKind.CANDIDATE
+
+    def left(self) -> int:
+        """At least 1 as long as the finalists are not known."""
+        return 1 if self._finalists is None else max(0, len(self._finalists) - (self._asks - self._supernet))
+
+    def ask(self, count: int) -> list[Candidate]:
+        if count and not self._supernet:
+            self._asks += 1
+            self._supernet = self._asks
+            return [Candidate({})]
+        given = self._asks - self._supernet
+        asked = (self._finalists or [])[given : given + count]
+        self._asks += len(asked)
+        return asked
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Only supernets teach anything. One that failed is pending: it may be tried again."""
+        for one in observations:
+            if one.candidate.values:
+                continue
+            if one.metrics is not None:
+                self._finalists = finalists(self._problem.space, one.history[-1].metrics if one.history else {})
+            elif one.failure is None:
+                self._supernet = 0
+
+    def resume(self, candidate: Candidate, asks: int) -> None:
+        self._asks = max(self._asks, asks)
+        if not candidate.values:
+            self._supernet = asks
+
+
+def finalists(space: Space, metrics: Mapping[str, float]) -> list[Candidate]:
+    """The candidates that a supernet names in its last measurement, the best first."""
+    rows: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for name, value in metrics.items():
+        kind, _, place = name.partition("/")
+        if kind == FINALIST:
+            rank, _, parameter = place.partition("/")
+            rows[int(rank)][parameter] = value
+    matrix = [[rows[rank].get(name, np.nan) for name in space.names] for rank in sorted(rows)]
+    return space.from_matrix(np.array(matrix, dtype=np.float64).reshape(len(rows), len(space)))
+
+
+def _unknown_costs(problem: Problem, limits: Sequence[SoftLimit]) -> Iterator[Fault]:
+    space, model = problem.space, problem.cost_model
+    known = tuple(model(space.sample(1, np.random.default_rng(0)))) if model is not None else ()
+    for index, one in enumerate(limits):
+        if one.metric not in known:
+            there_are = f"there are {', '.join(known)}" if known else "nothing is, of this space"
+            yield Fault(f"/soft_limits/{index}/metric", f"{one.metric!r} is not known before training; {there_are}")

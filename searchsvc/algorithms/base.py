@@ -16,6 +16,7 @@ import numpy as np
 
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Constraint, Objective
+from searchsvc.domain.states import TrialKind
 from searchsvc.spaces.space import CostModel, Matrix, Space
 
 BLOCK = 256
@@ -94,6 +95,18 @@ class Staged(Protocol):
 
     def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
         """(number, what to keep) of the rounds that ended since the last call. A replay may give some again."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """An algorithm some of whose asks are no candidates, but supernets. It is told results with their histories.
+
+    The candidate of a supernet has no values. One that was cancelled is told without metrics and without a failure:
+    it leaves no trace, and the next ask may be for another.
+    """
+
+    def kind(self, asks: int) -> TrialKind:
+        """What the trial of ask number `asks` (counted from 1) is for."""
 
 
 @runtime_checkable

@@ -14,13 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from searchsvc.algorithms.asking import Asked, asker
-from searchsvc.algorithms.base import Algorithm, Listed, Staged
+from searchsvc.algorithms.base import Algorithm, Listed, Shared, Staged
 from searchsvc.algorithms.feasibility import Feasibility, Tally
 from searchsvc.algorithms.unseen import Unseen
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Constraint, Measurement
 from searchsvc.domain.records import Proposal, Trial
-from searchsvc.domain.states import FailureKind, TrialState
+from searchsvc.domain.states import FailureKind, TrialKind, TrialState
 from searchsvc.errors import NothingFeasible
 from searchsvc.spaces.space import CostModel, Identity, Space
 
@@ -65,6 +65,8 @@ class Proposer:
         self._max_repeats = math.inf if isinstance(algorithm, Listed) else MAX_REPEATS
         self._entries: list[_Entry] = []
         self._seen: dict[Hashable, int] = {}
+        self._supernet: int | None = None
+        """The last trial of a supernet."""
         self._tally = Tally()
         self._told = 0
         self._exhausted = False
@@ -84,7 +86,7 @@ class Proposer:
     @property
     def learns_from_histories(self) -> bool:
         """Whether `replay` needs what was measured step by step."""
-        return isinstance(self._algorithm, Staged)
+        return isinstance(self._algorithm, Staged | Shared)
 
     def propose(self, count: int, *, existing: int | None = None, budget: int | None = None) -> list[Proposal]:
         """Up to `count` proposals, numbered from `next_number`.
@@ -108,6 +110,7 @@ class Proposer:
                 answered=tuple(self._tally.answered),
                 costs=asked.costs,
                 in_full=asked.in_full,
+                kind=asked.kind,
             )
             self._record(proposal)
             proposals.append(proposal)
@@ -143,7 +146,7 @@ class Proposer:
                 if self._tally.tries < self._asker.patience:
                     return None
                 break
-            number = None if self._repeats else self._seen.get(self._key(asked.candidate))
+            number = None if self._is_new(asked) else self._seen.get(self._key(asked.candidate))
             if number is None or (asked.in_full and self._was_stopped(number)):
                 return asked
             self._answer(number, asked.candidate)
@@ -151,6 +154,10 @@ class Proposer:
             if repeated == 1 and self._unseen.none_left(self._seen):
                 self._exhausted = True
         return None if self._exhausted else self._fall_back()
+
+    def _is_new(self, asked: Asked) -> bool:
+        """Whatever was proposed before."""
+        return self._repeats or asked.kind is TrialKind.SUPERNET
 
     def _out_of_candidates(self) -> bool:
         all_seen = not self._repeats and len(self._seen) >= self._unseen.size
@@ -192,7 +199,10 @@ class Proposer:
         self._algorithm.tell([Observation(candidate, None, FailureKind.INFEASIBLE)])
 
     def _record(self, proposal: Proposal) -> None:
-        self._seen[self._key(proposal.candidate)] = len(self._entries)
+        if proposal.kind is TrialKind.SUPERNET:
+            self._supernet = len(self._entries)
+        else:
+            self._seen[self._key(proposal.candidate)] = len(self._entries)
         self._entries.append(_Entry(proposal))
         self._tally = Tally()
 
@@ -261,7 +271,11 @@ class Proposer:
 
     def _forget(self, number: int) -> None:
         """A cancelled trial's candidate is neither pending nor seen: it may be proposed again."""
-        candidate = self._entries[number].proposal.candidate
+        candidate, kind = self._entries[number].proposal.candidate, self._entries[number].proposal.kind
+        if kind is TrialKind.SUPERNET:
+            if self._supernet == number:
+                self._algorithm.tell([Observation(candidate, None)])
+            return
         key = self._key(candidate)
         if self._seen.get(key) == number:
             del self._seen[key]

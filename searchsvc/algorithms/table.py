@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
@@ -36,6 +37,8 @@ class AlgorithmEntry:
     options: type[Options]
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
     """The stopping rule that goes with it where a spec names none, from an instance of `options`."""
+    shares_weights: bool = False
+    """Whether it searches by a supernet: its task is then a SupernetTask, and there is one objective."""
 
 
 _ENTRIES = (
@@ -47,6 +50,7 @@ _ENTRIES = (
     AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
     AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
     AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+    AlgorithmEntry("autohas", "Weight sharing (AutoHAS).", Autohas, AutohasOptions, shares_weights=True),
     AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", Given, GivenOptions),
 )
 

@@ -8,7 +8,16 @@ from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_fron
 from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
 from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, FileMade, Outcome, SharedSearch, Task, TrialTask
+from searchsvc.domain.tasks import (
+    DatasetInfo,
+    ExportFormat,
+    FileMade,
+    Outcome,
+    SharedSearch,
+    SupernetTask,
+    Task,
+    TrialTask,
+)
 
 __all__ = [
     "JOB_MOVES",
@@ -44,6 +53,7 @@ __all__ = [
     "Round",
     "Scalar",
     "SharedSearch",
+    "SupernetTask",
     "Task",
     "Token",
     "Trial",

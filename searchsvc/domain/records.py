@@ -13,7 +13,7 @@ from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.spec import JobSpec
-from searchsvc.domain.states import FailureKind, JobRequest, JobState, TrialState
+from searchsvc.domain.states import FailureKind, JobRequest, JobState, TrialKind, TrialState
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,13 @@ class Proposal:
     """What the cost model says of the candidate: FLOPs, parameters."""
     in_full: bool = False
     """Whether no stopping rule may end the trial: the algorithm wants its candidate trained to the whole fidelity."""
+    kind: TrialKind = TrialKind.CANDIDATE
+    """What the trial is for; the candidate of one that trains a supernet has no values."""
+
+    @property
+    def may_be_stopped(self) -> bool:
+        """Whether a stopping rule sees the trial."""
+        return self.kind is TrialKind.CANDIDATE and not self.in_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,11 @@ class Trial:
     @property
     def values(self) -> Mapping[str, Scalar]:
         return self.proposal.candidate.values
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it trains one candidate, and so may be a result of the search."""
+        return self.proposal.kind is TrialKind.CANDIDATE
 
     def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
         """The finished trial as an algorithm is told of it; `history`: its measurements, by step."""

@@ -121,6 +121,8 @@ class Resources(_Section):
     """Executions of one trial at most, where the earlier were LOST or OUT_OF_MEMORY."""
     compile: bool = False
     """Compile each network for its GPU before it is trained: a minute that long trainings earn back."""
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that train a supernet together, each with what one trial needs; a candidate is trained by one."""
 
     @field_validator("gpu")
     @classmethod

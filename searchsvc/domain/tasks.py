@@ -7,10 +7,10 @@ be read; a worker starts trials of it. Importing a task must therefore be cheap:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class TrialTask:
     stored_step: int = 0
     """Measurements up to this step are stored; a resumed trial reports those after it, without a gap."""
     trial_seconds: float | None = None
+    """Limit of its training; a supernet has none, since it stands for many trials."""
     device: str = "cpu"
     threads: int = 1
     compile: bool = False
@@ -76,6 +77,11 @@ class TrialTask:
     """Of the trial of a supernet; its `values` are those that all candidates have besides their own."""
     workers: int = 1
     """Processes that train a supernet together."""
+
+    @property
+    def last_step(self) -> int:
+        """The step of its last measurement."""
+        return self.fidelity.epochs * (self.search.options["logs_per_epoch"] if self.search is not None else 1)
 
     @classmethod
     def of(cls, spec: JobSpec, *, trial_id: str, number: int, values: Mapping[str, Scalar], directory: str) -> Self:
@@ -164,4 +170,33 @@ class Task(Protocol):
         """Write the file of one of `exports` from the best weights that the trial has left in its directory.
 
         Raises InvalidInput where they are none, RuntimeUnavailable where a package that it takes is not installed.
+        """
+
+
+@runtime_checkable
+class SupernetTask(Task, Protocol):
+    """A task that can train weights which all candidates of a space share."""
+
+    rewards: tuple[str, ...]
+    """Metrics that a candidate is scored by while the weights are trained: the objective is one of them."""
+
+    def check_search(
+        self,
+        parameters: Sequence[Parameter],
+        constants: Mapping[str, Scalar],
+        dataset: DatasetInfo,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Of the space's parameters and the options of the algorithm, whether there is such a supernet.
+
+        Cheap, without torch. Raises InvalidInput: `/space/<parameter>`, or pointers into the spec.
+        """
+
+    def search(self, task: TrialTask, exchange: Any = None) -> Iterator[Measurement]:
+        """Train the supernet of `task.search`; `train` otherwise says what holds here.
+
+        `exchange`: of several processes, each of which iterates (`workers.autohas.exchange`); None: there is only this.
+
+        One measurement per step up to `task.last_step`, none of them with an objective. The last has
+        `finalist/<rank>/<parameter>`, 0 the best: entries of the space's matrix, those of active parameters.
         """

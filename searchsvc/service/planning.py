@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS, Proposer, StoppingRule
 from searchsvc.algorithms.options import Options
-from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, Task
+from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, SharedSearch, Task, TrialKind
 from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, latency_tables, machine
+from searchsvc.service import checks, datasets, feasibility, latency_tables, machine, supernets
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
@@ -70,7 +70,7 @@ class Plan:
     sampled: int
     """How many random candidates that share is of."""
     candidates: tuple[PlannedCandidate, ...]
-    """The first that the algorithm would propose."""
+    """The first that the algorithm would propose; none where a supernet is to find them."""
     dataset: DatasetInfo
     hard: tuple[Constraint, ...]
     outcome: tuple[Constraint, ...]
@@ -89,7 +89,9 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
         dataset = faults.collect(lambda: datasets.inspect(known_task, spec.dataset.model_dump(mode="json"), spec.seed))
     if (options := faults.collect(lambda: _algorithm_options(spec))) is not None:
         spec = _with_stopping_rule(spec, options)
+        faults.found += supernets.spec_faults(spec, task)
     faults.collect(lambda: _stopping_rule(spec))
+    faults.found += supernets.worker_faults(spec)
     cost_model = None
     if task is not None and space is not None and dataset is not None:
         known_space, known_dataset = space, dataset
@@ -116,6 +118,8 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
         constants=checks.constants_of(spec),
     )
     make_proposer(blueprint)  # an algorithm may refuse the space or the objectives
+    if (search := shared_search(blueprint)) is not None:
+        supernets.check(spec, task, search, blueprint.constants, dataset)
     return blueprint
 
 
@@ -155,6 +159,14 @@ def make_proposer(blueprint: Blueprint) -> Proposer:
     )
 
 
+def shared_search(blueprint: Blueprint) -> SharedSearch | None:
+    """What the supernet of the job searches; None where its algorithm trains each candidate by itself."""
+    options = supernets.options_of(blueprint.spec)
+    if options is None:
+        return None
+    return SharedSearch(blueprint.space.parameters, blueprint.hard, blueprint.cost_model, options)
+
+
 def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:
     """The stopping rule at the very beginning of the job. Raises InvalidInput."""
     return _stopping_rule(blueprint.spec)
@@ -184,7 +196,9 @@ def plan(blueprint: Blueprint, *, candidates: int = 5) -> Plan:
         space_size=size,
         feasible_share=found.share,
         sampled=found.sampled,
-        candidates=tuple(PlannedCandidate(one.candidate, one.costs) for one in proposals),
+        candidates=tuple(
+            PlannedCandidate(one.candidate, one.costs) for one in proposals if one.kind is TrialKind.CANDIDATE
+        ),
         dataset=blueprint.dataset,
         hard=blueprint.hard,
         outcome=blueprint.outcome,

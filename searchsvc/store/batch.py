@@ -79,7 +79,7 @@ class Batch:
         row |= {"state": TrialState.QUEUED.value, "step": 0, "seconds": 0.0, "attempts": 0}
         row |= {"candidate": dict(proposal.candidate.values), "asks": proposal.asks, "told_before": proposal.told}
         row |= {"rejected": dict(proposal.rejected), "answered": list(proposal.answered), "costs": dict(proposal.costs)}
-        row["in_full"] = proposal.in_full
+        row |= {"in_full": proposal.in_full, "kind": proposal.kind.value}
         self._trials[trial_id] = row
         self.count_rejections(proposal.rejected, len(proposal.answered))
         self.event("trial.proposed", {"values": row["candidate"], "costs": row["costs"]}, trial_id, at)

@@ -9,7 +9,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, func, select
 
-from searchsvc.domain import Artifact, Attempt, Event, JobState, Measurement, Objective, Round, Trial, TrialState
+from searchsvc.domain import (
+    Artifact,
+    Attempt,
+    Event,
+    JobState,
+    Measurement,
+    Objective,
+    Round,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 from searchsvc.errors import NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.rows import artifact_of, attempt_of, event_of, measurement_of, round_of, trial_of
@@ -71,6 +82,12 @@ class Reads(StoreBase):
     def all_trials(self, job_id: str) -> list[Trial]:
         """In the order of their numbers."""
         query = select(trials).where(trials.c.job_id == job_id).order_by(trials.c.number)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def supernets(self, job_id: str) -> list[Trial]:
+        """The trials that train a supernet, in the order of their numbers."""
+        of_kind = trials.c.kind == TrialKind.SUPERNET.value
+        query = select(trials).where(trials.c.job_id == job_id, of_kind).order_by(trials.c.number)
         return [trial_of(row) for row in self._rows(query)]
 
     def best_trials(self, job_id: str, limit: int, *, then: Sequence[Objective] = ()) -> list[Trial]:

@@ -23,6 +23,7 @@ from searchsvc.domain import (
     Round,
     Token,
     Trial,
+    TrialKind,
     TrialState,
 )
 
@@ -80,6 +81,7 @@ def _proposal_of(row: Fields) -> Proposal:
         answered=tuple(row["answered"]),
         costs=row["costs"],
         in_full=row["in_full"],
+        kind=TrialKind(row["kind"]),
     )
 
 

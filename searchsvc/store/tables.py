@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from searchsvc.domain import TrialState
+from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -124,6 +124,7 @@ trials = Table(
     Column("answered", Document, nullable=False),
     Column("costs", Document, nullable=False),
     Column("in_full", Boolean, nullable=False, server_default=false()),
+    Column("kind", State, nullable=False, server_default=TrialKind.CANDIDATE.value),
     Column("metrics", Document),
     Column("best_step", Integer),
     Column("badness", Double),  # the first objective's best value, turned so that less is better

@@ -14,7 +14,8 @@ from searchsvc.domain import Constraint, FailureKind, Objective, Observation, Pr
 from searchsvc.errors import NothingFeasible
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
-SEARCHING = [name for name in ALGORITHMS if name != "given"]  # that one has a list: see test_algorithms_given.py
+SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]
+"""Those others have lists: see test_algorithms_given.py and test_algorithms_shared.py."""
 QUICK = [name for name in SEARCHING if name != "gp"]
 OPTIONS: dict[str, dict[str, int]] = {
     "gp": {"startup_trials": 50},

@@ -23,7 +23,8 @@ def fill(store: Store, job_id: str) -> None:
     accuracy = random.Random(0)
     empty = dict.fromkeys((column.name for column in trials.c), None)
     state = {"state": "SUCCEEDED", "best_step": 1, "step": 1, "seconds": 1.0, "attempts": 1, "created_at": 0.0}
-    proposal = {"asks": 1, "told_before": 0, "rejected": {}, "answered": [], "costs": {"flops": 1e6}, "in_full": False}
+    proposal = {"asks": 1, "told_before": 0, "rejected": {}, "answered": [], "costs": {"flops": 1e6}}
+    proposal |= {"in_full": False, "kind": "candidate"}
     for start in range(0, TRIALS, 10_000):
         rows = []
         for number in range(start, start + 10_000):

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from searchsvc.domain import TrialKind
 from searchsvc.errors import InvalidInput, StoreOutdated, StoreUnavailable
 from searchsvc.store import Store, schema
 from searchsvc.store.database import Database
@@ -70,7 +71,7 @@ def test_downgrading_removes_every_table(database_url: str) -> None:
     database.close()
 
 
-def test_trials_of_an_older_schema_are_kept_and_may_be_stopped_early(database_url: str) -> None:
+def test_trials_of_an_older_schema_are_kept_as_candidates_that_may_be_stopped_early(database_url: str) -> None:
     store = Store.open(database_url)
     job, lease = a_claimed_job(store)
     add_trials(store, lease, 3)
@@ -80,6 +81,7 @@ def test_trials_of_an_older_schema_are_kept_and_may_be_stopped_early(database_ur
     schema.upgrade(database_url)
     assert store.all_trials(job.id) == before
     assert [trial.proposal.in_full for trial in before] == [False] * 3
+    assert [trial.proposal.kind for trial in before] == [TrialKind.CANDIDATE] * 3
     database.close()
     store.close()
 

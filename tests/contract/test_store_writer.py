@@ -18,6 +18,7 @@ from searchsvc.domain import (
     Measurement,
     Outcome,
     Proposal,
+    TrialKind,
     TrialState,
     new_id,
 )
@@ -37,7 +38,8 @@ def test_a_trial_comes_back_as_it_was_proposed(store: Store) -> None:
     _, lease = a_claimed_job(store)
     text = "π \ud800 \0 \u2028 ' \" \\ 🙂"
     candidate = Candidate({**NASTY, "text": text})
-    proposal = Proposal(candidate, asks=7, told=3, rejected={"flops": 2}, answered=(1, 0), costs=NASTY, in_full=True)
+    counted = {"rejected": {"flops": 2}, "answered": (1, 0), "costs": NASTY}
+    proposal = Proposal(candidate, asks=7, told=3, **counted, in_full=True, kind=TrialKind.SUPERNET)
     writer = store.writer(lease)
     writer.add_trials([(trial_id := new_id(), 0, proposal)])
     writer.flush()

@@ -22,7 +22,7 @@ X = {"type": "float", "name": "x", "low": 0.0, "high": 1.0}
 
 def a_spec(*, task: str = "scripted", trials: int = 4, epochs: int = 3, **changes: Any) -> dict[str, Any]:
     """A search over `x`; keys with other letters than a spec's are parameters of the scripted task with one choice."""
-    fixed = {name: changes.pop(name) for name in ("fate", "strikes", "seconds") if name in changes}
+    fixed = {name: changes.pop(name) for name in ("fate", "strikes", "seconds", "supernet") if name in changes}
     parameters = [X, *({"type": "categorical", "name": name, "choices": [value]} for name, value in fixed.items())]
     return {
         "name": "a search",

@@ -22,7 +22,9 @@ from searchsvc.domain import (
     Measurement,
     Outcome,
     Scalar,
+    SharedSearch,
     Trial,
+    TrialKind,
     TrialState,
     TrialTask,
 )
@@ -77,6 +79,8 @@ class Run:
     overdue: bool = False
     test: Trial | None = None
     """It is measured on the test split, not trained."""
+    workers: int = 1
+    """Its processes."""
 
 
 class Dispatcher:
@@ -90,13 +94,15 @@ class Dispatcher:
         store: Store,
         folder: Path,
         constants: Mapping[str, Scalar],
+        search: SharedSearch | None = None,
     ) -> None:
+        """`search`: what trials of supernets are given."""
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
-        self._store, self._folder, self._constants = store, folder, constants
+        self._store, self._folder, self._constants, self._search = store, folder, constants, search
         self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
@@ -148,9 +154,10 @@ class Dispatcher:
         trial = self.ledger.next_trial(room, self.spec.budget.trials, idle=not self._runs)
         if trial is None:
             return None
-        self._runs[key] = Run(trial, handed=time.monotonic())
+        config = self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+        self._runs[key] = Run(trial, handed=time.monotonic(), workers=config[TASK].workers)
         self._handed_in_run += 1
-        return self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+        return config
 
     def _next_test(self, key: str, untested: list[Trial]) -> Mapping[str, Any] | None:
         if self.placement.slots() <= len(self._runs):
@@ -190,7 +197,14 @@ class Dispatcher:
             values={**self._constants, **trial.proposal.candidate.values},
             directory=str(self._folder / trial.id),
         )
-        return replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
+        task = replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
+        return self._of_supernet(task) if trial.proposal.kind is TrialKind.SUPERNET else task
+
+    def _of_supernet(self, task: TrialTask) -> TrialTask:
+        assert self._search is not None, "the algorithm trains no supernet"
+        fidelity = task.fidelity.model_copy(update={"epochs": self._search.options["epochs"]})
+        workers = self.spec.resources.workers
+        return replace(task, search=self._search, workers=workers, fidelity=fidelity, trial_seconds=None)
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------
 
@@ -200,7 +214,8 @@ class Dispatcher:
         run.actor = actor
         place = self._place_of(actor)
         run.node = place[0] if place else None
-        if (limit := self.spec.resources.trial_seconds) is not None:
+        limit = self.spec.resources.trial_seconds
+        if limit is not None and run.trial.proposal.kind is TrialKind.CANDIDATE:
             run.deadline = time.monotonic() + max(0.0, limit - run.trial.seconds) + GRACE_SECONDS
         if run.test is None:
             self.ledger.start(run.trial, f"{place[0]} {place[1]}" if place else None, place[2] if place else None)
@@ -307,10 +322,10 @@ class Dispatcher:
             return
         self._explained = now
         pending = [run for run in self._runs.values() if run.actor is None and run.test is None]
-        handed = [run.trial for run in pending if now - run.handed > PATIENCE_SECONDS]
-        why = self.placement.why_waiting() if handed else ""
-        for trial in handed:
-            self.ledger.explain(trial, why)
+        handed = [run for run in pending if now - run.handed > PATIENCE_SECONDS]
+        why = {workers: self.placement.why_waiting(workers) for workers in {run.workers for run in handed}}
+        for run in handed:
+            self.ledger.explain(run.trial, why[run.workers])
         late = [trial for trial in self.ledger.waiting if now - trial.since > PATIENCE_SECONDS]
         for trial in late:
             self.ledger.explain(trial, f"{len(self._runs)} of {self.placement.slots()} trials at once are running")
@@ -352,7 +367,8 @@ class Dispatcher:
             self.ledger.event(kind_of_event, node=self.placement.name(node), reason=reason)
 
     def _count_gpus(self) -> None:
-        self.heartbeat.gpus_in_use = len(self.ledger.running) * self.placement.resources.gpu
+        processes = sum(run.workers for run in self._runs.values() if run.trial.id in self.ledger.running)
+        self.heartbeat.gpus_in_use = processes * self.placement.resources.gpu
 
     def actors(self) -> list[Any]:
         """Processes that run an attempt now."""

@@ -8,7 +8,7 @@ from types import FrameType
 
 from searchsvc.domain import Job, JobState
 from searchsvc.errors import NothingFeasible
-from searchsvc.service.planning import Blueprint
+from searchsvc.service.planning import Blueprint, shared_search
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers.driver import tune_run
@@ -34,7 +34,9 @@ class JobRun:
         logger.info("taken up: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
         self._placement = Placement(job.spec.resources)
         folder = settings.artifacts_dir / job.id
-        self._dispatcher = Dispatcher(self._ledger, heartbeat, self._placement, store, folder, blueprint.constants)
+        self._dispatcher = Dispatcher(
+            self._ledger, heartbeat, self._placement, store, folder, blueprint.constants, shared_search(blueprint)
+        )
 
     def run(self) -> None:
         """Until the job has ended, or is given back. Raises LeaseLost, StoreUnavailable."""

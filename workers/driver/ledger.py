@@ -20,6 +20,7 @@ from searchsvc.domain import (
     Observation,
     Outcome,
     Proposal,
+    TrialKind,
     TrialState,
     best_measurement,
     new_id,
@@ -124,11 +125,11 @@ class Ledger:
         if measurement.step <= trial.step:
             return Decision.STOP if trial.stop else Decision.CONTINUE
         seen = [trial.best, measurement] if trial.best else [measurement]
-        trial.best = best_measurement(seen, self.spec.objectives[0])
+        trial.best = best_measurement(seen, self.spec.objectives[0]) or measurement
         trial.step, trial.seconds = measurement.step, measurement.seconds
-        self._writer.measure(trial.id, measurement, trial.best or measurement)
+        self._writer.measure(trial.id, measurement, trial.best)
         trial.history.append(measurement)
-        if not trial.proposal.in_full and self._asks_to_stop(trial, measurement):
+        if trial.proposal.may_be_stopped and self._asks_to_stop(trial, measurement):
             trial.stop = True
         if trial.stop:
             self.flush()
@@ -160,7 +161,8 @@ class Ledger:
         self._wait_again(trial)
 
     def reopen(self, trial: OpenTrial) -> None:
-        """A trial that had failed is to be tried again."""
+        """A trial that had failed is to be tried again; the algorithm may have more to say when it has ended."""
+        self.exhausted = self._proposer.exhausted
         self._proposer.reopen(trial.number)
         self.waiting.append(trial)
 
@@ -196,8 +198,8 @@ class Ledger:
         self.waiting.appendleft(trial)
 
     def _checked(self, trial: OpenTrial, outcome: Outcome) -> Outcome:
-        """A result needs a value of every objective: without one the task is at fault."""
-        if outcome.failure is not None:
+        """The result of a candidate needs a value of every objective: without one the task is at fault."""
+        if outcome.failure is not None or trial.proposal.kind is TrialKind.SUPERNET:
             return outcome
         measured = self._metrics(trial)
         missing = [one.metric for one in self.spec.objectives if one.metric not in measured]

@@ -58,7 +58,7 @@ def _replay(
     return {
         number
         for number, one in measured
-        if not proposals[number].in_full
+        if proposals[number].may_be_stopped
         and rule.report(number, with_costs(one, proposals[number].costs)) is Decision.STOP
     }
 
@@ -88,7 +88,7 @@ def _opened(store: Store, job: Job, trial: Trial, stop: bool) -> OpenTrial:
         failures=counted_failures(store.attempts(trial.id), job.spec.resources.attempts) if trial.attempts else 0,
         step=trial.step,
         seconds=trial.seconds,
-        best=best_measurement(measurements, job.spec.objectives[0]),
+        best=best_measurement(measurements, job.spec.objectives[0]) or next(reversed(measurements), None),
         history=measurements,
         stop=stop,
         reason=trial.reason,

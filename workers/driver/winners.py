@@ -9,6 +9,11 @@ import numpy as np
 
 from searchsvc.domain import Constraint, Objective, Trial, TrialState, pareto_front
 
+_NO_FINALISTS = {
+    TrialState.STOPPED: "the time was up before the supernet had named candidates to train",
+    TrialState.SUCCEEDED: "the supernet named no candidate to train: none that it drew kept the hard constraints",
+}
+
 
 def winners(trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Trial]:
     """By number. With one objective, the earliest of the best; only trials that keep every constraint."""
@@ -21,15 +26,16 @@ def winners(trials: Sequence[Trial], objectives: Sequence[Objective], constraint
 
 
 def has_result(trial: Trial) -> bool:
-    """Whether it was trained, to the end or as far as the stopping rule let it."""
-    return trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
+    """Whether its candidate was trained, to the end or as far as the stopping rule let it."""
+    return trial.is_candidate and trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 def why_failed(trials: Sequence[Trial]) -> str:
     """Why a job without any result has none."""
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     if not failed:
-        return "no trial could be proposed"
+        ends = {trial.state for trial in trials if not trial.is_candidate}
+        return next((why for state, why in _NO_FINALISTS.items() if state in ends), "no trial could be proposed")
     kinds = Counter(str(trial.failure) for trial in failed)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     usual = Counter(trial.reason for trial in failed if trial.reason).most_common(1)

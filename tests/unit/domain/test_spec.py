@@ -112,6 +112,8 @@ def test_a_missing_key_is_named_where_it_should_stand(pointer: str) -> None:
         ("/fidelity/epochs", 0),
         ("/resources/gpu", 1.5),
         ("/resources/cpu", 0),
+        ("/resources/workers", 0),
+        ("/resources/workers", 1025),
         ("/objectives", []),
         ("/objectives", {"metric": "accuracy"}),
         ("/objectives/0/goal", "up"),
