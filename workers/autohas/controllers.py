@@ -42,8 +42,8 @@ class Learner(Protocol):
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
         """Of weights on a validation batch, such as the accuracy: the larger the better."""
 
-    def loss(self, draw: Draw, weights: Tensors, batch: Any) -> Tensor:
-        """() on a validation batch."""
+    def loss(self, draw: Draw, weights: Tensors, batch: Any, coefficients: Tensors | None = None) -> Tensor:
+        """() on a validation batch, with gradients to `Distributions.coefficients` where the weights depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,15 @@ class _Controller:
         self._optimizer.zero_grad()
         return self._steps <= self._until
 
+    def _count(self, frozen: bool) -> int:
+        return 1 if frozen else self._samples
+
     def _move(self) -> None:
         """By the mean gradient of all processes; what none of the draws had active has a gradient of 0."""
         logits = list(self.distributions.logits)
         gradients = torch.cat([torch.zeros_like(one) if one.grad is None else one.grad for one in logits])
         self._exchange.mean(gradients)
-        for one, gradient in zip(logits, gradients.split([len(one) for one in logits]), strict=True):
+        for one, gradient in zip(logits, torch.split(gradients, [len(one) for one in logits]), strict=True):
             one.grad = gradient
         self._optimizer.step()
 
@@ -148,7 +151,8 @@ class Reinforce(_Controller):
 
     def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
         """One step of the logits, by W* of a batch `train`, scored on a batch `validation`."""
-        frozen, draws = self._begin(), self._draws(self._samples, generator)
+        frozen = self._begin()
+        draws = self._draws(self._count(frozen), generator)
         rewards = [self._reward(learner, one, train, validation) for one in draws]
         mean = self._mean(rewards)
         baseline = self._baseline.updated(mean)
@@ -183,7 +187,7 @@ class Differentiable(_Controller):
         Raises TrialFailed (DIVERGED) where a loss is not finite.
         """
         frozen, losses = self._begin(), []
-        for draw in self._draws(self._samples, generator):  # one graph at a time
+        for draw in self._draws(self._count(frozen), generator):  # one graph at a time
             loss = self._loss(learner, draw, train, validation)
             losses.append(float(loss.detach()))
             if not math.isfinite(losses[-1]):
@@ -197,7 +201,7 @@ class Differentiable(_Controller):
 
     def _loss(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> Tensor:
         weights = learner.ahead(draw, train, self.distributions.relaxed(draw))
-        return learner.loss(draw, weights, validation)
+        return learner.loss(draw, weights, validation, self.distributions.coefficients(draw))
 
 
 @dataclass(slots=True)

@@ -72,10 +72,11 @@ class Distributions(nn.Module):
         }
         self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
         self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
+        self._by_name = dict(zip(self.options, self.logits, strict=True))
 
     def by_name(self) -> dict[str, Tensor]:
         """(k,) logits of every parameter."""
-        return dict(zip(self.options, self.logits, strict=True))
+        return dict(self._by_name)
 
     def labels(self, name: str) -> tuple[Scalar, ...]:
         """The options of a parameter in the order of its logits."""
@@ -89,7 +90,7 @@ class Distributions(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> Sample:
         """`count` independent draws of every parameter."""
         perturbed = {}
-        for name, logits in self.by_name().items():
+        for name, logits in self._by_name.items():
             scale = self._spread if name in self._mixed else 1.0
             perturbed[name] = logits + scale * _gumbel((count, len(logits)), generator)
         return Sample(self._matrix(perturbed), perturbed)
@@ -105,22 +106,26 @@ class Distributions(nn.Module):
         return torch.stack([self._log_probability(name, draw) for name in draw.perturbed]).sum()
 
     def relaxed(self, draw: Draw) -> dict[str, Tensor]:
-        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else.
+        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else."""
+        coefficients = self.coefficients(draw)
+        return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
+
+    def coefficients(self, draw: Draw) -> dict[str, Tensor]:
+        """c (k,) of a draw with gradients to the logits, by name.
 
         Gradients of a choice are straight through its softmax. For draws made since the logits have last changed.
         """
-        coefficients = {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
-        return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
+        return {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
 
     @torch.no_grad()
     def derived(self) -> Candidate:
         """What the distributions stand for: the likeliest choices and whole numbers, the expectations of bases."""
-        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self.by_name().items()}))[0]
+        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self._by_name.items()}))[0]
 
     @torch.no_grad()
     def entropies(self) -> dict[str, float]:
         """In nats, by name."""
-        logs = {name: F.log_softmax(logits, 0) for name, logits in self.by_name().items()}
+        logs = {name: F.log_softmax(logits, 0) for name, logits in self._by_name.items()}
         return {name: float(-(one.exp() * one).sum()) for name, one in logs.items()}
 
     def _matrix(self, perturbed: Mapping[str, Tensor]) -> Matrix:
@@ -135,14 +140,14 @@ class Distributions(nn.Module):
         return np.clip(perturbed.double().softmax(1).numpy() @ options, options.min(), options.max())
 
     def _log_probability(self, name: str, draw: Draw) -> Tensor:
-        logits, perturbed = self.by_name()[name], draw.perturbed[name]
+        logits, perturbed = self._by_name[name], draw.perturbed[name]
         if name not in self._mixed:
             return F.log_softmax(logits, 0)[perturbed.argmax()]
         noise = (perturbed - logits) / self._spread
         return (-noise - torch.exp(-noise)).sum()
 
     def _coefficients(self, name: str, perturbed: Tensor) -> Tensor:
-        logits = self.by_name()[name]
+        logits = self._by_name[name]
         moved = perturbed + (logits - logits.detach())
         if name in self._mixed:
             return moved.softmax(0)

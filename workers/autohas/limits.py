@@ -69,7 +69,7 @@ class Drawing:
         while len(found) < count:
             sample = self._distributions.sample(_AT_ONCE if tries else count, generator)
             breaks, penalties = self._limits.judge(sample.matrix)
-            for row, rejected in enumerate(breaks.any(1)):
+            for row, rejected in enumerate(np.any(breaks, axis=1).tolist()):
                 if not rejected:
                     found.append(self._distributions.drawn(sample, row, float(penalties[row])))
                     if len(found) == count:

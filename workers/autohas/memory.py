@@ -43,7 +43,7 @@ class Memory:
     @staticmethod
     def shaped(row: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A row (P,) as tensors that are shaped as the parameters: views."""
-        parts = row.split([one.numel() for one in parameters.values()])
+        parts = torch.split(row, [one.numel() for one in parameters.values()])
         return {name: part.view(one.shape) for (name, one), part in zip(parameters.items(), parts, strict=True)}
 
     def __contains__(self, row: object) -> bool:
@@ -79,7 +79,7 @@ class Part:
 
     def named(self, numbers: Tensor) -> dict[str, Tensor]:
         """(p,) -> the tensors of the standalone network: views."""
-        parts = numbers.split([math.prod(shape) for shape in self.shapes.values()])
+        parts = torch.split(numbers, [math.prod(shape) for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def grouped(self, numbers: Tensor) -> dict[str, Tensor]:

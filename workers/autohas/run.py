@@ -41,7 +41,7 @@ from workers.training.recipe import Recipe
 from workers.training.run import device_of
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
-from workers.training.splits import Batches, Order, on_device
+from workers.training.splits import Order, on_device
 
 DISTRIBUTIONS = "distributions.json"
 _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)

@@ -34,7 +34,7 @@ class Quadratic:
         slots = {"sgd": {"w": {"velocity": torch.zeros(1, 2, dtype=torch.float64)}}}
         return stepped(self.shared(draw), {"w": self.curvatures * self.start}, slots, hyper)[0]
 
-    def loss(self, _: Draw, weights: Tensors, __: Any) -> Tensor:
+    def loss(self, _: Draw, weights: Tensors, __: Any, ___: Tensors | None = None) -> Tensor:
         return (self.curvatures * weights["w"] ** 2).sum() / 2
 
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
