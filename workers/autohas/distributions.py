@@ -72,7 +72,7 @@ class Distributions(nn.Module):
         }
         self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
         self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
-        self._by_name = dict(zip(self.options, self.logits, strict=True))
+        self._by_name: dict[str, Tensor] = dict(zip(self.options, self.logits, strict=True))
 
     def by_name(self) -> dict[str, Tensor]:
         """(k,) logits of every parameter."""
@@ -103,7 +103,13 @@ class Distributions(nn.Module):
 
     def log_probability(self, draw: Draw) -> Tensor:
         """() of what is active in a draw: of the choices, and the density of the perturbed logits of bases."""
-        return torch.stack([self._log_probability(name, draw) for name in draw.perturbed]).sum()
+        return torch.stack([self._log_probabilities(name, one[None]) for name, one in draw.perturbed.items()]).sum()
+
+    def log_probabilities(self, sample: Sample) -> Tensor:
+        """(n,) the same of many."""
+        active = torch.from_numpy(~np.isnan(sample.matrix))
+        each = [self._log_probabilities(name, sample.perturbed[name]) for name in self.space.names]
+        return (torch.stack(each, 1) * active).sum(1)
 
     def relaxed(self, draw: Draw) -> dict[str, Tensor]:
         """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else."""
@@ -139,12 +145,13 @@ class Distributions(nn.Module):
             return np.asarray(options[perturbed.argmax(1).numpy()])
         return np.clip(perturbed.double().softmax(1).numpy() @ options, options.min(), options.max())
 
-    def _log_probability(self, name: str, draw: Draw) -> Tensor:
-        logits, perturbed = self._by_name[name], draw.perturbed[name]
+    def _log_probabilities(self, name: str, perturbed: Tensor) -> Tensor:
+        """(n, k) -> (n,)."""
+        logits = self._by_name[name]
         if name not in self._mixed:
-            return F.log_softmax(logits, 0)[perturbed.argmax()]
+            return F.log_softmax(logits, 0)[perturbed.argmax(1)]
         noise = (perturbed - logits) / self._spread
-        return (-noise - torch.exp(-noise)).sum()
+        return (-noise - torch.exp(-noise)).sum(1)
 
     def _coefficients(self, name: str, perturbed: Tensor) -> Tensor:
         logits = self._by_name[name]

@@ -33,7 +33,7 @@ class Memory:
         first = torch.cat([one.detach().flatten() for one in parameters.values()])
         self.flat = first.repeat(1 + len(rows))
         """(r P,)"""
-        self._rows = dict(zip((WEIGHTS, *rows), self.flat.view(1 + len(rows), -1), strict=True))
+        self._rows: dict[str, Tensor] = dict(zip((WEIGHTS, *rows), self.flat.view(1 + len(rows), -1), strict=True))
         for name, value in rows.items():
             if value is not None:
                 self._rows[name].fill_(value)
@@ -51,7 +51,8 @@ class Memory:
 
     def take(self, row: str, part: Part) -> Tensor:
         """(p,) copies of a part's numbers."""
-        return self._rows[row].index_select(0, part.index)
+        taken: Tensor = self._rows[row].index_select(0, part.index)
+        return taken
 
     def put(self, row: str, part: Part, numbers: Tensor) -> None:
         """Write a part's numbers (p,) back."""
