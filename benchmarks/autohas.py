@@ -18,6 +18,7 @@ from searchsvc.spaces.bases import with_bases
 from workers import data
 from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
 from workers.autohas.batches import Batch, Views
+from workers.autohas.run import keep_kernels
 from workers.data import Dataset
 from workers.supernet import shared_network
 from workers.training.splits import Batches, on_device
@@ -29,6 +30,7 @@ CPU = torch.device("cpu")
 
 
 def run() -> list[Row]:
+    keep_kernels()
     return [*_steps(), *_memory()]
 
 

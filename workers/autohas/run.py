@@ -57,7 +57,7 @@ def search(
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Measurement]:
     """See `SupernetTask.search`. Raises TrialFailed (DIVERGED, INFEASIBLE), InvalidInput where the task is unsound."""
-    os.environ.setdefault(_KERNELS, _KEPT_KERNELS)
+    keep_kernels()
     start, directory = clock(), Path(task.directory)
     run = _Search(task, exchange)
     directory.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,11 @@ def search(
         run.keep(directory, measured, found)
         if log > task.stored_step:
             yield measured[-1]
+
+
+def keep_kernels() -> None:
+    """Have oneDNN keep its code for more shapes, unless the environment says how many. Before the first convolution."""
+    os.environ.setdefault(_KERNELS, _KEPT_KERNELS)
 
 
 class _Search:
