@@ -170,20 +170,3 @@ def test_evaluation_without_the_statistics_of_the_path_is_refused() -> None:
 def test_what_the_space_does_not_hold_is_refused(change: dict[str, Scalar]) -> None:
     with pytest.raises(InvalidInput):
         supernet().activate({**LARGEST, **change})
-
-
-@pytest.mark.parametrize(
-    ("space", "constants"),
-    [
-        (catalogue.find("mbconv-small").space, {}),
-        (Space([Categorical("network", ("fbnetv3-small", "resnet10t"))]), {}),
-        (Space([Integer("base_width", 8, 16, 8)]), {"network": "resnet10t"}),
-    ],
-    ids=["mbconv", "two families", "resnet"],
-)
-def test_networks_that_cannot_share_weights_are_refused_and_the_way_out_is_named(
-    space: Space, constants: dict[str, Scalar]
-) -> None:
-    with pytest.raises(InvalidInput, match="every algorithm that trains each candidate by itself") as caught:
-        Supernet(space, SHAPE, CLASSES, constants)
-    assert [fault.pointer for fault in caught.value.faults] == ["/network"]

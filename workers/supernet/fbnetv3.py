@@ -1,0 +1,198 @@
+"""Networks of FBNetV3's make in the weights of the largest.
+
+| what | of the widest network's |
+|---|---|
+| width, expansion, squeeze | leading channels |
+| kernel | centre |
+| depth | leading blocks of each stage |
+
+A path is run as `workers.models.fbnetv3.RowsNet` runs the module, as a function of its tensors: so it can be run with
+the shared weights and with others, such as those after one more step.
+
+Shapes: n images, c channels, h x w px, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Self
+
+from timm.layers import drop_path
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces import networks
+from searchsvc.spaces.definition import Block, Definition
+from searchsvc.spaces.fbnetv3 import EXPANSIONS, FAMILIES, definition_of
+from workers.models.fbnetv3 import RowsNet
+from workers.models.networks import input_shape, rows_net
+from workers.supernet.network import SharedNetwork, Values
+from workers.supernet.normalise import Normalise
+from workers.supernet.parts import Gate, Layout, Part, Tensors, norm, outside
+from workers.training.depthwise import convolve
+
+_EXPANDING: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3")}
+)
+_PLAIN: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")}
+)
+_GATES: Mapping[str, Gate | None] = MappingProxyType(
+    {"expand": None, "depthwise": Gate.CHANNELS, "project": Gate.BRANCH}
+)
+"""Of the normalisations. What the expansion adds is gated after the depthwise one, which undoes any scale before it."""
+
+
+class Supernet(SharedNetwork):
+    """Every architecture of a space of FBNetV3's make."""
+
+    def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
+        largest: dict[str, Any] = {name: max(those) for name, those in options.items()}
+        for stage, (first, other) in EXPANSIONS.items():
+            for own, instead in ((f"k{stage}b", f"k{stage}"), (other, first)):
+                if 0 in options[own]:  # of the other blocks: 0 says as of the first
+                    largest[own] = max(largest[own], largest[instead])
+        # A trimmed block has the weights of one that is not.
+        return {**largest, **{name: False for name in largest if name.startswith("trim")}}
+
+    def _made(self, values: Values) -> nn.Module:
+        self._widest = self._definition(values)
+        made = rows_net(self._widest, input_shape(values, self._shape), self._classes)
+        _restore_first_scales(made, self._widest)
+        return made
+
+    def _path_in(self, values: Values) -> RowsPath:
+        return RowsPath.of(self._definition(values), self._widest, values)
+
+    def _definition(self, values: Values) -> Definition:
+        family = FAMILIES[values[networks.NETWORK]]
+        return definition_of(family, values, min(input_shape(values, self._shape)[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPath:
+    """An architecture and where its tensors lie."""
+
+    definition: Definition
+    blocks: tuple[Block, ...]
+    layout: Layout
+    dropout: float
+    drop_path: float
+    """Of the deepest block; from 0 on, linear in depth."""
+
+    @classmethod
+    def of(cls, definition: Definition, widest: Definition, values: Values) -> Self:
+        """The path of a definition. Raises InvalidInput where a stage of the widest has fewer blocks."""
+        blocks = tuple(definition.blocks())
+        layout = dict(_layout(definition, blocks, widest))
+        return cls(definition, blocks, layout, values["dropout"], values["drop_path"])
+
+    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
+        """See `Path`."""
+        stem = self.definition.stem
+        maps = F.conv2d(images, tensors["stem.0.weight"], None, stem.s, stem.k // 2)
+        maps = F.hardswish(normalise(maps, tensors, "stem.1"))
+        for number, block in enumerate(self.blocks):
+            dropped = self.drop_path * number / len(self.blocks) if regularised else 0.0
+            maps = _run(block, f"blocks.{number}.", tensors, maps, normalise, dropped)
+        maps = F.conv2d(maps, tensors["head.expand.0.weight"])
+        pooled = F.hardswish(normalise(maps, tensors, "head.expand.1")).mean((2, 3), keepdim=True)  # (n, pooled, 1, 1)
+        features = F.hardswish(F.conv2d(pooled, tensors["head.project.0.weight"])).flatten(1)  # (n, head.c)
+        if self.dropout:
+            features = F.dropout(features, self.dropout, regularised)
+        return F.linear(features, tensors["classifier.weight"], tensors["classifier.bias"])
+
+
+def _run(block: Block, name: str, tensors: Tensors, maps: Tensor, normalise: Normalise, dropped: float) -> Tensor:
+    """(n, inputs, h, w) -> (n, outputs, h', w')."""
+    layers, branch = {role: (name + conv, name + norm) for role, (conv, norm) in _layers_of(block).items()}, maps
+    if block.expands:
+        conv, norm = layers["expand"]
+        branch = F.hardswish(normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm))
+    conv, norm = layers["depthwise"]
+    branch = convolve(branch, tensors[f"{conv}.weight"], (block.stride, block.stride), (block.pad, block.pad))
+    branch = F.hardswish(normalise(branch, tensors, norm))
+    if block.squeeze:
+        branch = branch * _excited(branch, f"{name}se.", tensors)
+    conv, norm = layers["project"]
+    branch = normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm)
+    return drop_path(branch, dropped, training=dropped > 0) + maps if block.residual else branch
+
+
+def _excited(maps: Tensor, name: str, tensors: Tensors) -> Tensor:
+    """(n, c, h, w) -> (n, c, 1, 1) of squeeze-and-excitation."""
+    means = maps.mean((2, 3), keepdim=True)
+    reduced = F.conv2d(means, tensors[f"{name}conv_reduce.weight"], tensors[f"{name}conv_reduce.bias"])
+    expanded = F.conv2d(F.hardswish(reduced), tensors[f"{name}conv_expand.weight"], tensors[f"{name}conv_expand.bias"])
+    return F.hardsigmoid(expanded)
+
+
+def _layers_of(block: Block) -> Mapping[str, tuple[str, str]]:
+    """Role -> names of convolution and normalisation in timm's block, which depend on whether it expands."""
+    return _EXPANDING if block.expands else _PLAIN
+
+
+def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definition) -> Iterator[tuple[str, Part]]:
+    stem, head, inputs = definition.stem, definition.head, blocks[-1].outputs
+    yield "stem.0.weight", Part("stem.0.weight", (stem.c,))
+    yield from norm("stem.1", "stem.1", stem.c, Gate.CHANNELS)
+    room = tuple(widest.blocks())
+    for number, slot in enumerate(_slots(definition, widest)):
+        yield from _block_parts(blocks[number], f"blocks.{number}.", room[slot], f"blocks.{slot}.")
+    yield "head.expand.0.weight", Part("head.expand.0.weight", (definition.pooled, inputs))
+    yield from norm("head.expand.1", "head.expand.1", definition.pooled, Gate.CHANNELS)
+    yield "head.project.0.weight", Part("head.project.0.weight", (head.c, definition.pooled))
+    yield "classifier.weight", Part("classifier.weight", ())
+    yield "classifier.bias", Part("classifier.bias", ())
+
+
+def _slots(definition: Definition, widest: Definition) -> Iterator[int]:
+    """Of each block: the block of the widest network whose weights it uses, among the first ones of its stage."""
+    places = _depths(widest)
+    starts = {stage: sum(count for one, count in places.items() if one < stage) for stage in places}
+    for stage, count in _depths(definition).items():
+        if count > places[stage]:
+            raise outside()
+        yield from range(starts[stage], starts[stage] + count)
+
+
+def _depths(definition: Definition) -> dict[int, int]:
+    depths: dict[int, int] = {}
+    for group in definition.groups:
+        depths[group.stage] = depths.get(group.stage, 0) + group.n
+    return depths
+
+
+def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tuple[str, Part]]:
+    if block.expands and not room.expands:
+        raise outside()
+    shapes = {
+        "expand": (block.mid, block.inputs),
+        "depthwise": (block.mid, 1, block.kernel, block.kernel),
+        "project": (block.outputs, block.mid),
+    }
+    for role, (convolution, normalisation) in _layers_of(block).items():
+        shape, (slot_convolution, slot_normalisation) = shapes[role], _layers_of(room)[role]
+        rings = Gate.RINGS if role == "depthwise" else None
+        yield f"{own}{convolution}.weight", Part(f"{slot}{slot_convolution}.weight", shape, rings)
+        yield from norm(own + normalisation, slot + slot_normalisation, shape[0], _GATES[role])
+    if block.squeeze:
+        for layer, shape, gate in (
+            ("reduce", (block.squeeze, block.mid), Gate.CHANNELS),
+            ("expand", (block.mid, block.squeeze), None),
+        ):
+            name = f"se.conv_{layer}"
+            yield f"{own}{name}.weight", Part(f"{slot}{name}.weight", shape, gate)
+            yield f"{own}{name}.bias", Part(f"{slot}{name}.bias", shape[:1], gate)
+
+
+def _restore_first_scales(widest: RowsNet, definition: Definition) -> None:
+    """Undo that residual branches start as zero, where other paths have no residual: they would pass nothing on."""
+    start = 0
+    for group in definition.groups:
+        block: Any = widest.blocks[start]
+        nn.init.ones_((block.bn3 if hasattr(block, "bn3") else block.bn2).weight)
+        start += group.n

@@ -1,0 +1,28 @@
+"""The table of networks that share weights, by how they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces.sharing import Kind, kind_of
+from searchsvc.spaces.space import Space
+from workers.supernet.fbnetv3 import Supernet
+from workers.supernet.fixed import FixedNetwork
+from workers.supernet.network import Shape, SharedNetwork
+from workers.supernet.resnet import ResNetSupernet
+
+_NETWORKS: Mapping[Kind, type[SharedNetwork]] = MappingProxyType(
+    {Kind.FBNETV3: Supernet, Kind.RESNET: ResNetSupernet, Kind.FIXED: FixedNetwork}
+)
+
+
+def shared_network(
+    space: Space, shape: Shape, classes: int, constants: Mapping[str, Scalar] = MappingProxyType({})
+) -> SharedNetwork:
+    """What the candidates of a space share, for images of `shape`; `constants` are values besides those of the space.
+
+    Raises InvalidInput (pointers `/name`) where they cannot share weights.
+    """
+    return _NETWORKS[kind_of(space, constants)](space, shape, classes, constants)

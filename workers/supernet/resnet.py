@@ -1,0 +1,117 @@
+"""timm's ResNets (`searchsvc.spaces.resnet`) in the weights of the deepest and widest.
+
+| what | of the widest network's |
+|---|---|
+| width, that of the narrow stems (t) too | leading channels |
+| depth | leading blocks of each stage |
+
+Every block has a shortcut in all of them, so all branches may start as zero, as timm has it. Shapes: n images,
+c channels, h x w px, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from timm.layers import drop_path
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces import networks
+from searchsvc.spaces.resnet import LAYERS, stem_stride, stem_widths
+from workers.models.networks import build, input_shape
+from workers.supernet.network import SharedNetwork, Values
+from workers.supernet.normalise import Normalise
+from workers.supernet.parts import Gate, Layout, Part, Tensors, norm
+
+_STEM = (("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"))
+"""Convolutions and their normalisations."""
+
+
+class ResNetSupernet(SharedNetwork):
+    """Every network and width of a space of ResNets."""
+
+    def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
+        deepest = max(options[networks.NETWORK], key=lambda name: LAYERS[name])
+        return {name: max(those) for name, those in options.items()} | {networks.NETWORK: deepest}
+
+    def _made(self, values: Values) -> nn.Module:
+        return build(values, self._shape, self._classes)
+
+    def _path_in(self, values: Values) -> ResNetPath:
+        name, width = values[networks.NETWORK], values["base_width"]
+        layout, stride = dict(_layout(name, width, self._classes)), stem_stride(*input_shape(values, self._shape)[1:])
+        return ResNetPath(LAYERS[name], stride, layout, values["dropout"], values["drop_path"])
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetPath:
+    """A network and where its tensors lie."""
+
+    layers: tuple[int, ...]
+    """Blocks of each stage."""
+    stem_stride: int
+    layout: Layout
+    dropout: float
+    drop_path: float
+    """Of the last block; from 0 on, linear in depth."""
+
+    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
+        """See `Path`."""
+        maps, stride = images, self.stem_stride
+        for convolution, normalisation in _STEM:
+            maps = F.conv2d(maps, tensors[f"{convolution}.weight"], None, stride, 1)
+            maps, stride = F.relu(normalise(maps, tensors, normalisation)), 1
+        blocks = [(stage, number) for stage, count in enumerate(self.layers) for number in range(count)]
+        for index, (stage, number) in enumerate(blocks):
+            dropped = self.drop_path * index / (len(blocks) - 1) if regularised else 0.0
+            stride = 2 if stage and not number else 1
+            maps = _run(f"layer{stage + 1}.{number}.", stride, tensors, maps, normalise, dropped)
+        features = maps.mean((2, 3))  # (n, 8 base widths)
+        if self.dropout:
+            features = F.dropout(features, self.dropout, regularised)
+        return F.linear(features, tensors["fc.weight"], tensors["fc.bias"])
+
+
+def _run(name: str, stride: int, tensors: Tensors, maps: Tensor, normalise: Normalise, dropped: float) -> Tensor:
+    """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
+    branch = F.conv2d(maps, tensors[f"{name}conv1.weight"], None, stride, 1)
+    branch = F.relu(normalise(branch, tensors, f"{name}bn1"))
+    branch = normalise(F.conv2d(branch, tensors[f"{name}conv2.weight"], None, 1, 1), tensors, f"{name}bn2")
+    if stride > 1:
+        maps = F.avg_pool2d(maps, 2, stride, ceil_mode=True, count_include_pad=False)
+        maps = normalise(F.conv2d(maps, tensors[f"{name}downsample.1.weight"]), tensors, f"{name}downsample.2")
+    return F.relu(drop_path(branch, dropped, training=dropped > 0) + maps)
+
+
+def _layout(network: str, width: int, classes: int) -> Iterator[tuple[str, Part]]:
+    """Names are those of the widest network, as blocks are numbered stage by stage."""
+    inputs: tuple[int, ...] = ()
+    for outputs, (convolution, normalisation) in zip(stem_widths(network, width), _STEM, strict=True):
+        yield _convolution(convolution, outputs, *inputs)
+        yield from norm(normalisation, normalisation, outputs, Gate.CHANNELS)
+        inputs = (outputs,)
+    for stage, count in enumerate(LAYERS[network]):
+        for number in range(count):
+            outputs = width * 2**stage
+            yield from _block_parts(f"layer{stage + 1}.{number}.", inputs[0], outputs)
+            inputs = (outputs,)
+    yield "fc.weight", Part("fc.weight", (classes, inputs[0]))
+    yield "fc.bias", Part("fc.bias", ())
+
+
+def _block_parts(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Part]]:
+    for number, (before, gate) in enumerate(((inputs, Gate.CHANNELS), (outputs, Gate.BRANCH)), start=1):
+        yield _convolution(f"{name}conv{number}", outputs, before)
+        yield from norm(f"{name}bn{number}", f"{name}bn{number}", outputs, gate)
+    if inputs != outputs:
+        yield _convolution(f"{name}downsample.1", outputs, inputs)
+        yield from norm(f"{name}downsample.2", f"{name}downsample.2", outputs, Gate.CHANNELS)
+
+
+def _convolution(name: str, *channels: int) -> tuple[str, Part]:
+    """`channels`: outputs and inputs; of inputs all where they are not given."""
+    return f"{name}.weight", Part(f"{name}.weight", channels)
