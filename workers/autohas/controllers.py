@@ -25,6 +25,8 @@ from torch import Tensor
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
 from workers.autohas.distributions import Distributions, Draw
+from workers.autohas.exchange import Alone, Exchange
+from workers.autohas.limits import Drawing
 from workers.autohas.updates import Tensors
 
 
@@ -66,6 +68,10 @@ class Options(TypedDict, total=False):
     """Of Adam."""
     frozen_share: float
     """Of the steps, at the beginning, that leave the distributions as they are."""
+    drawing: Drawing | None
+    """Draws candidates; None: any of the distributions'."""
+    exchange: Exchange
+    """With the other processes of the search, whose distributions stay the same."""
 
 
 class _Controller:
@@ -79,9 +85,12 @@ class _Controller:
         samples: int = 4,
         learning_rate: float = 0.05,
         frozen_share: float = 0.25,
+        drawing: Drawing | None = None,
+        exchange: Exchange = Alone(),  # noqa: B008 - a constant
     ) -> None:
         """See `Options`."""
         self.distributions, self._samples = distributions, samples
+        self._draws, self._exchange = drawing or Drawing(distributions), exchange
         self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate)
         self._until, self._steps = int(steps * frozen_share), 0
 
@@ -105,8 +114,20 @@ class _Controller:
         self._optimizer.zero_grad()
         return self._steps <= self._until
 
-    def _draws(self, generator: torch.Generator) -> list[Draw]:
-        return [self.distributions.draw(generator) for _ in range(self._samples)]
+    def _move(self) -> None:
+        """By the mean gradient of all processes; what none of the draws had active has a gradient of 0."""
+        logits = list(self.distributions.logits)
+        gradients = torch.cat([torch.zeros_like(one) if one.grad is None else one.grad for one in logits])
+        self._exchange.mean(gradients)
+        for one, gradient in zip(logits, gradients.split([len(one) for one in logits]), strict=True):
+            one.grad = gradient
+        self._optimizer.step()
+
+    def _mean(self, values: list[float]) -> float:
+        """Over all processes."""
+        mean = torch.tensor(sum(values) / len(values), dtype=torch.float64)
+        self._exchange.mean(mean)
+        return float(mean)
 
 
 class Reinforce(_Controller):
@@ -127,15 +148,15 @@ class Reinforce(_Controller):
 
     def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
         """One step of the logits, by W* of a batch `train`, scored on a batch `validation`."""
-        frozen, draws = self._begin(), self._draws(generator)
+        frozen, draws = self._begin(), self._draws(self._samples, generator)
         rewards = [self._reward(learner, one, train, validation) for one in draws]
-        mean = sum(rewards) / len(rewards)
+        mean = self._mean(rewards)
         baseline = self._baseline.updated(mean)
         if not frozen:
             gains = [reward - baseline for reward in rewards]
             terms = [gain * self.distributions.log_probability(one) for gain, one in zip(gains, draws, strict=True)]
             torch.autograd.backward(-torch.stack(terms).mean())
-            self._optimizer.step()
+            self._move()
         return Report(mean, baseline, frozen)
 
     def state(self) -> dict[str, Any]:
@@ -147,7 +168,7 @@ class Reinforce(_Controller):
 
     def _reward(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> float:
         weights = learner.ahead(draw, train) if self._look_ahead else learner.shared(draw)
-        return learner.reward(draw, weights, validation)
+        return learner.reward(draw, weights, validation) - draw.penalty
 
 
 class Differentiable(_Controller):
@@ -161,18 +182,18 @@ class Differentiable(_Controller):
 
         Raises TrialFailed (DIVERGED) where a loss is not finite.
         """
-        frozen, total = self._begin(), 0.0
-        for draw in self._draws(generator):  # one graph at a time
+        frozen, losses = self._begin(), []
+        for draw in self._draws(self._samples, generator):  # one graph at a time
             loss = self._loss(learner, draw, train, validation)
-            total += float(loss.detach())
-            if not math.isfinite(total):
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
                 values = dict(draw.candidate.values)
                 raise TrialFailed(FailureKind.DIVERGED, f"one step with {values} left a validation loss of {loss:g}")
             if not frozen and loss.requires_grad:
                 torch.autograd.backward(loss / self._samples)
         if not frozen:
-            self._optimizer.step()
-        return Report(-total / self._samples, None, frozen)
+            self._move()
+        return Report(-self._mean(losses), None, frozen)
 
     def _loss(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> Tensor:
         weights = learner.ahead(draw, train, self.distributions.relaxed(draw))

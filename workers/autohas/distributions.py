@@ -27,7 +27,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
-from searchsvc.spaces.space import Space
+from searchsvc.spaces.space import Matrix, Space
 
 _MOST_OPTIONS = 1000
 
@@ -39,6 +39,18 @@ class Draw:
     candidate: Candidate
     perturbed: Mapping[str, Tensor]
     """(k,) by name, of the parameters that are active in the candidate."""
+    penalty: float = 0.0
+    """What is taken off its reward, as its costs are above soft limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Many draws, all of whose costs are judged at once."""
+
+    matrix: Matrix
+    """(n, d) of the space."""
+    perturbed: Mapping[str, Tensor]
+    """(n, k) of every parameter, whether active or not."""
 
 
 class Distributions(nn.Module):
@@ -65,15 +77,28 @@ class Distributions(nn.Module):
         """(k,) logits of every parameter."""
         return dict(zip(self.options, self.logits, strict=True))
 
-    @torch.no_grad()
+    def labels(self, name: str) -> tuple[Scalar, ...]:
+        """The options of a parameter in the order of its logits."""
+        return _labels(self.space[name])
+
     def draw(self, generator: torch.Generator) -> Draw:
         """An independent draw of every parameter."""
+        return self.drawn(self.sample(1, generator), 0)
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator) -> Sample:
+        """`count` independent draws of every parameter."""
         perturbed = {}
         for name, logits in self.by_name().items():
             scale = self._spread if name in self._mixed else 1.0
-            perturbed[name] = logits + scale * _gumbel(len(logits), generator)
-        candidate = self._candidate({name: self._entry(name, one) for name, one in perturbed.items()})
-        return Draw(candidate, {name: one for name, one in perturbed.items() if name in candidate.values})
+            perturbed[name] = logits + scale * _gumbel((count, len(logits)), generator)
+        return Sample(self._matrix(perturbed), perturbed)
+
+    def drawn(self, sample: Sample, row: int, penalty: float = 0.0) -> Draw:
+        """One draw of a sample."""
+        candidate = self.space.from_matrix(sample.matrix[row : row + 1])[0]
+        active = {name: one[row] for name, one in sample.perturbed.items() if name in candidate.values}
+        return Draw(candidate, active, penalty)
 
     def log_probability(self, draw: Draw) -> Tensor:
         """() of what is active in a draw: of the choices, and the density of the perturbed logits of bases."""
@@ -90,7 +115,7 @@ class Distributions(nn.Module):
     @torch.no_grad()
     def derived(self) -> Candidate:
         """What the distributions stand for: the likeliest choices and whole numbers, the expectations of bases."""
-        return self._candidate({name: self._entry(name, logits) for name, logits in self.by_name().items()})
+        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self.by_name().items()}))[0]
 
     @torch.no_grad()
     def entropies(self) -> dict[str, float]:
@@ -98,16 +123,16 @@ class Distributions(nn.Module):
         logs = {name: F.log_softmax(logits, 0) for name, logits in self.by_name().items()}
         return {name: float(-(one.exp() * one).sum()) for name, one in logs.items()}
 
-    def _entry(self, name: str, logits: Tensor) -> float:
-        """Of the space's matrix."""
+    def _matrix(self, perturbed: Mapping[str, Tensor]) -> Matrix:
+        """(n, d) of the space from perturbed logits (n, k) by name."""
+        return self.space.activate(np.stack([self._column(name, perturbed[name]) for name in self.space.names], 1))
+
+    def _column(self, name: str, perturbed: Tensor) -> Matrix:
+        """(n, k) -> (n,)."""
         options = self.options[name]
         if name not in self._mixed:
-            return float(options[int(logits.argmax())])
-        value = float(logits.double().softmax(0).numpy() @ options)
-        return min(max(value, float(options.min())), float(options.max()))
-
-    def _candidate(self, entries: Mapping[str, float]) -> Candidate:
-        return self.space.from_matrix(np.array([[entries[name] for name in self.space.names]]))[0]
+            return np.asarray(options[perturbed.argmax(1).numpy()])
+        return np.clip(perturbed.double().softmax(1).numpy() @ options, options.min(), options.max())
 
     def _log_probability(self, name: str, draw: Draw) -> Tensor:
         logits, perturbed = self.by_name()[name], draw.perturbed[name]
@@ -126,11 +151,11 @@ class Distributions(nn.Module):
         return hard + soft - soft.detach()
 
 
-def _gumbel(count: int, generator: torch.Generator) -> Tensor:
-    return -torch.empty(count).exponential_(generator=generator).log()
+def _gumbel(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    return -torch.empty(shape).exponential_(generator=generator).log()
 
 
-def _options(space: Space) -> dict[str, np.ndarray]:
+def _options(space: Space) -> dict[str, Matrix]:
     faults = [
         Fault(f"/{index}", reason) for index, one in enumerate(space.parameters) if (reason := _reason_against(one))
     ]
@@ -150,9 +175,13 @@ def _reason_against(parameter: Parameter) -> str | None:
 
 def _numbers(parameter: Parameter) -> list[float] | None:
     """The options as numbers, where they are numbers."""
-    options = parameter.choices if isinstance(parameter, Categorical) else tuple(_entries(parameter))
+    options = _labels(parameter)
     numbers = [float(one) for one in options if not isinstance(one, bool | str)]
     return numbers if len(numbers) == len(options) else None
+
+
+def _labels(parameter: Parameter) -> tuple[Scalar, ...]:
+    return parameter.choices if isinstance(parameter, Categorical) else tuple(_entries(parameter))
 
 
 def _entries(parameter: Parameter) -> Iterator[Scalar]:

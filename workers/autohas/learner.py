@@ -1,11 +1,11 @@
-"""What AutoHAS looks one step ahead with: a supernet, and what each optimiser remembers of its weights."""
+"""What AutoHAS looks one step ahead with: a supernet, and what is kept of each of its weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,94 +16,169 @@ from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import recipe
 from searchsvc.spaces.space import Space
+from workers.autohas.batches import Batch, Views
 from workers.autohas.distributions import Draw
-from workers.autohas.updates import UPDATES, Hyperparameters, Slots, Tensors, stepped
+from workers.autohas.memory import WEIGHTS, Memory, Part
+from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
 from workers.supernet import Supernet
+from workers.training.ema import decay_at
+from workers.training.recipe import Recipe
+from workers.training.seeds import torch_seeded
 
-Batch: TypeAlias = tuple[Tensor, Tensor]
-"""Normalised images (n, c, h, w), labels (n,)."""
-_OPTIMIZER = "optimizer"
+_AVERAGE, _OPTIMIZER = "average", "optimizer"
+_MOST_SKIPPED = 100
+_KEPT_PARTS = 8
+_THROUGH = ("optimizer", "lr", "sgd_lr_scale", "momentum", "weight_decay", "label_smoothing")
+"""What a step has gradients to."""
 
 
 class SupernetLearner:
-    """A `Learner`: the path of a candidate, trained with the candidate's hyperparameters.
+    """A `Learner`: the path of a candidate, trained with the whole of the candidate's recipe.
 
-    These are the optimiser, rate, momentum and decay, label smoothing, dropout and stochastic depth. Gradients go to
-    the first five.
+    The average of the weights follows every step, at the candidate's decay; candidates with `ema` are scored on it.
     """
 
     def __init__(
-        self, supernet: Supernet, space: Space, constants: Mapping[str, Scalar] = MappingProxyType({})
+        self,
+        supernet: Supernet,
+        space: Space,
+        views: Views,
+        constants: Mapping[str, Scalar] = MappingProxyType({}),
+        *,
+        score: str = "accuracy",
     ) -> None:
-        """`constants`: values besides those of the space."""
+        """`constants`: values besides those of the space. `score`: what a reward is, accuracy or loss."""
         self.supernet, self.rate_scale = supernet, 1.0
         """`rate_scale`: what a schedule multiplies the candidates' learning rates by."""
+        self.skipped = 0
+        """Steps of the weights that were left out, as their loss, or what they led to, was not finite."""
         self._defaults: dict[str, Any] = {**recipe.DEFAULTS, **constants}
-        self._optimizers = _optimizers(space, self._defaults)
-        self._parameters = dict(supernet.widest.named_parameters())
-        self._slots = {
-            optimizer: {
-                slot: {name: torch.full_like(one, first) for name, one in self._parameters.items()}
-                for slot, first in UPDATES[optimizer].slots.items()
-            }
-            for optimizer in self._optimizers
-        }
+        self._views, self._score = views, score
+        self._optimizers = tuple(map(str, _choices(space, _OPTIMIZER, self._defaults)))
+        parameters = dict(supernet.widest.named_parameters())
+        averaged = {_AVERAGE: None} if True in _choices(space, "ema", self._defaults) else {}
+        slots = {_row(one, slot): first for one in self._optimizers for slot, first in UPDATES[one].slots.items()}
+        self._memory = Memory(parameters, {**averaged, **slots})
+        places = torch.arange(sum(one.numel() for one in parameters.values()), device=views.device)
+        self._places = Memory.shaped(places, parameters)
+        self._parts: dict[tuple[Any, ...], Part] = {}
+        self._steps = self._skipped_in_a_row = 0
+        self.batch_size = _largest(space, "batch_size", self._defaults)
+        """Of the candidate that takes the most images."""
+
+    @property
+    def memory(self) -> Tensor:
+        """All that candidates share, flat."""
+        return self._memory.flat
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        counts = (self._steps, self.skipped, self._skipped_in_a_row)
+        return {"memory": self.memory, "counts": counts}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of a learner that was made with the same arguments."""
+        self.memory.copy_(state["memory"])
+        self._steps, self.skipped, self._skipped_in_a_row = state["counts"]
 
     def shared(self, draw: Draw) -> dict[str, Tensor]:
-        """See `Learner`: views of the shared weights."""
-        self.supernet.activate(draw.candidate.values)
-        return {name: view.detach() for name, view in self.supernet.part(self._parameters).items()}
+        """See `Learner`: copies of the weights that the candidate is scored on."""
+        part = self._activated(draw)
+        return part.named(self._memory.take(_AVERAGE if self._values(draw)["ema"] else WEIGHTS, part))
 
     def ahead(self, draw: Draw, batch: Batch, relaxed: Tensors | None = None) -> dict[str, Tensor]:
-        """See `Learner`: of the weights and slots only the candidate's part is copied."""
-        values = {**self._defaults, **draw.candidate.values, **(relaxed or {})}
-        return self._step(self.shared(draw), values, batch)[1]
+        """See `Learner`: of all that is shared only the candidate's part is copied."""
+        part, values = self._activated(draw), self._values(draw)
+        through = {name: one for name, one in (relaxed or {}).items() if name in _THROUGH}
+        moved = self._step(part, values, {**values, **through}, batch)[1]
+        weights = self._averaged(part, values, moved[WEIGHTS]) if values["ema"] else moved[WEIGHTS]
+        return part.named(weights)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def reward(self, draw: Draw, weights: Tensors, batch: Batch) -> float:
-        """Accuracy from 0 to 1, normalised by the batch."""
-        self.supernet.activate(draw.candidate.values)
-        answers = self.supernet.logits(batch[0], weights, regularised=False).argmax(1)
-        return float((answers == batch[1]).double().mean())
+        """Accuracy from 0 to 1, or the loss with its sign turned; normalised by the batch."""
+        logits = self._logits(draw, weights, batch)
+        if self._score == "loss":
+            return -float(F.cross_entropy(logits, batch.labels))
+        right = (logits.argmax(1) == batch.labels) & logits.isfinite().all(1)
+        return float(right.double().mean())
 
     def loss(self, draw: Draw, weights: Tensors, batch: Batch) -> Tensor:
         """Cross-entropy, normalised by the batch."""
-        self.supernet.activate(draw.candidate.values)
-        return F.cross_entropy(self.supernet.logits(batch[0], weights, regularised=False), batch[1])
+        return F.cross_entropy(self._logits(draw, weights, batch), batch.labels)
 
-    def train(self, draw: Draw, batch: Batch) -> float:
-        """Make the candidate's step on the shared weights, and return its loss. Raises TrialFailed (DIVERGED)."""
-        values = {**self._defaults, **draw.candidate.values}
-        weights = self.shared(draw)
-        loss, moved, slots = self._step(weights, values, batch)
-        if not math.isfinite(loss):
-            raise TrialFailed(FailureKind.DIVERGED, f"the loss of the shared weights became {loss}")
-        for name, view in weights.items():
-            view.copy_(moved[name])
-        for optimizer, of_weights in self._own_slots(slots).items():
-            for name, own in of_weights.items():
-                for slot, view in own.items():
-                    view.copy_(slots[optimizer][name][slot])
+    def train(self, draw: Draw, batch: Batch) -> float | None:
+        """Make the candidate's step on what is shared, and return its loss.
+
+        None where the loss or what the step leads to is not finite: nothing is changed then. Raises TrialFailed
+        (DIVERGED) where that happens time after time.
+        """
+        part, values = self._activated(draw), self._values(draw)
+        loss, moved = self._step(part, values, values, batch)
+        if not (math.isfinite(loss) and all(_is_finite(one) for one in moved.values())):
+            self._skip(loss)
+            return None
+        self._skipped_in_a_row = 0
+        if _AVERAGE in self._memory:
+            moved[_AVERAGE] = self._averaged(part, values, moved[WEIGHTS])
+        for row, numbers in moved.items():
+            self._memory.put(row, part, numbers)
+        self._steps += 1
         return loss
 
-    def _step(
-        self, weights: Tensors, values: Mapping[str, Any], batch: Batch
-    ) -> tuple[float, dict[str, Tensor], dict[str, dict[str, Slots]]]:
-        """(loss, weights, slots) after a step of the active path."""
-        leaves = {name: view.detach().requires_grad_() for name, view in weights.items()}
-        logits = self.supernet.logits(batch[0], leaves, regularised=True)
-        loss, gradients = _smoothed(logits, batch[1], leaves, values["label_smoothing"])
-        hyper = self._hyperparameters(values)
-        return loss, *stepped(weights, gradients, self._own_slots(hyper.shares), hyper)
+    def _skip(self, loss: float) -> None:
+        self.skipped, self._skipped_in_a_row = self.skipped + 1, self._skipped_in_a_row + 1
+        if self._skipped_in_a_row >= _MOST_SKIPPED:
+            message = f"{_MOST_SKIPPED} steps of the shared weights in a row were not finite; the last loss is {loss:g}"
+            raise TrialFailed(FailureKind.DIVERGED, message)
 
-    def _own_slots(self, optimizers: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Tensor]]]:
-        """Optimiser -> weight -> slots of the active path: views."""
-        own = {}
-        for optimizer in optimizers:
-            parts = {slot: self.supernet.part(tensors) for slot, tensors in self._slots[optimizer].items()}
-            names = next(iter(parts.values()))
-            own[optimizer] = {name: {slot: part[name] for slot, part in parts.items()} for name in names}
-        return own
+    def _logits(self, draw: Draw, weights: Tensors, batch: Batch) -> Tensor:
+        self._activated(draw)
+        return self.supernet.logits(self._views.validation(batch, self._values(draw)), weights, regularised=False)
+
+    def _step(
+        self, part: Part, values: Mapping[str, Any], relaxed: Mapping[str, Any], batch: Batch
+    ) -> tuple[float, dict[str, Tensor]]:
+        """(loss, numbers (p,) by row) after a step of the active path."""
+        images, targets = self._views.training(batch, Recipe.of(values), values)
+        weights = self._memory.take(WEIGHTS, part)
+        leaf = weights.detach().requires_grad_()
+        with torch_seeded(batch.seed, 0, self._views.device):
+            logits = self.supernet.logits(images, part.named(leaf), regularised=True)
+        loss, gradient = _smoothed(logits, targets, leaf, relaxed["label_smoothing"])
+        hyper = self._hyperparameters(relaxed)
+        taken = {
+            one: {slot: part.grouped(self._memory.take(_row(one, slot), part)) for slot in UPDATES[one].slots}
+            for one in hyper.shares
+        }
+        slots = {
+            one: {group: {slot: groups[group] for slot, groups in own.items()} for group in ("matrices", "vectors")}
+            for one, own in taken.items()
+        }
+        moved, kept = stepped(part.grouped(weights), part.grouped(gradient), slots, hyper)
+        rows = {WEIGHTS: part.joined(moved)}
+        for one, groups in kept.items():
+            for slot in UPDATES[one].slots:
+                rows[_row(one, slot)] = part.joined({group: own[slot] for group, own in groups.items()})
+        return loss, rows
+
+    def _averaged(self, part: Part, values: Mapping[str, Any], moved: Tensor) -> Tensor:
+        """(p,) of the average, after the next step has led to weights (p,)."""
+        decay = decay_at(self._steps + 1, values["ema_decay"])
+        return torch.lerp(self._memory.take(_AVERAGE, part), moved, 1.0 - decay)
+
+    def _activated(self, draw: Draw) -> Part:
+        """Make the candidate's path the active one; where its numbers lie."""
+        self.supernet.activate(draw.candidate.values)
+        key = tuple((name, value) for name, value in draw.candidate.values.items() if name not in recipe.DEFAULTS)
+        if key not in self._parts:
+            if len(self._parts) >= _KEPT_PARTS:
+                del self._parts[next(iter(self._parts))]
+            self._parts[key] = Part.of(self.supernet.part(self._places))
+        return self._parts[key]
+
+    def _values(self, draw: Draw) -> dict[str, Any]:
+        return {**self._defaults, **draw.candidate.values}
 
     def _hyperparameters(self, values: Mapping[str, Any]) -> Hyperparameters:
         chosen = values[_OPTIMIZER]
@@ -113,27 +188,41 @@ class SupernetLearner:
         return Hyperparameters(shares, rates, values["weight_decay"], values["momentum"])
 
 
-def _optimizers(space: Space, defaults: Mapping[str, Any]) -> tuple[str, ...]:
-    choices = (one.choices for one in space.parameters if one.name == _OPTIMIZER and isinstance(one, Categorical))
-    return tuple(map(str, next(choices, (defaults[_OPTIMIZER],))))
+def _row(optimizer: str, slot: str) -> str:
+    return f"{optimizer}/{slot}"
 
 
-def _smoothed(
-    logits: Tensor, labels: Tensor, weights: Tensors, smoothing: float | Tensor
-) -> tuple[float, dict[str, Tensor]]:
-    """Cross-entropy with label smoothing, and its gradients to weights.
+def _choices(space: Space, name: str, defaults: Mapping[str, Any]) -> tuple[Scalar, ...]:
+    parameter = space[name] if name in space else None
+    return parameter.choices if isinstance(parameter, Categorical) else (defaults[name],)
+
+
+def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
+    if name not in space:
+        return int(defaults[name])
+    parameter = space[name]
+    options = parameter.choices if isinstance(parameter, Categorical) else (parameter.high,)
+    return max(int(one) for one in (*options, *((defaults[name],) if parameter.when else ())))
+
+
+def _is_finite(numbers: Tensor) -> bool:
+    return math.isfinite(float(torch.linalg.vector_norm(numbers, math.inf)))
+
+
+def _smoothed(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float | Tensor) -> tuple[float, Tensor]:
+    """Cross-entropy with label smoothing, and its gradient to weights (p,).
 
     Both are linear in the smoothing, so gradients to it need no second derivatives of the network.
     """
     if not isinstance(smoothing, Tensor):
-        return _with_gradients(F.cross_entropy(logits, labels, label_smoothing=smoothing), weights)
-    plain, of_plain = _with_gradients(F.cross_entropy(logits, labels), weights, again=True)
-    uniform, of_uniform = _with_gradients(-F.log_softmax(logits, 1).mean(), weights)
-    gradients = {name: one + smoothing * (of_uniform[name] - one) for name, one in of_plain.items()}
-    return plain + float(smoothing.detach()) * (uniform - plain), gradients
+        return _with_gradient(F.cross_entropy(logits, targets, label_smoothing=smoothing), weights)
+    plain, of_plain = _with_gradient(F.cross_entropy(logits, targets), weights, again=True)
+    uniform, of_uniform = _with_gradient(-F.log_softmax(logits, 1).mean(), weights)
+    gradient = of_plain + smoothing * (of_uniform - of_plain)
+    return plain + float(smoothing.detach()) * (uniform - plain), gradient
 
 
-def _with_gradients(loss: Tensor, weights: Tensors, *, again: bool = False) -> tuple[float, dict[str, Tensor]]:
+def _with_gradient(loss: Tensor, weights: Tensor, *, again: bool = False) -> tuple[float, Tensor]:
     """`again`: the graph is gone through once more."""
-    gradients = torch.autograd.grad(loss, list(weights.values()), retain_graph=again)
-    return float(loss.detach()), dict(zip(weights, gradients, strict=True))
+    (gradient,) = torch.autograd.grad(loss, weights, retain_graph=again)
+    return float(loss.detach()), gradient

@@ -15,6 +15,11 @@ from torch import Tensor, nn
 _WARM_UP_POWER = 2 / 3
 
 
+def decay_at(step: int, decay: float) -> float:
+    """The decay d of update k = 1, 2, ...: the first copies, and early ones forget faster (min(d, 1 - k^(-2/3)))."""
+    return min(decay, 1.0 - math.pow(step, -_WARM_UP_POWER))
+
+
 class WeightAverage:
     """A copy of a model that follows it. The lists of tensors are made once: an update is two calls."""
 
@@ -24,14 +29,10 @@ class WeightAverage:
         self._averaged, self._averages = _pairs(model, self.module, floating=True)
         self._counted, self._counts = _pairs(model, self.module, floating=False)
 
-    def decay_at(self, step: int) -> float:
-        """The decay of update 1, 2, ...: the first copies, and early ones forget faster (min(d, 1 - k^(-2/3)))."""
-        return min(self.decay, 1.0 - math.pow(step, -_WARM_UP_POWER))
-
     @torch.no_grad()
     def update(self, step: int) -> None:
         """After step 1, 2, ... of the optimiser."""
-        torch._foreach_lerp_(self._averages, self._averaged, weight=1.0 - self.decay_at(step))
+        torch._foreach_lerp_(self._averages, self._averaged, weight=1.0 - decay_at(step, self.decay))
         if self._counts:
             torch._foreach_copy_(self._counts, self._counted)
 

@@ -37,7 +37,7 @@ MODEL = "model.safetensors"
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
     """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
-    device = _device(task)
+    device = device_of(task)
     dataset = data.load(task.dataset)
     watch = _Stopwatch(clock, task.trial_seconds)
     trainer = Trainer(
@@ -95,7 +95,8 @@ class _Stopwatch:
             )
 
 
-def _device(task: TrialTask) -> torch.device:
+def device_of(task: TrialTask) -> torch.device:
+    """Where a task is trained, on as many threads as it says. Raises InvalidInput where there is no such device."""
     torch.set_num_threads(task.threads)
     device = torch.device(task.device)
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -1,0 +1,83 @@
+"""What costs say of draws: hard limits reject them, soft limits take their excess off the reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from searchsvc.domain.metrics import Constraint
+from searchsvc.domain.states import FailureKind
+from searchsvc.domain.tasks import SharedSearch
+from searchsvc.errors import TrialFailed
+from searchsvc.spaces.space import Matrix
+from workers.autohas.distributions import Distributions, Draw
+
+_MOST_TRIES = 10_000
+_AT_ONCE = 256
+
+
+class Limits:
+    """The hard and soft limits of a search, over the costs of its space."""
+
+    def __init__(
+        self,
+        hard: Sequence[Constraint] = (),
+        soft: Sequence[Mapping[str, Any]] = (),
+        costs: Callable[[Matrix], Mapping[str, NDArray[np.float64]]] | None = None,
+    ) -> None:
+        """`soft`: metric, max, weight of each. `costs` may be None where there are no limits."""
+        self.hard, self._soft, self._costs = tuple(hard), tuple(soft), costs
+
+    @classmethod
+    def of(cls, search: SharedSearch) -> Limits:
+        return cls(search.hard, search.options["soft_limits"], search.costs)
+
+    def judge(self, matrix: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Of candidates (n, d): which of the hard limits each breaks (n, limits); what its excess takes off (n,)."""
+        if not (self.hard or self._soft):
+            return np.zeros((len(matrix), 0), np.bool_), np.zeros(len(matrix))
+        assert self._costs is not None
+        costs = self._costs(matrix)
+        broken = [one.excess(costs[one.metric]) > 0 for one in self.hard]
+        taken = [one["weight"] * np.maximum(0.0, costs[one["metric"]] / one["max"] - 1.0) for one in self._soft]
+        none = np.zeros(len(matrix))
+        return np.array([*broken, none], np.bool_)[:-1].T, np.sum([*taken, none], 0)
+
+
+class Drawing:
+    """Draws that break no hard limit: others are drawn again."""
+
+    def __init__(self, distributions: Distributions, limits: Limits | None = None) -> None:
+        self._distributions, self._limits = distributions, limits or Limits()
+        self.space, self.rejected = distributions.space, 0
+        """`rejected`: draws that broke a hard limit."""
+
+    def derived(self) -> Draw | None:
+        """What the distributions stand for; None where it breaks a hard limit."""
+        candidate = self._distributions.derived()
+        breaks, penalties = self._limits.judge(self.space.to_matrix([candidate]))
+        return None if breaks.any() else Draw(candidate, {}, float(penalties[0]))
+
+    def __call__(self, count: int, generator: torch.Generator) -> list[Draw]:
+        """`count` draws. Raises TrialFailed (INFEASIBLE) where a limit leaves next to nothing."""
+        found: list[Draw] = []
+        tries, broken = 0, np.zeros(len(self._limits.hard), np.intp)
+        while len(found) < count:
+            sample = self._distributions.sample(_AT_ONCE if tries else count, generator)
+            breaks, penalties = self._limits.judge(sample.matrix)
+            for row, rejected in enumerate(breaks.any(1)):
+                if not rejected:
+                    found.append(self._distributions.drawn(sample, row, float(penalties[row])))
+                    if len(found) == count:
+                        break
+                self.rejected += int(rejected)
+            tries, broken = tries + len(breaks), broken + breaks.sum(0)
+            if len(found) < count and tries >= count * _MOST_TRIES:
+                limit = self._limits.hard[int(broken.argmax())]
+                message = f"{limit} leaves {len(found)} of {tries} draws: loosen it, or narrow the space"
+                raise TrialFailed(FailureKind.INFEASIBLE, message)
+        return found
