@@ -216,7 +216,7 @@ class _Search:
 
 def _learner(task: TrialTask, space: Space, dataset: Dataset, device: torch.device) -> SupernetLearner:
     with torch_seeded(task.seed, INITIAL, torch.device("cpu")):
-        network = Supernet(space, dataset.info.shape, len(dataset.classes), task.values)
+        network = shared_network(space, dataset.info.shape, len(dataset.classes), task.values)
     views = Views(dataset, device)
     return SupernetLearner(network.to(device), space, views, task.values, score=task.objective.metric)
 
