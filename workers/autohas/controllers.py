@@ -29,6 +29,10 @@ from workers.autohas.exchange import Alone, Exchange
 from workers.autohas.limits import Drawing
 from workers.autohas.updates import Tensors
 
+_PENALISED = 256
+"""Draws that soft limits are judged by in a step of `Differentiable`."""
+_MOST_RUINED = 100
+
 
 class Learner(Protocol):
     """What a controller is asked to find hyperparameters and architectures for. A batch is whatever it understands."""
@@ -42,16 +46,16 @@ class Learner(Protocol):
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
         """Of weights on a validation batch, such as the accuracy: the larger the better."""
 
-    def loss(self, draw: Draw, weights: Tensors, batch: Any) -> Tensor:
-        """() on a validation batch."""
+    def loss(self, draw: Draw, weights: Tensors, batch: Any, coefficients: Tensors | None = None) -> Tensor:
+        """() on a validation batch, with gradients to `Distributions.coefficients` where the weights depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a step of a controller has seen."""
 
-    score: float
-    """Mean of the rewards, or of the validation losses with their sign turned."""
+    score: float | None
+    """Mean of the rewards, or of the validation losses with their sign turned; None where none was finite."""
     baseline: float | None
     """None where there is none."""
     frozen: bool
@@ -114,20 +118,23 @@ class _Controller:
         self._optimizer.zero_grad()
         return self._steps <= self._until
 
+    def _count(self, frozen: bool) -> int:
+        return 1 if frozen else self._samples
+
     def _move(self) -> None:
         """By the mean gradient of all processes; what none of the draws had active has a gradient of 0."""
         logits = list(self.distributions.logits)
         gradients = torch.cat([torch.zeros_like(one) if one.grad is None else one.grad for one in logits])
         self._exchange.mean(gradients)
-        for one, gradient in zip(logits, gradients.split([len(one) for one in logits]), strict=True):
+        for one, gradient in zip(logits, torch.split(gradients, [len(one) for one in logits]), strict=True):
             one.grad = gradient
         self._optimizer.step()
 
-    def _mean(self, values: list[float]) -> float:
-        """Over all processes."""
-        mean = torch.tensor(sum(values) / len(values), dtype=torch.float64)
-        self._exchange.mean(mean)
-        return float(mean)
+    def _mean(self, values: list[float]) -> float | None:
+        """Over all processes; None where none has any."""
+        total = torch.tensor([sum(values), len(values)], dtype=torch.float64)
+        self._exchange.mean(total)
+        return float(total[0] / total[1]) if total[1] else None
 
 
 class Reinforce(_Controller):
@@ -148,9 +155,11 @@ class Reinforce(_Controller):
 
     def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
         """One step of the logits, by W* of a batch `train`, scored on a batch `validation`."""
-        frozen, draws = self._begin(), self._draws(self._samples, generator)
+        frozen = self._begin()
+        draws = self._draws(self._count(frozen), generator)
         rewards = [self._reward(learner, one, train, validation) for one in draws]
         mean = self._mean(rewards)
+        assert mean is not None
         baseline = self._baseline.updated(mean)
         if not frozen:
             gains = [reward - baseline for reward in rewards]
@@ -174,30 +183,46 @@ class Reinforce(_Controller):
 class Differentiable(_Controller):
     """Gradients of the validation loss through the unrolled step; frozen as `Reinforce`.
 
-    What a learner does not let its step depend on, such as the architecture of a supernet, gets no gradient.
+    What a learner does not let its step or its loss depend on gets no gradient. Nor do soft limits of costs in it:
+    their gradient is that of the expected penalty, by the scores of further draws.
     """
+
+    def __init__(self, distributions: Distributions, **options: Unpack[Options]) -> None:
+        super().__init__(distributions, **options)
+        self._ruined = 0
 
     def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
         """One step of the logits, by W* of a batch `train`, scored on a batch `validation`.
 
-        Raises TrialFailed (DIVERGED) where a loss is not finite.
+        Draws whose loss is not finite are left out. Raises TrialFailed (DIVERGED) where there are no others, step
+        after step.
         """
         frozen, losses = self._begin(), []
-        for draw in self._draws(self._samples, generator):  # one graph at a time
+        for draw in self._draws(self._count(frozen), generator):  # one graph at a time
             loss = self._loss(learner, draw, train, validation)
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                values = dict(draw.candidate.values)
-                raise TrialFailed(FailureKind.DIVERGED, f"one step with {values} left a validation loss of {loss:g}")
-            if not frozen and loss.requires_grad:
-                torch.autograd.backward(loss / self._samples)
+            if math.isfinite(value := float(loss.detach())):
+                losses.append(value + draw.penalty)
+                if not frozen and loss.requires_grad:
+                    torch.autograd.backward(loss / self._samples)
+        self._check(losses, draw)
         if not frozen:
+            penalty = self._draws.penalty(_PENALISED, generator)
+            if penalty is not None:
+                torch.autograd.backward(penalty)
             self._move()
-        return Report(-self._mean(losses), None, frozen)
+        return Report(self._mean([-one for one in losses]), None, frozen)
+
+    def _check(self, losses: list[float], draw: Draw) -> None:
+        self._ruined = 0 if losses else self._ruined + 1
+        if self._ruined >= _MOST_RUINED:
+            message = (
+                f"{_MOST_RUINED} steps in a row left no finite loss; the last was made with {draw.candidate.values}"
+            )
+            raise TrialFailed(FailureKind.DIVERGED, message)
 
     def _loss(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> Tensor:
         weights = learner.ahead(draw, train, self.distributions.relaxed(draw))
-        return learner.loss(draw, weights, validation)
+        return learner.loss(draw, weights, validation, self.distributions.coefficients(draw))
 
 
 @dataclass(slots=True)

@@ -72,10 +72,11 @@ class Distributions(nn.Module):
         }
         self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
         self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
+        self._by_name: dict[str, Tensor] = dict(zip(self.options, self.logits, strict=True))
 
     def by_name(self) -> dict[str, Tensor]:
         """(k,) logits of every parameter."""
-        return dict(zip(self.options, self.logits, strict=True))
+        return dict(self._by_name)
 
     def labels(self, name: str) -> tuple[Scalar, ...]:
         """The options of a parameter in the order of its logits."""
@@ -89,7 +90,7 @@ class Distributions(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> Sample:
         """`count` independent draws of every parameter."""
         perturbed = {}
-        for name, logits in self.by_name().items():
+        for name, logits in self._by_name.items():
             scale = self._spread if name in self._mixed else 1.0
             perturbed[name] = logits + scale * _gumbel((count, len(logits)), generator)
         return Sample(self._matrix(perturbed), perturbed)
@@ -102,25 +103,35 @@ class Distributions(nn.Module):
 
     def log_probability(self, draw: Draw) -> Tensor:
         """() of what is active in a draw: of the choices, and the density of the perturbed logits of bases."""
-        return torch.stack([self._log_probability(name, draw) for name in draw.perturbed]).sum()
+        return torch.stack([self._log_probabilities(name, one[None]) for name, one in draw.perturbed.items()]).sum()
+
+    def log_probabilities(self, sample: Sample) -> Tensor:
+        """(n,) the same of many."""
+        active = torch.from_numpy(~np.isnan(sample.matrix))
+        each = [self._log_probabilities(name, sample.perturbed[name]) for name in self.space.names]
+        return (torch.stack(each, 1) * active).sum(1)
 
     def relaxed(self, draw: Draw) -> dict[str, Tensor]:
-        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else.
+        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else."""
+        coefficients = self.coefficients(draw)
+        return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
+
+    def coefficients(self, draw: Draw) -> dict[str, Tensor]:
+        """c (k,) of a draw with gradients to the logits, by name.
 
         Gradients of a choice are straight through its softmax. For draws made since the logits have last changed.
         """
-        coefficients = {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
-        return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
+        return {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
 
     @torch.no_grad()
     def derived(self) -> Candidate:
         """What the distributions stand for: the likeliest choices and whole numbers, the expectations of bases."""
-        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self.by_name().items()}))[0]
+        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self._by_name.items()}))[0]
 
     @torch.no_grad()
     def entropies(self) -> dict[str, float]:
         """In nats, by name."""
-        logs = {name: F.log_softmax(logits, 0) for name, logits in self.by_name().items()}
+        logs = {name: F.log_softmax(logits, 0) for name, logits in self._by_name.items()}
         return {name: float(-(one.exp() * one).sum()) for name, one in logs.items()}
 
     def _matrix(self, perturbed: Mapping[str, Tensor]) -> Matrix:
@@ -134,15 +145,16 @@ class Distributions(nn.Module):
             return np.asarray(options[perturbed.argmax(1).numpy()])
         return np.clip(perturbed.double().softmax(1).numpy() @ options, options.min(), options.max())
 
-    def _log_probability(self, name: str, draw: Draw) -> Tensor:
-        logits, perturbed = self.by_name()[name], draw.perturbed[name]
+    def _log_probabilities(self, name: str, perturbed: Tensor) -> Tensor:
+        """(n, k) -> (n,)."""
+        logits = self._by_name[name]
         if name not in self._mixed:
-            return F.log_softmax(logits, 0)[perturbed.argmax()]
+            return F.log_softmax(logits, 0)[perturbed.argmax(1)]
         noise = (perturbed - logits) / self._spread
-        return (-noise - torch.exp(-noise)).sum()
+        return (-noise - torch.exp(-noise)).sum(1)
 
     def _coefficients(self, name: str, perturbed: Tensor) -> Tensor:
-        logits = self.by_name()[name]
+        logits = self._by_name[name]
         moved = perturbed + (logits - logits.detach())
         if name in self._mixed:
             return moved.softmax(0)

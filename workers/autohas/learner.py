@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
+from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
@@ -20,8 +21,9 @@ from workers.autohas.batches import Batch, Views
 from workers.autohas.distributions import Draw
 from workers.autohas.memory import WEIGHTS, Memory, Part
 from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
-from workers.supernet import Supernet
+from workers.supernet import SharedNetwork
 from workers.training.ema import decay_at
+from workers.training.precision import Precision
 from workers.training.recipe import Recipe
 from workers.training.seeds import torch_seeded
 
@@ -40,7 +42,7 @@ class SupernetLearner:
 
     def __init__(
         self,
-        supernet: Supernet,
+        network: SharedNetwork,
         space: Space,
         views: Views,
         constants: Mapping[str, Scalar] = MappingProxyType({}),
@@ -48,20 +50,23 @@ class SupernetLearner:
         score: str = "accuracy",
     ) -> None:
         """`constants`: values besides those of the space. `score`: what a reward is, accuracy or loss."""
-        self.supernet, self.rate_scale = supernet, 1.0
+        self.network, self.rate_scale = network, 1.0
         """`rate_scale`: what a schedule multiplies the candidates' learning rates by."""
         self.skipped = 0
         """Steps of the weights that were left out, as their loss, or what they led to, was not finite."""
         self._defaults: dict[str, Any] = {**recipe.DEFAULTS, **constants}
         self._views, self._score = views, score
+        self._precision = _precision(views.device)
         self._optimizers = tuple(map(str, _choices(space, _OPTIMIZER, self._defaults)))
-        parameters = dict(supernet.widest.named_parameters())
+        parameters = dict(network.widest.named_parameters())
         averaged = {_AVERAGE: None} if True in _choices(space, "ema", self._defaults) else {}
         slots = {_row(one, slot): first for one in self._optimizers for slot, first in UPDATES[one].slots.items()}
         self._memory = Memory(parameters, {**averaged, **slots})
         places = torch.arange(sum(one.numel() for one in parameters.values()), device=views.device)
         self._places = Memory.shaped(places, parameters)
         self._parts: dict[tuple[Any, ...], Part] = {}
+        self._active: Candidate | None = None
+        self._part: Part | None = None
         self._steps = self._skipped_in_a_row = 0
         self.batch_size = _largest(space, "batch_size", self._defaults)
         """Of the candidate that takes the most images."""
@@ -96,16 +101,21 @@ class SupernetLearner:
 
     @torch.inference_mode()
     def reward(self, draw: Draw, weights: Tensors, batch: Batch) -> float:
-        """Accuracy from 0 to 1, or the loss with its sign turned; normalised by the batch."""
+        """Accuracy from 0 to 1, or the loss with its sign turned; normalised by the batch.
+
+        Of weights that are not finite: 0, or ten times the loss of guessing.
+        """
         logits = self._logits(draw, weights, batch)
         if self._score == "loss":
-            return -float(F.cross_entropy(logits, batch.labels))
+            return -_bounded(float(F.cross_entropy(logits, batch.labels)), logits.shape[1])
         right = (logits.argmax(1) == batch.labels) & logits.isfinite().all(1)
         return float(right.double().mean())
 
-    def loss(self, draw: Draw, weights: Tensors, batch: Batch) -> Tensor:
+    def loss(self, draw: Draw, weights: Tensors, batch: Batch, coefficients: Tensors | None = None) -> Tensor:
         """Cross-entropy, normalised by the batch."""
-        return F.cross_entropy(self._logits(draw, weights, batch), batch.labels)
+        self._activated(draw)
+        gated = self.network.gated(weights, coefficients) if coefficients else weights
+        return F.cross_entropy(self._logits(draw, gated, batch), batch.labels)
 
     def train(self, draw: Draw, batch: Batch) -> float | None:
         """Make the candidate's step on what is shared, and return its loss.
@@ -134,7 +144,10 @@ class SupernetLearner:
 
     def _logits(self, draw: Draw, weights: Tensors, batch: Batch) -> Tensor:
         self._activated(draw)
-        return self.supernet.logits(self._views.validation(batch, self._values(draw)), weights, regularised=False)
+        images = self._views.validation(batch, self._values(draw))
+        with self._precision.autocast():
+            logits = self.network.logits(images, weights, regularised=False)
+        return _wide(logits)
 
     def _step(
         self, part: Part, values: Mapping[str, Any], relaxed: Mapping[str, Any], batch: Batch
@@ -143,9 +156,9 @@ class SupernetLearner:
         images, targets = self._views.training(batch, Recipe.of(values), values)
         weights = self._memory.take(WEIGHTS, part)
         leaf = weights.detach().requires_grad_()
-        with torch_seeded(batch.seed, 0, self._views.device):
-            logits = self.supernet.logits(images, part.named(leaf), regularised=True)
-        loss, gradient = _smoothed(logits, targets, leaf, relaxed["label_smoothing"])
+        with torch_seeded(batch.seed, 0, self._views.device), self._precision.autocast():
+            logits = self.network.logits(images, part.named(leaf), regularised=True)
+        loss, gradient = _smoothed(_wide(logits), targets, leaf, relaxed["label_smoothing"])
         hyper = self._hyperparameters(relaxed)
         taken = {
             one: {slot: part.grouped(self._memory.take(_row(one, slot), part)) for slot in UPDATES[one].slots}
@@ -169,12 +182,18 @@ class SupernetLearner:
 
     def _activated(self, draw: Draw) -> Part:
         """Make the candidate's path the active one; where its numbers lie."""
-        self.supernet.activate(draw.candidate.values)
-        key = tuple((name, value) for name, value in draw.candidate.values.items() if name not in recipe.DEFAULTS)
+        if draw.candidate is not self._active:
+            self.network.activate(draw.candidate.values)
+            self._active, self._part = draw.candidate, self._part_of(draw.candidate)
+        assert self._part is not None
+        return self._part
+
+    def _part_of(self, candidate: Candidate) -> Part:
+        key = tuple((name, value) for name, value in candidate.values.items() if name not in recipe.DEFAULTS)
         if key not in self._parts:
             if len(self._parts) >= _KEPT_PARTS:
                 del self._parts[next(iter(self._parts))]
-            self._parts[key] = Part.of(self.supernet.part(self._places))
+            self._parts[key] = Part.of(self.network.part(self._places))
         return self._parts[key]
 
     def _values(self, draw: Draw) -> dict[str, Any]:
@@ -193,20 +212,41 @@ def _row(optimizer: str, slot: str) -> str:
 
 
 def _choices(space: Space, name: str, defaults: Mapping[str, Any]) -> tuple[Scalar, ...]:
-    parameter = space[name] if name in space else None
-    return parameter.choices if isinstance(parameter, Categorical) else (defaults[name],)
+    choices = (one.choices for one in space.parameters if one.name == name and isinstance(one, Categorical))
+    return next(choices, (defaults[name],))
 
 
 def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
-    if name not in space:
-        return int(defaults[name])
-    parameter = space[name]
-    options = parameter.choices if isinstance(parameter, Categorical) else (parameter.high,)
-    return max(int(one) for one in (*options, *((defaults[name],) if parameter.when else ())))
+    """Of all values that candidates can have."""
+    found = [
+        max(map(int, one.choices)) if isinstance(one, Categorical) else int(one.high)
+        for one in space.parameters
+        if one.name == name
+    ]
+    conditional = any(one.when for one in space.parameters if one.name == name)
+    return max([*found, *([int(defaults[name])] if conditional or not found else [])])
+
+
+def _precision(device: torch.device) -> Precision:
+    """Of forward passes: float32 where half precision would take a scaled loss."""
+    found = Precision.of(device)
+    return found if found.dtype is not torch.float16 else Precision(device, torch.float32)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """At least float32."""
+    return logits if logits.dtype is torch.float64 else logits.float()
+
+
+def _bounded(loss: float, classes: int) -> float:
+    """At most ten times that of guessing, so that one ruined candidate does not decide what the baseline is."""
+    most = 10.0 * math.log(classes)
+    return min(loss, most) if math.isfinite(loss) else most
 
 
 def _is_finite(numbers: Tensor) -> bool:
-    return math.isfinite(float(torch.linalg.vector_norm(numbers, math.inf)))
+    """As far as their sum says, which takes a fraction of the time."""
+    return math.isfinite(float(numbers.sum()))
 
 
 def _smoothed(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float | Tensor) -> tuple[float, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from searchsvc.domain.metrics import Constraint
 from searchsvc.domain.states import FailureKind
@@ -35,6 +36,11 @@ class Limits:
     @classmethod
     def of(cls, search: SharedSearch) -> Limits:
         return cls(search.hard, search.options["soft_limits"], search.costs)
+
+    @property
+    def are_soft(self) -> bool:
+        """Whether there are soft ones."""
+        return bool(self._soft)
 
     def judge(self, matrix: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Of candidates (n, d): which of the hard limits each breaks (n, limits); what its excess takes off (n,)."""
@@ -69,7 +75,7 @@ class Drawing:
         while len(found) < count:
             sample = self._distributions.sample(_AT_ONCE if tries else count, generator)
             breaks, penalties = self._limits.judge(sample.matrix)
-            for row, rejected in enumerate(breaks.any(1)):
+            for row, rejected in enumerate(np.any(breaks, axis=1).tolist()):
                 if not rejected:
                     found.append(self._distributions.drawn(sample, row, float(penalties[row])))
                     if len(found) == count:
@@ -81,3 +87,17 @@ class Drawing:
                 message = f"{limit} leaves {len(found)} of {tries} draws: loosen it, or narrow the space"
                 raise TrialFailed(FailureKind.INFEASIBLE, message)
         return found
+
+    def penalty(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """() whose gradient is that of the expected penalty, by the scores of `count` draws; None without soft limits.
+
+        Costs are exact and cheap, so that they need no reward, and many draws can be judged.
+        """
+        if not self._limits.are_soft:
+            return None
+        sample = self._distributions.sample(count, generator)
+        breaks, penalties = self._limits.judge(sample.matrix)
+        kept = torch.from_numpy(~np.any(breaks, axis=1))
+        taken = torch.from_numpy(penalties)
+        gains = torch.where(kept, taken - taken[kept].mean(), 0.0) if kept.any() else torch.zeros_like(taken)
+        return (gains * self._distributions.log_probabilities(sample)).mean()

@@ -33,7 +33,7 @@ class Memory:
         first = torch.cat([one.detach().flatten() for one in parameters.values()])
         self.flat = first.repeat(1 + len(rows))
         """(r P,)"""
-        self._rows = dict(zip((WEIGHTS, *rows), self.flat.view(1 + len(rows), -1), strict=True))
+        self._rows: dict[str, Tensor] = dict(zip((WEIGHTS, *rows), self.flat.view(1 + len(rows), -1), strict=True))
         for name, value in rows.items():
             if value is not None:
                 self._rows[name].fill_(value)
@@ -43,7 +43,7 @@ class Memory:
     @staticmethod
     def shaped(row: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A row (P,) as tensors that are shaped as the parameters: views."""
-        parts = row.split([one.numel() for one in parameters.values()])
+        parts = torch.split(row, [one.numel() for one in parameters.values()])
         return {name: part.view(one.shape) for (name, one), part in zip(parameters.items(), parts, strict=True)}
 
     def __contains__(self, row: object) -> bool:
@@ -51,7 +51,8 @@ class Memory:
 
     def take(self, row: str, part: Part) -> Tensor:
         """(p,) copies of a part's numbers."""
-        return self._rows[row].index_select(0, part.index)
+        taken: Tensor = self._rows[row].index_select(0, part.index)
+        return taken
 
     def put(self, row: str, part: Part, numbers: Tensor) -> None:
         """Write a part's numbers (p,) back."""
@@ -79,7 +80,7 @@ class Part:
 
     def named(self, numbers: Tensor) -> dict[str, Tensor]:
         """(p,) -> the tensors of the standalone network: views."""
-        parts = numbers.split([math.prod(shape) for shape in self.shapes.values()])
+        parts = torch.split(numbers, [math.prod(shape) for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def grouped(self, numbers: Tensor) -> dict[str, Tensor]:

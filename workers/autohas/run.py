@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -41,9 +42,11 @@ from workers.training.recipe import Recipe
 from workers.training.run import device_of
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
-from workers.training.splits import Batches, Order, on_device
+from workers.training.splits import Order, on_device
 
 DISTRIBUTIONS = "distributions.json"
+_KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
+"""oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""
 _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)
 """What random numbers are for."""
 
@@ -54,6 +57,7 @@ def search(
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Measurement]:
     """See `SupernetTask.search`. Raises TrialFailed (DIVERGED, INFEASIBLE), InvalidInput where the task is unsound."""
+    os.environ.setdefault(_KERNELS, _KEPT_KERNELS)
     start, directory = clock(), Path(task.directory)
     run = _Search(task, exchange)
     directory.mkdir(parents=True, exist_ok=True)
@@ -113,8 +117,9 @@ class _Search:
             self._seen["train_loss"] = sums[0] / sums[1]
         self._seen["rejected"] += sums[2]
         self._seen["skipped"] += sums[3]
-        if reports:
-            self._seen["reward"] = sum(one.score for one in reports) / len(reports)
+        scores = [one.score for one in reports if one.score is not None]
+        if scores:
+            self._seen["reward"] = sum(scores) / len(scores)
             if reports[-1].baseline is not None:
                 self._seen["baseline"] = reports[-1].baseline
         return {**self._seen, **_of_distributions(self._distributions)}

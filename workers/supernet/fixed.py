@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,15 @@ class FixedNetwork(SharedNetwork):
     def _made(self, values: Values) -> nn.Module:
         made = with_strips(build({**values, "drop_path": _DROP_PATH}, self._shape, self._classes))
         self._layout = {name: Part(name, ()) for name in made.state_dict() if not name.endswith("num_batches_tracked")}
-        drops = [one for one in made.modules() if isinstance(one, DropPath)]
-        self._drop_paths = tuple((one, float(one.drop_prob) / _DROP_PATH) for one in drops)
+        self._regularisers = tuple(_regularisers(made))
         return made
 
     def _path_in(self, values: Values) -> FixedPath:
-        return FixedPath(self.widest, self._layout, self._drop_paths, values["dropout"], values["drop_path"])
+        return FixedPath(
+            self.widest,
+            self._layout,
+            tuple((module, rate, values[name] * share) for module, rate, name, share in self._regularisers),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,23 @@ class FixedPath:
 
     network: nn.Module
     layout: Layout
-    drop_paths: tuple[tuple[DropPath, float], ...]
-    """Each with its share of the probability."""
-    dropout: float
-    drop_path: float
-    """Of the last block."""
+    rates: tuple[tuple[nn.Module, str, float], ...]
+    """Of the network's modules: an attribute, and what it is."""
 
     def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
         """See `Path`."""
         self.network.train(regularised)
-        for name in _DROPOUTS:
-            if hasattr(self.network, name):
-                setattr(self.network, name, self.dropout)
-        for module, share in self.drop_paths:
-            module.drop_prob = self.drop_path * share
+        for module, name, rate in self.rates:
+            setattr(module, name, rate)
         for norm in self.network.modules():
             if isinstance(norm, nn.BatchNorm2d):
                 normalise.govern(norm)
         return functional_call(self.network, dict(tensors), (images,))  # type: ignore[no-any-return]
+
+
+def _regularisers(network: nn.Module) -> Iterator[tuple[nn.Module, str, str, float]]:
+    """Module, its attribute for a rate, the parameter of the recipe that it follows, and its share of that."""
+    yield network, next(name for name in _DROPOUTS if hasattr(network, name)), "dropout", 1.0
+    for module in network.modules():
+        if isinstance(module, DropPath):
+            yield module, "drop_prob", "drop_path", float(module.drop_prob) / _DROP_PATH

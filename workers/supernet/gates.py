@@ -28,8 +28,9 @@ def lacking(own: Layout, options: Sequence[Layout]) -> dict[str, Tensor]:
     for name, part in own.items():
         if part.gate is None:
             continue
-        extents, places = [_extent(one.get(part.slot), part) for one in by_slot], _places(part)
+        extents = [_extent(one.get(part.slot), part) for one in by_slot]
         if min(extents) < _size(part):
+            places = _places(part)
             found[name] = places >= torch.tensor(extents).view(-1, *(1,) * places.ndim)
     return found
 

@@ -20,7 +20,7 @@ from searchsvc.spaces.space import Space
 from workers.models.networks import build
 from workers.supernet.gates import lacking, masked
 from workers.supernet.normalise import BY_BATCH, BY_STATISTICS, measuring
-from workers.supernet.parts import Path, Tensors, check_within, views
+from workers.supernet.parts import Layout, Path, Tensors, check_within, views
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image of the dataset."""
@@ -86,12 +86,10 @@ class SharedNetwork(nn.Module, ABC):
         `coefficients`: (k,) of genes of the candidate, in the order of their options; other names are passed over.
         """
         result = dict(tensors)
-        for gene in coefficients.keys() & self._options.keys():
-            layouts = [
-                self._path_of(self._completed({**self._values, gene: one})).layout for one in self._options[gene]
-            ]
-            for name, lacks in lacking(self._path.layout, layouts).items():
-                result[name] = masked(result[name], lacks.to(result[name].device), coefficients[gene])
+        for gene, options in self._options.items():
+            if gene in coefficients:
+                for name, lacks in lacking(self._path.layout, [self._with(gene, one) for one in options]).items():
+                    result[name] = masked(result[name], lacks, coefficients[gene])
         return result
 
     def forward(self, images: Tensor) -> Tensor:
@@ -144,6 +142,11 @@ class SharedNetwork(nn.Module, ABC):
         path = self._path_in(values)
         check_within(path.layout, self._room)
         return path
+
+    def _with(self, gene: str, option: Scalar) -> Layout:
+        """Of the active architecture, but for one gene."""
+        same = option == self._values[gene]
+        return self._path.layout if same else self._path_in({**self._values, gene: option}).layout
 
     @abstractmethod
     def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:

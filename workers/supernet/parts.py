@@ -6,9 +6,8 @@ Names are those that the tensors have in the network that `workers.models.build`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -27,8 +26,7 @@ class Gate(Enum):
     RINGS = "the outer rings of its kernels"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Of one tensor of the widest network."""
 
     slot: str

@@ -12,8 +12,15 @@ from searchsvc.spaces.sharing import SCHEDULE, Kind, check_sharable, kind_of, va
 
 MBCONV = catalogue.find("mbconv-small").space
 ARCHITECTURE: dict[str, Scalar] = {
-    **{"stem_width": 8, "depth_2": 1, "depth_3": 1, "width_1": 8, "width_2": 16, "width_3": 32},
-    **{"kernel": 3, "expansion": 1, "se": False},
+    "stem_width": 8,
+    "depth_2": 1,
+    "depth_3": 1,
+    "width_1": 8,
+    "width_2": 16,
+    "width_3": 32,
+    "kernel": 3,
+    "expansion": 1,
+    "se": False,
 }
 RATE = Float("lr", 0.001, 0.1, log=True)
 

@@ -34,7 +34,7 @@ class Quadratic:
         slots = {"sgd": {"w": {"velocity": torch.zeros(1, 2, dtype=torch.float64)}}}
         return stepped(self.shared(draw), {"w": self.curvatures * self.start}, slots, hyper)[0]
 
-    def loss(self, _: Draw, weights: Tensors, __: Any) -> Tensor:
+    def loss(self, _: Draw, weights: Tensors, __: Any, ___: Tensors | None = None) -> Tensor:
         return (self.curvatures * weights["w"] ** 2).sum() / 2
 
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
@@ -150,10 +150,18 @@ class TestUnrolledGradients:
         assert float(by_score.norm()) == pytest.approx(float(through.norm()), rel=0.2)
 
 
-def test_a_loss_that_is_not_finite_is_a_failure_that_names_the_values() -> None:
+def test_losses_that_are_not_finite_step_after_step_are_a_failure_that_names_the_values() -> None:
     space = Space([Basis("lr", (1e200, 2e200))])
-    with pytest.raises(TrialFailed, match=r"one step with .*'lr'"):
-        Differentiable(Distributions(space).double(), steps=1).step(Quadratic(), None, None, torch.Generator())
+    with pytest.raises(TrialFailed, match=r"100 steps in a row .*'lr'"):
+        searched(Differentiable, space, Quadratic(), steps=100)
+
+
+def test_draws_whose_loss_is_not_finite_are_left_out() -> None:
+    space = Space([Categorical("lr", (0.5, 1e200))])
+    controller = Differentiable(Distributions(space).double(), steps=1, samples=8, frozen_share=0.0)
+    report = controller.step(Quadratic(), None, None, torch.Generator().manual_seed(0))
+    assert report.score == pytest.approx(-0.625)
+    assert all(one.isfinite().all() for one in controller.distributions.logits)
 
 
 def test_the_moving_mean_is_corrected_for_its_start() -> None:

@@ -1,7 +1,8 @@
-"""A path of the supernet is the network of the same values by itself, in training and after recalibration."""
+"""A path of what shares weights is the network of the same values by itself, in training and after recalibration."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from searchsvc.domain import Scalar
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.spaces import Categorical, Integer, Space, catalogue
+from searchsvc.spaces.resolution import shape_at
 from workers.models import build
-from workers.supernet import Supernet
+from workers.supernet import SharedNetwork, shared_network
+from workers.supernet.fixed import FixedNetwork
 
 SHAPE, CLASSES = (1, 8, 8), 10
-SMALL = catalogue.find("fbnetv3-small")
+SMALL, MBCONV = catalogue.find("fbnetv3-small"), catalogue.find("mbconv-small")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A space and what else its candidates have."""
+
+    name: str
+    space: Space
+    constants: dict[str, Scalar] = field(default_factory=dict)
+
+
+SHIPPED = Case("small", SMALL.space, dict(SMALL.constants))
 RELEASED = Space(
     [
         *(Categorical(f"k{stage}", (3, 5)) for stage in (2, 4, 6)),
@@ -31,6 +46,34 @@ RELEASED = Space(
     ]
 )
 """Genes that the shipped space does not have, and channels that are rounded."""
+CONDITIONAL = Space(
+    [
+        Categorical("network", ("resnet18d", "resnet34d", "resnet10t")),
+        Integer("base_width", 8, 24, 8, when={"network": ("resnet10t", "resnet18d")}),
+        Categorical("resolution", (8, 48)),
+        Categorical("dropout", (0.0, 0.3)),
+        Categorical("drop_path", (0.0, 0.2)),
+    ]
+)
+"""Of ResNets; the strides of stems differ with the resolution."""
+ARCHITECTURE: dict[str, Scalar] = {
+    "stem_width": 8,
+    "depth_2": 2,
+    "depth_3": 1,
+    "width_1": 8,
+    "width_2": 16,
+    "width_3": 32,
+    "kernel": 5,
+    "expansion": 3,
+    "se": True,
+}
+CASES = (
+    SHIPPED,
+    Case("released", RELEASED, dict(SMALL.constants)),
+    Case("resolutions", Space([*SMALL.space.parameters, Integer("resolution", 8, 24, 8)]), dict(SMALL.constants)),
+    Case("resnets", CONDITIONAL),
+    Case("fixed", Space([*MBCONV.space.fix(ARCHITECTURE).parameters, Categorical("drop_path", (0.0, 0.2))])),
+)
 LARGEST: dict[str, Scalar] = {
     **{f"k{stage}": 5 for stage in range(1, 8)},
     **dict.fromkeys(("e2a", "e3a", "e45a", "e6"), 5),
@@ -40,47 +83,53 @@ LARGEST: dict[str, Scalar] = {
 }
 
 
-def supernet(space: Space = SMALL.space, dtype: torch.dtype = torch.float32) -> Supernet:
+def network_of(case: Case = SHIPPED, dtype: torch.dtype = torch.float32) -> SharedNetwork:
     """With scales as after some training: residual branches and normalisations that do something."""
     torch.manual_seed(0)
-    made = Supernet(space, SHAPE, CLASSES, SMALL.constants).to(dtype)
-    for parameter in made.parameters():
+    return trained(shared_network(case.space, SHAPE, CLASSES, case.constants).to(dtype))
+
+
+def trained(shared: SharedNetwork) -> SharedNetwork:
+    for parameter in shared.parameters():
         if parameter.ndim == 1:
             nn.init.uniform_(parameter, 0.5, 1.5)
-    return made
+    return shared
 
 
-def images(count: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(1)).to(dtype)
+def images(count: int, dtype: torch.dtype = torch.float32, resolution: Scalar = 0) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    return torch.randn(count, *shape_at(SHAPE, resolution), generator=random).to(dtype)
 
 
 def drawn(space: Space, count: int = 8) -> list[dict[str, Scalar]]:
     return [dict(one.values) for one in space.from_matrix(space.sample(count, np.random.default_rng(5)))]
 
 
-@pytest.mark.parametrize("space", [SMALL.space, RELEASED], ids=["small", "released"])
+@pytest.mark.parametrize("case", CASES, ids=lambda one: one.name)
 class TestPathsAreTheNetworks:
-    def test_in_training_with_dropout_and_stochastic_depth(self, space: Space) -> None:
-        shared, batch = supernet(space), images(16)
-        for values in drawn(space):
-            network = shared.extract(values)
+    def test_in_training_with_dropout_and_stochastic_depth(self, case: Case) -> None:
+        shared = network_of(case)
+        for values in drawn(case.space, 6):
+            network, batch = shared.extract(values), images(16, resolution=values.get("resolution", 0))
             shared.activate(values)
             torch.manual_seed(2)
             expected = network(batch)
             torch.manual_seed(2)
             torch.testing.assert_close(shared(batch), expected, rtol=0, atol=1e-6)
 
-    def test_in_evaluation_after_recalibration(self, space: Space) -> None:
-        shared, batches = supernet(space).eval(), images(32).split(8)
-        for values in drawn(space):
+    def test_in_evaluation_after_recalibration(self, case: Case) -> None:
+        shared = network_of(case).eval()
+        for values in drawn(case.space, 6):
+            batches = images(32, resolution=values.get("resolution", 0)).split(8)
             shared.activate(values)
             shared.recalibrate(batches)
             torch.testing.assert_close(shared(batches[0]), shared.extract(values)(batches[0]), rtol=0, atol=1e-6)
 
-    def test_recalibrated_statistics_are_those_that_the_network_measures_by_itself(self, space: Space) -> None:
-        shared, batches = supernet(space, torch.float64), images(32, torch.float64).split(8)
-        for values in drawn(space, 3):
+    def test_recalibrated_statistics_are_those_that_the_network_measures_by_itself(self, case: Case) -> None:
+        shared = network_of(case, torch.float64)
+        for values in drawn(case.space, 3):
             values = {**values, "drop_path": 0.0, "dropout": 0.0}
+            batches = images(32, torch.float64, values.get("resolution", 0)).split(8)
             shared.activate(values)
             network = shared.extract(values).train()
             for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
@@ -93,9 +142,10 @@ class TestPathsAreTheNetworks:
             torch.testing.assert_close(shared(batches[0]), network.eval()(batches[0]))
             shared.train()
 
-    def test_gradients_of_the_active_part_are_those_of_the_network(self, space: Space) -> None:
-        shared, batch = supernet(space, torch.float64), images(16, torch.float64)
-        values = {**drawn(space, 1)[0], "drop_path": 0.0, "dropout": 0.0}
+    def test_gradients_of_the_active_part_are_those_of_the_network(self, case: Case) -> None:
+        shared = network_of(case, torch.float64)
+        values = {**drawn(case.space, 1)[0], "drop_path": 0.0, "dropout": 0.0}
+        batch = images(16, torch.float64, values.get("resolution", 0))
         network = shared.extract(values)
         shared.activate(values)
         network(batch).square().sum().backward()
@@ -111,11 +161,21 @@ class TestPathsAreTheNetworks:
         for name, gradient in gradients.items():
             torch.testing.assert_close(gradient, expected[name])
 
+    def test_running_with_other_tensors_leaves_the_shared_ones_alone(self, case: Case) -> None:
+        shared, values = network_of(case), drawn(case.space, 1)[0]
+        shared.activate(values)
+        before = {name: tensor.clone() for name, tensor in shared.state_dict().items()}
+        shared.logits(images(8, resolution=values.get("resolution", 0)), shared.active(), regularised=True)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in shared.state_dict().items())
 
-def test_it_holds_no_more_than_its_largest_architecture() -> None:
-    weights = sum(parameter.numel() for parameter in supernet().parameters())
-    largest = build({**SMALL.constants, **LARGEST}, SHAPE, CLASSES)
-    assert weights == sum(parameter.numel() for parameter in largest.parameters())
+    def test_switching_allocates_nothing_and_the_active_part_is_made_of_views(self, case: Case) -> None:
+        shared = network_of(case)
+        owned = {tensor.untyped_storage().data_ptr() for tensor in shared.state_dict().values()}
+        with _Operations() as operations:
+            for values in drawn(case.space):
+                shared.activate(values)
+        assert operations.names == []
+        assert {view.untyped_storage().data_ptr() for view in shared.active().values()} <= owned
 
 
 class _Operations(TorchDispatchMode):
@@ -128,18 +188,43 @@ class _Operations(TorchDispatchMode):
         return operation(*args, **(kwargs or {}))
 
 
-def test_switching_allocates_nothing_and_the_active_part_is_made_of_views() -> None:
-    shared = supernet()
-    owned = {tensor.untyped_storage().data_ptr() for tensor in shared.state_dict().values()}
-    with _Operations() as operations:
-        for values in drawn(SMALL.space):
-            shared.activate(values)
-    assert operations.names == []
-    assert {view.untyped_storage().data_ptr() for view in shared.active().values()} <= owned
+@pytest.mark.parametrize(
+    ("case", "largest"),
+    [
+        (SHIPPED, LARGEST),
+        (Case("resnets", CONDITIONAL), {"network": "resnet34d", "base_width": 24}),
+        (Case("narrow", Space([Categorical("base_width", (8, 16))]), {"network": "resnet10t"}), {"base_width": 16}),
+    ],
+    ids=["small", "resnets", "narrow stem"],
+)
+def test_it_holds_no_more_than_its_largest_architecture(case: Case, largest: dict[str, Scalar]) -> None:
+    weights = sum(parameter.numel() for parameter in network_of(case).parameters())
+    network = build({**case.constants, **largest}, SHAPE, CLASSES)
+    assert weights == sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("network", ["mbconv", "fbnetv3-small", "resnet18d"])
+def test_any_network_is_shared_as_a_whole_where_it_is_fixed(network: str) -> None:
+    space = Space([Categorical("dropout", (0.0, 0.3)), Categorical("drop_path", (0.0, 0.1, 0.2))])
+    shared, batch = trained(FixedNetwork(space, SHAPE, CLASSES, {"network": network})), images(16)
+    for values in drawn(space):
+        shared.activate(values)
+        alone = shared.extract(values)
+        torch.manual_seed(2)
+        expected = alone(batch)
+        torch.manual_seed(2)
+        torch.testing.assert_close(shared(batch), expected, rtol=0, atol=1e-6)
+
+
+def test_branches_of_resnets_start_as_zero() -> None:
+    shared = shared_network(CONDITIONAL, SHAPE, CLASSES)
+    last = [weight for name, weight in shared.active().items() if name.endswith("bn2.weight")]
+    assert len(last) == 16
+    assert not any(weight.any() for weight in last)
 
 
 def test_a_path_has_gradients_in_its_own_part_alone() -> None:
-    shared = supernet()
+    shared = network_of()
     values = {**LARGEST, **{f"k{stage}": 3 for stage in range(1, 8)}, "n2": 1, "c5": 32, "e45b": 1}
     own = sum(parameter.numel() for parameter in shared.extract(values).parameters())
     shared.activate(values)
@@ -157,7 +242,7 @@ def test_a_path_has_gradients_in_its_own_part_alone() -> None:
 
 
 def test_evaluation_without_the_statistics_of_the_path_is_refused() -> None:
-    shared = supernet().eval()
+    shared = network_of().eval()
     first, second = drawn(SMALL.space, 2)
     shared.activate(first)
     shared.recalibrate([images(16)])
@@ -169,4 +254,4 @@ def test_evaluation_without_the_statistics_of_the_path_is_refused() -> None:
 @pytest.mark.parametrize("change", [{"c5": 72}, {"n3": 4}, {"k2": 7}, {"e6": 6}, {"c0": 24}, {"width_1": 8}])
 def test_what_the_space_does_not_hold_is_refused(change: dict[str, Scalar]) -> None:
     with pytest.raises(InvalidInput):
-        supernet().activate({**LARGEST, **change})
+        network_of().activate({**LARGEST, **change})
