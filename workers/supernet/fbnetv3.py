@@ -151,12 +151,17 @@ def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definitio
 
 def _slots(definition: Definition, widest: Definition) -> Iterator[int]:
     """Of each block: the block of the widest network whose weights it uses, among the first ones of its stage."""
-    places = _depths(widest)
-    starts = {stage: sum(count for one, count in places.items() if one < stage) for stage in places}
+    places, starts = _depths(widest), _starts(widest)
     for stage, count in _depths(definition).items():
         if count > places[stage]:
             raise outside()
         yield from range(starts[stage], starts[stage] + count)
+
+
+def _starts(definition: Definition) -> dict[int, int]:
+    """The first block of each stage."""
+    depths = _depths(definition)
+    return {stage: sum(count for one, count in depths.items() if one < stage) for stage in depths}
 
 
 def _depths(definition: Definition) -> dict[int, int]:
@@ -191,8 +196,6 @@ def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tup
 
 def _restore_first_scales(widest: RowsNet, definition: Definition) -> None:
     """Undo that residual branches start as zero, where other paths have no residual: they would pass nothing on."""
-    start = 0
-    for group in definition.groups:
+    for start in _starts(definition).values():
         block: Any = widest.blocks[start]
         nn.init.ones_((block.bn3 if hasattr(block, "bn3") else block.bn2).weight)
-        start += group.n

@@ -3,8 +3,8 @@
 | symbol | meaning | shape |
 |---|---|---|
 | c | coefficients of a gene with k options: one-hot, with gradients | (k,) |
-| l | which options lack a channel, ring or block of a tensor of the chosen architecture: 1 or 0 | (m, k) |
-| mask | 1 - l c | (m,) |
+| l | which options lack a channel, ring or block of a tensor of the chosen architecture: 1 or 0 | (k, m) |
+| mask | 1 - c l | (m,) |
 
 With options in the order of their sizes, what option j has and option j - 1 lacks carries the sum of the coefficients
 of the options from j on, as coefficients sum to 1. At the chosen option every mask is 1; at a smaller one it cuts the

@@ -15,7 +15,7 @@ from searchsvc.errors import Conflict
 from searchsvc.spaces import networks
 from searchsvc.spaces.halves import RECIPE
 from searchsvc.spaces.resolution import RESOLUTION
-from searchsvc.spaces.sharing import check_sharable, networks_of, options_of, values_of
+from searchsvc.spaces.sharing import networks_of, options_of, values_of
 from searchsvc.spaces.space import Space
 from workers.models.networks import build
 from workers.supernet.gates import lacking, masked
@@ -42,20 +42,17 @@ class SharedNetwork(nn.Module, ABC):
     def __init__(
         self, space: Space, shape: Shape, classes: int, constants: Mapping[str, Scalar] = MappingProxyType({})
     ) -> None:
-        """For images of `shape`; `constants` are values besides those of the space.
+        """For images of `shape`, and a space of this kind; `constants` are values besides those of the space.
 
-        Raises InvalidInput (pointers `/name`) where the space cannot be searched with shared weights. The widest
-        architecture is active at first.
+        The widest architecture is active at first.
         """
         super().__init__()
-        check_sharable(space, constants)
         named = networks_of(space, constants)
         self._constants, self._shape, self._classes = {networks.NETWORK: named[0], **constants}, shape, classes
         self._options = {one.name: options_of(one) for one in space.parameters if one.name not in RECIPE}
         own = {name: value for one in named for name, value in networks.NETWORKS[one].defaults.items()}
-        options = {
-            name: values_of(space, name, constants.get(name, value)) for name, value in {**own, RESOLUTION: 0}.items()
-        }
+        defaults = {**own, RESOLUTION: 0, **constants}
+        options = {name: values_of(space, name, defaults[name]) for name in (*own, RESOLUTION)}
         values = self._completed(self._largest({networks.NETWORK: named, **options}))
         self.widest = self._made(values)
         self._room = {name: tensor.shape for name, tensor in self.widest.state_dict().items()}

@@ -36,10 +36,10 @@ class Part(NamedTuple):
     gate: Gate | None = None
 
     def of(self, tensor: Tensor) -> Tensor:
-        """A view: leading rows and columns, the centre of further axes."""
+        """Leading rows and columns, the centre of further axes: a view, or the tensor itself where that is all."""
         for axis, length in enumerate(self.shape):
             start = (tensor.shape[axis] - length) // 2 if axis > 1 else 0
-            tensor = tensor.narrow(axis, start, length)
+            tensor = tensor.narrow(axis, start, length) if length < tensor.shape[axis] else tensor
         return tensor
 
 

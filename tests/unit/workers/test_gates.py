@@ -27,6 +27,7 @@ ROWS = Space(
         Categorical("k3", (3, 5)),
         Categorical("k3b", (0, 3, 5)),
         Categorical("trim4", (False, True)),
+        Categorical("resolution", (8, 16)),
         Categorical("optimizer", ("sgd", "adamw")),
     ]
 )
@@ -45,6 +46,7 @@ CHOSEN: dict[str, Scalar] = {
     "k3": 5,
     "k3b": 0,
     "trim4": False,
+    "resolution": 8,
     "optimizer": "sgd",
 }
 DEEPEST: dict[str, Scalar] = {"network": "resnet34d", "base_width": 24}
@@ -190,7 +192,7 @@ def test_the_numbers_stay_exactly_what_they_are() -> None:
 
 def test_what_has_no_size_has_no_gradient() -> None:
     shared = rows()
-    genes = {gene: one_hot(ROWS, gene, CHOSEN[gene]).requires_grad_() for gene in ("trim4", "optimizer")}
+    genes = {gene: one_hot(ROWS, gene, CHOSEN[gene]).requires_grad_() for gene in ("trim4", "resolution", "optimizer")}
     assert not any(tensor.requires_grad for tensor in shared.gated(weights_of(shared), genes).values())
 
 

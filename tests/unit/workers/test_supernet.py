@@ -216,11 +216,15 @@ def test_any_network_is_shared_as_a_whole_where_it_is_fixed(network: str) -> Non
         torch.testing.assert_close(shared(batch), expected, rtol=0, atol=1e-6)
 
 
-def test_branches_of_resnets_start_as_zero() -> None:
-    shared = shared_network(CONDITIONAL, SHAPE, CLASSES)
-    last = [weight for name, weight in shared.active().items() if name.endswith("bn2.weight")]
-    assert len(last) == 16
-    assert not any(weight.any() for weight in last)
+def test_residual_branches_start_as_zero_where_all_architectures_have_the_shortcut() -> None:
+    resnets = shared_network(CONDITIONAL, SHAPE, CLASSES).active()
+    scales = [weight for name, weight in resnets.items() if name.endswith("bn2.weight")]
+    assert len(scales) == 16
+    assert not any(scale.any() for scale in scales)
+    rows = shared_network(Space([Integer("n2", 1, 3)]), SHAPE, CLASSES, SMALL.constants).active()
+    of_second_stage = [rows[f"blocks.{number}.bn3.weight"] for number in (1, 2, 3)]
+    assert [bool(scale.all()) for scale in of_second_stage] == [True, False, False]
+    assert not any(scale.any() for scale in of_second_stage[1:])
 
 
 def test_a_path_has_gradients_in_its_own_part_alone() -> None:
