@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from searchsvc import domain
-from searchsvc.domain import FailureKind, JobRequest, JobSpec, JobState, Scalar, TrialState
+from searchsvc.domain import FailureKind, JobRequest, JobSpec, JobState, Scalar, TrialKind, TrialState
 from searchsvc.service import Comparison as Compared
 from searchsvc.service import JobSummary, LogPart, Plan, Scope
 
@@ -100,6 +100,7 @@ class Trial(_Out):
     reason: str | None = Field(description="Why it waits, why it was stopped, what made it fail.")
     attempts: int = Field(description="Executions so far.")
     rejected: dict[str, int] = Field(description="Candidates that broke a hard constraint before this one, by reason.")
+    kind: TrialKind = Field(description="What it is for: it trains one candidate, or a supernet that finds some.")
     in_full: bool = Field(description="Whether it trains to the whole fidelity, whatever the stopping rule says.")
     created_at: datetime = Field(description="When it was proposed.")
     started_at: datetime | None = Field(description="When a worker first took it.")
@@ -123,6 +124,7 @@ class Trial(_Out):
             reason=trial.reason,
             attempts=trial.attempts,
             rejected=dict(trial.proposal.rejected),
+            kind=trial.proposal.kind,
             in_full=trial.proposal.in_full,
             created_at=utc(trial.created_at),
             started_at=utc_or_none(trial.started_at),
@@ -171,6 +173,7 @@ class PlannedDataset(_Out):
     classes: list[str] = Field(description="The names of its classes.")
     shape: list[int] = Field(description="(channels, height, width) of an image as it enters a network.")
     sizes: dict[str, int] = Field(description="Images per split.", examples=[{"train": 1078, "test": 360}])
+    counts: dict[str, int] = Field(description="What else was counted while it was read.", examples=[{"boxes": 527}])
 
 
 class PlannedCandidate(_Out):
@@ -205,7 +208,11 @@ class JobPlan(_Out):
                 PlannedCandidate(values=dict(one.candidate.values), costs=dict(one.costs)) for one in plan.candidates
             ],
             dataset=PlannedDataset(
-                name=data.name, classes=list(data.classes), shape=list(data.shape), sizes=dict(data.sizes)
+                name=data.name,
+                classes=list(data.classes),
+                shape=list(data.shape),
+                sizes=dict(data.sizes),
+                counts=dict(data.counts),
             ),
             hard_constraints=list(plan.hard),
             outcome_constraints=list(plan.outcome),

@@ -57,7 +57,7 @@ def _large(device: torch.device) -> Iterator[Row]:
         _ours(published, {**RECIPE, "batch_size": batch}, dataset, device),
         _plain(timm.create_model("fbnetv3_b", num_classes=CLASSES), dataset, batch, device),
     ]
-    same, rows, plain = _seconds_per_step(sides, 1, device)
+    same, rows, plain = seconds_per_step(sides, 1, device)
     where = f"batch {batch}, {SIDE} px, {device.type}"
     yield _row(f"timm's fbnetv3_b, {where}", same, plain, "plain loop, same network")
     yield _row(f"FBNetV3-B as published, {where}", rows, plain, "plain loop, timm's fbnetv3_b")
@@ -66,12 +66,12 @@ def _large(device: torch.device) -> Iterator[Row]:
 def _small(device: torch.device) -> Row:
     """An fbnetv3-small network of median cost on digits, with mixup, smoothing and a moving average in both loops."""
     dataset = data.load({"name": "digits"})
-    values = {**DIGITS, **_median_member(dataset)}
+    values = {**DIGITS, **median_member(dataset)}
     sides = [
         _ours(untrained(values, dataset, 0), values, dataset, device),
         _plain(untrained(values, dataset, 0), dataset, 64, device, with_recipe=True),
     ]
-    ours, plain = _seconds_per_step(sides, -(-len(dataset.train) // 64), device)
+    ours, plain = seconds_per_step(sides, -(-len(dataset.train) // 64), device)
     return _row(f"fbnetv3-small on digits, batch 64, {device.type}", ours, plain, "plain loop, timm's mixup and EMA")
 
 
@@ -79,7 +79,7 @@ def _augmentation(device: torch.device) -> Row:
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 3, 32, 32), dtype=np.uint8)).to(device)
     random, theirs = np.random.default_rng(0), RandAugment(2, 27, interpolation=InterpolationMode.BILINEAR)
     sides: list[Side] = [lambda: randaugment(images, 9.0, random), lambda: [theirs(image) for image in images]]
-    ours, plain = _seconds_per_step(sides, 1, device, rounds=20)
+    ours, plain = seconds_per_step(sides, 1, device, rounds=20)
     return _row("RandAugment of 64 images of 32 px", ours, plain, "torchvision, image by image")
 
 
@@ -131,7 +131,7 @@ def _noise(count: int) -> Dataset:
     return Dataset("noise", names, split, split, split, (127.5,) * 3, (73.9,) * 3, 255)
 
 
-def _median_member(dataset: Dataset) -> dict[str, Any]:
+def median_member(dataset: Dataset) -> dict[str, Any]:
     """The candidate of median FLOPs among 101, without its own recipe."""
     shipped = catalogue.find("fbnetv3-small")
     model = networks.cost_model_for("classification", shipped.space, dataset.info, shipped.constants)
@@ -143,7 +143,7 @@ def _median_member(dataset: Dataset) -> dict[str, Any]:
     return {"network": "fbnetv3-small", **genes}
 
 
-def _seconds_per_step(sides: list[Side], steps: int, device: torch.device, rounds: int = ROUNDS) -> list[float]:
+def seconds_per_step(sides: list[Side], steps: int, device: torch.device, rounds: int = ROUNDS) -> list[float]:
     """The median of all rounds but the first, which warms up."""
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds + 1):

@@ -20,6 +20,7 @@ from workers import data
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
+    from workers.autohas.exchange import Exchange
 
 MODEL = "model.safetensors"
 _LEAST_REWARDED = 32
@@ -71,10 +72,11 @@ class Classification:
         except InvalidInput as error:
             raise error.below("/space") from None
 
-    def search(self, task: TrialTask) -> Iterator[Measurement]:
+    def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
+        from workers.autohas.exchange import Alone
         from workers.autohas.run import search
 
-        return search(task)
+        return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
         return (MODEL,) if (directory / MODEL).is_file() else ()

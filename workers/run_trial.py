@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import Decision, FailureKind, TrialState
@@ -24,6 +25,7 @@ LOG = "trial.log"
 _PIECE_BYTES = 2**20
 
 
+T = TypeVar("T")
 Report = Callable[[Measurement], Decision]
 
 
@@ -52,8 +54,11 @@ class TrialRun:
         run.close()                     # instead of going on: CANCELLED, the checkpoint stays
     """
 
-    def __init__(self, task: TrialTask, tasks: Callable[[str], Task] = find) -> None:
-        self._task, self._tasks = task, tasks
+    def __init__(
+        self, task: TrialTask, tasks: Callable[[str], Task] = find, exchange: Callable[[], Any] | None = None
+    ) -> None:
+        """`exchange` makes the Exchange of a supernet that several processes train, when the training begins."""
+        self._task, self._tasks, self._exchange = task, tasks, exchange
         self._directory = Path(task.directory)
         self._trainer: Task | None = None
         self._training: Iterator[Measurement] | None = None
@@ -65,7 +70,7 @@ class TrialRun:
 
     def __next__(self) -> Measurement:
         if self._outcome is None:
-            measurement = self._guarded(self._step)
+            measurement = guarded(self._step, self._fail)
             if measurement is not None:
                 return measurement
         raise StopIteration
@@ -79,7 +84,7 @@ class TrialRun:
     def stop(self) -> Outcome:
         """End it early, as a result; what was measured counts."""
         if self._outcome is None:
-            self._guarded(lambda: self._succeed(TrialState.STOPPED))
+            guarded(lambda: self._succeed(TrialState.STOPPED), self._fail)
         return self.outcome()
 
     def close(self) -> None:
@@ -88,20 +93,13 @@ class TrialRun:
             self._release()
             self._end(Outcome(TrialState.CANCELLED))
 
-    def _guarded(self, action: Callable[[], Measurement | None]) -> Measurement | None:
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001 - whatever a trial does wrong becomes its outcome
-            self._fail(*_explained(error))
-            return None
-
     def _step(self) -> Measurement | None:
         """The next measurement; None where the trial has ended well."""
         if self._training is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
             self._trainer = self._tasks(self._task.task)
-            self._training = _training(self._trainer, self._task)
+            self._training = _training(self._trainer, self._task, self._exchange)
         self._check_time()
         measurement = next(self._training, None)
         if measurement is None:
@@ -159,12 +157,21 @@ class TrialRun:
             return
 
 
-def _training(trainer: Task, task: TrialTask) -> Iterator[Measurement]:
+def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None]) -> T | None:
+    """What `action` returns; where it raises, None, and `failed` is told the kind of failure and the message."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - whatever a trial does wrong becomes its outcome
+        failed(*_explained(error))
+        return None
+
+
+def _training(trainer: Task, task: TrialTask, exchange: Callable[[], Any] | None) -> Iterator[Measurement]:
     if task.search is None:
         return trainer.train(task)
     if not isinstance(trainer, SupernetTask):
         raise TrialFailed(FailureKind.ERROR, f"task {task.task!r} trains no supernets: it has no `search`")
-    return trainer.search(task)
+    return trainer.search(task) if exchange is None else trainer.search(task, exchange())
 
 
 def _explained(error: Exception) -> tuple[FailureKind, str]:

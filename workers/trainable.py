@@ -1,5 +1,7 @@
 """The Tune trainable: a thin shell around TrialRun, one actor that runs one attempt after another.
 
+Of a supernet that several processes train it is rank 0; the others are its Peers.
+
 A result holds what one call of `step` brought: a Measurement, an Outcome, or (after the last epoch) both.
 """
 
@@ -18,6 +20,7 @@ from ray import tune
 
 from searchsvc.domain import FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
 from searchsvc.service.tasks import find
+from workers.peers import Peers
 from workers.run_trial import LOG, TrialRun
 
 TASK, PART, RESOURCES, AVOIDED = "task", "part", "resources", "avoided"
@@ -43,7 +46,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return resource_request(config[RESOURCES], config[AVOIDED])
+        return resource_request(config[RESOURCES], config[AVOIDED], config[TASK].workers)
 
     def setup(self, config: dict[str, Any]) -> None:
         self._find = cache(find)  # a look through all installed packages takes longer than a short trial
@@ -83,7 +86,8 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: TrialTask = config[TASK]
         self._part = Part(config[PART])
-        self._run = TrialRun(self._task, self._find)
+        self._peers = Peers(self._task)
+        self._run = TrialRun(self._task, self._find, self._peers.join if self._task.workers > 1 else None)
         self._log = self._watch()
 
     def _ended(self, measurement: Measurement | None, *, stop: bool = False) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         if stop:
             outcome = self._run.stop()
         elif next(self._run, None) is None:
-            outcome = self._run.outcome()
+            outcome = self._peers.explained(self._run.outcome())
         else:
             outcome = Outcome(TrialState.FAILED, FailureKind.ERROR, "the task went on after its last epoch")
         self._end()
@@ -99,6 +103,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def _end(self) -> None:
         self._run.close()
+        self._peers.close()
         if self._log is not None:
             faulthandler.cancel_dump_traceback_later()
             self._log.close()
@@ -117,13 +122,15 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return log
 
 
-def resource_request(resources: Resources, avoided: tuple[str, ...] = ()) -> tune.PlacementGroupFactory:
-    """What a trial needs, as Ray counts it, on any node but the avoided ones."""
-    bundle = bundle_of(resources)
+def resource_request(
+    resources: Resources, avoided: tuple[str, ...] = (), workers: int = 1
+) -> tune.PlacementGroupFactory:
+    """What a trial of so many processes needs, as Ray counts it, on as few nodes as can be, none of them avoided."""
+    bundles = [bundle_of(resources)] * workers
     if not avoided:
-        return tune.PlacementGroupFactory([bundle])
+        return tune.PlacementGroupFactory(bundles)
     elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
-    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
+    return tune.PlacementGroupFactory(bundles, bundle_label_selector=[elsewhere] * workers)
 
 
 def bundle_of(resources: Resources) -> dict[str, float]:

@@ -157,6 +157,17 @@ def rounds(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> Non
     return hint(f"No rounds: {name} has said nothing of any so far. Only algorithms that learn in rounds do.")
 
 
+def distributions(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+    """Show what the supernet of a job has learned of each parameter: its options and their probabilities now."""
+    from api.cli.client import path_of
+    from api.cli.output import emit, say
+    from api.cli.views_distributions import distribution_lines
+
+    with session(ctx).client() as client:
+        found = client.get(path_of(job, "distributions"))
+    return emit(found) if as_json else say(*distribution_lines(found))
+
+
 def compare(
     ctx: typer.Context,
     trials: Annotated[list[str], typer.Argument(metavar="JOB/NUMBER...", help="Trials, of one job or of several.")],
@@ -253,16 +264,16 @@ def _list_trials(ctx: typer.Context, job: str, what: str, as_json: bool, values:
 def _show_trial(client: Any, path: str, *, as_json: bool) -> None:
     from api.cli import text
     from api.cli.output import emit, say, state, table
-    from api.cli.views import pairs, remark, values_table
+    from api.cli.views import for_people, pairs, remark, values_table
 
     trial, measured = client.get(path), list(client.items(f"{path}/measurements"))
     if as_json:
         return emit({**trial, "measurements": measured})
-    known = {**trial["costs"], **(trial["metrics"] or {})}
+    known = {**trial["costs"], **for_people(trial, trial["metrics"])}
     head = [("trial", f"#{trial['number']}  {trial['id']}"), ("state", state(trial["state"])), ("why", remark(trial))]
     facts = [(name, text.quantity(name, one)) for name, one in known.items()]
     facts += [(f"test {name}", text.quantity(name, one)) for name, one in (trial["test_metrics"] or {}).items()]
-    names = list(dict.fromkeys(name for one in measured for name in one["metrics"]))
+    names = list(dict.fromkeys(name for one in measured for name in for_people(trial, one["metrics"])))
     rows = [
         (
             str(one["step"]),

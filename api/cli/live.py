@@ -15,6 +15,7 @@ from api.cli.output import state
 
 Document = Mapping[str, Any]
 _BAR = 24
+_OF_SUPERNETS = ("reward", "entropy")
 _TRIALS = 8
 """Running trials that are drawn; of the others only the number is said."""
 
@@ -54,14 +55,23 @@ def _budget(job: Document) -> Table:
 
 
 def _running(job: Document, running: Sequence[Document]) -> Table:
-    grid, epochs, names = _grid(), job["spec"]["fidelity"]["epochs"], views.metric_names(job["spec"])
+    grid, names = _grid(), views.metric_names(job["spec"])
     for trial in running[:_TRIALS]:
-        known = {**trial["costs"], **(trial["metrics"] or {})}
-        shown = "  ".join(f"{one} {text.quantity(one, known[one])}" for one in names if one in known)
-        grid.add_row(f"#{trial['number']}", _bar(trial["step"], epochs), f"{trial['step']}/{epochs}", shown)
+        known, steps = {**trial["costs"], **(trial["metrics"] or {})}, _steps(trial, job["spec"])
+        wanted = _OF_SUPERNETS if views.is_supernet(trial) else names
+        shown = "  ".join(f"{one} {text.quantity(one, known[one])}" for one in wanted if one in known)
+        grid.add_row(f"#{trial['number']}", _bar(trial["step"], steps), f"{trial['step']}/{steps}", shown)
     if len(running) > _TRIALS:
         grid.add_row("", "", "", f"and {len(running) - _TRIALS} more")
     return grid
+
+
+def _steps(trial: Document, spec: Document) -> int:
+    """How often it is measured in all."""
+    epochs, options = spec["fidelity"]["epochs"], spec["algorithm"]
+    if not views.is_supernet(trial):
+        return int(epochs)
+    return int((options.get("epochs") or 2 * epochs) * options.get("logs_per_epoch", 1))
 
 
 def _found(job: Document) -> Table:

@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "best": jobs.best,
         "pareto": jobs.pareto,
         "rounds": jobs.rounds,
+        "distributions": jobs.distributions,
         "compare": jobs.compare,
         "logs": jobs.logs,
         "export": export.export,

@@ -138,17 +138,27 @@ def trial_table(
                 str(trial["step"]),
                 *(text.quantity(name, known.get(name)) for name in metrics),
                 *(text.quantity(name[5:], (trial["test_metrics"] or {}).get(name[5:])) for name in shown),
-                text.values(trial["values"]) if values else remark(trial),
+                (values and text.values(trial["values"])) or remark(trial),
             )
         )
     columns = ("trial", "state", "epoch", *metrics, *shown, "values" if values else "")
     return table(columns, rows, right=("trial", "epoch", *metrics, *shown))
 
 
+def is_supernet(trial: Document) -> bool:
+    return bool(trial.get("kind") == "supernet")
+
+
+def for_people(trial: Document, metrics: Mapping[str, float] | None) -> dict[str, float]:
+    """Without the hundreds of numbers that a supernet measures of its parameters, `p/lr/0` and the like."""
+    return {name: value for name, value in (metrics or {}).items() if not (is_supernet(trial) and "/" in name)}
+
+
 def remark(trial: Document) -> str:
-    """Why it waits, stopped or failed; whether it is one that nothing stops."""
+    """Why it waits, stopped or failed; whether it trains a supernet, or is one that nothing stops."""
     reason = (trial["reason"] or "").strip().splitlines()
-    last = reason[-1] if reason else "in full" if trial.get("in_full") else ""
+    what = "supernet" if is_supernet(trial) else "in full" if trial.get("in_full") else ""
+    last = reason[-1] if reason else what
     return f"{trial['failure']}: {last}" if trial["failure"] and last else trial["failure"] or last
 
 
@@ -162,7 +172,7 @@ def trial_line(trial: Document, metrics: Sequence[str]) -> str:
 def comparison(trials: Sequence[Document], *, everything: bool) -> Table:
     """Trials side by side: what they reached, and the parameters in which they differ, or all."""
     columns = [f"#{one['number']}" for one in trials]
-    known = [{**one["costs"], **(one["metrics"] or {}), **_tested(one)} for one in trials]
+    known = [{**one["costs"], **for_people(one, one["metrics"]), **_tested(one)} for one in trials]
     rows = [("state", *(state(one["state"]) for one in trials))]
     rows += [
         (name, *(text.quantity(name.removeprefix("test "), one.get(name)) for one in known))
@@ -190,12 +200,14 @@ def plan_lines(plan: Document) -> list[Table | str]:
     size = "continuous" if plan["space_size"] is None else f"{plan['space_size']:,}"
     shape = " x ".join(map(str, data["shape"]))
     images = ", ".join(f"{number} {split}" for split, number in data["sizes"].items())
+    counted = ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in data["counts"].items())
     share = f"{plan['feasible_share']:.1%} of {plan['sampled']:,} random ones"
     head = pairs(
         [
             ("searches", _what(plan["spec"])),
             ("wants", wanted(plan["spec"])),
             ("dataset", f"{data['name']}: {len(data['classes'])} classes, {shape}, {images}"),
+            ("counted", counted or None),
             ("candidates", size),
             ("feasible", share if plan["hard_constraints"] else None),
             *(("careful", warning) for warning in plan["warnings"]),

@@ -12,6 +12,7 @@ from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, S
 from api.errors import answers
 from api.routes.trials import media_type
 from api.schemas import JobMeasurement, Log, Page, Round, Trial
+from api.supernets import Distributions
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}",
@@ -39,6 +40,12 @@ def pareto(service: TheService, job: JobRef) -> Page[Trial]:
 def rounds(service: TheService, job: JobRef) -> Page[Round]:
     """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
     return whole([Round.of(one) for one in service.rounds(job)])
+
+
+@router.get("/distributions", operation_id="get_distributions")
+def distributions(service: TheService, job: JobRef) -> Distributions:
+    """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
+    return Distributions.of(service.distributions(job))
 
 
 @router.get("/measurements", operation_id="list_job_measurements")

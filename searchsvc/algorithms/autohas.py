@@ -139,5 +139,5 @@ def _unknown_costs(problem: Problem, limits: Sequence[SoftLimit]) -> Iterator[Fa
     known = tuple(model(space.sample(1, np.random.default_rng(0)))) if model is not None else ()
     for index, one in enumerate(limits):
         if one.metric not in known:
-            message = f"{one.metric!r} is not known before training; known are {', '.join(known) or 'no costs here'}"
-            yield Fault(f"/soft_limits/{index}/metric", message)
+            there_are = f"there are {', '.join(known)}" if known else "nothing is, of this space"
+            yield Fault(f"/soft_limits/{index}/metric", f"{one.metric!r} is not known before training; {there_are}")

@@ -38,10 +38,8 @@ class _Named(_Section):
         return dict(self.model_extra or {})
 
 
-class NamedDataset(_Section):
-    """A dataset that ships with a dependency."""
-
-    name: ShortText
+class NamedDataset(_Named):
+    """A dataset that ships with a dependency, or is made from one that does; every other key is an option of it."""
 
 
 class FileDataset(_Named):
@@ -123,6 +121,8 @@ class Resources(_Section):
     """Executions of one trial at most, where the earlier were LOST or OUT_OF_MEMORY."""
     compile: bool = False
     """Compile each network for its GPU before it is trained: a minute that long trainings earn back."""
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that train a supernet together, each with what one trial needs; a candidate is trained by one."""
 
     @field_validator("gpu")
     @classmethod

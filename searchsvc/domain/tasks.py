@@ -8,7 +8,7 @@ be read; a worker starts trials of it. Importing a task must therefore be cheap:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -31,6 +31,8 @@ class DatasetInfo:
     """(channels, height, width) of one image as it enters a network."""
     sizes: Mapping[str, int]
     """Images per split: train, validation (which the search measures on), test (touched once, for the winners)."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What else was counted while it was read, such as boxes that lie outside their image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,10 @@ class SupernetTask(Task, Protocol):
         Cheap, without torch. Raises InvalidInput: `/space/<parameter>`, or pointers into the spec.
         """
 
-    def search(self, task: TrialTask) -> Iterator[Measurement]:
+    def search(self, task: TrialTask, exchange: Any = None) -> Iterator[Measurement]:
         """Train the supernet of `task.search`; `train` otherwise says what holds here.
+
+        `exchange`: of several processes, each of which iterates (`workers.autohas.exchange`); None: there is only this.
 
         One measurement per step up to `task.last_step`, none of them with an objective. The last has
         `finalist/<rank>/<parameter>`, 0 the best: entries of the space's matrix, those of active parameters.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from searchsvc.service.controller import Controller
+    from searchsvc.service.distributions import Distributions
     from searchsvc.service.doctor import Check, Health
     from searchsvc.service.documents import load_document
     from searchsvc.service.pages import Page
@@ -25,6 +26,7 @@ _HOMES = {
     "Check": "doctor",
     "Comparison": "results",
     "Controller": "controller",
+    "Distributions": "distributions",
     "Health": "doctor",
     "JobSummary": "results",
     "LogPart": "service",
@@ -45,6 +47,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Controller",
+    "Distributions",
     "Health",
     "JobSummary",
     "LogPart",

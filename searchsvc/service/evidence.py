@@ -42,7 +42,7 @@ def evidence(store: Store, job: Job, space: Space, wanted: Collection[str]) -> E
 
     Raises Conflict where that is too little to learn from.
     """
-    ended = [one for one in _looked_at(store, job) if one.state in _ENDED and set(wanted) <= (one.metrics or {}).keys()]
+    ended = [one for one in _looked_at(store, job) if _has(one, wanted)]
     if len(ended) < NEEDED:
         raise Conflict(f"job {job.name} has {len(ended)} trials with a result: to learn from them, {NEEDED} are needed")
     epoch = _common_epoch([one.step for one in ended])
@@ -53,6 +53,11 @@ def evidence(store: Store, job: Job, space: Space, wanted: Collection[str]) -> E
         {**trial.proposal.costs, **(one.metrics if one else {})} for trial, one in zip(trials, best, strict=True)
     ]
     return Evidence(trials, space.to_matrix([one.proposal.candidate for one in trials]), tuple(metrics), epoch)
+
+
+def _has(trial: Trial, wanted: Collection[str]) -> bool:
+    """Whether it is a candidate with a result that knows all metrics in `wanted`."""
+    return trial.is_candidate and trial.state in _ENDED and set(wanted) <= (trial.metrics or {}).keys()
 
 
 def _looked_at(store: Store, job: Job) -> list[Trial]:

@@ -27,13 +27,15 @@ def memory_bytes() -> int:
 def warnings(spec: JobSpec) -> list[str]:
     """Where one trial needs more than this machine has, or a limit can never be reached."""
     wanted, found = spec.resources, []
-    if wanted.cpu > cpus():
-        found.append(f"a trial needs {wanted.cpu:g} CPUs, this machine has {cpus()}: {_WAITS}")
-    if wanted.gpu > gpus():
-        found.append(f"a trial needs {wanted.gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
-    if wanted.memory_bytes > memory_bytes():
-        needed, there = wanted.memory_bytes / 2**30, memory_bytes() / 2**30
-        found.append(f"a trial needs {needed:.1f} GiB, this machine has {there:.1f} GiB: {_WAITS}")
+    cpu, gpu, memory = (wanted.workers * one for one in (wanted.cpu, wanted.gpu, wanted.memory_bytes))
+    trial = "a trial needs" if wanted.workers == 1 else f"a supernet with {wanted.workers} workers needs"
+    if cpu > cpus():
+        found.append(f"{trial} {cpu:g} CPUs, this machine has {cpus()}: {_WAITS}")
+    if gpu > gpus():
+        found.append(f"{trial} {gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
+    if memory > memory_bytes():
+        needed, there = memory / 2**30, memory_bytes() / 2**30
+        found.append(f"{trial} {needed:.1f} GiB, this machine has {there:.1f} GiB: {_WAITS}")
     if spec.budget.gpu_hours is not None and wanted.gpu == 0:
         found.append("budget.gpu_hours limits nothing, because a trial takes no GPU (resources.gpu is 0)")
     if (

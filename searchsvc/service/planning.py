@@ -91,6 +91,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
         spec = _with_stopping_rule(spec, options)
         faults.found += supernets.spec_faults(spec, task)
     faults.collect(lambda: _stopping_rule(spec))
+    faults.found += supernets.worker_faults(spec)
     cost_model = None
     if task is not None and space is not None and dataset is not None:
         known_space, known_dataset = space, dataset
@@ -160,16 +161,10 @@ def make_proposer(blueprint: Blueprint) -> Proposer:
 
 def shared_search(blueprint: Blueprint) -> SharedSearch | None:
     """What the supernet of the job searches; None where its algorithm trains each candidate by itself."""
-    spec = blueprint.spec
-    if not ALGORITHMS[spec.algorithm.name].shares_weights:
+    options = supernets.options_of(blueprint.spec)
+    if options is None:
         return None
-    options = _algorithm_options(spec).model_dump()
-    return SharedSearch(
-        parameters=blueprint.space.parameters,
-        hard=blueprint.hard,
-        costs=blueprint.cost_model,
-        options={**options, "epochs": options["epochs"] or 2 * spec.fidelity.epochs},
-    )
+    return SharedSearch(blueprint.space.parameters, blueprint.hard, blueprint.cost_model, options)
 
 
 def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:

@@ -31,6 +31,7 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
+    distributions,
     documents,
     export,
     guided,
@@ -42,6 +43,7 @@ from searchsvc.service import (
     tokens,
     transfer,
 )
+from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
 from searchsvc.service.pages import Page, page_of
@@ -215,6 +217,10 @@ class Service:
     def rounds(self, job_id: str) -> list[Round]:
         """What the job's algorithm has said of its rounds, by number; nothing where it has none."""
         return self.store.rounds(self._existing(job_id))
+
+    def distributions(self, job_id: str) -> Distributions:
+        """What the job's supernet has learned of each parameter. Raises Conflict where there is nothing to show."""
+        return distributions.distributions(self.store, self.job(job_id))
 
     def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""

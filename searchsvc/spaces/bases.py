@@ -7,6 +7,9 @@ import numpy as np
 from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter
 from searchsvc.spaces.space import Matrix, Space
 
+MOST_OPTIONS = 1000
+"""Of one parameter, each with a probability of its own."""
+
 
 def with_bases(space: Space, values: int) -> Space:
     """The same space with each Float as a Basis of `values` values from its low to its high end.

@@ -210,7 +210,7 @@ def test_several_objectives_are_refused_with_what_searches_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"), [(costs, "'latency' is not known before training; known are flops"), (None, "no costs here")]
+    ("model", "said"), [(costs, "'latency' is not known before training; there are flops"), (None, "nothing is")]
 )
 def test_a_soft_limit_needs_a_cost_that_is_known(model: Any, said: str) -> None:
     soft = [{"metric": "latency", "max": 3.0}]

@@ -128,6 +128,7 @@ def test_operation_ids_and_schema_fields_are_named_and_described(app: FastAPI) -
     assert len(set(ids)) == len(ids)
     assert all(one.replace("_", "").isalpha() and one.islower() for one in ids)
     answers = ("Job", "JobDetail", "Trial", "Event", "Measurement", "Attempt", "Artifact", "Token", "JobPlan", "Round")
-    for name in (*answers, "Advice", "Recommendation", "Prediction", "MeasuredTransfer", "MeasuredRecipe"):
+    shared = ("Distribution", "Distributions")
+    for name in (*answers, "Advice", "Recommendation", "Prediction", "MeasuredTransfer", "MeasuredRecipe", *shared):
         for field, schema in document["components"]["schemas"][name]["properties"].items():
             assert "description" in schema or "$ref" in schema, f"{name}.{field}"

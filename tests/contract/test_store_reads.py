@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection
 
-from searchsvc.domain import Event, JobState, Measurement, Outcome, Token, TrialState, new_id
+from searchsvc.domain import Candidate, Event, JobState, Measurement, Outcome, Token, TrialKind, TrialState, new_id
 from searchsvc.errors import Conflict, NotFound
 from searchsvc.store import Store
 from searchsvc.store.changes import append_events
@@ -33,6 +33,22 @@ def test_trials_come_in_pages_by_number_either_way(store: Store) -> None:
     assert [trial.id for trial in store.all_trials(lease.job_id)] == ids + waiting
     with pytest.raises(NotFound):
         store.trial(new_id())
+
+
+def test_supernets_are_found_among_the_trials_and_are_not_ranked(store: Store) -> None:
+    job, lease = a_claimed_job(store)
+    run_trials(store, lease, [0.1] * 2)
+    writer = store.writer(lease)
+    supernet = a_proposal(2, candidate=Candidate({}), kind=TrialKind.SUPERNET)
+    writer.add_trials([(trial_id := new_id(), 2, supernet)])
+    writer.start_attempt(trial_id, 1, "node", 1, 0.0)
+    measured = Measurement(1, {"reward": 0.9}, 1.0)
+    writer.measure(trial_id, measured, measured)
+    writer.finish(trial_id, 1, DONE, 2)
+    writer.flush()
+    assert [one.proposal for one in store.supernets(job.id)] == [supernet]
+    assert [one.number for one in store.best_trials(job.id, 9)] == [0, 1]
+    assert store.results(job.id).keys() == {0, 1}
 
 
 @pytest.mark.parametrize(("goal", "best"), [("maximize", [1, 3, 0]), ("minimize", [2, 0, 3])])

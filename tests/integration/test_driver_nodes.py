@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from searchsvc.domain import FailureKind
+from searchsvc.domain import FailureKind, TrialState
 from tests.support.driving import Rig, a_spec, assert_complete
 from tests.support.tasks import install
 
@@ -83,6 +83,15 @@ def test_a_node_on_which_trials_keep_failing_is_avoided(rig: Rig) -> None:
     assert {one.failure for one in on_it} <= {FailureKind.LOST, None}
     assert len(on_it) <= 8  # those that were under way when it was found out
     assert all(one.started_at < event.at + 1.0 for one in on_it)
+
+
+@pytest.mark.usefixtures("bad_node")
+def test_a_supernet_has_processes_on_several_nodes(rig: Rig) -> None:
+    algorithm = {"name": "autohas", "finalists": 1, "basis_values": 3}
+    job = rig.run(a_spec(task="together", trials=2, epochs=1, algorithm=algorithm, resources={"workers": 3}))
+    supernet, finalist = rig.trials(job)
+    assert [one.metrics["reward"] for one in rig.store.measurements(supernet.id)] == [2.0, 4.0]
+    assert (supernet.attempts, finalist.state) == (1, TrialState.SUCCEEDED)
 
 
 def test_the_only_node_is_used_on(rig: Rig) -> None:

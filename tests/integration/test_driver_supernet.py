@@ -97,15 +97,6 @@ def test_a_job_that_is_cancelled_in_its_supernet_trains_another_when_it_is_exten
     assert kinds == [TrialKind.SUPERNET] * 2 + [TrialKind.CANDIDATE] * 3
 
 
-def test_a_job_whose_time_is_up_in_its_supernet_says_so(rig: Rig) -> None:
-    job = rig.run(a_shared_spec(seconds=2.0, budget={"trials": 4, "seconds": 3}))
-    assert [one.state for one in rig.trials(job)] == [TrialState.STOPPED]
-    assert (job.state, job.reason) == (
-        JobState.FAILED,
-        "the time was up before the supernet had named candidates to train",
-    )
-
-
 @pytest.mark.chaos
 def test_a_driver_that_is_killed_in_the_supernet_ends_with_the_same_finalists(rig: Rig) -> None:
     whole = rig.run(a_shared_spec(seed=5, seconds=0.0))

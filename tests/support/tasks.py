@@ -152,17 +152,57 @@ class Sharing(Scripted):
             yield Measurement(step, metrics, float(step))
 
 
+class Together(Sharing):
+    """Its supernets have several processes. Their reward at a step is the step times the mean of the ranks, from 1 on.
+
+    `supernet` is the fate of the last rank. Every process is a line of `processes.txt`: attempt, rank, pid.
+    """
+
+    name = "together"
+
+    def search(self, task: TrialTask, exchange: Any = None) -> Iterator[Measurement]:
+        import torch
+
+        assert task.search is not None
+        fixed = {one.name: one.choices[0] for one in task.search.parameters if isinstance(one, Categorical)}
+        values = {**self.default_parameters, **fixed}
+        folder = Path(task.directory)
+        with (folder / "processes.txt").open("a") as lines:
+            lines.write(f"{task.attempt} {exchange.rank} {os.getpid()}\n")
+        done = int((folder / CHECKPOINT).read_text()) if (folder / CHECKPOINT).exists() else 0
+        for step in range(done + 1, task.last_step + 1):
+            time.sleep(float(values["seconds"]))
+            if exchange.rank == exchange.size - 1 and step == 2 and task.attempt <= int(values["strikes"]):
+                _strike(str(values["supernet"]))
+            reward = torch.tensor([step * (exchange.rank + 1.0)])
+            exchange.mean(reward)
+            if exchange.rank == 0:
+                (folder / CHECKPOINT).write_text(str(step))
+            metrics = {"reward": float(reward)}
+            if step == task.last_step:
+                metrics |= named(task.search, task.search.options["finalists"], task.seed)
+            yield Measurement(step, metrics, float(step))
+
+
 def searched(search: SharedSearch, step: int, last: int) -> dict[str, float]:
     """What a supernet measures, whose distributions have moved by step / last."""
     space = with_bases(Space(search.parameters), search.options["basis_values"])
     measured = {"reward": step / last, "train_loss": 1 / step, "baseline": 0.5, "rejected": 3.0, "skipped": 0.0}
     for one in space.parameters:
-        options = len(one.choices) if isinstance(one, Categorical) else len(one.values) if isinstance(one, Basis) else 1
+        options = _options(one)
         shares = np.full(options, (1 - step / last) / options)
         shares[-1] += step / last
         measured |= {f"p/{one.name}/{index}": float(share) for index, share in enumerate(shares)}
         measured[f"entropy/{one.name}"] = -float(np.sum(shares * np.log(np.maximum(shares, 1e-300))))
     return {**measured, "entropy": sum(value for name, value in measured.items() if name.startswith("entropy/"))}
+
+
+def _options(parameter: Parameter) -> int:
+    if isinstance(parameter, Categorical):
+        return len(parameter.choices)
+    if isinstance(parameter, Basis):
+        return len(parameter.values)
+    return int(parameter.high - parameter.low) // int(parameter.step or 1) + 1
 
 
 def named(search: SharedSearch, count: int, seed: int) -> dict[str, float]:
@@ -173,7 +213,7 @@ def named(search: SharedSearch, count: int, seed: int) -> dict[str, float]:
     return {f"finalist/{rank}/{name}": float(value) for rank, name, value in places if not math.isnan(value)}
 
 
-NOOP, SCRIPTED, SHARING = NoOp(), Scripted(), Sharing()
+NOOP, SCRIPTED, SHARING, TOGETHER = NoOp(), Scripted(), Sharing(), Together()
 
 
 def install(folder: Path) -> str:
@@ -182,6 +222,6 @@ def install(folder: Path) -> str:
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: searchsvc-testing\nVersion: 1.0\n")
     module = "tests.support.tasks"
-    entries = "".join(f"{one.name} = {module}:{one.name.upper()}\n" for one in (NOOP, SCRIPTED, SHARING))
+    entries = "".join(f"{one.name} = {module}:{one.name.upper()}\n" for one in (NOOP, SCRIPTED, SHARING, TOGETHER))
     (info / "entry_points.txt").write_text(f"[searchsvc.tasks]\n{entries}")
     return os.pathsep.join([str(folder), str(REPOSITORY)])

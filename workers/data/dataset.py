@@ -72,8 +72,7 @@ class Dataset:
         """A stratified part of train: at least one image of each class, and all of what a smaller fraction gives."""
         if fraction == 1.0:
             return self.train
-        kept = [index[: math.ceil(fraction * len(index))] for index in _by_class(self.train.labels)]
-        return self.train.take(np.sort(np.concatenate(kept)))
+        return self.train.take(leading(self.train.labels, fraction))
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
@@ -86,21 +85,29 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
 
 
-def split_positions(labels: Labels, *, validation: float, test: float | None, seed: int) -> dict[str, NDArray[np.intp]]:
+def split_positions(
+    labels: Labels, *, validation: float | None, test: float | None, seed: int
+) -> dict[str, NDArray[np.intp]]:
     """Positions of the images of train, validation and test: a share of each class, drawn by `seed`.
 
     A class gives each split at least one image where it has three (two) or more. `validation` is the share of what is
-    not test; where `test` is None, test is empty.
+    not test; a split whose share is None is empty.
     """
     parts: dict[str, list[NDArray[np.intp]]] = {"train": [], "validation": [], "test": []}
     for label, index in enumerate(_by_class(labels)):
         order = np.random.default_rng([seed, label]).permutation(index)
-        tested = 0 if test is None else _share(test, len(order), keep=2)
+        tested = _share(test, len(order), keep=2)
         validated = _share(validation, len(order) - tested, keep=1)
         parts["test"].append(order[:tested])
         parts["validation"].append(order[tested : tested + validated])
         parts["train"].append(order[tested + validated :])
     return {name: np.concatenate(index) for name, index in parts.items()}
+
+
+def leading(labels: Labels, fraction: float) -> NDArray[np.intp]:
+    """Positions of the first share of each class, at least one, in their order."""
+    kept = [index[: math.ceil(fraction * len(index))] for index in _by_class(labels)]
+    return np.sort(np.concatenate(kept))
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
@@ -109,27 +116,32 @@ def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
     yield from np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
-def _share(share: float, count: int, keep: int) -> int:
-    """The share of `count`, rounded; at least one, and leaving at least `keep`."""
-    return max(0, min(max(1, round(share * count)), count - keep))
+def _share(share: float | None, count: int, keep: int) -> int:
+    """The share of `count`, rounded; at least one, and leaving at least `keep`. None: nothing."""
+    return 0 if share is None else max(0, min(max(1, round(share * count)), count - keep))
 
 
 def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Mean and standard deviation of each channel, and the largest value, from exact histograms.
 
-    The deviation of a constant channel is taken as 1. Files that are only sampled may hold any value.
+    Files that are only sampled may hold any value.
     """
-    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else _histograms(images)
+    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else histograms(images)
+    peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
+    return *mean_and_deviation(counts), peak
+
+
+def mean_and_deviation(counts: NDArray[np.intp]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of each channel, from how often it has each value (c, 256); the deviation of a constant one is taken as 1."""
     shares = counts / counts.sum(1, keepdims=True)
     levels = np.arange(256)
     means = shares @ levels
     variances = (shares * (levels - means[:, None]) ** 2).sum(1)
     deviations = np.where(variances > 0, np.sqrt(variances), 1.0)
-    peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
-    return tuple(means.tolist()), tuple(deviations.tolist()), peak
+    return tuple(means.tolist()), tuple(deviations.tolist())
 
 
-def _histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
+def histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
     """(c, 256): how often each channel has each value."""
     return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])
 
@@ -140,5 +152,5 @@ def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
     parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
     total = np.zeros((files.decoder.channels, 256), np.intp)
     for part in parts:
-        total += _histograms(files[part])
+        total += histograms(files[part])
     return total

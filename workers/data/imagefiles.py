@@ -45,7 +45,7 @@ class Decoder:
         """Raises InvalidInput that names a file which cannot be decoded."""
         from PIL import Image
 
-        with _opened(path) as image:
+        with opened(path) as image:
             converted = image.convert("RGB" if self.color else "L")
             pixels = np.asarray(converted.resize((self.size, self.size), Image.Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
@@ -57,7 +57,7 @@ class Decoder:
         def fill(index: int) -> None:
             images[index] = self.decode(paths[index])
 
-        _for_all(fill, range(len(paths)))
+        for_all(fill, range(len(paths)))
         return images
 
 
@@ -85,14 +85,14 @@ def check_headers(paths: Sequence[Path]) -> None:
     """Raise InvalidInput that names the files which are no images, by their first bytes alone."""
 
     def look(path: Path) -> None:
-        with _opened(path):
+        with opened(path):
             pass
 
-    _for_all(look, paths)
+    for_all(look, paths)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[PillowImage]:
+def opened(path: Path) -> Iterator[PillowImage]:
     """An image whose pixels are not read yet; what Pillow raises becomes InvalidInput, also within."""
     from PIL import Image
 
@@ -100,13 +100,13 @@ def _opened(path: Path) -> Iterator[PillowImage]:
         with Image.open(path, formats=_DECODERS) as image:
             if image.width * image.height > _LARGEST_PIXELS:
                 size = f"{image.width}x{image.height}"
-                raise InvalidInput.at("/path", f"{_printable(path)} has {size} px; the limit is {_LARGEST_PIXELS:,}")
+                raise InvalidInput.at("/path", f"{printable(path)} has {size} px; the limit is {_LARGEST_PIXELS:,}")
             yield image
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InvalidInput.at("/path", f"{_printable(path)} cannot be decoded: {_printable(error)}") from None
+        raise InvalidInput.at("/path", f"{printable(path)} cannot be decoded: {printable(error)}") from None
 
 
-def _for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
+def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
     """In threads (Pillow decodes outside the interpreter's lock); the first faults of all items in one InvalidInput."""
 
     def attempt(item: Item) -> tuple[Fault, ...]:
@@ -122,6 +122,6 @@ def _for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
         raise InvalidInput(faults[:_FAULTS_LISTED])
 
 
-def _printable(what: object) -> str:
+def printable(what: object) -> str:
     """Names of files may hold bytes that are no text."""
     return str(what).encode("utf-8", "backslashreplace").decode()

@@ -20,7 +20,15 @@ from pydantic import Field
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.dataset import RawDataset, Split
 from workers.data.imagefiles import Decoder, ImageFiles, check_headers
-from workers.data.options import LARGEST_SIDE, SMALLEST_SIDE, DatasetFormat, SplitOptions, check_classes, existing
+from workers.data.options import (
+    LARGEST_SIDE,
+    SMALLEST_SIDE,
+    DatasetFormat,
+    SplitOptions,
+    check_classes,
+    existing,
+    stamps,
+)
 
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -39,8 +47,7 @@ class ImageFolderOptions(SplitOptions):
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
     root = existing(options.path, folder=True)
-    stated = ((path, path.stat()) for _, path in _files(root))
-    return hash(tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in stated))
+    return stamps(path for _, path in _files(root))
 
 
 def _read(options: ImageFolderOptions) -> RawDataset:

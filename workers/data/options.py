@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from searchsvc.domain.spec import faults_of
 from searchsvc.errors import InvalidInput
-from workers.data.dataset import Labels, RawDataset
+from workers.data.dataset import Labels
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 
@@ -40,15 +40,16 @@ class SplitOptions(DatasetOptions):
 
 
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
+RawT = TypeVar("RawT")
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetFormat(Generic[OptionsT]):
+class DatasetFormat(Generic[OptionsT, RawT]):
     """One way to read a dataset."""
 
     description: str
     options: type[OptionsT]
-    read: Callable[[OptionsT], RawDataset]
+    read: Callable[[OptionsT], RawT]
     """Raises InvalidInput (pointers into the dataset section)."""
     fingerprint: Callable[[OptionsT], Hashable]
     """Changes when the files do."""
@@ -74,6 +75,12 @@ def existing(path: str, *, folder: bool) -> Path:
         raise InvalidInput.at("/path", f"{path} cannot be read: {error.strerror}") from None
     kind = "folder" if folder else "file"
     raise InvalidInput.at("/path", f"there is no {kind} {path} on the machine that reads the dataset")
+
+
+def stamps(files: Iterable[Path]) -> Hashable:
+    """What changes when one of the files does, or when there are others."""
+    stated = ((path, path.stat()) for path in files)
+    return hash(tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in stated))
 
 
 def check_classes(labels: Labels, names: tuple[str, ...], least: int, where: str) -> None:

@@ -79,6 +79,8 @@ class Run:
     overdue: bool = False
     test: Trial | None = None
     """It is measured on the test split, not trained."""
+    workers: int = 1
+    """Its processes."""
 
 
 class Dispatcher:
@@ -152,9 +154,10 @@ class Dispatcher:
         trial = self.ledger.next_trial(room, self.spec.budget.trials, idle=not self._runs)
         if trial is None:
             return None
-        self._runs[key] = Run(trial, handed=time.monotonic())
+        config = self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+        self._runs[key] = Run(trial, handed=time.monotonic(), workers=config[TASK].workers)
         self._handed_in_run += 1
-        return self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+        return config
 
     def _next_test(self, key: str, untested: list[Trial]) -> Mapping[str, Any] | None:
         if self.placement.slots() <= len(self._runs):
@@ -200,7 +203,8 @@ class Dispatcher:
     def _of_supernet(self, task: TrialTask) -> TrialTask:
         assert self._search is not None, "the algorithm trains no supernet"
         fidelity = task.fidelity.model_copy(update={"epochs": self._search.options["epochs"]})
-        return replace(task, search=self._search, fidelity=fidelity, trial_seconds=None)
+        workers = self.spec.resources.workers
+        return replace(task, search=self._search, workers=workers, fidelity=fidelity, trial_seconds=None)
 
     # ---- what Tune tells -------------------------------------------------------------------------------------------
 
@@ -318,10 +322,10 @@ class Dispatcher:
             return
         self._explained = now
         pending = [run for run in self._runs.values() if run.actor is None and run.test is None]
-        handed = [run.trial for run in pending if now - run.handed > PATIENCE_SECONDS]
-        why = self.placement.why_waiting() if handed else ""
-        for trial in handed:
-            self.ledger.explain(trial, why)
+        handed = [run for run in pending if now - run.handed > PATIENCE_SECONDS]
+        why = {workers: self.placement.why_waiting(workers) for workers in {run.workers for run in handed}}
+        for run in handed:
+            self.ledger.explain(run.trial, why[run.workers])
         late = [trial for trial in self.ledger.waiting if now - trial.since > PATIENCE_SECONDS]
         for trial in late:
             self.ledger.explain(trial, f"{len(self._runs)} of {self.placement.slots()} trials at once are running")
@@ -363,7 +367,8 @@ class Dispatcher:
             self.ledger.event(kind_of_event, node=self.placement.name(node), reason=reason)
 
     def _count_gpus(self) -> None:
-        self.heartbeat.gpus_in_use = len(self.ledger.running) * self.placement.resources.gpu
+        processes = sum(run.workers for run in self._runs.values() if run.trial.id in self.ledger.running)
+        self.heartbeat.gpus_in_use = processes * self.placement.resources.gpu
 
     def actors(self) -> list[Any]:
         """Processes that run an attempt now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import ray
@@ -46,35 +46,49 @@ class Placement:
 
     def slots(self) -> int:
         """How many trials may be out at once. At least one: what no node has room for says so while it waits."""
-        self._look()
-        usable = [total for node, total in self._nodes.items() if node not in self.avoided]
-        room = max(1, sum(_fits(self._need, total) for total in usable))
+        room = max(1, self._room(self._usable()))
         return min(room, self.resources.concurrency or room)
 
-    def why_waiting(self) -> str:
-        """Why a trial that was handed to Ray has not started."""
+    def why_waiting(self, workers: int = 1) -> str:
+        """Why a trial of so many processes, which was handed to Ray, has not started."""
         self._look()
-        wanted = " and ".join(_amount(name, amount) for name, amount in self._need.items())
-        total = {name: [node.get(name, 0.0) for node in self._nodes.values()] for name in self._need}
-        absent = [name for name, amounts in total.items() if not any(amounts)]
-        if absent:
-            return f"needs {wanted}; the cluster has no {' and no '.join(_noun(name) for name in absent)}"
-        small = [name for name, amount in self._need.items() if max(total[name]) < amount]
-        if small:
-            largest = " and ".join(_amount(name, max(total[name])) for name in small)
-            return f"needs {wanted}; the largest node has {largest}"
-        if not any(_fits(self._need, node) for node in self._nodes.values()):
-            return f"needs {wanted} on one node; no node of the cluster has that"
+        one = " and ".join(_amount(name, amount) for name, amount in self._need.items())
+        wanted = one if workers == 1 else f"{workers} times {one}"
+        if (lack := self._lack(workers)) is not None:
+            return f"needs {wanted}; {lack}"
         if not any(group["state"] == "PENDING" for group in ray.util.placement_group_table().values()):
             return f"its worker is starting, on {wanted}"
-        free = ray.available_resources()
-        short = {name: amount for name, amount in self._need.items() if free.get(name, 0.0) < amount}
+        free, total = ray.available_resources(), ray.cluster_resources()
+        all_of_it = {name: workers * amount for name, amount in self._need.items()}
+        short = {name: amount for name, amount in all_of_it.items() if free.get(name, 0.0) < amount}
         if not short:
-            return f"waits for {wanted}: no one node has that much free"
+            return f"waits for {wanted}: that much is free, but spread over the nodes"
         return "waits for " + " and ".join(
-            f"{_amount(name, amount)}: {_plain(name, free.get(name, 0.0))} of {_plain(name, sum(total[name]))} free"
+            f"{_amount(name, amount)}: {_plain(name, free.get(name, 0.0))} of {_plain(name, total.get(name, 0.0))} free"
             for name, amount in short.items()
         )
+
+    def _lack(self, workers: int) -> str | None:
+        """What the cluster would not have if it were idle; None where nothing is missing."""
+        most = {name: max((node.get(name, 0.0) for node in self._nodes.values()), default=0.0) for name in self._need}
+        if absent := [_noun(name) for name, amount in most.items() if not amount]:
+            return f"the cluster has no {' and no '.join(absent)}"
+        if small := [_amount(name, most[name]) for name, amount in self._need.items() if most[name] < amount]:
+            return f"the largest node has {' and '.join(small)}"
+        if not self._room(self._nodes):
+            return "no one node of the cluster has that"
+        if (room := self._room(self._usable())) < workers:
+            where = "the nodes that are not avoided have" if self.avoided else "the cluster has"
+            return f"{where} room for {room}"
+        return None
+
+    def _usable(self) -> list[str]:
+        self._look()
+        return [node for node in self._nodes if node not in self.avoided]
+
+    def _room(self, nodes: Iterable[str]) -> int:
+        """How many processes there is room for on idle nodes."""
+        return sum(_fits(self._need, self._nodes[node]) for node in nodes)
 
     def _look(self) -> None:
         if time.monotonic() - self._looked < REFRESH_SECONDS:
@@ -113,10 +127,9 @@ class Placement:
         return f"{node} ({self._names[node]})" if node in self._names else node
 
     def _has_others(self, node: str) -> bool:
-        """Whether there is room on a node that is neither avoided nor under the same suspicion."""
-        self._look()
-        others = [one for one in self._nodes if one != node and one not in self.avoided]
-        return any(_fits(self._need, self._nodes[one]) for one in others)
+        """Whether the nodes that are neither avoided nor under the same suspicion have room for a trial."""
+        others = [one for one in self._usable() if one != node]
+        return self._room(others) >= self.resources.workers
 
 
 def _fits(need: Mapping[str, float], total: Mapping[str, float]) -> int:

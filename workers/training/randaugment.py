@@ -26,7 +26,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 LAYERS = 2
 LARGEST_MAGNITUDE = 10.0
-_SHEAR, _TRANSLATION, _RADIANS, _ENHANCEMENT, _BITS = 0.3, 150.0 / 331.0, np.pi / 6, 0.9, 4
+SHEAR, TRANSLATION, RADIANS, ENHANCEMENT, BITS = 0.3, 150.0 / 331.0, np.pi / 6, 0.9, 4
 """At the largest magnitude: px per px, share of the side, angle, distance of a factor from 1, bits that are dropped."""
 _GREY = (0.2989, 0.587, 0.114)
 _BYTE = 255.0
@@ -72,9 +72,9 @@ def affine_maps(which: NDArray[np.int64], strengths: Numbers, size: tuple[int, .
     height, width = size
     own = np.zeros((len(AFFINE), len(which)))
     own[which, np.arange(len(which))] = strengths  # all but one of an image's five strengths are 0
-    shear_x, shear_y = _SHEAR * own[0], _SHEAR * own[1]
-    right, down = np.trunc(_TRANSLATION * width * own[2]), np.trunc(_TRANSLATION * height * own[3])
-    sine, cosine = np.sin(_RADIANS * own[4]), np.cos(_RADIANS * own[4])
+    shear_x, shear_y = SHEAR * own[0], SHEAR * own[1]
+    right, down = np.trunc(TRANSLATION * width * own[2]), np.trunc(TRANSLATION * height * own[3])
+    sine, cosine = np.sin(RADIANS * own[4]), np.cos(RADIANS * own[4])
     across = np.stack([cosine, shear_x - sine, 0.5 * height * shear_x - right], 1)
     along = np.stack([shear_y + sine, cosine, 0.5 * width * shear_y - down], 1)
     return np.stack([across, along], 1)
@@ -102,17 +102,17 @@ def _levels(images: Tensor) -> Tensor:
 
 
 def _brightness(images: Tensor, strengths: Tensor) -> Tensor:
-    return _levels(images) * (1.0 + _ENHANCEMENT * strengths)
+    return _levels(images) * (1.0 + ENHANCEMENT * strengths)
 
 
 def _contrast(images: Tensor, strengths: Tensor) -> Tensor:
     """Away from, or towards, the mean grey of the image."""
-    factor = 1.0 + _ENHANCEMENT * strengths
+    factor = 1.0 + ENHANCEMENT * strengths
     return _levels(images) * factor + _grey(images).mean((1, 2, 3))[:, None, None] * (1.0 - factor)
 
 
 def _posterize(images: Tensor, strengths: Tensor) -> Tensor:
-    step = torch.exp2((_BITS * strengths.abs()).round())
+    step = torch.exp2((BITS * strengths.abs()).round())
     return (_levels(images) / step).floor() * step
 
 
@@ -178,7 +178,7 @@ def _sharpness(images: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _mixed(values: Tensor, other: Tensor, strengths: Tensor) -> Tensor:
-    factor = (1.0 + _ENHANCEMENT * strengths)[..., None]
+    factor = (1.0 + ENHANCEMENT * strengths)[..., None]
     return (values * factor + other * (1.0 - factor)).clamp_(0.0, _BYTE).to(torch.uint8)
 
 

@@ -17,6 +17,11 @@ def generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch])
 
 
+def image_generator(seed: int, epoch: int, position: int) -> np.random.Generator:
+    """Draws for one image of a split, whichever process makes them and whatever batch the image is in."""
+    return np.random.default_rng([seed, epoch, 2, position])
+
+
 @contextmanager
 def torch_seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Within: torch's global generators (initial weights, dropout) start from (seed, epoch). After: as they were."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchsvc.domain import Job, Trial, TrialTask
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service import checks, results
 from searchsvc.store import Store
 
@@ -24,7 +24,9 @@ class Source:
     trial: Trial | None
 
     def one_trial(self) -> Trial:
-        """The trial that was asked for, or the best. Raises Conflict where there is none yet."""
+        """The trial that was asked for, or the best. Raises Conflict where there is none yet, or it is no candidate."""
+        if self.trial is not None and not self.trial.is_candidate:
+            raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, which is no candidate")
         return self.trial if self.trial is not None else results.the_best(self.store, self.job)
 
     def task_of(self, trial: Trial) -> TrialTask:
@@ -38,10 +40,10 @@ class Source:
         )
 
     def pages(self) -> Iterator[Sequence[Trial]]:
-        """All trials by number. Raises InvalidInput where one was asked for."""
+        """All trials of candidates by number. Raises InvalidInput where one was asked for."""
         if self.trial is not None:
             raise InvalidInput.at("/trial", "this format holds all trials of a job: leave the trial out")
         after = None
         while page := self.store.trials(self.job.id, after=after, limit=PAGE):
-            yield page
+            yield [trial for trial in page if trial.is_candidate]
             after = page[-1].number

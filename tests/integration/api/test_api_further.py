@@ -1,4 +1,4 @@
-"""Rounds, recommendations and transfers of recipes over REST."""
+"""Rounds, supernets, recommendations and transfers of recipes over REST."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from searchsvc.domain import Categorical, Job, Measurement, Outcome, TrialState,
 from searchsvc.service import Scope, Service, guided, make_proposer, resolve
 from searchsvc.service.recommend import Found, Inquiry, Prediction
 from searchsvc.spaces import ShippedSpace, Space, catalogue
+from tests.support.supernets import a_job_with_a_supernet
 
 JOBS = "/api/v1/jobs"
 Connect = Callable[[Scope | None], TestClient]
@@ -47,6 +48,23 @@ def test_rounds_are_listed(client: TestClient, searched: Job) -> None:
     [found] = client.get(f"{JOBS}/{searched.id}/rounds").json()["items"]
     assert (found["number"], found["data"]) == (0, {"trials": 10, "rank_correlation": 0.8})
     assert client.get(f"{JOBS}/nowhere/rounds").status_code == 404
+
+
+def test_what_a_supernet_has_learned_is_told(client: TestClient, service: Service, searched: Job) -> None:
+    shared = a_job_with_a_supernet(service.store)
+    found = client.get(f"{JOBS}/{shared.id}/distributions").json()
+    assert (found["trial"], found["state"], found["step"], found["steps"]) == (0, "SUCCEEDED", 4, 4)
+    assert found["metrics"]["reward"] == 1.0
+    assert found["parameters"][1] == {
+        "parameter": "optimizer",
+        "options": ["sgd", "adamw"],
+        "probabilities": [0.0, 1.0],
+        "entropy": 0.0,
+    }
+    trials = client.get(f"{JOBS}/{shared.id}/trials").json()["items"]
+    assert [(one["kind"], one["values"] == {}) for one in trials] == [("supernet", True), *[("candidate", False)] * 2]
+    assert client.get(f"{JOBS}/{searched.id}/distributions").status_code == 409
+    assert client.get(f"{JOBS}/nowhere/distributions").status_code == 404
 
 
 def test_a_recommendation_stores_nothing(client: TestClient, service: Service, searched: Job) -> None:

@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from api.cli.views import plan_lines
 from searchsvc.domain import Job, JobState
 from searchsvc.service.export import names
 from searchsvc.store import Store
@@ -48,6 +50,16 @@ def test_a_dry_run_says_what_would_run_and_stores_nothing(searchctl: Searchctl, 
     assert "Nothing was stored" in answer.out
     assert 0 < searchctl("run", spec, "--dry-run", "--json").document["feasible_share"] < 1
     assert searchctl("list", "--json").document == []
+
+
+def test_a_dry_run_says_what_was_counted_in_the_dataset(searchctl: Searchctl, spec: str) -> None:
+    plan = searchctl("submit", spec, "--dry-run", "--json").document
+    assert plan["dataset"]["counts"] == {}
+    assert "counted" not in searchctl("submit", spec, "--dry-run").out
+    plan["dataset"]["counts"] = {"boxes": 1036, "boxes_cut": 2}
+    with (console := Console()).capture() as shown:
+        console.print(*plan_lines(plan))
+    assert "1,036 boxes, 2 boxes cut" in shown.get()
 
 
 def test_every_fault_of_a_spec_is_told_at_its_place(searchctl: Searchctl, spec: str) -> None:

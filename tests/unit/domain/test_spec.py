@@ -70,7 +70,6 @@ def pointers(document: object) -> list[str]:
         ("/budget/trails", 3),
         ("/resources/gpus", 1),
         ("/fidelity/epoch", 3),
-        ("/dataset/path", "no format"),
         ("/space/narow", {}),
         ("/space/parameters/0/chioces", ["a"]),
         ("/objectives/0/direction", "maximize"),
@@ -113,6 +112,8 @@ def test_a_missing_key_is_named_where_it_should_stand(pointer: str) -> None:
         ("/fidelity/epochs", 0),
         ("/resources/gpu", 1.5),
         ("/resources/cpu", 0),
+        ("/resources/workers", 0),
+        ("/resources/workers", 1025),
         ("/objectives", []),
         ("/objectives", {"metric": "accuracy"}),
         ("/objectives/0/goal", "up"),
@@ -183,7 +184,10 @@ def test_options_of_algorithm_and_rule_survive_too() -> None:
     assert (spec.algorithm.options, spec.stopping.options) == ({"startup_trials": 5}, {"reduction": 3})
 
 
-@pytest.mark.parametrize("dataset", [{"name": "digits"}, {"format": "npz", "path": "mnist.npz", "limit": 100}])
+@pytest.mark.parametrize(
+    "dataset",
+    [{"name": "digits"}, {"name": "scenes", "size": 64}, {"format": "npz", "path": "mnist.npz", "limit": 100}],
+)
 @pytest.mark.parametrize("space", [{"name": "mbconv-small", "narrow": {"width": {"high": 3}}}, VALID["space"]])
 def test_both_kinds_of_dataset_and_space_survive(dataset: dict[str, Any], space: dict[str, Any]) -> None:
     spec = JobSpec.parse(VALID | {"dataset": dataset, "space": space})

@@ -8,7 +8,7 @@ import pytest
 
 from searchsvc.domain import JobSpec
 from searchsvc.errors import InvalidInput
-from searchsvc.service import make_proposer, resolve
+from searchsvc.service import machine, make_proposer, resolve
 from searchsvc.service.planning import Blueprint
 from searchsvc.settings import Settings
 
@@ -67,3 +67,23 @@ def test_an_inline_space_names_its_network(resolved: Any) -> None:
     widths = sorted(proposal.candidate.values["c7"] for proposal in proposer.propose(50))
     assert len(widths) == 3  # 64, 72 and 80 after rounding
     assert proposer.exhausted
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "resources", "said"),
+    [
+        ("random", {"workers": 2}, "/resources/workers: several processes train a supernet, and random has none: .*"),
+        ("autohas", {"workers": 2, "gpu": 0.5}, "/resources/gpu: each of 2 workers needs a GPU of its own: .*"),
+    ],
+)
+def test_several_workers_are_for_a_supernet_and_share_no_gpu(
+    resolved: Any, algorithm: str, resources: Document, said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"^{said}$"):
+        resolved({"name": "fbnetv3-small"}, algorithm={"name": algorithm}, resources=resources)
+
+
+def test_a_plan_warns_of_more_workers_than_the_machine_has_room_for(resolved: Any) -> None:
+    spec = resolved({"name": "fbnetv3-small"}, algorithm={"name": "autohas"}, resources={"workers": 1000}).spec
+    assert spec.resources.workers == 1000
+    assert any(one.startswith("a supernet with 1000 workers needs 1000 CPUs, ") for one in machine.warnings(spec))

@@ -78,6 +78,7 @@ def _faults(service: Service, document: Document, *, trusted: bool = False) -> d
             "does not measure 'latency'; there are accuracy, flops, loss, params",
         ),
         ({"dataset": {"name": "cifar"}}, "/dataset/name", "digits"),
+        ({"dataset": {"name": "digits", "path": "no format"}}, "/dataset/path", "unknown key"),
         ({"dataset": {"format": "coco", "path": "x"}}, "/dataset/format", "imagefolder"),
     ],
 )

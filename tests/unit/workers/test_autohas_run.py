@@ -19,7 +19,7 @@ from searchsvc.domain import Constraint, FailureKind, Fidelity, Measurement, Obj
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Categorical, Float, Integer, Space, find, networks
 from workers import data
-from workers.autohas import Distributions
+from workers.autohas import Differentiable, Distributions, Draw, Reinforce
 from workers.autohas.limits import Drawing, Limits
 from workers.autohas.run import search
 
@@ -33,7 +33,7 @@ SPACE = Space(
         Float("ema_decay", 0.5, 0.9, when={"ema": [True]}),
         Float("lr", 0.0005, 0.02, log=True),
         Float("dropout", 0.0, 0.3, 0.1),
-        Categorical("batch_size", (128, 256)),
+        Categorical("batch_size", (32, 64)),
     ]
 )
 DATASET = {"name": "digits"}
@@ -55,7 +55,7 @@ def made(directory: Path, *, hard: tuple[Constraint, ...] = (), epochs: int = 2,
         task="classification",
         dataset=DATASET,
         values=SHIPPED.constants,
-        fidelity=Fidelity(epochs=epochs),
+        fidelity=Fidelity(epochs=epochs, data_fraction=0.2),
         objective=Objective(metric="accuracy"),
         seed=3,
         directory=str(directory),
@@ -84,7 +84,7 @@ def checkpointed(task: TrialTask) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize("kept", [1, 2, 3])
+@pytest.mark.parametrize("kept", [1, 2])
 def test_one_closed_after_any_measurement_goes_on_to_the_same_bits(make: Make, whole: Whole, kept: int) -> None:
     running = search(make())
     first = [next(running) for _ in range(kept)]
@@ -121,9 +121,9 @@ def test_its_file_tells_the_distributions_and_the_finalists(whole: Whole) -> Non
 
 
 def test_a_checkpoint_of_another_search_is_not_gone_on_from(whole: Whole) -> None:
-    other = list(search(replace(whole[0], seed=4)))
-    assert [one.step for one in other] == [1, 2, 3, 4]
-    assert metrics(other) != metrics(whole[1])
+    other = next(search(replace(whole[0], seed=4)))
+    assert other.step == 1
+    assert other.metrics != whole[1][0].metrics
 
 
 def test_the_differentiable_variant_goes_on_to_the_same_bits(make: Make) -> None:
@@ -187,8 +187,6 @@ def test_processes_that_search_together_keep_the_same_distributions(make: Make) 
         one.join()
     assert metrics(found[0]) == metrics(found[1])
     assert found[0][-1].metrics["entropy"] < found[0][0].metrics["entropy"]
-    alone = list(search(make("alone", epochs=1)))
-    assert metrics(alone) != metrics(found[0])
 
 
 def drawn(limits: Limits, count: int, space: Space = SPACE) -> Iterator[dict[str, Any]]:
@@ -219,3 +217,31 @@ def test_a_limit_that_leaves_nothing_is_a_failure_that_names_it() -> None:
 def test_a_soft_limit_takes_its_excess_off() -> None:
     limits = Limits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
     assert limits.judge(np.array([[0.0, 32.0], [0.0, 40.0], [0.0, 64.0]]))[1] == pytest.approx([0.0, 0.0, 0.3])
+
+
+@pytest.mark.parametrize("variant", [Reinforce, Differentiable])
+def test_a_soft_limit_moves_the_distributions(variant: type[Reinforce] | type[Differentiable]) -> None:
+    space = Space([Categorical("n3", (1, 2, 3)), Integer("c5", 32, 64, 8)])
+    limits = Limits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
+    made = Distributions(space)
+    controller = variant(made, steps=60, learning_rate=0.2, drawing=Drawing(made, limits))
+    random = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        controller.step(Indifferent(), None, None, random)
+    assert made.by_name()["c5"].softmax(0)[:2].sum() > 0.8  # from 0.4: the widths that break nothing
+
+
+class Indifferent:
+    """All candidates are as good."""
+
+    def shared(self, _: Draw) -> dict[str, Tensor]:
+        return {}
+
+    def ahead(self, _: Draw, __: Any, ___: Any = None) -> dict[str, Tensor]:
+        return {}
+
+    def reward(self, *_: Any) -> float:
+        return 0.5
+
+    def loss(self, *_: Any) -> Tensor:
+        return torch.tensor(0.5)

@@ -1,0 +1,87 @@
+"""A search with shared weights: seconds of its steps and peak memory, beside those of training one network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from benchmarks.autohas_memory import peak_bytes
+from benchmarks.report import Row
+from benchmarks.training import DIGITS, Side, median_member, seconds_per_step
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces import Space, catalogue
+from searchsvc.spaces.bases import with_bases
+from workers import data
+from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
+from workers.autohas.batches import Batch, Views
+from workers.data import Dataset
+from workers.supernet import shared_network
+from workers.training.splits import Batches, on_device
+from workers.training.trainer import Trainer, untrained
+
+STEPS, BATCH, REWARD_IMAGES = 18, 64, 256
+MOST_MEMORY = 1.5
+CPU = torch.device("cpu")
+
+
+def run() -> list[Row]:
+    return [*_steps(), *_memory()]
+
+
+def _steps() -> list[Row]:
+    """On digits; the controller's with one sample. The training's median candidate also in the shared weights."""
+    dataset, shipped = data.load({"name": "digits"}), catalogue.find("fbnetv3-small")
+    space, values = with_bases(shipped.space, 5), {**shipped.constants, **DIGITS, **median_member(dataset)}
+    train, random = on_device(dataset.train, CPU, 1), torch.Generator().manual_seed(0)
+    trainer = Trainer(untrained(values, dataset, 0), values, train, dataset, epochs=100, seed=0, device=CPU)
+    epochs = itertools.count(1)
+    learner = _learner(dataset, space, shipped.constants)
+    controller = Reinforce(Distributions(space), steps=1000, samples=1, frozen_share=0.0)
+    median = Draw(Candidate({name: value for name, value in values.items() if name in space}), {})
+    batches, scored = _batches(train, BATCH), _batches(on_device(dataset.validation, CPU, 1), REWARD_IMAGES)
+
+    def weights(draw: Draw | None) -> Side:
+        return lambda: [
+            learner.train(draw or controller.distributions.draw(random), next(batches)) for _ in range(STEPS)
+        ]
+
+    sides: list[Side] = [
+        lambda: trainer.train_epoch(next(epochs)),
+        weights(median),
+        weights(None),
+        lambda: [controller.step(learner, next(batches), next(scored), random) for _ in range(STEPS)],
+    ]
+    training, *others = seconds_per_step(sides, STEPS, CPU, rounds=3)
+    names = ("of the same candidate on shared weights", "of a draw on shared weights", "of the controller, one sample")
+    reference = f"{1000 * training:.1f} ms  training the median candidate"
+    return [
+        Row(f"step {name}, digits", f"{1000 * one:.1f} ms", reference, one / training)
+        for name, one in zip(names, others, strict=True)
+    ]
+
+
+def _learner(dataset: Dataset, space: Space, constants: Mapping[str, Scalar]) -> SupernetLearner:
+    network = shared_network(space, dataset.info.shape, len(dataset.classes), constants)
+    return SupernetLearner(network, space, Views(dataset, CPU), constants)
+
+
+def _batches(split: Batches, count: int) -> Iterator[Batch]:
+    random = np.random.default_rng(0)
+    for seed in itertools.count():
+        images, labels = next(split.batches(random.choice(len(split), count, replace=False), 1))
+        yield Batch(images, labels, seed)
+
+
+def _memory() -> list[Row]:
+    """fbnetv3-small, 64 px, batches of 128."""
+    training, reinforce, differentiable = map(peak_bytes, ("training", "reinforce", "differentiable"))
+    reference = f"{training / 2**20:.0f} MiB  training the largest network"
+    ratio, ours = reinforce / training, f"{reinforce / 2**20:.0f} MiB"
+    return [
+        Row("peak of reinforce", ours, reference, ratio, f"<= {MOST_MEMORY}", ratio <= MOST_MEMORY),
+        Row("peak of differentiable", f"{differentiable / 2**20:.0f} MiB", reference, differentiable / training),
+    ]

@@ -1,0 +1,104 @@
+"""Peak memory of a search with shared weights, and of training the largest of its networks: a process of its own each.
+
+`python -m benchmarks.autohas_memory WHAT` prints the bytes by which the peak is above that after the imports.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from searchsvc.domain.candidates import Candidate
+from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces import Space, catalogue
+from searchsvc.spaces.bases import with_bases
+from workers.autohas import Differentiable, Distributions, Reinforce, SupernetLearner
+from workers.autohas.batches import Batch, Views
+from workers.data.dataset import Dataset, Split
+from workers.supernet import shared_network
+from workers.training.splits import on_device
+from workers.training.trainer import Trainer, untrained
+
+SIDE, BATCH, CLASSES, STEPS = 64, 128, 10, 3
+SHIPPED = catalogue.find("fbnetv3-small")
+CONSTANTS: Mapping[str, Scalar] = {**SHIPPED.constants, "batch_size": BATCH}
+CPU = torch.device("cpu")
+
+
+def peak_bytes(what: str) -> int:
+    """Of one of `MEASURED`, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.autohas_memory", what]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def largest(space: Space) -> Candidate:
+    """The candidate of the last option of everything, trained with a moving average by rmsprop."""
+    highest = [len(one.choices) - 1 if one.type == "categorical" else one.high for one in space.parameters]
+    values = space.from_matrix(np.array([highest], np.float64))[0].values
+    return Candidate({**values, "optimizer": "rmsprop", "ema": True, "lr": 0.001})
+
+
+def _training() -> None:
+    dataset, values = _dataset(), {**CONSTANTS, **largest(SHIPPED.space).values}
+    model = untrained(values, dataset, 0)
+    trainer = Trainer(model, values, on_device(dataset.train, CPU, 1), dataset, epochs=STEPS, seed=0, device=CPU)
+    for epoch in range(1, STEPS + 1):
+        trainer.train_epoch(epoch)
+
+
+def _search(variant: type[Reinforce] | type[Differentiable]) -> None:
+    """Steps of controller and weights with draws, and with the largest candidate."""
+    dataset, space = _dataset(), with_bases(SHIPPED.space, 5)
+    network = shared_network(space, dataset.info.shape, CLASSES, CONSTANTS)
+    learner = SupernetLearner(network, space, Views(dataset, CPU), CONSTANTS)
+    controller = variant(_Largest(space), steps=STEPS, samples=2, frozen_share=0.0)
+    images, labels = next(on_device(dataset.train, CPU, 1).batches(np.arange(BATCH), 1))
+    random = torch.Generator().manual_seed(0)
+    for step in range(STEPS):
+        batch = Batch(images, labels, step)
+        controller.step(learner, batch, Batch(images, labels), random)
+        learner.train(controller.distributions.draw(random), batch)
+
+
+class _Largest(Distributions):
+    """Whose draws are near the largest architecture: the peak is that of the worst draws."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space)
+        wanted = largest(space).values
+        for name, logits in self.by_name().items():
+            if name in wanted and wanted[name] in self.labels(name):
+                logits.data[self.labels(name).index(wanted[name])] = 20.0
+
+
+def _dataset() -> Dataset:
+    random = np.random.default_rng(0)
+    split = Split(random.integers(0, 256, (BATCH, 3, SIDE, SIDE), dtype=np.uint8), random.integers(0, CLASSES, BATCH))
+    names = tuple(map(str, range(CLASSES)))
+    return Dataset("noise", names, split, split, split, (127.5,) * 3, (73.9,) * 3, 255)
+
+
+MEASURED: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {
+        "training": _training,
+        "reinforce": lambda: _search(Reinforce),
+        "differentiable": lambda: _search(Differentiable),
+    }
+)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    MEASURED[sys.argv[1]]()
+    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Datasets for object detection: one file per format, one table, one cache per process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from workers.data.catalogue import Catalogue
+from workers.data.detection.coco import COCO
+from workers.data.detection.dataset import DetectionDataset, RawScenes, Scenes, Truth, split
+from workers.data.detection.digits_scenes import DIGITS_SCENES
+from workers.data.options import DatasetFormat, DatasetOptions, SplitOptions
+
+NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-scenes": DIGITS_SCENES})
+"""Datasets that are made from what a dependency ships."""
+
+FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"coco": COCO})
+"""Ways to read files."""
+
+__all__ = ["FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "load"]
+
+
+def load(dataset: Mapping[str, Any]) -> DetectionDataset:
+    """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
+    return _CATALOGUE.load(dataset)
+
+
+def _split(raw: RawScenes, options: DatasetOptions) -> DetectionDataset:
+    if isinstance(options, SplitOptions):
+        return split(raw, validation=options.validation, test=options.test, seed=options.split_seed)
+    return split(raw, validation=0.2, test=0.2, seed=0)
+
+
+_CATALOGUE = Catalogue(NAMED, FORMATS, _split)

@@ -1,0 +1,154 @@
+"""`coco`: a folder of images and annotations in COCO's form.
+
+The images of `annotations` are split into train, validation and test; where `validation_annotations` or
+`test_annotations` name a file of their own, that split is theirs. Categories become the classes 0 to K - 1 in the order
+of their ids, which may have gaps. Images keep their ratio; one whose longest side is larger than `size` is made smaller
+when it is decoded. Decoded images that fit into `memory_bytes` are kept; where a split has more, they stay in their
+files, which are decoded while a trial trains.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from searchsvc.errors import Fault, InvalidInput
+from workers.data.detection import instances
+from workers.data.detection.dataset import RawScenes, Scenes, Truth, images_of_classes
+from workers.data.detection.instances import FAULTS_LISTED, Instances
+from workers.data.detection.picturefiles import PictureFiles, bytes_of, check_sizes
+from workers.data.options import DatasetFormat, SplitOptions, existing, stamps
+
+SMALLEST_SIDE, LARGEST_SIDE = 32, 2048
+_RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class CocoOptions(SplitOptions):
+    """Options of the format `coco`; files and folders are named relative to `path`."""
+
+    format: Literal["coco"]
+    annotations: _RelativePath = "instances.json"
+    images: _RelativePath = "images"
+    validation_annotations: _RelativePath | None = None
+    validation_images: _RelativePath | None = None
+    """The folder of the images of `validation_annotations`; None: `images`."""
+    test_annotations: _RelativePath | None = None
+    test_images: _RelativePath | None = None
+    size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 320
+    """Side in px of the square that images enter a network as."""
+    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
+    """Decoded images of a split that are kept in memory."""
+    min_images: Annotated[int, Field(ge=1)] = 1
+    """Images to train on or to split that each class needs."""
+
+
+_OPTIONS = {
+    "annotations": "images",
+    "validation_annotations": "validation_images",
+    "test_annotations": "test_images",
+}
+"""That name a file of annotations, and the option that names the folder of its images."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Annotations, and the folder of their images."""
+
+    option: str
+    annotations: Path
+    images: Path
+
+
+def _sources(options: CocoOptions) -> Iterator[_Source]:
+    """Those of all images to split; then, as far as they are given, of validation and test."""
+    root = existing(options.path, folder=True)
+    for option, images in _OPTIONS.items():
+        path, folder = getattr(options, option), getattr(options, images)
+        if path is not None:
+            images, folder = ("images", options.images) if folder is None else (images, folder)
+            yield _Source(option, _below(root, path, option), _below(root, folder, images, folder=True))
+
+
+def _below(root: Path, path: str, option: str, *, folder: bool = False) -> Path:
+    found = root / path
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+        raise InvalidInput.at(f"/{option}", "must not lead out of the dataset's folder")
+    if not (found.is_dir() if folder else found.is_file()):
+        raise InvalidInput.at(f"/{option}", f"there is no {'folder' if folder else 'file'} {found}")
+    return found
+
+
+def _fingerprint(options: CocoOptions) -> Hashable:
+    sources = list(_sources(options))
+    folders = sorted({source.images for source in sources})
+    images = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    return stamps(source.annotations for source in sources), stamps(images)
+
+
+def _read(options: CocoOptions) -> RawScenes:
+    sources = {source.option: source for source in _sources(options)}
+    first = sources["annotations"]
+    read = {"annotations": instances.read(first.annotations, "/annotations")}
+    classes = read["annotations"].classes
+    for option, source in sources.items():
+        if source is not first:
+            read[option] = instances.read(source.annotations, f"/{option}", classes)
+    names = tuple(classes.values())
+    _check_classes(read["annotations"].truths, names, options.min_images)
+    _check_apart(sources, read)
+    scenes = {option: _scenes(sources[option], found, options) for option, found in read.items()}
+    counts: Counter[str] = Counter()
+    for found in read.values():
+        counts.update(found.counts)
+    return RawScenes(
+        options.name,
+        names,
+        options.size,
+        scenes["annotations"],
+        scenes.get("validation_annotations"),
+        scenes.get("test_annotations"),
+        counts,
+    )
+
+
+def _scenes(source: _Source, found: Instances, options: CocoOptions) -> Scenes:
+    paths = tuple(source.images / name for name in found.files)
+    check_sizes(paths, found.sizes)
+    files = PictureFiles(paths, options.size)
+    fits = bytes_of(found.sizes, options.size) <= options.memory_bytes
+    return Scenes(files.decoded() if fits else files, found.sizes, found.truths, found.files)
+
+
+def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int) -> None:
+    counts = dict(zip(names, images_of_classes(truths, len(names)), strict=True))
+    few = [f"{name!r} is in {count}" for name, count in counts.items() if count < least]
+    if few:
+        listed = ", ".join(few[:10])
+        message = f"each class needs boxes in {least} image(s) or more (min_images): {listed}"
+        raise InvalidInput.at("/annotations", message)
+
+
+def _check_apart(sources: Mapping[str, _Source], read: Mapping[str, Instances]) -> None:
+    """Raise InvalidInput where an image is in two splits: it would be trained on and measured on."""
+    owner: dict[Path, str] = {}
+    faults = []
+    for option, found in read.items():
+        for name in found.files:
+            path = sources[option].images / name
+            if owner.setdefault(path, option) != option:
+                faults.append(Fault(f"/{option}", f"{name} is among the images of {owner[path]} too"))
+    if faults:
+        raise InvalidInput(faults[:FAULTS_LISTED])
+
+
+COCO = DatasetFormat(
+    "a folder of images and annotations in COCO's form (instances json); images keep their ratio",
+    CocoOptions,
+    _read,
+    _fingerprint,
+)

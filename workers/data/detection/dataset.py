@@ -1,0 +1,186 @@
+"""A detection dataset, and its split into train, validation and test.
+
+Boxes are (x0, y0, x1, y1) in px of the image's own file, whatever size it is decoded to. The split belongs to the
+dataset, not to a job: it follows from what is in the images and `split_seed` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.errors import InvalidInput
+from workers.data.dataset import Labels, histograms, leading, mean_and_deviation, split_positions
+
+CHANNELS = 3
+_STATISTICS_IMAGES = 512
+"""Images that mean and deviation are taken from, evenly spaced."""
+
+
+class Pictures(Protocol):
+    """Decoded images, or files that are decoded when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
+        """(3, h, w), in the ratio of its file. Raises InvalidInput that names a file which cannot be decoded."""
+
+    def take(self, index: NDArray[np.intp]) -> Pictures:
+        """Some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Images in memory, each (3, h, w) of its own size."""
+
+    images: tuple[NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
+        return self.images[position]
+
+    def take(self, index: NDArray[np.intp]) -> Decoded:
+        return Decoded(tuple(self.images[position] for position in index))
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is to be found in one image: m boxes."""
+
+    boxes: NDArray[np.float64]
+    """(m, 4): x0, y0, x1, y1 in px of the file, inside the image."""
+    labels: Labels
+    """(m,), indices of the classes."""
+    crowd: NDArray[np.bool_]
+    """(m,): the box is around many objects that are not told apart. None is trained on, none counts as missed."""
+    areas: NDArray[np.float64]
+    """(m,) px², of the objects where the file states them, else of the boxes: what makes one small or large."""
+
+    @property
+    def classes(self) -> set[int]:
+        """Of the objects, crowds aside."""
+        return set(self.labels[~self.crowd].tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """n images, and what is to be found in each."""
+
+    pictures: Pictures
+    sizes: NDArray[np.int64]
+    """(n, 2): height and width of each file, in px."""
+    truths: tuple[Truth, ...]
+    names: tuple[str, ...]
+    """Of their files."""
+
+    def __len__(self) -> int:
+        return len(self.truths)
+
+    def take(self, index: NDArray[np.intp]) -> Scenes:
+        truths, names = (tuple(row[position] for position in index) for row in (self.truths, self.names))
+        return Scenes(self.pictures.take(index), self.sizes[index], truths, names)
+
+
+@dataclass(frozen=True, slots=True)
+class RawScenes:
+    """What a format reads: splits of their own where the files have them."""
+
+    name: str
+    classes: tuple[str, ...]
+    side: int
+    """Of the square, in px, that images enter a network as where the recipe does not choose another."""
+    all: Scenes
+    validation: Scenes | None
+    test: Scenes | None
+    counts: Mapping[str, int]
+    """Of all boxes and images that were read; see `workers.data.detection.instances`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionDataset:
+    """Three splits, and what was counted."""
+
+    name: str
+    classes: tuple[str, ...]
+    side: int
+    train: Scenes
+    validation: Scenes
+    test: Scenes
+    mean: tuple[float, ...]
+    """Of each channel, over the train split, in units of 0 to 255."""
+    std: tuple[float, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def info(self) -> DatasetInfo:
+        sizes = {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+        return DatasetInfo(self.name, self.classes, (CHANNELS, self.side, self.side), sizes, self.counts)
+
+    def subset(self, fraction: float) -> Scenes:
+        """A part of train with the same mix of classes, and all of what a smaller fraction gives."""
+        if fraction == 1.0:
+            return self.train
+        return self.train.take(leading(strata(self.train.truths, len(self.classes)), fraction))
+
+
+def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> DetectionDataset:
+    """By image: `split_positions` of `strata`; a share is not used where the files have that split themselves.
+
+    Raises InvalidInput where no image of a class is left to train on, or no box to measure on.
+    """
+    shares = {"validation": None if raw.validation else validation, "test": None if raw.test else test}
+    positions = split_positions(strata(raw.all.truths, len(raw.classes)), **shares, seed=seed)
+    parts = {name: raw.all.take(index) for name, index in positions.items()}
+    parts |= {name: own for name, own in (("validation", raw.validation), ("test", raw.test)) if own}
+    _check_learnable(parts["train"], raw.classes)
+    _check_measurable(parts)
+    mean, std = _statistics(parts["train"].pictures)
+    return DetectionDataset(raw.name, raw.classes, raw.side, **parts, mean=mean, std=std, counts=raw.counts)
+
+
+def strata(truths: Sequence[Truth], classes: int) -> Labels:
+    """(n,): the class of each image that the fewest images have, the first among equals; `classes` where it has none.
+
+    Splits that take a share of each stratum have a share of the rare classes too.
+    """
+    found = [truth.classes for truth in truths]
+    images = np.bincount([label for one in found for label in one], minlength=classes)
+    rarest = [min(one, key=lambda label: (images[label], label), default=classes) for one in found]
+    return np.array(rarest, np.int64)
+
+
+def images_of_classes(truths: Sequence[Truth], classes: int) -> list[int]:
+    """How many images have each class, crowds aside."""
+    counts: list[int] = np.bincount([label for truth in truths for label in truth.classes], minlength=classes).tolist()
+    return counts
+
+
+def _check_learnable(train: Scenes, classes: tuple[str, ...]) -> None:
+    images = images_of_classes(train.truths, len(classes))
+    missing = [name for name, count in zip(classes, images, strict=True) if not count]
+    if missing:
+        raise InvalidInput.at(
+            "/split_seed", f"with this seed no box of {', '.join(missing[:10])} is left to train on; take another"
+        )
+
+
+def _check_measurable(parts: Mapping[str, Scenes]) -> None:
+    for name in ("validation", "test"):
+        if not any(truth.classes for truth in parts[name].truths):
+            here = f"the {len(parts[name])} image(s) of the {name} split have no box to measure on"
+            raise InvalidInput.at(f"/{name}", f"{here}; it takes more images, or files of its own")
+
+
+def _statistics(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    sample = np.unique(np.linspace(0, len(pictures) - 1, _STATISTICS_IMAGES, dtype=np.intp))
+    total = np.zeros((CHANNELS, 256), np.intp)
+    for position in sample.tolist():
+        total += histograms(pictures[position][None])
+    return mean_and_deviation(total)

@@ -1,0 +1,223 @@
+"""Annotations in COCO's form (cocodataset.org, "Data format"): what they may say, and boxes that can be used of them.
+
+Counted over all files of a dataset, and part of its info:
+
+| count | meaning |
+|---|---|
+| boxes | objects that are kept |
+| crowd_regions | boxes around many objects: nothing is trained on them, nothing found in them is wrong |
+| images_without_boxes | kept: there is nothing to be found in them |
+| boxes_cut | reached beyond their image and were cut at its border |
+| boxes_outside | lay beyond their image: dropped |
+| boxes_degenerate | had no width or no height: dropped |
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from searchsvc.domain.spec import faults_of
+from searchsvc.errors import Fault, InvalidInput
+from workers.data.detection.dataset import Truth
+from workers.data.imagefiles import printable
+
+COUNTS = ("boxes", "crowd_regions", "images_without_boxes", "boxes_cut", "boxes_outside", "boxes_degenerate")
+FAULTS_LISTED = 20
+_ROUNDING = 0.05
+"""px by which coordinates of two decimals may pass the border without meaning it."""
+
+
+class _Part(BaseModel):
+    """Files hold more than is read of them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Category(_Part):
+    id: int
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Image(_Part):
+    id: int
+    file_name: Annotated[str, Field(min_length=1, max_length=4096)]
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+
+
+class _Annotation(_Part):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    """Left, top, width, height, in px."""
+    area: float | None = None
+    iscrowd: Literal[0, 1] = 0
+
+
+class _Document(_Part):
+    images: Annotated[list[_Image], Field(min_length=1)]
+    annotations: list[_Annotation]
+    categories: Annotated[list[_Category], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """What one file says of n images."""
+
+    classes: Mapping[int, str]
+    """Names by the id of the category, ids ascending: the order of the classes."""
+    files: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    """(n, 2): height and width, in px."""
+    truths: tuple[Truth, ...]
+    counts: Counter[str]
+
+
+def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None) -> Instances:
+    """The annotations of a file; `pointer`: of the option that names it. Raises InvalidInput. See `parse`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInput.at(pointer, f"{path} is no json file that can be read: {printable(error)}") from None
+    try:
+        return parse(document, classes)
+    except InvalidInput as error:
+        raise InvalidInput(Fault(pointer, f"{path}: {fault}") for fault in error.faults) from None
+
+
+def parse(document: object, classes: Mapping[int, str] | None = None) -> Instances:
+    """`classes`: those of the images that are trained on, which these must be of. None: the document's own.
+
+    Raises InvalidInput, pointers into the document.
+    """
+    try:
+        parsed = _Document.model_validate(document)
+    except ValidationError as error:
+        raise InvalidInput(list(faults_of(error, document))[:FAULTS_LISTED]) from None
+    own = {one.id: one.name for one in sorted(parsed.categories, key=lambda one: one.id)}
+    faults = [*_duplicates(parsed), *_unknown(parsed, own), *_outside_folder(parsed)]
+    if classes is not None:
+        faults += _other_classes(parsed.categories, classes)
+    if faults:
+        raise InvalidInput(faults[:FAULTS_LISTED])
+    known = own if classes is None else classes
+    sizes = np.array([(one.height, one.width) for one in parsed.images], np.int64)
+    truths, counts = _truths(parsed, sizes, known)
+    return Instances(known, tuple(one.file_name for one in parsed.images), sizes, truths, counts)
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+
+def _duplicates(document: _Document) -> Iterator[Fault]:
+    yield from _repeated("/categories/{}/id", (one.id for one in document.categories))
+    yield from _repeated("/categories/{}/name", (one.name for one in document.categories))
+    yield from _repeated("/images/{}/id", (one.id for one in document.images))
+    yield from _repeated("/images/{}/file_name", (str(PurePosixPath(one.file_name)) for one in document.images))
+    yield from _repeated("/annotations/{}/id", (one.id for one in document.annotations))
+
+
+def _repeated(pointer: str, values: Iterable[int | str]) -> Iterator[Fault]:
+    first: dict[int | str, int] = {}
+    for position, value in enumerate(values):
+        if first.setdefault(value, position) != position:
+            place = pointer.format(first[value])
+            yield Fault(pointer.format(position), f"{value!r} is that of {place} already; each must be there once")
+
+
+def _unknown(document: _Document, classes: Mapping[int, str]) -> Iterator[Fault]:
+    images = {one.id for one in document.images}
+    for position, one in enumerate(document.annotations):
+        if one.image_id not in images:
+            yield Fault(f"/annotations/{position}/image_id", f"there is no image {one.image_id} under /images")
+        if one.category_id not in classes:
+            message = f"there is no category {one.category_id} under /categories"
+            yield Fault(f"/annotations/{position}/category_id", message)
+
+
+def _outside_folder(document: _Document) -> Iterator[Fault]:
+    for position, one in enumerate(document.images):
+        name = PurePosixPath(one.file_name)
+        if name.is_absolute() or ".." in name.parts or "\0" in one.file_name:
+            yield Fault(f"/images/{position}/file_name", "must be a path inside the folder of the images")
+
+
+def _other_classes(categories: Iterable[_Category], classes: Mapping[int, str]) -> Iterator[Fault]:
+    for position, one in enumerate(categories):
+        if classes.get(one.id) != one.name:
+            known = f"is {classes[one.id]!r}" if one.id in classes else "does not exist"
+            message = f"category {one.id} is {one.name!r} here, but {known} in the annotations to train on"
+            yield Fault(f"/categories/{position}", message)
+
+
+# ---- what is used ----------------------------------------------------------------------------------------------------
+
+
+def _truths(
+    document: _Document, sizes: NDArray[np.int64], classes: Mapping[int, str]
+) -> tuple[tuple[Truth, ...], Counter[str]]:
+    position = {one.id: index for index, one in enumerate(document.images)}
+    label = {identity: index for index, identity in enumerate(classes)}
+    every = document.annotations
+    image = np.array([position[one.image_id] for one in every], np.intp)  # (a,)
+    labels = np.array([label[one.category_id] for one in every], np.int64)
+    crowd = np.array([one.iscrowd for one in every], bool)
+    boxes = np.array([one.bbox for one in every], np.float64).reshape(-1, 4)
+    stated = np.array([one.area or 0.0 for one in every], np.float64)
+
+    inside, fate = _inside(boxes, sizes[image])
+    areas = (inside[:, 2:] - inside[:, :2]).prod(1)
+    areas = np.where((stated > 0) & ~fate["boxes_cut"], stated, areas)
+    order = np.argsort(image, kind="stable")
+    order = order[~(fate["boxes_degenerate"] | fate["boxes_outside"])[order]]
+    ends = np.searchsorted(image[order], np.arange(len(sizes) + 1))
+    rows = [order[first:last] for first, last in pairwise(ends)]
+    truths = tuple(Truth(inside[row], labels[row], crowd[row], areas[row]) for row in rows)
+
+    counts = Counter(dict.fromkeys(COUNTS, 0))
+    counts.update({name: int(which.sum()) for name, which in fate.items()})
+    counts["crowd_regions"] = int(crowd[order].sum())
+    counts["boxes"] = len(order) - counts["crowd_regions"]
+    counts["images_without_boxes"] = sum(not truth.classes for truth in truths)
+    return truths, counts
+
+
+def _inside(
+    boxes: NDArray[np.float64], sizes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
+    """Boxes (a, 4) as left, top, width, height -> x0, y0, x1, y1 within images (a, 2), and what happened to which."""
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    limits = sizes[:, [1, 0, 1, 0]]
+    inside = np.clip(corners, 0, limits)
+    degenerate = (boxes[:, 2:] <= 0).any(1)
+    outside = ~degenerate & (inside[:, 2:] <= inside[:, :2]).any(1)
+    cut = ~degenerate & ~outside & (np.abs(inside - corners) > _ROUNDING).any(1)
+    return inside, {"boxes_degenerate": degenerate, "boxes_outside": outside, "boxes_cut": cut}
+
+
+def document_of(
+    classes: Iterable[str], sizes: NDArray[np.int64], boxes: Iterable[tuple[int, int, tuple[float, ...]]]
+) -> dict[str, Any]:
+    """A document in COCO's form. `boxes`: (position of the image, label, (left, top, width, height))."""
+    return {
+        "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
+        "images": [
+            {"id": number, "file_name": f"{number:06d}.png", "height": int(height), "width": int(width)}
+            for number, (height, width) in enumerate(sizes, 1)
+        ],
+        "annotations": [
+            {"id": number, "image_id": image + 1, "category_id": label + 1, "bbox": list(box), "iscrowd": 0}
+            for number, (image, label, box) in enumerate(boxes, 1)
+        ],
+    }

@@ -1,0 +1,107 @@
+"""Average precision of a detector on one split, as COCO defines it (cocodataset.org, "Detection Evaluation").
+
+| metric | mean over | overlaps (IoU) |
+|---|---|---|
+| ap | classes and overlaps | .50, .55, ... .95 |
+| ap50, ap75 | classes | .50; .75 |
+| ap_small, ap_medium, ap_large | as ap, of objects below 32², from 32² to 96², and above 96² px² | |
+| ar100 | recall with 100 detections of an image: classes and overlaps | .50, .55, ... .95 |
+| ap/CLASS | overlaps, of that class | .50, .55, ... .95 |
+
+All are shares from 0 to 1. A metric without a single object that it could be of is not there. Crowds: what is found
+within one of its class counts neither as right nor as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.data.detection import Truth
+from workers.models.boxes import Boxes
+from workers.models.heads.detections import Detections
+
+_MOST = 100
+"""Detections of an image and class that count: the best."""
+_AREAS = ("all", "small", "medium", "large")
+"""Of COCOeval's areaRng, in its order."""
+
+
+def evaluate(
+    found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]
+) -> Iterator[tuple[str, float]]:
+    """Yield (name, share) of each metric. `found`: of each image, boxes in the px of its truth: of the file."""
+    precision, recall = _curves(found, truths, len(classes))
+    whole = precision[:, :, :, 0]
+    values = {
+        "ap": whole,
+        "ap50": whole[0],
+        "ap75": whole[5],
+        **{f"ap_{area}": precision[..., number] for number, area in enumerate(_AREAS) if number},
+        "ar100": recall[:, :, 0],
+        **{f"ap/{name}": whole[:, :, label] for label, name in enumerate(classes)},
+    }
+    for name, cells in values.items():
+        known = cells[cells > -1]
+        if known.size:
+            yield name, float(known.mean())
+
+
+def in_file_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
+    """Detections in an image that a network saw as `seen` (height, width) px, in the px of its file, `size`."""
+    ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
+    xyxy = found.boxes.xyxy
+    return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)
+
+
+def _curves(
+    found: Sequence[Detections], truths: Sequence[Truth], classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision at overlap, recall, class, area (10, 101, K, 4), and recall at overlap, class, area (10, K, 4).
+
+    -1 where there is no object.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    known = COCO(
+        {
+            "images": [{"id": image} for image in range(len(truths))],
+            "categories": [{"id": label} for label in range(classes)],
+            "annotations": list(_annotations(truths)),
+        }
+    )
+    judge = COCOeval_faster(known, known.loadRes(list(_results(found))), "bbox", print_function=_silent)
+    judge.params.maxDets = [_MOST]
+    judge.evaluate()
+    judge.accumulate()
+    precision, recall = judge.eval["precision"], judge.eval["recall"]
+    return np.asarray(precision)[..., 0], np.asarray(recall)[..., 0]
+
+
+def _annotations(truths: Sequence[Truth]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for image, truth in enumerate(truths):
+        rows = zip(_left_top_sides(truth.boxes), truth.labels, truth.crowd, truth.areas, strict=True)
+        for box, label, crowd, area in rows:
+            number += 1
+            of = {"id": number, "image_id": image, "category_id": int(label)}
+            yield {**of, "bbox": box, "area": float(area), "iscrowd": int(crowd)}
+
+
+def _results(found: Sequence[Detections]) -> Iterator[dict[str, Any]]:
+    for image, one in enumerate(found):
+        boxes = _left_top_sides(one.boxes.xyxy.double().cpu().numpy())
+        for box, score, label in zip(boxes, one.scores.tolist(), one.labels.tolist(), strict=True):
+            yield {"image_id": image, "category_id": label, "bbox": box, "score": score}
+
+
+def _left_top_sides(xyxy: NDArray[np.float64]) -> list[list[float]]:
+    sides: list[list[float]] = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], 1).tolist()
+    return sides
+
+
+def _silent(*_: object) -> None:
+    """What COCOeval would print, nobody reads."""

@@ -1,0 +1,57 @@
+"""What a detector found, drawn on its image."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workers.models.heads.detections import Detections
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+    from PIL.ImageDraw import ImageDraw as Pen
+
+Color = tuple[int, int, int]
+Corners = tuple[float, float, float, float]
+_TURN = 0.618  # of the circle of hues from one class to the next: neighbours differ, and few classes come close
+
+
+def drawn(
+    image: PillowImage, found: Detections, classes: Sequence[str], least_score: float = 0.3, scale: int = 1
+) -> PillowImage:
+    """A copy in colour, `scale` times as large, with a box, the class and the score of each detection above a score.
+
+    `found`: boxes in px of the image; the best are drawn last, over the others.
+    """
+    from PIL import Image, ImageDraw
+
+    size = (image.width * scale, image.height * scale)
+    picture = image.convert("RGB").resize(size, Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(picture)
+    rows = zip((found.boxes.xyxy * scale).tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+    for box, score, label in sorted(rows, key=lambda row: row[1]):
+        if score >= least_score:
+            _draw(pen, box, f"{classes[label]} {score:.2f}", color_of(label), size)
+    return picture
+
+
+def color_of(label: int) -> Color:
+    """Of a class: the same in all images."""
+    red, green, blue = colorsys.hsv_to_rgb(label * _TURN % 1.0, 0.85, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _draw(pen: Pen, box: Corners, caption: str, color: Color, size: tuple[int, int]) -> None:
+    """The box, and its caption above it: below its upper side where the image ends, and never beyond the right one."""
+    from PIL import ImageFont
+
+    thick = max(1, round(min(size) / 160))
+    font = ImageFont.load_default(max(10, round(min(size) / 32)))
+    pen.rectangle(box, outline=color, width=thick)
+    width, height = (side + 2 for side in pen.textbbox((0, 0), caption, font=font)[2:])
+    x = max(0.0, min(box[0], size[0] - width))
+    y = box[1] - height if box[1] >= height else box[1]
+    pen.rectangle((x, y, x + width, y + height), fill=color)
+    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+    pen.text((x + 1, y + 1), caption, fill="black" if luma > 128 else "white", font=font)

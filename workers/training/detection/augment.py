@@ -1,0 +1,95 @@
+"""From an image of a dataset to the square that a detector sees: augmented to train on, only fitted to measure on.
+
+The levels are those of "Rethinking Pre-training and Self-training" (arXiv 2006.06882). Each fits the longer side of an
+image to the square's, times a factor drawn from its range of scales; what is then larger is cropped at random, what is
+smaller lies in the upper left and is padded. Flipping, which the paper has in every level, is a choice of its own here:
+mirrored digits and mirrored playing cards are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field's name for it
+
+from workers.data.detection.picturefiles import fitted
+from workers.training.detection.policies import Policy, autoaugment, randaugment
+from workers.training.detection.sample import Fill, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How strongly images are changed."""
+
+    scales: tuple[float, float]
+    policy: Policy | None = None
+
+
+LEVELS: Mapping[str, Level] = MappingProxyType(
+    {
+        "none": Level((1.0, 1.0)),
+        "S1": Level((0.8, 1.2)),
+        "S2": Level((0.8, 1.2), autoaugment),
+        "S3": Level((0.5, 2.0), autoaugment),
+        "S4": Level((0.5, 2.0), randaugment),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionAugmentation:
+    """What a recipe chooses."""
+
+    level: str = "S1"
+    """One of LEVELS."""
+    flip: bool = False
+    """Each image mirrored left to right with a chance of one half."""
+    color: float = 0.0
+    """Brightness, contrast and saturation are multiplied by factors from 1 - color to 1 + color; below 1."""
+
+    def __call__(self, sample: Sample, side: int, random: np.random.Generator, fill: Fill) -> Sample:
+        """A sample of `side` x `side` px. Its boxes lie inside; those of which too little is left are gone."""
+        level = LEVELS[self.level]
+        if level.policy:
+            sample = level.policy(sample, random, fill)
+        if self.flip and random.random() < 0.5:
+            sample = sample.flipped()
+        if self.color:
+            sample = _coloured(sample, self.color, random)
+        return padded(_scaled(sample, side, level.scales, random).trimmed(), side, fill)
+
+
+def plain(sample: Sample, side: int, fill: Fill) -> Sample:
+    """The sample fitted into the upper left of `side` x `side` px: what is measured, and shown to a trained model."""
+    return padded(sample.resized(*fitted(*sample.size, side)), side, fill)
+
+
+def padded(sample: Sample, side: int, fill: Fill) -> Sample:
+    """`side` x `side` px with the sample, which is not larger, in the upper left."""
+    height, width = sample.size
+    if height == width == side:
+        return sample
+    image = sample.image.new_tensor([round(value) for value in fill])[:, None, None].repeat(1, side, side)
+    image[:, :height, :width] = sample.image
+    return sample.recoloured(image)
+
+
+def _scaled(sample: Sample, side: int, scales: tuple[float, float], random: np.random.Generator) -> Sample:
+    """At most `side` x `side` px: a random part of the image where it would be larger."""
+    height, width = fitted(*sample.size, round(side * random.uniform(*scales)))
+    sample = sample.resized(height, width)
+    rows, columns = min(height, side), min(width, side)
+    if (rows, columns) == (height, width):
+        return sample
+    top, left = (int(random.integers(all_ - some + 1)) for all_, some in ((height, rows), (width, columns)))
+    return sample.cropped(top, left, rows, columns)
+
+
+def _coloured(sample: Sample, color: float, random: np.random.Generator) -> Sample:
+    image = sample.image
+    for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
+        image = adjust(image, random.uniform(1.0 - color, 1.0 + color))
+    return sample.recoloured(image)
