@@ -70,16 +70,10 @@ class Arm:
         return self.algorithm["name"] == "autohas"
 
 
-def autohas(variant: str) -> dict[str, Any]:
-    """The algorithm as it is studied here: trainings are short, so its controller has few steps."""
-    return {"name": "autohas", "variant": variant, "finalists": FINALISTS, "scored": 32, "samples": 2}
-
-
 def arms(batch: int) -> tuple[Arm, ...]:
     """Two that share weights, four that do not."""
     return (
-        Arm("AutoHAS, reinforce", autohas("reinforce")),
-        Arm("AutoHAS, differentiable", autohas("differentiable")),
+        *(Arm(f"AutoHAS, {one}", {"name": "autohas", "variant": one}) for one in ("reinforce", "differentiable")),
         Arm("random", {"name": "random"}),
         Arm("TPE", {"name": "tpe"}),
         Arm("ASHA", {"name": "random"}, {"name": "asha"}),
@@ -112,7 +106,9 @@ def epochs_of_search(blueprint: Blueprint) -> float:
     batch = int(values.get("batch_size", 64))
     steps = options["epochs"] * math.ceil(images / batch)
     rewarded = min(options["reward_images"], scored) * (3 if options["variant"] == "differentiable" else 1)
-    looks = math.ceil(steps / options["controller_every"]) * options["samples"]
+    controlled = math.ceil(steps / options["controller_every"])
+    frozen = int(controlled * options["frozen_share"])  # these look at one candidate
+    looks = frozen + (controlled - frozen) * options["samples"]
     cost = 3 * options["epochs"] * images + looks * (3 * batch + rewarded)
     cost += (1 + options["scored"]) * (3 * batch + scored)
     return float(cost / (3 * images + scored))
@@ -164,7 +160,7 @@ def run_ranks(data: Data, seed: int) -> pool.Row:
     """Accuracies of the same architectures with shared weights and trained by themselves, the recipe fixed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        blueprint = blueprint_of(document(data, Arm("", autohas("reinforce")), seed, PLAIN), folder)
+        blueprint = blueprint_of(document(data, Arm("", {"name": "autohas"}), seed, PLAIN), folder)
         space, random = blueprint.space, np.random.default_rng(seed)
         candidates: Sequence[Candidate] = space.from_matrix(space.sample(ARCHITECTURES, random))
         shared = shared_rewards(blueprint, candidates, folder / "supernet")
@@ -216,7 +212,9 @@ def _line(row: Mapping[str, Any]) -> str:
     head = f"{row['dataset']:12} {row['kind']:9} {row['arm']:24} seed {row['seed']}"
     if row["kind"] == "ranks":
         return f"{head}  correlation {np.corrcoef(np.argsort(np.argsort([row['shared'], row['alone']])))[0, 1]:.2f}"
-    cost = f"  {sum(one['epochs'] for one in row['trials']):.0f} epochs, {row['seconds']:.0f} s" if "trials" in row else ""
+    cost = (
+        f"  {sum(one['epochs'] for one in row['trials']):.0f} epochs, {row['seconds']:.0f} s" if "trials" in row else ""
+    )
     return f"{head}  accuracy {row['accuracy']:.4f}, test {row['test_accuracy']:.4f}{cost}"
 
 

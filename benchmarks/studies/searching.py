@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
+import workers.autohas.run
 from searchsvc.algorithms import StoppingRule
 from searchsvc.domain import (
+    Candidate,
     Decision,
     JobSpec,
     Measurement,
@@ -86,6 +88,15 @@ def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder:
     best = best_measurement(history, blueprint.spec.objectives[0])
     assert best is not None
     return dict(best.metrics)
+
+
+def shared_rewards(blueprint: Blueprint, candidates: Sequence[Candidate], folder: Path) -> list[float]:
+    """Of candidates with the weights of the blueprint's supernet, which is trained in `folder` for it."""
+    torch.set_num_threads(1)
+    task = _supernet(blueprint, _task(blueprint, blueprint.constants, blueprint.spec.seed, folder))
+    for _ in workers.autohas.run.search(task):
+        pass
+    return workers.autohas.run.shared_rewards(task, candidates)
 
 
 def test(blueprint: Blueprint, trial: Trained, folder: Path) -> Mapping[str, float]:
