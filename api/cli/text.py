@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-_COUNTED = frozenset({"flops", "params", "bytes", "memory_bytes"})
+_COUNTED = frozenset({"flops", "params", "bytes", "memory_bytes", "rejected", "skipped"})
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 MISSING = "-"
 
 
 def quantity(metric: str, value: float | None) -> str:
-    """A metric's value with its unit: FLOPs and parameters as `1.2 M`, seconds as a duration, the rest in 4 digits."""
+    """A metric's value with its unit: FLOPs and other counts as `1.2 M`, seconds as a duration, others in 4 digits."""
     if value is None:
         return MISSING
     if metric in _COUNTED:
