@@ -78,7 +78,7 @@ def arms(batch: int) -> tuple[Arm, ...]:
         *(Arm(f"AutoHAS, {one}", {"name": "autohas", "variant": one}) for one in ("reinforce", "differentiable")),
         Arm("random", {"name": "random"}),
         Arm("TPE", {"name": "tpe"}),
-        Arm("ASHA", {"name": "random"}, {"name": "asha"}, share=0.5),
+        Arm("ASHA", {"name": "random"}, {"name": "asha"}, share=1 / 3),
         Arm("fbnetv3", {"name": "fbnetv3", "batch": batch, "top": 3}),
     )
 
