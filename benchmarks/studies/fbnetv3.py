@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.studies import pool
+from benchmarks.studies.data import Data, digits, mnist_part
 from benchmarks.studies.searching import Trained, best_within, blueprint_of, search, test, train
 from searchsvc.spaces import fbnetv3
 
@@ -50,19 +48,6 @@ class Arm:
     algorithm: Mapping[str, Any]
     fix: Mapping[str, Any]
     shows: str
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """A dataset, and how much is spent on it."""
-
-    name: str
-    section: Mapping[str, Any]
-    side: int
-    """Of the images as the networks see them."""
-    epochs: int
-    trials: int
-    batch: int
 
 
 def arms(batch: int, network: Mapping[str, Any]) -> tuple[Arm, ...]:
@@ -173,23 +158,6 @@ def _constants(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in ("label_smoothing", "sgd_lr_scale") if name in values}
 
 
-def mnist_part(folder: Path, images: int = 5000) -> Path:
-    """A file with that many training images of MNIST, and 2,000 of its test images."""
-    shared = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data/classification/mnist.npz"
-    if not shared.exists():
-        sys.exit(f"{shared} is not there: set SEARCHSVC_SHARED to the folder that holds data/classification/mnist.npz")
-    whole, random, path = np.load(shared, allow_pickle=False), np.random.default_rng(0), folder / "mnist-5000.npz"
-    train_part, test_part = random.permutation(60_000)[:images], random.permutation(10_000)[:2000]
-    np.savez(
-        path,
-        x_train=whole["x_train"][train_part],
-        y_train=whole["y_train"][train_part],
-        x_test=whole["x_test"][test_part],
-        y_test=whole["y_test"][test_part],
-    )
-    return path
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
@@ -198,11 +166,9 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        mnist = {"format": "npz", "path": str(mnist_part(folder)), "name": "mnist-5000"}
-        digits = {"name": "digits"}
-        sets = [Data("digits", digits, 8, 5, 20, 8), Data("mnist-5000", mnist, 14, 3, 12, 5)]
+        sets = [digits(5, 20, 8), mnist_part(folder, 3, 12, 5)]
         if arguments.quick:
-            sets = [Data("digits", digits, 8, 2, 8, 4)]
+            sets = [digits(2, 8, 4)]
         rows = _all(sets, folder, SEEDS[:1] if arguments.quick else SEEDS, arguments.processes)
     if not arguments.quick:
         RESULTS.parent.mkdir(exist_ok=True)
@@ -211,27 +177,16 @@ def main() -> None:
 
 
 def _all(sets: Sequence[Data], folder: Path, seeds: Sequence[int], processes: int) -> list[dict[str, Any]]:
-    context = multiprocessing.get_context("spawn")
     network = {name: value for name, value in fbnetv3.SMALL.defaults.items() if name in fbnetv3.small_space()}
     rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with pool.processes(processes) as workers:
         for data in sets:
             limits = limits_of(data, folder)
             jobs = [(data, arm, seed, limits) for seed in seeds for arm in arms(data.batch, network)]
-            found = _finished(pool, run_search, jobs)
+            found = pool.finished(workers, run_search, jobs, _line)
             rows += found
-            rows += _finished(pool, run_training, comparisons(data, found))
+            rows += pool.finished(workers, run_training, comparisons(data, found), _line)
     return rows
-
-
-def _finished(
-    pool: ProcessPoolExecutor, work: Callable[..., dict[str, Any]], jobs: Iterable[tuple[Any, ...]]
-) -> list[dict[str, Any]]:
-    rows = []
-    for future in as_completed([pool.submit(work, *job) for job in jobs]):
-        rows.append(future.result())
-        print(_line(rows[-1]), flush=True)
-    return sorted(rows, key=lambda row: (row.get("arm", ""), row.get("label", ""), row["seed"]))
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import workers.autohas.run
 from searchsvc.algorithms import StoppingRule
 from searchsvc.domain import (
+    Candidate,
     Decision,
     JobSpec,
     Measurement,
     Observation,
     Proposal,
     Scalar,
+    TrialKind,
     TrialState,
     TrialTask,
     best_measurement,
 )
-from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule, resolve
+from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule, resolve, shared_search
 from searchsvc.service.tasks import find
 from searchsvc.settings import Settings
 from workers.run_trial import run_trial
@@ -87,6 +90,15 @@ def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder:
     return dict(best.metrics)
 
 
+def shared_rewards(blueprint: Blueprint, candidates: Sequence[Candidate], folder: Path) -> list[float]:
+    """Of candidates with the weights of the blueprint's supernet, which is trained in `folder` for it."""
+    torch.set_num_threads(1)
+    task = _supernet(blueprint, _task(blueprint, blueprint.constants, blueprint.spec.seed, folder))
+    for _ in workers.autohas.run.search(task):
+        pass
+    return workers.autohas.run.shared_rewards(task, candidates)
+
+
 def test(blueprint: Blueprint, trial: Trained, folder: Path) -> Mapping[str, float]:
     """Metrics of the trial's best weights on the test split."""
     return find(blueprint.spec.task).test(_task(blueprint, trial.values, 0, folder / str(trial.number)))
@@ -106,11 +118,12 @@ def _train(
     def report(measurement: Measurement) -> Decision:
         history.append(measurement)
         seen = Measurement(measurement.step, {**proposal.costs, **measurement.metrics}, measurement.seconds)
-        return Decision.CONTINUE if proposal.in_full else rule.report(number, seen)
+        return rule.report(number, seen) if proposal.may_be_stopped else Decision.CONTINUE
 
     values = {**blueprint.constants, **proposal.candidate.values}
-    outcome = run_trial(_task(blueprint, values, blueprint.spec.seed + number, folder / str(number)), report)
-    best = best_measurement(history, blueprint.spec.objectives[0])
+    task = _task(blueprint, values, blueprint.spec.seed + number, folder / str(number))
+    outcome = run_trial(_supernet(blueprint, task) if proposal.kind is TrialKind.SUPERNET else task, report)
+    best = best_measurement(history, blueprint.spec.objectives[0]) or next(reversed(history), None)
     metrics = {**proposal.costs, **best.metrics} if best is not None and outcome.state in _RESULTS else None
     stopped = outcome.state is TrialState.STOPPED
     observation = Observation(
@@ -119,6 +132,12 @@ def _train(
     seconds = time.monotonic() - started
     trained = Trained(number, values, dict(proposal.costs), metrics, len(history), proposal.in_full, seconds)
     return trained, observation
+
+
+def _supernet(blueprint: Blueprint, task: TrialTask) -> TrialTask:
+    search = shared_search(blueprint)
+    assert search is not None
+    return replace(task, search=search, fidelity=task.fidelity.model_copy(update={"epochs": search.options["epochs"]}))
 
 
 def _task(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, directory: Path) -> TrialTask:

@@ -8,8 +8,8 @@
 
 The hyperparameters have no influence on the loss of W, only on that of W*. REINFORCE: the logits follow
 (R - b) d log p(candidate), with R the accuracy of W* on validation images. Differentiable: they follow the loss of W*
-on validation images, backwards through the step. The authors publish no settings of the controller: momentum of the
-baseline and the share of frozen steps are those of TuNAS (arXiv 2008.06120), the others are ours.
+on validation images, backwards through the step. The authors publish no settings of the controller: the share of
+frozen steps is that of TuNAS (arXiv 2008.06120), the others are ours.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ from workers.autohas.updates import Tensors
 _PENALISED = 256
 """Draws that soft limits are judged by in a step of `Differentiable`."""
 _MOST_RUINED = 100
+
+
+REACH = 15.0
+"""About as far as a logit can move in a whole search: Adam moves it by the learning rate in a step at most."""
 
 
 class Learner(Protocol):
@@ -69,7 +73,7 @@ class Options(TypedDict, total=False):
     samples: int
     """Candidates per step, over whose gradients the mean is taken."""
     learning_rate: float
-    """Of Adam."""
+    """Of Adam; 0: `REACH` over the number of steps that move the distributions."""
     frozen_share: float
     """Of the steps, at the beginning, that leave the distributions as they are."""
     drawing: Drawing | None
@@ -86,8 +90,8 @@ class _Controller:
         distributions: Distributions,
         *,
         steps: int,
-        samples: int = 4,
-        learning_rate: float = 0.05,
+        samples: int = 2,
+        learning_rate: float = 0.0,
         frozen_share: float = 0.25,
         drawing: Drawing | None = None,
         exchange: Exchange = Alone(),  # noqa: B008 - a constant
@@ -95,8 +99,8 @@ class _Controller:
         """See `Options`."""
         self.distributions, self._samples = distributions, samples
         self._draws, self._exchange = drawing or Drawing(distributions), exchange
-        self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate)
         self._until, self._steps = int(steps * frozen_share), 0
+        self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate or REACH / (steps - self._until))
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on, but for the generator."""
@@ -144,7 +148,7 @@ class Reinforce(_Controller):
         self,
         distributions: Distributions,
         *,
-        baseline_momentum: float = 0.95,
+        baseline_momentum: float = 0.5,
         look_ahead: bool = True,
         **options: Unpack[Options],
     ) -> None:

@@ -27,9 +27,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
+from searchsvc.spaces.bases import MOST_OPTIONS
 from searchsvc.spaces.space import Matrix, Space
-
-_MOST_OPTIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,8 @@ def _reason_against(parameter: Parameter) -> str | None:
     others = "the algorithms that train each candidate by itself search it as it is"
     if isinstance(parameter, Float):
         return f"{parameter.name} is a range: give AutoHAS a basis of some of its values; {others}"
-    if len(list(_entries(parameter))) > _MOST_OPTIONS:
-        return f"{parameter.name} has more than {_MOST_OPTIONS} values: narrow it, or make it a basis; {others}"
+    if len(list(_entries(parameter))) > MOST_OPTIONS:
+        return f"{parameter.name} has more than {MOST_OPTIONS} values: narrow it, or make it a basis; {others}"
     return None
 
 

@@ -17,6 +17,7 @@ from workers.autohas.controllers import Learner
 from workers.autohas.distributions import Draw
 from workers.autohas.exchange import Exchange
 from workers.autohas.limits import Drawing
+from workers.autohas.updates import Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ def finalists(
     draws = [*([derived] if derived else []), *drawing(options["scored"], random)]
     rewards = torch.zeros(len(draws), dtype=torch.float64)
     for one in range(exchange.rank, len(draws), exchange.size):
-        rewards[one] = _reward(learner, draws[one], train, validation)
+        draw = draws[one]
+        weights = learner.ahead(draw, train)  # a step with the final weights
+        rewards[one] = mean_reward(learner, draw, weights, validation()) - draw.penalty
     exchange.mean(rewards)
     rewards *= exchange.size
     first = 1 if derived else 0
@@ -69,11 +72,10 @@ def report(found: Iterable[Finalist]) -> dict[str, float]:
     return {f"finalist/{one.rank}/{name}": entry for one in found for name, entry in one.entries.items()}
 
 
-def _reward(learner: Learner, draw: Draw, train: Batch, validation: Batches) -> float:
-    """On all validation images, after a step with the final weights."""
-    weights = learner.ahead(draw, train)
-    rewards = [(learner.reward(draw, weights, batch), len(batch.labels)) for batch in validation()]
-    return sum(one * count for one, count in rewards) / sum(count for _, count in rewards) - draw.penalty
+def mean_reward(learner: Learner, draw: Draw, weights: Tensors, validation: Iterable[Batch]) -> float:
+    """On all images of some batches."""
+    rewards = [(learner.reward(draw, weights, batch), len(batch.labels)) for batch in validation]
+    return sum(one * count for one, count in rewards) / sum(count for _, count in rewards)
 
 
 def _first_of_each(matrix: Matrix) -> list[int]:

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import FailureKind
 from searchsvc.domain.tasks import SharedSearch, TrialTask
-from searchsvc.errors import TrialFailed
+from searchsvc.errors import NotFound, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.space import Space
 from workers import data
 from workers.autohas.batches import Batch, Views, seed_of
 from workers.autohas.controllers import Differentiable, Reinforce
-from workers.autohas.distributions import Distributions
+from workers.autohas.distributions import Distributions, Draw
 from workers.autohas.exchange import Alone, Exchange
-from workers.autohas.finalists import Finalist, finalists, report
+from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.learner import SupernetLearner
 from workers.autohas.limits import Drawing, Limits
 from workers.data.dataset import Dataset
@@ -77,6 +78,17 @@ def search(
 def keep_kernels() -> None:
     """Have oneDNN keep its code for more shapes, unless the environment says how many. Before the first convolution."""
     os.environ.setdefault(_KERNELS, _KEPT_KERNELS)
+
+
+def shared_rewards(task: TrialTask, candidates: Sequence[Candidate]) -> list[float]:
+    """Rewards of candidates with the weights of the task's last checkpoint as they are, on all validation images.
+
+    Raises NotFound where there is no such checkpoint.
+    """
+    run = _Search(task, Alone())
+    if not run.resumed(Path(task.directory)):
+        raise NotFound(f"no checkpoint of this search in {task.directory}")
+    return [run.shared_reward(one) for one in candidates]
 
 
 class _Search:
@@ -134,18 +146,21 @@ class _Search:
         random = torch.Generator().manual_seed(seed_of(self._task.seed, self._total, _FINAL))
         order = np.random.default_rng(seed_of(self._task.seed, self._total, _TRAINING)).permutation(len(self._train))
         images, labels = next(self._train.batches(order[: self._learner.batch_size], 1))
-        every = np.arange(len(self._validation))
-        parts = math.ceil(len(every) / self._search.options["reward_images"])
         return finalists(
             self._learner,
             self._drawing,
             Space(self._search.parameters),
             self._search.options,
             Batch(images, labels, seed_of(self._task.seed, self._total, _DRAWS)),
-            lambda: (Batch(*one) for one in self._validation.batches(every, parts)),
+            self._all_validation,
             random,
             self._exchange,
         )
+
+    def shared_reward(self, candidate: Candidate) -> float:
+        """Of the shared weights, on all validation images."""
+        draw = Draw(candidate, {})
+        return mean_reward(self._learner, draw, self._learner.shared(draw), self._all_validation())
 
     def resumed(self, directory: Path) -> list[Measurement]:
         """Measurements up to the checkpoint that the search goes on from; none where it starts over."""
@@ -173,6 +188,11 @@ class _Search:
             "measured": [(one.step, dict(one.metrics), one.seconds) for one in measured],
         }
         checkpoint.save(directory, state)
+
+    def _all_validation(self) -> Iterator[Batch]:
+        every = np.arange(len(self._validation))
+        parts = math.ceil(len(every) / self._search.options["reward_images"])
+        return (Batch(*one) for one in self._validation.batches(every, parts))
 
     def _steps_of(self, log: int) -> range:
         """The steps before measurement `log` and after the one before."""

@@ -1,0 +1,224 @@
+"""`make study-autohas`: AutoHAS beside searches that train each candidate by itself, by what they cost.
+
+On digits and on 5,000 images of MNIST, three seeds; the others are given about ten and two times its compute. Besides:
+how well accuracies with shared weights rank architectures, and what the hyperparameter half alone gains over a badly
+tuned recipe. Writes docs/studies/autohas.json; `benchmarks.studies.autohas_page` makes the page and its figures of it.
+Takes an hour on two cores.
+
+Compute is counted in epochs of a trial. One image costs 1 forwards and 3 forwards and backwards, whatever network sees
+it: an epoch trains on all training images and measures on all validation images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.studies import pool
+from benchmarks.studies.data import Data, digits, mnist_part
+from benchmarks.studies.searching import Trained, blueprint_of, search, shared_rewards, test, train
+from searchsvc.domain import Candidate
+from searchsvc.service.planning import Blueprint, shared_search
+from searchsvc.spaces import fbnetv3
+
+RESULTS = Path(__file__).parents[2] / "docs/studies/autohas.json"
+SEEDS = (0, 1, 2)
+SPACE = "fbnetv3-small"
+ARCHITECTURES = 30
+FINALISTS = 3
+BAD: Mapping[str, Any] = {
+    "lr": 0.0005,
+    "optimizer": "rmsprop",
+    "ema": True,
+    "dropout": 0.3,
+    "drop_path": 0.2,
+    "mixup": 0.4,
+    "weight_decay": 1e-2,
+}
+"""A recipe at the wrong ends of its ranges, for short trainings."""
+PLAIN: Mapping[str, Any] = {
+    "lr": 0.005,
+    "optimizer": "rmsprop",
+    "ema": False,
+    "dropout": 0.1,
+    "drop_path": 0.0,
+    "mixup": 0.0,
+    "weight_decay": 1e-5,
+}
+"""A recipe under which architectures are ranked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to search."""
+
+    name: str
+    algorithm: Mapping[str, Any]
+    stopping: Mapping[str, Any] | None = None
+    """None: the one that goes with the algorithm."""
+    share: float = 1.0
+    """Of the epochs that a trial is allowed, how many it is trained for about: the shorter, the more trials."""
+
+    @property
+    def shares_weights(self) -> bool:
+        return self.algorithm["name"] == "autohas"
+
+
+def arms(batch: int) -> tuple[Arm, ...]:
+    """Two that share weights, four that do not."""
+    return (
+        *(Arm(f"AutoHAS, {one}", {"name": "autohas", "variant": one}) for one in ("reinforce", "differentiable")),
+        Arm("random", {"name": "random"}),
+        Arm("TPE", {"name": "tpe"}),
+        Arm("ASHA", {"name": "random"}, {"name": "asha"}, share=1 / 3),
+        Arm("fbnetv3", {"name": "fbnetv3", "batch": batch, "top": 3}),
+    )
+
+
+def document(data: Data, arm: Arm, seed: int, fix: Mapping[str, Any]) -> dict[str, Any]:
+    """The job of one search."""
+    job: dict[str, Any] = {
+        "name": f"{data.name}-{seed}",
+        "task": "classification",
+        "dataset": dict(data.section),
+        "space": {"name": SPACE, "fix": {"resolution": data.side, **fix}},
+        "objectives": [{"metric": "accuracy", "goal": "maximize"}],
+        "algorithm": dict(arm.algorithm),
+        "fidelity": {"epochs": data.epochs},
+        "budget": {"trials": 1 + FINALISTS if arm.shares_weights else round(data.trials / arm.share)},
+        "seed": seed,
+    }
+    return {**job, "stopping": dict(arm.stopping)} if arm.stopping else job
+
+
+def epochs_of_search(blueprint: Blueprint) -> float:
+    """What a supernet costs, in epochs of a trial."""
+    search = shared_search(blueprint)
+    assert search is not None
+    options, values = search.options, {**blueprint.constants}
+    images, scored = blueprint.dataset.sizes["train"], blueprint.dataset.sizes["validation"]
+    batch = int(values.get("batch_size", 64))
+    steps = options["epochs"] * math.ceil(images / batch)
+    rewarded = min(options["reward_images"], scored) * (3 if options["variant"] == "differentiable" else 1)
+    controlled = math.ceil(steps / options["controller_every"])
+    frozen = int(controlled * options["frozen_share"])  # these look at one candidate
+    looks = frozen + (controlled - frozen) * options["samples"]
+    cost = 3 * options["epochs"] * images + looks * (3 * batch + rewarded)
+    cost += (1 + options["scored"]) * (3 * batch + scored)
+    return float(cost / (3 * images + scored))
+
+
+def run_search(data: Data, arm: Arm, seed: int, label: str, fix: Mapping[str, Any]) -> pool.Row:
+    """One search, with the test accuracy of its best trial. `label`: what is searched."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder, job = Path(name), document(data, arm, seed, fix)
+        blueprint = blueprint_of(job, folder)
+        trials = search(job, folder)
+        seconds = time.monotonic() - started
+        best = max((one for one in trials if _accuracy(one)), key=_accuracy)
+        tested = test(blueprint, best, folder)["accuracy"]
+        shared = epochs_of_search(blueprint) if arm.shares_weights else 0.0
+    epochs = [shared if arm.shares_weights and not one.number else float(one.epochs) for one in trials]
+    kept = [{"epochs": cost, **_kept(one)} for cost, one in zip(epochs, trials, strict=True)]
+    return {
+        "kind": label, "dataset": data.name, "arm": arm.name, "seed": seed, "seconds": seconds, "trials": kept,
+        "accuracy": _accuracy(best), "test_accuracy": tested,
+    }  # fmt: skip
+
+
+def _accuracy(trial: Trained) -> float:
+    return (trial.metrics or {}).get("accuracy", 0.0)
+
+
+def _kept(trial: Trained) -> dict[str, Any]:
+    return {"seconds": trial.seconds, "accuracy": _accuracy(trial), "values": trial.values}
+
+
+def run_training(data: Data, label: str, fix: Mapping[str, Any], seed: int) -> pool.Row:
+    """One network and recipe, trained and tested."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        blueprint = blueprint_of(document(data, Arm("", {"name": "random"}), seed, fix), folder)
+        candidate = blueprint.space.from_matrix(blueprint.space.sample(1, np.random.default_rng(seed)))[0]
+        values = {**blueprint.constants, **candidate.values}
+        metrics = train(blueprint, values, seed, folder / "0")
+        tested = test(blueprint, Trained(0, values, {}, metrics, data.epochs, True, 0.0), folder)["accuracy"]
+    return {
+        "kind": "training", "dataset": data.name, "arm": label, "seed": seed,
+        "accuracy": metrics["accuracy"], "test_accuracy": tested,
+    }  # fmt: skip
+
+
+def run_ranks(data: Data, seed: int) -> pool.Row:
+    """Accuracies of the same architectures with shared weights and trained by themselves, the recipe fixed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        blueprint = blueprint_of(document(data, Arm("", {"name": "autohas"}), seed, PLAIN), folder)
+        space, random = blueprint.space, np.random.default_rng(seed)
+        candidates: Sequence[Candidate] = space.from_matrix(space.sample(ARCHITECTURES, random))
+        shared = shared_rewards(blueprint, candidates, folder / "supernet")
+        alone = [
+            train(blueprint, {**blueprint.constants, **one.values}, seed, folder / str(index))["accuracy"]
+            for index, one in enumerate(candidates)
+        ]
+    return {"kind": "ranks", "dataset": data.name, "arm": "", "seed": seed, "shared": list(shared), "alone": alone}
+
+
+def pieces(data: Data, seed: int) -> list[tuple[Any, ...]]:
+    """(function, arguments) of everything that is measured with a dataset and a seed."""
+    network = {name: value for name, value in fbnetv3.SMALL.defaults.items() if name in fbnetv3.small_space()}
+    hyperparameters = [arm for arm in arms(data.batch) if arm.shares_weights]
+    return [
+        *((run_search, data, arm, seed, "joint", {}) for arm in arms(data.batch)),
+        *((run_search, data, arm, seed, "recipe", network) for arm in hyperparameters),
+        (run_training, data, "badly tuned", {**network, **BAD}, seed),
+        (run_training, data, "plain", {**network, **PLAIN}, seed),
+        *([(run_ranks, data, seed)] if seed == SEEDS[0] else []),
+    ]
+
+
+def measure(work: Any, *arguments: Any) -> pool.Row:
+    """One piece, in a process of the pool."""
+    row: pool.Row = work(*arguments)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a fraction of it; nothing is written")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
+        quick = arguments.quick
+        sets = [digits(1, 4, 4)] if quick else [digits(5, 94, 16), mnist_part(Path(name), 3, 16, 6)]
+        seeds = SEEDS[:1] if quick else SEEDS
+        every = [piece for data in sets for seed in seeds for piece in pieces(data, seed)]
+        rows = pool.finished(workers, measure, every, _line)
+    if not arguments.quick:
+        report = {"minutes": (time.monotonic() - started) / 60, "rows": rows}
+        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    head = f"{row['dataset']:12} {row['kind']:9} {row['arm']:24} seed {row['seed']}"
+    if row["kind"] == "ranks":
+        return f"{head}  correlation {np.corrcoef(np.argsort(np.argsort([row['shared'], row['alone']])))[0, 1]:.2f}"
+    cost = (
+        f"  {sum(one['epochs'] for one in row['trials']):.0f} epochs, {row['seconds']:.0f} s" if "trials" in row else ""
+    )
+    return f"{head}  accuracy {row['accuracy']:.4f}, test {row['test_accuracy']:.4f}{cost}"
+
+
+if __name__ == "__main__":
+    main()

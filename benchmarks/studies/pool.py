@@ -1,0 +1,31 @@
+"""Independent pieces of a study in processes of their own, each reported when it is done."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@contextmanager
+def processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes that share nothing with this one."""
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def finished(
+    pool: ProcessPoolExecutor,
+    work: Callable[..., Row],
+    pieces: Iterable[tuple[Any, ...]],
+    line: Callable[[Row], str],
+) -> list[Row]:
+    """What `work(*piece)` returns of each piece, in their order; its line is printed when it is done."""
+    futures = [pool.submit(work, *piece) for piece in pieces]
+    for future in as_completed(futures):
+        print(line(future.result()), flush=True)
+    return [future.result() for future in futures]
