@@ -26,13 +26,12 @@ from searchsvc.errors import InvalidInput, TrialFailed
 from workers import data
 from workers.data import Dataset
 from workers.evaluation.classification import evaluate
+from workers.files import MODEL
 from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import checkpoint
 from workers.training.splits import Batches, on_device
 from workers.training.trainer import Trainer, untrained
-
-MODEL = "model.safetensors"
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
