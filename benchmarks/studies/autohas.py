@@ -3,7 +3,7 @@
 On digits and on 5,000 images of MNIST, three seeds; the others are given about ten and two times its compute. Besides:
 how well accuracies with shared weights rank architectures, and what the hyperparameter half alone gains over a badly
 tuned recipe. Writes docs/studies/autohas.json; `benchmarks.studies.autohas_page` makes the page and its figures of it.
-Takes an hour on two cores.
+Takes somewhat more than an hour on two cores, and goes on where it was interrupted.
 
 Compute is counted in epochs of a trial. One image costs 1 forwards and 3 forwards and backwards, whatever network sees
 it: an epoch trains on all training images and measures on all validation images.
@@ -16,7 +16,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from searchsvc.domain import Candidate
 from searchsvc.service.planning import Blueprint, shared_search
 from searchsvc.spaces import fbnetv3
 
+Key = tuple[Any, ...]
+"""Dataset, seed, what is measured, arm."""
 RESULTS = Path(__file__).parents[2] / "docs/studies/autohas.json"
 SEEDS = (0, 1, 2)
 SPACE = "fbnetv3-small"
@@ -71,6 +73,10 @@ class Arm:
     @property
     def shares_weights(self) -> bool:
         return self.algorithm["name"] == "autohas"
+
+
+JUDGES = Arm("", {"name": "autohas", "epochs": 60, "frozen_share": 0.99, "controller_every": 1000})
+"""Trains shared weights alone, on uniform draws."""
 
 
 def arms(batch: int) -> tuple[Arm, ...]:
@@ -119,19 +125,17 @@ def epochs_of_search(blueprint: Blueprint) -> float:
 
 def run_search(data: Data, arm: Arm, seed: int, label: str, fix: Mapping[str, Any]) -> pool.Row:
     """One search, with the test accuracy of its best trial. `label`: what is searched."""
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder, job = Path(name), document(data, arm, seed, fix)
         blueprint = blueprint_of(job, folder)
         trials = search(job, folder)
-        seconds = time.monotonic() - started
         best = max((one for one in trials if _accuracy(one)), key=_accuracy)
         tested = test(blueprint, best, folder)["accuracy"]
         shared = epochs_of_search(blueprint) if arm.shares_weights else 0.0
     epochs = [shared if arm.shares_weights and not one.number else float(one.epochs) for one in trials]
     kept = [{"epochs": cost, **_kept(one)} for cost, one in zip(epochs, trials, strict=True)]
     return {
-        "kind": label, "dataset": data.name, "arm": arm.name, "seed": seed, "seconds": seconds, "trials": kept,
+        "kind": label, "dataset": data.name, "arm": arm.name, "seed": seed, "trials": kept,
         "accuracy": _accuracy(best), "test_accuracy": tested,
     }  # fmt: skip
 
@@ -163,7 +167,7 @@ def run_ranks(data: Data, seed: int) -> pool.Row:
     """Accuracies of the same architectures with shared weights and trained by themselves, the recipe fixed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        blueprint = blueprint_of(document(data, Arm("", {"name": "autohas"}), seed, PLAIN), folder)
+        blueprint = blueprint_of(document(data, JUDGES, seed, PLAIN), folder)
         space, random = blueprint.space, np.random.default_rng(seed)
         candidates: Sequence[Candidate] = space.from_matrix(space.sample(ARCHITECTURES, random))
         shared = shared_rewards(blueprint, candidates, folder / "supernet")
@@ -174,49 +178,67 @@ def run_ranks(data: Data, seed: int) -> pool.Row:
     return {"kind": "ranks", "dataset": data.name, "arm": "", "seed": seed, "shared": list(shared), "alone": alone}
 
 
-def pieces(data: Data, seed: int) -> list[tuple[Any, ...]]:
-    """(function, arguments) of everything that is measured with a dataset and a seed."""
+def pieces(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
+    """Function and arguments of everything that is measured with a dataset and a seed."""
     network = {name: value for name, value in fbnetv3.SMALL.defaults.items() if name in fbnetv3.small_space()}
-    hyperparameters = [arm for arm in arms(data.batch) if arm.shares_weights]
-    return [
-        *((run_search, data, arm, seed, "joint", {}) for arm in arms(data.batch)),
-        *((run_search, data, arm, seed, "recipe", network) for arm in hyperparameters),
-        (run_training, data, "badly tuned", {**network, **BAD}, seed),
-        (run_training, data, "plain", {**network, **PLAIN}, seed),
-        *([(run_ranks, data, seed)] if seed == SEEDS[0] else []),
-    ]
+    every = arms(data.batch)
+    sharing = [arm for arm in every if arm.shares_weights]
+    found: dict[Key, tuple[Any, ...]] = {
+        **{("joint", arm.name): (run_search, data, arm, seed, "joint", {}) for arm in every},
+        **{
+            ("recipe", one.name): (run_search, data, one, seed, "recipe", network)
+            for one in every
+            if one.shares_weights
+        },
+        ("training", "badly tuned"): (run_training, data, "badly tuned", {**network, **BAD}, seed),
+        ("training", "plain"): (run_training, data, "plain", {**network, **PLAIN}, seed),
+    }
+    if seed == SEEDS[0]:
+        found["ranks", ""] = (run_ranks, data, seed)
+    return {(data.name, seed, *what): piece for what, piece in found.items()}
 
 
-def measure(work: Any, *arguments: Any) -> pool.Row:
+def measure(work: Callable[..., pool.Row], *arguments: Any) -> pool.Row:
     """One piece, in a process of the pool."""
-    row: pool.Row = work(*arguments)
-    return row
+    started = time.monotonic()
+    row = work(*arguments)
+    return {**row, "seconds": time.monotonic() - started}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="a fraction of it; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="a fraction of it, from the start; nothing is kept")
+    parser.add_argument("--fresh", action="store_true", help="from the start, instead of what is not measured yet")
     arguments = parser.parse_args()
-    started = time.monotonic()
+    quick = arguments.quick
+    rows: list[pool.Row] = [] if quick or arguments.fresh or not RESULTS.exists() else json.loads(RESULTS.read_text())
+
+    def done(row: pool.Row) -> None:
+        print(_line(row), flush=True)
+        rows.append(row)
+        if not quick:
+            ordered = sorted(rows, key=lambda one: [str(part) for part in _key(one)])
+            RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
     with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
-        quick = arguments.quick
         sets = [digits(1, 4, 4)] if quick else [digits(5, 94, 16), mnist_part(Path(name), 3, 16, 6)]
         seeds = SEEDS[:1] if quick else SEEDS
-        every = [piece for data in sets for seed in seeds for piece in pieces(data, seed)]
-        rows = pool.finished(workers, measure, every, _line)
-    if not arguments.quick:
-        report = {"minutes": (time.monotonic() - started) / 60, "rows": rows}
-        RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        every = {key: piece for data in sets for seed in seeds for key, piece in pieces(data, seed).items()}
+        measured = {_key(row) for row in rows}
+        pool.finished(workers, measure, [piece for key, piece in every.items() if key not in measured], done)
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["dataset"], row["seed"], row["kind"], row["arm"]
 
 
 def _line(row: Mapping[str, Any]) -> str:
     head = f"{row['dataset']:12} {row['kind']:9} {row['arm']:24} seed {row['seed']}"
     if row["kind"] == "ranks":
         return f"{head}  correlation {np.corrcoef(np.argsort(np.argsort([row['shared'], row['alone']])))[0, 1]:.2f}"
-    cost = (
-        f"  {sum(one['epochs'] for one in row['trials']):.0f} epochs, {row['seconds']:.0f} s" if "trials" in row else ""
-    )
+    epochs = sum(one["epochs"] for one in row.get("trials", ()))
+    cost = f"  {epochs:.0f} epochs, {row['seconds']:.0f} s" if epochs else ""
     return f"{head}  accuracy {row['accuracy']:.4f}, test {row['test_accuracy']:.4f}{cost}"
 
 

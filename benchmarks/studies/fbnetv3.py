@@ -183,17 +183,19 @@ def _all(sets: Sequence[Data], folder: Path, seeds: Sequence[int], processes: in
         for data in sets:
             limits = limits_of(data, folder)
             jobs = [(data, arm, seed, limits) for seed in seeds for arm in arms(data.batch, network)]
-            found = pool.finished(workers, run_search, jobs, _line)
+            found = pool.finished(workers, run_search, jobs, _show)
             rows += found
-            rows += pool.finished(workers, run_training, comparisons(data, found), _line)
+            rows += pool.finished(workers, run_training, comparisons(data, found), _show)
     return rows
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    if row["kind"] != "search":
-        return f"{row['dataset']:12} {row['label']:24} seed {row['seed']}  accuracy {row['accuracy']:.4f}"
-    best = "  ".join(f"{one['accuracy']:.4f} at {one['flops'] / 1e3:,.0f} k" for one in row["best"])
-    return f"{row['dataset']:12} {row['arm']:24} seed {row['seed']}  {best}  {row['seconds']:.0f} s"
+def _show(row: Mapping[str, Any]) -> None:
+    if row["kind"] == "search":
+        best = "  ".join(f"{one['accuracy']:.4f} at {one['flops'] / 1e3:,.0f} k" for one in row["best"])
+        line = f"{row['arm']:24} seed {row['seed']}  {best}  {row['seconds']:.0f} s"
+    else:
+        line = f"{row['label']:24} seed {row['seed']}  accuracy {row['accuracy']:.4f}"
+    print(f"{row['dataset']:12} {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ def finished(
     pool: ProcessPoolExecutor,
     work: Callable[..., Row],
     pieces: Iterable[tuple[Any, ...]],
-    line: Callable[[Row], str],
+    done: Callable[[Row], None],
 ) -> list[Row]:
-    """What `work(*piece)` returns of each piece, in their order; its line is printed when it is done."""
+    """What `work(*piece)` returns of each piece, in their order; `done` is called with each as soon as it is there."""
     futures = [pool.submit(work, *piece) for piece in pieces]
     for future in as_completed(futures):
-        print(line(future.result()), flush=True)
+        done(future.result())
     return [future.result() for future in futures]

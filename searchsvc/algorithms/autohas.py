@@ -48,7 +48,7 @@ class AutohasOptions(Options):
     learning_rate: float = Field(0.0, ge=0, le=10, description="of the controller's Adam; 0: by its steps")
     frozen_share: float = Field(0.25, ge=0, lt=1, description="of the steps, in which the distributions stay uniform")
     baseline_momentum: float = Field(0.5, ge=0, lt=1, description="of the moving mean of rewards (reinforce)")
-    spread: float = Field(0.25, gt=0, le=10, description="of the coefficients of a basis around their softmax")
+    spread: float = Field(1.0, gt=0, le=10, description="of the coefficients of a basis around their softmax")
     temperature: float = Field(1.0, gt=0, le=100, description="of the softmax behind choices (differentiable)")
     basis_values: int = Field(5, ge=2, le=100, description="of the basis that a range of floats becomes")
     reward_images: int = Field(256, ge=1, description="validation images that a candidate is scored on in a step")

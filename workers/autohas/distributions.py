@@ -58,7 +58,7 @@ class Distributions(nn.Module):
     Raises InvalidInput (pointers `/0`, `/1`, ...) where a parameter has no finite list of options and is no basis.
     """
 
-    def __init__(self, space: Space, *, spread: float = 0.25, temperature: float = 1.0) -> None:
+    def __init__(self, space: Space, *, spread: float = 1.0, temperature: float = 1.0) -> None:
         """`spread`: s above. `temperature`: of the softmax that gives a choice its gradient."""
         super().__init__()
         self.space, self._spread, self._temperature = space, spread, temperature
