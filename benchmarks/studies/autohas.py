@@ -185,11 +185,7 @@ def pieces(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
     sharing = [arm for arm in every if arm.shares_weights]
     found: dict[Key, tuple[Any, ...]] = {
         **{("joint", arm.name): (run_search, data, arm, seed, "joint", {}) for arm in every},
-        **{
-            ("recipe", one.name): (run_search, data, one, seed, "recipe", network)
-            for one in every
-            if one.shares_weights
-        },
+        **{("recipe", arm.name): (run_search, data, arm, seed, "recipe", network) for arm in sharing},
         ("training", "badly tuned"): (run_training, data, "badly tuned", {**network, **BAD}, seed),
         ("training", "plain"): (run_training, data, "plain", {**network, **PLAIN}, seed),
     }

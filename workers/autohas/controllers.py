@@ -99,7 +99,7 @@ class _Controller:
         """See `Options`."""
         self.distributions, self._samples = distributions, samples
         self._draws, self._exchange = drawing or Drawing(distributions), exchange
-        self._until, self._steps = int(steps * frozen_share), 0
+        self._until, self._total, self._steps = int(steps * frozen_share), steps, 0
         self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate or REACH / (steps - self._until))
 
     def state(self) -> dict[str, Any]:
@@ -119,6 +119,7 @@ class _Controller:
     def _begin(self) -> bool:
         """Count a step; whether it is frozen."""
         self._steps += 1
+        self.distributions.narrow(max(0, self._steps - self._until) / (self._total - self._until))
         self._optimizer.zero_grad()
         return self._steps <= self._until
 

@@ -10,8 +10,9 @@
 
 So a choice is drawn with probability softmax(l), and a basis has Gumbel-softmax coefficients at the temperature 1/s
 around those of softmax(l): any number within its range, the closer to the expectation the smaller s is. The expectation
-is what is searched for, and with a wide spread the best one is not the best value. What both variants of AutoHAS need
-follows from z: the density of a draw for REINFORCE, and a draw that can be differentiated.
+is what is searched for. Draws that lie far apart are told apart by their rewards, but with a wide spread the best
+expectation is not the best value: so s falls during a search. What both variants of AutoHAS need follows from z: the
+density of a draw for REINFORCE, and a draw that can be differentiated.
 """
 
 from __future__ import annotations
@@ -58,10 +59,16 @@ class Distributions(nn.Module):
     Raises InvalidInput (pointers `/0`, `/1`, ...) where a parameter has no finite list of options and is no basis.
     """
 
-    def __init__(self, space: Space, *, spread: float = 1.0, temperature: float = 1.0) -> None:
-        """`spread`: s above. `temperature`: of the softmax that gives a choice its gradient."""
+    def __init__(
+        self, space: Space, *, spread: float = 1.0, last_spread: float = 0.25, temperature: float = 1.0
+    ) -> None:
+        """`spread`, `last_spread`: s above, at the beginning and the end of a search (see `narrow`).
+
+        `temperature`: of the softmax that gives a choice its gradient.
+        """
         super().__init__()
-        self.space, self._spread, self._temperature = space, spread, temperature
+        self.space, self._temperature = space, temperature
+        self._ends, self._spread = (spread, last_spread), spread
         self.options = _options(space)
         """(k,) entries of the space's matrix by name: basis values, whole numbers, or the codes of choices."""
         self._numbers = {
@@ -72,6 +79,11 @@ class Distributions(nn.Module):
         self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
         self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
         self._by_name: dict[str, Tensor] = dict(zip(self.options, self.logits, strict=True))
+
+    def narrow(self, share: float) -> None:
+        """Set s as it is when so much of a search is done, from 0 to 1: it falls by the same factor in each step."""
+        first, last = self._ends
+        self._spread = first ** (1.0 - share) * last**share
 
     def by_name(self) -> dict[str, Tensor]:
         """(k,) logits of every parameter."""

@@ -103,7 +103,8 @@ class _Search:
         self._validation = on_device(dataset.validation, device, task.threads)
         space = with_bases(Space(task.search.parameters), options["basis_values"])
         self._limits = Limits.of(task.search)
-        self._distributions = Distributions(space, spread=options["spread"], temperature=options["temperature"])
+        ends = {name: options[name] for name in ("spread", "last_spread", "temperature")}
+        self._distributions = Distributions(space, **ends)
         self._drawing = Drawing(self._distributions, self._limits)
         self._learner = _learner(task, space, dataset, device)
         self._steps = math.ceil(math.ceil(len(self._train) / exchange.size) / self._learner.batch_size)

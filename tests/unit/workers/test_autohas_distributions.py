@@ -63,13 +63,15 @@ def test_the_mean_score_of_draws_is_zero() -> None:
     torch.autograd.backward(torch.stack([made.log_probability(one) for one in draws(made, 800)]).mean())
     for logits in made.logits:
         assert logits.grad is not None
-        assert float(logits.grad.abs().max()) < 0.5  # a score of a basis has a standard deviation of 4
+        assert float(logits.grad.abs().max()) < 0.5  # a score of a basis has a standard deviation of 1
 
 
-def test_the_score_of_a_basis_is_that_of_its_density() -> None:
+@pytest.mark.parametrize(("share", "spread"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.25)])
+def test_the_score_of_a_basis_is_that_of_its_density_at_the_spread_of_the_moment(share: float, spread: float) -> None:
     made = distributions(Space([SPACE["lr"]]))
+    made.narrow(share)
     draw, logits = draws(made, 1)[0], made.logits[0]
-    density = torch.distributions.Gumbel(logits, torch.full_like(logits, 0.25)).log_prob(draw.perturbed["lr"]).sum()
+    density = torch.distributions.Gumbel(logits, torch.full_like(logits, spread)).log_prob(draw.perturbed["lr"]).sum()
     (expected,) = torch.autograd.grad(density, logits)
     (score,) = torch.autograd.grad(made.log_probability(draw), logits)
     torch.testing.assert_close(score, expected)
