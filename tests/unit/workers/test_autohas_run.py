@@ -49,7 +49,8 @@ def costs(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def made(directory: Path, *, hard: tuple[Constraint, ...] = (), epochs: int = 2, **options: Any) -> TrialTask:
-    known = {"logs_per_epoch": 2, "samples": 2, "scored": 4, "finalists": 3, "reward_images": 64, **options}
+    few = {"logs_per_epoch": 2, "controller_every": 1, "scored": 4, "finalists": 3, "reward_images": 64}
+    known = {**few, **options}
     return TrialTask(
         trial_id="t",
         attempt=1,
