@@ -139,7 +139,7 @@ def _median_member(dataset: Dataset) -> dict[str, Any]:
     drawn = shipped.space.sample(101, np.random.default_rng(0))
     median = np.argsort(model(drawn)["flops"])[50]
     [member] = shipped.space.from_matrix(drawn[median : median + 1])
-    genes = {name: value for name, value in member.values.items() if name not in recipe.DEFAULTS}
+    genes = {name: value for name, value in member.values.items() if name not in recipe.CLASSIFICATION.defaults}
     return {"network": "fbnetv3-small", **genes}
 
 

@@ -8,8 +8,11 @@ from typing import NamedTuple
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import recipe
 
-RECIPE = frozenset(recipe.DEFAULTS) - {"resolution"}
-"""Parameters of the recipe. The resolution is in its table, as every network has one, but FLOPs depend on it."""
+RECIPE = frozenset(name for table in recipe.TABLES.values() for name in table.defaults) - {"resolution"}
+"""Parameters of the recipe, of any task. The resolution is in its table, as every network has one, but FLOPs depend on it.
+
+The losses of a detector decide the width of its last convolutions, which costs little; they are of the recipe.
+"""
 
 
 class Halves(NamedTuple):

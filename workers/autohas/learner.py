@@ -38,7 +38,7 @@ class SupernetLearner:
         """`constants`: values besides those of the space."""
         self.supernet, self.rate_scale = supernet, 1.0
         """`rate_scale`: what a schedule multiplies the candidates' learning rates by."""
-        self._defaults: dict[str, Any] = {**recipe.DEFAULTS, **constants}
+        self._defaults: dict[str, Any] = {**recipe.CLASSIFICATION.defaults, **constants}
         self._optimizers = _optimizers(space, self._defaults)
         self._parameters = dict(supernet.widest.named_parameters())
         self._slots = {

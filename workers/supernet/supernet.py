@@ -127,7 +127,7 @@ class Supernet(nn.Module):
 
 def _family_of(space: Space, constants: Mapping[str, Scalar]) -> Family:
     """The one family that all candidates are of. Raises InvalidInput (`/network`) where there is none."""
-    named: tuple[Scalar, ...] = (constants.get(networks.NETWORK, networks.DEFAULT),)
+    named: tuple[Scalar, ...] = (constants.get(networks.NETWORK, networks.DEFAULTS[networks.CLASSIFICATION]),)
     if networks.NETWORK in space:
         parameter = space[networks.NETWORK]
         named = parameter.choices if isinstance(parameter, Categorical) else ()
