@@ -92,9 +92,7 @@ def _ours(model: nn.Module, values: dict[str, Any], dataset: Dataset, device: to
     return lambda: trainer.train_epoch(next(epochs))
 
 
-def _plain(
-    model: nn.Module, dataset: Dataset, batch: int, device: torch.device, *, with_recipe: bool = False
-) -> Side:
+def _plain(model: nn.Module, dataset: Dataset, batch: int, device: torch.device, *, with_recipe: bool = False) -> Side:
     """What one writes without us; images are normalised beforehand."""
     model.to(device).train()
     optimizer = RMSpropTF(model.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, weight_decay=1e-5)

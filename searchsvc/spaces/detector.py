@@ -6,7 +6,7 @@
 
 | gene | meaning |
 |---|---|
-| backbone | `resnet`: of bottlenecks (`base_width`, `depth_1` ... `depth_4`, `standardised`); `fbnetv3`, `fbnetv3-small` |
+| backbone | `resnet` (`base_width`, `depth_1` ... `depth_4`, `standardised`), `fbnetv3`, `fbnetv3-small` |
 | sac_c3, sac_c4, sac_c5 | switchable atrous convolutions in a stage: `off`, `plain`, `deform` |
 | attention, attention_at | non-local block at the end of a stage: `none`, `non_local`, `dnl` |
 | neck, rfp_steps, rfp_shared | `fpn`, or `rfp` of so many steps, whose backbones share weights or not |
@@ -178,9 +178,7 @@ def full_space() -> Space:
     )
 
 
-FULL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
-    {"network": FULL.name, "batch_size": 16, "sgd_lr_scale": 100.0}
-)
+FULL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"network": FULL.name, "batch_size": 16, "sgd_lr_scale": 100.0})
 
 
 def small_space() -> Space:
@@ -191,13 +189,13 @@ def small_space() -> Space:
             Categorical("base_width", (4, 8, 12), when=_OF_RESNET),
             *(Integer(f"depth_{stage}", 1, 2, when=_OF_RESNET) for stage in range(1, 5)),
             Categorical("standardised", (False, True), when=_OF_RESNET),
-            *_only_of(fbnetv3.SMALL.name, fbnetv3.SMALL_GENES),
+            *_only_of(fbnetv3.SMALL.name, map(_shallow, fbnetv3.SMALL_GENES)),
             *_extensions(SAC[:2], steps=2),
             Integer("neck_channels", 16, 32, 8),
             Categorical("finest", (4, 8)),
             Integer("coarser", 0, 1),
             Integer("head_depth", 1, 2),
-            Integer("head_width", 16, 32, 8),
+            Integer("head_width", 16, 24, 8),
             Integer("resolution", 128, 160, 16),
             *_losses(bins=17),
             Categorical("ema", (False, True)),
@@ -211,9 +209,12 @@ def small_space() -> Space:
     )
 
 
-SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
-    {"network": SMALL.name, "batch_size": 8, "sgd_lr_scale": 10.0}
-)
+SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"network": SMALL.name, "batch_size": 8, "sgd_lr_scale": 10.0})
+
+
+def _shallow(gene: Parameter) -> Parameter:
+    """At most two blocks in a stage."""
+    return replace(gene, high=2) if isinstance(gene, Integer) and gene.name.startswith("n") else gene
 
 
 def _only_of(backbone: str, genes: Iterable[Parameter]) -> list[Parameter]:
@@ -248,6 +249,11 @@ def strides_of(values: Mapping[str, Any]) -> tuple[int, ...]:
     """Of the levels of the neck, fine to coarse."""
     coarser = tuple(STRIDES[-1] * 2**number for number in range(1, values["coarser"] + 1))
     return (*STRIDES[STRIDES.index(values["finest"]) :], *coarser)
+
+
+def bins_of(values: Mapping[str, Any]) -> int:
+    """Per side of a box; 0: a Dirac distance."""
+    return int(values["dfl_bins"]) if values["boxes"] == "dfl" else 0
 
 
 def rows_of(values: Mapping[str, Any]) -> tuple[Definition, tuple[int, ...]]:

@@ -11,7 +11,7 @@ params * 1j. They are counted as those of blocks are (`detector_blocks`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -23,7 +23,6 @@ from searchsvc.spaces import detector_blocks as blocks
 from searchsvc.spaces import fbnetv3, fbnetv3_costs, fbnetv3_parts, recipe
 from searchsvc.spaces.axes import Axis
 from searchsvc.spaces.detector import (
-    ATTENTION,
     BACKBONES,
     LAST_STAGES,
     LIMITS,
@@ -272,9 +271,8 @@ def _levels(shape: Shape, values: Values) -> tuple[Array, Array]:
         *(values["finest"] <= stride for stride in STRIDES),
         *(values["coarser"] > number for number in range(len(_COARSER))),
     ]
-    count: Array = sum(1.0 * one for one in there)
-    pixels: Array = sum(one * _pixels(shape, values, stride) for one, stride in zip(there, strides, strict=True))
-    return count, pixels
+    pixels = (one * _pixels(shape, values, stride) for one, stride in zip(there, strides, strict=True))
+    return sum(there, np.zeros(())), sum(pixels, np.zeros(()))
 
 
 def _pixels(shape: Shape, values: Values, stride: int) -> Array:

@@ -31,10 +31,10 @@ def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults], CostM
 
     def bound(space: Space, info: DatasetInfo, defaults: Defaults) -> CostModel:
         axes = _axes(family, space, info, defaults)
-        work = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, work(len(info.classes))), complex)
+        sums = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, work(len(info.classes))), complex)
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-            total = work(matrix)
+            total = sums(matrix)
             return {"flops": total.real.copy(), "params": total.imag.copy()}
 
         return costs

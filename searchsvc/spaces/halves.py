@@ -9,9 +9,10 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import recipe
 
 RECIPE = frozenset(name for table in recipe.TABLES.values() for name in table.defaults) - {"resolution"}
-"""Parameters of the recipe, of any task. The resolution is in its table, as every network has one, but FLOPs depend on it.
+"""Parameters of the recipe of any task.
 
-The losses of a detector decide the width of its last convolutions, which costs little; they are of the recipe.
+The resolution is in its table, as every network has one, but FLOPs depend on it. The losses of a detector belong to the
+recipe, although they decide the channels of its last convolutions.
 """
 
 

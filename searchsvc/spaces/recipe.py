@@ -62,9 +62,7 @@ _OF_ALL = (
         "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
     ),
     Entry(Float("lr", 1e-8, 100.0), 0.1, "peak learning rate"),
-    Entry(
-        Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"
-    ),
+    Entry(Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"),
     Entry(Float("momentum", 0.0, 0.9999), 0.9, "of sgd and rmsprop"),
     Entry(
         Float("weight_decay", 0.0, 10.0),

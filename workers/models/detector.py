@@ -4,22 +4,18 @@
 
     images (n, c, h, w) -> backbone, FPN or RFP -> a map per level -> head -> HeadOutputs, at A anchors
 
-Shapes: n images, A anchors, K classes.
+It is trained by `workers.losses.one_stage`. Shapes: n images, A anchors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor, nn
 
-from searchsvc.spaces.detector import STRIDES, check_side, strides_of
-from workers.losses.atss import Targets
-from workers.losses.one_stage import OneStageLoss
-from workers.losses.sample_weighting import SampleWeightingNet
+from searchsvc.spaces.detector import STRIDES, bins_of, check_side, strides_of
 from workers.models.anchors import Anchors
 from workers.models.backbones import RowsBackbone, backbone_of
 from workers.models.blocks.fpn import FPN
@@ -37,17 +33,11 @@ class Detector(nn.Module):
     """For images of one `size` (height, width), in px; `frozen` stages of the backbone are not trained."""
 
     def __init__(
-        self,
-        neck: RecursiveFeaturePyramid,
-        head: OneStageHead,
-        size: tuple[int, int],
-        *,
-        loss: OneStageLoss,
-        frozen: int = 0,
+        self, neck: RecursiveFeaturePyramid, head: OneStageHead, size: tuple[int, int], *, frozen: int = 0
     ) -> None:
         super().__init__()
         self.neck, self.head, self.size = neck, head, size
-        self._loss, self._frozen = loss, frozen
+        self._frozen = frozen
         for module in self._frozen_modules():
             module.requires_grad_(False)
 
@@ -66,7 +56,6 @@ class Detector(nn.Module):
             steps=values["rfp_steps"] if values["neck"] == "rfp" else 1,
             shared=values["rfp_shared"],
         )
-        bins = values["dfl_bins"] if values["boxes"] == "dfl" else 0
         design = HeadDesign(
             classes,
             inputs=values["neck_channels"],
@@ -74,23 +63,15 @@ class Detector(nn.Module):
             depth=values["head_depth"],
             groups=values["head_width"] // _GROUP,
             strides=strides,
-            bins=bins,
+            bins=bins_of(values),
             centerness=values["class_loss"] == "focal",
         )
-        loss = OneStageLoss(bins, beta=values["qfl_beta"], distribution=values["dfl_weight"])
-        return cls(neck, OneStageHead(design), (height, width), loss=loss, frozen=values["frozen_stages"])
+        return cls(neck, OneStageHead(design), (height, width), frozen=values["frozen_stages"])
 
     def forward(self, images: Tensor) -> HeadOutputs:
         """Normalised images (n, c, *size)."""
         outputs: HeadOutputs = self.head(self.neck(images))
         return outputs
-
-    def loss(
-        self, outputs: HeadOutputs, targets: Targets, weighting_net: SampleWeightingNet | None = None
-    ) -> dict[str, Tensor]:
-        """The terms of the loss of a batch, to be summed; weighted where there is a `weighting_net`."""
-        loss = self._loss if weighting_net is None else replace(self._loss, weighting_net=weighting_net)
-        return loss(outputs, self.anchors(outputs.classes), targets)
 
     def detections(
         self, outputs: HeadOutputs, sizes: Sequence[tuple[int, int]] | None = None, limits: Limits = DEFAULT_LIMITS
@@ -111,7 +92,7 @@ class Detector(nn.Module):
         self.neck.equalise()
         return found
 
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch has it so
+    def train(self, mode: bool = True) -> Self:
         """Frozen stages keep the statistics of their normalisation."""
         super().train(mode)
         for module in self._frozen_modules():
@@ -124,7 +105,3 @@ class Detector(nn.Module):
             for part in backbone.parts()[: self._frozen + 1]:
                 yield from part
 
-
-def weighting_net_of(values: Mapping[str, Any]) -> SampleWeightingNet | None:
-    """What weights the losses of a detector, apart from it: with an optimiser of its own, and not kept."""
-    return SampleWeightingNet(box_terms=1) if values["sample_weighting"] == "swn" else None

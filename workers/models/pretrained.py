@@ -1,4 +1,4 @@
-"""Weights of another network, from any file of them, into the parts of a network that have the same names and shapes."""
+"""Weights of another network, from any file of them, into what has the same names and shapes in a network."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:
 
 def _prefix(found: Weights, own: Weights) -> str:
     """What most names of the file have before a name of the network."""
-    counts = Counter(
-        name[: -len(ours)] for name in found for ours in _endings(name) if ours in own
-    )
+    counts = Counter(name[: -len(ours)] for name in found for ours in _endings(name) if ours in own)
     return counts.most_common(1)[0][0] if counts else ""
 
 

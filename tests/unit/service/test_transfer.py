@@ -41,7 +41,9 @@ def test_each_network_gets_the_default_recipe_and_those_found(
     made = service.transfer(source.id, "zoo", k=2)
     assert [one["network"] for one in candidates(made)] == ["mbconv"] * 3 + ["fbnetv3-small"] * 3
     default, first, second = (halves(one).recipe for one in candidates(made)[:3])
-    assert default == halves(recipe.CLASSIFICATION.defaults).recipe  # the constants of a space go with what is searched in it
+    assert (
+        default == halves(recipe.CLASSIFICATION.defaults).recipe
+    )  # the constants of a space go with what is searched in it
     for found, trial in zip((first, second), service.best(source.id, 2), strict=True):
         assert found.keys() == RECIPE
         assert halves(trial.values).recipe.items() <= found.items()

@@ -321,7 +321,9 @@ def test_rmsprop_is_that_of_tensorflow(momentum: float) -> None:
 def test_the_optimiser_over_lists_of_tensors_steps_as_one_tensor_after_the_other() -> None:
     model, other = nn.Linear(3, 4), nn.Linear(3, 4)
     other.load_state_dict(model.state_dict())
-    ours = optimizers.create(model, Recipe.of({**CLASSIFICATION.defaults, "optimizer": "rmsprop", "lr": 0.02, "weight_decay": 0.0}))
+    ours = optimizers.create(
+        model, Recipe.of({**CLASSIFICATION.defaults, "optimizer": "rmsprop", "lr": 0.02, "weight_decay": 0.0})
+    )
     reference = RMSpropTF(other.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, foreach=False)
     for step in range(5):
         for one in (model, other):
