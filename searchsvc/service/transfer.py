@@ -19,7 +19,7 @@ from searchsvc.service import results
 from searchsvc.service.checks import close_to
 from searchsvc.service.recommend import training_spec
 from searchsvc.spaces import ShippedSpace, catalogue, recipe
-from searchsvc.spaces.halves import RECIPE, halves
+from searchsvc.spaces.halves import halves
 from searchsvc.spaces.networks import NETWORK
 from searchsvc.store import Store
 
@@ -132,7 +132,8 @@ def _chosen(shipped: ShippedSpace, names: Sequence[str]) -> list[str]:
 
 def _default(job: Job) -> Recipe:
     """The recipe of whoever searches nothing."""
-    return halves(recipe.TABLES[job.spec.task].defaults).recipe
+    table = recipe.TABLES.get(job.spec.task)
+    return halves(table.defaults).recipe if table else {}
 
 
 def _found(store: Store, job: Job, k: int) -> list[Recipe]:
@@ -143,7 +144,7 @@ def _found(store: Store, job: Job, k: int) -> list[Recipe]:
     if not trials:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
     if not any(halves(trial.values).recipe for trial in trials):
-        raise Conflict(f"job {job.name} searches no recipe: none of {', '.join(sorted(RECIPE))} is in its space")
+        raise Conflict(f"job {job.name} searches no recipe: none of {', '.join(sorted(_default(job)))} is in its space")
     return _distinct([{**constants, **halves(trial.values).recipe} for trial in trials])[:k]
 
 

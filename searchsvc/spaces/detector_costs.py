@@ -61,14 +61,13 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) 
     _check_sides(axes[RESOLUTION], shape)
     named = {int(code): BACKBONES[int(code)] for code in np.unique(axes["backbone"].values)}
     gather = partial(Gather, space, axes, dtype=complex)
-    backbones = {code: gather(_backbone(name, shape)) for code, name in named.items()}
-    pyramids = {code: gather(_pyramid(name, shape)) for code, name in named.items()}
-    feedbacks = {code: gather(_feedback(name, shape)) for code, name in named.items()}
+    parts = (_backbone, _pyramid, _feedback)
+    by_backbone = {code: [gather(one(name, shape)) for one in parts] for code, name in named.items()}
     recursion, head = gather([_recursion(shape)]), gather([_head(shape, len(info.classes))])
 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
         chosen = np.broadcast_to(axes["backbone"].decoded(matrix), len(matrix))
-        backbone, pyramid, feedback = (_of_each(one, chosen, matrix) for one in (backbones, pyramids, feedbacks))
+        backbone, pyramid, feedback = _of_each(by_backbone, chosen, matrix)
         again, last = recursion(matrix), head(matrix)
         steps, copies = _steps(axes, matrix)
         fed = np.where(steps > 1, np.maximum(copies - 1, 1), 0)
@@ -98,12 +97,14 @@ def _steps(axes: Axes, matrix: Matrix) -> tuple[Array, Array]:
     return steps, np.where(axes["rfp_shared"].decoded(matrix), 1.0, steps)
 
 
-def _of_each(gathers: Mapping[int, Gather], chosen: Array, matrix: Matrix) -> Array:
-    """(n,): of every row by the gather of its code."""
-    result: Array = np.empty(len(matrix), complex)
-    for code, gather in gathers.items():
+def _of_each(gathers: Mapping[int, Sequence[Gather]], chosen: Array, matrix: Matrix) -> Array:
+    """(3, n): of every row by the three gathers of its code."""
+    result: Array = np.empty((3, len(matrix)), complex)
+    for code, three in gathers.items():
         rows = np.flatnonzero(chosen == code)
-        result[rows] = gather(matrix[rows])
+        those = matrix[rows]
+        for sums, gather in zip(result, three, strict=True):
+            sums[rows] = gather(those)
     return result
 
 
