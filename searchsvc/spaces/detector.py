@@ -189,7 +189,7 @@ def small_space() -> Space:
             Categorical("base_width", (4, 8, 12), when=_OF_RESNET),
             *(Integer(f"depth_{stage}", 1, 2, when=_OF_RESNET) for stage in range(1, 5)),
             Categorical("standardised", (False, True), when=_OF_RESNET),
-            *_only_of(fbnetv3.SMALL.name, map(_shallow, fbnetv3.SMALL_GENES)),
+            *_only_of(fbnetv3.SMALL.name, map(_light, fbnetv3.SMALL_GENES)),
             *_extensions(SAC[:2], steps=2),
             Integer("neck_channels", 16, 32, 8),
             Categorical("finest", (4, 8)),
@@ -209,12 +209,13 @@ def small_space() -> Space:
     )
 
 
-SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"network": SMALL.name, "batch_size": 8, "sgd_lr_scale": 10.0})
+SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"network": SMALL.name, "batch_size": 16, "sgd_lr_scale": 10.0})
 
 
-def _shallow(gene: Parameter) -> Parameter:
-    """At most two blocks in a stage."""
-    return replace(gene, high=2) if isinstance(gene, Integer) and gene.name.startswith("n") else gene
+def _light(gene: Parameter) -> Parameter:
+    """At most two blocks in a stage, which expand by three at most."""
+    most = {"n": 2, "e": 3}.get(gene.name[0])
+    return replace(gene, high=most) if isinstance(gene, Integer) and most else gene
 
 
 def _only_of(backbone: str, genes: Iterable[Parameter]) -> list[Parameter]:

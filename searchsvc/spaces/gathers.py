@@ -57,11 +57,11 @@ class Gather:
         self._tables = [table for _, table in found if table is not None]
         self._computed = [part for part, table in found if table is None]
         tabled = [part for part, table in found if table is not None]
-        names = dict.fromkeys(name for part in tabled for name in part.names if axes[name].column is not None)
-        self._columns = [axes[name].column for name in names]
-        self._missing = np.array([axes[name].missing for name in names])
-        self._conditional = any(space.parameters[column].when for column in self._columns if column is not None)
-        self._weights, self._offset = _strides(tabled, axes, list(names))
+        columns = {name: one for part in tabled for name in part.names if (one := axes[name].column) is not None}
+        self._columns = list(columns.values())
+        self._missing = np.array([axes[name].missing for name in columns])
+        self._conditional = any(space.parameters[column].when for column in self._columns)
+        self._weights, self._offset = _strides(tabled, axes, list(columns))
 
     def __call__(self, matrix: Matrix) -> Array:
         total: Array = np.empty(len(matrix), self._dtype)

@@ -32,6 +32,7 @@ def test_candidates_cost_what_torch_counts(name: str, candidates: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["detector-small", "detector"])
 def test_two_hundred_candidates_cost_what_torch_counts(name: str) -> None:
     check(name, PHOTOS, 200)
