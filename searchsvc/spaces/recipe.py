@@ -132,10 +132,12 @@ DETECTION = Table(
             Categorical("sample_weighting", SAMPLE_WEIGHTINGS), "none", "swn: a Sample Weighting Network weights losses"
         ),
         Entry(
-            Categorical("augmentation", AUGMENTATIONS),
+            Categorical("augmentation", ("none", *AUGMENTATIONS)),
             "S1",
-            "S1 flip and jitter of scale, S2 with AutoAugment, S3 with wider jitter, S4 RandAugment and wider jitter",
+            "S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, S4 RandAugment and wider jitter",
         ),
+        Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
         Entry(Integer("frozen_stages", 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
     )
 )

@@ -24,7 +24,7 @@ from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
 from workers.supernet import SharedNetwork
 from workers.training.ema import decay_at
 from workers.training.precision import Precision
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import torch_seeded
 
 _AVERAGE, _OPTIMIZER = "average", "optimizer"
@@ -153,7 +153,7 @@ class SupernetLearner:
         self, part: Part, values: Mapping[str, Any], relaxed: Mapping[str, Any], batch: Batch
     ) -> tuple[float, dict[str, Tensor]]:
         """(loss, numbers (p,) by row) after a step of the active path."""
-        images, targets = self._views.training(batch, Recipe.of(values), values)
+        images, targets = self._views.training(batch, ClassifierRecipe.of(values), values)
         weights = self._memory.take(WEIGHTS, part)
         leaf = weights.detach().requires_grad_()
         with torch_seeded(batch.seed, 0, self._views.device), self._precision.autocast():
