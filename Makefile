@@ -9,7 +9,7 @@ SPEC ?= examples/digits.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench study-fbnetv3 serve docs packages clean
+.PHONY: help run test lint bench study-fbnetv3 study-autohas serve docs packages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,10 +33,17 @@ lint: $(READY) ## ruff, mypy --strict and the import rules
 bench: $(READY) ## Measure, each figure beside its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an hour on two cores)
+define study
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,study]'
-	@$(BIN)/python -m benchmarks.studies.fbnetv3
-	@$(BIN)/python -m benchmarks.studies.fbnetv3_page
+	@$(BIN)/python -m benchmarks.studies.$(1)
+	@$(BIN)/python -m benchmarks.studies.$(1)_page
+endef
+
+study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an hour on two cores)
+	$(call study,fbnetv3)
+
+study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an hour on two cores)
+	$(call study,autohas)
 
 serve: $(READY) ## Start the API and a controller on 127.0.0.1:8700
 	@$(BIN)/searchctl serve

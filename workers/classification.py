@@ -17,12 +17,12 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space, networks
 from searchsvc.spaces.sharing import check_sharable
 from workers import data
+from workers.files import DISTRIBUTIONS, MODEL
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
     from workers.autohas.exchange import Exchange
 
-MODEL = "model.safetensors"
 _LEAST_REWARDED = 32
 """Validation images that a candidate of a supernet is scored on at least; two of each class where there are many."""
 
@@ -80,7 +80,7 @@ class Classification:
         return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        return (MODEL,) if (directory / MODEL).is_file() else ()
+        return tuple(name for name in (MODEL, DISTRIBUTIONS) if (directory / name).is_file())
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         from workers.training.run import test

@@ -15,8 +15,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
 from searchsvc.spaces import networks
 from workers.data import detection as data
-
-MODEL, PICTURES = "model.safetensors", "boxes-*.png"
+from workers.files import MODEL, PICTURES
 
 
 class Detection:

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks.studies.fbnetv3 import RESULTS, arms
+from benchmarks.studies.pages import at, begin, save, so_far, spread, write
 
 FOLDER = RESULTS.parent
 ARMS = tuple(arm.name for arm in arms(1, {}))
@@ -21,27 +21,18 @@ Row = Mapping[str, Any]
 
 
 def main() -> None:
-    plt.switch_backend("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "searchsvc"  # the same file for the same numbers
+    begin()
     report = json.loads(RESULTS.read_text(encoding="utf-8"))
     rows: list[Row] = report["rows"]
     searches = [row for row in rows if row["kind"] == "search"]
     datasets = list(dict.fromkeys(row["dataset"] for row in searches))
     for dataset in datasets:
         _curves(dataset, [row for row in searches if row["dataset"] == dataset])
-    text = (FOLDER / "fbnetv3.md").read_text(encoding="utf-8")
     parts = [f"It took {report['minutes']:.0f} minutes on two cores.\n"]
     for dataset in datasets:
         own = [row for row in rows if row["dataset"] == dataset]
         parts += [_section(dataset, own)]
-    (FOLDER / "fbnetv3.md").write_text(replaced(text, "\n".join(parts)), encoding="utf-8")
-
-
-def replaced(page: str, results: str) -> str:
-    """The page with what stands between its two marks replaced."""
-    begin, end = "<!-- results -->\n", "<!-- end of results -->"
-    before, _, rest = page.partition(begin)
-    return f"{before}{begin}\n{results}\n{end}{rest.partition(end)[2]}"
+    write(FOLDER / "fbnetv3.md", "\n".join(parts))
 
 
 def _section(dataset: str, rows: Sequence[Row]) -> str:
@@ -67,7 +58,7 @@ def _limits(searches: Iterable[Row]) -> list[str]:
         cells = []
         for limit in limits:
             best = [one for row in searches if row["arm"] == arm for one in row["best"] if one["limit"] == limit]
-            cells += [_spread([one[key] for one in best]) for key in ("accuracy", "test_accuracy")]
+            cells += [spread([one[key] for one in best]) for key in ("accuracy", "test_accuracy")]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return lines
 
@@ -90,17 +81,9 @@ def _labels(rows: Iterable[Row]) -> list[str]:
         by_label[row["label"]].append(row)
     lines = ["| | trainings | validation | test |", "|---|---|---|---|"]
     for label, own in sorted(by_label.items()):
-        cells = [_spread([row[key] for row in own]) for key in ("accuracy", "test_accuracy")]
+        cells = [spread([row[key] for row in own]) for key in ("accuracy", "test_accuracy")]
         lines.append(f"| {label} | {len(own)} | {' | '.join(cells)} |")
     return lines
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Mean and range, in per cent."""
-    if not values:
-        return "none"
-    scaled = 100 * np.array(values)
-    return f"{scaled.mean():.2f} ({scaled.min():.2f} to {scaled.max():.2f})"
 
 
 def _curves(dataset: str, searches: Iterable[Row]) -> None:
@@ -108,35 +91,22 @@ def _curves(dataset: str, searches: Iterable[Row]) -> None:
     searches = list(searches)
     figure, axes = plt.subplots(figsize=(8, 4))
     for arm in ARMS:
-        own = [_steps(row["trials"]) for row in searches if row["arm"] == arm]
+        own = [_steps(row) for row in searches if row["arm"] == arm]
         grid = np.arange(1, max(epochs[-1] for epochs, _ in own) + 1)
-        values = np.array([_at(grid, epochs, best) for epochs, best in own])  # (seeds, g)
+        values = np.array([at(grid, *steps) for steps in own])  # (seeds, g)
         axes.plot(grid, values.T, color=COLOURS[arm], linewidth=0.6, alpha=0.5)
         axes.plot(grid, values.mean(axis=0), color=COLOURS[arm], linewidth=2, label=arm)
-    worst = min(_steps(row["trials"])[1][-1] for row in searches)
+    worst = min(_steps(row)[1][-1] for row in searches)
     axes.set(xlabel="epochs trained", ylabel="best validation accuracy, %", title=dataset, ylim=(worst - 4, None))
     axes.legend(frameon=False, loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(FOLDER / f"fbnetv3-{dataset}.svg", metadata={"Date": None})
-    plt.close(figure)
+    save(figure, axes, FOLDER / f"fbnetv3-{dataset}.svg")
 
 
-def _steps(trials: Iterable[Row]) -> tuple[list[int], list[float]]:
+def _steps(row: Row) -> tuple[np.ndarray, np.ndarray]:
     """Epochs trained and the best accuracy so far, in per cent, after each trial."""
-    epochs, best, at, top = [], [], 0, 0.0
-    for trial in trials:
-        at += trial["epochs"]
-        top = max(top, 100 * (trial["metrics"] or {}).get("accuracy", 0.0))
-        epochs.append(at)
-        best.append(top)
-    return epochs, best
-
-
-def _at(grid: np.ndarray, epochs: Sequence[int], best: Sequence[float]) -> np.ndarray:
-    """(g,) the best so far at each of `grid` (g,) epochs; NaN before the first trial has ended."""
-    index = np.searchsorted(epochs, grid, side="right") - 1
-    return np.where(index >= 0, np.array(best)[np.maximum(index, 0)], np.nan)
+    trials = row["trials"]
+    accuracies = [100 * (trial["metrics"] or {}).get("accuracy", 0.0) for trial in trials]
+    return so_far([trial["epochs"] for trial in trials], accuracies)
 
 
 if __name__ == "__main__":

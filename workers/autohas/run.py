@@ -37,6 +37,7 @@ from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.learner import SupernetLearner
 from workers.autohas.limits import Drawing, Limits
 from workers.data.dataset import Dataset
+from workers.files import DISTRIBUTIONS
 from workers.supernet import shared_network
 from workers.training import checkpoint
 from workers.training.recipe import Recipe
@@ -45,7 +46,6 @@ from workers.training.seeds import INITIAL, generator, torch_seeded
 from workers.training.splits import Order, on_device
 from workers.training.trial import device_of
 
-DISTRIBUTIONS = "distributions.json"
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""
 _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)

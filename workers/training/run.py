@@ -17,6 +17,7 @@ from searchsvc.domain.tasks import TrialTask
 from workers import data
 from workers.data import Dataset
 from workers.evaluation.classification import evaluate
+from workers.files import MODEL
 from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
@@ -35,7 +36,7 @@ def test(task: TrialTask) -> Mapping[str, float]:
     """Accuracy and loss of the kept weights on the test split. Raises InvalidInput where there are none."""
     torch.set_num_threads(task.threads)
     dataset = data.load(task.dataset)
-    classifier = load(Path(task.directory) / trial.MODEL)
+    classifier = load(Path(task.directory) / MODEL)
     split = on_device(dataset.test, torch.device("cpu"), task.threads)
     return dict(evaluate((classifier.logits(images), labels) for images, labels in _in_order(split, classifier.inputs)))
 
@@ -74,7 +75,7 @@ class _Classification:
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         card = ModelCard.of(self._task, self._dataset, last)
-        return {trial.MODEL: serialise(self._trainer.evaluated, card)}
+        return {MODEL: serialise(self._trainer.evaluated, card)}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()

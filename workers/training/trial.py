@@ -22,8 +22,6 @@ from searchsvc.domain.tasks import TrialTask
 from searchsvc.errors import InvalidInput, TrialFailed
 from workers.training import checkpoint
 
-MODEL = "model.safetensors"
-
 
 class Training(Protocol):
     """A network that is trained and measured."""

@@ -22,6 +22,7 @@ from workers import data
 from workers.autohas import Differentiable, Distributions, Draw, Reinforce
 from workers.autohas.limits import Drawing, Limits
 from workers.autohas.run import search
+from workers.classification import TASK
 
 SHIPPED = find("fbnetv3-small")
 SPACE = Space(
@@ -111,7 +112,9 @@ def test_it_measures_what_it_says_and_ends_with_finalists_of_the_space(whole: Wh
 
 
 def test_its_file_tells_the_distributions_and_the_finalists(whole: Whole) -> None:
-    found = json.loads((Path(whole[0].directory) / "distributions.json").read_text())
+    directory = Path(whole[0].directory)
+    assert TASK.files(directory) == ("distributions.json",)
+    found = json.loads((directory / "distributions.json").read_text())
     assert [one["option"] for one in found["distributions"]["c5"]] == [32, 40, 48, 56, 64]
     assert found["distributions"]["ema"][0]["probability"] == pytest.approx(whole[1][-1].metrics["p/ema/0"])
     assert [one["rank"] for one in found["finalists"]] == [0, 1, 2]

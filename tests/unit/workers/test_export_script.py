@@ -22,10 +22,11 @@ from searchsvc.domain import TrialTask
 from searchsvc.spaces import networks
 from tests.support.classifiers import FAMILIES, made, task_of
 from workers import data
-from workers.classification import MODEL, TASK
+from workers.classification import TASK
 from workers.export import WRITERS
 from workers.export.networks import WRITINGS
 from workers.export.script import write
+from workers.files import MODEL
 from workers.models import load
 from workers.models.trained import serialise
 

@@ -18,6 +18,7 @@ from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes
 from workers.evaluation.detection import evaluate, in_px
 from workers.evaluation.drawing import drawn
+from workers.files import MODEL, PICTURE
 from workers.models.detector import Detector
 from workers.models.heads.detections import Detections
 from workers.models.inputs import Inputs
@@ -28,7 +29,6 @@ from workers.training.detection.batches import SceneBatches
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.precision import Precision
 
-PICTURE = "boxes-{}.png"
 _PICTURES, _LONGEST_SIDE = 4, 400
 """Validation images that are drawn with what was found in them; px that each has about."""
 
@@ -43,7 +43,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
 def test(task: TrialTask) -> Mapping[str, float]:
     """Average precision of the kept weights on the test split. Raises InvalidInput where there are none."""
     torch.set_num_threads(task.threads)
-    dataset, model, device = data.load(task.dataset), load(Path(task.directory) / trial.MODEL), torch.device("cpu")
+    dataset, model, device = data.load(task.dataset), load(Path(task.directory) / MODEL), torch.device("cpu")
     split = SceneBatches.of(dataset.test, dataset, side=model.side, device=device, processes=task.threads)
     found = found_in(split, model.network, model.inputs, Precision.of(device))
     return dict(evaluate(found, dataset.test.truths, dataset.classes))
@@ -100,7 +100,7 @@ class _Detection:
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}
         card = ModelCard.of(self._task, self._dataset, last)
-        return {**pictures, trial.MODEL: serialise(self._trainer.optimisation.evaluated, card)}
+        return {**pictures, MODEL: serialise(self._trainer.optimisation.evaluated, card)}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()
