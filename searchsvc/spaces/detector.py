@@ -209,7 +209,9 @@ def small_space() -> Space:
     )
 
 
-SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"network": SMALL.name, "batch_size": 16, "sgd_lr_scale": 10.0})
+SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
+    {"network": SMALL.name, "batch_size": 16, "sgd_lr_scale": 10.0}
+)
 
 
 def _light(gene: Parameter) -> Parameter:
