@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from searchsvc.domain import Prediction, PredictingTask
+from searchsvc.domain import PredictingTask, Prediction
 from searchsvc.errors import InvalidInput
 from searchsvc.service import tasks
 

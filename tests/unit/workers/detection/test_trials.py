@@ -116,9 +116,10 @@ def test_frozen_stages_keep_their_first_weights(dataset: dict[str, Any], tmp_pat
     task = a_task(dataset, tmp_path / "trial", {"frozen_stages": 2})
     assert next(TrialRun(task)).metrics
     values = networks.completed(task.values, "detection")
-    first, last = untrained(values, data.load(dataset), task.seed).state_dict(), weights(task)
+    made = untrained(values, data.load(dataset), task.seed)
+    first, last = made.state_dict(), weights(task)
     moved = {name for name in first if not torch.equal(first[name], last[name])}
-    frozen = {name for name, one in untrained(values, data.load(dataset), 7).named_parameters() if not one.requires_grad}
+    frozen = {name for name, one in made.named_parameters() if not one.requires_grad}
     assert frozen
     assert not frozen & moved
     assert any(name.startswith("head.") for name in moved)
