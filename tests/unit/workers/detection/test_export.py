@@ -1,4 +1,4 @@
-"""Detectors as ONNX files: onnxruntime gives the head's outputs, and the decoder of the documentation the detections."""
+"""Detectors as ONNX files: onnxruntime gives the outputs of the head, the documented decoder the detections."""
 
 from __future__ import annotations
 
