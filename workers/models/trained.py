@@ -82,12 +82,12 @@ class ModelCard(BaseModel):
 
     @classmethod
     def of(cls, task: TrialTask, dataset: Described, last: Measurement) -> Self:
-        """Of the weights that `last` was measured of; the values name their network."""
+        """Of the weights that `last` was measured of."""
         return cls(
             format=FORMATS[task.task],
             task=task.task,
             dataset=dataset.name,
-            values={networks.NETWORK: networks.find(task.values, task.task).name, **task.values},
+            values=dict(task.values),
             classes=dataset.classes,
             shape=dataset.info.shape,
             mean=dataset.mean,
@@ -164,7 +164,8 @@ def read(path: str | Path, task: str) -> tuple[ModelCard, nn.Module, Inputs]:
     if _KEY not in metadata:
         raise InvalidInput.at("", f"{path} holds weights, but not the metadata of a trained searchsvc model")
     card = _card(path, metadata[_KEY], task)
-    network = build(card.values, card.shape, len(card.classes))
+    values = networks.completed(card.values, task)
+    network = build(values, card.shape, len(card.classes))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -47,5 +47,5 @@ def load(path: str | Path) -> TrainedDetector:
     """The trained detector in a file that a trial has left. Raises InvalidInput where the file is no such model."""
     card, network, inputs = read(path, "detection")
     if not isinstance(network, Detector):
-        raise InvalidInput.at("", f"{path} describes a {card.values['network']}, which is no detector")
+        raise InvalidInput.at("", f"{path} describes a network that is no detector")
     return TrainedDetector(card, network, inputs)
