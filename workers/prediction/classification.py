@@ -22,6 +22,6 @@ def predict(model: Path, images: Sequence[Path]) -> Iterator[Prediction]:
         raise InvalidInput.at("", f"the model takes images of {width}x{height} px, and files become square ones")
     decoder = Decoder(height, channels == 3)
     for image in images:
-        [row] = classifier.probabilities(decoder.decode(image).transpose(1, 2, 0)[None]).tolist()
+        [row] = classifier.probabilities(decoder.decode_all([image]).transpose(0, 2, 3, 1)).tolist()
         findings = [Finding(name, share) for name, share in zip(classifier.card.classes, row, strict=True)]
         yield Prediction(image, tuple(sorted(findings, key=lambda one: -one.score)))
