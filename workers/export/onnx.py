@@ -4,10 +4,10 @@
 |---|---|---|---|
 | classifier | images | as they are | (n, c, h, w), any n, h and w |
 | | logits | one per class, in the order of `classes` in the metadata | (n, K) |
-| detector | images | one, fitted into the upper left of the square | (1, 3, side, side) |
-| | classes | a logit per anchor and class | (1, A, K) |
-| | boxes | the distances of an anchor's box, as the head gives them | (1, A, 4), or (1, A, 4 B) |
-| | centerness | a logit per anchor, where the detector has a centerness branch | (1, A) |
+| detector | images | fitted into the upper left of the square | (n, 3, side, side), any n |
+| | classes | a logit per anchor and class | (n, A, K) |
+| | boxes | the distances of an anchor's box, as the head gives them | (n, A, 4), or (n, A, 4 B) |
+| | centerness | a logit per anchor, where the detector has a centerness branch | (n, A) |
 
 The graph normalises the images, so mean and deviation need not be known; that of a classifier resizes them, too. What
 makes boxes of a detector's outputs (`workers.models.heads.detections`) is not in it, but all that this takes is in the
@@ -58,9 +58,9 @@ def write_detector(detector: TrainedDetector, destination: Path) -> None:
     design = detector.network.head.design
     outputs = ["classes", "boxes", *(["centerness"] if design.centerness else [])]
     decoder = {"side": detector.side, "fill": detector.card.mean, "strides": design.strides, "bins": design.bins}
-    example = torch.zeros(1, 3, detector.side, detector.side)
+    example = torch.zeros(2, 3, detector.side, detector.side)
     metadata = {**_described(detector.card), "decoder": json.dumps(decoder)}
-    _write(_Detector(detector.network, detector.inputs), example, {}, outputs, metadata, destination)
+    _write(_Detector(detector.network, detector.inputs), example, {0: "n"}, outputs, metadata, destination)
 
 
 class _Deployed(nn.Module):
@@ -127,7 +127,7 @@ def _exported(deployed: nn.Module, example: Tensor, free: Mapping[int, str], out
         (example,),
         input_names=["images"],
         output_names=list(outputs),
-        dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in free.items()},) if free else None,
+        dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in free.items()},),
         opset_version=OPSET,
         dynamo=True,
         verbose=False,

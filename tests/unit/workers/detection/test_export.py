@@ -52,9 +52,10 @@ def detector(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return detector, folder
 
 
-def test_onnxruntime_gives_the_outputs_of_the_head(detector: tuple[TrainedDetector, Path]) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_onnxruntime_gives_the_outputs_of_the_head(detector: tuple[TrainedDetector, Path], count: int) -> None:
     model, folder = detector
-    images = np.random.default_rng(0).integers(0, 256, (1, 3, SIDE, SIDE), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, SIDE, SIDE), np.uint8)
     with torch.inference_mode():
         expected = model.network(model.inputs(torch.from_numpy(images)))
     session = onnxruntime.InferenceSession(folder / "detector.onnx")
