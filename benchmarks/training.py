@@ -92,9 +92,7 @@ def _ours(model: nn.Module, values: dict[str, Any], dataset: Dataset, device: to
     return lambda: trainer.train_epoch(next(epochs))
 
 
-def _plain(
-    model: nn.Module, dataset: Dataset, batch: int, device: torch.device, *, with_recipe: bool = False
-) -> Side:
+def _plain(model: nn.Module, dataset: Dataset, batch: int, device: torch.device, *, with_recipe: bool = False) -> Side:
     """What one writes without us; images are normalised beforehand."""
     model.to(device).train()
     optimizer = RMSpropTF(model.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, weight_decay=1e-5)
@@ -139,7 +137,7 @@ def median_member(dataset: Dataset) -> dict[str, Any]:
     drawn = shipped.space.sample(101, np.random.default_rng(0))
     median = np.argsort(model(drawn)["flops"])[50]
     [member] = shipped.space.from_matrix(drawn[median : median + 1])
-    genes = {name: value for name, value in member.values.items() if name not in recipe.DEFAULTS}
+    genes = {name: value for name, value in member.values.items() if name not in recipe.CLASSIFICATION.defaults}
     return {"network": "fbnetv3-small", **genes}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space, networks
 from searchsvc.spaces.sharing import check_sharable
@@ -44,6 +44,7 @@ class Classification:
         }
     )
     default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
+    draws = False
 
     def datasets(self) -> tuple[tuple[str, str], ...]:
         return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())
@@ -91,6 +92,17 @@ class Classification:
         from workers.models import load
 
         WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
+
+    def predict(
+        self,
+        model: Path,
+        images: Sequence[Path],
+        pictures: Sequence[Path],  # noqa: ARG002 - the seam's
+    ) -> Iterator[Prediction]:
+        """See `searchsvc.domain.tasks.PredictingTask`."""
+        from workers.prediction.classification import predict
+
+        return predict(model, images)
 
     def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
         """See `searchsvc.service.latency_timing.TimedTask`."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, further, jobs, latency, machine, run, serving, spaces, tables, tokens
+from api.cli import actions, export, further, jobs, latency, machine, predict, run, serving, spaces, tables, tokens
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "compare": jobs.compare,
         "logs": jobs.logs,
         "export": export.export,
+        "predict": predict.predict,
     },
     "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Steer": {

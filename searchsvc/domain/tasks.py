@@ -132,6 +132,29 @@ class ExportFormat:
     """How names of such files end: `.onnx`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a trained model says of an image."""
+
+    label: str
+    """Of one of its classes."""
+    score: float
+    """From 0 to 1."""
+    box: tuple[float, float, float, float] | None = None
+    """Left, upper, right and lower side, in px of the file; None: said of the whole image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a trained model says of one image."""
+
+    image: Path
+    findings: tuple[Finding, ...]
+    """The most certain first."""
+    picture: Path | None = None
+    """The image with the boxes that were found, where the task draws some."""
+
+
 class Task(Protocol):
     """What a trial trains."""
 
@@ -199,4 +222,19 @@ class SupernetTask(Task, Protocol):
 
         One measurement per step up to `task.last_step`, none of them with an objective. The last has
         `finalist/<rank>/<parameter>`, 0 the best: entries of the space's matrix, those of active parameters.
+        """
+
+
+@runtime_checkable
+class PredictingTask(Task, Protocol):
+    """A task whose trained models can be shown images that are in no dataset."""
+
+    draws: bool
+    """Whether its predictions are pictures, too."""
+
+    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
+        """What the trained model in a file that `weights` exports says of each image, in their order.
+
+        `pictures`: the PNG to write for each image, where the task draws. Raises InvalidInput where the file is no
+        model of the task, or an image cannot be decoded; those before it are answered.
         """

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from types import MappingProxyType
 from typing import Any
 
 from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState
@@ -20,7 +19,7 @@ from searchsvc.service import results
 from searchsvc.service.checks import close_to
 from searchsvc.service.recommend import training_spec
 from searchsvc.spaces import ShippedSpace, catalogue, recipe
-from searchsvc.spaces.halves import RECIPE, halves
+from searchsvc.spaces.halves import halves
 from searchsvc.spaces.networks import NETWORK
 from searchsvc.store import Store
 
@@ -33,8 +32,6 @@ MOST_REPEATS = 20
 _LOOKED_AT = 200  # the best trials, of which several may share a recipe
 
 Recipe = Mapping[str, Scalar]
-DEFAULT: Recipe = MappingProxyType(halves(recipe.DEFAULTS).recipe)
-"""The recipe of whoever searches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def spec_of(store: Store, job: Job, space: str, *, k: int, networks: Sequence[st
     _check_counts(k, repeats)
     shipped = _space_of_networks(space)
     chosen = _chosen(shipped, networks)
-    recipes = [DEFAULT, *_found(store, job, k)]
+    recipes = [_default(job), *_found(store, job, k)]
     candidates = [{NETWORK: network, **one} for network in chosen for one in _distinct(recipes) for _ in range(repeats)]
     return training_spec(
         job,
@@ -133,15 +130,21 @@ def _chosen(shipped: ShippedSpace, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names)) or known[:NETWORKS]
 
 
+def _default(job: Job) -> Recipe:
+    """The recipe of whoever searches nothing."""
+    table = recipe.TABLES.get(job.spec.task)
+    return halves(table.defaults).recipe if table else {}
+
+
 def _found(store: Store, job: Job, k: int) -> list[Recipe]:
     """The recipes of the best trials, each once, whole. Raises Conflict where there is none."""
     searched = catalogue.find(job.spec.space.name) if isinstance(job.spec.space, NamedSpace) else None
-    constants = {**DEFAULT, **halves(searched.constants if searched else {}).recipe}
+    constants = {**_default(job), **halves(searched.constants if searched else {}).recipe}
     trials = results.best(store, job, _LOOKED_AT)
     if not trials:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
     if not any(halves(trial.values).recipe for trial in trials):
-        raise Conflict(f"job {job.name} searches no recipe: none of {', '.join(sorted(RECIPE))} is in its space")
+        raise Conflict(f"job {job.name} searches no recipe: none of {', '.join(sorted(_default(job)))} is in its space")
     return _distinct([{**constants, **halves(trial.values).recipe} for trial in trials])[:k]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,14 +25,18 @@ class Axis:
     step: float = 1.0
 
     @classmethod
-    def of(cls, space: Space, name: str, default: Scalar) -> Self:
-        """Of a parameter of finitely many numbers (truth values count as 0 and 1)."""
-        given = np.array([float(default)])
+    def of(cls, space: Space, name: str, default: Scalar, words: Sequence[Scalar] = ()) -> Self:
+        """Of a parameter of finitely many numbers (truth values count as 0 and 1), or of its places among `words`."""
+
+        def numbers(choices: Sequence[Scalar]) -> NDArray[np.float64]:
+            return np.array([words.index(one) if words else one for one in choices], float)
+
+        given = numbers([default])
         if name not in space:
             return cls(None, given)
         parameter, column = space[name], space.names.index(name)
         if isinstance(parameter, Categorical):
-            values, low, step = np.array(parameter.choices, float), 0.0, 1.0
+            values, low, step = numbers(parameter.choices), 0.0, 1.0
         else:
             low, step = float(parameter.low), float(parameter.step or 1.0)
             values = np.arange(low, parameter.high + step / 2, step)

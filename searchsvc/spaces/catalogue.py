@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import NotFound
-from searchsvc.spaces import fbnetv3, mbconv, recipe, resnet
+from searchsvc.spaces import detector, fbnetv3, mbconv, recipe, resnet
 from searchsvc.spaces.space import Space
 
 
@@ -61,6 +61,20 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
                 "classification",
                 resnet.resnet_small(),
                 recipe.FBNETV3_SHORT_CONSTANTS,
+            ),
+            ShippedSpace(
+                "detector",
+                "one-stage detectors and the recipe that trains them, for images of COCO's size",
+                "detection",
+                detector.full_space(),
+                detector.FULL_CONSTANTS,
+            ),
+            ShippedSpace(
+                "detector-small",
+                "the same with small widths, for images of 128 to 160 px and training on CPUs",
+                "detection",
+                detector.small_space(),
+                detector.SMALL_CONSTANTS,
             ),
         )
     }

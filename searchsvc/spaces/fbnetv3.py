@@ -99,7 +99,7 @@ _RELEASED: tuple[Parameter, ...] = (
     Integer("e6b", 2, 5),
     *(Categorical(f"trim{stage}", (False, True)) for stage in TRIMMED),
 )
-_FULL: tuple[Parameter, ...] = (
+FULL_GENES: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}", (3, 5)) for stage in STAGES),
     Integer("e2a", 4, 7),
     Integer("e2b", 2, 5),
@@ -124,7 +124,7 @@ _FULL: tuple[Parameter, ...] = (
     Integer("n6", 5, 9),
 )
 _RESOLUTION: tuple[Parameter, ...] = (Integer("resolution", 224, 272, 8),)
-_SMALL: tuple[Parameter, ...] = (
+SMALL_GENES: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}", (3, 5)) for stage in STAGES),
     Integer("e2a", 2, 5),
     Integer("e2b", 1, 4),
@@ -161,17 +161,17 @@ LIMITS: Limits = MappingProxyType({parameter.name: parameter for parameter in _W
 
 def full_space() -> Space:
     """`fbnetv3`: 175,878,910,771,200,000 architectures at 7 resolutions, 18,905,040 recipes."""
-    return Space([*_FULL, *_RESOLUTION, *recipe.FBNETV3])
+    return Space([*FULL_GENES, *_RESOLUTION, *recipe.FBNETV3])
 
 
 def released_space() -> Space:
     """`fbnetv3-released`: as `fbnetv3`, with the genes that FBNetV3-A and -B need besides."""
-    return Space([*_FULL, *_RELEASED, *_RESOLUTION, *recipe.FBNETV3])
+    return Space([*FULL_GENES, *_RELEASED, *_RESOLUTION, *recipe.FBNETV3])
 
 
 def small_space() -> Space:
     """`fbnetv3-small`: the same 28 genes over smaller ranges, and the same seven of the recipe for short trainings."""
-    return Space([*_SMALL, *recipe.FBNETV3_SHORT])
+    return Space([*SMALL_GENES, *recipe.FBNETV3_SHORT])
 
 
 def definition_of(family: Family, values: Mapping[str, Any], side: int) -> Definition:

@@ -31,10 +31,10 @@ def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults], CostM
 
     def bound(space: Space, info: DatasetInfo, defaults: Defaults) -> CostModel:
         axes = _axes(family, space, info, defaults)
-        work = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, _work(len(info.classes))), complex)
+        sums = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, work(len(info.classes))), complex)
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-            total = work(matrix)
+            total = sums(matrix)
             return {"flops": total.real.copy(), "params": total.imag.copy()}
 
         return costs
@@ -79,7 +79,7 @@ def _axes(family: Family, space: Space, info: DatasetInfo, defaults: Defaults) -
     return axes
 
 
-def _work(classes: int) -> fbnetv3_parts.Prices:
+def work(classes: int) -> fbnetv3_parts.Prices:
     """FLOPs + params * 1j of a layer.
 
     | symbol | meaning |

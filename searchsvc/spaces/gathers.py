@@ -56,11 +56,12 @@ class Gather:
         self._axes, self._dtype = axes, dtype
         self._tables = [table for _, table in found if table is not None]
         self._computed = [part for part, table in found if table is None]
-        self._columns = [axis.column for axis in axes.values() if axis.column is not None]
-        self._missing = np.array([axis.missing for axis in axes.values() if axis.column is not None])
-        self._conditional = any(parameter.when for parameter in space.parameters)
         tabled = [part for part, table in found if table is not None]
-        self._weights, self._offset = _strides(tabled, axes, len(space))
+        columns = {name: one for part in tabled for name in part.names if (one := axes[name].column) is not None}
+        self._columns = list(columns.values())
+        self._missing = np.array([axes[name].missing for name in columns])
+        self._conditional = any(space.parameters[column].when for column in self._columns)
+        self._weights, self._offset = _strides(tabled, axes, list(columns))
 
     def __call__(self, matrix: Matrix) -> Array:
         total: Array = np.empty(len(matrix), self._dtype)
@@ -71,10 +72,11 @@ class Gather:
 
     def _sums(self, rows: Matrix) -> Array:
         """(r,) from (r, d)."""
+        genes = rows[:, self._columns]
         if self._conditional:
-            rows = self._filled(rows)
+            genes = np.where(np.isnan(genes), self._missing, genes)
         # Every index is a sum over the parameters of a part, so one product of matrices gives all of them: (parts, r).
-        index = np.rint(self._weights @ rows.T + self._offset).astype(np.intp)
+        index = np.rint(self._weights @ genes.T + self._offset).astype(np.intp)
         total: Array = np.zeros(len(rows), self._dtype)
         for table, chosen in zip(self._tables, index, strict=True):
             total += table[chosen]
@@ -82,22 +84,16 @@ class Gather:
             total += part.costs({name: self._axes[name].decoded(rows) for name in part.names})
         return total
 
-    def _filled(self, rows: Matrix) -> Matrix:
-        """(r, d): where a parameter is not active, the entry of its default; everything else not active is 0."""
-        filled = np.zeros_like(rows)
-        genes = rows[:, self._columns]
-        filled[:, self._columns] = np.where(np.isnan(genes), self._missing, genes)
-        return filled
 
-
-def _strides(parts: Sequence[Part], axes: Mapping[str, Axis], width: int) -> tuple[Matrix, Matrix]:
-    """(parts, d) and (parts, 1): index into a part's table = weights * row + offset."""
-    weights, offset = np.zeros((len(parts), width)), np.zeros((len(parts), 1))
+def _strides(parts: Sequence[Part], axes: Mapping[str, Axis], names: Sequence[str]) -> tuple[Matrix, Matrix]:
+    """(parts, g) and (parts, 1): index into a part's table = weights * entries of the parameters `names` + offset."""
+    weights, offset = np.zeros((len(parts), len(names))), np.zeros((len(parts), 1))
     for row, part in enumerate(parts):
         stride = 1.0
-        for axis in reversed([axes[name] for name in part.names]):
+        for name in reversed(part.names):
+            axis = axes[name]
             if axis.column is not None:
-                weights[row, axis.column] += stride / axis.step
+                weights[row, names.index(name)] += stride / axis.step
                 offset[row] -= stride * axis.low / axis.step
             stride *= len(axis.values)
     return weights, offset

@@ -8,8 +8,12 @@ from typing import NamedTuple
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import recipe
 
-RECIPE = frozenset(recipe.DEFAULTS) - {"resolution"}
-"""Parameters of the recipe. The resolution is in its table, as every network has one, but FLOPs depend on it."""
+RECIPE = frozenset(name for table in recipe.TABLES.values() for name in table.defaults) - {"resolution"}
+"""Parameters of the recipe of any task.
+
+The resolution is in its table, as every network has one, but FLOPs depend on it. The losses of a detector belong to the
+recipe, although they decide the channels of its last convolutions.
+"""
 
 
 class Halves(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import fbnetv3, fbnetv3_costs, limits, mbconv, recipe, resnet
+from searchsvc.spaces import detector, detector_costs, fbnetv3, fbnetv3_costs, limits, mbconv, recipe, resnet
 from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
 from searchsvc.spaces.latency import LatencyTable
 from searchsvc.spaces.limits import Limits
@@ -24,11 +24,13 @@ from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import at_resolutions
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
 
+Values = Mapping[str, Scalar]
+
 NETWORK = "network"
 """The parameter that names the network."""
-DEFAULT = "mbconv"
-
-Values = Mapping[str, Scalar]
+CLASSIFICATION = "classification"
+DEFAULTS: Mapping[str, str] = MappingProxyType({CLASSIFICATION: "mbconv", "detection": "detector"})
+"""By task: the network that values without a name describe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Network:
     @property
     def parameters(self) -> Values:
         """All that describes such a network and its training, with defaults."""
-        return {NETWORK: self.name, **self.defaults, **recipe.DEFAULTS}
+        return {NETWORK: self.name, **self.defaults, **recipe.TABLES[self.task].defaults}
 
 
 NETWORKS: Mapping[str, Network] = MappingProxyType(
@@ -85,6 +87,12 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                 Network(name, "classification", resnet.DEFAULTS, resnet.LIMITS, at_resolutions(resnet.cost_model(name)))
                 for name in resnet.LAYERS
             ),
+            *(
+                Network(
+                    one.name, "detection", one.defaults, detector.LIMITS, detector_costs.cost_model, detector.identity
+                )
+                for one in detector.FAMILIES.values()
+            ),
         )
     }
 )
@@ -92,20 +100,23 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
 _NAME = Categorical(NETWORK, tuple(NETWORKS))
 
 
-def find(values: Values) -> Network:
-    """The network that the values describe. Raises InvalidInput, pointer `/network`, where there is none such."""
-    name = values.get(NETWORK, DEFAULT)
+def find(values: Values, task: str = CLASSIFICATION) -> Network:
+    """The network that the values describe: where they do not name it, the default of the task.
+
+    Raises InvalidInput, pointer `/network`, where there is none such.
+    """
+    name = values.get(NETWORK, DEFAULTS[task])
     if not isinstance(name, str) or name not in NETWORKS:
         raise InvalidInput.at(f"/{NETWORK}", f"no network {name!r}; there are {', '.join(NETWORKS)}")
     return NETWORKS[name]
 
 
-def completed(values: Values) -> dict[str, Scalar]:
-    """The values with a default for every other parameter of their network and its training.
+def completed(values: Values, task: str = CLASSIFICATION) -> dict[str, Scalar]:
+    """The values with a default for every other parameter of their network and its training; `task` as in `find`.
 
     Raises InvalidInput (pointers `/name`) where one is unknown or beyond what can be built and trained.
     """
-    network = find(values)
+    network = find(values, task)
     limits.check_values(values, _limits_of([network]))
     return {**network.parameters, **values}
 
@@ -113,7 +124,7 @@ def completed(values: Values) -> dict[str, Scalar]:
 def defaults_of(task: str) -> dict[str, Scalar]:
     """The parameters of all networks of a task, with their defaults."""
     own = {name: value for one in NETWORKS.values() if one.task == task for name, value in one.parameters.items()}
-    return {**own, NETWORK: DEFAULT}
+    return {**own, NETWORK: DEFAULTS[task]} if own else own
 
 
 def cost_model_for(
@@ -124,7 +135,7 @@ def cost_model_for(
     `constants` are values besides those of the space. Raises InvalidInput (pointers `/0`, `/1`, ...) where a range
     reaches beyond what can be built or trained.
     """
-    named = _named_by(space, constants)
+    named = _named_by(task, space, constants)
     networks = [NETWORKS[name] for name in named if name in NETWORKS and NETWORKS[name].task == task]
     known = {name for one in networks for name in one.parameters}
     if len(networks) < len(named) or not known.issuperset(space.names):
@@ -142,7 +153,7 @@ def cost_model_for(
 
 def check(task: str, space: Space, constants: Values, given: Values) -> None:
     """Raise InvalidInput (pointers `/name`) where one of `given` is not for the networks that a space can describe."""
-    named = _named_by(space, constants)
+    named = _named_by(task, space, constants)
     limits.check_values(given, _limits_of(one for one in NETWORKS.values() if one.task == task and one.name in named))
 
 
@@ -151,7 +162,7 @@ def identity_for(task: str, space: Space, constants: Values = MappingProxyType({
 
     `space` is one that `cost_model_for` does not refuse.
     """
-    named = _named_by(space, constants)
+    named = _named_by(task, space, constants)
     network = NETWORKS.get(named[0]) if len(named) == 1 else None
     if network is None or network.task != task or network.identity is None:
         return None
@@ -178,16 +189,18 @@ def _timed(constants: Values) -> tuple[Network, Timing]:
     return network, network.timing
 
 
-def _named_by(space: Space, constants: Values) -> tuple[str, ...]:
+def _named_by(task: str, space: Space, constants: Values) -> tuple[str, ...]:
     """The networks that candidates of a space can describe, in the order of their codes; none where it is unclear."""
     if NETWORK not in space:
-        return (str(constants.get(NETWORK, DEFAULT)),)
+        named = constants.get(NETWORK, DEFAULTS.get(task))
+        return () if named is None else (str(named),)
     parameter = space[NETWORK]
     return tuple(map(str, parameter.choices)) if isinstance(parameter, Categorical) and not parameter.when else ()
 
 
 def _limits_of(networks: Iterable[Network]) -> Limits:
-    return ChainMap({NETWORK: _NAME}, dict(recipe.LIMITS), *(dict(one.limits) for one in networks))
+    tables = (table for one in networks for table in (recipe.TABLES[one.task].limits, one.limits))
+    return ChainMap({NETWORK: _NAME}, *map(dict, tables))
 
 
 def _by_network(column: int, models: list[CostModel]) -> CostModel:

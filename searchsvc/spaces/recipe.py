@@ -1,12 +1,14 @@
-"""The recipe: how any network is trained. One table of parameters, shared by all networks, with defaults and limits.
+"""The recipe: how any network is trained. One table of parameters per task, with defaults and limits.
 
-`FBNETV3` are the seven genes that FBNetV3 searches (arXiv 2006.02049); their ranges are those its authors' later work
-and descriptions of the paper give.
+The networks of a task share its table, and the tables share what does not depend on the task. `FBNETV3` are the seven
+genes that FBNetV3 searches (arXiv 2006.02049); their ranges are those its authors' later work and descriptions of the
+paper give.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
@@ -14,78 +16,134 @@ from searchsvc.spaces.limits import Limits
 
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 WITH_MOMENTUM = ("sgd", "rmsprop")
+CLASS_LOSSES = ("focal", "qfl")
+BOXES = ("dirac", "dfl")
+SAMPLE_WEIGHTINGS = ("none", "swn")
+AUGMENTATIONS = ("S1", "S2", "S3", "S4")
 
-DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
-    {
-        "optimizer": "sgd",
-        "lr": 0.1,
-        "sgd_lr_scale": 1.0,
-        "momentum": 0.9,
-        "weight_decay": 1e-4,
-        "warmup_epochs": 0.0,
-        "lr_decay": 0.0,
-        "batch_size": 64,
-        "resolution": 0,
-        "mixup": 0.0,
-        "label_smoothing": 0.0,
-        "dropout": 0.0,
-        "drop_path": 0.0,
-        "ema": False,
-        "ema_decay": 0.95,
-        "shift": 0.0,
-        "flip": False,
-        "randaugment": 0.0,
-    }
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parameter of a recipe."""
+
+    widest: Parameter
+    """What can be trained with."""
+    default: Scalar
+    """Where a space does not give it."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All parameters of the recipe of a task."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def defaults(self) -> Mapping[str, Scalar]:
+        """The value of every parameter where a space does not give it."""
+        return MappingProxyType({one.widest.name: one.default for one in self.entries})
+
+    @property
+    def limits(self) -> Limits:
+        """What can be trained with."""
+        return MappingProxyType({one.widest.name: one.widest for one in self.entries})
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """The names in words."""
+        return MappingProxyType({one.widest.name: one.meaning for one in self.entries})
+
+
+_OF_ALL = (
+    Entry(
+        Categorical("optimizer", OPTIMIZERS),
+        "sgd",
+        "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
+    ),
+    Entry(Float("lr", 1e-8, 100.0), 0.1, "peak learning rate"),
+    Entry(Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"),
+    Entry(Float("momentum", 0.0, 0.9999), 0.9, "of sgd and rmsprop"),
+    Entry(
+        Float("weight_decay", 0.0, 10.0),
+        1e-4,
+        "of weights, not of biases and of the scales and shifts of normalisation",
+    ),
+    Entry(
+        Float("warmup_epochs", 0.0, 1000.0),
+        0.0,
+        "epochs in which the rate rises to its peak; 0: a tenth of the training",
+    ),
+    Entry(
+        Float("lr_decay", 0.0, 1.0),
+        0.0,
+        "factor of the rate from epoch to epoch after the warm-up; 0: half a cosine down to 0 instead",
+    ),
+    Entry(Integer("batch_size", 2, 65536), 64, "images per step"),
+    Entry(
+        Integer("resolution", 0, 4096),
+        0,
+        "side of the square images that the network sees, in px; 0: as the dataset has them",
+    ),
 )
-"""The value of every parameter where a space does not give it."""
-
-MEANINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "optimizer": "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
-        "lr": "peak learning rate",
-        "sgd_lr_scale": "what sgd multiplies it by, where it is on the scale of rmsprop",
-        "momentum": "of sgd and rmsprop",
-        "weight_decay": "of weights, not of biases and of the scales and shifts of normalisation",
-        "warmup_epochs": "epochs in which the rate rises to its peak; 0: a tenth of the training",
-        "lr_decay": "factor of the rate from epoch to epoch after the warm-up; 0: half a cosine down to 0 instead",
-        "batch_size": "images per step",
-        "resolution": "side of the square images that the network sees, in px; 0: as the dataset has them",
-        "mixup": "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
-        "label_smoothing": "share of a target that goes to all classes alike",
-        "dropout": "share of the classifier's inputs that is dropped",
-        "drop_path": "probability that the last residual branch is dropped; rises from 0 linearly with depth",
-        "ema": "whether a moving average of the weights is measured and kept",
-        "ema_decay": "of that average, per step",
-        "shift": "largest shift of an image, as a share of its sides",
-        "flip": "mirror every other image, left to right",
-        "randaugment": "magnitude of RandAugment, 0 to 10; 0: off",
-    }
-)
-"""The same names, in words."""
-
-_WIDEST: tuple[Parameter, ...] = (
-    Categorical("optimizer", OPTIMIZERS),
-    Float("lr", 1e-8, 100.0),
-    Float("sgd_lr_scale", 1e-4, 1e4),
-    Float("momentum", 0.0, 0.9999),
-    Float("weight_decay", 0.0, 10.0),
-    Float("warmup_epochs", 0.0, 1000.0),
-    Float("lr_decay", 0.0, 1.0),
-    Integer("batch_size", 2, 65536),
-    Integer("resolution", 0, 4096),
-    Float("mixup", 0.0, 16.0),
-    Float("label_smoothing", 0.0, 0.99),
-    Float("dropout", 0.0, 0.95),
-    Float("drop_path", 0.0, 0.95),
-    Categorical("ema", (False, True)),
-    Float("ema_decay", 0.0, 0.99999),
-    Float("shift", 0.0, 0.5),
-    Categorical("flip", (False, True)),
-    Float("randaugment", 0.0, 10.0),
+_AVERAGE = (
+    Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
+    Entry(Float("ema_decay", 0.0, 0.99999), 0.95, "of that average, per step"),
 )
 
-LIMITS: Limits = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
-"""What can be trained with."""
+CLASSIFICATION = Table(
+    (
+        *_OF_ALL,
+        Entry(
+            Float("mixup", 0.0, 16.0),
+            0.0,
+            "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
+        ),
+        Entry(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
+        Entry(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),
+        Entry(
+            Float("drop_path", 0.0, 0.95),
+            0.0,
+            "probability that the last residual branch is dropped; rises from 0 linearly with depth",
+        ),
+        *_AVERAGE,
+        Entry(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
+        Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        Entry(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
+    )
+)
+
+DETECTION = Table(
+    (
+        *_OF_ALL,
+        *_AVERAGE,
+        Entry(
+            Categorical("class_loss", CLASS_LOSSES),
+            "qfl",
+            "focal (with a centerness branch, as ATSS), qfl (Quality Focal Loss)",
+        ),
+        Entry(Float("qfl_beta", 0.0, 8.0), 2.0, "power of qfl's modulating factor"),
+        Entry(
+            Categorical("boxes", BOXES), "dfl", "dirac (a number per side), dfl (a distribution per side); both by GIoU"
+        ),
+        Entry(Integer("dfl_bins", 3, 64), 17, "distances of that distribution: 0, 1, ... strides"),
+        Entry(Float("dfl_weight", 0.0, 10.0), 0.25, "of Distribution Focal Loss"),
+        Entry(
+            Categorical("sample_weighting", SAMPLE_WEIGHTINGS), "none", "swn: a Sample Weighting Network weights losses"
+        ),
+        Entry(
+            Categorical("augmentation", ("none", *AUGMENTATIONS)),
+            "S1",
+            "S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, S4 RandAugment and wider jitter",
+        ),
+        Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
+        Entry(Integer("frozen_stages", 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
+    )
+)
+
+TABLES: Mapping[str, Table] = MappingProxyType({"classification": CLASSIFICATION, "detection": DETECTION})
+"""By task."""
 
 FBNETV3: tuple[Parameter, ...] = (
     Float("lr", 0.020, 0.030, 0.001),

@@ -54,7 +54,8 @@ def kind_of(space: Space, constants: Mapping[str, Scalar]) -> Kind:
 
 def networks_of(space: Space, constants: Mapping[str, Scalar]) -> tuple[str, ...]:
     """Names of the networks that candidates are of. Raises InvalidInput (`/network`) where there is none such."""
-    named = values_of(space, networks.NETWORK, constants.get(networks.NETWORK, networks.DEFAULT))
+    default = constants.get(networks.NETWORK, networks.DEFAULTS[networks.CLASSIFICATION])
+    named = values_of(space, networks.NETWORK, default)
     return tuple(networks.find({networks.NETWORK: name}).name for name in named)
 
 
@@ -99,6 +100,6 @@ def _faults_of_networks(space: Space, constants: Mapping[str, Scalar]) -> Iterat
 
 def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
     for name in SCHEDULE:
-        if len(values_of(space, name, constants.get(name, recipe.DEFAULTS[name]))) > 1:
+        if len(values_of(space, name, constants.get(name, recipe.CLASSIFICATION.defaults[name]))) > 1:
             reason = f"{name} shapes a whole training, and shared weights judge a candidate by one step: fix it"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")

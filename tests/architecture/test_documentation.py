@@ -103,11 +103,18 @@ def test_every_space_is_documented_with_its_parameters(entry: Any) -> None:
     assert [name for name in entry.space.names if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize(("name", "value"), recipe.DEFAULTS.items())
-def test_every_part_of_the_recipe_is_documented_with_its_default(name: str, value: Any) -> None:
-    [row] = [line for line in section(page("training.md"), "Recipe").splitlines() if line.startswith(f"| `{name}` |")]
+@pytest.mark.parametrize(
+    ("heading", "name", "value"),
+    [
+        *(("Recipe", *one) for one in recipe.CLASSIFICATION.defaults.items()),
+        *(("Recipe of detectors", *one) for one in recipe.DETECTION.defaults.items()),
+    ],
+)
+def test_every_part_of_a_recipe_is_documented_with_its_default(heading: str, name: str, value: Any) -> None:
+    [row] = [line for line in section(page("training.md"), heading).splitlines() if line.startswith(f"| `{name}` |")]
     stated = row.split("|")[-2].strip().strip("`")
-    assert stated == str(value).lower() if isinstance(value, bool | str) else float(stated) == value
+    words = str(value).lower() if isinstance(value, bool) else value
+    assert stated == words if isinstance(words, str) else float(stated) == words
 
 
 @pytest.mark.parametrize("task", tasks.all_tasks(), ids=lambda one: one.name)

@@ -15,7 +15,7 @@ from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import input_shape
 from workers.training.augment import Augmentation, mixup, smoothed
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import generator
 
 
@@ -42,7 +42,7 @@ class Views:
         self._mean, self._std = dataset.mean, dataset.std
         self._inputs: dict[tuple[int, int], Inputs] = {}
 
-    def training(self, batch: Batch, recipe: Recipe, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    def training(self, batch: Batch, recipe: ClassifierRecipe, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Normalised images (m, c, h, w); labels (m,), or with mixup targets (m, K) before any smoothing."""
         random, count = generator(batch.seed, 0), recipe.batch_size
         images, targets = batch.images[:count], batch.labels[:count]

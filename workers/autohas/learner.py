@@ -24,7 +24,7 @@ from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
 from workers.supernet import SharedNetwork
 from workers.training.ema import decay_at
 from workers.training.precision import Precision
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import torch_seeded
 
 _AVERAGE, _OPTIMIZER = "average", "optimizer"
@@ -54,7 +54,7 @@ class SupernetLearner:
         """`rate_scale`: what a schedule multiplies the candidates' learning rates by."""
         self.skipped = 0
         """Steps of the weights that were left out, as their loss, or what they led to, was not finite."""
-        self._defaults: dict[str, Any] = {**recipe.DEFAULTS, **constants}
+        self._defaults: dict[str, Any] = {**recipe.CLASSIFICATION.defaults, **constants}
         self._views, self._score = views, score
         self._precision = _precision(views.device)
         self._optimizers = tuple(map(str, _choices(space, _OPTIMIZER, self._defaults)))
@@ -153,7 +153,7 @@ class SupernetLearner:
         self, part: Part, values: Mapping[str, Any], relaxed: Mapping[str, Any], batch: Batch
     ) -> tuple[float, dict[str, Tensor]]:
         """(loss, numbers (p,) by row) after a step of the active path."""
-        images, targets = self._views.training(batch, Recipe.of(values), values)
+        images, targets = self._views.training(batch, ClassifierRecipe.of(values), values)
         weights = self._memory.take(WEIGHTS, part)
         leaf = weights.detach().requires_grad_()
         with torch_seeded(batch.seed, 0, self._views.device), self._precision.autocast():
@@ -189,7 +189,8 @@ class SupernetLearner:
         return self._part
 
     def _part_of(self, candidate: Candidate) -> Part:
-        key = tuple((name, value) for name, value in candidate.values.items() if name not in recipe.DEFAULTS)
+        recipes = recipe.CLASSIFICATION.defaults
+        key = tuple((name, value) for name, value in candidate.values.items() if name not in recipes)
         if key not in self._parts:
             if len(self._parts) >= _KEPT_PARTS:
                 del self._parts[next(iter(self._parts))]

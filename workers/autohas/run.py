@@ -41,10 +41,10 @@ from workers.files import DISTRIBUTIONS
 from workers.supernet import shared_network
 from workers.training import checkpoint
 from workers.training.recipe import Recipe
-from workers.training.run import device_of
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 from workers.training.splits import Order, on_device
+from workers.training.trial import device_of
 
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""

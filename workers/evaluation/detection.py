@@ -50,8 +50,8 @@ def evaluate(
             yield name, float(known.mean())
 
 
-def in_file_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
-    """Detections in an image that a network saw as `seen` (height, width) px, in the px of its file, `size`."""
+def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
+    """Detections in an image that was seen as `seen` (height, width) px, in px of the same image as `size`."""
     ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
     xyxy = found.boxes.xyxy
     return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)

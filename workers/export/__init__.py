@@ -1,4 +1,4 @@
-"""What a trained classifier can be taken away as, besides its weights: one table, format -> writer."""
+"""What a trained network can be taken away as, besides its weights: a table for each task, format -> writer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from types import MappingProxyType
 from searchsvc.domain.tasks import TrialTask
 from workers.export import onnx, script
 from workers.models.trained import Classifier
+from workers.models.trained_detector import TrainedDetector
 
 WRITERS: Mapping[str, Callable[[Classifier, TrialTask, Path], None]] = MappingProxyType(
     {"onnx": onnx.write, "script": script.write}
+)
+DETECTOR_WRITERS: Mapping[str, Callable[[TrainedDetector, Path], None]] = MappingProxyType(
+    {"onnx": onnx.write_detector}
 )

@@ -70,4 +70,4 @@ WRITINGS: Mapping[str, Writing] = MappingProxyType(
         **{one.name: Writing(partial(_layers, one), rows_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
     }
 )
-"""For every network of `searchsvc.spaces.networks`."""
+"""For every classifier of `searchsvc.spaces.networks`."""

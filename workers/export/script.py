@@ -24,13 +24,13 @@ _SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | i
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     """The script that trains the network of `classifier` as the trial did, on images in files."""
     card = classifier.card
-    values = networks.completed(card.values)
+    values, table = networks.completed(card.values), recipe.CLASSIFICATION
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
     build = Definition(writing.build.__module__, writing.build.__name__)
     settings = {
         "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
-        "RECIPE": Constant(_table({name: values[name] for name in recipe.DEFAULTS}, recipe.MEANINGS)),
+        "RECIPE": Constant(_table({name: values[name] for name in table.defaults}, table.meanings)),
         "EPOCHS": Constant(_literal(task.fidelity.epochs)),
         "SEED": Constant(_literal(task.seed)),
         "SHAPE": Constant(_literal(card.shape)),

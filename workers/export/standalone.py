@@ -37,7 +37,7 @@ from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
 from workers.training.optimizers import create, set_learning_rate
 from workers.training.precision import Precision
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 
@@ -179,7 +179,7 @@ class Run:
             self.network.load_state_dict(load_file(weights))
         self.network = with_strips(self.network) if device.type == "cpu" else self.network.to(device)
         self.network.to(memory_format=torch.channels_last)
-        self.recipe = Recipe.of(RECIPE)
+        self.recipe = ClassifierRecipe.of(RECIPE)
         self.inputs = Inputs.of(MEAN, STD, SHAPE, INPUT_SHAPE, device)
         self.precision = Precision.of(device)
         self.device = device

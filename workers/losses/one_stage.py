@@ -15,11 +15,14 @@ Shapes: n images, A anchors, K classes, P positives, B bins per side.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from searchsvc.spaces.detector import bins_of
 from workers.losses.atss import Targets, assign
 from workers.losses.centerness import centerness, centerness_loss
 from workers.losses.distribution_focal import distribution_focal_loss
@@ -89,6 +92,11 @@ class OneStageLoss:
     distribution: float = 0.25  # weight of DFL
     weighting_net: SampleWeightingNet | None = None
     weighting: Weighting = DEFAULT_WEIGHTING
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], weighting_net: SampleWeightingNet | None = None) -> Self:
+        """That of the recipe among complete values (`searchsvc.spaces.networks.completed`)."""
+        return cls(bins_of(values), values["qfl_beta"], values["dfl_weight"], weighting_net)
 
     def __call__(self, outputs: HeadOutputs, anchors: Anchors, targets: Targets) -> dict[str, Tensor]:
         """Each term is (), finite and differentiable also where the batch has no object."""

@@ -16,8 +16,9 @@ Shapes: N samples, P positives among them, T terms of a box's loss.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,11 @@ class SampleWeightingNet(nn.Module):
             self.reg_loss_net(box_losses),
         )
         return self.predictor(torch.cat(seen, dim=-1))  # type: ignore[no-any-return]
+
+
+def net_of(values: Mapping[str, Any]) -> SampleWeightingNet | None:
+    """For a one-stage head, where the recipe among complete values wants it: apart from the detector, and not kept."""
+    return SampleWeightingNet(box_terms=1) if values["sample_weighting"] == "swn" else None
 
 
 def optimizer(net: SampleWeightingNet) -> Adam:

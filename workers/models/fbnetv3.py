@@ -42,8 +42,7 @@ class RowsNet(nn.Module):
         self.head = Pool(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
         self.classifier = nn.Linear(layers.features, classes)
-        efficientnet_init_weights(self)
-        _zero_last_scales(self.blocks)
+        initialise(self, self.blocks)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (n, c, h, w) -> logits (n, K)."""
@@ -99,8 +98,9 @@ def block_of(block: Block, drop_path: float = 0.0) -> nn.Module:
     return made  # type: ignore[no-any-return]
 
 
-def _zero_last_scales(blocks: Iterable[Any]) -> None:
-    """Residual branches start as zero, so that the network starts shallow (arXiv 1706.02677, 5.1)."""
+def initialise(network: nn.Module, blocks: Iterable[Any]) -> None:
+    """As timm does; residual branches of its blocks as zero, so that it starts shallow (arXiv 1706.02677, 5.1)."""
+    efficientnet_init_weights(network)
     for block in blocks:
         if block.has_skip:
             last = block.bn3 if isinstance(block, InvertedResidual) else block.bn2

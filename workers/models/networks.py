@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import fbnetv3, networks
+from searchsvc.spaces import detector, fbnetv3, networks
 from searchsvc.spaces.definition import Definition, count
 from searchsvc.spaces.fbnetv3 import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from workers.models.detector import Detector
 from workers.models.fbnetv3 import RowsNet
 from workers.models.mbconv import MBConvNet
 from workers.models.resnet import resnet
@@ -45,12 +46,15 @@ _BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "mbconv": MBConvNet,
         **{one.name: _rows_net(one) for one in fbnetv3.FAMILIES.values()},
         **dict.fromkeys(LAYERS, resnet),
+        **dict.fromkeys(detector.FAMILIES, Detector.of),
     }
 )
 
 
 def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module:
-    """The network that `values["network"]` names: normalised images (n, c, h, w) -> logits (n, classes).
+    """The network that `values["network"]` names: a classifier, or a `Detector`.
+
+    A classifier answers normalised images (n, c, h, w) with logits (n, classes).
 
     `shape` is that of the dataset's images; where the values give a resolution, the network is one for that.
     `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.

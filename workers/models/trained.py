@@ -14,7 +14,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -24,14 +25,40 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.tasks import DatasetInfo, TrialTask
 from searchsvc.errors import InvalidInput
+from searchsvc.spaces import networks
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 
-FORMAT: Literal["searchsvc-classifier/1"] = "searchsvc-classifier/1"
+Format: TypeAlias = Literal["searchsvc-classifier/1", "searchsvc-detector/1"]
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {"classification": "searchsvc-classifier/1", "detection": "searchsvc-detector/1"}
+)
+"""By task."""
 _KEY = "searchsvc"
 _Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Described(Protocol):
+    """What a card takes from a dataset."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def std(self) -> tuple[float, ...]: ...
+
+    @property
+    def info(self) -> DatasetInfo: ...
 
 
 class ModelCard(BaseModel):
@@ -39,7 +66,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format: Literal["searchsvc-classifier/1"] = FORMAT
+    format: Format = FORMATS["classification"]
     task: str
     dataset: str
     values: dict[str, Scalar]
@@ -52,6 +79,22 @@ class ModelCard(BaseModel):
     step: int
     metrics: dict[str, float]
     """Measured on the validation split at `step`."""
+
+    @classmethod
+    def of(cls, task: TrialTask, dataset: Described, last: Measurement) -> Self:
+        """Of the weights that `last` was measured of."""
+        return cls(
+            format=FORMATS[task.task],
+            task=task.task,
+            dataset=dataset.name,
+            values=dict(task.values),
+            classes=dataset.classes,
+            shape=dataset.info.shape,
+            mean=dataset.mean,
+            std=dataset.std,
+            step=last.step,
+            metrics=dict(last.metrics),
+        )
 
     @model_validator(mode="after")
     def _one_number_per_channel(self) -> Self:
@@ -103,10 +146,15 @@ def serialise(network: torch.nn.Module, card: ModelCard) -> bytes:
 
 
 def load(path: str | Path) -> Classifier:
-    """The trained model in a file that a trial has left.
+    """The trained classifier in a file that a trial has left.
 
     Raises InvalidInput where the file is no such model.
     """
+    return Classifier(*read(path, "classification"))
+
+
+def read(path: str | Path, task: str) -> tuple[ModelCard, nn.Module, Inputs]:
+    """A trained model of a task, ready to answer. Raises InvalidInput where the file is none."""
     try:
         with safe_open(path, "pt") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
@@ -115,21 +163,26 @@ def load(path: str | Path) -> Classifier:
         raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from None
     if _KEY not in metadata:
         raise InvalidInput.at("", f"{path} holds weights, but not the metadata of a trained searchsvc model")
-    return _classifier(path, metadata[_KEY], tensors)
-
-
-def _classifier(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> Classifier:
+    card = _card(path, metadata[_KEY], task)
+    values = networks.completed(card.values, task)
+    network = build(values, card.shape, len(card.classes))
     try:
-        card = ModelCard.model_validate_json(text)
-        network = build(card.values, card.shape, len(card.classes))
-        network.load_state_dict(dict(tensors))
-    except ValidationError as error:
-        raise InvalidInput.at("", f"the metadata of {path} is not that of {FORMAT}: {_first(error.errors())}") from None
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
     network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    inputs = Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape))
-    return Classifier(card, network, inputs)
+    return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape))
+
+
+def _card(path: str | Path, text: str, task: str) -> ModelCard:
+    wanted = FORMATS[task]
+    try:
+        card = ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidInput.at("", f"the metadata of {path} is not that of {wanted}: {_first(error.errors())}") from None
+    if card.format != wanted:
+        raise InvalidInput.at("", f"the metadata of {path} is that of {card.format}, not of {wanted}")
+    return card
 
 
 def _first(errors: Iterable[Any]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.training.randaugment import randaugment
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Augmentation:
     """RandAugment takes 0 for black and 255 for white: by how much a dataset of darker bytes is multiplied for it."""
 
     @classmethod
-    def of(cls, recipe: Recipe, peak: int) -> Self:
+    def of(cls, recipe: ClassifierRecipe, peak: int) -> Self:
         """`peak`: the largest value of any training image."""
         return cls(recipe.shift, recipe.flip, recipe.randaugment, 255 // max(1, peak))
 

@@ -34,11 +34,13 @@ class Precision:
         """Within: forward passes in `dtype`."""
         return torch.autocast(self._device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
-    def step(self, loss: Tensor, optimizer: Optimizer) -> None:
-        """Gradients of the loss, and the step that they ask for."""
-        optimizer.zero_grad(set_to_none=True)
+    def step(self, loss: Tensor, *optimizers: Optimizer) -> None:
+        """Gradients of the loss, and the steps that they ask for."""
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self._scaler.step(optimizer)
+        for optimizer in optimizers:
+            self._scaler.step(optimizer)
         self._scaler.update()
 
     def state(self) -> dict[str, Any]:

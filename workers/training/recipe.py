@@ -11,7 +11,7 @@ from searchsvc.domain.parameters import Scalar
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One value per parameter of `searchsvc.spaces.recipe`, which says what each means.
+    """What all tasks share: one value per parameter of `searchsvc.spaces.recipe`, which says what each means.
 
     Dropout, stochastic depth and resolution are not here: they are part of the network.
     """
@@ -24,13 +24,8 @@ class Recipe:
     warmup_epochs: float
     lr_decay: float
     batch_size: int
-    mixup: float
-    label_smoothing: float
     ema: bool
     ema_decay: float
-    shift: float
-    flip: bool
-    randaugment: float
 
     @property
     def peak_lr(self) -> float:
@@ -42,3 +37,23 @@ class Recipe:
         """The recipe among complete values (`searchsvc.spaces.networks.completed`)."""
         given: Mapping[str, Any] = values
         return cls(**{field.name: given[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierRecipe(Recipe):
+    """That of a classifier."""
+
+    mixup: float
+    label_smoothing: float
+    shift: float
+    flip: bool
+    randaugment: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorRecipe(Recipe):
+    """That of a detector; what its loss takes is in `workers.losses.one_stage`."""
+
+    augmentation: str
+    flip: bool
+    color: float

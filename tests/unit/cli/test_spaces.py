@@ -20,7 +20,8 @@ rows:
 
 def test_the_shipped_spaces_are_listed(searchctl: Searchctl) -> None:
     names = [one["name"] for one in searchctl("spaces", "--json").document]
-    assert names == ["mbconv-small", "fbnetv3", "fbnetv3-released", "fbnetv3-small", "resnet-small"]
+    classifiers = ["mbconv-small", "fbnetv3", "fbnetv3-released", "fbnetv3-small", "resnet-small"]
+    assert names == [*classifiers, "detector", "detector-small"]
     assert "23,274,984,903,001,767,936,000,000" in searchctl("spaces").out
 
 

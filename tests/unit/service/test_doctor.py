@@ -21,7 +21,7 @@ def test_a_sound_installation_is_ok(service: Service) -> None:
     health = service.doctor()
     assert health.ok
     assert all((check.mend is None) == (check.state == "ok") for check in health.checks)
-    assert {check.name: check.found for check in health.checks}["tasks"] == "classification"
+    assert {check.name: check.found for check in health.checks}["tasks"] == "classification, detection"
 
 
 def test_a_database_without_schema_is_mended_by_an_upgrade(settings: Settings, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _faults(service: Service, document: Document, *, trusted: bool = False) -> d
         ({"constraints": [{"metric": "flops", "max": math.inf}]}, "/constraints/0/max", "finite"),
         ({"space": {"parameters": []}}, "/space/parameters", "an empty space has nothing to search"),
         ({"task": "clasification"}, "/task", "no task 'clasification'; there are"),
-        ({"space": {"name": "mbconv"}}, "/space/name", "no space 'mbconv'; there are fbnetv3, "),
+        ({"space": {"name": "mbconv"}}, "/space/name", "no space 'mbconv'; there are detector, "),
         ({"space": {"name": "mbconv-small", "fix": {"lr": 7.0}}}, "/space/fix/lr", "lr must lie from"),
         ({"space": {"name": "mbconv-small", "fix": {"depth": 1}}}, "/space/fix/depth", "no such parameter"),
         ({"space": {"name": "mbconv-small", "narrow": {"lr": {"low": 9}}}}, "/space/narrow/lr", "lr must lie from"),

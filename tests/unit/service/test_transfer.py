@@ -12,7 +12,7 @@ from searchsvc.domain import Categorical, Float, Integer, Job
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service import Service
 from searchsvc.spaces import ShippedSpace, Space, catalogue, recipe
-from searchsvc.spaces.halves import RECIPE, halves
+from searchsvc.spaces.halves import halves
 from tests.unit.service.conftest import run_job
 
 ZOO = ShippedSpace(
@@ -41,9 +41,10 @@ def test_each_network_gets_the_default_recipe_and_those_found(
     made = service.transfer(source.id, "zoo", k=2)
     assert [one["network"] for one in candidates(made)] == ["mbconv"] * 3 + ["fbnetv3-small"] * 3
     default, first, second = (halves(one).recipe for one in candidates(made)[:3])
-    assert default == halves(recipe.DEFAULTS).recipe  # the constants of a space go with what is searched in it
+    # The constants of a space go with what is searched in it.
+    assert default == halves(recipe.CLASSIFICATION.defaults).recipe
     for found, trial in zip((first, second), service.best(source.id, 2), strict=True):
-        assert found.keys() == RECIPE
+        assert found.keys() == default.keys()
         assert halves(trial.values).recipe.items() <= found.items()
     assert (made.name, made.spec.budget.trials, made.spec.constraints) == ("digits-transfer", 6, ())
 

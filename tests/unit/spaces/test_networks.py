@@ -20,7 +20,8 @@ from searchsvc.spaces import (
     identity_for,
     networks,
 )
-from searchsvc.spaces.recipe import DEFAULTS, LIMITS
+from searchsvc.spaces.limits import check_values
+from searchsvc.spaces.recipe import TABLES, Table
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 LARGE = DatasetInfo("large", tuple("ab"), (3, 96, 96), {})
@@ -58,8 +59,9 @@ def test_every_default_lies_within_what_can_be_built(network: networks.Network) 
     assert networks.completed(network.parameters) == dict(network.parameters)
 
 
-def test_every_recipe_parameter_has_a_default_and_a_limit() -> None:
-    assert set(DEFAULTS) == set(LIMITS)
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_default_of_a_recipe_lies_within_what_can_be_trained_with(table: Table) -> None:
+    check_values(table.defaults, table.limits)
 
 
 @pytest.mark.parametrize("shipped", SPACES.values(), ids=lambda one: one.name)
@@ -74,7 +76,10 @@ def test_the_defaults_of_a_task_are_those_of_all_its_networks() -> None:
     found = networks.defaults_of("classification")
     assert {"width_1", "c7", "base_width", "drop_path"} <= set(found)
     assert found["network"] == "mbconv"
-    assert networks.defaults_of("other") == {"network": "mbconv"}
+    detection = networks.defaults_of("detection")
+    assert detection["network"] == "detector"
+    assert not {"width_1", "mixup"} & set(detection)
+    assert networks.defaults_of("other") == {}
 
 
 def test_the_network_may_be_a_gene_with_costs_of_each() -> None:

@@ -20,7 +20,7 @@ from workers.supernet import shared_network
 from workers.training import optimizers
 from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.ema import WeightAverage
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe, Recipe
 from workers.training.seeds import generator, torch_seeded
 
 CONSTANTS: dict[str, Scalar] = {**catalogue.find("fbnetv3-small").constants, "momentum": 0.8}
@@ -172,7 +172,7 @@ def test_a_step_follows_the_whole_recipe() -> None:
     shared = learner(space, **recipe, drop_path=0.2, ema_decay=0.7)
     draw = draw_of(optimizer="sgd", ema=True, batch_size=8)
     values = completed({**CONSTANTS, **recipe, "drop_path": 0.2, "ema_decay": 0.7, **draw.candidate.values})
-    network, known = shared.network.extract(values), Recipe.of(values)
+    network, known = shared.network.extract(values), ClassifierRecipe.of(values)
     trained, average = optimizers.create(network, known), WeightAverage(network, 0.7)
     for seed in range(4):
         random, labels = generator(seed, 0), batch(seed).labels[:8]

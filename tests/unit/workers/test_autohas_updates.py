@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from searchsvc.spaces.recipe import DEFAULTS
+from searchsvc.spaces.recipe import CLASSIFICATION
 from workers.autohas.updates import UPDATES, Hyperparameters, stepped
 from workers.training import optimizers
 from workers.training.recipe import Recipe
@@ -16,7 +16,7 @@ from workers.training.recipe import Recipe
 def test_steps_are_those_of_the_optimiser_of_the_same_name(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 2)).double()
-    recipe = Recipe.of({**DEFAULTS, "optimizer": name, "lr": 0.03, "weight_decay": 0.1, "momentum": 0.8})
+    recipe = Recipe.of({**CLASSIFICATION.defaults, "optimizer": name, "lr": 0.03, "weight_decay": 0.1, "momentum": 0.8})
     optimizer = optimizers.create(model, recipe)
     weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     firsts = UPDATES[name].slots

@@ -139,9 +139,9 @@ def test_a_script_runs_on_its_own_and_goes_on_from_exported_weights(trained: Any
 
 
 def test_a_script_imports_only_what_torch_and_timm_bring(tmp_path: Path) -> None:
-    assert WRITINGS.keys() == networks.NETWORKS.keys()
+    assert WRITINGS.keys() == {one.name for one in networks.NETWORKS.values() if one.task == "classification"}
     small = made(FAMILIES["mbconv"], (3, 32, 32))
-    for name in networks.NETWORKS:
+    for name in WRITINGS:
         classifier = replace(small, card=small.card.model_copy(update={"values": {"network": name}}))
         write(classifier, task_of(classifier), tmp_path / "script.py")
         text = (tmp_path / "script.py").read_text()

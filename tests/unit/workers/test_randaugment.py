@@ -12,10 +12,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from searchsvc.spaces.recipe import DEFAULTS
+from searchsvc.spaces.recipe import CLASSIFICATION
 from workers.training.augment import Augmentation
 from workers.training.randaugment import LARGEST_MAGNITUDE, OPERATIONS, augmented, randaugment
-from workers.training.recipe import Recipe
+from workers.training.recipe import ClassifierRecipe
 
 STRENGTHS = np.linspace(-1.0, 1.0, 12)
 
@@ -102,7 +102,7 @@ def test_images_of_any_number_of_channels_are_augmented(channels: int) -> None:
 
 def test_images_of_few_shades_are_augmented_as_if_their_lightest_were_white() -> None:
     dark = torch.from_numpy(np.random.default_rng(0).integers(0, 17, (64, 1, 8, 8), dtype=np.uint8))
-    recipe = Recipe.of({**DEFAULTS, "randaugment": 10.0})
+    recipe = ClassifierRecipe.of({**CLASSIFICATION.defaults, "randaugment": 10.0})
     changed = Augmentation.of(recipe, peak=16)(dark, np.random.default_rng(3))
     expected = randaugment(dark * 15, 10.0, np.random.default_rng(3)) / 15
     assert torch.equal(changed, expected)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from searchsvc.spaces.recipe import DEFAULTS
+from searchsvc.spaces.recipe import CLASSIFICATION
 from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 
 
 def rates(epochs: int = 10, steps_per_epoch: int = 10, **values: float | str) -> list[float]:
-    recipe = Recipe.of({**DEFAULTS, "optimizer": "rmsprop", "lr": 0.5, **values})
+    recipe = Recipe.of({**CLASSIFICATION.defaults, "optimizer": "rmsprop", "lr": 0.5, **values})
     schedule = Schedule.of(recipe, epochs, steps_per_epoch)
     return [schedule.rate(step) for step in range(epochs * steps_per_epoch)]
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain import FailureKind, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
-from searchsvc.spaces.recipe import DEFAULTS
+from searchsvc.spaces.recipe import CLASSIFICATION
 from workers import data
 from workers.models import load
 from workers.models.blocks.dnl import OfficialDisentangledNonLocal
@@ -276,14 +276,14 @@ def test_the_average_follows_statistics_and_counts_of_normalisation() -> None:
 @pytest.mark.parametrize("name", sorted(optimizers.OPTIMIZERS))
 def test_only_weights_decay(name: str) -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    made = optimizers.create(model, Recipe.of({**DEFAULTS, "optimizer": name, "weight_decay": 0.1}))
+    made = optimizers.create(model, Recipe.of({**CLASSIFICATION.defaults, "optimizer": name, "weight_decay": 0.1}))
     decays = {id(parameter): group["weight_decay"] for group in made.param_groups for parameter in group["params"]}
     assert [decays[id(parameter)] for parameter in model.parameters()] == [0.1, 0.0, 0.0, 0.0]
 
 
 def test_weights_that_a_module_spares_do_not_decay() -> None:
     model = nn.Sequential(nn.Conv2d(1, 8, 3), OfficialDisentangledNonLocal(8))
-    made = optimizers.create(model, Recipe.of({**DEFAULTS, "weight_decay": 0.1}))
+    made = optimizers.create(model, Recipe.of({**CLASSIFICATION.defaults, "weight_decay": 0.1}))
     decaying = {id(one) for group in made.param_groups if group["weight_decay"] for one in group["params"]}
     named = [name for name, one in model.named_parameters() if id(one) in decaying]
     assert named == ["0.weight", "1.conv_value.weight", "1.conv_mask.weight"]
@@ -300,7 +300,7 @@ def test_rmsprop_is_that_of_tensorflow(momentum: float) -> None:
     """Against its formula, in float64: epsilon inside the root, an average that starts at 1, the rate in the buffer."""
     model = nn.Linear(3, 4)
     values = {"optimizer": "rmsprop", "lr": 0.02, "momentum": momentum, "weight_decay": 0.01}
-    optimizer = optimizers.create(model, Recipe.of({**DEFAULTS, **values}))
+    optimizer = optimizers.create(model, Recipe.of({**CLASSIFICATION.defaults, **values}))
     weights = [one.detach().double() for one in model.parameters()]
     averages, buffers = [torch.ones_like(one) for one in weights], [torch.zeros_like(one) for one in weights]
     for step in range(5):
@@ -320,7 +320,9 @@ def test_rmsprop_is_that_of_tensorflow(momentum: float) -> None:
 def test_the_optimiser_over_lists_of_tensors_steps_as_one_tensor_after_the_other() -> None:
     model, other = nn.Linear(3, 4), nn.Linear(3, 4)
     other.load_state_dict(model.state_dict())
-    ours = optimizers.create(model, Recipe.of({**DEFAULTS, "optimizer": "rmsprop", "lr": 0.02, "weight_decay": 0.0}))
+    ours = optimizers.create(
+        model, Recipe.of({**CLASSIFICATION.defaults, "optimizer": "rmsprop", "lr": 0.02, "weight_decay": 0.0})
+    )
     reference = RMSpropTF(other.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, foreach=False)
     for step in range(5):
         for one in (model, other):

@@ -83,6 +83,11 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.truths)
 
+    def size_of(self, position: int) -> tuple[int, int]:
+        """Height and width of a file, in px."""
+        height, width = self.sizes[position].tolist()
+        return height, width
+
     def take(self, index: NDArray[np.intp]) -> Scenes:
         truths, names = (tuple(row[position] for position in index) for row in (self.truths, self.names))
         return Scenes(self.pictures.take(index), self.sizes[index], truths, names)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
 from workers.data.imagefiles import for_all, opened, printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _EXIF, _ORIENTATION = "exif", 0x0112
 """What Pillow's info has where a header says how to turn the image, and the tag that does."""
@@ -33,12 +37,11 @@ class PictureFiles:
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
         """(3, h, w). Raises InvalidInput that names a file which cannot be decoded."""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
-        with opened(self.paths[position]) as image:
-            upright = (ImageOps.exif_transpose(image) if _EXIF in image.info else image).convert("RGB")
-            height, width = kept(upright.height, upright.width, self.side)
-            pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
+        image = upright(self.paths[position])
+        height, width = kept(image.height, image.width, self.side)
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def take(self, index: NDArray[np.intp]) -> PictureFiles:
@@ -53,6 +56,14 @@ class PictureFiles:
 
         for_all(fill, range(len(self)))
         return Decoded(tuple(images))
+
+
+def upright(path: Path) -> PillowImage:
+    """The image of a file as it is shown, in colour. Raises InvalidInput that names a file which cannot be decoded."""
+    from PIL import ImageOps
+
+    with opened(path) as image:
+        return (ImageOps.exif_transpose(image) if _EXIF in image.info else image).convert("RGB")
 
 
 def fitted(height: int, width: int, side: int) -> tuple[int, int]:

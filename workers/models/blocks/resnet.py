@@ -59,11 +59,24 @@ class ResNet(nn.Module):
         maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))  # (n, width, h / 4, w / 4)
         found = []
         for stage in range(len(self.outputs)):
-            first, *others = self.get_submodule(f"layer{stage + 1}").children()
+            first, *others = self._stage(stage)
             maps = first(maps, (feedback or {}).get(stage))
             for block in others:
                 maps = block(maps)
             found.append(maps)
+        return found
+
+    def parts(self) -> list[list[nn.Module]]:
+        """Stem and stages."""
+        return [[self.conv1, self.bn1], *([*self._stage(stage)] for stage in range(len(self.outputs)))]
+
+    def attend(self, stage: int, block: nn.Module) -> None:
+        """Put a block that keeps the shape at the end of a stage."""
+        self._stage(stage).append(block)
+
+    def _stage(self, stage: int) -> nn.Sequential:
+        found = self.get_submodule(f"layer{stage + 1}")
+        assert isinstance(found, nn.Sequential)
         return found
 
 

@@ -148,7 +148,7 @@ class _Prepared(TorchDataset[Batch | str]):
 def sample_of(scenes: Scenes, position: int) -> Sample:
     """One image as it was decoded, with what a detector is to find in it: crowds are none of it."""
     image, truth = scenes.pictures[position], scenes.truths[position]
-    height, width = scenes.sizes[position].tolist()
+    height, width = scenes.size_of(position)
     ratios = np.tile(np.array([image.shape[2] / width, image.shape[1] / height]), 2)
     objects = ~truth.crowd
     return Sample.of(image, truth.boxes[objects] * ratios, truth.labels[objects])

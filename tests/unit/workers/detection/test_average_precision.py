@@ -13,7 +13,7 @@ import torch
 from tests.support.average_precision import averages
 from tests.support.scenes import truth
 from workers.data.detection import Truth
-from workers.evaluation.detection import evaluate, in_file_px
+from workers.evaluation.detection import evaluate, in_px
 from workers.models.boxes import Boxes
 from workers.models.heads.detections import Detections
 
@@ -139,6 +139,6 @@ def test_a_hundred_images_are_measured_in_a_second() -> None:
 
 
 def test_detections_return_to_the_px_of_the_file() -> None:
-    found = in_file_px(detected(([10, 20, 30, 40], 0.9, 2)), seen=(64, 96), size=(128, 288))
+    found = in_px(detected(([10, 20, 30, 40], 0.9, 2)), seen=(64, 96), size=(128, 288))
     assert found.boxes.xyxy.tolist() == [[30, 40, 90, 80]]
     assert (found.scores.tolist(), found.labels.tolist()) == ([0.9], [2])

@@ -1,0 +1,74 @@
+"""The task `detection`: train a one-stage detector, measure its average precision on images it was not trained on.
+
+Importing this module is cheap: the service looks tasks up. torch comes when training starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from searchsvc.domain.metrics import Measurement, Metric
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
+from searchsvc.spaces import networks
+from workers.data import detection as data
+from workers.files import MODEL, PICTURES
+
+
+class Detection:
+    """Trains a detector of `searchsvc.spaces.detector`; see `searchsvc.domain.tasks.Task` for what each method does."""
+
+    name = "detection"
+    metrics = (
+        Metric("ap", "maximize", "share", "average precision: mean over classes and the overlaps .50, .55, ... .95"),
+        Metric("ap50", "maximize", "share", "average precision at overlap .50"),
+        Metric("ap75", "maximize", "share", "average precision at overlap .75"),
+        Metric("ap_small", "maximize", "share", "ap of objects below 32² px²"),
+        Metric("ap_medium", "maximize", "share", "ap of objects from 32² to 96² px²"),
+        Metric("ap_large", "maximize", "share", "ap of objects above 96² px²"),
+        Metric("ar100", "maximize", "share", "recall with 100 detections of an image, mean as for ap"),
+        Metric("train_loss", "minimize", "", "mean loss of the epoch: the sum of its terms, train_loss/TERM"),
+    )
+    exports = MappingProxyType(
+        {"onnx": ExportFormat("the trained detector of one trial for ONNX runtimes, up to the head's outputs", ".onnx")}
+    )
+    default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
+    draws = True
+
+    def datasets(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())
+
+    def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
+        return data.load(dataset).info
+
+    def train(self, task: TrialTask) -> Iterator[Measurement]:
+        from workers.training.detection.run import train
+
+        return train(task)
+
+    def files(self, directory: Path) -> tuple[str, ...]:
+        found = [MODEL] if (directory / MODEL).is_file() else []
+        return (*found, *sorted(path.name for path in directory.glob(PICTURES)))
+
+    def test(self, task: TrialTask) -> Mapping[str, float]:
+        from workers.training.detection.run import test
+
+        return test(task)
+
+    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
+        from workers.export import DETECTOR_WRITERS
+        from workers.models.trained_detector import load
+
+        DETECTOR_WRITERS[format](load(Path(task.directory) / MODEL), destination)
+
+    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
+        """See `searchsvc.domain.tasks.PredictingTask`."""
+        from workers.prediction.detection import predict
+
+        return predict(model, images, pictures)
+
+
+TASK = Detection()

@@ -1,0 +1,86 @@
+"""Weights of another network, from any file of them, into what has the same names and shapes in a network."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from searchsvc.errors import InvalidInput
+
+Weights: TypeAlias = Mapping[str, Tensor]
+_WRAPPERS = ("state_dict", "model", "module", "net")
+"""Keys below which checkpoints keep their weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of each name; those of the file without their common prefix."""
+
+    matched: tuple[str, ...]
+    missed: tuple[str, ...]
+    """Of the network, but not in the file: they keep their own values."""
+    unused: tuple[str, ...]
+    """In the file, but not of the network."""
+    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    """Name, shape in the file, shape in the network: they keep their own values, too."""
+
+
+def load_weights(network: nn.Module, path: str | Path) -> Loaded:
+    """Load what fits; the file is of safetensors, or of torch (weights only: none of its content runs).
+
+    Names may have a common prefix (`backbone.`, `module.`), which is left away. Raises InvalidInput where the file
+    cannot be read as weights, or nothing in it fits.
+    """
+    found, own = _read(Path(path)), network.state_dict()
+    prefix = _prefix(found, own)
+    given = {name.removeprefix(prefix): one for name, one in found.items() if name.startswith(prefix)}
+    shapes = {name: (tuple(one.shape), tuple(own[name].shape)) for name, one in given.items() if name in own}
+    fitting = {name: given[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
+    if not fitting:
+        raise InvalidInput.at("", f"none of the {len(found)} weights in {path} has a name and shape of the network")
+    missing = network.load_state_dict(fitting, strict=False).missing_keys
+    return Loaded(
+        matched=tuple(fitting),
+        missed=tuple(name for name in missing if name not in shapes),
+        unused=tuple(name for name in given if name not in own),
+        misshapen=tuple((name, *both) for name, both in shapes.items() if name not in fitting),
+    )
+
+
+def _read(path: Path) -> Weights:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InvalidInput.at("", f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+    while isinstance(content, Mapping) and (inner := next((one for one in _WRAPPERS if _is_mapping(content, one)), "")):
+        content = content[inner]
+    if not isinstance(content, Mapping):
+        raise InvalidInput.at("", f"{path} holds a {type(content).__name__}, not weights by name")
+    return {name: one for name, one in content.items() if isinstance(name, str) and isinstance(one, Tensor)}
+
+
+def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:
+    return isinstance(content.get(name), Mapping)
+
+
+def _prefix(found: Weights, own: Weights) -> str:
+    """What most names of the file have before a name of the network."""
+    counts = Counter(name[: -len(ours)] for name in found for ours in _endings(name) if ours in own)
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def _endings(name: str) -> list[str]:
+    """`a.b.c`, `b.c`, `c`."""
+    parts = name.split(".")
+    return [".".join(parts[start:]) for start in range(len(parts))]

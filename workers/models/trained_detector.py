@@ -1,0 +1,51 @@
+"""A trained detector as one file, and its use in three lines::
+
+    from workers.models.trained_detector import load
+
+    model = load("model.safetensors")
+    model.detect(images)  # uint8 (n, 3, side, side), fitted into the upper left -> Detections of each
+
+The file is as that of a classifier (`workers.models.trained`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from searchsvc.errors import InvalidInput
+from workers.models.detector import Detector
+from workers.models.heads.detections import Detections
+from workers.models.inputs import Inputs
+from workers.models.trained import ModelCard, read
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedDetector:
+    """A trained network with its card."""
+
+    card: ModelCard
+    network: Detector
+    inputs: Inputs
+
+    @property
+    def side(self) -> int:
+        """Of the squares that it sees, in px."""
+        return self.network.size[0]
+
+    @torch.inference_mode()
+    def detect(self, images: Tensor, sizes: Sequence[tuple[int, int]] | None = None) -> list[Detections]:
+        """In px of the squares (n, 3, side, side) uint8, within (height, width) of each: what is not padding."""
+        return self.network.detections(self.network(self.inputs(images)), sizes)
+
+
+def load(path: str | Path) -> TrainedDetector:
+    """The trained detector in a file that a trial has left. Raises InvalidInput where the file is no such model."""
+    card, network, inputs = read(path, "detection")
+    if not isinstance(network, Detector):
+        raise InvalidInput.at("", f"{path} describes a network that is no detector")
+    return TrainedDetector(card, network, inputs)

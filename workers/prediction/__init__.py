@@ -1,0 +1,1 @@
+"""What trained models say of images in files, one module per task."""

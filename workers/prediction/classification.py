@@ -1,0 +1,27 @@
+"""What a trained classifier says of images in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from searchsvc.domain.tasks import Finding, Prediction
+from searchsvc.errors import InvalidInput
+from workers.data.imagefiles import Decoder
+from workers.models.trained import load
+
+
+def predict(model: Path, images: Sequence[Path]) -> Iterator[Prediction]:
+    """Of each image the probability of every class, the greatest first; see `PredictingTask.predict`.
+
+    An image becomes pixels as one of a folder of images does: resized to the size that the model was trained on.
+    """
+    classifier = load(model)
+    channels, height, width = classifier.card.shape
+    if height != width:
+        raise InvalidInput.at("", f"the model takes images of {width}x{height} px, and files become square ones")
+    decoder = Decoder(height, channels == 3)
+    for image in images:
+        [row] = classifier.probabilities(decoder.decode_all([image]).transpose(0, 2, 3, 1)).tolist()
+        findings = [Finding(name, share) for name, share in zip(classifier.card.classes, row, strict=True)]
+        yield Prediction(image, tuple(sorted(findings, key=lambda one: -one.score)))

@@ -1,0 +1,46 @@
+"""What a trained detector finds in images in files, drawn on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from searchsvc.domain.tasks import Finding, Prediction
+from workers.data.detection.picturefiles import PictureFiles, fitted, upright
+from workers.evaluation.detection import in_px
+from workers.evaluation.drawing import drawn
+from workers.models.heads.detections import Detections
+from workers.models.trained_detector import TrainedDetector, load
+from workers.training.detection.augment import plain
+from workers.training.detection.sample import Sample
+
+
+def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
+    """Of each image what was found in it, in px of its file; see `PredictingTask.predict`.
+
+    An image becomes pixels as one of a dataset in COCO's form does, at the size that the model was trained with.
+    """
+    detector = load(model)
+    files = PictureFiles(tuple(images), detector.card.shape[1])
+    for position, (image, picture) in enumerate(zip(images, pictures, strict=True)):
+        shown = upright(image)
+        found = in_px(*_found(detector, files, position), (shown.height, shown.width))
+        drawn(shown, found, detector.card.classes).save(picture, "PNG")
+        yield Prediction(image, _findings(found, detector.card.classes), picture)
+
+
+def _found(detector: TrainedDetector, files: PictureFiles, position: int) -> tuple[Detections, tuple[int, int]]:
+    """In px of the square, and (height, width) of its part that is the image."""
+    nothing = torch.zeros(0, 4).double().numpy(), torch.zeros(0, dtype=torch.int64).numpy()
+    sample = Sample.of(files[position], *nothing)
+    seen = fitted(*sample.size, detector.side)
+    square = plain(sample, detector.side, detector.card.mean).image.as_subclass(torch.Tensor)
+    [found] = detector.detect(square[None], [seen])
+    return found, seen
+
+
+def _findings(found: Detections, classes: Sequence[str]) -> tuple[Finding, ...]:
+    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.xyxy.tolist(), strict=True)
+    return tuple(Finding(classes[label], score, tuple(box)) for label, score, box in rows)

@@ -1,0 +1,121 @@
+"""A trial of detection, and the test of what it has kept."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from searchsvc.domain.metrics import Measurement
+from searchsvc.domain.tasks import TrialTask
+from searchsvc.spaces.networks import completed
+from workers.data import detection as data
+from workers.data.detection import DetectionDataset, Scenes
+from workers.evaluation.detection import evaluate, in_px
+from workers.evaluation.drawing import drawn
+from workers.files import MODEL, PICTURE
+from workers.models.detector import Detector
+from workers.models.heads.detections import Detections
+from workers.models.inputs import Inputs
+from workers.models.trained import ModelCard, serialise
+from workers.models.trained_detector import load
+from workers.training import trial
+from workers.training.detection.batches import SceneBatches
+from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
+from workers.training.precision import Precision
+
+_PICTURES, _LONGEST_SIDE = 4, 400
+"""Validation images that are drawn with what was found in them; px that each has about."""
+
+
+def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
+    """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
+    device = trial.device_of(task)
+    dataset = data.load(task.dataset)
+    yield from trial.run(task, device, lambda check: _Detection(task, dataset, device, check), clock)
+
+
+def test(task: TrialTask) -> Mapping[str, float]:
+    """Average precision of the kept weights on the test split. Raises InvalidInput where there are none."""
+    torch.set_num_threads(task.threads)
+    dataset, model, device = data.load(task.dataset), load(Path(task.directory) / MODEL), torch.device("cpu")
+    split = SceneBatches.of(dataset.test, dataset, side=model.side, device=device, processes=task.threads)
+    found = found_in(split, model.network, model.inputs, Precision.of(device))
+    return dict(evaluate(found, dataset.test.truths, dataset.classes))
+
+
+@torch.inference_mode()
+def found_in(split: SceneBatches, model: Detector, inputs: Inputs, precision: Precision) -> list[Detections]:
+    """Of each image, in px of its file."""
+    found: list[Detections] = []
+    model.eval()
+    for batch in split.plain(math.ceil(len(split) / inputs.batch)):
+        with precision.autocast():
+            outputs = model(inputs(batch.images))
+        places = zip(model.detections(outputs, batch.sizes), batch.sizes, batch.positions, strict=True)
+        found += [in_px(one, size, split.scenes.size_of(position)) for one, size, position in places]
+    return found
+
+
+class _Detection:
+    """A `trial.Training`."""
+
+    def __init__(
+        self, task: TrialTask, dataset: DetectionDataset, device: torch.device, check: Callable[[], None]
+    ) -> None:
+        self._task, self._dataset = task, dataset
+        values = completed(task.values, task.task)
+        model = untrained(values, dataset, task.seed)
+        self._inputs = inputs_of(values, dataset, device)
+
+        def batches(scenes: Scenes) -> SceneBatches:
+            return SceneBatches.of(scenes, dataset, side=model.size[0], device=device, processes=task.threads)
+
+        self._validation = batches(dataset.validation)
+        self._found: list[Detections] = []
+        self._trainer = DetectorTrainer(
+            model,
+            values,
+            batches(dataset.subset(task.fidelity.data_fraction)),
+            self._inputs,
+            epochs=task.fidelity.epochs,
+            seed=task.seed,
+            device=device,
+            check=check,
+        )
+
+    def train_epoch(self, epoch: int) -> Mapping[str, float]:
+        return self._trainer.train_epoch(epoch)
+
+    def measure(self) -> Mapping[str, float]:
+        trained = self._trainer.optimisation
+        self._found = found_in(self._validation, trained.evaluated, self._inputs, trained.precision)
+        return dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+
+    def files(self, last: Measurement) -> Mapping[str, bytes]:
+        pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}
+        card = ModelCard.of(self._task, self._dataset, last)
+        return {**pictures, MODEL: serialise(self._trainer.optimisation.evaluated, card)}
+
+    def state(self) -> dict[str, Any]:
+        return self._trainer.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._trainer.restore(state)
+
+    def _picture(self, number: int) -> bytes:
+        """A validation image with what was found in it, as PNG."""
+        from PIL import Image
+
+        scenes = self._dataset.validation
+        image = Image.fromarray(scenes.pictures[number].transpose(1, 2, 0))
+        found = in_px(self._found[number], scenes.size_of(number), (image.height, image.width))
+        scale = max(1, _LONGEST_SIDE // max(image.size))
+        content = io.BytesIO()
+        drawn(image, found, self._dataset.classes, scale=scale).save(content, "PNG")
+        return content.getvalue()
