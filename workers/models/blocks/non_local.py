@@ -65,4 +65,4 @@ def tokens(maps: Tensor) -> Tensor:
 
 def unflattened(sequence: Tensor, maps: Tensor) -> Tensor:
     """(n, hw, d) -> (n, d, h, w), h and w being those of `maps`."""
-    return sequence.transpose(1, 2).unflatten(2, maps.shape[-2:])
+    return sequence.transpose(1, 2).reshape(-1, sequence.shape[2], *maps.shape[-2:])
