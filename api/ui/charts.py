@@ -179,7 +179,7 @@ def _plane(x: Options, y: Options, series: list[Options]) -> Options:
     x |= {"nameLocation": "middle", "nameGap": 26}
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 40, "bottom": 30, "containLabel": True},
+        "grid": {"left": 8, "right": 20, "top": 58, "bottom": 30, "containLabel": True},
         "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
         "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
         "xAxis": x,

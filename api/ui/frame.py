@@ -62,13 +62,13 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
 
 def dress(request: Request, title: str) -> None:
     """Title, language, rules and the choice of light or dark."""
-    ui.page_title(f"{title} – searchsvc")
+    ui.page_title(f"{title} - searchsvc")
     ui.add_head_html(f"<style>{theme.css()}</style><script>{theme.script()}</script>")
     ui.dark_mode({"dark": True, "light": False}.get(request.cookies.get("searchsvc_theme", "")))
 
 
 def _main() -> Any:
-    main = box("", "main")
+    main = box("content")
     main.props["id"] = "main"
     return main
 
@@ -131,7 +131,8 @@ def _wrong(error: SearchsvcError) -> None:
 
 async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
     """Leave the page when the token is revoked or has expired."""
-    await client.connected(timeout=60)
+    with suppress(TimeoutError):
+        await client.connected(timeout=60)
     while not client.is_deleted:
         try:
             await desk.ask(desk.service.authenticate, visitor.secret)

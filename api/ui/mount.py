@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import RedirectResponse
 from nicegui import core, ui
 from starlette.datastructures import MutableHeaders
@@ -58,6 +59,7 @@ def mount(app: FastAPI, service: Service) -> Links:
         mount_path=PATH,
         tailwind=False,
         reconnect_timeout=_RECONNECT_SECONDS,
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=1),
         show_welcome_message=False,
     )
     return links

@@ -96,10 +96,10 @@ class Figure(Element):
         self.classes("figure")
         with self:
             Text("div", name, "name")
-            self._value = Text("div", "–", "value")
+            self._value = Text("div", "-", "value")
 
     def show(self, value: str | None) -> None:
-        self._value.say(value or "–")
+        self._value.say(value or "-")
 
 
 def card(title: str, note: str = "") -> Element:

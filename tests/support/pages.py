@@ -129,7 +129,6 @@ def record_rounds(running: Running, count: int = 6) -> None:
     for number in range(count):
         rho = 0.4 + 0.08 * number
         said = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
-        running.writer.record_round(
-            number, {"results": 8 * (number + 1), "early_stop_epoch": 3, "quality": {"accuracy": said} if number else {}}
-        )
+        quality = {"accuracy": said} if number else {}
+        running.writer.record_round(number, {"results": 8 * (number + 1), "early_stop_epoch": 3, "quality": quality})
     running.flush()

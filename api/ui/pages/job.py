@@ -20,11 +20,11 @@ def register() -> None:
 async def job_page(request: Request, job: str) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:
         found = await desk.ask(desk.service.job, job)
-        ui.page_title(f"{found.name} – searchsvc")
+        ui.page_title(f"{found.name} - searchsvc")
         head = job_head.Head(desk, visitor, found)
         with box("grid"):
             charts = job_charts.make(found)
-        tables = (job_tables.Trials(found), job_tables.Events(found))
+        tables = (job_tables.Trials(found), job_tables.Events())
 
         def show(view: JobView) -> None:
             for part in (head, *charts, *tables):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import ui
-
 from api.cli import text
 from api.ui import words
 from api.ui.grids import Grid, number_column
-from api.ui.job_view import MOST_EVENTS, MOST_TRIALS, JobView
+from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import known, metric_names
 from api.ui.parts import Moment, Text, box, card
 from api.ui.session import PATH
@@ -82,7 +80,7 @@ class Trials:
 class Events:
     """What happened, the newest first."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self) -> None:
         self._newest = -1
         with card("Events", f"The newest {_SHOWN_EVENTS}, with their reasons; measurements are left out."):
             self._list = box("events small stack")

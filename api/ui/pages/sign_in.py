@@ -27,7 +27,7 @@ def register() -> None:
 def sign_in_page(request: Request) -> None:
     """Needs no token."""
     dress(request, "Sign in")
-    with box("", "main"), box("card sign-in"):
+    with box("content"), box("card sign-in"):
         Text("h1", "Sign in to searchsvc")
         why = request.query_params.get("why", "")
         if why in WHY:

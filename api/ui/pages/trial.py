@@ -29,7 +29,7 @@ async def trial_page(request: Request, job: str, number: str) -> Response | None
     async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
         found = await desk.ask(desk.service.job, job)
         trial = await desk.ask(desk.service.trial, f"{found.id}/{number}")
-        ui.page_title(f"{found.name} #{trial.number} – searchsvc")
+        ui.page_title(f"{found.name} #{trial.number} - searchsvc")
         page = _Page(found, trial)
         follow(desk.trial(found, trial), page.show)
 
