@@ -8,10 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -70,12 +73,24 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
             said = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
             link = re.search(r"(http://[^/]+)(/ui/open/\S+)", said)
             assert link, said
+            _wait_for(link[1])
             yield Site(link[1], link[1] + link[2], Service(store, settings))
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 0
         finally:
             store.close()
             process.kill()
+
+
+def _wait_for(address: str) -> None:
+    """Until the service answers there: it tells its address a moment earlier."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(httpx.TransportError):
+            httpx.get(f"{address}/healthz").raise_for_status()
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {address}")
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +127,7 @@ def sign_in(page: Page, site: Site, secret: str) -> None:
     """By the form."""
     page.goto(f"{site.address}/ui/sign-in")
     page.fill("#token", secret)
-    page.click("text=Sign in >> css=button")
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{site.address}/ui/")
 
 

@@ -72,7 +72,7 @@ def test_a_button_steers_the_job(open_page: Open, site: Site) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
     assert steered.job.request is None
     page.get_by_role("button", name="Extend").click()
-    page.get_by_label("trials", exact=True).fill("60")
+    page.get_by_role("dialog").get_by_label("trials").fill("60")
     page.get_by_role("dialog").get_by_role("button", name="Extend").click()
     expect(page.get_by_text("0 of 60")).to_be_visible()
 
