@@ -55,7 +55,7 @@ STATES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "PAUSED": ("amber", "‖", "paused"),
         "STOPPING": ("amber", "◧", "stopping"),
         "SUCCEEDED": ("green", "✓", "succeeded"),
-        "STOPPED": ("purple", "⏷", "stopped early"),
+        "STOPPED": ("purple", "↓", "stopped early"),
         "FAILED": ("red", "✕", "failed"),
         "CANCELLED": ("grey", "⊘", "cancelled"),
     }

@@ -40,7 +40,7 @@ def make(job: Job) -> list[Part]:
         ),
         Chart(
             "What the supernet believes",
-            "The probability of each option of each parameter: the darker, the more likely.",
+            "The probability of each option of each parameter: the fuller the colour, the more likely.",
             lambda view: charts.distributions(view.distributions) if view.distributions else None,
             said=_supernet,
         ),

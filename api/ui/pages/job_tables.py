@@ -35,14 +35,14 @@ class Trials:
                 **number_column("seconds", "Seconds", 105),
                 ":valueFormatter": "p => p.value === null ? '' : p.value.toFixed(1)",
             },
-            number_column("attempts", "Attempts", 100),
+            number_column("attempts", "Attempts", 120),
             {"field": "values", "headerName": "Candidate", "minWidth": 260, "flex": 2},
             {"field": "reason", "headerName": "Why", "minWidth": 160, "flex": 1},
         ]
         with card("Trials"):
             with box("row spread"):
                 self._said = Text("p", "", "muted small said")
-                with box("row"):
+                with box("tools"):
                     search = box("field", "input").style("max-width: 220px")
                     search.props.update({"type": "search", "placeholder": "Filter", "aria-label": "Filter the trials"})
                     save = Text("button", "CSV", "plain")
