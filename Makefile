@@ -22,7 +22,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/architecture
-	@$(BIN)/python -m pytest tests/integration tests/chaos
+	@$(BIN)/python -m pytest tests/integration tests/chaos tests/browser
 endif
 
 lint: $(READY) ## ruff, mypy --strict and the import rules
@@ -45,7 +45,7 @@ study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an 
 study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an hour on two cores)
 	$(call study,autohas)
 
-serve: $(READY) ## Start the API and a controller on 127.0.0.1:8700
+serve: $(READY) ## Start the API, the web page and a controller on 127.0.0.1:8700
 	@$(BIN)/searchctl serve
 
 docs: $(READY) ## Build the documentation into site/

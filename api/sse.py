@@ -44,12 +44,13 @@ class Frame:
     job_id: str
     kind: str
     text: bytes
+    event: Event
 
     @classmethod
     def of(cls, event: Event) -> Frame:
         data = EventSchema.of(event).model_dump_json()
         text = format_sse_event(id=str(event.sequence), data_str=data)
-        return cls(event.sequence, event.job_id, event.kind, text)
+        return cls(event.sequence, event.job_id, event.kind, text, event)
 
 
 @dataclass(eq=False, slots=True)

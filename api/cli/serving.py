@@ -47,22 +47,24 @@ def serve(
     max_drivers: MaxDrivers = None,
     ray_address: RayAddress = None,
 ) -> None:
-    """Start the API, and a controller that runs the jobs."""
+    """Start the API and the web page, and a controller that runs the jobs."""
     import uvicorn
 
     from api.app import create_app
+    from api.ui.mount import mount
     from searchsvc.service import Controller
 
     settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
     with _listener(settings) as listener, _service(settings) as service:
-        service.local_token()
+        secret = service.local_token()
         controller = Controller(service) if with_controller else None
         app = create_app(service, settings=settings, controller=controller)
+        links = mount(app, service)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
         with _address_left(settings, listener):
-            _announce(settings, listener, with_controller)
+            _announce(settings, listener, with_controller, links.make(secret))
             _server(config, controller).run(sockets=[listener])
 
 
@@ -158,9 +160,10 @@ def _address(settings: Settings, listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
 
-def _announce(settings: Settings, listener: socket.socket, with_controller: bool) -> None:
+def _announce(settings: Settings, listener: socket.socket, with_controller: bool, link: str) -> None:
     address = _address(settings, listener)
     typer.echo(f"searchsvc listens on {address}")
+    typer.echo(f"  web page   {address}{link} signs you in, once")
     typer.echo(f"  API        {address}/api/v1, described in {address}/api/v1/openapi.json")
     typer.echo(f"  token      in {settings.token_path}; searchctl finds it by itself")
     typer.echo(f"  database   {_without_password(settings.database_url)}")

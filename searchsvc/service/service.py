@@ -315,6 +315,10 @@ class Service:
         """Events with a sequence number above `after`, in order; of one job, or of all."""
         return self.store.events(after=after, job_id=self._id(job_id) if job_id else None, limit=limit)
 
+    def latest_events(self, job_id: str, limit: int = _SHOWN) -> list[Event]:
+        """The last events of a job, in order."""
+        return self.store.latest_events(self._existing(job_id), limit)
+
     def last_sequence(self) -> int:
         """The sequence number of the newest event; 0 before the first."""
         return self.store.last_sequence()

@@ -162,6 +162,11 @@ class Reads(StoreBase):
         query = select(events).where(events.c.sequence > after, *_of_job(job_id))
         return [event_of(row) for row in self._rows(query.order_by(events.c.sequence).limit(limit))]
 
+    def latest_events(self, job_id: str, limit: int) -> list[Event]:
+        """The last ones of a job, in order."""
+        query = select(events).where(*_of_job(job_id)).order_by(events.c.sequence.desc()).limit(limit)
+        return [event_of(row) for row in reversed(self._rows(query))]
+
     def last_sequence(self) -> int:
         """The number of the newest event, 0 before the first."""
         row = self._rows(select(func.max(events.c.sequence).label("last")))[0]

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 SEARCHCTL = Path(sys.executable).with_name("searchctl")
-HEAVY = ("torch", "ray", "fastapi", "sqlalchemy", "optuna", "numpy", "pydantic", "httpx", "rich")
+HEAVY = ("torch", "ray", "fastapi", "nicegui", "sqlalchemy", "optuna", "numpy", "pydantic", "httpx", "rich")
 
 
 def test_help_comes_in_half_a_second() -> None:
@@ -25,3 +25,9 @@ def test_help_loads_nothing_heavy() -> None:
     code = f"import sys, api.cli.main; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert result.stdout.split() == []
+
+
+def test_the_rest_interface_alone_loads_no_pages() -> None:
+    code = "import sys, api.app, api.ui; print('nicegui' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.strip() == "False"

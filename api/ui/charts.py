@@ -1,0 +1,241 @@
+"""Charts: from what is known of a job to ECharts options. Plain functions; colours are those of `theme`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from api.ui.job_view import Curve, JobView, results
+from api.ui.numbers import known, limit_of
+from api.ui.theme import HAIR, HEAT, INK, SERIES
+from searchsvc.domain import JobSpec, Measurement, Round
+from searchsvc.service import Distributions
+
+Options: TypeAlias = dict[str, Any]
+
+_FORMAT = "value => shortNumber(value)"
+
+
+def best_so_far(view: JobView) -> Options:
+    """Each result in the order of ending, and the best up to it that keeps every constraint."""
+    spec = view.spec
+    first = spec.objectives[0]
+    ended = sorted(results(view.trials.values(), spec), key=lambda pair: pair[0].finished_at or 0.0)
+    points, line, best = [], [], None
+    for place, (trial, value) in enumerate(ended, start=1):
+        points.append([place, first.sign * value, trial.number])
+        kept = all(one.holds(known(trial).get(one.metric, float("nan"))) for one in spec.constraints)
+        best = value if kept and (best is None or value > best) else best
+        if best is not None:
+            line.append([place, first.sign * best])
+    return _plane(
+        _axis("results, in the order in which they ended", whole=True),
+        _axis(first.metric),
+        [
+            _scatter("a result", points, SERIES["faint"], 5),
+            _line("best so far", line, SERIES["main"], step="end"),
+        ],
+    )
+
+
+def front(view: JobView, cost: str) -> Options:
+    """The first objective against a cost: those on the Pareto front, those that break a limit, the limit itself."""
+    spec, metric = view.spec, view.spec.objectives[0].metric
+    groups: dict[str, list[list[float]]] = {"front": [], "kept": [], "broken": []}
+    for trial, _ in results(view.trials.values(), spec):
+        values = known(trial)
+        if cost not in values:
+            continue
+        kept = all(one.holds(values.get(one.metric, float("nan"))) for one in spec.constraints)
+        group = "front" if trial.number in view.front else "kept" if kept else "broken"
+        groups[group].append([values[cost], values[metric], trial.number])
+    on_front = _scatter("Pareto front", sorted(groups["front"]), SERIES["best"], 10, symbol="diamond")
+    limit = limit_of(spec, cost)
+    ends = [one for one in (limit.min, limit.max) if one is not None] if limit else []
+    on_front["markLine"] = {
+        "silent": True,
+        "symbol": "none",
+        "lineStyle": {"color": SERIES["limit"], "type": "dashed", "width": 1.5},
+        "label": {"formatter": "limit", "color": INK},
+        "data": [{"xAxis": one} for one in ends],
+    }
+    return _plane(
+        _axis(cost, reach=ends),
+        _axis(metric),
+        [
+            _scatter("keeps the limits", groups["kept"], SERIES["main"], 6),
+            _scatter("breaks a limit", groups["broken"], SERIES["faint"], 6, symbol="emptyCircle"),
+            on_front,
+        ],
+    )
+
+
+def curves(view: JobView) -> Options:
+    """The first objective by epoch: one line per trial, those on the front and the running ones set off."""
+    groups: dict[str, list[list[float | None]]] = {"ended": [], "running": [], "front": []}
+    for number, curve in sorted(view.curves.items()):
+        trial = view.trials.get(number)
+        if trial is None or not trial.is_candidate:
+            continue
+        group = "front" if number in view.front else "ended" if trial.state.is_final else "running"
+        groups[group] += _segment(curve, number)
+    return _plane(
+        _axis("epoch", whole=True),
+        _axis(view.spec.objectives[0].metric),
+        [
+            _line("ended", groups["ended"], SERIES["faint"], width=1),
+            _line("running", groups["running"], SERIES["main"], width=1.5, dots=True),
+            _line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=True),
+        ],
+    )
+
+
+def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
+    """The first objective of one trial by epoch, or the reward of a supernet by step."""
+    metric = spec.objectives[0].metric
+    if measurements and metric not in measurements[-1].metrics:
+        metric = "reward"
+    points = [[one.step, one.metrics[metric]] for one in measurements if metric in one.metrics]
+    return _plane(_axis("epoch", whole=True), _axis(metric), [_line(metric, points, SERIES["main"], dots=True)])
+
+
+def _segment(curve: Curve, number: int) -> list[list[float | None]]:
+    """A curve, and a gap after it: many lines are one series, which stays fast."""
+    points: list[list[float | None]] = [[step, value, number] for step, value in curve]
+    return [*points, [None, None, None]]
+
+
+def quality(rounds: Sequence[Round]) -> Options | None:
+    """Rank correlation of predicted and measured values by round, with its 90 % interval; None: nothing was said."""
+    metrics = list(dict.fromkeys(name for one in rounds for name in _qualities(one)))
+    series: list[Options] = []
+    for metric, colour in zip(metrics, (SERIES["main"], SERIES["best"], SERIES["other"], SERIES["good"]), strict=False):
+        points, bars = [], []
+        for one in rounds:
+            found = _qualities(one).get(metric, {})
+            if found.get("rank_correlation") is not None:
+                points.append([one.number, found["rank_correlation"]])
+                if found.get("low") is not None:
+                    bars += [[one.number, found["low"]], [one.number, found["high"]], [None, None]]
+        series += [
+            _line(metric, points, colour, dots=True),
+            {**_line(metric, bars, colour, width=1), "tooltip": {"show": False}},
+        ]
+    if not any(one["data"] for one in series):
+        return None
+    plane = _plane(_axis("round", whole=True), _axis("rank correlation"), series)
+    plane["yAxis"] |= {"max": 1.0}
+    return plane
+
+
+def _qualities(one: Round) -> Mapping[str, Mapping[str, Any]]:
+    said = one.data.get("quality")
+    return {name: found for name, found in said.items() if isinstance(found, Mapping)} if said else {}
+
+
+def distributions(found: Distributions) -> Options:
+    """Probability of each option of each parameter, as a map of heat; options in the order of their range."""
+    cells, widest = [], max((len(one.options) for one in found.parameters), default=1)
+    for place, one in enumerate(found.parameters):
+        for index, probability in enumerate(one.probabilities):
+            cells.append(
+                {"value": [index, place, probability], "name": f"{one.parameter} = {_option(one.options[index])}"}
+            )
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 16, "top": 8, "bottom": 44, "containLabel": True},
+        "tooltip": {
+            "confine": True,
+            ":formatter": "p => echartsText(p.name) + '<br>' + (100 * p.value[2]).toFixed(1) + ' %'",
+        },
+        "xAxis": {
+            "type": "category",
+            "data": [str(index + 1) for index in range(widest)],
+            "name": "option",
+            "nameLocation": "middle",
+            "nameGap": 24,
+            "axisLabel": {"color": INK},
+            "nameTextStyle": {"color": INK},
+        },
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": [one.parameter for one in found.parameters],
+            "axisLabel": {"color": INK},
+        },
+        "visualMap": {"show": False, "min": 0, "max": 1, "inRange": {"color": list(HEAT)}},
+        "series": [{"type": "heatmap", "data": cells, "itemStyle": {"borderColor": HAIR, "borderWidth": 1}}],
+    }
+
+
+def _option(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# ---- what they are made of -------------------------------------------------------------------------------------------
+
+
+def _plane(x: Options, y: Options, series: list[Options]) -> Options:
+    x |= {"nameLocation": "middle", "nameGap": 26}
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 20, "top": 58, "bottom": 30, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
+        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
+        "xAxis": x,
+        "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},
+        "series": series,
+    }
+
+
+def _axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Options:
+    """`reach`: values that must lie on it."""
+    axis: Options = {
+        "type": "value",
+        "name": name,
+        "scale": True,
+        "axisLabel": {"color": INK, ":formatter": _FORMAT, "hideOverlap": True},
+        "nameTextStyle": {"color": INK},
+        "splitLine": {"lineStyle": {"color": HAIR}},
+        "axisLine": {"show": False},
+    }
+    if whole:
+        axis["minInterval"] = 1
+    if reach:
+        axis |= {
+            ":min": f"v => Math.min(v.min, {min(reach)!r})",
+            ":max": f"v => Math.max(v.max, {max(reach) * 1.02!r})",
+        }
+    return axis
+
+
+def _scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: str = "circle") -> Options:
+    style = {"color": colour}
+    return {
+        "type": "scatter",
+        "name": name,
+        "data": data,
+        "symbolSize": size,
+        "symbol": symbol,
+        "itemStyle": style,
+        "large": len(data) > _LARGE,
+    }
+
+
+_LARGE = 3000
+
+
+def _line(
+    name: str, data: Sequence[Any], colour: str, *, width: float = 2, step: str | None = None, dots: bool = False
+) -> Options:
+    return {
+        "type": "line",
+        "name": name,
+        "data": list(data),
+        "showSymbol": dots,
+        "symbolSize": 4,
+        "connectNulls": False,
+        "lineStyle": {"color": colour, "width": width},
+        "itemStyle": {"color": colour},
+        **({"step": step} if step else {}),
+    }

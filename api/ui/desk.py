@@ -1,0 +1,61 @@
+"""What all pages share: the service, the one reader of events, and what is known of the jobs that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from fastapi import Request
+
+from api.sse import Feed
+from api.ui.board import Board, BoardView
+from api.ui.job_view import JobReader, JobView
+from api.ui.session import Visitor, secret_of
+from api.ui.topics import Topic
+from api.ui.trial_view import TrialReader, TrialView
+from searchsvc.domain import Job, Trial
+from searchsvc.service import Scope, Service
+from searchsvc.service.tokens import require
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Desk:
+    """Lives on one event loop; everything that asks the service does so in a thread."""
+
+    def __init__(self, service: Service, feed: Feed) -> None:
+        self.service, self._feed = service, feed
+        self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self._jobs: dict[str, Topic[JobView]] = {}
+
+    async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """What the call returns or raises, from a thread."""
+        return await self._feed.in_thread(lambda: call(*given, **named))
+
+    async def visitor(self, request: Request) -> Visitor:
+        """Raises Unauthenticated."""
+        secret = secret_of(request)
+        return Visitor(secret or "", await self.ask(self.service.authenticate, secret))
+
+    async def admit(self, visitor: Visitor, scope: Scope) -> None:
+        """Raises Unauthenticated or Forbidden where the token, as it is now, does not allow what is wanted."""
+        require(await self.ask(self.service.authenticate, visitor.secret), scope)
+
+    def job(self, job_id: str) -> Topic[JobView]:
+        """What is known of one job, shared by all pages that show it."""
+        for known, topic in list(self._jobs.items()):
+            if not topic.is_watched and known != job_id:
+                del self._jobs[known]
+        if job_id not in self._jobs:
+            self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
+        return self._jobs[job_id]
+
+    def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
+        """What is known of one trial, for one page."""
+        return Topic(self._feed, job.id, TrialReader(self.service, trial.id, job.spec))
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk

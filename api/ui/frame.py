@@ -1,0 +1,190 @@
+"""The frame of every page: who may see it, the navigation, what is shown when something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from nicegui import background_tasks, context, ui
+
+from api.errors import KINDS
+from api.ui import theme
+from api.ui.desk import Desk, desk_of
+from api.ui.parts import Text, box, link, notice
+from api.ui.session import PATH, Visitor, sign_in_path
+from api.ui.topics import Topic, Watcher
+from searchsvc.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    SearchsvcError,
+    StoreUnavailable,
+    Unauthenticated,
+)
+
+T = TypeVar("T")
+Build = Callable[[Desk, Visitor], Awaitable[None]]
+
+NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"))
+_CHECK_SECONDS = 15.0
+"""An open page looks this often whether its reader is still signed in."""
+
+
+async def framed(request: Request, title: str, here: str, build: Build) -> Response | None:
+    """A page for a reader who is signed in; the others are sent to the sign-in page."""
+    desk = desk_of(request)
+    dress(request, title)
+    try:
+        visitor = await desk.visitor(request)
+    except Unauthenticated:
+        onward = f"{PATH}{request.url.path.removeprefix(PATH)}"
+        return RedirectResponse(sign_in_path("" if onward == f"{PATH}/" else "needed", onward), 303)
+    except SearchsvcError as error:
+        with _main():
+            _wrong(error)
+        return None
+    _top(here, visitor)
+    with _main() as main:
+        try:
+            await build(desk, visitor)
+        except SearchsvcError as error:
+            main.clear()
+            _wrong(error)
+            return None
+    background_tasks.create(_watch_sign_in(desk, visitor, context.client), name="sign-in of a page")
+    return None
+
+
+def dress(request: Request, title: str) -> None:
+    """Title, language, rules and the choice of light or dark."""
+    ui.page_title(f"{title} - searchsvc")
+    ui.add_head_html(f"<style>{theme.css()}</style><script>{theme.script()}</script>")
+    ui.dark_mode({"dark": True, "light": False}.get(request.cookies.get("searchsvc_theme", "")))
+
+
+def _main() -> Any:
+    main = box("content")
+    main.props["id"] = "main"
+    return main
+
+
+def _top(here: str, visitor: Visitor) -> None:
+    link("Skip to the content", "#main", "skip")
+    with box("top", "header"):
+        with link("", f"{PATH}/", "brand"):
+            icon = box("", "img")
+            icon.props["src"], icon.props["alt"] = f"{PATH}/favicon.ico", ""
+            Text("span", "searchsvc")
+        with box("", "nav") as navigation:
+            navigation.props["aria-label"] = "Pages"
+            for name, target in NAVIGATION:
+                entry = link(name, target)
+                if name == here:
+                    entry.props["aria-current"] = "page"
+        with box("who"):
+            Text("span", f"{visitor.token.name} ({visitor.token.scope})", "name")
+            theme_button()
+            with box("", "form") as form:
+                form.props["method"], form.props["action"] = "post", f"{PATH}/sign-out"
+                Text("button", "Sign out", "plain").props["type"] = "submit"
+
+
+def theme_button() -> None:
+    """Switches between light and dark in the browser; the server need not know."""
+    button = Text("button", "◐", "plain")
+    button.props["type"], button.props["aria-label"] = "button", "Switch between light and dark"
+    button.on("click", js_handler="() => switchTheme()")
+
+
+def words_of(error: SearchsvcError) -> str:
+    """What a reader is told: without the database's address."""
+    kind = next((KINDS[one] for one in type(error).__mro__ if one in KINDS), None)
+    if isinstance(error, InvalidInput):
+        return "; ".join(f"{fault.pointer or 'the whole'}: {fault.message}" for fault in error.faults)
+    return f"{kind.title}: {kind.detail}" if kind and kind.detail else str(error)
+
+
+_TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
+    (NotFound, "There is no such thing", 404),
+    (Conflict, "This cannot be told apart", 409),
+    (Forbidden, "Your token does not allow this", 403),
+    (StoreUnavailable, "The database does not answer", 503),
+)
+
+
+def _wrong(error: SearchsvcError) -> None:
+    """The page that is shown in place of one that cannot be."""
+    title, status = next(
+        ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("It did not work", 500)
+    )
+    context.client.status_code = status
+    with box("card empty"):
+        Text("h1", title)
+        Text("p", words_of(error), "wrap")
+        link("All jobs", f"{PATH}/")
+
+
+async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
+    """Leave the page when the token is revoked or has expired."""
+    with suppress(TimeoutError):
+        await client.connected(timeout=60)
+    while not client.is_deleted:
+        try:
+            await desk.ask(desk.service.authenticate, visitor.secret)
+        except Unauthenticated:
+            client.open(sign_in_path("expired").removeprefix(PATH))
+            return
+        except StoreUnavailable:
+            pass
+        await asyncio.sleep(_CHECK_SECONDS)
+
+
+def follow(topic: Topic[T], show: Callable[[T], None]) -> None:
+    """Show every new picture of the topic on this page until it is closed, and say so while there can be none."""
+    client = context.client
+    problem = notice("", bad=True).classes("hidden")
+
+    async def run() -> None:
+        with suppress(TimeoutError):
+            await client.connected(timeout=60)
+        with topic.watched() as watcher:
+            while not client.is_deleted:
+                await watcher.next()
+                if client.is_deleted:
+                    return
+                with client:
+                    _say(problem, watcher)
+                    if watcher.view is not None:
+                        show(watcher.view)
+
+    task = background_tasks.create(run(), name="what a page shows")
+    client.on_delete(lambda: task.cancel())
+
+
+def _say(problem: Text, watcher: Watcher[Any]) -> None:
+    error = watcher.problem
+    if isinstance(error, NotFound):
+        problem.say("This job has been deleted. What you see is the last that was known of it.")
+    elif error is not None:
+        problem.say(f"{words_of(error)}. What you see is not the newest; it goes on by itself.")
+    problem.classes(remove="hidden") if error else problem.classes(add="hidden")
+
+
+async def attempt(desk: Desk, visitor: Visitor, scope: Any, call: Callable[[], object], done: str) -> bool:
+    """Do what a button is for, if its reader still may; say what became of it."""
+    try:
+        await desk.admit(visitor, scope)
+        await desk.ask(call)
+    except Unauthenticated:
+        ui.navigate.to(sign_in_path("expired").removeprefix(PATH))
+        return False
+    except SearchsvcError as error:
+        ui.notify(words_of(error), type="negative", timeout=8000, close_button="Close")
+        return False
+    ui.notify(done, type="positive")
+    return True

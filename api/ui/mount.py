@@ -1,0 +1,84 @@
+"""Mounting the pages on the app of the REST interface: once per process, because NiceGUI has one app per process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import RedirectResponse
+from nicegui import core, ui
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.sse import Feed
+from api.ui import files, pages, session
+from api.ui.desk import Desk
+from api.ui.session import PATH, Links
+from searchsvc.service import Service
+
+ICON = Path(__file__).with_name("icon.svg")
+_RECONNECT_SECONDS = 10.0
+HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # NiceGUI's page is a script, Vue compiles templates
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    ),
+    "Referrer-Policy": "same-origin",  # with less, browsers hide the Origin of our own forms from us
+}
+"""What the answers of the pages carry in place of the headers of the REST interface: nothing loads from elsewhere."""
+
+
+def mount(app: FastAPI, service: Service) -> Links:
+    """The pages below /ui of this app, over its service; the links that sign in once."""
+    feed: Feed = app.state.feed
+    app.state.links = links = Links()
+    app.include_router(session.router)
+    app.include_router(files.router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    app.add_api_route(PATH, _home, include_in_schema=False)
+    core.app.state.desk = Desk(service, feed)
+    core.app.add_middleware(PageHeaders)
+    core.sio.eio.cors_allowed_origins = None  # sockets are for pages of our own origin
+    pages.register()
+    ui.run_with(
+        app,
+        title="searchsvc",
+        favicon=ICON,
+        dark=None,
+        mount_path=PATH,
+        tailwind=False,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=1),
+        show_welcome_message=False,
+    )
+    return links
+
+
+def _home(request: Request) -> RedirectResponse:  # noqa: ARG001 - what FastAPI calls it with
+    return RedirectResponse(f"{PATH}/", 303)
+
+
+class PageHeaders:
+    """Sets the headers of the pages."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, with_headers)

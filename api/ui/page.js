@@ -1,0 +1,76 @@
+// Times are said in the reader's zone: <time datetime="..."> is filled here, whenever one appears or changes.
+(() => {
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const fill = (element) => {
+    const at = new Date(element.getAttribute("datetime"));
+    if (isNaN(at)) return;
+    element.textContent = full.format(at);
+    element.title = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") fill(change.target);
+      for (const node of change.addedNodes) {
+        if (node.nodeType !== 1) continue;
+        if (node.tagName === "TIME") fill(node);
+        node.querySelectorAll("time").forEach(fill);
+      }
+    }
+  }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["datetime"] });
+})();
+
+// Light or dark: as the system has it, until the reader chooses; the choice is kept in a cookie.
+function switchTheme() {
+  const dark = !document.body.classList.contains("body--dark");
+  document.cookie = `searchsvc_theme=${dark ? "dark" : "light"}; path=/ui; max-age=31536000; samesite=lax`;
+  setDark(dark);
+}
+
+// How numbers of cells read.
+function shortNumber(value) {
+  if (value === null || value === undefined) return "";
+  const size = Math.abs(value);
+  for (const [unit, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]])
+    if (size >= unit * 0.9995) return `${+(value / unit).toPrecision(3)} ${letter}`;
+  return size !== 0 && size < 0.001 ? value.toExponential(2) : String(+value.toPrecision(4));
+}
+function stateCell(params) {
+  const cell = document.createElement("span");
+  const [tone, sign, word] = params.context.states[params.value] ?? ["grey", "", params.value ?? ""];
+  cell.className = `state tone-${tone}`;
+  cell.dataset.sign = sign;
+  cell.textContent = word;
+  return cell;
+}
+function linkCell(params) {
+  const link = document.createElement("a");
+  link.href = params.data.href;
+  link.textContent = params.valueFormatted ?? params.value;
+  return link;
+}
+function barCell(params) {
+  const cell = document.createElement("div");
+  cell.className = "cell-bar";
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  bar.style.flex = "1";
+  const filled = document.createElement("div");
+  filled.style.width = `${Math.min(100, 100 * params.data.share)}%`;
+  bar.append(filled);
+  const words = document.createElement("span");
+  words.textContent = params.data.progress;
+  cell.append(bar, words);
+  return cell;
+}
+
+// Texts of charts: a trial's point says which trial it is; names are text, whatever they hold.
+function echartsText(words) {
+  const holder = document.createElement("span");
+  holder.textContent = words;
+  return holder.innerHTML;
+}
+function pointWords(params) {
+  const [x, y, trial] = params.value;
+  const which = trial === undefined ? echartsText(params.seriesName) : `trial #${trial}`;
+  return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
+}

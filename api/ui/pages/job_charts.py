@@ -1,0 +1,180 @@
+"""The charts of a job page. Each shows what it can, and is not there where the job has nothing of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nicegui import ui
+
+from api.cli import text
+from api.ui import charts
+from api.ui.job_view import MOST_CURVES, MOST_TRIALS, JobView
+from api.ui.numbers import epochs_saved, funnel, known, metric_names
+from api.ui.parts import Bar, Text, box, card
+from searchsvc.domain import Job
+
+
+class Part(Protocol):
+    """Something that shows a job."""
+
+    def show(self, view: JobView) -> None: ...
+
+
+def make(job: Job) -> list[Part]:
+    """All charts of a job, laid out where this is called."""
+    metric = job.spec.objectives[0].metric
+    return [
+        Front(job),
+        Chart("Best so far", f"Every result, and the best {metric} that keeps the limits.", charts.best_so_far),
+        Chart(
+            "Learning curves",
+            f"{metric} by epoch; of many trials the best and the newest, {MOST_CURVES} at most.",
+            charts.curves,
+        ),
+        Funnel(),
+        Chart(
+            "Predictor quality",
+            "Rank correlation of what was predicted with what was measured afterwards, by round; the bars hold 90 %.",
+            lambda view: charts.quality(view.rounds),
+        ),
+        Chart(
+            "What the supernet believes",
+            "The probability of each option of each parameter: the fuller the colour, the more likely.",
+            lambda view: charts.distributions(view.distributions) if view.distributions else None,
+            said=_supernet,
+        ),
+    ]
+
+
+class Chart:
+    """A chart in a card; hidden as long as there is nothing to draw."""
+
+    def __init__(
+        self,
+        title: str,
+        note: str,
+        draw: Callable[[JobView], charts.Options | None],
+        said: Callable[[JobView], str] = lambda _: "",
+    ) -> None:
+        self._draw, self._words = draw, said
+        self._shown: charts.Options | None = None
+        with card(title, note) as self._card:
+            self._said = Text("p", "", "small")
+            self._chart = ui.echart({}).classes("chart")
+            self._chart.props["role"], self._chart.props["aria-label"] = "img", f"{title}. {note}"
+        self._card.set_visibility(False)
+
+    def show(self, view: JobView) -> None:
+        options = self._draw(view)
+        self._card.set_visibility(options is not None)
+        self._said.say(self._words(view))
+        if options is not None and options != self._shown:
+            self._shown = options
+            if rows := _rows(options):
+                self._chart.style(f"height: {rows * 22 + 60}px")
+            self._chart.props["options"] = options
+            self._chart.update()
+
+
+def _rows(options: charts.Options) -> int:
+    """Of a chart that has a row for each thing, so that it is as high as they are many."""
+    axis = options.get("yAxis", {})
+    return len(axis["data"]) if axis.get("type") == "category" else 0
+
+
+class Front:
+    """The first objective against a cost that the reader picks."""
+
+    def __init__(self, job: Job) -> None:
+        spec = job.spec
+        self._metric = spec.objectives[0].metric
+        self._costs = [one for one in metric_names(spec) if one != self._metric]
+        self._cost = self._costs[0] if self._costs else "seconds"
+        self._view: JobView | None = None
+        self._chart = Chart(
+            "Pareto front",
+            f"{self._metric} against what it costs; the dashed line is the limit.",
+            self._options,
+            self._words,
+        )
+        with self._chart._card:
+            self._choice = box("row small")
+
+    def show(self, view: JobView) -> None:
+        self._view = view
+        costs = sorted({name for one in list(view.trials.values())[:50] for name in one.proposal.costs})
+        if new := [one for one in (*self._costs, *costs) if one not in self._costs]:
+            self._costs += new
+        if self._cost not in self._costs and self._costs:
+            self._cost = self._costs[0]
+        self._offer()
+        self._chart.show(view)
+
+    def _offer(self) -> None:
+        if len(self._choice.default_slot.children) == len(self._costs):
+            return
+        self._choice.clear()
+        with self._choice:
+            for cost in self._costs:
+                button = Text("button", cost, "plain")
+                button.props["type"] = "button"
+                button.props["aria-pressed"] = "true" if cost == self._cost else "false"
+                button.on("click", lambda _, cost=cost: self._pick(cost))
+
+    def _pick(self, cost: str) -> None:
+        self._cost = cost
+        self._choice.clear()
+        if self._view:
+            self.show(self._view)
+
+    def _options(self, view: JobView) -> charts.Options | None:
+        there = any(self._cost in known(one) for one in view.trials.values())
+        return charts.front(view, self._cost) if there else None
+
+    def _words(self, view: JobView) -> str:
+        return f"{view.summary.pareto_size} on the front" if view.summary.best else "no result keeps the limits yet"
+
+
+def _supernet(view: JobView) -> str:
+    found = view.distributions
+    if found is None:
+        return ""
+    metrics = ", ".join(f"{name} {text.quantity(name, value)}" for name, value in found.metrics.items())
+    return f"step {found.step} of {found.steps}: {metrics}"
+
+
+class Funnel:
+    """How many candidates came how far, and what was saved by not going on."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[Bar, Text]] = {}
+        with card("Funnel", "What became of the candidates."):
+            self._grid = box("funnel")
+            self._saved = Text("p", "", "small")
+            self._reasons = Text("p", "", "muted small wrap")
+
+    def show(self, view: JobView) -> None:
+        stages = funnel(view.summary)
+        most = max(1, stages[0].count)
+        for stage in stages:
+            if stage.name not in self._lines:
+                with self._grid:
+                    Text("span", stage.name)
+                    self._lines[stage.name] = (Bar(stage.name), Text("span", "", "number"))
+            bar, label = self._lines[stage.name]
+            bar.show(stage.count / most)
+            label.say(f"{stage.count:,}")
+        self._saved.say(_saved(view))
+        rejected = view.summary.rejected
+        self._reasons.say(
+            "Rejected: " + ", ".join(f"{n:,} by {why}" for why, n in rejected.items()) if rejected else ""
+        )
+
+
+def _saved(view: JobView) -> str:
+    spared, full = epochs_saved(view.trials.values(), view.spec)
+    if not spared:
+        return ""
+    which = "" if view.total <= MOST_TRIALS else f" (of the newest {MOST_TRIALS:,} trials)"
+    return f"Stopping early has spared {spared:,} of {full:,} epochs, {spared / full:.0%}{which}."

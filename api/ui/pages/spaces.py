@@ -1,0 +1,63 @@
+"""The spaces page: every space that a spec can name, with its parameters."""
+
+from __future__ import annotations
+
+import math
+
+from fastapi import Request, Response
+from nicegui import ui
+
+from api.cli import text
+from api.ui.desk import Desk
+from api.ui.frame import framed
+from api.ui.parts import Text, box, card, table
+from api.ui.session import Visitor
+from searchsvc.domain import Basis, Categorical, Parameter
+from searchsvc.spaces.catalogue import SPACES, ShippedSpace
+
+
+def register() -> None:
+    ui.page("/spaces", response_timeout=30)(spaces_page)
+
+
+async def spaces_page(request: Request) -> Response | None:
+    return await framed(request, "Spaces", "Spaces", build)
+
+
+async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+    """A card per space; its parameters unfold."""
+    Text("h1", "Spaces")
+    for shipped in SPACES.values():
+        _space(shipped)
+
+
+def _space(shipped: ShippedSpace) -> None:
+    size = shipped.space.size()
+    with card(shipped.name, shipped.description):
+        with box("row muted small"):
+            Text("span", f"task {shipped.task}")
+            Text("span", f"{len(shipped.space)} parameters")
+            Text("span", "continuous" if math.isinf(size) else f"{text.count(size)} candidates")
+        with box("", "details"):
+            Text("summary", "Parameters")
+            table(
+                ("parameter", "may be", "when"),
+                [(one.name, described(one), _condition(one)) for one in shipped.space.parameters],
+            )
+
+
+def described(parameter: Parameter) -> str:
+    """What values it may take, on one line."""
+    if isinstance(parameter, Categorical):
+        return ", ".join(text.value(one) for one in parameter.choices)
+    if isinstance(parameter, Basis):
+        return f"mixtures of {', '.join(text.value(one) for one in parameter.values)}"
+    step = f" in steps of {text.value(parameter.step)}" if parameter.step not in (None, 1) else ""
+    scale = ", logarithmic" if parameter.log else ""
+    return f"{text.value(parameter.low)} to {text.value(parameter.high)}{step}{scale}"
+
+
+def _condition(parameter: Parameter) -> str:
+    """`depth = 2, 3`: what must hold for it to matter."""
+    when = parameter.when or {}
+    return "; ".join(f"{name} = {text.value(list(values))}" for name, values in when.items())

@@ -1,0 +1,163 @@
+"""The trial page: what was trained, how it went, what it left; live while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from nicegui import ui
+from nicegui.element import Element
+
+from api.cli import text
+from api.ui import charts
+from api.ui.desk import Desk
+from api.ui.frame import follow, framed
+from api.ui.numbers import known
+from api.ui.parts import Bar, Figure, Moment, State, Text, box, card, link, table
+from api.ui.session import PATH, Visitor
+from api.ui.trial_view import LOG_LINES, TrialView
+from searchsvc.domain import Artifact, Attempt, Job, Measurement, Scalar, Trial
+from searchsvc.spaces.halves import halves
+
+
+def register() -> None:
+    ui.page("/jobs/{job}/trials/{number}", response_timeout=30)(trial_page)
+
+
+async def trial_page(request: Request, job: str, number: str) -> Response | None:
+    async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+        found = await desk.ask(desk.service.job, job)
+        trial = await desk.ask(desk.service.trial, f"{found.id}/{number}")
+        ui.page_title(f"{found.name} #{trial.number} - searchsvc")
+        page = _Page(found, trial)
+        follow(desk.trial(found, trial), page.show)
+
+    return await framed(request, "Trial", "", build)
+
+
+class _Page:
+    """One trial."""
+
+    def __init__(self, job: Job, trial: Trial) -> None:
+        self._shown: TrialView | None = None
+        link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
+        with box("row"):
+            Text("h1", f"Trial #{trial.number}")
+            self._state = State(trial.state.value)
+            what = "supernet" if not trial.is_candidate else "in full" if trial.proposal.in_full else ""
+            Text("span", what, "muted small")
+        self._reason = Text("pre", "", "notice wrap hidden")
+        with box("card"):
+            with box("budget"):
+                Text("span", "epochs", "muted")
+                self._bar, self._epochs = Bar("epochs"), Text("span")
+            self._figures = box("figures")
+        with box("grid"):
+            _candidate(trial)
+            with card("Measurements"):
+                self._chart = ui.echart({}).classes("chart")
+                self._measured = box("scroll events")
+                self._measured.props["tabindex"] = "0"
+            with card("Attempts", "Executions on workers; a retry adds one."):
+                self._attempts = box("")
+            with card("Files"):
+                self._files = box("")
+        with card("Log", f"What the trial wrote while it was trained; the last {LOG_LINES} lines."):
+            self._log = Text("pre", "", "log mono")
+            self._log.props["tabindex"] = "0"
+
+    def show(self, view: TrialView) -> None:
+        if view == self._shown:
+            return
+        before, self._shown = self._shown, view
+        trial, epochs = view.trial, view.spec.fidelity.epochs
+        self._state.show(trial.state.value)
+        reason = "\n".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
+        self._reason.say(reason)
+        self._reason.classes(remove="hidden") if reason else self._reason.classes(add="hidden")
+        self._bar.show(trial.step / epochs)
+        self._epochs.say(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
+        _anew(self._figures, lambda: _figures(trial))
+        if before is None or before.measurements != view.measurements:
+            self._chart.props["options"] = charts.trial_curve(view.measurements, view.spec)
+            self._chart.update()
+            _anew(self._measured, lambda: _measurements(view.measurements))
+        if before is None or before.attempts != view.attempts:
+            _anew(self._attempts, lambda: _attempts(view.attempts))
+        if before is None or before.artifacts != view.artifacts:
+            _anew(self._files, lambda: _files(view.artifacts))
+        self._log.say(view.log if view.log is not None else "No log yet: it is written when the work starts.")
+
+
+def _anew(holder: Element, fill: Callable[[], None]) -> None:
+    """Replace what stands in an element."""
+    holder.clear()
+    with holder:
+        fill()
+
+
+def _candidate(trial: Trial) -> None:
+    """Its two halves: what is trained, and how."""
+    found = halves(trial.values)
+    with card("Candidate"):
+        for title, values in (("Architecture", found.architecture), ("Recipe", found.recipe)):
+            if values:
+                Text("h3", title, "muted small")
+                _values(values)
+        if not trial.values:
+            Text("p", "A supernet: one network whose weights all candidates share.", "muted")
+
+
+def _values(values: Mapping[str, Scalar]) -> None:
+    table(("parameter", "value"), [(name, text.value(value)) for name, value in values.items()])
+
+
+def _figures(trial: Trial) -> None:
+    """Costs and the metrics of the best step, then those on the test split."""
+    tested = {f"test {name}": value for name, value in (trial.test_metrics or {}).items()}
+    for name, value in {**known(trial), **tested, "training": trial.seconds}.items():
+        if "/" not in name:
+            unit = "seconds" if name == "training" else name.removeprefix("test ")
+            Figure(name).show(text.quantity(unit, value))
+
+
+def _measurements(measured: Sequence[Measurement]) -> None:
+    names = list(dict.fromkeys(name for one in measured for name in one.metrics if "/" not in name))
+    columns = ("epoch", *names, "seconds")
+    rows = [
+        (str(one.step), *(text.quantity(name, one.metrics.get(name)) for name in names), f"{one.seconds:.1f}")
+        for one in reversed(measured)
+    ]
+    table(columns, rows, numbers=columns)
+
+
+def _attempts(attempts: Iterable[Attempt]) -> None:
+    rows = [
+        (
+            str(one.number),
+            lambda one=one: State(one.state.value),
+            lambda one=one: Moment(one.started_at),
+            text.duration(one.finished_at - one.started_at) if one.finished_at else "",
+            one.node or "",
+            one.pid or "",
+            "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
+        )
+        for one in attempts
+    ]
+    table(("attempt", "state", "started", "took", "node", "process", "why"), rows)
+
+
+def _files(artifacts: Sequence[Artifact]) -> None:
+    if not artifacts:
+        Text("p", "None yet: winners and finished trials leave their weights here.", "muted")
+        return
+    rows = [
+        (
+            lambda one=one: link(one.name, f"{PATH}/files/{one.trial_id}/{quote(one.name)}"),
+            f"{text.count(one.bytes)}B",
+            one.sha256[:16],
+        )
+        for one in artifacts
+    ]
+    table(("file", "size", "SHA-256 begins"), rows)

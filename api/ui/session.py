@@ -1,0 +1,140 @@
+"""Signing in and out: a token becomes a cookie that scripts cannot read; a link that the command prints does it once.
+
+The cookie holds the token itself, so that nothing has to be kept here: a restart signs nobody out, and a token that was
+revoked or has expired is refused at the next request.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse
+
+from api.bodies import text_of
+from api.deps import TheService
+from searchsvc.domain import Token
+from searchsvc.errors import StoreUnavailable, Unauthenticated
+from searchsvc.service import Scope
+
+PATH = "/ui"
+SIGN_IN = f"{PATH}/sign-in"
+COOKIE_SECONDS = 30 * 86_400
+LINK_SECONDS = 3600.0
+
+router = APIRouter(prefix=PATH, include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks at a page."""
+
+    secret: str
+    token: Token
+
+    def may(self, scope: Scope) -> bool:
+        return Scope(self.token.scope).covers(scope)
+
+
+@dataclass(slots=True)
+class Links:
+    """Links that sign in once, and within an hour."""
+
+    clock: Callable[[], float] = time.monotonic
+    _open: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def make(self, secret: str) -> str:
+        """The path of a new link for the token with this secret."""
+        code = secrets.token_urlsafe(24)
+        self._open[code] = (secret, self.clock() + LINK_SECONDS)
+        return f"{PATH}/open/{code}"
+
+    def take(self, code: str) -> str | None:
+        """The secret behind a link; None where it was used, is too old or never was."""
+        secret, until = self._open.pop(code, ("", 0.0))
+        return secret if secret and self.clock() < until else None
+
+
+def cookie_of(request: Request) -> str:
+    """The name of the cookie: browsers send those of one port to the others of a host too."""
+    return f"searchsvc_{request.url.port or request.url.scheme}"
+
+
+def secret_of(request: Request) -> str | None:
+    return request.cookies.get(cookie_of(request))
+
+
+def links_of(request: Request) -> Links:
+    links: Links = request.app.state.links
+    return links
+
+
+def local_path(path: str) -> str:
+    """A page of ours to go on to; the first one where `path` leads elsewhere."""
+    inside = path.startswith(f"{PATH}/") and "//" not in path and "\\" not in path
+    return path if inside else f"{PATH}/"
+
+
+def sign_in_path(why: str = "", onward: str = "") -> str:
+    """The address of the sign-in page, which says why it is shown and where it leads."""
+    given = {name: value for name, value in (("why", why), ("next", onward)) if value}
+    return f"{SIGN_IN}?{urlencode(given)}" if given else SIGN_IN
+
+
+@router.get("/open/{code}")
+def open_once(request: Request, code: str, links: Annotated[Links, Depends(links_of)]) -> RedirectResponse:
+    """Sign in by a link that is good for one use."""
+    secret = links.take(code)
+    if secret is None:
+        return RedirectResponse(sign_in_path("used"), 303)
+    return _signed_in(request, secret, f"{PATH}/")
+
+
+@router.post("/session")
+def sign_in(request: Request, service: TheService, body: Annotated[bytes, Depends(text_of)]) -> RedirectResponse:
+    """Sign in with a token, from the form of the sign-in page."""
+    form = parse_qs(body.decode("utf-8", "replace"))
+    secret, onward = form.get("token", [""])[0].strip(), local_path(form.get("next", [""])[0])
+    if not _is_ours(request):
+        return RedirectResponse(sign_in_path("elsewhere", onward), 303)
+    try:
+        service.authenticate(secret)
+    except Unauthenticated:
+        return RedirectResponse(sign_in_path("refused", onward), 303)
+    except StoreUnavailable:
+        return RedirectResponse(sign_in_path("away", onward), 303)
+    return _signed_in(request, secret, onward)
+
+
+@router.post("/sign-out")
+def sign_out(request: Request) -> RedirectResponse:
+    """Forget the cookie; the token stays good."""
+    answer = RedirectResponse(sign_in_path("out"), 303)
+    if _is_ours(request):
+        answer.delete_cookie(cookie_of(request), path=PATH)
+    return answer
+
+
+def _signed_in(request: Request, secret: str, onward: str) -> RedirectResponse:
+    answer = RedirectResponse(onward, 303)
+    answer.set_cookie(
+        cookie_of(request),
+        secret,
+        max_age=COOKIE_SECONDS,
+        path=PATH,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether a form was sent by a page of this service."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")

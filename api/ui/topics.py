@@ -1,0 +1,100 @@
+"""Topics: something that many pages look at, read once for all of them whenever events say that it may have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from api.sse import Client, Feed
+from searchsvc.domain import Event
+from searchsvc.errors import SearchsvcError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+BEAT_SECONDS = 5.0
+"""What changes without an event, such as the time that is left, is read again this often."""
+GAP_SECONDS = 0.5
+"""However many events come, no topic is read more often."""
+
+
+class Model(Protocol[T_co]):
+    """Keeps what it has read, and brings it up to date. Called in threads, never twice at once."""
+
+    def read(self, events: Sequence[Event] | None) -> T_co:
+        """A new picture after these events; None: read everything anew."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Watcher(Generic[T]):
+    """One page: the newest picture, and whether it has seen it."""
+
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    view: T | None = None
+    problem: SearchsvcError | None = None
+    """Why `view` is not as new as it might be."""
+    at: float = 0.0
+    """When `view` was read, in Unix seconds."""
+
+    async def next(self) -> None:
+        """Wait for a picture, or a problem, that this page has not seen."""
+        await self.changed.wait()
+        self.changed.clear()
+
+
+class Topic(Generic[T]):
+    """One thing to look at, about one job or all (None)."""
+
+    def __init__(self, feed: Feed, job_id: str | None, model: Model[T]) -> None:
+        self._feed, self._job_id, self._model = feed, job_id, model
+        self._watchers: set[Watcher[T]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._known: Watcher[T] = Watcher()
+
+    @property
+    def is_watched(self) -> bool:
+        return bool(self._watchers)
+
+    @contextmanager
+    def watched(self) -> Iterator[Watcher[T]]:
+        """A watcher that hears of every change from now on; at once, where the topic is known already."""
+        watcher: Watcher[T] = Watcher()
+        self._watchers.add(watcher)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="topic of a page")
+        elif self._known.view is not None:
+            self._hand(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+    async def _run(self) -> None:
+        """Reads until the last page has gone."""
+        async with self._feed.listening(self._job_id) as client:
+            client.missed = True
+            while self._watchers:
+                await self._read(client)
+                for watcher in self._watchers:
+                    self._hand(watcher)
+                await asyncio.sleep(GAP_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(client.arrived.wait(), BEAT_SECONDS)
+
+    async def _read(self, client: Client) -> None:
+        events = [frame.event for frame in client.take()]
+        anew, client.missed = client.missed, False
+        try:
+            self._known.view = await self._feed.in_thread(lambda: self._model.read(None if anew else events))
+            self._known.problem, self._known.at = None, time.time()
+        except SearchsvcError as error:
+            self._known.problem, client.missed = error, True
+
+    def _hand(self, watcher: Watcher[T]) -> None:
+        watcher.view, watcher.problem, watcher.at = self._known.view, self._known.problem, self._known.at
+        watcher.changed.set()

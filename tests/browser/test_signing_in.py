@@ -1,0 +1,69 @@
+"""Who gets in, how, and what the browser keeps of it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from searchsvc.service import Scope
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Site, sign_in
+
+
+def test_the_printed_link_signs_in_once(site: Site) -> None:
+    first = httpx.get(site.link)
+    assert (first.status_code, first.headers["location"]) == (303, "/ui/")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Path=/ui" in cookie
+    again = httpx.get(site.link)
+    assert again.headers["location"] == "/ui/sign-in?why=used"
+    assert "set-cookie" not in again.headers
+
+
+def test_a_form_of_another_site_signs_nobody_in(site: Site) -> None:
+    body = {"token": site.secret(Scope.READ)}
+    answer = httpx.post(f"{site.address}/ui/session", data=body, headers={"Origin": "http://elsewhere.example"})
+    assert answer.headers["location"].startswith("/ui/sign-in?why=elsewhere")
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("onward", ["https://elsewhere.example/", "//elsewhere.example", "/ui//elsewhere.example"])
+def test_signing_in_leads_nowhere_else(site: Site, onward: str) -> None:
+    answer = httpx.post(f"{site.address}/ui/session", data={"token": site.secret(Scope.READ), "next": onward})
+    assert answer.headers["location"] == "/ui/"
+
+
+def test_pages_load_nothing_from_elsewhere_and_rest_keeps_its_own_headers(site: Site) -> None:
+    page = httpx.get(f"{site.address}/ui/sign-in")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "https://" not in page.text.replace("https://nicegui.io", "")
+    unknown = httpx.get(f"{site.address}/api/v1/nothing")
+    assert unknown.headers["content-type"] == "application/problem+json"
+    assert unknown.headers["content-security-policy"].startswith("default-src 'none'")
+    assert httpx.get(f"{site.address}/").headers["location"] == "/ui/"
+
+
+def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, browser: Browser) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    page = context.new_page()
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
+    page.goto(f"{site.address}/ui/spaces")
+    expect(page.get_by_text("Sign in to see this page.")).to_be_visible()
+    page.fill("#token", "ssvc_wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("This token is not known here")).to_be_visible()
+    token, secret = site.service.create_token("guest", scope=Scope.READ)
+    page.fill("#token", secret)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Spaces")).to_be_visible()
+    site.service.revoke_token(token.id)
+    page.reload()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    sign_in(page, site, site.secret(Scope.READ))
+    page.click("text=Sign out")
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    assert context.cookies() == []
+    context.close()
