@@ -36,6 +36,8 @@ _MOST_RUINED = 100
 
 REACH = 15.0
 """About as far as a logit can move in a whole search: Adam moves it by the learning rate in a step at most."""
+FASTEST = 0.25
+"""The largest learning rate that follows from it: with few steps, rewards are not to be believed so soon."""
 
 
 class Learner(Protocol):
@@ -73,7 +75,7 @@ class Options(TypedDict, total=False):
     samples: int
     """Candidates per step, over whose gradients the mean is taken."""
     learning_rate: float
-    """Of Adam; 0: `REACH` over the number of steps that move the distributions."""
+    """Of Adam; 0: `REACH` over the number of steps that move the distributions, at most `FASTEST`."""
     frozen_share: float
     """Of the steps, at the beginning, that leave the distributions as they are."""
     drawing: Drawing | None
@@ -100,7 +102,8 @@ class _Controller:
         self.distributions, self._samples = distributions, samples
         self._draws, self._exchange = drawing or Drawing(distributions), exchange
         self._until, self._total, self._steps = int(steps * frozen_share), steps, 0
-        self._optimizer = torch.optim.Adam(distributions.parameters(), learning_rate or REACH / (steps - self._until))
+        rate = learning_rate or min(FASTEST, REACH / (steps - self._until))
+        self._optimizer = torch.optim.Adam(distributions.parameters(), rate)
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on, but for the generator."""

@@ -171,3 +171,9 @@ def test_the_moving_mean_is_corrected_for_its_start() -> None:
     for _ in range(400):
         last = mean.updated(-1.0)
     assert last == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize(("steps", "rate"), [(8, 0.25), (400, 0.05)])
+def test_the_rate_follows_from_the_number_of_steps(steps: int, rate: float) -> None:
+    state = Reinforce(Distributions(RATES), steps=steps).state()
+    assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(rate)
