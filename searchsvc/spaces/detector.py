@@ -166,13 +166,7 @@ def full_space() -> Space:
             Integer("head_width", 128, 256, 64),
             Integer("resolution", 512, 896, 128),
             *_losses(bins=21),
-            Categorical("ema", (False, True)),
-            Float("ema_decay", 0.99, 0.9998, when={"ema": (True,)}),
-            Categorical("optimizer", ("sgd", "adamw")),
-            Float("lr", 2e-5, 4e-4, log=True),
-            Categorical("lr_decay", (0.0, 0.8)),
-            Float("weight_decay", 1e-5, 5e-2, log=True),
-            Categorical("augmentation", recipe.AUGMENTATIONS),
+            *_training(ema_decay=(0.99, 0.9998), lr=(2e-5, 4e-4)),
             Integer("frozen_stages", 0, 2),
         ]
     )
@@ -198,13 +192,7 @@ def small_space() -> Space:
             Integer("head_width", 16, 24, 8),
             Integer("resolution", 128, 160, 16),
             *_losses(bins=17),
-            Categorical("ema", (False, True)),
-            Float("ema_decay", 0.9, 0.998, when={"ema": (True,)}),
-            Categorical("optimizer", ("sgd", "adamw")),
-            Float("lr", 5e-4, 1e-2, log=True),
-            Categorical("lr_decay", (0.0, 0.8)),
-            Float("weight_decay", 1e-5, 5e-2, log=True),
-            Categorical("augmentation", recipe.AUGMENTATIONS),
+            *_training(ema_decay=(0.9, 0.998), lr=(5e-4, 1e-2)),
         ]
     )
 
@@ -276,3 +264,16 @@ def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
     """Which candidates are the same detector: those whose FBNetV3 genes are the same backbone, all else being equal."""
     trims: dict[str, Scalar] = dict.fromkeys((f"trim{stage}" for stage in fbnetv3.TRIMMED), False)
     return fbnetv3_identity.identity(space, {**defaults, **trims})
+
+
+def _training(*, ema_decay: tuple[float, float], lr: tuple[float, float]) -> list[Parameter]:
+    """What moves the weights, and what images go through; the ranges depend on how long it takes."""
+    return [
+        Categorical("ema", (False, True)),
+        Float("ema_decay", *ema_decay, when={"ema": (True,)}),
+        Categorical("optimizer", ("sgd", "adamw")),
+        Float("lr", *lr, log=True),
+        Categorical("lr_decay", (0.0, 0.8)),
+        Float("weight_decay", 1e-5, 5e-2, log=True),
+        Categorical("augmentation", recipe.AUGMENTATIONS),
+    ]

@@ -7,7 +7,6 @@ the last one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -44,7 +43,7 @@ from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 from workers.training.splits import Order, on_device
-from workers.training.trial import device_of
+from workers.training.trial import device_of, fingerprint
 
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""
@@ -299,19 +298,12 @@ def _document(distributions: Distributions, found: list[Finalist]) -> dict[str, 
 
 
 def _fingerprint(task: TrialTask, exchange: Exchange) -> str:
-    """Of all that decides what is searched: a checkpoint of anything else is not gone on from."""
     search: SharedSearch | None = task.search
     assert search is not None
-    what: dict[str, Any] = {
-        "task": task.task,
-        "dataset": dict(task.dataset),
-        "values": dict(task.values),
-        "fidelity": task.fidelity.model_dump(),
-        "seed": task.seed,
-        "objective": task.objective.model_dump(),
-        "space": [repr(one) for one in search.parameters],
-        "hard": [one.model_dump() for one in search.hard],
-        "options": dict(search.options),
-        "processes": exchange.size,
-    }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return fingerprint(
+        task,
+        space=[repr(one) for one in search.parameters],
+        hard=[one.model_dump() for one in search.hard],
+        options=dict(search.options),
+        processes=exchange.size,
+    )

@@ -100,7 +100,7 @@ def device_of(task: TrialTask) -> torch.device:
 def _resumed(task: TrialTask, directory: Path, training: Training, device: torch.device) -> list[Measurement]:
     """Measurements up to the checkpoint that training goes on from; none where it starts over."""
     state = checkpoint.load(directory, device)
-    if state is None or state["trial"] != _fingerprint(task):
+    if state is None or state["trial"] != fingerprint(task):
         return []
     training.restore(state["trainer"])
     return [Measurement(*one) for one in state["measured"]]
@@ -112,7 +112,7 @@ def _keep(task: TrialTask, directory: Path, training: Training, measured: list[M
         for name, content in training.files(last).items():
             checkpoint.write_atomically(directory / name, content)
     history = [(one.step, dict(one.metrics), one.seconds) for one in measured]
-    checkpoint.save(directory, {"trial": _fingerprint(task), "trainer": training.state(), "measured": history})
+    checkpoint.save(directory, {"trial": fingerprint(task), "trainer": training.state(), "measured": history})
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
@@ -123,8 +123,8 @@ def _finite(metrics: dict[str, float]) -> dict[str, float]:
     return metrics
 
 
-def _fingerprint(task: TrialTask) -> str:
-    """Of all that decides what is trained: a checkpoint of anything else is not gone on from."""
+def fingerprint(task: TrialTask, **besides: Any) -> str:
+    """Of all that decides what is trained, `besides` included: a checkpoint of anything else is not gone on from."""
     what: dict[str, Any] = {
         "task": task.task,
         "dataset": dict(task.dataset),
@@ -132,5 +132,6 @@ def _fingerprint(task: TrialTask) -> str:
         "fidelity": task.fidelity.model_dump(),
         "seed": task.seed,
         "objective": task.objective.model_dump(),
+        **besides,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
