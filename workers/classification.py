@@ -17,7 +17,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space, networks
 from searchsvc.spaces.sharing import check_sharable
 from workers import data
-from workers.files import DISTRIBUTIONS, MODEL
+from workers.files import DISTRIBUTIONS, MODEL, PRETRAINED
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
@@ -80,7 +80,7 @@ class Classification:
         return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        return tuple(name for name in (MODEL, DISTRIBUTIONS) if (directory / name).is_file())
+        return tuple(name for name in (MODEL, PRETRAINED, DISTRIBUTIONS) if (directory / name).is_file())
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         from workers.training.run import test
@@ -92,6 +92,12 @@ class Classification:
         from workers.models import load
 
         WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
+
+    def published(self, name: str) -> Path:
+        """See `searchsvc.domain.tasks.PretrainedTask`."""
+        from workers.models.published import published
+
+        return published(name)
 
     def predict(
         self,

@@ -15,7 +15,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
 from searchsvc.spaces import networks
 from workers.data import detection as data
-from workers.files import MODEL, PICTURES
+from workers.files import MODEL, PICTURES, PRETRAINED
 
 
 class Detection:
@@ -50,7 +50,7 @@ class Detection:
         return train(task)
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        found = [MODEL] if (directory / MODEL).is_file() else []
+        found = [name for name in (MODEL, PRETRAINED) if (directory / name).is_file()]
         return (*found, *sorted(path.name for path in directory.glob(PICTURES)))
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
@@ -63,6 +63,12 @@ class Detection:
         from workers.models.trained_detector import load
 
         DETECTOR_WRITERS[format](load(Path(task.directory) / MODEL), destination)
+
+    def published(self, name: str) -> Path:
+        """See `searchsvc.domain.tasks.PretrainedTask`."""
+        from workers.models.published import published
+
+        return published(name)
 
     def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
         """See `searchsvc.domain.tasks.PredictingTask`."""

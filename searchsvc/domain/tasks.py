@@ -20,6 +20,9 @@ from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.spec import Fidelity, JobSpec
 from searchsvc.domain.states import FailureKind, TrialState
 
+REPLICATE = "replicate"
+"""The parameter of a recipe that tells repetitions of a candidate apart: it decides their seed, and nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
@@ -104,7 +107,10 @@ class TrialTask:
         directory: str,
         pretrained: WeightsFile | None = None,
     ) -> Self:
-        """The task of the first attempt of a job's trial `number`."""
+        """The task of the first attempt of a job's trial `number`.
+
+        Its seed goes by the number, or by its `replicate` where it has one.
+        """
         return cls(
             trial_id=trial_id,
             attempt=1,
@@ -113,7 +119,7 @@ class TrialTask:
             values=values,
             fidelity=spec.fidelity,
             objective=spec.objectives[0],
-            seed=(spec.seed + number) % 2**63,
+            seed=(spec.seed + int(values.get(REPLICATE) or number)) % 2**63,
             directory=directory,
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",

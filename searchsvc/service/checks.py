@@ -13,7 +13,7 @@ from searchsvc.domain import Categorical, JobSpec, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
 from searchsvc.errors import Fault, InvalidInput, NotFound
 from searchsvc.service import tasks
-from searchsvc.spaces import Space, catalogue, networks
+from searchsvc.spaces import Space, catalogue, networks, recipe
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def task_of(spec: JobSpec) -> Task:
 
 
 def space_of(spec: JobSpec, task: Task | None) -> Space:
-    """The space with `fix` and `narrow` applied."""
+    """The space with `fix` and `narrow` applied; a named one without pretrained weights searches no first weights."""
     section, constants = spec.space, constants_of(spec)
     space = _named_space(section, task) if isinstance(section, NamedSpace) else _inline_space(section, task)
     faults = Faults()
@@ -53,6 +53,8 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
     given = {name: value for name, value in section.fix.items() if name in besides}
     faults.collect(lambda: below("/space/fix", lambda: networks.check(spec.task, space, constants, given)))
     pinned = {name: value for name, value in section.fix.items() if name not in given}
+    if isinstance(section, NamedSpace) and spec.pretrained is None and _is_open(recipe.INIT, space, section):
+        pinned[recipe.INIT] = recipe.SCRATCH
     both = sorted(set(section.fix) & set(section.narrow))
     faults.found += [
         Fault(f"/space/narrow/{name}", "is fixed already: leave it out of fix or of narrow") for name in both
@@ -66,7 +68,10 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
 
 
 def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
-    """Values of every trial besides those of its candidate: those of the named space, and what is fixed besides."""
+    """Values of every trial besides those of its candidate: those of the named space, and what is fixed besides.
+
+    With pretrained weights, all start from them where `init` is neither searched nor fixed.
+    """
     section = spec.space
     if isinstance(section, NamedSpace):
         shipped = catalogue.SPACES.get(section.name)
@@ -74,7 +79,12 @@ def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
     else:
         own, names = {}, tuple(one.name for one in section.parameters)
     known = networks.defaults_of(spec.task).keys() - {networks.NETWORK, *names}
-    return {**own, **{name: value for name, value in section.fix.items() if name in known}}
+    init = {recipe.INIT: recipe.PRETRAINED} if spec.pretrained is not None and recipe.INIT in known else {}
+    return {**own, **init, **{name: value for name, value in section.fix.items() if name in known}}
+
+
+def _is_open(name: str, space: Space, section: NamedSpace) -> bool:
+    return name in space and name not in section.fix and name not in section.narrow
 
 
 def _named_space(section: NamedSpace, task: Task | None) -> Space:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.tasks import REPLICATE
 from searchsvc.spaces.limits import Limits
 
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
@@ -20,6 +21,8 @@ CLASS_LOSSES = ("focal", "qfl")
 BOXES = ("dirac", "dfl")
 SAMPLE_WEIGHTINGS = ("none", "swn")
 AUGMENTATIONS = ("S1", "S2", "S3", "S4")
+INIT, SCRATCH, PRETRAINED = "init", "scratch", "pretrained"
+FROZEN_STAGES, LAYER_DECAY, DATA_FRACTION = "frozen_stages", "layer_decay", "data_fraction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,26 @@ _OF_ALL = (
         0,
         "side of the square images that the network sees, in px; 0: as the dataset has them",
     ),
+    Entry(
+        Categorical(INIT, (SCRATCH, PRETRAINED)),
+        SCRATCH,
+        "first weights: random ones, or those of the job's section `pretrained`",
+    ),
+    Entry(
+        Float(LAYER_DECAY, 0.01, 1.0),
+        1.0,
+        "factor of the learning rate from each stage to the one below it: what follows the last has the whole rate",
+    ),
+    Entry(
+        Float(DATA_FRACTION, 0.0001, 1.0),
+        1.0,
+        "share of the training images, the same mix of classes; an epoch keeps its number of steps",
+    ),
+    Entry(
+        Integer(REPLICATE, 0, 1_000_000),
+        0,
+        "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
+    ),
 )
 _AVERAGE = (
     Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
@@ -110,6 +133,13 @@ CLASSIFICATION = Table(
         Entry(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
         Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         Entry(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
+        Entry(
+            Categorical("augmentation", ("none", *AUGMENTATIONS)),
+            "none",
+            "a level in place of shift and randaugment: S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, "
+            "S4 RandAugment and wider jitter",
+        ),
+        Entry(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
     )
 )
 
@@ -138,7 +168,7 @@ DETECTION = Table(
         ),
         Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
-        Entry(Integer("frozen_stages", 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
+        Entry(Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
     )
 )
 

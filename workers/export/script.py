@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain.tasks import TrialTask
+from searchsvc.domain.tasks import REPLICATE, TrialTask
+from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers import data
 from workers.export.flatten import Constant, Definition, flatten
@@ -22,15 +23,21 @@ _SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | i
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
-    """The script that trains the network of `classifier` as the trial did, on images in files."""
+    """The script that trains the network of `classifier` as the trial did, on all of the images in files.
+
+    Raises InvalidInput where it did not start from random weights.
+    """
     card = classifier.card
+    if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
+        message = "the trial started from the weights of another network, which a script does not hold: export weights"
+        raise InvalidInput.at("/format", message)
     values, table = networks.completed(card.values), recipe.CLASSIFICATION
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
     build = Definition(writing.build.__module__, writing.build.__name__)
     settings = {
         "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
-        "RECIPE": Constant(_table({name: values[name] for name in table.defaults}, table.meanings)),
+        "RECIPE": Constant(_table(_told(values), table.meanings)),
         "EPOCHS": Constant(_literal(task.fidelity.epochs)),
         "SEED": Constant(_literal(task.seed)),
         "SHAPE": Constant(_literal(card.shape)),
@@ -43,6 +50,12 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     }
     constants = {Definition(_TEMPLATE, name): constant for name, constant in settings.items()}
     destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, without what was decided before the training began."""
+    before = (recipe.INIT, recipe.DATA_FRACTION, REPLICATE)
+    return {name: values[name] for name in recipe.CLASSIFICATION.defaults if name not in before}
 
 
 def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:

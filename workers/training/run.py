@@ -21,6 +21,7 @@ from workers.files import MODEL
 from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
+from workers.training.initialisation import started
 from workers.training.splits import Batches, on_device
 from workers.training.trainer import TRAIN_LOSS, Trainer, untrained
 
@@ -46,11 +47,15 @@ class _Classification:
 
     def __init__(self, task: TrialTask, dataset: Dataset, device: torch.device, check: Callable[[], None]) -> None:
         self._task, self._dataset = task, dataset
+        model = untrained(task.values, dataset, task.seed)
+        self._start = started(model, task)
+        part = trial.data_of(task)
         self._trainer = Trainer(
-            untrained(task.values, dataset, task.seed),
+            model,
             task.values,
-            on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
+            on_device(dataset.subset(part.share), device, task.threads),
             dataset,
+            images=len(dataset.subset(part.of)),
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
@@ -71,11 +76,12 @@ class _Classification:
                 return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
         batches = _in_order(self._validation, trainer.inputs)
-        return dict(evaluate((logits(images), labels) for images, labels in batches))
+        measured = evaluate((logits(images), labels) for images, labels in batches)
+        return {**dict(measured), **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         card = ModelCard.of(self._task, self._dataset, last)
-        return {MODEL: serialise(self._trainer.evaluated, card)}
+        return {MODEL: serialise(self._trainer.evaluated, card), **self._start.files}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()

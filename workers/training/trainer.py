@@ -22,7 +22,7 @@ from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
-from workers.training.seeds import INITIAL, generator, torch_seeded
+from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 from workers.training.splits import Batches
 
 TRAIN_LOSS = "train_loss"
@@ -47,18 +47,20 @@ class Trainer:
         epochs: int,
         seed: int,
         device: torch.device,
+        images: int | None = None,
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """`train`: what of `dataset` the model is trained on, by the recipe in `values`.
 
-        `compiled`: on a GPU, by torch.compile; it takes a minute per network and pays for long trainings. `check` is
-        called every few steps; what it raises ends the epoch.
+        `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
+        torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
+        what it raises ends the epoch.
         """
         self._train, self._seed, self._device, self._check = train, seed, device, check
-        self._classes = len(dataset.classes)
+        self._classes, self._images = len(dataset.classes), images or len(train)
         self._recipe = ClassifierRecipe.of(completed(values))
-        self._optimisation = Optimisation(model, self._recipe, images=len(train), epochs=epochs, device=device)
+        self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
         self.model = self._optimisation.model
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
         shape = dataset.info.shape
@@ -77,8 +79,8 @@ class Trainer:
     def train_epoch(self, epoch: int) -> float:
         """Train epoch 1, 2, ... and return its mean loss. Raises TrialFailed (DIVERGED)."""
         random = generator(self._seed, epoch)
-        order = random.permutation(len(self._train))
-        self.model.train()
+        order = passes(random, len(self._train), self._images) % len(self._train)
+        self._optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
             for images, labels in self._train.batches(order, self._optimisation.batches):

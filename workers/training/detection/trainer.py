@@ -26,7 +26,7 @@ from workers.training.detection.augment import DetectionAugmentation
 from workers.training.detection.batches import Batch, SceneBatches
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.recipe import DetectorRecipe
-from workers.training.seeds import INITIAL, generator, torch_seeded
+from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
 Values = Mapping[str, Any]
 """Complete ones (`searchsvc.spaces.networks.completed`)."""
@@ -59,23 +59,27 @@ class DetectorTrainer:
         epochs: int,
         seed: int,
         device: torch.device,
+        images: int | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check` is called every few steps; what it raises ends the epoch."""
+        """`images`: of an epoch, some of them several times; None: each of `train` once.
+
+        `check` is called every few steps; what it raises ends the epoch.
+        """
         self._train, self._seed, self._device, self._check = train, seed, device, check
-        self._inputs = inputs
+        self._inputs, self._images = inputs, images or len(train)
         recipe = DetectorRecipe.of(values)
         self._augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
-        self.optimisation = Optimisation(model, recipe, images=len(train), epochs=epochs, device=device)
+        self.optimisation = Optimisation(model, recipe, images=self._images, epochs=epochs, device=device)
         self._model = self.optimisation.model
         self._weighting = _Weighting.of(values, seed, device)
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch 1, 2, ...: its mean loss, and each term of it. Raises TrialFailed (DIVERGED)."""
-        order = generator(self._seed, epoch).permutation(len(self._train))
+        order = passes(generator(self._seed, epoch), len(self._train), self._images)
         batches = self._train.augmented(order, self.optimisation.batches, self._augmentation, self._seed, epoch)
-        self._model.train()
+        self.optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
             for batch in batches:
