@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "rounds": jobs.rounds,
         "distributions": jobs.distributions,
         "compare": jobs.compare,
+        "report": further.report,
         "logs": jobs.logs,
         "export": export.export,
         "predict": predict.predict,

@@ -31,9 +31,11 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
+    checks,
     distributions,
     documents,
     export,
+    gains,
     guided,
     planning,
     recommend,
@@ -46,6 +48,7 @@ from searchsvc.service import (
 from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
+from searchsvc.service.gains import GainReport
 from searchsvc.service.pages import Page, page_of
 from searchsvc.service.recommend import Recommendations
 from searchsvc.service.transfer import TransferReport
@@ -359,6 +362,16 @@ class Service:
     def transfer_report(self, job_id: str) -> TransferReport:
         """What the recipes did for each network, so far. Raises Conflict where the job is no transfer of recipes."""
         return transfer.report(self.store, self.job(job_id))
+
+    def gains(self, job_id: str) -> GainReport:
+        """What pre-training, self-training and augmentation are worth by amount of data, as far as the job tells.
+
+        Raises Conflict where it searches none of them.
+        """
+        job = self.job(job_id)
+        task = checks.task_of(job.spec)
+        defaults = {**task.default_parameters, **checks.constants_of(job.spec)}
+        return gains.report(self.store, job, checks.space_of(job.spec, task), defaults)
 
     def _submit_like(self, document: dict[str, Any], owner: str | None, key: str | None) -> Job:
         """A job on the data of one that was accepted before: where that lies was checked then."""
