@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,10 @@ from searchsvc.errors import InvalidInput
 from workers.data.dataset import Labels
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
+IMAGES = "images"
+"""The format of a section of images without labels: of what a student learns from, not of a dataset."""
+UNKNOWN = -1
+"""The label of what is of none of the classes."""
 
 
 class DatasetOptions(BaseModel):
@@ -37,6 +41,16 @@ class SplitOptions(DatasetOptions):
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     min_images: Annotated[int, Field(ge=3)] = 5
     """Images that each class needs."""
+
+
+class ImagesOptions(DatasetOptions):
+    """All images below a folder, without labels."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] = "files"
+    format: Literal["images"]
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
+    """Decoded images that are kept in memory."""
 
 
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)

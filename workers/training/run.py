@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.tasks import TrialTask
+from searchsvc.spaces.networks import completed
 from workers import data
-from workers.data import Dataset
+from workers.data import Dataset, Split
 from workers.evaluation.classification import evaluate
 from workers.files import MODEL
-from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
-from workers.training.splits import Batches, on_device
-from workers.training.trainer import TRAIN_LOSS, Trainer, untrained
+from workers.training.beside import Beside
+from workers.training.self_training import stages
+from workers.training.self_training.classification import ClassLabeller
+from workers.training.self_training.stages import Pseudo
+from workers.training.splits import Batches, in_order, on_device
+from workers.training.trainer import Trainer, untrained
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
     """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
-    yield from trial.run(task, device, lambda check: _Classification(task, dataset, device, check), clock)
+
+    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Split] | None = None) -> trial.Training:
+        return _Classification(stage, dataset, device, check, pseudo)
+
+    if stages.is_self_trained(task):
+        yield from stages.run(task, device, training, ClassLabeller(dataset, device), clock)
+    else:
+        yield from trial.run(task, device, lambda check: training(task, check), clock)
 
 
 def test(task: TrialTask) -> Mapping[str, float]:
@@ -38,14 +47,22 @@ def test(task: TrialTask) -> Mapping[str, float]:
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
     split = on_device(dataset.test, torch.device("cpu"), task.threads)
-    return dict(evaluate((classifier.logits(images), labels) for images, labels in _in_order(split, classifier.inputs)))
+    return dict(evaluate((classifier.logits(images), labels) for images, labels in in_order(split, classifier.inputs)))
 
 
 class _Classification:
     """A `trial.Training`."""
 
-    def __init__(self, task: TrialTask, dataset: Dataset, device: torch.device, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        task: TrialTask,
+        dataset: Dataset,
+        device: torch.device,
+        check: Callable[[], None],
+        pseudo: Pseudo[Split] | None,
+    ) -> None:
         self._task, self._dataset = task, dataset
+        self._of_labels = pseudo.metrics if pseudo else {}
         self._trainer = Trainer(
             untrained(task.values, dataset, task.seed),
             task.values,
@@ -54,13 +71,14 @@ class _Classification:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
+            beside=pseudo and _beside(task, pseudo.split, device),
             compiled=task.compile,
             check=check,
         )
         self._validation = on_device(dataset.validation, device, task.threads)
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        return {TRAIN_LOSS: self._trainer.train_epoch(epoch)}
+        return {**self._trainer.train_epoch(epoch), **self._of_labels}
 
     @torch.inference_mode()
     def measure(self) -> Mapping[str, float]:
@@ -70,7 +88,7 @@ class _Classification:
             with trainer.precision.autocast():
                 return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
-        batches = _in_order(self._validation, trainer.inputs)
+        batches = in_order(self._validation, trainer.inputs)
         return dict(evaluate((logits(images), labels) for images, labels in batches))
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
@@ -84,6 +102,6 @@ class _Classification:
         self._trainer.restore(state)
 
 
-def _in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split, in large batches."""
-    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))
+def _beside(task: TrialTask, pseudo: Split, device: torch.device) -> Beside[Batches]:
+    alpha = float(completed(task.values)["self_training_alpha"])
+    return Beside(on_device(pseudo, device, task.threads), len(pseudo), alpha=alpha, seed=task.seed)

@@ -1,0 +1,156 @@
+"""Pseudo labels of classification: a class for each image that a teacher is sure enough of, or its probabilities.
+
+They are written as the images are kept: of files, a csv with a row for each image; else an npz.
+
+| npz | csv | meaning |
+|---|---|---|
+| index (k,) | image | place among all images of the file or the dataset; path of the file |
+| y (k,) | label | the most likely class: its number, its name |
+| scores (k,) | score | its probability |
+| probabilities (k, K) | p(CLASS), ... | of every class; only of soft labels |
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from searchsvc.domain.tasks import TrialTask
+from searchsvc.errors import InvalidInput
+from searchsvc.spaces.networks import completed
+from workers.data import unlabelled as data
+from workers.data.dataset import Dataset, Split
+from workers.data.unlabelled import Unlabelled
+from workers.files import PSEUDO
+from workers.models.trained import load
+from workers.training.precision import Precision
+from workers.training.self_training.summary import Labelled
+from workers.training.self_training.teachers import check_classes, nothing_kept
+from workers.training.splits import in_order, on_device
+
+_IMAGE, _LABEL, _SCORE = "image", "label", "score"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """k pseudo labels."""
+
+    places: NDArray[np.intp]
+    """(k,): positions among the images without labels."""
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
+    """(k, K), of soft ones."""
+
+
+class ClassLabeller:
+    """A `stages.Labeller` of splits."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self._dataset, self._device = dataset, device
+
+    def label(self, task: TrialTask, teacher: Path) -> Labelled:
+        values, images = completed(task.values), _images(task)
+        probabilities = self._answers(task, teacher, images)  # (n, K)
+        scores, labels = probabilities.max(1), probabilities.argmax(1)
+        threshold = float(values["pseudo_threshold"])
+        index = np.flatnonzero(scores >= threshold)
+        if not len(index):
+            raise nothing_kept(threshold, f"none of {len(images)} images", float(scores.max(initial=0.0)))
+        soft = probabilities[index] if values["pseudo_labels"] == "soft" else None
+        kept = _Kept(index, labels[index], scores[index], soft)
+        suffix, content = (".npz", _npz(kept, images))
+        if images.names is not None:
+            suffix, content = ".csv", self._csv(kept, images.names)
+        counts = np.bincount(kept.labels, minlength=len(self._dataset.classes)).tolist()
+        right = None if images.truth is None else int((images.truth[index] == labels[index]).sum())
+        return Labelled(
+            file=f"{PSEUDO}{suffix}",
+            content=content,
+            threshold=threshold,
+            images=len(images),
+            kept=len(index),
+            counts=dict(zip(self._dataset.classes, counts, strict=True)),
+            scores=scores,
+            precision=None if right is None else right / len(index),
+            recall=None if right is None else right / len(images),
+        )
+
+    def kept(self, task: TrialTask, file: Path) -> Split:
+        images = _images(task)
+        kept = _from_npz(file, images) if images.names is None else self._from_csv(file, images.names)
+        targets = kept.labels if kept.probabilities is None else kept.probabilities
+        return Split(images.images.take(kept.places, axis=0), targets)
+
+    @torch.inference_mode()
+    def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled) -> NDArray[np.float32]:
+        """(n, K): probabilities, of images that are not augmented."""
+        model, precision = load(teacher, self._device), Precision.of(self._device)
+        check_classes(model.card, self._dataset.classes)
+        if model.card.shape != self._dataset.info.shape:
+            message = f"takes images of {model.card.shape} as (channels, height, width), not {self._dataset.info.shape}"
+            raise InvalidInput.at("/self_training/teacher", message)
+        nothing = np.zeros(len(images), np.int64)
+        split = on_device(Split(images.images, nothing), self._device, task.threads)
+        answers = []
+        for batch, _ in in_order(split, model.inputs):
+            with precision.autocast():
+                logits = model.network(model.inputs(batch))
+            answers.append(torch.softmax(logits.float(), 1))
+        return torch.cat(answers).cpu().numpy()
+
+    # ---- csv ---------------------------------------------------------------------------------------------------------
+
+    def _csv(self, kept: _Kept, names: tuple[str, ...]) -> bytes:
+        classes, text = self._dataset.classes, io.StringIO(newline="")
+        writer = csv.writer(text)
+        soft = [] if kept.probabilities is None else kept.probabilities.tolist()
+        writer.writerow([_IMAGE, _LABEL, _SCORE, *(f"p({name})" for name in classes if soft)])
+        rows = zip(kept.places, kept.labels, kept.scores.tolist(), soft or [[]] * len(kept.places), strict=True)
+        writer.writerows([names[place], classes[label], score, *shares] for place, label, score, shares in rows)
+        return text.getvalue().encode()
+
+    def _from_csv(self, file: Path, names: tuple[str, ...]) -> _Kept:
+        place = {name: position for position, name in enumerate(names)}
+        label = {name: position for position, name in enumerate(self._dataset.classes)}
+        with file.open(newline="", encoding="utf-8") as lines:
+            _, *rows = csv.reader(lines)
+        numbers = np.array([row[2:] for row in rows], np.float32)  # (k, 1) or (k, 1 + K)
+        return _Kept(
+            np.array([place[row[0]] for row in rows], np.intp),
+            np.array([label[row[1]] for row in rows], np.int64),
+            numbers[:, 0],
+            numbers[:, 1:] if numbers.shape[1] > 1 else None,
+        )
+
+
+# ---- npz -------------------------------------------------------------------------------------------------------------
+
+
+def _npz(kept: _Kept, images: Unlabelled) -> bytes:
+    soft = {} if kept.probabilities is None else {"probabilities": kept.probabilities}
+    content = io.BytesIO()
+    np.savez(content, index=images.places[kept.places], y=kept.labels, scores=kept.scores, **soft)
+    return content.getvalue()
+
+
+def _from_npz(file: Path, images: Unlabelled) -> _Kept:
+    with np.load(file, allow_pickle=False) as arrays:
+        order = np.argsort(images.places)
+        places = order[np.searchsorted(images.places, arrays["index"], sorter=order)]
+        return _Kept(places, arrays["y"], arrays["scores"], arrays.get("probabilities"))
+
+
+def _images(task: TrialTask) -> Unlabelled:
+    """Raises InvalidInput, pointers into the spec."""
+    assert task.self_training is not None
+    try:
+        return data.load(task.self_training.unlabelled, task.dataset, task.fidelity.data_fraction)
+    except InvalidInput as error:
+        raise error.below("/self_training/unlabelled") from None
