@@ -6,7 +6,7 @@ from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective,
 from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
 from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
-from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
+from searchsvc.domain.spec import Budget, Fidelity, JobSpec, ModelSource, Resources
 from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
 from searchsvc.domain.tasks import (
     DatasetInfo,
@@ -16,10 +16,12 @@ from searchsvc.domain.tasks import (
     Outcome,
     PredictingTask,
     Prediction,
+    PretrainedTask,
     SharedSearch,
     SupernetTask,
     Task,
     TrialTask,
+    WeightsFile,
 )
 
 __all__ = [
@@ -48,12 +50,14 @@ __all__ = [
     "Lease",
     "Measurement",
     "Metric",
+    "ModelSource",
     "Objective",
     "Observation",
     "Outcome",
     "Parameter",
     "PredictingTask",
     "Prediction",
+    "PretrainedTask",
     "Proposal",
     "Resources",
     "Round",
@@ -66,6 +70,7 @@ __all__ = [
     "TrialKind",
     "TrialState",
     "TrialTask",
+    "WeightsFile",
     "best_measurement",
     "hypervolume",
     "is_id",

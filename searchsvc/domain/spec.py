@@ -7,15 +7,28 @@ algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.parameters import Name, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 
 ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
+PathText: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 TableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 TableReference: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9a-f]{16})?$")]
 """Name of a table; with a digest, the table as it was when the digest was taken."""
@@ -47,7 +60,7 @@ class FileDataset(_Named):
 
     name: ShortText = "files"
     format: ShortText
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    path: PathText
 
 
 class NarrowedRange(_Section):
@@ -81,6 +94,38 @@ class InlineSpace(_SpaceSection):
         if not parameters:
             raise ValueError("an empty space has nothing to search: name at least one parameter")
         return parameters
+
+
+class ModelSource(_Section):
+    """Where a trained network is: exactly one of the first four.
+
+    As a user writes it, or pinned as it is stored: a trial instead of a job, an absolute path, and the digest.
+    """
+
+    job: ShortText | None = None
+    """Its best trial."""
+    trial: ShortText | None = None
+    """An id, or JOB/NUMBER."""
+    file: PathText | None = None
+    """Weights by name: safetensors, or what torch saves."""
+    timm: ShortText | None = None
+    """A network of timm's, where its weights are on this machine's disk."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Of the file with the weights, which is refused where it is another one."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        named = [one for one in SOURCES if getattr(self, one) is not None]
+        if len(named) != 1:
+            raise ValueError(f"name one of {', '.join(SOURCES)}, not {' and '.join(named) or 'none'}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+
+SOURCES = ("job", "trial", "file", "timm")
 
 
 class AlgorithmSpec(_Named):
@@ -155,6 +200,8 @@ class JobSpec(_Section):
     task: ShortText
     dataset: Dataset
     space: SpaceSection
+    pretrained: ModelSource | None = None
+    """What trials with `init: pretrained` start from; none: from random weights all of them."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec

@@ -50,6 +50,14 @@ class SharedSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """The weights of a trained network, in a file."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialTask:
     """All that a worker needs to train one trial: no database, no job."""
 
@@ -77,6 +85,8 @@ class TrialTask:
     """Of the trial of a supernet; its `values` are those that all candidates have besides their own."""
     workers: int = 1
     """Processes that train a supernet together."""
+    pretrained: WeightsFile | None = None
+    """What a trial with `init: pretrained` starts from."""
 
     @property
     def last_step(self) -> int:
@@ -84,7 +94,16 @@ class TrialTask:
         return self.fidelity.epochs * (self.search.options["logs_per_epoch"] if self.search is not None else 1)
 
     @classmethod
-    def of(cls, spec: JobSpec, *, trial_id: str, number: int, values: Mapping[str, Scalar], directory: str) -> Self:
+    def of(
+        cls,
+        spec: JobSpec,
+        *,
+        trial_id: str,
+        number: int,
+        values: Mapping[str, Scalar],
+        directory: str,
+        pretrained: WeightsFile | None = None,
+    ) -> Self:
         """The task of the first attempt of a job's trial `number`."""
         return cls(
             trial_id=trial_id,
@@ -100,6 +119,7 @@ class TrialTask:
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
             compile=spec.resources.compile,
+            pretrained=pretrained,
         )
 
 
@@ -222,6 +242,17 @@ class SupernetTask(Task, Protocol):
 
         One measurement per step up to `task.last_step`, none of them with an objective. The last has
         `finalist/<rank>/<parameter>`, 0 the best: entries of the space's matrix, those of active parameters.
+        """
+
+
+@runtime_checkable
+class PretrainedTask(Task, Protocol):
+    """A task whose networks can start from weights that others have published."""
+
+    def published(self, name: str) -> Path:
+        """The file with the weights of that name, as it lies on this machine: nothing is downloaded.
+
+        Raises InvalidInput where the name is unknown, or where no such file is.
         """
 
 

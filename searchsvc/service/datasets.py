@@ -24,12 +24,17 @@ def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
     section = spec.dataset.model_dump(mode="json")
     faults = [] if trusted else [fault for key in spec.dataset.options if (fault := _hidden_path(key, section[key]))]
     try:
-        section["path"] = str(_trusted(section["path"]) if trusted else _under_roots(section["path"], settings))
+        section["path"] = str(located_path(section["path"], trusted=trusted, settings=settings))
     except ValueError as error:
         faults.append(Fault("/dataset/path", str(error)))
     if faults:
         raise InvalidInput(faults)
     return spec.model_copy(update={"dataset": FileDataset.model_validate(section)})
+
+
+def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:
+    """Absolute and free of links. Raises ValueError where nothing is there, or it is not for whoever asks."""
+    return _trusted(path) if trusted else _under_roots(path, settings)
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:

@@ -16,15 +16,26 @@ from pydantic import BaseModel, ValidationError
 from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS, Proposer, StoppingRule
 from searchsvc.algorithms.options import Options
-from searchsvc.domain import Candidate, Constraint, DatasetInfo, JobSpec, Scalar, SharedSearch, Task, TrialKind
+from searchsvc.domain import (
+    Candidate,
+    Constraint,
+    DatasetInfo,
+    JobSpec,
+    Scalar,
+    SharedSearch,
+    Task,
+    TrialKind,
+    WeightsFile,
+)
 from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, latency_tables, machine, supernets
+from searchsvc.service import checks, datasets, feasibility, latency_tables, machine, models, supernets
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
 from searchsvc.spaces.latency import LATENCY
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from searchsvc.store import Store
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -36,7 +47,7 @@ class Blueprint:
     """A job spec with everything it names looked up."""
 
     spec: JobSpec
-    """With the dataset's path made absolute and its stopping rule named: this is the form that is stored."""
+    """With paths made absolute, what it names pinned, its stopping rule named: this is the form that is stored."""
     task: Task
     dataset: DatasetInfo
     space: Space
@@ -48,6 +59,8 @@ class Blueprint:
     """Constraints on what is measured."""
     constants: Mapping[str, Scalar]
     """Values that every trial has besides those of its candidate."""
+    pretrained: WeightsFile | None = None
+    """What trials start from that do not start from random weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +90,11 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
-    """Look up what the spec names. `trusted`: datasets may lie anywhere. Raises InvalidInput."""
+def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | None = None) -> Blueprint:
+    """Look up what the spec names. Raises InvalidInput.
+
+    `trusted`: files may lie anywhere. `store`: of the jobs whose networks it may name; None: it may name none.
+    """
     faults = Faults()
     task = faults.collect(lambda: checks.task_of(spec))
     space = faults.collect(lambda: checks.space_of(spec, task))
@@ -87,6 +103,9 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     if found is not None and task is not None:
         spec, known_task = found, task
         dataset = faults.collect(lambda: datasets.inspect(known_task, spec.dataset.model_dump(mode="json"), spec.seed))
+    pretrained = None
+    if (model := faults.collect(lambda: _pretrained(spec, task, store, settings, trusted=trusted))) is not None:
+        spec, pretrained = spec.model_copy(update={"pretrained": model.source}), model.weights
     if (options := faults.collect(lambda: _algorithm_options(spec))) is not None:
         spec = _with_stopping_rule(spec, options)
         faults.found += supernets.spec_faults(spec, task)
@@ -116,6 +135,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
         hard=tuple(one for one in spec.constraints if one.metric in costs),
         outcome=tuple(one for one in spec.constraints if one.metric not in costs),
         constants=checks.constants_of(spec),
+        pretrained=pretrained,
     )
     make_proposer(blueprint)  # an algorithm may refuse the space or the objectives
     if (search := shared_search(blueprint)) is not None:
@@ -212,6 +232,17 @@ def parse_section(model: type[S], document: Mapping[str, Any]) -> S:
         return model.model_validate(document)
     except ValidationError as error:
         raise InvalidInput(faults_of(error, document)) from None
+
+
+def _pretrained(
+    spec: JobSpec, task: Task | None, store: Store | None, settings: Settings, *, trusted: bool
+) -> models.FoundModel | None:
+    if (source := spec.pretrained) is None:
+        return None
+    return checks.below(
+        "/pretrained",
+        lambda: models.find(source, task=task, store=store, settings=settings, trusted=trusted),
+    )
 
 
 def _algorithm_options(spec: JobSpec) -> Options:

@@ -86,10 +86,10 @@ class Service:
     def plan(self, document: object, *, trusted: bool = False) -> planning.Plan:
         """What the job would run: its space, feasible share, first candidates. Stores and spends nothing.
 
-        Raises InvalidInput for everything that is wrong with the document. `trusted`: datasets may lie anywhere.
+        Raises InvalidInput for everything that is wrong with the document. `trusted`: its files may lie anywhere.
         """
         spec = JobSpec.parse(documents.checked(document))
-        return planning.plan(planning.resolve(spec, trusted=trusted, settings=self.settings))
+        return planning.plan(planning.resolve(spec, trusted=trusted, settings=self.settings, store=self.store))
 
     def submit(
         self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
@@ -99,7 +99,7 @@ class Service:
         Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
         """
         spec = JobSpec.parse(documents.checked(document))
-        blueprint = planning.resolve(spec, trusted=trusted, settings=self.settings)
+        blueprint = planning.resolve(spec, trusted=trusted, settings=self.settings, store=self.store)
         planning.check_reachable(blueprint)
         return self._create(blueprint.spec, owner, idempotency_key)
 
@@ -331,7 +331,7 @@ class Service:
         Raises InvalidInput (pointers `/constraints/0/metric`, `/k`) and Conflict where there are too few results.
         """
         job = self.job(job_id)
-        blueprint = planning.resolve(job.spec, trusted=True, settings=self.settings)
+        blueprint = planning.resolve(job.spec, trusted=True, settings=self.settings, store=self.store)
         return recommend.recommend(self.store, job, blueprint, limits, k, guided.search)
 
     def train(self, found: Recommendations, *, owner: str | None = None, idempotency_key: str | None = None) -> Job:

@@ -88,7 +88,7 @@ def _run_job(
     from workers.driver import connection
 
     with ThreadPoolExecutor(1) as pool:  # the dataset is looked at while Ray is connected to
-        blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings)
+        blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings, store=store)
         with connection.to_ray(address):
             connected.set()
             logger.info("connected to Ray at %s", address)

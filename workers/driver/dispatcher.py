@@ -27,6 +27,7 @@ from searchsvc.domain import (
     TrialKind,
     TrialState,
     TrialTask,
+    WeightsFile,
 )
 from searchsvc.errors import SearchsvcError
 from searchsvc.store import Store
@@ -95,14 +96,16 @@ class Dispatcher:
         folder: Path,
         constants: Mapping[str, Scalar],
         search: SharedSearch | None = None,
+        pretrained: WeightsFile | None = None,
     ) -> None:
-        """`search`: what trials of supernets are given."""
+        """`search`: what trials of supernets are given; `pretrained`: what others may start from."""
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
         self._store, self._folder, self._constants, self._search = store, folder, constants, search
+        self._pretrained = pretrained
         self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
@@ -196,6 +199,7 @@ class Dispatcher:
             number=trial.number,
             values={**self._constants, **trial.proposal.candidate.values},
             directory=str(self._folder / trial.id),
+            pretrained=self._pretrained,
         )
         task = replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
         return self._of_supernet(task) if trial.proposal.kind is TrialKind.SUPERNET else task

@@ -35,7 +35,14 @@ class JobRun:
         self._placement = Placement(job.spec.resources)
         folder = settings.artifacts_dir / job.id
         self._dispatcher = Dispatcher(
-            self._ledger, heartbeat, self._placement, store, folder, blueprint.constants, shared_search(blueprint)
+            self._ledger,
+            heartbeat,
+            self._placement,
+            store,
+            folder,
+            blueprint.constants,
+            search=shared_search(blueprint),
+            pretrained=blueprint.pretrained,
         )
 
     def run(self) -> None:

@@ -133,6 +133,7 @@ def fingerprint(task: TrialTask, **besides: Any) -> str:
         "fidelity": task.fidelity.model_dump(),
         "seed": task.seed,
         "objective": task.objective.model_dump(),
+        **({"pretrained": task.pretrained.sha256} if task.pretrained else {}),
         **besides,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

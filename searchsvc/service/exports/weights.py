@@ -16,30 +16,34 @@ FILE = "model.safetensors"
 def write(source: Source, path: Path) -> None:
     """Copy the weights, and check that the copy is what the trial wrote. Raises NotFound, Conflict."""
     chosen = source.one_trial()
-    stored, sha256 = _stored(source, chosen)
-    shutil.copyfile(stored, path)
-    _check(path, sha256, stored)
+    kept, sha256 = stored(source, chosen)
+    shutil.copyfile(kept, path)
+    _check(path, sha256, kept)
 
 
 def check(source: Source, trial: Trial) -> None:
     """Raise NotFound or Conflict where the weights that the trial wrote are not there as it wrote them."""
-    stored, sha256 = _stored(source, trial)
-    _check(stored, sha256, stored)
+    kept, sha256 = stored(source, trial)
+    _check(kept, sha256, kept)
 
 
-def _stored(source: Source, trial: Trial) -> tuple[Path, str]:
-    """Where the weights are, and their SHA-256."""
+def stored(source: Source, trial: Trial) -> tuple[Path, str]:
+    """Where the weights are, and their SHA-256. Raises NotFound."""
     artifact = next((one for one in source.store.artifacts(trial.id) if one.name == FILE), None)
     if artifact is None:
         raise NotFound(f"trial {trial.number} of job {source.job.name} has no weights (it is {trial.state})")
-    stored = source.artifacts_dir / artifact.path
-    if not stored.is_file():
-        raise NotFound(f"the weights of trial {trial.number} are not at {stored} any more")
-    return stored, artifact.sha256
+    path = source.artifacts_dir / artifact.path
+    if not path.is_file():
+        raise NotFound(f"the weights of trial {trial.number} are not at {path} any more")
+    return path, artifact.sha256
 
 
-def _check(path: Path, sha256: str, stored: Path) -> None:
+def _check(path: Path, sha256: str, kept: Path) -> None:
+    if digest(path) != sha256:
+        raise Conflict(f"the weights at {kept} are damaged: their checksum is not the one that was stored")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != sha256:
-        raise Conflict(f"the weights at {stored} are damaged: their checksum is not the one that was stored")
+        return hashlib.file_digest(file, "sha256").hexdigest()
