@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -75,6 +76,15 @@ def parsed(options: type[OptionsT], dataset: Mapping[str, Any]) -> OptionsT:
         return options.model_validate(dict(dataset))
     except ValidationError as error:
         raise InvalidInput(faults_of(error, dataset)) from None
+
+
+@contextmanager
+def below(pointer: str) -> Iterator[None]:
+    """Within: faults are seen from a document in which theirs sits at `pointer`."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise error.below(pointer) from None
 
 
 def existing(path: str, *, folder: bool) -> Path:

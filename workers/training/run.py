@@ -14,16 +14,16 @@ from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.tasks import TrialTask
 from searchsvc.spaces.networks import completed
 from workers import data
-from workers.data import Dataset, Split
+from workers.data import Dataset
 from workers.evaluation.classification import evaluate
 from workers.files import MODEL
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
 from workers.training.beside import Beside
 from workers.training.self_training import stages
-from workers.training.self_training.classification import ClassLabeller
+from workers.training.self_training.classification import ClassLabeller, Taught
 from workers.training.self_training.stages import Pseudo
-from workers.training.splits import Batches, in_order, on_device
+from workers.training.splits import Batches, in_order, on_device, with_targets
 from workers.training.trainer import Trainer, untrained
 
 
@@ -32,7 +32,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
 
-    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Split] | None = None) -> trial.Training:
+    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Taught] | None = None) -> trial.Training:
         return _Classification(stage, dataset, device, check, pseudo)
 
     if stages.is_self_trained(task):
@@ -59,7 +59,7 @@ class _Classification:
         dataset: Dataset,
         device: torch.device,
         check: Callable[[], None],
-        pseudo: Pseudo[Split] | None,
+        pseudo: Pseudo[Taught] | None,
     ) -> None:
         self._task, self._dataset = task, dataset
         self._of_labels = pseudo.metrics if pseudo else {}
@@ -71,7 +71,7 @@ class _Classification:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
-            beside=pseudo and _beside(task, pseudo.split, device),
+            beside=_beside(task, pseudo.split, device) if pseudo else None,
             compiled=task.compile,
             check=check,
         )
@@ -102,6 +102,7 @@ class _Classification:
         self._trainer.restore(state)
 
 
-def _beside(task: TrialTask, pseudo: Split, device: torch.device) -> Beside[Batches]:
+def _beside(task: TrialTask, taught: Taught, device: torch.device) -> Beside[Batches]:
     alpha = float(completed(task.values)["self_training_alpha"])
-    return Beside(on_device(pseudo, device, task.threads), len(pseudo), alpha=alpha, seed=task.seed)
+    split = with_targets(taught.images, taught.targets, device, task.threads)
+    return Beside(split, len(split), alpha=alpha, seed=task.seed)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from searchsvc.errors import InvalidInput
-from workers.data.dataset import Split
+from workers.data.dataset import Images, Split, Targets
 from workers.data.imagefiles import ImageFiles
 from workers.models.inputs import Inputs
 
@@ -43,10 +43,15 @@ class Batches(Protocol):
 
 def on_device(split: Split, device: torch.device, processes: int) -> Batches:
     """The split for `device`; images in files are decoded by `processes` of their own."""
-    if isinstance(split.images, ImageFiles):
-        return StreamedSplit(split.images, torch.from_numpy(split.labels).to(device), processes)
-    images = torch.from_numpy(split.images).to(device, memory_format=torch.channels_last)
-    return ResidentSplit(images, torch.from_numpy(split.labels).to(device))
+    return with_targets(split.images, split.labels, device, processes)
+
+
+def with_targets(images: Images, targets: Targets, device: torch.device, processes: int) -> Batches:
+    """The same of images and their labels, or shares of classes."""
+    wanted = torch.from_numpy(targets).to(device)
+    if isinstance(images, ImageFiles):
+        return StreamedSplit(images, wanted, processes)
+    return ResidentSplit(torch.from_numpy(images).to(device, memory_format=torch.channels_last), wanted)
 
 
 def in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,6 +135,7 @@ def fingerprint(task: TrialTask, **besides: Any) -> str:
         "seed": task.seed,
         "objective": task.objective.model_dump(),
         **({"pretrained": task.pretrained.sha256} if task.pretrained else {}),
+        **({"self_training": asdict(task.self_training)} if task.self_training else {}),
         **besides,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

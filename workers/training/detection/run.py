@@ -92,7 +92,7 @@ class _Detection:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
-            beside=pseudo and beside(pseudo.split),
+            beside=beside(pseudo.split) if pseudo else None,
             check=check,
         )
 

@@ -16,6 +16,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,14 +26,15 @@ from searchsvc.domain.tasks import TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.networks import completed
 from workers.data import unlabelled as data
-from workers.data.dataset import Dataset, Split
+from workers.data.dataset import Dataset, Images, Targets
+from workers.data.options import below
+from workers.data.teachers import check_teacher
 from workers.data.unlabelled import Unlabelled
-from workers.files import PSEUDO
+from workers.files import PSEUDO_LABELS
 from workers.models.trained import load
 from workers.training.precision import Precision
-from workers.training.self_training.summary import Labelled
-from workers.training.self_training.teachers import check_classes, nothing_kept
-from workers.training.splits import in_order, on_device
+from workers.training.self_training.summary import Labelled, nothing_kept
+from workers.training.splits import in_order, with_targets
 
 _IMAGE, _LABEL, _SCORE = "image", "label", "score"
 
@@ -49,8 +51,16 @@ class _Kept:
     """(k, K), of soft ones."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """Images (k, c, h, w) and what a student is to say of them: labels (k,), or the shares of all classes (k, K)."""
+
+    images: Images
+    targets: Targets
+
+
 class ClassLabeller:
-    """A `stages.Labeller` of splits."""
+    """A `stages.Labeller` of images with targets."""
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._dataset, self._device = dataset, device
@@ -71,7 +81,7 @@ class ClassLabeller:
         counts = np.bincount(kept.labels, minlength=len(self._dataset.classes)).tolist()
         right = None if images.truth is None else int((images.truth[index] == labels[index]).sum())
         return Labelled(
-            file=f"{PSEUDO}{suffix}",
+            file=PSEUDO_LABELS.format(suffix),
             content=content,
             threshold=threshold,
             images=len(images),
@@ -82,22 +92,22 @@ class ClassLabeller:
             recall=None if right is None else right / len(images),
         )
 
-    def kept(self, task: TrialTask, file: Path) -> Split:
+    def kept(self, task: TrialTask, file: Path) -> Taught:
         images = _images(task)
         kept = _from_npz(file, images) if images.names is None else self._from_csv(file, images.names)
         targets = kept.labels if kept.probabilities is None else kept.probabilities
-        return Split(images.images.take(kept.places, axis=0), targets)
+        return Taught(images.images.take(kept.places, axis=0), targets)
 
     @torch.inference_mode()
     def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled) -> NDArray[np.float32]:
         """(n, K): probabilities, of images that are not augmented."""
+        with below("/self_training/teacher"):
+            check_teacher(teacher, task.task, self._dataset.classes)
         model, precision = load(teacher, self._device), Precision.of(self._device)
-        check_classes(model.card, self._dataset.classes)
         if model.card.shape != self._dataset.info.shape:
             message = f"takes images of {model.card.shape} as (channels, height, width), not {self._dataset.info.shape}"
             raise InvalidInput.at("/self_training/teacher", message)
-        nothing = np.zeros(len(images), np.int64)
-        split = on_device(Split(images.images, nothing), self._device, task.threads)
+        split = with_targets(images.images, np.zeros(len(images), np.int64), self._device, task.threads)
         answers = []
         for batch, _ in in_order(split, model.inputs):
             with precision.autocast():
@@ -134,9 +144,11 @@ class ClassLabeller:
 
 
 def _npz(kept: _Kept, images: Unlabelled) -> bytes:
-    soft = {} if kept.probabilities is None else {"probabilities": kept.probabilities}
+    arrays: dict[str, Any] = {"index": images.places[kept.places], "y": kept.labels, "scores": kept.scores}
+    if kept.probabilities is not None:
+        arrays["probabilities"] = kept.probabilities
     content = io.BytesIO()
-    np.savez(content, index=images.places[kept.places], y=kept.labels, scores=kept.scores, **soft)
+    np.savez(content, **arrays)
     return content.getvalue()
 
 
@@ -150,7 +162,5 @@ def _from_npz(file: Path, images: Unlabelled) -> _Kept:
 def _images(task: TrialTask) -> Unlabelled:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
-    try:
+    with below("/self_training/unlabelled"):
         return data.load(task.self_training.unlabelled, task.dataset, task.fidelity.data_fraction)
-    except InvalidInput as error:
-        raise error.below("/self_training/unlabelled") from None

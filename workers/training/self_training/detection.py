@@ -17,20 +17,20 @@ import torch
 from numpy.typing import NDArray
 
 from searchsvc.domain.tasks import TrialTask
-from searchsvc.errors import InvalidInput
 from searchsvc.spaces.networks import completed
 from workers.data.detection import DetectionDataset, Scenes, Truth, instances
 from workers.data.detection import unlabelled as data
 from workers.data.detection.unlabelled import Unlabelled
+from workers.data.options import below
+from workers.data.teachers import check_teacher
 from workers.evaluation.matching import matched
-from workers.files import PSEUDO
+from workers.files import PSEUDO_LABELS
 from workers.models.heads.detections import Detections
 from workers.models.trained_detector import load
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
 from workers.training.precision import Precision
-from workers.training.self_training.summary import Labelled
-from workers.training.self_training.teachers import check_classes, nothing_kept
+from workers.training.self_training.summary import Labelled, nothing_kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class BoxLabeller:
         found = [one.boxes for one in sure]
         matches = matched(zip(found, images.scenes.truths, strict=True)) if images.annotated else None
         return Labelled(
-            file=f"{PSEUDO}.json",
+            file=PSEUDO_LABELS.format(".json"),
             content=json.dumps(self._document(images.scenes, kept, sure)).encode(),
             threshold=threshold,
             images=len(answers),
@@ -90,8 +90,9 @@ class BoxLabeller:
 
     def _answers(self, task: TrialTask, teacher: Path, scenes: Scenes) -> list[_Answer]:
         """Of images that are not augmented."""
+        with below("/self_training/teacher"):
+            check_teacher(teacher, task.task, self._dataset.classes)
         model = load(teacher, self._device)
-        check_classes(model.card, self._dataset.classes)
         processes = task.threads
         split = SceneBatches.of(scenes, self._dataset, side=model.side, device=self._device, processes=processes)
         found = found_in(split, model.network, model.inputs, Precision.of(self._device))
@@ -123,7 +124,5 @@ def _annotations(kept: Sequence[int], answers: Sequence[_Answer]) -> Iterator[di
 def _images(task: TrialTask) -> Unlabelled:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
-    try:
+    with below("/self_training/unlabelled"):
         return data.load(task.self_training.unlabelled, task.dataset, task.fidelity.data_fraction)
-    except InvalidInput as error:
-        raise error.below("/self_training/unlabelled") from None

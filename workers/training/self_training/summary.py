@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from searchsvc.domain.states import FailureKind
+from searchsvc.errors import TrialFailed
 from workers.files import PSEUDO_SUMMARY
 from workers.training.checkpoint import write_atomically
 
@@ -39,6 +41,12 @@ class Labelled:
     """Share of what there is to be said of the n images that is said truly by a pseudo label."""
 
 
+def nothing_kept(threshold: float, of: str, best: float) -> TrialFailed:
+    """The error of a threshold that no answer reaches."""
+    message = f"pseudo_threshold {threshold:g} keeps {of}: the teacher's best score is {best:.3f}; lower it"
+    return TrialFailed(FailureKind.ERROR, message)
+
+
 class Histogram(BaseModel):
     """How many scores lie between two edges, the lower one included, and at the last the upper one too."""
 
@@ -49,7 +57,7 @@ class Histogram(BaseModel):
 
     @classmethod
     def of(cls, scores: NDArray[np.floating]) -> Self:
-        counts, edges = np.histogram(scores, _BINS, (0.0, 1.0))
+        counts, edges = np.histogram(scores.astype(np.float64), _BINS, (0.0, 1.0))
         return cls(edges=tuple(edges.round(4).tolist()), counts=tuple(counts.tolist()))
 
 
