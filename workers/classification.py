@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space, networks
 from searchsvc.spaces.sharing import check_sharable
 from workers import data
-from workers.files import DISTRIBUTIONS, MODEL, PRETRAINED
+from workers.data.options import below
+from workers.files import DISTRIBUTIONS, MODEL, PRETRAINED, pseudo_labels_in
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
@@ -57,6 +58,17 @@ class Classification:
 
         return train(task)
 
+    def check_self_training(self, how: SelfTraining, dataset: Mapping[str, Any], data_fraction: float) -> None:
+        """See `searchsvc.domain.tasks.SelfTrainedTask`."""
+        from workers.data import unlabelled
+        from workers.data.teachers import check_teacher
+
+        with below("/unlabelled"):
+            unlabelled.load(how.unlabelled, dataset, data_fraction)
+        if how.teacher:
+            with below("/teacher"):
+                check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
+
     def check_search(
         self,
         parameters: Sequence[Parameter],
@@ -80,7 +92,10 @@ class Classification:
         return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        return tuple(name for name in (MODEL, PRETRAINED, DISTRIBUTIONS) if (directory / name).is_file())
+        return (
+            *(name for name in (MODEL, PRETRAINED, DISTRIBUTIONS) if (directory / name).is_file()),
+            *pseudo_labels_in(directory),
+        )
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         from workers.training.run import test

@@ -12,10 +12,11 @@ from typing import Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, TrialTask
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask
 from searchsvc.spaces import networks
 from workers.data import detection as data
-from workers.files import MODEL, PICTURES, PRETRAINED
+from workers.data.options import below
+from workers.files import MODEL, PICTURES, PRETRAINED, pseudo_labels_in
 
 
 class Detection:
@@ -49,9 +50,20 @@ class Detection:
 
         return train(task)
 
+    def check_self_training(self, how: SelfTraining, dataset: Mapping[str, Any], data_fraction: float) -> None:
+        """See `searchsvc.domain.tasks.SelfTrainedTask`."""
+        from workers.data.detection import unlabelled
+        from workers.data.teachers import check_teacher
+
+        with below("/unlabelled"):
+            unlabelled.load(how.unlabelled, dataset, data_fraction)
+        if how.teacher:
+            with below("/teacher"):
+                check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
+
     def files(self, directory: Path) -> tuple[str, ...]:
         found = [name for name in (MODEL, PRETRAINED) if (directory / name).is_file()]
-        return (*found, *sorted(path.name for path in directory.glob(PICTURES)))
+        return (*found, *sorted(path.name for path in directory.glob(PICTURES)), *pseudo_labels_in(directory))
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         from workers.training.detection.run import test

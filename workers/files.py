@@ -23,3 +23,12 @@ def note(directory: Path, line: str) -> None:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
     except OSError:
         return
+
+
+PSEUDO_LABELS, PSEUDO_SUMMARY = "pseudo-labels{}", "pseudo-labels-summary.json"
+"""Of a self-trained trial: its pseudo labels, with the suffix of their format, and what is known of them."""
+
+
+def pseudo_labels_in(directory: Path) -> list[str]:
+    """Names of both, as far as they are there."""
+    return sorted(path.name for path in directory.glob(PSEUDO_LABELS.format("*")))

@@ -7,7 +7,7 @@ algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -185,12 +185,41 @@ def _which(given: str, otherwise: str, key: str) -> Discriminator:
     return Discriminator(pick)
 
 
+def _which_images(value: Any) -> str:
+    if isinstance(value, str):
+        return "rest"
+    return "files" if isinstance(value, FileDataset) or (isinstance(value, Mapping) and "format" in value) else "named"
+
+
 Dataset: TypeAlias = Annotated[
     Annotated[FileDataset, Tag("files")] | Annotated[NamedDataset, Tag("named")], _which("files", "named", "format")
 ]
 SpaceSection: TypeAlias = Annotated[
     Annotated[InlineSpace, Tag("inline")] | Annotated[NamedSpace, Tag("named")], _which("inline", "named", "parameters")
 ]
+
+
+Unlabelled: TypeAlias = Annotated[
+    Annotated[Literal["rest"], Tag("rest")]
+    | Annotated[FileDataset, Tag("files")]
+    | Annotated[NamedDataset, Tag("named")],
+    Discriminator(_which_images),
+]
+
+
+class SelfTrainingSpec(_Section):
+    """How trials with `self_training: true` learn from images without labels."""
+
+    around: ShortText | None = None
+    """The task of the trials, where that of the job is `self_training`."""
+    unlabelled: Unlabelled = "rest"
+    """A dataset's section, whose labels are not learnt from; rest: training images beyond the data fraction."""
+    teacher: ModelSource | None = None
+    """A trained model; None: each trial trains its own first."""
+    rounds: Annotated[int, Field(ge=1, le=10)] = 1
+    """The student of one is the teacher of the next."""
+    teacher_epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Of a teacher that a trial trains; None: as many as the student has."""
 
 
 class JobSpec(_Section):
@@ -202,6 +231,8 @@ class JobSpec(_Section):
     space: SpaceSection
     pretrained: ModelSource | None = None
     """What trials with `init: pretrained` start from; none: from random weights all of them."""
+    self_training: SelfTrainingSpec | None = None
+    """What trials with `self_training: true` learn from besides; none: nothing, all of them."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec

@@ -61,6 +61,19 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfTraining:
+    """How a self-trained trial learns from images without labels."""
+
+    unlabelled: Mapping[str, Any] | None = None
+    """The section of a spec that says where they are; None: the training images beyond the data fraction."""
+    teacher: WeightsFile | None = None
+    """None: the trial trains its own first."""
+    rounds: int = 1
+    teacher_epochs: int | None = None
+    """Of the trial's own teacher; None: as many as the student has."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialTask:
     """All that a worker needs to train one trial: no database, no job."""
 
@@ -90,6 +103,8 @@ class TrialTask:
     """Processes that train a supernet together."""
     pretrained: WeightsFile | None = None
     """What a trial with `init: pretrained` starts from."""
+    self_training: SelfTraining | None = None
+    """What a trial with `self_training: true` learns from besides."""
 
     @property
     def last_step(self) -> int:
@@ -106,6 +121,7 @@ class TrialTask:
         values: Mapping[str, Scalar],
         directory: str,
         pretrained: WeightsFile | None = None,
+        self_training: SelfTraining | None = None,
     ) -> Self:
         """The task of the first attempt of a job's trial `number`.
 
@@ -126,6 +142,7 @@ class TrialTask:
             threads=max(1, int(spec.resources.cpu)),
             compile=spec.resources.compile,
             pretrained=pretrained,
+            self_training=self_training,
         )
 
 
@@ -248,6 +265,18 @@ class SupernetTask(Task, Protocol):
 
         One measurement per step up to `task.last_step`, none of them with an objective. The last has
         `finalist/<rank>/<parameter>`, 0 the best: entries of the space's matrix, those of active parameters.
+        """
+
+
+@runtime_checkable
+class SelfTrainedTask(Task, Protocol):
+    """A task whose trials can be self-trained; `self_training` is among its parameters."""
+
+    def check_self_training(self, how: SelfTraining, dataset: Mapping[str, Any], data_fraction: float) -> None:
+        """Look at the images without labels beside a dataset, and at what the teacher knows. Without torch.
+
+        Raises InvalidInput, pointers `/unlabelled` and `/teacher`: images that cannot be read, none at all, some that
+        are measured on; a teacher of other classes.
         """
 
 

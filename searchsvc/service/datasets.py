@@ -12,24 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, JobSpec, Task
-from searchsvc.domain.spec import FileDataset
+from searchsvc.domain.spec import Dataset, FileDataset
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
 
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
     """The spec with the dataset's path absolute and free of links. Raises InvalidInput, pointers into the spec."""
-    if not isinstance(spec.dataset, FileDataset):
-        return spec
-    section = spec.dataset.model_dump(mode="json")
-    faults = [] if trusted else [fault for key in spec.dataset.options if (fault := _hidden_path(key, section[key]))]
     try:
-        section["path"] = str(located_path(section["path"], trusted=trusted, settings=settings))
+        return spec.model_copy(update={"dataset": located_section(spec.dataset, trusted=trusted, settings=settings)})
+    except InvalidInput as error:
+        raise error.below("/dataset") from None
+
+
+def located_section(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
+    """The section of a dataset with its path absolute and free of links. Raises InvalidInput, pointers into it."""
+    if not isinstance(section, FileDataset):
+        return section
+    written = section.model_dump(mode="json")
+    faults = [] if trusted else [fault for key in section.options if (fault := _hidden_path(key, written[key]))]
+    try:
+        written["path"] = str(located_path(written["path"], trusted=trusted, settings=settings))
     except ValueError as error:
-        faults.append(Fault("/dataset/path", str(error)))
+        faults.append(Fault("/path", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return spec.model_copy(update={"dataset": FileDataset.model_validate(section)})
+    return FileDataset.model_validate(written)
 
 
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:
@@ -74,5 +82,5 @@ def _under_roots(path: str, settings: Settings) -> Path:
 def _hidden_path(key: str, value: object) -> Fault | None:
     """An option of a format could name a file too: relative to the dataset it may, but it may not lead out of it."""
     if isinstance(value, str) and (os.path.isabs(value) or value.startswith("~") or ".." in Path(value).parts):
-        return Fault(f"/dataset/{key}", "must not lead out of the dataset's folder")
+        return Fault(f"/{key}", "must not lead out of the dataset's folder")
     return None

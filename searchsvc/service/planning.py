@@ -22,6 +22,7 @@ from searchsvc.domain import (
     DatasetInfo,
     JobSpec,
     Scalar,
+    SelfTraining,
     SharedSearch,
     Task,
     TrialKind,
@@ -29,7 +30,17 @@ from searchsvc.domain import (
 )
 from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, latency_tables, machine, models, pretraining, supernets
+from searchsvc.service import (
+    checks,
+    datasets,
+    feasibility,
+    latency_tables,
+    machine,
+    models,
+    pretraining,
+    self_training,
+    supernets,
+)
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
@@ -61,6 +72,8 @@ class Blueprint:
     """Values that every trial has besides those of its candidate."""
     pretrained: WeightsFile | None = None
     """What trials start from that do not start from random weights."""
+    self_training: SelfTraining | None = None
+    """What trials learn from besides that are self-trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
     `trusted`: files may lie anywhere. `store`: of the jobs whose networks it may name; None: it may name none.
     """
     faults = Faults()
+    spec = self_training.unfolded(spec)
     task = faults.collect(lambda: checks.task_of(spec))
     space = faults.collect(lambda: checks.space_of(spec, task))
     found = faults.collect(lambda: datasets.located(spec, trusted=trusted, settings=settings))
@@ -106,6 +120,12 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
     pretrained = None
     if (model := faults.collect(lambda: _pretrained(spec, task, store, settings, trusted=trusted))) is not None:
         spec, pretrained = spec.model_copy(update={"pretrained": model.source}), model.weights
+    taught = None
+    if task is not None and space is not None and dataset is not None:
+        taught = faults.collect(
+            lambda: self_training.find(spec, task, space, store=store, settings=settings, trusted=trusted)
+        )
+        spec = spec.model_copy(update={"self_training": taught.section}) if taught else spec
     if (options := faults.collect(lambda: _algorithm_options(spec))) is not None:
         spec = _with_stopping_rule(spec, options)
         faults.found += supernets.spec_faults(spec, task)
@@ -138,6 +158,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
         outcome=tuple(one for one in spec.constraints if one.metric not in costs),
         constants=checks.constants_of(spec),
         pretrained=pretrained,
+        self_training=taught.how if taught else None,
     )
     make_proposer(blueprint)  # an algorithm may refuse the space or the objectives
     if (search := shared_search(blueprint)) is not None:

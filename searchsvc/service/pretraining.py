@@ -9,7 +9,7 @@ from searchsvc.domain.spec import InlineSpace
 from searchsvc.errors import Fault
 from searchsvc.spaces import Space
 from searchsvc.spaces.recipe import FROZEN_STAGES, INIT, PRETRAINED, SCRATCH
-from searchsvc.spaces.sharing import options_of
+from searchsvc.spaces.sharing import values_of
 
 
 def faults(
@@ -20,7 +20,7 @@ def faults(
         if spec.pretrained is not None:
             yield Fault("/pretrained", f"the task {spec.task} starts from no other weights: leave it out")
         return
-    inits = _options(INIT, space, constants, known)
+    inits = values_of(space, INIT, constants.get(INIT, known[INIT]))
     if PRETRAINED in inits and spec.pretrained is None:
         message = "pretrained takes weights to start from: say which, as in `pretrained: {job: NAME}`"
         yield Fault(_place(INIT, spec), message)
@@ -31,25 +31,16 @@ def faults(
 
 def warnings(spec: JobSpec, space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> list[str]:
     """What a user would not expect."""
-    if spec.pretrained is None or PRETRAINED in _options(INIT, space, constants, known):
+    if spec.pretrained is None or PRETRAINED in values_of(space, INIT, constants.get(INIT, known[INIT])):
         return []
     return [f"no trial starts from the weights of `pretrained`: {INIT} is {SCRATCH} in all of them"]
-
-
-def _options(
-    name: str, space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]
-) -> tuple[Scalar, ...]:
-    """All values that trials can have."""
-    if name not in space:
-        return (constants.get(name, known[name]),)
-    return (*options_of(space[name]), *([known[name]] if space[name].when else []))
 
 
 def _freezes(space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> bool:
     """Whether a trial that starts from random weights can have frozen stages."""
     if FROZEN_STAGES in space and _needs_weights(space[FROZEN_STAGES]):
         return False
-    return any(_options(FROZEN_STAGES, space, constants, known))
+    return any(values_of(space, FROZEN_STAGES, constants.get(FROZEN_STAGES, known[FROZEN_STAGES])))
 
 
 def _needs_weights(parameter: Parameter) -> bool:

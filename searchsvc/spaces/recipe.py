@@ -23,6 +23,9 @@ SAMPLE_WEIGHTINGS = ("none", "swn")
 AUGMENTATIONS = ("S1", "S2", "S3", "S4")
 INIT, SCRATCH, PRETRAINED = "init", "scratch", "pretrained"
 FROZEN_STAGES, LAYER_DECAY, DATA_FRACTION = "frozen_stages", "layer_decay", "data_fraction"
+SELF_TRAINING = "self_training"
+"""The parameter that decides whether a trial is self-trained."""
+PSEUDO_LABELS = ("soft", "hard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,18 @@ _AVERAGE = (
     Entry(Float("ema_decay", 0.0, 0.99999), 0.95, "of that average, per step"),
 )
 
+_SELF_TRAINING = (
+    Entry(
+        Categorical(SELF_TRAINING, (False, True)),
+        False,
+        "whether pseudo labels of images without labels are learnt, too",
+    ),
+    Entry(Float("pseudo_threshold", 0.0, 1.0), 0.5, "least score of a pseudo label"),
+    Entry(
+        Float("self_training_alpha", 1e-3, 1e3), 1.0, "how much pseudo labels contribute to the loss, labels being 1"
+    ),
+)
+
 CLASSIFICATION = Table(
     (
         *_OF_ALL,
@@ -140,6 +155,12 @@ CLASSIFICATION = Table(
             "S4 RandAugment and wider jitter",
         ),
         Entry(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
+        *_SELF_TRAINING,
+        Entry(
+            Categorical("pseudo_labels", PSEUDO_LABELS),
+            "soft",
+            "soft: the teacher's probabilities; hard: its likeliest class",
+        ),
     )
 )
 
@@ -169,6 +190,7 @@ DETECTION = Table(
         Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
         Entry(Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
+        *_SELF_TRAINING,
     )
 )
 

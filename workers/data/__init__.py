@@ -5,7 +5,7 @@ Those for detection are in `workers.data.detection`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -22,12 +22,22 @@ NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits"
 FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
 """Ways to read files."""
 
-__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "load", "shares"]
+__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "fingerprint", "load", "raw", "shares"]
 
 
 def load(dataset: Mapping[str, Any]) -> Dataset:
     """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
     return _CATALOGUE.load(dataset)
+
+
+def raw(dataset: Mapping[str, Any]) -> RawDataset:
+    """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
+    return _CATALOGUE.raw(dataset)
+
+
+def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
+    """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+    return _CATALOGUE.fingerprint(dataset)
 
 
 def shares(dataset: Mapping[str, Any]) -> dict[str, Any]:

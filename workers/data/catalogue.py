@@ -38,6 +38,19 @@ class Catalogue(Generic[RawT, DatasetT]):
         except OSError as error:
             raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
+    def raw(self, dataset: Mapping[str, Any]) -> RawT:
+        """The dataset before it is split; read each time. Raises InvalidInput as `load` does."""
+        kind, options = self.chosen(dataset)
+        try:
+            return self._all[kind].read(options)
+        except OSError as error:
+            raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
+
+    def fingerprint(self, dataset: Mapping[str, Any]) -> Hashable:
+        """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+        kind, options = self.chosen(dataset)
+        return self._all[kind].fingerprint(options)
+
     def chosen(self, dataset: Mapping[str, Any]) -> tuple[str, DatasetOptions]:
         """The name or format of the section, and its options. Raises InvalidInput."""
         key = "format" if "format" in dataset else "name"

@@ -21,6 +21,8 @@ _STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
 
 Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
+Targets = Labels | NDArray[np.float32]
+"""Also (n, K): the share of each class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Dataset:
     std: tuple[float, ...]
     peak: int
     """The largest value of a training image: 255 for most, 16 for `digits`."""
+    origins: NDArray[np.intp] | None = None
+    """Of the training images: their places among all images before the split; None: the split is all there is."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -74,6 +78,10 @@ class Dataset:
             return self.train
         return self.train.take(leading(self.train.labels, fraction))
 
+    def rest(self, fraction: float) -> NDArray[np.intp]:
+        """Positions of the images of train that are not in that subset."""
+        return outside(leading(self.train.labels, fraction), len(self.train))
+
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
     """By `split_positions`; `test` is not used where the dataset has a test split of its own."""
@@ -82,7 +90,8 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     splits = {name: raw.all.take(index) for name, index in positions.items()}
     mean, std, peak = _statistics(splits["train"].images)
     kept = raw.test or splits["test"]
-    return Dataset(raw.name, raw.classes, splits["train"], splits["validation"], kept, mean, std, peak)
+    train, validated = splits["train"], splits["validation"]
+    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"])
 
 
 def split_positions(
@@ -108,6 +117,11 @@ def leading(labels: Labels, fraction: float) -> NDArray[np.intp]:
     """Positions of the first share of each class, at least one, in their order."""
     kept = [index[: math.ceil(fraction * len(index))] for index in _by_class(labels)]
     return np.sort(np.concatenate(kept))
+
+
+def outside(positions: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Those of `count` that are not among the positions, in their order."""
+    return np.setdiff1d(np.arange(count), positions, assume_unique=True)
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:

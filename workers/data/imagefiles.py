@@ -6,6 +6,7 @@ for, each time: a folder that does not fit into memory can be trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 _DECODERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _LARGEST_PIXELS = 2**27
 _FAULTS_LISTED = 20
 _THREADS = 4
@@ -79,6 +81,25 @@ class ImageFiles:
     def __getitem__(self, index: NDArray[np.intp]) -> NDArray[np.uint8]:
         """(m, c, size, size). Raises InvalidInput that names files which cannot be decoded."""
         return self.decoder.decode_all([self.paths[position] for position in index])
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All images below a folder, sorted; hidden files, and files whose names end otherwise, are passed over."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> NDArray[np.uint8] | ImageFiles:
+    """Decoded where all fit into so much memory, else still in their files, whose headers are looked at.
+
+    Raises InvalidInput that names each file which cannot be decoded.
+    """
+    files = ImageFiles(paths, decoder)
+    if math.prod(files.shape) <= memory_bytes:
+        return decoder.decode_all(paths)
+    check_headers(paths)
+    return files
 
 
 def check_headers(paths: Sequence[Path]) -> None:

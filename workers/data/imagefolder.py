@@ -9,7 +9,6 @@ are passed over.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +18,7 @@ from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.dataset import RawDataset, Split
-from workers.data.imagefiles import Decoder, ImageFiles, check_headers
+from workers.data.imagefiles import Decoder, files_below, images_of
 from workers.data.options import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
@@ -29,8 +28,6 @@ from workers.data.options import (
     existing,
     stamps,
 )
-
-_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 class ImageFolderOptions(SplitOptions):
@@ -90,18 +87,13 @@ def _split(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) ->
     if empty:
         raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
     labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
-    decoder = Decoder(options.size, options.color)
-    if math.prod(ImageFiles(paths, decoder).shape) <= options.memory_bytes:
-        return Split(decoder.decode_all(paths), labels)
-    check_headers(paths)
-    return Split(ImageFiles(paths, decoder), labels)
+    return Split(images_of(paths, Decoder(options.size, options.color), options.memory_bytes), labels)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """(name of the class folder, image), sorted, folders inside class folders included."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
-            yield path.relative_to(folder).parts[0], path
+    for path in files_below(folder):
+        yield path.relative_to(folder).parts[0], path
 
 
 IMAGEFOLDER = DatasetFormat(

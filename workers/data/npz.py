@@ -66,6 +66,12 @@ def _read(options: NpzOptions) -> RawDataset:
     return RawDataset(options.name, names, Split(train, labels.astype(np.int64)), test)
 
 
+def unlabelled(path: str) -> NDArray[np.uint8] | None:
+    """x_train (n, c, h, w) of a file without y_train; None where it has labels. Raises InvalidInput."""
+    arrays = _arrays(path)
+    return None if "y_train" in arrays else _images(arrays, "train")
+
+
 def _test(arrays: dict[str, NDArray[Any]], values: NDArray[Any], shape: tuple[int, ...]) -> Split | None:
     if "x_test" not in arrays and "y_test" not in arrays:
         return None

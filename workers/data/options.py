@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,10 @@ from searchsvc.errors import InvalidInput
 from workers.data.dataset import Labels
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
+IMAGES = "images"
+"""The format of a section of images without labels: of what a student learns from, not of a dataset."""
+UNKNOWN = -1
+"""The label of what is of none of the classes."""
 
 
 class DatasetOptions(BaseModel):
@@ -39,6 +44,16 @@ class SplitOptions(DatasetOptions):
     """Images that each class needs."""
 
 
+class ImagesOptions(DatasetOptions):
+    """All images below a folder, without labels."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] = "files"
+    format: Literal["images"]
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
+    """Decoded images that are kept in memory."""
+
+
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
 RawT = TypeVar("RawT")
 
@@ -61,6 +76,15 @@ def parsed(options: type[OptionsT], dataset: Mapping[str, Any]) -> OptionsT:
         return options.model_validate(dict(dataset))
     except ValidationError as error:
         raise InvalidInput(faults_of(error, dataset)) from None
+
+
+@contextmanager
+def below(pointer: str) -> Iterator[None]:
+    """Within: faults are seen from a document in which theirs sits at `pointer`."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise error.below(pointer) from None
 
 
 def existing(path: str, *, folder: bool) -> Path:

@@ -22,6 +22,7 @@ from searchsvc.domain import (
     Measurement,
     Outcome,
     Scalar,
+    SelfTraining,
     SharedSearch,
     Trial,
     TrialKind,
@@ -97,15 +98,16 @@ class Dispatcher:
         constants: Mapping[str, Scalar],
         search: SharedSearch | None = None,
         pretrained: WeightsFile | None = None,
+        self_training: SelfTraining | None = None,
     ) -> None:
-        """`search`: what trials of supernets are given; `pretrained`: what others may start from."""
+        """`search`: what trials of supernets are given; the last two: what others may start from, and learn from."""
         self.ledger = ledger
         self.heartbeat = heartbeat
         self.placement = placement
         self.shutdown = False
         """Set by a signal handler: put everything back and go."""
         self._store, self._folder, self._constants, self._search = store, folder, constants, search
-        self._pretrained = pretrained
+        self._pretrained, self._self_training = pretrained, self_training
         self._job_id = heartbeat.job.id
         self._revision = heartbeat.job.revision
         self._runs: dict[str, Run] = {}
@@ -200,6 +202,7 @@ class Dispatcher:
             values={**self._constants, **trial.proposal.candidate.values},
             directory=str(self._folder / trial.id),
             pretrained=self._pretrained,
+            self_training=self._self_training,
         )
         task = replace(task, attempt=trial.attempts + 1, stored_step=trial.step)
         return self._of_supernet(task) if trial.proposal.kind is TrialKind.SUPERNET else task

@@ -43,6 +43,7 @@ class JobRun:
             blueprint.constants,
             search=shared_search(blueprint),
             pretrained=blueprint.pretrained,
+            self_training=blueprint.self_training,
         )
 
     def run(self) -> None:

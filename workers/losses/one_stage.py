@@ -43,6 +43,8 @@ from workers.models.heads import distances
 from workers.models.heads.one_stage import HeadOutputs
 
 _BOXES = 2.0  # weight of the GIoU term
+REGULARIZER = "regularizer"
+"""The term of sample weighting, which no image is the reason of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +113,7 @@ class OneStageLoss:
         if self.weighting_net is not None:
             weights = self._sample_weights(self.weighting_net, positives, ious, classes, overlaps)
             classes, shares = classes * weights.classes, shares * weights.boxes[positives.mask.flatten()]
-            terms["regularizer"] = weights.regularizer
+            terms[REGULARIZER] = weights.regularizer
         terms["classification"] = classes.sum() / positives.count
         terms["boxes"] = _BOXES * (shares * overlaps).sum()
         if self.bins:

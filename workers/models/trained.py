@@ -39,6 +39,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 )
 """By task."""
 _KEY = "searchsvc"
+_CPU = torch.device("cpu")
 _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -145,15 +146,15 @@ def serialise(network: torch.nn.Module, card: ModelCard) -> bytes:
     return save(tensors, {_KEY: card.model_dump_json()})
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path, device: torch.device = _CPU) -> Classifier:
     """The trained classifier in a file that a trial has left.
 
     Raises InvalidInput where the file is no such model.
     """
-    return Classifier(*read(path, "classification"))
+    return Classifier(*read(path, "classification", device))
 
 
-def read(path: str | Path, task: str) -> tuple[ModelCard, nn.Module, Inputs]:
+def read(path: str | Path, task: str, device: torch.device = _CPU) -> tuple[ModelCard, nn.Module, Inputs]:
     """A trained model of a task, ready to answer. Raises InvalidInput where the file is none."""
     try:
         with safe_open(path, "pt") as file:
@@ -170,8 +171,8 @@ def read(path: str | Path, task: str) -> tuple[ModelCard, nn.Module, Inputs]:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
-    network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape))
+    network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape), device)
 
 
 def _card(path: str | Path, text: str, task: str) -> ModelCard:

@@ -23,6 +23,8 @@ from workers.models.heads.detections import Detections
 from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, read
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainedDetector:
@@ -43,9 +45,9 @@ class TrainedDetector:
         return self.network.detections(self.network(self.inputs(images)), sizes)
 
 
-def load(path: str | Path) -> TrainedDetector:
+def load(path: str | Path, device: torch.device = _CPU) -> TrainedDetector:
     """The trained detector in a file that a trial has left. Raises InvalidInput where the file is no such model."""
-    card, network, inputs = read(path, "detection")
+    card, network, inputs = read(path, "detection", device)
     if not isinstance(network, Detector):
         raise InvalidInput.at("", f"{path} describes a network that is no detector")
     return TrainedDetector(card, network, inputs)

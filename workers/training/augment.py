@@ -67,8 +67,13 @@ def _at_level(images: Tensor, level: Level, random: np.random.Generator) -> Tens
 
 
 def smoothed(labels: Tensor, classes: int, smoothing: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(n,) labels -> (n, K) targets: smoothing / K everywhere, and 1 - smoothing more at the label."""
+    """(n,) labels -> (n, K) targets: smoothing / K everywhere, and 1 - smoothing more at the label.
+
+    Targets (n, K) already, such as soft pseudo labels, are smoothed alike.
+    """
     off = smoothing / classes
+    if labels.is_floating_point():
+        return (labels * (1.0 - smoothing) + off).to(dtype)
     targets = torch.full((len(labels), classes), off, dtype=dtype, device=labels.device)
     return targets.scatter_(1, labels[:, None], 1.0 - smoothing + off)
 

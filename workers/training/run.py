@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.tasks import TrialTask
+from searchsvc.spaces.networks import completed
 from workers import data
 from workers.data import Dataset
 from workers.evaluation.classification import evaluate
 from workers.files import MODEL
-from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
+from workers.training.beside import Beside
 from workers.training.initialisation import started
-from workers.training.splits import Batches, on_device
-from workers.training.trainer import TRAIN_LOSS, Trainer, untrained
+from workers.training.self_training import stages
+from workers.training.self_training.classification import ClassLabeller, Taught
+from workers.training.self_training.stages import Pseudo
+from workers.training.splits import Batches, in_order, on_device, with_targets
+from workers.training.trainer import Trainer, untrained
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
     """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
-    yield from trial.run(task, device, lambda check: _Classification(task, dataset, device, check), clock)
+
+    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Taught] | None = None) -> trial.Training:
+        return _Classification(stage, dataset, device, check, pseudo)
+
+    if stages.is_self_trained(task):
+        yield from stages.run(task, device, training, ClassLabeller(dataset, device), clock)
+    else:
+        yield from trial.run(task, device, lambda check: training(task, check), clock)
 
 
 def test(task: TrialTask) -> Mapping[str, float]:
@@ -39,14 +48,22 @@ def test(task: TrialTask) -> Mapping[str, float]:
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
     split = on_device(dataset.test, torch.device("cpu"), task.threads)
-    return dict(evaluate((classifier.logits(images), labels) for images, labels in _in_order(split, classifier.inputs)))
+    return dict(evaluate((classifier.logits(images), labels) for images, labels in in_order(split, classifier.inputs)))
 
 
 class _Classification:
     """A `trial.Training`."""
 
-    def __init__(self, task: TrialTask, dataset: Dataset, device: torch.device, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        task: TrialTask,
+        dataset: Dataset,
+        device: torch.device,
+        check: Callable[[], None],
+        pseudo: Pseudo[Taught] | None,
+    ) -> None:
         self._task, self._dataset = task, dataset
+        self._of_labels = pseudo.metrics if pseudo else {}
         model = untrained(task.values, dataset, task.seed)
         self._start = started(model, task)
         part = trial.data_of(task)
@@ -59,13 +76,14 @@ class _Classification:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
+            beside=_beside(task, pseudo.split, device) if pseudo else None,
             compiled=task.compile,
             check=check,
         )
         self._validation = on_device(dataset.validation, device, task.threads)
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        return {TRAIN_LOSS: self._trainer.train_epoch(epoch)}
+        return {**self._trainer.train_epoch(epoch), **self._of_labels}
 
     @torch.inference_mode()
     def measure(self) -> Mapping[str, float]:
@@ -75,7 +93,7 @@ class _Classification:
             with trainer.precision.autocast():
                 return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
-        batches = _in_order(self._validation, trainer.inputs)
+        batches = in_order(self._validation, trainer.inputs)
         measured = evaluate((logits(images), labels) for images, labels in batches)
         return {**dict(measured), **self._start.metrics}
 
@@ -90,6 +108,7 @@ class _Classification:
         self._trainer.restore(state)
 
 
-def _in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split, in large batches."""
-    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))
+def _beside(task: TrialTask, taught: Taught, device: torch.device) -> Beside[Batches]:
+    alpha = float(completed(task.values)["self_training_alpha"])
+    split = with_targets(taught.images, taught.targets, device, task.threads)
+    return Beside(split, len(split), alpha=alpha, seed=task.seed)

@@ -29,10 +29,20 @@ def image_generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, 2, draw])
 
 
+def beside(seed: int) -> int:
+    """The seed of images that a trial is trained on beside its own: they take no draw from those."""
+    return _whole(np.random.SeedSequence([seed, 3]))
+
+
 @contextmanager
 def torch_seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Within: torch's global generators (initial weights, dropout) start from (seed, epoch). After: as they were."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        torch.manual_seed(_whole(np.random.SeedSequence([seed, epoch, 1])))
         yield
+
+
+def _whole(sequence: np.random.SeedSequence) -> int:
+    """From 0 to 2**63 - 1."""
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -5,6 +5,7 @@ Both kinds give the same batches for the same order, so that training does not d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,8 +18,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from searchsvc.errors import InvalidInput
-from workers.data.dataset import Split
+from workers.data.dataset import Images, Split, Targets
 from workers.data.imagefiles import ImageFiles
+from workers.models.inputs import Inputs
 
 Order = NDArray[np.intp]
 _PREFETCHED = 2
@@ -33,16 +35,28 @@ class Batches(Protocol):
     def batches(self, order: Order, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`count` parts of almost equal size, in this order: images (m, c, h, w) uint8, channels last, labels (m,).
 
+        In the place of labels there may be targets (m, K): soft pseudo labels.
+
         Raises InvalidInput that names a file which cannot be decoded.
         """
 
 
 def on_device(split: Split, device: torch.device, processes: int) -> Batches:
     """The split for `device`; images in files are decoded by `processes` of their own."""
-    if isinstance(split.images, ImageFiles):
-        return StreamedSplit(split.images, torch.from_numpy(split.labels).to(device), processes)
-    images = torch.from_numpy(split.images).to(device, memory_format=torch.channels_last)
-    return ResidentSplit(images, torch.from_numpy(split.labels).to(device))
+    return with_targets(split.images, split.labels, device, processes)
+
+
+def with_targets(images: Images, targets: Targets, device: torch.device, processes: int) -> Batches:
+    """The same of images and their labels, or shares of classes."""
+    wanted = torch.from_numpy(targets).to(device)
+    if isinstance(images, ImageFiles):
+        return StreamedSplit(images, wanted, processes)
+    return ResidentSplit(torch.from_numpy(images).to(device, memory_format=torch.channels_last), wanted)
+
+
+def in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
+    """All of a split, in large batches."""
+    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from (seed, epoch), everything else is in `state()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.beside import PSEUDO_LOSS, Beside
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
@@ -48,16 +50,18 @@ class Trainer:
         seed: int,
         device: torch.device,
         images: int | None = None,
+        beside: Beside[Batches] | None = None,
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`train`: what of `dataset` the model is trained on, by the recipe in `values`.
+        """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `beside`: what else.
 
         `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
         torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
         what it raises ends the epoch.
         """
-        self._train, self._seed, self._device, self._check = train, seed, device, check
+        self._train, self._beside = train, beside
+        self._seed, self._device, self._check = seed, device, check
         self._classes, self._images = len(dataset.classes), images or len(train)
         self._recipe = ClassifierRecipe.of(completed(values))
         self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
@@ -76,32 +80,52 @@ class Trainer:
     def precision(self) -> Precision:
         return self._optimisation.precision
 
-    def train_epoch(self, epoch: int) -> float:
-        """Train epoch 1, 2, ... and return its mean loss. Raises TrialFailed (DIVERGED)."""
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train epoch 1, 2, ...: its mean loss, and that of the images beside. Raises TrialFailed (DIVERGED)."""
         random = generator(self._seed, epoch)
         order = passes(random, len(self._train), self._images) % len(self._train)
         self._optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
-            for images, labels in self._train.batches(order, self._optimisation.batches):
-                yield {TRAIN_LOSS: self._train_step(images, labels, random)}, len(labels)
+            batches = self._train.batches(order, self._optimisation.batches)
+            for (images, labels), pseudo in zip(batches, self._pseudo_losses(epoch, len(order)), strict=False):
+                yield self._train_step(self._loss_of(images, labels, random), pseudo), len(labels)
 
         with torch_seeded(self._seed, epoch, self._device):
-            return mean_losses(steps(), epoch, self._check)[TRAIN_LOSS]
+            return mean_losses(steps(), epoch, self._check)
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on."""
-        return self._optimisation.state()
+        joint = self._beside.loss.state() if self._beside else None
+        return {**self._optimisation.state(), "joint_loss": joint}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state()` of a trainer that was made with the same arguments."""
         self._optimisation.restore(state)
+        if self._beside:
+            self._beside.loss.restore(state["joint_loss"])
 
-    def _train_step(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """One step of the optimiser on uint8 images (m, c, h, w) and labels (m,)."""
-        loss = self._loss(self.inputs(self._augmentation(images, random)), labels, random)
-        self._optimisation.step(loss)
-        return loss.detach()
+    def _pseudo_losses(self, epoch: int, count: int) -> Iterator[Tensor | None]:
+        """Of the images beside, by the weights as they are when it is asked for; None for ever where there are none."""
+        if (beside := self._beside) is None:
+            yield from repeat(None)
+            return
+        random = generator(beside.seed, epoch)
+        for images, targets in beside.split.batches(beside.order(epoch, count), self._optimisation.batches):
+            yield self._loss_of(images, targets, random)
+
+    def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:
+        """One step of the optimiser down the loss of the labelled images, and of those beside."""
+        losses = {TRAIN_LOSS: labelled.detach()}
+        if pseudo is None or self._beside is None:
+            self._optimisation.step(labelled)
+            return losses
+        self._optimisation.step(self._beside.loss(labelled, pseudo))
+        return {**losses, PSEUDO_LOSS: pseudo.detach()}
+
+    def _loss_of(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """Of uint8 images (m, c, h, w), augmented, and labels (m,) or targets (m, K)."""
+        return self._loss(self.inputs(self._augmentation(images, random)), labels, random)
 
     def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
         """Mean cross-entropy with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""

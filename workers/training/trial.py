@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -48,10 +49,11 @@ def run(
     device: torch.device,
     make: Callable[[Callable[[], None]], Training],
     clock: Callable[[], float],
+    earlier: float = 0.0,
 ) -> Iterator[Measurement]:
     """See `Task.train`. `make` is given what is to be called every few steps, and ends the epoch by what it raises.
 
-    Raises TrialFailed (DIVERGED, TIMED_OUT).
+    `earlier`: seconds that the trial took before its first epoch. Raises TrialFailed (DIVERGED, TIMED_OUT).
     """
     watch = _Stopwatch(clock, task.trial_seconds)
     training = make(watch.check)
@@ -59,7 +61,7 @@ def run(
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint.remove_parts(directory)
     measured = _resumed(task, directory, training, device)
-    watch.before = measured[-1].seconds if measured else 0.0
+    watch.before = measured[-1].seconds if measured else earlier
     yield from [one for one in measured if one.step > task.stored_step]
     for epoch in range(len(measured) + 1, task.fidelity.epochs + 1):
         watch.check()
@@ -148,6 +150,7 @@ def fingerprint(task: TrialTask, **besides: Any) -> str:
         "seed": task.seed,
         "objective": task.objective.model_dump(),
         **({"pretrained": task.pretrained.sha256} if task.pretrained else {}),
+        **({"self_training": asdict(task.self_training)} if task.self_training else {}),
         **besides,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,12 +18,22 @@ NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-s
 FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"coco": COCO})
 """Ways to read files."""
 
-__all__ = ["FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "load"]
+__all__ = ["FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "fingerprint", "load", "raw"]
 
 
 def load(dataset: Mapping[str, Any]) -> DetectionDataset:
     """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
     return _CATALOGUE.load(dataset)
+
+
+def raw(dataset: Mapping[str, Any]) -> RawScenes:
+    """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
+    return _CATALOGUE.raw(dataset)
+
+
+def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
+    """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+    return _CATALOGUE.fingerprint(dataset)
 
 
 def _split(raw: RawScenes, options: DatasetOptions) -> DetectionDataset:

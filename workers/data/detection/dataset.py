@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from workers.data.dataset import Labels, histograms, leading, mean_and_deviation, split_positions
+from workers.data.dataset import Labels, histograms, leading, mean_and_deviation, outside, split_positions
 
 CHANNELS = 3
 _STATISTICS_IMAGES = 512
@@ -62,6 +62,11 @@ class Truth:
     """(m,): the box is around many objects that are not told apart. None is trained on, none counts as missed."""
     areas: NDArray[np.float64]
     """(m,) px², of the objects where the file states them, else of the boxes: what makes one small or large."""
+
+    @classmethod
+    def of(cls, boxes: NDArray[np.float64], labels: Labels) -> Self:
+        """Objects that are told apart, as large as their boxes."""
+        return cls(boxes, labels, np.zeros(len(labels), bool), (boxes[:, 2:] - boxes[:, :2]).prod(1))
 
     @property
     def classes(self) -> set[int]:
@@ -132,7 +137,14 @@ class DetectionDataset:
         """A part of train with the same mix of classes, and all of what a smaller fraction gives."""
         if fraction == 1.0:
             return self.train
-        return self.train.take(leading(strata(self.train.truths, len(self.classes)), fraction))
+        return self.train.take(self._leading(fraction))
+
+    def rest(self, fraction: float) -> Scenes:
+        """The images of train that are not in that subset."""
+        return self.train.take(outside(self._leading(fraction), len(self.train)))
+
+    def _leading(self, fraction: float) -> NDArray[np.intp]:
+        return leading(strata(self.train.truths, len(self.classes)), fraction)
 
 
 def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> DetectionDataset:

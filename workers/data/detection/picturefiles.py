@@ -89,11 +89,26 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
         if not path.is_file():
             raise InvalidInput.at("/path", f"there is no image {printable(path)}")
-        with opened(path) as image:
-            turned = _EXIF in image.info and image.getexif().get(_ORIENTATION) in _TURNED
-            found = (image.width, image.height) if turned else (image.height, image.width)
+        found = _size(path)
         if found != (height, width):
             stated = f"the annotations say {width}x{height}"
             raise InvalidInput.at("/path", f"{printable(path)} is of {found[1]}x{found[0]} px upright, {stated}")
 
     for_all(look, range(len(paths)))
+
+
+def sizes_of(paths: Sequence[Path]) -> NDArray[np.int64]:
+    """(n, 2): height and width of each image upright, by its header. Raises InvalidInput that names what is none."""
+    sizes = np.empty((len(paths), 2), np.int64)
+
+    def look(position: int) -> None:
+        sizes[position] = _size(paths[position])
+
+    for_all(look, range(len(paths)))
+    return sizes
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with opened(path) as image:
+        turned = _EXIF in image.info and image.getexif().get(_ORIENTATION) in _TURNED
+        return (image.width, image.height) if turned else (image.height, image.width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,16 +18,19 @@ from workers.data.detection import DetectionDataset, Scenes
 from workers.evaluation.detection import evaluate, in_px
 from workers.evaluation.drawing import drawn
 from workers.files import MODEL, PICTURE
-from workers.models.detector import Detector
 from workers.models.heads.detections import Detections
-from workers.models.inputs import Inputs
 from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
+from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
+from workers.training.detection.finding import found_in
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.initialisation import started
 from workers.training.precision import Precision
+from workers.training.self_training import stages
+from workers.training.self_training.detection import BoxLabeller
+from workers.training.self_training.stages import Pseudo
 
 _PICTURES, _LONGEST_SIDE = 4, 400
 """Validation images that are drawn with what was found in them; px that each has about."""
@@ -38,7 +40,14 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
-    yield from trial.run(task, device, lambda check: _Detection(task, dataset, device, check), clock)
+
+    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Scenes] | None = None) -> trial.Training:
+        return _Detection(stage, dataset, device, check, pseudo)
+
+    if stages.is_self_trained(task):
+        yield from stages.run(task, device, training, BoxLabeller(dataset, device), clock)
+    else:
+        yield from trial.run(task, device, lambda check: training(task, check), clock)
 
 
 def test(task: TrialTask) -> Mapping[str, float]:
@@ -50,26 +59,19 @@ def test(task: TrialTask) -> Mapping[str, float]:
     return dict(evaluate(found, dataset.test.truths, dataset.classes))
 
 
-@torch.inference_mode()
-def found_in(split: SceneBatches, model: Detector, inputs: Inputs, precision: Precision) -> list[Detections]:
-    """Of each image, in px of its file."""
-    found: list[Detections] = []
-    model.eval()
-    for batch in split.plain(math.ceil(len(split) / inputs.batch)):
-        with precision.autocast():
-            outputs = model(inputs(batch.images))
-        places = zip(model.detections(outputs, batch.sizes), batch.sizes, batch.positions, strict=True)
-        found += [in_px(one, size, split.scenes.size_of(position)) for one, size, position in places]
-    return found
-
-
 class _Detection:
     """A `trial.Training`."""
 
     def __init__(
-        self, task: TrialTask, dataset: DetectionDataset, device: torch.device, check: Callable[[], None]
+        self,
+        task: TrialTask,
+        dataset: DetectionDataset,
+        device: torch.device,
+        check: Callable[[], None],
+        pseudo: Pseudo[Scenes] | None,
     ) -> None:
         self._task, self._dataset = task, dataset
+        self._of_labels = pseudo.metrics if pseudo else {}
         values = completed(task.values, task.task)
         model = untrained(values, dataset, task.seed)
         self._start = started(model, task)
@@ -78,6 +80,10 @@ class _Detection:
 
         def batches(scenes: Scenes) -> SceneBatches:
             return SceneBatches.of(scenes, dataset, side=model.size[0], device=device, processes=task.threads)
+
+        def beside(scenes: Scenes) -> Beside[SceneBatches]:
+            alpha = float(values["self_training_alpha"])
+            return Beside(batches(scenes), len(scenes), alpha=alpha, seed=task.seed)
 
         self._validation = batches(dataset.validation)
         self._found: list[Detections] = []
@@ -90,11 +96,12 @@ class _Detection:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
+            beside=beside(pseudo.split) if pseudo else None,
             check=check,
         )
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        return self._trainer.train_epoch(epoch)
+        return {**self._trainer.train_epoch(epoch), **self._of_labels}
 
     def measure(self) -> Mapping[str, float]:
         trained = self._trainer.optimisation

@@ -7,7 +7,8 @@ each step of the detector, and is part of that state, but of nothing that is mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -16,12 +17,14 @@ from torch import Tensor
 from workers.data.detection import DetectionDataset
 from workers.losses import sample_weighting
 from workers.losses.atss import Targets
-from workers.losses.one_stage import OneStageLoss
+from workers.losses.one_stage import REGULARIZER, OneStageLoss
+from workers.losses.self_training import JointLoss
 from workers.models.boxes import Boxes
 from workers.models.detector import Detector
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training import optimizers
+from workers.training.beside import PSEUDO_LOSS, Beside
 from workers.training.detection.augment import DetectionAugmentation
 from workers.training.detection.batches import Batch, SceneBatches
 from workers.training.optimisation import Losses, Optimisation, mean_losses
@@ -60,13 +63,16 @@ class DetectorTrainer:
         seed: int,
         device: torch.device,
         images: int | None = None,
+        beside: Beside[SceneBatches] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`images`: of an epoch, some of them several times; None: each of `train` once.
+        """`images`: of an epoch, some of them several times; None: each of `train` once. `beside`: what the detector is
+        trained on besides.
 
         `check` is called every few steps; what it raises ends the epoch.
         """
-        self._train, self._seed, self._device, self._check = train, seed, device, check
+        self._train, self._beside = train, beside
+        self._seed, self._device, self._check = seed, device, check
         self._inputs, self._images = inputs, images or len(train)
         recipe = DetectorRecipe.of(values)
         self._augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
@@ -76,39 +82,70 @@ class DetectorTrainer:
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train epoch 1, 2, ...: its mean loss, and each term of it. Raises TrialFailed (DIVERGED)."""
+        """Train epoch 1, 2, ...: its mean loss, each term of it, and the mean loss of the images beside.
+
+        Raises TrialFailed (DIVERGED).
+        """
         order = passes(generator(self._seed, epoch), len(self._train), self._images)
-        batches = self._train.augmented(order, self.optimisation.batches, self._augmentation, self._seed, epoch)
+        count = self.optimisation.batches
+        batches = self._train.augmented(order, count, self._augmentation, self._seed, epoch)
+        pseudo: Iterable[Batch | None] = repeat(None)
+        if beside := self._beside:
+            row = beside.order(epoch, len(order))
+            pseudo = beside.split.augmented(row, count, self._augmentation, beside.seed, epoch)
         self.optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
-            for batch in batches:
-                yield self._train_step(batch), len(batch)
+            for both in zip(batches, pseudo, strict=False):
+                yield self._train_step(*both), len(both[0])
 
         with torch_seeded(self._seed, epoch, self._device):
             return mean_losses(steps(), epoch, self._check)
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on."""
-        return {**self.optimisation.state(), "weighting": self._weighting.state() if self._weighting else None}
+        return {
+            **self.optimisation.state(),
+            "weighting": self._weighting.state() if self._weighting else None,
+            "joint_loss": self._beside.loss.state() if self._beside else None,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state()` of a trainer that was made with the same arguments."""
         self.optimisation.restore(state)
         if self._weighting:
             self._weighting.restore(state["weighting"])
+        if self._beside:
+            self._beside.loss.restore(state["joint_loss"])
 
-    def _train_step(self, batch: Batch) -> Losses:
-        terms = self._terms(batch)
-        loss = torch.stack(list(terms.values())).sum()
+    def _train_step(self, labelled: Batch, pseudo: Batch | None) -> Losses:
+        terms = self._terms(labelled)
+        loss = total = _sum(terms)
+        losses = {"train_loss": total.detach()} | {f"train_loss/{name}": one.detach() for name, one in terms.items()}
+        if pseudo is not None and self._beside:
+            others = self._terms(pseudo)
+            losses[PSEUDO_LOSS] = _sum(others).detach()
+            loss = _joint(self._beside.loss, terms, others)
         self.optimisation.step(loss, *([self._weighting.optimizer] if self._weighting else []))
-        return {"train_loss": loss.detach(), **{f"train_loss/{name}": one.detach() for name, one in terms.items()}}
+        return losses
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
         with self.optimisation.precision.autocast():
             outputs = self._model(self._inputs(batch.images))
         targets = Targets.of((Boxes(boxes), labels) for boxes, labels in zip(batch.boxes, batch.labels, strict=True))
         return self._loss(outputs, self._model.anchors(outputs.classes), targets)
+
+
+def _sum(terms: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
+def _joint(loss: JointLoss, labelled: Mapping[str, Tensor], pseudo: Mapping[str, Tensor]) -> Tensor:
+    """Of both halves. A regulariser, which may be negative and says nothing of a scale, is added as their mean."""
+    halves = [{name: one for name, one in terms.items() if name != REGULARIZER} for terms in (labelled, pseudo)]
+    total = loss(*map(_sum, halves))
+    regularizers = [terms[REGULARIZER] for terms in (labelled, pseudo) if REGULARIZER in terms]
+    return total + torch.stack(regularizers).mean() if regularizers else total
 
 
 class _Weighting:

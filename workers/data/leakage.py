@@ -1,0 +1,34 @@
+"""Images that are trained on must not be measured on: found by their pixels, whatever their files are called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.errors import InvalidInput
+
+Pixels = Iterable[NDArray[np.uint8]]
+"""Images, one after the other."""
+_NAMED = 5
+"""Images that a message names."""
+
+
+def check_apart(images: Pixels, names: Sequence[str], held_out: Mapping[str, Pixels]) -> None:
+    """Raise InvalidInput where an image is also in a split that is measured on. `names`: of `images`."""
+    where = {_digest(image): split for split, measured in held_out.items() for image in measured}
+    found = [
+        (name, where[digest]) for name, image in zip(names, images, strict=True) if (digest := _digest(image)) in where
+    ]
+    if found:
+        listed = ", ".join(f"{name} (in {split})" for name, split in found[:_NAMED])
+        message = f"{len(found)} image(s) are also among those that are measured on, which would leak: {listed}"
+        raise InvalidInput.at("", f"{message}; take them out")
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    content.update(np.ascontiguousarray(image).data)
+    return content.digest()

@@ -1,0 +1,38 @@
+"""What a trained model says of its classes, read without torch, and whether it can teach beside a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from searchsvc.errors import InvalidInput
+
+_LISTED = 5
+
+
+def check_teacher(path: str | Path, task: str, classes: Sequence[str]) -> None:
+    """Raise InvalidInput where the file is no model of the task with the same classes in the same order."""
+    card = _card(path)
+    if card.get("task") != task:
+        raise InvalidInput.at("", f"{path} is no model of the task {task} that a trial has left")
+    own = tuple(card.get("classes", ()))
+    if own != tuple(classes):
+        message = f"knows {len(own)} classes ({_listed(own)}), the dataset {len(classes)} ({_listed(classes)})"
+        raise InvalidInput.at("", f"the teacher {message}: take one that was trained on the same classes")
+
+
+def _card(path: str | Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, "numpy") as file:
+            content: Any = json.loads((file.metadata() or {}).get("searchsvc", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_LISTED], *(["..."] if len(names) > _LISTED else [])])

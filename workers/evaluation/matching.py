@@ -1,0 +1,89 @@
+"""Which boxes are true ones: each is matched with at most one object of its class, as COCO does at one overlap.
+
+Shapes: d boxes, g objects of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.data.detection import Truth
+
+OVERLAP = 0.5
+"""IoU from which a box is that of an object."""
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Over all images."""
+
+    boxes: int
+    """But for those within a crowd of their class, which are neither right nor wrong."""
+    right: int
+    objects: int
+
+    @property
+    def precision(self) -> float | None:
+        """None where there is no box."""
+        return self.right / self.boxes if self.boxes else None
+
+    @property
+    def recall(self) -> float | None:
+        """None where there is no object."""
+        return self.right / self.objects if self.objects else None
+
+
+def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
+    """Of each image what was found, the best first, and what is there."""
+    boxes = right = objects = 0
+    for found, truth in images:
+        hits = _hits(found, truth)
+        boxes += len(hits) - int((~hits & _in_crowds(found, truth)).sum())
+        right += int(hits.sum())
+        objects += int((~truth.crowd).sum())
+    return Matches(boxes, right, objects)
+
+
+def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
+    """(d,): whether a box has an object that no better one has: the one that it overlaps most."""
+    shared = _intersections(found, truth)  # (d, g)
+    sizes = _sizes(found.boxes)[:, None] + _sizes(truth.boxes) - shared
+    overlaps = np.where(_same_class(found, truth) & ~truth.crowd, shared / np.maximum(sizes, _TINY), 0.0)
+    hits = np.zeros(len(found.labels), bool)
+    if overlaps.shape[1]:
+        for box, row in enumerate(overlaps):
+            best = int(row.argmax())
+            if row[best] >= OVERLAP:
+                hits[box], overlaps[:, best] = True, 0.0
+    return hits
+
+
+def _in_crowds(found: Truth, truth: Truth) -> NDArray[np.bool_]:
+    """(d,): whether half of a box lies within a crowd."""
+    shares = _intersections(found, truth) / np.maximum(_sizes(found.boxes), _TINY)[:, None]
+    within: NDArray[np.bool_] = ((shares >= OVERLAP) & _same_class(found, truth) & truth.crowd).any(1)
+    return within
+
+
+def _same_class(found: Truth, truth: Truth) -> NDArray[np.bool_]:
+    return np.equal(found.labels[:, None], truth.labels)
+
+
+def _intersections(found: Truth, truth: Truth) -> NDArray[np.float64]:
+    """(d, g) px²."""
+    corners = (
+        np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:]),
+        np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2]),
+    )
+    areas: NDArray[np.float64] = np.maximum(corners[0] - corners[1], 0.0).prod(-1)
+    return areas
+
+
+def _sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    sizes: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return sizes
