@@ -13,6 +13,7 @@ from searchsvc.domain.tasks import (
     ExportFormat,
     FileMade,
     Finding,
+    LabelledTask,
     Outcome,
     PredictingTask,
     Prediction,
@@ -20,6 +21,7 @@ from searchsvc.domain.tasks import (
     SupernetTask,
     Task,
     TrialTask,
+    ValidationSplit,
 )
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "JobRequest",
     "JobSpec",
     "JobState",
+    "LabelledTask",
     "Lease",
     "Measurement",
     "Metric",
@@ -66,6 +69,7 @@ __all__ = [
     "TrialKind",
     "TrialState",
     "TrialTask",
+    "ValidationSplit",
     "best_measurement",
     "hypervolume",
     "is_id",

@@ -12,24 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, JobSpec, Task
-from searchsvc.domain.spec import FileDataset
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
+_LOCATED = ("path", "reassessed")
+"""Options of datasets that are files or folders of their own."""
+
 
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
-    """The spec with the dataset's path absolute and free of links. Raises InvalidInput, pointers into the spec."""
-    if not isinstance(spec.dataset, FileDataset):
-        return spec
+    """The spec with the dataset's paths absolute and free of links. Raises InvalidInput, pointers into the spec."""
     section = spec.dataset.model_dump(mode="json")
-    faults = [] if trusted else [fault for key in spec.dataset.options if (fault := _hidden_path(key, section[key]))]
-    try:
-        section["path"] = str(_trusted(section["path"]) if trusted else _under_roots(section["path"], settings))
-    except ValueError as error:
-        faults.append(Fault("/dataset/path", str(error)))
+    located = [key for key in _LOCATED if isinstance(section.get(key), str)]
+    others = [key for key in spec.dataset.options if key not in located] if "path" in located else []
+    faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, section[key]))]
+    for key in located:
+        try:
+            section[key] = str(_trusted(section[key]) if trusted else _under_roots(section[key], settings))
+        except ValueError as error:
+            faults.append(Fault(f"/dataset/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return spec.model_copy(update={"dataset": FileDataset.model_validate(section)})
+    return spec.model_copy(update={"dataset": type(spec.dataset).model_validate(section)}) if located else spec
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:

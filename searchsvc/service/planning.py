@@ -102,7 +102,8 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings) -> Blueprint:
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
         known = costs if dataset is not None and space is not None else _COSTS
-        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)))
+        unmeasured = dataset.unmeasured if dataset is not None else {}
+        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)), unmeasured)
     faults.raise_any()
     assert task is not None
     assert space is not None

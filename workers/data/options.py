@@ -39,6 +39,13 @@ class SplitOptions(DatasetOptions):
     """Images that each class needs."""
 
 
+class ReassessedOptions(DatasetOptions):
+    """Options of datasets whose images have one class each."""
+
+    reassessed: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A file of label sets (`searchsvc.labels.files`) that `real_accuracy` is measured by."""
+
+
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
 RawT = TypeVar("RawT")
 
@@ -63,8 +70,8 @@ def parsed(options: type[OptionsT], dataset: Mapping[str, Any]) -> OptionsT:
         raise InvalidInput(faults_of(error, dataset)) from None
 
 
-def existing(path: str, *, folder: bool) -> Path:
-    """The path, where there is a file (or a folder) that can be read."""
+def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
+    """The path, where there is a file (or a folder) that can be read; `pointer`: to the option that gives it."""
     found = Path(path).expanduser()
     try:
         if folder and found.is_dir():
@@ -72,9 +79,9 @@ def existing(path: str, *, folder: bool) -> Path:
         if not folder and found.is_file():
             return found
     except OSError as error:
-        raise InvalidInput.at("/path", f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from None
     kind = "folder" if folder else "file"
-    raise InvalidInput.at("/path", f"there is no {kind} {path} on the machine that reads the dataset")
+    raise InvalidInput.at(pointer, f"there is no {kind} {path} on the machine that reads the dataset")
 
 
 def stamps(files: Iterable[Path]) -> Hashable:

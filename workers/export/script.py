@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain.tasks import TrialTask
+from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers import data
 from workers.export.flatten import Constant, Definition, flatten
 from workers.export.networks import WRITINGS
+from workers.files import DROPPED
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
 
@@ -38,11 +40,22 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "MEAN": Constant(_literal(card.mean)),
         "STD": Constant(_literal(card.std)),
         "SPLIT": Constant(_table(data.shares(task.dataset))),
+        "DROPPED": Constant(_literal(_dropped(task))),
         "MEASURED": Constant(_table(card.metrics)),
         "NETWORK": Constant(build.name, (build,)),
     }
     constants = {Definition(_TEMPLATE, name): constant for name, constant in settings.items()}
     destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
+
+
+def _dropped(task: TrialTask) -> tuple[int, ...]:
+    """Those that the trial has left out. Raises InvalidInput where it saw a part of the images only."""
+    path = Path(task.directory) / DROPPED
+    if not path.is_file():
+        return ()
+    if task.fidelity.data_fraction < 1:
+        raise InvalidInput.at("/format", "a script trains on all images; the labels of a part of them were cleaned")
+    return tuple(json.loads(path.read_text())["dropped"])
 
 
 def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,18 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.tasks import TrialTask
+from searchsvc.spaces.networks import completed
 from workers import data
 from workers.data import Dataset
-from workers.evaluation.classification import evaluate
-from workers.files import MODEL
-from workers.models.inputs import Inputs
+from workers.evaluation.classification import Ranking, evaluate
+from workers.evaluation.reassessed import real_metrics
+from workers.files import DROPPED, MODEL, PREDICTIONS
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
-from workers.training.splits import Batches, on_device
+from workers.training.cleaning import disagreeing
+from workers.training.recipe import ClassifierRecipe
+from workers.training.splits import in_order, on_device
 from workers.training.trainer import TRAIN_LOSS, Trainer, untrained
 
 
@@ -38,7 +42,9 @@ def test(task: TrialTask) -> Mapping[str, float]:
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
     split = on_device(dataset.test, torch.device("cpu"), task.threads)
-    return dict(evaluate((classifier.logits(images), labels) for images, labels in _in_order(split, classifier.inputs)))
+    return dict(
+        evaluate((classifier.logits(images), labels) for images, labels in in_order(split, classifier.inputs.batch))
+    )
 
 
 class _Classification:
@@ -46,10 +52,15 @@ class _Classification:
 
     def __init__(self, task: TrialTask, dataset: Dataset, device: torch.device, check: Callable[[], None]) -> None:
         self._task, self._dataset = task, dataset
+        train = dataset.subset(task.fidelity.data_fraction)
+        self._dropped: NDArray[np.intp] | None = None
+        if folds := ClassifierRecipe.of(completed(task.values)).clean_folds:
+            self._dropped = disagreeing(task, dataset, train, folds, device, check)
+            train = train.take(np.delete(np.arange(len(train)), self._dropped))
         self._trainer = Trainer(
             untrained(task.values, dataset, task.seed),
             task.values,
-            on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
+            on_device(train, device, task.threads),
             dataset,
             epochs=task.fidelity.epochs,
             seed=task.seed,
@@ -70,20 +81,22 @@ class _Classification:
             with trainer.precision.autocast():
                 return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
-        batches = _in_order(self._validation, trainer.inputs)
-        return dict(evaluate((logits(images), labels) for images, labels in batches))
+        batches = in_order(self._validation, trainer.inputs.batch)
+        ranking = Ranking(independent=trainer.independent)
+        metrics = dict(evaluate(ranking.passing((logits(images), labels) for images, labels in batches)))
+        self._predictions = ranking.predictions(self._dataset.validation.labels)
+        sets = self._dataset.reassessed
+        return metrics if sets is None else {**metrics, **real_metrics(self._predictions, sets)}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         card = ModelCard.of(self._task, self._dataset, last)
-        return {MODEL: serialise(self._trainer.evaluated, card)}
+        kept = {MODEL: serialise(self._trainer.evaluated, card), PREDICTIONS: self._predictions.content()}
+        if self._dropped is not None:
+            kept[DROPPED] = json.dumps({"dropped": self._dropped.tolist()}).encode()
+        return kept
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._trainer.restore(state)
-
-
-def _in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split, in large batches."""
-    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))

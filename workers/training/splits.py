@@ -5,6 +5,7 @@ Both kinds give the same batches for the same order, so that training does not d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +36,11 @@ class Batches(Protocol):
 
         Raises InvalidInput that names a file which cannot be decoded.
         """
+
+
+def in_order(split: Batches, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All of a split, in batches of at most so many images."""
+    return split.batches(np.arange(len(split)), math.ceil(len(split) / size))
 
 
 def on_device(split: Split, device: torch.device, processes: int) -> Batches:
