@@ -6,7 +6,7 @@ Pure numpy and files: no training, no store.
 from searchsvc.labels.accuracy import hits, ranked, real_accuracy
 from searchsvc.labels.dawid_skene import Consensus, dawid_skene
 from searchsvc.labels.files import LabelDocument, read_labels
-from searchsvc.labels.matching import label_sets
+from searchsvc.labels.matching import label_sets, statistics
 from searchsvc.labels.predictions import Predictions
 from searchsvc.labels.sets import LabelSets, Statistics
 
@@ -22,4 +22,5 @@ __all__ = [
     "ranked",
     "read_labels",
     "real_accuracy",
+    "statistics",
 ]

@@ -1,4 +1,4 @@
-"""From a label document to the label sets of the validation images of a dataset."""
+"""From a label document to label sets: of all that it lists, or of the validation images of a dataset."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from searchsvc.domain.tasks import ValidationSplit
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.labels.files import LabelDocument
-from searchsvc.labels.sets import LabelSets
+from searchsvc.labels.sets import LabelSets, Statistics
 
 _FAULTS_LISTED = 20
 _NAMES_LISTED = 5
+
+
+def statistics(document: LabelDocument) -> Statistics:
+    """What the document says, whatever its dataset is."""
+    lists = list(document.values() if isinstance(document, Mapping) else document)
+    numbers: dict[int | str, int] = {}
+    return LabelSets.of([numbers.setdefault(one, len(numbers)) for one in classes] for classes in lists).statistics
 
 
 def label_sets(document: LabelDocument, images: ValidationSplit) -> LabelSets:
