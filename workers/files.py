@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from searchsvc.labels import predictions
+
 MODEL = "model.safetensors"
 """Weights of the best step, and the card that says what they are."""
 DISTRIBUTIONS = "distributions.json"
@@ -32,3 +34,7 @@ PSEUDO_LABELS, PSEUDO_SUMMARY = "pseudo-labels{}", "pseudo-labels-summary.json"
 def pseudo_labels_in(directory: Path) -> list[str]:
     """Names of both, as far as they are there."""
     return sorted(path.name for path in directory.glob(PSEUDO_LABELS.format("*")))
+PREDICTIONS = predictions.FILE
+"""Of a classifier: what the weights of the best step say of the validation images."""
+DROPPED = "dropped.json"
+"""Of a classifier trained on cleaned labels: places, among the training images, of those that were left out."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 from searchsvc.domain import Categorical, JobSpec, Scalar, Task
@@ -127,8 +128,10 @@ def _parameter_faults(section: InlineSpace, known: Mapping[str, Scalar]) -> Iter
             yield Fault(where, f"the task takes {kind} for {parameter.name} (such as {default!r}), not {wrong[0]!r}")
 
 
-def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator[Fault]:
-    """Objectives and constraints on something that nobody measures."""
+def metric_faults(
+    spec: JobSpec, task: Task, costs: Collection[str], unmeasured: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Fault]:
+    """Objectives and constraints on something that nobody measures; `unmeasured`: what this dataset does not give."""
     measured = {metric.name for metric in task.metrics}
     known = [*measured, *(cost for cost in costs if cost not in measured)]
     named = [
@@ -138,6 +141,8 @@ def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator
     for pointer, name in named:
         if name not in known:
             yield Fault(pointer, f"{task.name} does not measure {name!r}{close_to(name, known)}")
+        elif name in unmeasured:
+            yield Fault(pointer, f"{name} cannot be measured on this dataset: {unmeasured[name]}")
     first = spec.objectives[0].metric
     if first not in measured and first in known:
         yield Fault(

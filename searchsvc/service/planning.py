@@ -141,7 +141,8 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
         known = costs if dataset is not None and space is not None else _COSTS
-        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)))
+        unmeasured = dataset.unmeasured if dataset is not None else {}
+        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)), unmeasured)
     if task is not None and space is not None:
         faults.found += pretraining.faults(spec, space, checks.constants_of(spec), task.default_parameters)
     faults.raise_any()

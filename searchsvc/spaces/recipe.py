@@ -18,6 +18,8 @@ from searchsvc.spaces.limits import Limits
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 WITH_MOMENTUM = ("sgd", "rmsprop")
 CLASS_LOSSES = ("focal", "qfl")
+SOFTMAX, SIGMOID = CLASSIFIER_LOSSES = ("softmax", "sigmoid")
+FOLDS = (0, 2, 3, 5, 10)
 BOXES = ("dirac", "dfl")
 SAMPLE_WEIGHTINGS = ("none", "swn")
 AUGMENTATIONS = ("S1", "S2", "S3", "S4")
@@ -136,6 +138,16 @@ CLASSIFICATION = Table(
             Float("mixup", 0.0, 16.0),
             0.0,
             "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
+        ),
+        Entry(
+            Categorical("class_loss", CLASSIFIER_LOSSES),
+            SOFTMAX,
+            "softmax (one choice among all classes), sigmoid (a yes or no to each)",
+        ),
+        Entry(
+            Categorical("clean_folds", FOLDS),
+            0,
+            "leave out images whose label networks trained on the other folds do not find; 0: none",
         ),
         Entry(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
         Entry(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),

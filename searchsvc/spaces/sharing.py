@@ -23,6 +23,8 @@ from searchsvc.spaces.space import Space
 
 SCHEDULE = ("warmup_epochs", "lr_decay")
 """Parameters of the recipe that shape a whole training: no single step tells a good value from a bad one."""
+LABELLING = ("class_loss", "clean_folds")
+"""Parameters of the recipe that say what is right: shared weights are trained by their defaults."""
 
 START = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY)
 """Those that say what the shared weights would start from, and that some of them would learn unlike others."""
@@ -49,6 +51,7 @@ def check_sharable(space: Space, constants: Mapping[str, Scalar]) -> None:
         *_faults_of_networks(space, constants),
         *_faults_of_schedule(space, constants),
         *_faults_of_start(space, constants),
+        *_faults_of_labels(space, constants),
     ]
     if faults:
         raise InvalidInput(faults)
@@ -106,6 +109,14 @@ def _faults_of_networks(space: Space, constants: Mapping[str, Scalar]) -> Iterat
             if len(values_of(space, name, constants.get(name, network.parameters[name]))) > 1:
                 reason = f"networks of {network.name} share weights only where {name} is the same in all: fix it"
                 yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+
+
+def _faults_of_labels(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
+    for name in LABELLING:
+        default = recipe.CLASSIFICATION.defaults[name]
+        if values_of(space, name, constants.get(name, default)) != (default,):
+            reason = f"shared weights are trained with {name} {default}, and with nothing else: fix it to that"
+            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
 def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:

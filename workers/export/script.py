@@ -13,8 +13,10 @@ from searchsvc.spaces import networks, recipe
 from workers import data
 from workers.export.flatten import Constant, Definition, flatten
 from workers.export.networks import WRITINGS
+from workers.files import DROPPED
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
+from workers.training.trial import data_of
 
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110
@@ -45,6 +47,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "MEAN": Constant(_literal(card.mean)),
         "STD": Constant(_literal(card.std)),
         "SPLIT": Constant(_table(data.shares(task.dataset))),
+        "DROPPED": Constant(_literal(_dropped(task))),
         "MEASURED": Constant(_table(card.metrics)),
         "NETWORK": Constant(build.name, (build,)),
     }
@@ -56,6 +59,16 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe, without what was decided before the training began."""
     before = (recipe.INIT, recipe.DATA_FRACTION, REPLICATE)
     return {name: values[name] for name in recipe.CLASSIFICATION.defaults if name not in before}
+
+
+def _dropped(task: TrialTask) -> tuple[int, ...]:
+    """Those that the trial has left out. Raises InvalidInput where it saw a part of the images only."""
+    path = Path(task.directory) / DROPPED
+    if not path.is_file():
+        return ()
+    if data_of(task).share < 1:
+        raise InvalidInput.at("/format", "a script trains on all images; the labels of a part of them were cleaned")
+    return tuple(json.loads(path.read_text())["dropped"])
 
 
 def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:

@@ -47,6 +47,8 @@ class Recipe:
 class ClassifierRecipe(Recipe):
     """That of a classifier."""
 
+    class_loss: str
+    clean_folds: int
     mixup: float
     label_smoothing: float
     shift: float

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.spaces.networks import completed
+from searchsvc.spaces.recipe import SIGMOID
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.beside import PSEUDO_LOSS, Beside
+from workers.training.class_loss import class_loss, start_rare
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
@@ -33,7 +34,10 @@ TRAIN_LOSS = "train_loss"
 def untrained(values: Mapping[str, Any], dataset: Dataset, seed: int) -> nn.Module:
     """The network of a trial with its first weights, which follow from the seed: on every device the same."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
-        return build(values, dataset.info.shape, len(dataset.classes))
+        network = build(values, dataset.info.shape, len(dataset.classes))
+    if values.get("class_loss") == SIGMOID:
+        start_rare(network, len(dataset.classes))
+    return network
 
 
 class Trainer:
@@ -75,6 +79,11 @@ class Trainer:
     def evaluated(self) -> nn.Module:
         """The model that is measured and kept."""
         return self._optimisation.evaluated
+
+    @property
+    def independent(self) -> bool:
+        """Whether the network says of each class by itself how likely it is."""
+        return self._recipe.class_loss == SIGMOID
 
     @property
     def precision(self) -> Precision:
@@ -128,7 +137,7 @@ class Trainer:
         return self._loss(self.inputs(self._augmentation(images, random)), labels, random)
 
     def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """Mean cross-entropy with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
+        """Mean loss with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
         recipe, targets, smoothing = self._recipe, labels, self._recipe.label_smoothing
         if recipe.mixup:
             weight = float(random.beta(recipe.mixup, recipe.mixup))
@@ -136,4 +145,4 @@ class Trainer:
             smoothing = 0.0
         with self.precision.autocast():
             logits = self._network(inputs)
-        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        return class_loss(recipe.class_loss, logits.float(), targets, smoothing)

@@ -110,7 +110,7 @@ class ClassLabeller:
             raise InvalidInput.at("/self_training/teacher", message)
         split = with_targets(images.images, np.zeros(len(images), np.int64), self._device, task.threads)
         answers = []
-        for batch, _ in in_order(split, model.inputs):
+        for batch, _ in in_order(split, model.inputs.batch):
             with precision.autocast():
                 logits = model.network(model.inputs(batch))
             answers.append(torch.softmax(logits.float(), 1))
