@@ -85,6 +85,11 @@ _OF_ALL = (
         0,
         "side of the square images that the network sees, in px; 0: as the dataset has them",
     ),
+    Entry(
+        Float("clip_norm", 0.0, 1e6),
+        0.0,
+        "norm of the gradient of all weights together, down to which a larger one is scaled; 0: as it is",
+    ),
 )
 _AVERAGE = (
     Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
