@@ -77,6 +77,8 @@ class TrialTask:
     """Of the trial of a supernet; its `values` are those that all candidates have besides their own."""
     workers: int = 1
     """Processes that train a supernet together."""
+    asked: frozenset[str] = frozenset()
+    """Metrics that the job's objectives and constraints name: one that takes time is measured for them alone."""
 
     @property
     def last_step(self) -> int:
@@ -100,6 +102,7 @@ class TrialTask:
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
             compile=spec.resources.compile,
+            asked=frozenset(one.metric for one in (*spec.objectives, *spec.constraints)),
         )
 
 

@@ -26,6 +26,7 @@ from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
+from workers.training.detection.latency import LATENCY, milliseconds
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.precision import Precision
 
@@ -86,6 +87,7 @@ class _Detection:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
+            compiled=task.compile,
             check=check,
         )
 
@@ -94,8 +96,10 @@ class _Detection:
 
     def measure(self) -> Mapping[str, float]:
         trained = self._trainer.optimisation
-        self._found = found_in(self._validation, trained.evaluated, self._inputs, trained.precision)
-        return dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+        how = (self._validation, trained.evaluated, self._inputs, trained.precision)
+        self._found = found_in(*how)
+        found = dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+        return {**found, LATENCY: milliseconds(*how, self._task.threads)} if LATENCY in self._task.asked else found
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}

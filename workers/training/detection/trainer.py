@@ -17,7 +17,6 @@ from workers.data.detection import DetectionDataset
 from workers.losses import sample_weighting
 from workers.losses.atss import Targets
 from workers.losses.one_stage import OneStageLoss
-from workers.models.boxes import Boxes
 from workers.models.detector import Detector
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
@@ -59,15 +58,21 @@ class DetectorTrainer:
         epochs: int,
         seed: int,
         device: torch.device,
+        compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check` is called every few steps; what it raises ends the epoch."""
+        """`compiled`: on a GPU, up to the outputs of the head, by torch.compile; it pays for long trainings.
+
+        `check` is called every few steps; what it raises ends the epoch.
+        """
         self._train, self._seed, self._device, self._check = train, seed, device, check
         self._inputs = inputs
         recipe = DetectorRecipe.of(values)
         self._augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
         self.optimisation = Optimisation(model, recipe, images=len(train), epochs=epochs, device=device)
         self._model = self.optimisation.model
+        on_gpu = compiled and device.type == "cuda"
+        self._network = torch.compile(self._model, dynamic=False) if on_gpu else self._model
         self._weighting = _Weighting.of(values, seed, device)
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
@@ -102,9 +107,8 @@ class DetectorTrainer:
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
         with self.optimisation.precision.autocast():
-            outputs = self._model(self._inputs(batch.images))
-        targets = Targets.of((Boxes(boxes), labels) for boxes, labels in zip(batch.boxes, batch.labels, strict=True))
-        return self._loss(outputs, self._model.anchors(outputs.classes), targets)
+            outputs = self._network(self._inputs(batch.images))
+        return self._loss(outputs, self._model.anchors(outputs.classes), Targets.of(batch.objects()))
 
 
 class _Weighting:

@@ -84,6 +84,11 @@ def test_a_trial_measures_precision_and_every_term_of_its_loss(dataset: dict[str
     assert measured["train_loss"] == pytest.approx(sum(terms.values()), rel=1e-5)
 
 
+def test_latency_is_measured_where_the_job_asks_for_it(dataset: dict[str, Any], tmp_path: Path) -> None:
+    [measured] = metrics_of(TrialRun(a_task(dataset, tmp_path / "trial", asked=frozenset(("ap", "latency_ms")))))
+    assert 0.0 < measured["latency_ms"] < 5_000.0
+
+
 def test_the_best_epoch_leaves_weights_with_a_card_and_drawn_images(dataset: dict[str, Any], tmp_path: Path) -> None:
     task = a_task(dataset, tmp_path / "trial")
     run = TrialRun(task)
