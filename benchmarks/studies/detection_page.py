@@ -58,7 +58,7 @@ def _parts(rows: Sequence[Row]) -> list[str]:
         cells += ["", ""] if part.name == BASELINE else _gain(rows, part.name, BASELINE)
         lines.append(f"| {part.name} | {' | '.join(cells)} | {part.paper} |")
     size, sign = _gain(rows, "+ RFP", CONTROL)
-    return [*lines, "", f"RFP over the FPN of as many FLOPs: {size} points ({sign})."]
+    return [*lines, "", f"RFP over the FPN of as many FLOPs: {size} points ({sign})."] if size else lines
 
 
 def _gain(rows: Sequence[Row], arm: str, over: str) -> list[str]:
@@ -68,7 +68,7 @@ def _gain(rows: Sequence[Row], arm: str, over: str) -> list[str]:
     if not len(gains):
         return ["", ""]
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
-    sign = "not told" if abs(gains.mean()) < _NOISE * error else "+" if gains.mean() > 0 else "-"
+    sign = "unclear" if abs(gains.mean()) < _NOISE * error else "+" if gains.mean() > 0 else "-"
     return [f"{gains.mean():+.1f} ({gains.min():+.1f} to {gains.max():+.1f})", sign]
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ class Kept:
             self._path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
-def measure_missing(kept: Kept, workers: pool.ProcessPoolExecutor, pieces: Mapping[Key, tuple[Any, ...]]) -> None:
+def measure_missing(kept: Kept, workers: ProcessPoolExecutor, pieces: Mapping[Key, tuple[Any, ...]]) -> None:
     """Function and arguments of each piece: those without a row are measured, with their seconds."""
     pool.finished(workers, _timed, kept.missing(pieces), kept.add)
 

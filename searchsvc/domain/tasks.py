@@ -204,7 +204,7 @@ class SupernetTask(Task, Protocol):
     """A task that can train weights which all candidates of a space share."""
 
     rewards: tuple[str, ...]
-    """Metrics that a candidate is scored by while the weights are trained: the objective is one of them."""
+    """The objective is one of these: shared weights can be scored by them, or by what stands for them."""
 
     def check_search(
         self,

@@ -150,14 +150,15 @@ def ground(task: TrialTask, space: Space, device: torch.device) -> Ground:
     """That of a task of detection; the first weights are those of a trial of its seed."""
     dataset = data.load(task.dataset)
     values = fixed_values(space, task.values, task.task)
-    detector = untrained(values, dataset, task.seed)
-    network = SharedDetector(with_strips(detector) if device.type == "cpu" else detector.to(device))
+    detector = untrained(values, dataset, task.seed).to(device)
+    if device.type == "cpu":
+        with_strips(detector)
     train, validation = (
         SceneImages(SceneBatches.of(one, dataset, side=detector.size[0], device=device, processes=0))
         for one in (dataset.subset(task.fidelity.data_fraction), dataset.validation)
     )
     lessons = SceneLessons(inputs_of(values, dataset, device), bins_of(values), device)
-    return Ground(network, lessons, train, validation)
+    return Ground(SharedDetector(detector), lessons, train, validation)
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:
