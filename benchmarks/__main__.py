@@ -18,7 +18,7 @@ BENCHMARKS = {
     "ask": "One proposal after many told trials, beside plain Optuna",
     "training": "One training step, beside a plain PyTorch loop",
     "autohas": "A search with shared weights, beside training one network",
-    "detectors": "An epoch of detectors on two cores",
+    "detectors": "An epoch of detectors on two cores, and a step beside torchvision's",
     "trials": "Trials through the whole stack, beside bare Ray Tune",
     "search": "Evaluations to what TPE reaches at 100, on tables of real trainings",
     "ablation": "What each part of the predictor and of FBNetV3's search gives",

@@ -113,6 +113,11 @@ _OF_ALL = (
         0,
         "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
     ),
+    Entry(
+        Float("clip_norm", 0.0, 1e6),
+        0.0,
+        "norm of the gradient of all weights together, down to which a larger one is scaled; 0: as it is",
+    ),
 )
 _AVERAGE = (
     Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
