@@ -1,19 +1,31 @@
-"""Files of trials for readers who are signed in by a cookie."""
+"""What pages fetch, for readers who are signed in by a cookie: files of trials, the rows of large tables."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from api.deps import TheService, TrialId
 from api.routes import trials
+from api.ui.desk import Desk
 from api.ui.session import PATH, secret_of
 
-router = APIRouter(prefix=f"{PATH}/files", include_in_schema=False)
+router = APIRouter(prefix=PATH, include_in_schema=False)
 
 
-@router.get("/{trial_id}/{artifact}", response_class=FileResponse)
+@router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)
 def download(request: Request, service: TheService, trial_id: TrialId, artifact: str) -> FileResponse:
     """Raises Unauthenticated, NotFound."""
     service.authenticate(secret_of(request))
     return trials.download(service, service.trial(trial_id), artifact)
+
+
+@router.get("/rows/{topic}")
+async def rows(request: Request, topic: str) -> Response:
+    """Raises Unauthenticated, NotFound."""
+    desk: Desk = request.app.state.desk
+    await desk.visitor(request)
+    found = await desk.rows(topic)
+    packed = await desk.ask(lambda: found.packed)
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
+    return Response(packed, media_type="application/json", headers=headers)

@@ -47,7 +47,7 @@ def mount(app: FastAPI, service: Service) -> Links:
     app.include_router(files.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route(PATH, _home, include_in_schema=False)
-    core.app.state.desk = Desk(service, feed)
+    app.state.desk = core.app.state.desk = Desk(service, feed)
     core.app.add_middleware(PageHeaders)
     core.sio.eio.cors_allowed_origins = None  # sockets are for pages of our own origin
     pages.register()

@@ -74,6 +74,15 @@ class Topic(Generic[T]):
         finally:
             self._watchers.discard(watcher)
 
+    async def known(self) -> T:
+        """The newest picture, read now where there is none. Raises what kept it from being read."""
+        with self.watched() as watcher:
+            await watcher.next()
+            if watcher.view is None:
+                assert watcher.problem is not None
+                raise watcher.problem
+            return watcher.view
+
     async def _run(self) -> None:
         """Reads until the last page has gone."""
         async with self._feed.listening(self._job_id) as client:

@@ -3,58 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from searchsvc.service import Scope, Service
+from searchsvc.service import Scope
 from searchsvc.settings import Settings
-from searchsvc.store import Store
 from tests.support.pages import Running, a_search, record_rounds
+from tests.support.sites import CHROMIUM_ARGUMENTS, NoChromium, Site, chromium_path, serving
 
-SEARCHCTL = str(Path(sys.executable).with_name("searchctl"))
 PATIENCE_MILLISECONDS = 60_000
 """Nothing takes so long, unless the machine does much else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A service with pages."""
-
-    address: str
-    link: str
-    """The link that signs in once."""
-    service: Service
-    """On the same store, in this process."""
-
-    def secret(self, scope: Scope) -> str:
-        return self.service.create_token(f"the {scope.value}", scope=scope)[1]
-
-
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        message = "there is no Chromium: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
+    try:
+        path = chromium_path()
+    except NoChromium as missing:
+        pytest.fail(str(missing)) if os.environ.get("CI") == "true" else pytest.skip(str(missing))
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        started = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield started
         started.close()
 
@@ -62,35 +34,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    settings = Settings(data_dir=folder, ray_address=None).prepare()
     shutil.copy(sqlite_template, folder / "searchsvc.db")
-    command = [SEARCHCTL, "serve", "--no-controller", "--port", "0"]
-    environment = {**os.environ, "SEARCHSVC_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        store = Store.open(settings.database_url)
-        try:
-            assert process.stdout is not None
-            said = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
-            link = re.search(r"(http://[^/]+)(/ui/open/\S+)", said)
-            assert link, said
-            _wait_for(link[1])
-            yield Site(link[1], link[1] + link[2], Service(store, settings))
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
-        finally:
-            store.close()
-            process.kill()
-
-
-def _wait_for(address: str) -> None:
-    """Until the service answers there: it tells its address a moment earlier."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with suppress(httpx.TransportError):
-            httpx.get(f"{address}/healthz").raise_for_status()
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing answers at {address}")
+    with serving(Settings(data_dir=folder, ray_address=None)) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
