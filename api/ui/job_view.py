@@ -85,6 +85,8 @@ class JobReader:
 
     def read(self, events: Sequence[Event] | None) -> JobView:
         """Raises NotFound when the job is deleted, StoreUnavailable."""
+        if events is None:
+            self._results = self.service.result_columns(self.job_id)
         summary = self.service.summary(self.job_id)
         if events is None:
             self._read_all(summary.job.spec)
@@ -109,7 +111,6 @@ class JobReader:
     def _read_all(self, spec: JobSpec) -> None:
         self._trials, self._numbers = {}, {}
         self._take(self._newest())
-        self._results = self.service.result_columns(self.job_id)
         self._rank(spec, self._results)
         self._read_progress()
         self._events.clear()

@@ -1,3 +1,5 @@
+document.documentElement.lang = "en";
+
 // Times are said in the reader's zone: <time datetime="..."> is filled here, whenever one appears or changes.
 (() => {
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -25,6 +27,14 @@ function switchTheme() {
   document.cookie = `searchsvc_theme=${dark ? "dark" : "light"}; path=/ui; max-age=31536000; samesite=lax`;
   setDark(dark);
 }
+
+// Whoever signs out in one tab is signed out in all: the others need not wait until they are refused.
+const signIn = "/ui/sign-in";
+const tabs = new BroadcastChannel("searchsvc sign-out");
+if (location.pathname === signIn && new URLSearchParams(location.search).get("why") === "out") tabs.postMessage("out");
+tabs.onmessage = () => {
+  if (location.pathname !== signIn) location.href = `${signIn}?why=out`;
+};
 
 // How numbers of cells read.
 function shortNumber(value) {
@@ -73,9 +83,10 @@ async function fillGrid(path, api) {
   tables.set(path, table);
   try {
     const answer = await fetch(path);
-    if (!answer.ok) throw new Error(`${answer.status}`);
-    const { version, rows } = await answer.json();
+    if (answer.status >= 500) throw new Error(answer.statusText);
     if (api.isDestroyed()) return;
+    if (!answer.ok) return api.setGridOption("loading", false);
+    const { version, rows } = await answer.json();
     api.setGridOption("rowData", rows);
     api.setGridOption("loading", false);
     table.version = version;

@@ -58,7 +58,7 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class KnownFront:
-    """How many trials were on the front when so many had ended with a result."""
+    """How many trials were on the front when so many had ended with a result; -1 where their number is not known."""
 
     ended: int
     size: int
@@ -113,6 +113,12 @@ def front(store: Store, job: Job, before: Front | None = None) -> Front:
         return before
     found = before.results.joined(new) if before else new
     return Front(found.front(job.spec.objectives, job.spec.constraints), new.last_place)
+
+
+def front_of(job: Job, found: Results) -> KnownFront:
+    """The Pareto front of all results, from which `known_front` goes on."""
+    front = found.front(job.spec.objectives, job.spec.constraints)
+    return KnownFront(ended=-1, size=len(front), front=Front(front, found.last_place))
 
 
 def known_front(store: Store, job: Job, ended: int, before: KnownFront | None = None) -> KnownFront:

@@ -217,9 +217,13 @@ class Service:
         known = self._fronts.get(job.id)
         return results.pareto(self.store, job, known.front if known else None)
 
-    def result_columns(self, job_id: str, *, after: int = -1) -> Results:
-        """The results of all trials as columns; `after`: those told after this place in the order of telling."""
-        return Results.of(self.store.results(self._existing(job_id), after=after))
+    def result_columns(self, job_id: str) -> Results:
+        """The results of all trials as columns."""
+        job = self.job(job_id)
+        found = Results.of(self.store.results(job.id))
+        if len(job.spec.objectives) > 1:
+            self._fronts[job.id] = results.front_of(job, found)
+        return found
 
     def rounds(self, job_id: str) -> list[Round]:
         """What the job's algorithm has said of its rounds, by number; nothing where it has none."""

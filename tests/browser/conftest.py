@@ -6,9 +6,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from searchsvc.service import Scope
 from searchsvc.settings import Settings
@@ -17,6 +18,7 @@ from tests.support.sites import CHROMIUM_ARGUMENTS, NoChromium, Site, chromium_p
 
 PATIENCE_MILLISECONDS = 60_000
 """Nothing takes so long, unless the machine does much else."""
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -47,18 +49,70 @@ def search(site: Site) -> Running:
     return made
 
 
+class Console:
+    """What browsers complain of. A test that expects a complaint forgives it."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self._forgiven: tuple[str, ...] = ()
+
+    def watch(self, context: BrowserContext) -> BrowserContext:
+        context.on("console", lambda said: self._hear(said.text) if said.type == "error" else None)
+        context.on("weberror", lambda failed: self._hear(str(failed.error)))
+        return context
+
+    def forgive(self, *parts: str) -> None:
+        """Complaints in which one of these stands, until the test ends."""
+        self._forgiven = parts
+
+    def begin(self) -> None:
+        self.complaints.clear()
+        self._forgiven = ()
+
+    def _hear(self, text: str) -> None:
+        if not any(part in text for part in self._forgiven):
+            self.complaints.append(text)
+
+
+@pytest.fixture(scope="session")
+def all_consoles() -> Console:
+    return Console()
+
+
+@pytest.fixture(autouse=True)
+def console(all_consoles: Console) -> Iterator[Console]:
+    """At the end of a test no page may have complained."""
+    all_consoles.begin()
+    yield all_consoles
+    assert all_consoles.complaints == []
+
+
+NewContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="session")
+def new_context(browser: Browser, all_consoles: Console) -> NewContext:
+    """Opens a browser of its own, with its own cookies; whoever asks for it closes it."""
+
+    def opened(**options: Any) -> BrowserContext:
+        made = all_consoles.watch(browser.new_context(**options))
+        made.set_default_timeout(PATIENCE_MILLISECONDS)
+        return made
+
+    return opened
+
+
 Enter = Callable[[Scope], BrowserContext]
 
 
 @pytest.fixture(scope="session")
-def contexts(site: Site, browser: Browser) -> Iterator[Enter]:
+def contexts(site: Site, new_context: NewContext) -> Iterator[Enter]:
     """A signed-in browser for each scope; kept, so that scripts are loaded once."""
     made: dict[Scope, BrowserContext] = {}
 
     def enter(scope: Scope) -> BrowserContext:
         if scope not in made:
-            made[scope] = browser.new_context(locale="en-GB", timezone_id="Asia/Kolkata")
-            made[scope].set_default_timeout(PATIENCE_MILLISECONDS)
+            made[scope] = new_context(locale="en-GB", timezone_id="Asia/Kolkata")
             page = made[scope].new_page()
             sign_in(page, site, site.secret(scope))
             page.close()
@@ -82,20 +136,16 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def open_page(site: Site, contexts: Enter) -> Iterator[Open]:
-    """Opens a path as the owner of a token; at the end no page may have complained in its console."""
-    complaints: list[str] = []
+    """Opens a path as the owner of a token."""
     pages: list[Page] = []
 
     def opened(path: str, scope: Scope = Scope.ADMIN) -> Page:
         page = contexts(scope).new_page()
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(site.address + path)
         pages.append(page)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(site.address + path)
         return page
 
     yield opened
     for page in pages:
         page.close()
-    assert complaints == []
