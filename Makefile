@@ -9,7 +9,7 @@ SPEC ?= examples/digits.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench study-fbnetv3 study-autohas study-detection serve docs packages clean
+.PHONY: help run test lint bench screenshots study-fbnetv3 study-autohas study-detection serve docs packages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: $(READY) ## ruff, mypy --strict and the import rules
 
 bench: $(READY) ## Measure, each figure beside its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(READY) packages ## Run two small jobs and take pictures of every page for the documentation (5 minutes)
+	@$(BIN)/python -m benchmarks.screenshots
 
 define study
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,study]'

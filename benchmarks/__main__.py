@@ -15,6 +15,7 @@ BENCHMARKS = {
     "startup": "Start-up time of the command",
     "reports": "Durable measurements per second",
     "pages": "First page of a job with 100,000 trials",
+    "web": "The page of a job of 10,000 and of 100,000 trials, and the API beside 50 open pages",
     "ask": "One proposal after many told trials, beside plain Optuna",
     "training": "One training step, beside a plain PyTorch loop",
     "autohas": "A search with shared weights, beside training one network",
