@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain.tasks import TrialTask
+from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers import data
 from workers.export.flatten import Constant, Definition, flatten
@@ -22,9 +23,15 @@ _SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | i
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
-    """The script that trains the network of `classifier` as the trial did, on images in files."""
+    """The script that trains the network of `classifier` as the trial did, on images in files.
+
+    Raises InvalidInput where it was self-trained.
+    """
     card = classifier.card
     values, table = networks.completed(card.values), recipe.CLASSIFICATION
+    if values[recipe.SELF_TRAINING]:
+        message = "a script learns from labels alone, and this trial was self-trained: take its weights, or its spec"
+        raise InvalidInput.at("/format", message)
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
     build = Definition(writing.build.__module__, writing.build.__name__)
