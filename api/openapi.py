@@ -9,10 +9,11 @@ from pydantic import BaseModel
 
 from api.advice import Limits, Transfer
 from api.errors import Problem
+from api.labels import Doubt, Labels, Verdict
 from api.schemas import Extension, TokenRequest
 from searchsvc.domain import JobSpec
 
-BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer)
+BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer, Labels, Doubt, Verdict)
 CHANGES = {
     "type": "object",
     "description": "A JSON merge patch (RFC 7396) on the spec: keys with new values; null takes a key away.",

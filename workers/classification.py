@@ -6,19 +6,24 @@ Importing this module is cheap: the service looks tasks up. torch comes when tra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask
-from searchsvc.errors import InvalidInput
+from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask, ValidationSplit
+from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.spaces import Space, networks
 from searchsvc.spaces.sharing import check_sharable
 from workers import data
 from workers.data.options import below
-from workers.files import DISTRIBUTIONS, MODEL, pseudo_labels_in
+from workers.data.pictures import png
+from workers.evaluation.reassessed import REAL, REAL_TOP, unmeasured
+from workers.files import DISTRIBUTIONS, DROPPED, MODEL, PREDICTIONS, PRETRAINED, pseudo_labels_in
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
@@ -36,6 +41,10 @@ class Classification:
         Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
         Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
+        Metric(
+            REAL, "maximize", "share", "share of those with a label in the dataset's label file that get one of them"
+        ),
+        Metric(REAL_TOP, "maximize", "share", "the same, of five answers to each image"),
     )
     rewards = ("accuracy", "loss")
     exports = MappingProxyType(
@@ -51,7 +60,19 @@ class Classification:
         return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())
 
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
-        return data.load(dataset).info
+        found = data.load(dataset)
+        return replace(found.info, unmeasured=unmeasured(found))
+
+    def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
+        """See `searchsvc.domain.tasks.LabelledTask`."""
+        return data.load(dataset).validation_images
+
+    def picture(self, dataset: Mapping[str, Any], image: int) -> bytes:
+        """See `searchsvc.domain.tasks.LabelledTask`."""
+        found = data.load(dataset)
+        if not 0 <= image < len(found.validation):
+            raise NotFound(f"there is no validation image {image}: there are {len(found.validation):,}")
+        return png(found.validation.images[np.array([image])][0], found.peak)
 
     def train(self, task: TrialTask) -> Iterator[Measurement]:
         from workers.training.run import train
@@ -92,10 +113,8 @@ class Classification:
         return search(task, exchange or Alone())
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        return (
-            *(name for name in (MODEL, DISTRIBUTIONS) if (directory / name).is_file()),
-            *pseudo_labels_in(directory),
-        )
+        kept = (MODEL, PREDICTIONS, DROPPED, PRETRAINED, DISTRIBUTIONS)
+        return (*(name for name in kept if (directory / name).is_file()), *pseudo_labels_in(directory))
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
         from workers.training.run import test
@@ -107,6 +126,12 @@ class Classification:
         from workers.models import load
 
         WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
+
+    def published(self, name: str) -> Path:
+        """See `searchsvc.domain.tasks.PretrainedTask`."""
+        from workers.models.published import published
+
+        return published(name)
 
     def predict(
         self,

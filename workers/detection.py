@@ -16,7 +16,7 @@ from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTr
 from searchsvc.spaces import networks
 from workers.data import detection as data
 from workers.data.options import below
-from workers.files import MODEL, PICTURES, pseudo_labels_in
+from workers.files import MODEL, PICTURES, PRETRAINED, pseudo_labels_in
 
 
 class Detection:
@@ -62,7 +62,7 @@ class Detection:
                 check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
 
     def files(self, directory: Path) -> tuple[str, ...]:
-        found = [MODEL] if (directory / MODEL).is_file() else []
+        found = [name for name in (MODEL, PRETRAINED) if (directory / name).is_file()]
         return (*found, *sorted(path.name for path in directory.glob(PICTURES)), *pseudo_labels_in(directory))
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
@@ -75,6 +75,12 @@ class Detection:
         from workers.models.trained_detector import load
 
         DETECTOR_WRITERS[format](load(Path(task.directory) / MODEL), destination)
+
+    def published(self, name: str) -> Path:
+        """See `searchsvc.domain.tasks.PretrainedTask`."""
+        from workers.models.published import published
+
+        return published(name)
 
     def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
         """See `searchsvc.domain.tasks.PredictingTask`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +18,9 @@ from searchsvc.domain.states import Decision, FailureKind, TrialState
 from searchsvc.domain.tasks import FileMade, Outcome, SupernetTask, Task, TrialTask
 from searchsvc.errors import SearchsvcError, TrialFailed
 from searchsvc.service.tasks import find
+from workers.files import note
 
 CHECKPOINT = "last.pt"
-LOG = "trial.log"
 _PIECE_BYTES = 2**20
 
 
@@ -149,12 +148,7 @@ class TrialRun:
         self._log(f"{outcome.state.value}{reason}")
 
     def _log(self, line: str) -> None:
-        """A log that cannot be written (a full disk, no folder) does not end a trial."""
-        try:
-            with open(self._directory / LOG, "a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
-        except OSError:
-            return
+        note(self._directory, line)
 
 
 def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None]) -> T | None:

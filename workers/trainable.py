@@ -20,8 +20,9 @@ from ray import tune
 
 from searchsvc.domain import FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
 from searchsvc.service.tasks import find
+from workers.files import LOG
 from workers.peers import Peers
-from workers.run_trial import LOG, TrialRun
+from workers.run_trial import TrialRun
 
 TASK, PART, RESOURCES, AVOIDED = "task", "part", "resources", "avoided"
 """Keys of a configuration: a TrialTask, a Part, Resources, ids of nodes."""

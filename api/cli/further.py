@@ -1,4 +1,4 @@
-"""Commands that go on from what a job has found: recommend, transfer."""
+"""Commands that make something of what a job has found: report, recommend, transfer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ import typer
 from api.cli.options import AsJson, JobArgument, session
 
 Limits: TypeAlias = list[str] | None
+
+
+def report(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
+    """Show what pre-training, self-training and stronger augmentation are worth by amount of data, with intervals."""
+    from api.cli.client import path_of
+    from api.cli.output import emit, say
+    from api.cli.views_further import gain_lines
+
+    with session(ctx).client() as client:
+        found = client.get(path_of(job, "report"))
+    return emit(found) if as_json else say(*gain_lines(found))
 
 
 def recommend(

@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, further, jobs, latency, machine, predict, run, serving, spaces, tables, tokens
+from api.cli import (
+    actions,
+    export,
+    further,
+    jobs,
+    labels,
+    latency,
+    machine,
+    predict,
+    run,
+    serving,
+    spaces,
+    tables,
+    tokens,
+)
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -32,11 +46,13 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "rounds": jobs.rounds,
         "distributions": jobs.distributions,
         "compare": jobs.compare,
+        "report": further.report,
         "logs": jobs.logs,
         "export": export.export,
         "predict": predict.predict,
     },
     "Go on": {"recommend": further.recommend, "transfer": further.transfer},
+    "Doubt labels": {"labels": labels.labels, "reassess": labels.reassess, "relabel": labels.relabel},
     "Steer": {
         "pause": actions.pause,
         "resume": actions.resume,

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from api.auth import can_read
 from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
 from api.errors import answers
+from api.gains import MeasuredGains
 from api.routes.trials import media_type
 from api.schemas import JobMeasurement, Log, Page, Round, Trial
 from api.supernets import Distributions
@@ -46,6 +47,12 @@ def rounds(service: TheService, job: JobRef) -> Page[Round]:
 def distributions(service: TheService, job: JobRef) -> Distributions:
     """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
     return Distributions.of(service.distributions(job))
+
+
+@router.get("/report", operation_id="get_report")
+def report(service: TheService, job: JobRef) -> MeasuredGains:
+    """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
+    return MeasuredGains.of(service.gains(job))
 
 
 @router.get("/measurements", operation_id="list_job_measurements")

@@ -175,8 +175,8 @@ def _say(problem: Text, watcher: Watcher[Any]) -> None:
     problem.classes(remove="hidden") if error else problem.classes(add="hidden")
 
 
-async def attempt(desk: Desk, visitor: Visitor, scope: Any, call: Callable[[], object], done: str) -> bool:
-    """Do what a button is for, if its reader still may; say what became of it."""
+async def attempt(desk: Desk, visitor: Visitor, scope: Any, call: Callable[[], object], done: str = "") -> bool:
+    """Do what a button is for, if its reader still may; say what became of it (of what shows by itself, nothing)."""
     try:
         await desk.admit(visitor, scope)
         await desk.ask(call)
@@ -186,5 +186,6 @@ async def attempt(desk: Desk, visitor: Visitor, scope: Any, call: Callable[[], o
     except SearchsvcError as error:
         ui.notify(words_of(error), type="negative", timeout=8000, close_button="Close")
         return False
-    ui.notify(done, type="positive")
+    if done:
+        ui.notify(done, type="positive")
     return True

@@ -5,7 +5,19 @@ from searchsvc.domain.ids import is_id, new_id
 from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective, best_measurement
 from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
-from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
+from searchsvc.domain.records import (
+    Artifact,
+    Attempt,
+    Event,
+    Job,
+    Lease,
+    Proposal,
+    Relabelling,
+    Round,
+    Token,
+    Trial,
+    Verdict,
+)
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, ModelSource, Resources
 from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
 from searchsvc.domain.tasks import (
@@ -13,6 +25,7 @@ from searchsvc.domain.tasks import (
     ExportFormat,
     FileMade,
     Finding,
+    LabelledTask,
     Outcome,
     PredictingTask,
     Prediction,
@@ -23,6 +36,7 @@ from searchsvc.domain.tasks import (
     SupernetTask,
     Task,
     TrialTask,
+    ValidationSplit,
     WeightsFile,
 )
 
@@ -49,6 +63,7 @@ __all__ = [
     "JobRequest",
     "JobSpec",
     "JobState",
+    "LabelledTask",
     "Lease",
     "Measurement",
     "Metric",
@@ -61,6 +76,7 @@ __all__ = [
     "Prediction",
     "PretrainedTask",
     "Proposal",
+    "Relabelling",
     "Resources",
     "Round",
     "Scalar",
@@ -74,6 +90,8 @@ __all__ = [
     "TrialKind",
     "TrialState",
     "TrialTask",
+    "ValidationSplit",
+    "Verdict",
     "WeightsFile",
     "best_measurement",
     "hypervolume",

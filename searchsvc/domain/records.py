@@ -172,6 +172,31 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Relabelling:
+    """Questions about the validation images of a job: is this a label of that image?"""
+
+    job_id: str
+    images: tuple[int, ...]
+    """Of question 0, 1, ...: the place of the image in the split; ascending."""
+    labels: tuple[int, ...]
+    """Of the same questions: the index of the class."""
+    made_from: Mapping[str, Any]
+    """What the questions came from: trials by number, the confidence that makes an answer a proposal, images."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rater says to one question."""
+
+    rater: str
+    image: int
+    label: int
+    accepted: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right of one driver to run one job, until `deadline` unless renewed."""
 

@@ -20,6 +20,9 @@ from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.spec import Fidelity, JobSpec
 from searchsvc.domain.states import FailureKind, TrialState
 
+REPLICATE = "replicate"
+"""The parameter of a recipe that tells repetitions of a candidate apart: it decides their seed, and nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
@@ -33,6 +36,23 @@ class DatasetInfo:
     """Images per split: train, validation (which the search measures on), test (touched once, for the winners)."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What else was counted while it was read, such as boxes that lie outside their image."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Metrics of the task that cannot be measured on it, each with what it would take."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValidationSplit:
+    """The images that a search measures on, as people and label files name them."""
+
+    names: tuple[str, ...]
+    """Of n images: paths within the folder, or numbers of rows."""
+    numbers: NDArray[np.int64]
+    """(n,) their places among all images that the dataset splits, as a list of all of them has them."""
+    labels: NDArray[np.int64]
+    """(n,) the class that the dataset gives each."""
+    classes: tuple[str, ...]
+    total: int
+    """Images that the dataset splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +140,10 @@ class TrialTask:
         pretrained: WeightsFile | None = None,
         self_training: SelfTraining | None = None,
     ) -> Self:
-        """The task of the first attempt of a job's trial `number`."""
+        """The task of the first attempt of a job's trial `number`.
+
+        Its seed goes by the number, or by its `replicate` where it has one.
+        """
         return cls(
             trial_id=trial_id,
             attempt=1,
@@ -129,7 +152,7 @@ class TrialTask:
             values=values,
             fidelity=spec.fidelity,
             objective=spec.objectives[0],
-            seed=(spec.seed + number) % 2**63,
+            seed=(spec.seed + int(values.get(REPLICATE) or number)) % 2**63,
             directory=directory,
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",
@@ -298,3 +321,14 @@ class PredictingTask(Task, Protocol):
         `pictures`: the PNG to write for each image, where the task draws. Raises InvalidInput where the file is no
         model of the task, or an image cannot be decoded; those before it are answered.
         """
+
+
+@runtime_checkable
+class LabelledTask(Task, Protocol):
+    """A task whose validation images have a class each, which can be looked at and doubted."""
+
+    def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
+        """The images that trials are measured on. Raises InvalidInput (pointers into the dataset section)."""
+
+    def picture(self, dataset: Mapping[str, Any], image: int) -> bytes:
+        """A validation image as PNG, for people. Raises InvalidInput; NotFound where there are not so many."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from searchsvc.service.distributions import Distributions
     from searchsvc.service.doctor import Check, Health
     from searchsvc.service.documents import load_document
+    from searchsvc.service.gains import GainReport
     from searchsvc.service.pages import Page
     from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
     from searchsvc.service.recommend import Recommendations
@@ -27,6 +28,7 @@ _HOMES = {
     "Comparison": "results",
     "Controller": "controller",
     "Distributions": "distributions",
+    "GainReport": "gains",
     "Health": "doctor",
     "JobSummary": "results",
     "LogPart": "service",
@@ -48,6 +50,7 @@ __all__ = [
     "Comparison",
     "Controller",
     "Distributions",
+    "GainReport",
     "Health",
     "JobSummary",
     "LogPart",

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 from searchsvc.domain import Categorical, JobSpec, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
 from searchsvc.errors import Fault, InvalidInput, NotFound
 from searchsvc.service import tasks
-from searchsvc.spaces import Space, catalogue, networks
+from searchsvc.spaces import Space, catalogue, networks, recipe
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ def task_of(spec: JobSpec) -> Task:
 
 
 def space_of(spec: JobSpec, task: Task | None) -> Space:
-    """The space with `fix` and `narrow` applied."""
+    """The space with `fix` and `narrow` applied; a named one without pretrained weights searches no first weights."""
     section, constants = spec.space, constants_of(spec)
     space = _named_space(section, task) if isinstance(section, NamedSpace) else _inline_space(section, task)
     faults = Faults()
@@ -53,6 +54,8 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
     given = {name: value for name, value in section.fix.items() if name in besides}
     faults.collect(lambda: below("/space/fix", lambda: networks.check(spec.task, space, constants, given)))
     pinned = {name: value for name, value in section.fix.items() if name not in given}
+    if isinstance(section, NamedSpace) and spec.pretrained is None and _is_open(recipe.INIT, space, section):
+        pinned[recipe.INIT] = recipe.SCRATCH
     both = sorted(set(section.fix) & set(section.narrow))
     faults.found += [
         Fault(f"/space/narrow/{name}", "is fixed already: leave it out of fix or of narrow") for name in both
@@ -66,7 +69,10 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
 
 
 def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
-    """Values of every trial besides those of its candidate: those of the named space, and what is fixed besides."""
+    """Values of every trial besides those of its candidate: those of the named space, and what is fixed besides.
+
+    With pretrained weights, all start from them where `init` is neither searched nor fixed.
+    """
     section = spec.space
     if isinstance(section, NamedSpace):
         shipped = catalogue.SPACES.get(section.name)
@@ -74,7 +80,12 @@ def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
     else:
         own, names = {}, tuple(one.name for one in section.parameters)
     known = networks.defaults_of(spec.task).keys() - {networks.NETWORK, *names}
-    return {**own, **{name: value for name, value in section.fix.items() if name in known}}
+    init = {recipe.INIT: recipe.PRETRAINED} if spec.pretrained is not None and recipe.INIT in known else {}
+    return {**own, **init, **{name: value for name, value in section.fix.items() if name in known}}
+
+
+def _is_open(name: str, space: Space, section: NamedSpace) -> bool:
+    return name in space and name not in section.fix and name not in section.narrow
 
 
 def _named_space(section: NamedSpace, task: Task | None) -> Space:
@@ -117,8 +128,10 @@ def _parameter_faults(section: InlineSpace, known: Mapping[str, Scalar]) -> Iter
             yield Fault(where, f"the task takes {kind} for {parameter.name} (such as {default!r}), not {wrong[0]!r}")
 
 
-def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator[Fault]:
-    """Objectives and constraints on something that nobody measures."""
+def metric_faults(
+    spec: JobSpec, task: Task, costs: Collection[str], unmeasured: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Fault]:
+    """Objectives and constraints on something that nobody measures; `unmeasured`: what this dataset does not give."""
     measured = {metric.name for metric in task.metrics}
     known = [*measured, *(cost for cost in costs if cost not in measured)]
     named = [
@@ -128,6 +141,8 @@ def metric_faults(spec: JobSpec, task: Task, costs: Collection[str]) -> Iterator
     for pointer, name in named:
         if name not in known:
             yield Fault(pointer, f"{task.name} does not measure {name!r}{close_to(name, known)}")
+        elif name in unmeasured:
+            yield Fault(pointer, f"{name} cannot be measured on this dataset: {unmeasured[name]}")
     first = spec.objectives[0].metric
     if first not in measured and first in known:
         yield Fault(

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, JobSpec, Task
-from searchsvc.domain.spec import Dataset, FileDataset
+from searchsvc.domain.spec import Dataset
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
+_LOCATED = ("path", "reassessed")
+"""Options of datasets that are files or folders of their own."""
+
 
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
-    """The spec with the dataset's path absolute and free of links. Raises InvalidInput, pointers into the spec."""
+    """The spec with the dataset's paths absolute and free of links. Raises InvalidInput, pointers into the spec."""
     try:
         return spec.model_copy(update={"dataset": located_section(spec.dataset, trusted=trusted, settings=settings)})
     except InvalidInput as error:
@@ -26,18 +29,19 @@ def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
 
 
 def located_section(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
-    """The section of a dataset with its path absolute and free of links. Raises InvalidInput, pointers into it."""
-    if not isinstance(section, FileDataset):
-        return section
+    """The section of a dataset with its paths absolute and free of links. Raises InvalidInput, pointers into it."""
     written = section.model_dump(mode="json")
-    faults = [] if trusted else [fault for key in section.options if (fault := _hidden_path(key, written[key]))]
-    try:
-        written["path"] = str(located_path(written["path"], trusted=trusted, settings=settings))
-    except ValueError as error:
-        faults.append(Fault("/path", str(error)))
+    located = [key for key in _LOCATED if isinstance(written.get(key), str)]
+    others = [key for key in section.options if key not in located] if "path" in located else []
+    faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, written[key]))]
+    for key in located:
+        try:
+            written[key] = str(located_path(written[key], trusted=trusted, settings=settings))
+        except ValueError as error:
+            faults.append(Fault(f"/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return FileDataset.model_validate(written)
+    return type(section).model_validate(written) if located else section
 
 
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:

@@ -30,7 +30,17 @@ from searchsvc.domain import (
 )
 from searchsvc.domain.spec import NamedSpace, faults_of
 from searchsvc.errors import InvalidInput, NothingFeasible
-from searchsvc.service import checks, datasets, feasibility, latency_tables, machine, models, self_training, supernets
+from searchsvc.service import (
+    checks,
+    datasets,
+    feasibility,
+    latency_tables,
+    machine,
+    models,
+    pretraining,
+    self_training,
+    supernets,
+)
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
@@ -131,7 +141,10 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
     costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
     if task is not None:
         known = costs if dataset is not None and space is not None else _COSTS
-        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)))
+        unmeasured = dataset.unmeasured if dataset is not None else {}
+        faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)), unmeasured)
+    if task is not None and space is not None:
+        faults.found += pretraining.faults(spec, space, checks.constants_of(spec), task.default_parameters)
     faults.raise_any()
     assert task is not None
     assert space is not None
@@ -206,7 +219,11 @@ def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:
 def plan(blueprint: Blueprint, *, candidates: int = 5) -> Plan:
     """What would run. Spends nothing: only the cost model is asked. Raises InvalidInput where nothing is feasible."""
     found = check_reachable(blueprint)
-    warnings = machine.warnings(blueprint.spec)
+    known = blueprint.task.default_parameters
+    warnings = [
+        *machine.warnings(blueprint.spec),
+        *pretraining.warnings(blueprint.spec, blueprint.space, blueprint.constants, known),
+    ]
     if found.share == 0:
         warnings.append(
             f"fewer than 1 in {found.sampled:,} random candidates keep the hard constraints: finding them takes long"

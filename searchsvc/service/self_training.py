@@ -16,7 +16,7 @@ from searchsvc.service import checks, datasets, models, tasks
 from searchsvc.service.checks import Faults
 from searchsvc.settings import Settings
 from searchsvc.spaces import Space, catalogue
-from searchsvc.spaces.recipe import SELF_TRAINING
+from searchsvc.spaces.recipe import DATA_FRACTION, SELF_TRAINING
 from searchsvc.spaces.sharing import values_of
 from searchsvc.store import Store
 
@@ -76,7 +76,9 @@ def find(
     if not wanted:
         message = f"no trial would be self-trained: put {SELF_TRAINING} into the space, or fix it to true"
         raise InvalidInput.at(_SECTION, message)
-    return checks.below(_SECTION, lambda: _found(section, spec, task, store, settings, trusted=trusted))
+    shares = values_of(space, DATA_FRACTION, constants.get(DATA_FRACTION, 1.0))
+    least = spec.fidelity.data_fraction * min(float(one) for one in shares)
+    return checks.below(_SECTION, lambda: _found(section, spec, task, least, store, settings, trusted=trusted))
 
 
 def _names(space: NamedSpace | InlineSpace) -> tuple[str, ...]:
@@ -90,6 +92,7 @@ def _found(
     section: SelfTrainingSpec,
     spec: JobSpec,
     task: SelfTrainedTask,
+    data_fraction: float,
     store: Store | None,
     settings: Settings,
     *,
@@ -112,7 +115,7 @@ def _found(
         rounds=section.rounds,
         teacher_epochs=section.teacher_epochs,
     )
-    task.check_self_training(how, spec.dataset.model_dump(mode="json"), spec.fidelity.data_fraction)
+    task.check_self_training(how, spec.dataset.model_dump(mode="json"), data_fraction)
     pinned = {"unlabelled": located or images, "teacher": model.source if model else None}
     return Found(section.model_copy(update=pinned), how)
 

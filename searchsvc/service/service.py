@@ -26,18 +26,25 @@ from searchsvc.domain import (
     Token,
     Trial,
     TrialState,
+    Verdict,
     is_id,
     new_id,
 )
 from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.labels import LabelDocument
 from searchsvc.service import (
+    checks,
     distributions,
     documents,
     export,
+    gains,
     guided,
     planning,
+    predictions,
+    reassess,
     recommend,
     references,
+    relabel,
     results,
     tasks,
     tokens,
@@ -46,8 +53,11 @@ from searchsvc.service import (
 from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
+from searchsvc.service.gains import GainReport
 from searchsvc.service.pages import Page, page_of
+from searchsvc.service.reassess import Reassessment
 from searchsvc.service.recommend import Recommendations
+from searchsvc.service.relabel import CONFIDENCE, NETWORKS, THRESHOLD, Progress, Questions, Relabelled
 from searchsvc.service.transfer import TransferReport
 from searchsvc.settings import Settings
 from searchsvc.store import Idempotency, Store
@@ -360,9 +370,72 @@ class Service:
         """What the recipes did for each network, so far. Raises Conflict where the job is no transfer of recipes."""
         return transfer.report(self.store, self.job(job_id))
 
+    def gains(self, job_id: str) -> GainReport:
+        """What pre-training, self-training and augmentation are worth by amount of data, as far as the job tells.
+
+        Raises Conflict where it searches none of them.
+        """
+        job = self.job(job_id)
+        task = checks.task_of(job.spec)
+        defaults = {**task.default_parameters, **checks.constants_of(job.spec)}
+        return gains.report(self.store, job, checks.space_of(job.spec, task), defaults)
+
     def _submit_like(self, document: dict[str, Any], owner: str | None, key: str | None) -> Job:
         """A job on the data of one that was accepted before: where that lies was checked then."""
         return self.submit(document, owner=owner, trusted=True, idempotency_key=key)[0]
+
+    # ---- doubting labels -------------------------------------------------------------------------------------------
+
+    def reassess(self, job_id: str, labels: LabelDocument, *, k: int = 1) -> Reassessment:
+        """What the finished trials are worth by the label sets of a label file, and how their ranking changes.
+
+        Raises InvalidInput (pointers `/labels/...`, `/k`) and Conflict where no trial has left its predictions.
+        """
+        return reassess.reassess(self.store, self.settings.artifacts_dir, self.job(job_id), labels, k)
+
+    def relabel(
+        self, job_id: str, *, networks: int = NETWORKS, confidence: float = CONFIDENCE
+    ) -> Progress:
+        """Ask about the labels of the validation images: questions from the answers of the best trials that differ.
+
+        Where there are questions already, these take their place; verdicts stay.
+        """
+        return relabel.start(
+            self.store,
+            self.settings.artifacts_dir,
+            self.job(job_id),
+            networks=networks,
+            confidence=confidence,
+            now=self.clock(),
+        )
+
+    def relabelling(self, job_id: str) -> Progress:
+        """Where it stands. Raises Conflict where nothing is asked."""
+        return relabel.progress(self.store, self.job(job_id))
+
+    def questions(self, job_id: str, rater: str) -> Questions:
+        """What a rater has not answered yet."""
+        return relabel.questions(self.store, self.job(job_id), rater)
+
+    def judge(self, job_id: str, rater: str, image: int, label: int, accepted: bool | None) -> None:
+        """Keep what a rater says to a question; None: takes it back. Raises NotFound for what is not asked."""
+        job = self.job(job_id)
+        if accepted is None:
+            relabel.withdraw(self.store, job, rater, image, label)
+        else:
+            relabel.answer(self.store, job, Verdict(rater, image, label, accepted, self.clock()))
+
+    def relabelled(self, job_id: str, *, threshold: float = THRESHOLD) -> Relabelled:
+        """Label sets by what all raters have said so far."""
+        return relabel.relabelled(self.store, self.job(job_id), threshold)
+
+    def can_be_doubted(self, job: Job) -> bool:
+        """Whether the validation images of a job have labels that raters could look at."""
+        return predictions.has_labels(job)
+
+    def picture(self, job_id: str, image: int) -> bytes:
+        """A validation image of the job as PNG. Raises NotFound, and Conflict where its dataset cannot be read."""
+        return predictions.picture(self.job(job_id), image)
 
     # ---- taking away -----------------------------------------------------------------------------------------------
 

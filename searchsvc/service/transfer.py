@@ -14,6 +14,7 @@ from typing import Any
 
 from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState
 from searchsvc.domain.spec import NamedSpace
+from searchsvc.domain.tasks import REPLICATE
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
 from searchsvc.service import results
 from searchsvc.service.checks import close_to
@@ -86,6 +87,7 @@ def spec_of(store: Store, job: Job, space: str, *, k: int, networks: Sequence[st
         space={"parameters": [*_parameters(candidates)]},
         constraints=[],  # they are about the networks that were searched
         objectives=[job.spec.objectives[0].model_dump(mode="json")],
+        pretrained=None,
         repeats=repeats > 1,
         tags=[*(tag for tag in job.spec.tags if tag != TAG), TAG],
     )
@@ -145,7 +147,13 @@ def _found(store: Store, job: Job, k: int) -> list[Recipe]:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
     if not any(halves(trial.values).recipe for trial in trials):
         raise Conflict(f"job {job.name} searches no recipe: none of {', '.join(sorted(_default(job)))} is in its space")
-    return _distinct([{**constants, **halves(trial.values).recipe} for trial in trials])[:k]
+    return _distinct([{**constants, **_of_any_network(halves(trial.values).recipe)} for trial in trials])[:k]
+
+
+def _of_any_network(searched: Recipe) -> Recipe:
+    """Without what is about the weights of one network, and about repetitions."""
+    own = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, REPLICATE)
+    return {name: value for name, value in searched.items() if name not in own}
 
 
 def _distinct(recipes: Sequence[Recipe]) -> list[Recipe]:

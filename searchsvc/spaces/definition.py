@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -155,7 +156,15 @@ class Definition(BaseModel):
     def layers(self) -> Layers:
         """All that building the network takes."""
         stem = self.stem
-        return Layers(stem.c, stem.k, stem.s, tuple(self.blocks()), self.pooled, self.head.c)
+        blocks = tuple(self.blocks())
+        return Layers(stem.c, stem.k, stem.s, blocks, self.pooled, self.head.c, self._ends)
+
+    @property
+    def _ends(self) -> tuple[int, ...]:
+        counts: dict[int, int] = {}
+        for group in self.groups:
+            counts[group.stage] = counts.get(group.stage, 0) + group.n
+        return tuple(accumulate(counts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +202,8 @@ class Layers:
     """Channels that the head expands to before its mean."""
     features: int
     """Inputs of the classifier."""
+    ends: tuple[int, ...]
+    """How many blocks come up to the end of each stage."""
 
 
 @dataclass(frozen=True, slots=True)

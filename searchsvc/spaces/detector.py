@@ -54,6 +54,7 @@ SMALLEST = 65
 
 _OF_RESNET = {"backbone": (RESNET,)}
 _OF_RFP = {"neck": ("rfp",)}
+_IF_PRETRAINED = {recipe.INIT: (recipe.PRETRAINED,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,9 @@ def full_space() -> Space:
             Integer("resolution", 512, 896, 128),
             *_losses(bins=21),
             *_training(ema_decay=(0.99, 0.9998), lr=(2e-5, 4e-4)),
-            Integer("frozen_stages", 0, 2),
+            Categorical(recipe.INIT, (recipe.SCRATCH, recipe.PRETRAINED)),
+            Integer(recipe.FROZEN_STAGES, 0, 2, when=_IF_PRETRAINED),
+            Float(recipe.LAYER_DECAY, 0.6, 1.0, 0.1, when=_IF_PRETRAINED),
         ]
     )
 

@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.tasks import REPLICATE
 from searchsvc.spaces.limits import Limits
 
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 WITH_MOMENTUM = ("sgd", "rmsprop")
 CLASS_LOSSES = ("focal", "qfl")
+SOFTMAX, SIGMOID = CLASSIFIER_LOSSES = ("softmax", "sigmoid")
+FOLDS = (0, 2, 3, 5, 10)
 BOXES = ("dirac", "dfl")
 SAMPLE_WEIGHTINGS = ("none", "swn")
 AUGMENTATIONS = ("S1", "S2", "S3", "S4")
+INIT, SCRATCH, PRETRAINED = "init", "scratch", "pretrained"
+FROZEN_STAGES, LAYER_DECAY, DATA_FRACTION = "frozen_stages", "layer_decay", "data_fraction"
 SELF_TRAINING = "self_training"
 """The parameter that decides whether a trial is self-trained."""
 PSEUDO_LABELS = ("soft", "hard")
@@ -88,6 +93,26 @@ _OF_ALL = (
         0,
         "side of the square images that the network sees, in px; 0: as the dataset has them",
     ),
+    Entry(
+        Categorical(INIT, (SCRATCH, PRETRAINED)),
+        SCRATCH,
+        "first weights: random ones, or those of the job's section `pretrained`",
+    ),
+    Entry(
+        Float(LAYER_DECAY, 0.01, 1.0),
+        1.0,
+        "factor of the learning rate from each stage to the one below it: what follows the last has the whole rate",
+    ),
+    Entry(
+        Float(DATA_FRACTION, 0.0001, 1.0),
+        1.0,
+        "share of the training images, the same mix of classes; an epoch keeps its number of steps",
+    ),
+    Entry(
+        Integer(REPLICATE, 0, 1_000_000),
+        0,
+        "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
+    ),
 )
 _AVERAGE = (
     Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
@@ -114,6 +139,16 @@ CLASSIFICATION = Table(
             0.0,
             "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
         ),
+        Entry(
+            Categorical("class_loss", CLASSIFIER_LOSSES),
+            SOFTMAX,
+            "softmax (one choice among all classes), sigmoid (a yes or no to each)",
+        ),
+        Entry(
+            Categorical("clean_folds", FOLDS),
+            0,
+            "leave out images whose label networks trained on the other folds do not find; 0: none",
+        ),
         Entry(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
         Entry(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),
         Entry(
@@ -125,6 +160,13 @@ CLASSIFICATION = Table(
         Entry(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
         Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         Entry(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
+        Entry(
+            Categorical("augmentation", ("none", *AUGMENTATIONS)),
+            "none",
+            "a level in place of shift and randaugment: S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, "
+            "S4 RandAugment and wider jitter",
+        ),
+        Entry(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
         *_SELF_TRAINING,
         Entry(
             Categorical("pseudo_labels", PSEUDO_LABELS),
@@ -159,7 +201,7 @@ DETECTION = Table(
         ),
         Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
-        Entry(Integer("frozen_stages", 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
+        Entry(Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
         *_SELF_TRAINING,
     )
 )

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
+from searchsvc.domain.tasks import REPLICATE
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
 from searchsvc.spaces.fbnetv3 import FAMILIES
@@ -22,6 +23,13 @@ from searchsvc.spaces.space import Space
 
 SCHEDULE = ("warmup_epochs", "lr_decay")
 """Parameters of the recipe that shape a whole training: no single step tells a good value from a bad one."""
+LABELLING = ("class_loss", "clean_folds")
+"""Parameters of the recipe that say what is right: shared weights are trained by their defaults."""
+
+START = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY)
+"""Those that say what the shared weights would start from, and that some of them would learn unlike others."""
+BEFORE = (recipe.DATA_FRACTION, REPLICATE)
+"""Those that are decided before a training begins."""
 
 _WAY_OUT = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
 
@@ -39,7 +47,12 @@ def check_sharable(space: Space, constants: Mapping[str, Scalar]) -> None:
 
     `constants` are values besides those of the space.
     """
-    faults = [*_faults_of_networks(space, constants), *_faults_of_schedule(space, constants)]
+    faults = [
+        *_faults_of_networks(space, constants),
+        *_faults_of_schedule(space, constants),
+        *_faults_of_start(space, constants),
+        *_faults_of_labels(space, constants),
+    ]
     if faults:
         raise InvalidInput(faults)
 
@@ -98,8 +111,28 @@ def _faults_of_networks(space: Space, constants: Mapping[str, Scalar]) -> Iterat
                 yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
+def _faults_of_labels(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
+    for name in LABELLING:
+        default = recipe.CLASSIFICATION.defaults[name]
+        if values_of(space, name, constants.get(name, default)) != (default,):
+            reason = f"shared weights are trained with {name} {default}, and with nothing else: fix it to that"
+            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+
+
 def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
     for name in SCHEDULE:
         if len(values_of(space, name, constants.get(name, recipe.CLASSIFICATION.defaults[name]))) > 1:
             reason = f"{name} shapes a whole training, and shared weights judge a candidate by one step: fix it"
+            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+
+
+def _faults_of_start(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
+    defaults = recipe.CLASSIFICATION.defaults
+    for name in START:
+        if set(values_of(space, name, constants.get(name, defaults[name]))) != {defaults[name]}:
+            reason = f"shared weights start from random ones and all learn alike: {name} must be {defaults[name]}"
+            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+    for name in BEFORE:
+        if len(values_of(space, name, constants.get(name, defaults[name]))) > 1:
+            reason = f"{name} is decided before a training begins, and shared weights have only one: fix it"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")

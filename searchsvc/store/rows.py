@@ -20,11 +20,13 @@ from searchsvc.domain import (
     Lease,
     Measurement,
     Proposal,
+    Relabelling,
     Round,
     Token,
     Trial,
     TrialKind,
     TrialState,
+    Verdict,
 )
 
 Fields: TypeAlias = Mapping[str, Any] | RowMapping
@@ -105,6 +107,15 @@ def measurement_of(row: Fields) -> Measurement:
 
 def round_of(row: Fields) -> Round:
     return Round(row["number"], row["data"], row["at"])
+
+
+def relabelling_of(row: Fields) -> Relabelling:
+    images, labels = (tuple(row["questions"][name]) for name in ("images", "labels"))
+    return Relabelling(row["job_id"], images, labels, row["made_from"], row["created_at"])
+
+
+def verdict_of(row: Fields) -> Verdict:
+    return Verdict(row["rater"], row["image"], row["label"], row["accepted"], row["at"])
 
 
 def event_of(row: Fields) -> Event:

@@ -11,12 +11,13 @@ from searchsvc.store.database import Database
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
 from searchsvc.store.reads import Reads
+from searchsvc.store.relabellings import RelabelOperations
 from searchsvc.store.tokens import TokenOperations
 from searchsvc.store.writer import JobWriter
 
 
-class Store(JobOperations, LeaseOperations, Reads, TokenOperations):
-    """Jobs, trials, events, leases and tokens in SQLite or PostgreSQL.
+class Store(JobOperations, LeaseOperations, Reads, RelabelOperations, TokenOperations):
+    """Jobs, trials, events, leases, tokens and verdicts in SQLite or PostgreSQL.
 
     Each method is one transaction and is on disk when it returns. Threads may share a Store; processes open their
     own. A database that is away is waited for, `wait_seconds` long, and then StoreUnavailable is raised; what was

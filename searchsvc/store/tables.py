@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -214,6 +214,26 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
+)
+
+relabellings = Table(
+    "relabellings",
+    metadata,
+    _of_job(primary_key=True),
+    Column("questions", Document, nullable=False),
+    Column("made_from", Document, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    _of_job(primary_key=True),
+    Column("rater", Words, primary_key=True),
+    Column("image", Integer, primary_key=True, autoincrement=False),
+    Column("label", Integer, primary_key=True, autoincrement=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 leases = Table(

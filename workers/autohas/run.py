@@ -43,7 +43,7 @@ from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 from workers.training.splits import Order, on_device
-from workers.training.trial import device_of, fingerprint
+from workers.training.trial import data_of, device_of, fingerprint
 
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""
@@ -98,7 +98,7 @@ class _Search:
         self._task, self._search, self._exchange = task, task.search, exchange
         options, device = task.search.options, device_of(task)
         dataset = data.load(task.dataset)
-        self._train = on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads)
+        self._train = on_device(dataset.subset(data_of(task).share), device, task.threads)
         self._validation = on_device(dataset.validation, device, task.threads)
         space = with_bases(Space(task.search.parameters), options["basis_values"])
         self._limits = Limits.of(task.search)

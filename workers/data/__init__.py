@@ -6,6 +6,7 @@ Those for detection are in `workers.data.detection`.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,8 @@ from workers.data.dataset import Dataset, Images, Labels, RawDataset, Split, spl
 from workers.data.digits import DIGITS
 from workers.data.imagefolder import IMAGEFOLDER
 from workers.data.npz import NPZ
-from workers.data.options import DatasetFormat, DatasetOptions, SplitOptions
+from workers.data.options import DatasetFormat, DatasetOptions, ReassessedOptions, SplitOptions
+from workers.data.reassessed import label_file, read_sets
 
 NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits": DIGITS})
 """Datasets that ship with a dependency."""
@@ -52,7 +54,14 @@ def _shares(options: DatasetOptions) -> dict[str, Any]:
 
 
 def _split(raw: RawDataset, options: DatasetOptions) -> Dataset:
-    return split(raw, **_shares(options))
+    dataset = split(raw, **_shares(options))
+    if not isinstance(options, ReassessedOptions) or options.reassessed is None:
+        return dataset
+    return replace(dataset, reassessed=read_sets(options.reassessed, dataset.validation_images))
 
 
-_CATALOGUE = Catalogue(NAMED, FORMATS, _split)
+def _label_file(options: DatasetOptions) -> Hashable:
+    return label_file(options) if isinstance(options, ReassessedOptions) else None
+
+
+_CATALOGUE = Catalogue(NAMED, FORMATS, _split, _label_file)

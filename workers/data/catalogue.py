@@ -20,10 +20,12 @@ class Catalogue(Generic[RawT, DatasetT]):
         named: Mapping[str, DatasetFormat[Any, RawT]],
         formats: Mapping[str, DatasetFormat[Any, RawT]],
         split: Callable[[RawT, DatasetOptions], DatasetT],
+        beside: Callable[[DatasetOptions], Hashable] = lambda _: None,
     ) -> None:
+        """`beside`: the fingerprint of files that `split` reads beside those of the format."""
         self._tables = {"name": named, "format": formats}
         self._all = {**named, **formats}
-        self._split = split
+        self._split, self._beside = split, beside
         self._kept = lru_cache(maxsize=2)(self._read)
 
     def load(self, dataset: Mapping[str, Any]) -> DatasetT:
@@ -34,7 +36,8 @@ class Catalogue(Generic[RawT, DatasetT]):
         """
         kind, options = self.chosen(dataset)
         try:
-            return self._kept(kind, options, self._all[kind].fingerprint(options))
+            fingerprint = self._all[kind].fingerprint(options), self._beside(options)
+            return self._kept(kind, options, fingerprint)
         except OSError as error:
             raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 

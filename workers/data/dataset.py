@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.tasks import DatasetInfo, ValidationSplit
+from searchsvc.labels import LabelSets
 from workers.data.imagefiles import ImageFiles
 
 _STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
 """Images in files that mean and deviation are taken from, evenly spaced, and how many at a time; in memory, all."""
+
+_UNNAMED = ValidationSplit((), np.empty(0, np.int64), np.empty(0, np.int64), (), 0)
 
 Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
@@ -47,6 +50,8 @@ class RawDataset:
     classes: tuple[str, ...]
     all: Split
     test: Split | None = None
+    names: tuple[str, ...] | None = None
+    """Of the images of `all`, their paths; None: they have numbers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,10 @@ class Dataset:
     """The largest value of a training image: 255 for most, 16 for `digits`."""
     origins: NDArray[np.intp] | None = None
     """Of the training images: their places among all images before the split; None: the split is all there is."""
+    validation_images: ValidationSplit = _UNNAMED
+    """What those of `validation` are called."""
+    reassessed: LabelSets | None = None
+    """Label sets of `validation`, where there is a label file."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -90,8 +99,20 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     splits = {name: raw.all.take(index) for name, index in positions.items()}
     mean, std, peak = _statistics(splits["train"].images)
     kept = raw.test or splits["test"]
-    train, validated = splits["train"], splits["validation"]
-    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"])
+    train, validated, called = splits["train"], splits["validation"], _called(raw, positions["validation"])
+    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"], called)
+
+
+def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
+    """Images in files are numbered by the names of the files, whatever their folders: ImageNet's label lists are so."""
+    total, positions = len(raw.all), index.astype(np.int64)
+    if raw.names is None:
+        names, numbers = tuple(map(str, positions.tolist())), positions
+    else:
+        paths = raw.names
+        order = sorted(range(total), key=lambda place: (paths[place].rpartition("/")[2], paths[place]))
+        names, numbers = tuple(paths[place] for place in positions), np.argsort(order)[positions]
+    return ValidationSplit(names, numbers, raw.all.labels[index], raw.classes, total)
 
 
 def split_positions(

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from workers.data.dataset import RawDataset, Split
-from workers.data.options import DatasetFormat, DatasetOptions
+from workers.data.options import DatasetFormat, ReassessedOptions
 
 
-class DigitsOptions(DatasetOptions):
+class DigitsOptions(ReassessedOptions):
     """Nothing to choose: the split is fixed (1,151 train, 287 validation, 359 test)."""
 
     name: Literal["digits"]

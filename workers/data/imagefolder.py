@@ -9,7 +9,7 @@ are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +23,7 @@ from workers.data.options import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
     DatasetFormat,
+    ReassessedOptions,
     SplitOptions,
     check_classes,
     existing,
@@ -30,7 +31,7 @@ from workers.data.options import (
 )
 
 
-class ImageFolderOptions(SplitOptions):
+class ImageFolderOptions(SplitOptions, ReassessedOptions):
     """Options of the format `imagefolder`."""
 
     format: Literal["imagefolder"]
@@ -52,16 +53,18 @@ def _read(options: ImageFolderOptions) -> RawDataset:
     own_test = _is_split(root / "train") and _is_split(root / "test")
     train = root / "train" if own_test else root
     names = _class_names(train)
-    images = _split(train, names, options)
+    files = _labelled(train, names)
+    images = _split(files, options)
     check_classes(images.labels, names, options.min_images, str(train))
-    return RawDataset(options.name, names, images, _test(root / "test", names, options) if own_test else None)
+    test = _test(root / "test", names, options) if own_test else None
+    return RawDataset(options.name, names, images, test, tuple(path.relative_to(train).as_posix() for _, path in files))
 
 
 def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
     unknown = sorted(set(_class_names(folder)) - set(names))
     if unknown:
         raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder beside it")
-    return _split(folder, names, options)
+    return _split(_labelled(folder, names), options)
 
 
 def _is_split(folder: Path) -> bool:
@@ -79,13 +82,18 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _split(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
-    """Raises InvalidInput that names each class without an image and each image that cannot be decoded."""
+def _labelled(folder: Path, names: tuple[str, ...]) -> list[tuple[int, Path]]:
+    """(label, image). Raises InvalidInput that names each class without an image."""
     label = {name: index for index, name in enumerate(names)}
     files = [(label[name], path) for name, path in _files(folder) if name in label]
     empty = sorted(set(names) - {names[index] for index, _ in files})
     if empty:
         raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
+    return files
+
+
+def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Split:
+    """Raises InvalidInput that names each image that cannot be decoded."""
     labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
     return Split(images_of(paths, Decoder(options.size, options.color), options.memory_bytes), labels)
 

@@ -22,6 +22,7 @@ from workers.data.options import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
     DatasetFormat,
+    ReassessedOptions,
     SplitOptions,
     check_classes,
     existing,
@@ -41,7 +42,7 @@ _UNREADABLE = (
 )
 
 
-class NpzOptions(SplitOptions):
+class NpzOptions(SplitOptions, ReassessedOptions):
     """Options of the format `npz`."""
 
     format: Literal["npz"]

@@ -52,6 +52,11 @@ class ImagesOptions(DatasetOptions):
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
     """Decoded images that are kept in memory."""
+class ReassessedOptions(DatasetOptions):
+    """Options of datasets whose images have one class each."""
+
+    reassessed: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A file of label sets (`searchsvc.labels.files`) that `real_accuracy` is measured by."""
 
 
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
@@ -87,8 +92,8 @@ def below(pointer: str) -> Iterator[None]:
         raise error.below(pointer) from None
 
 
-def existing(path: str, *, folder: bool) -> Path:
-    """The path, where there is a file (or a folder) that can be read."""
+def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
+    """The path, where there is a file (or a folder) that can be read; `pointer`: to the option that gives it."""
     found = Path(path).expanduser()
     try:
         if folder and found.is_dir():
@@ -96,9 +101,9 @@ def existing(path: str, *, folder: bool) -> Path:
         if not folder and found.is_file():
             return found
     except OSError as error:
-        raise InvalidInput.at("/path", f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from None
     kind = "folder" if folder else "file"
-    raise InvalidInput.at("/path", f"there is no {kind} {path} on the machine that reads the dataset")
+    raise InvalidInput.at(pointer, f"there is no {kind} {path} on the machine that reads the dataset")
 
 
 def stamps(files: Iterable[Path]) -> Hashable:

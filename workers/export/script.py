@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain.tasks import TrialTask
+from searchsvc.domain.tasks import REPLICATE, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers import data
 from workers.export.flatten import Constant, Definition, flatten
 from workers.export.networks import WRITINGS
+from workers.files import DROPPED
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
+from workers.training.trial import data_of
 
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110
@@ -23,11 +25,14 @@ _SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | i
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
-    """The script that trains the network of `classifier` as the trial did, on images in files.
+    """The script that trains the network of `classifier` as the trial did, on all of the images in files.
 
-    Raises InvalidInput where it was self-trained.
+    Raises InvalidInput where it did not start from random weights, or was self-trained.
     """
     card = classifier.card
+    if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
+        message = "the trial started from the weights of another network, which a script does not hold: export weights"
+        raise InvalidInput.at("/format", message)
     values, table = networks.completed(card.values), recipe.CLASSIFICATION
     if values[recipe.SELF_TRAINING]:
         message = "a script learns from labels alone, and this trial was self-trained: take its weights, or its spec"
@@ -37,7 +42,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     build = Definition(writing.build.__module__, writing.build.__name__)
     settings = {
         "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
-        "RECIPE": Constant(_table({name: values[name] for name in table.defaults}, table.meanings)),
+        "RECIPE": Constant(_table(_told(values), table.meanings)),
         "EPOCHS": Constant(_literal(task.fidelity.epochs)),
         "SEED": Constant(_literal(task.seed)),
         "SHAPE": Constant(_literal(card.shape)),
@@ -45,11 +50,28 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "MEAN": Constant(_literal(card.mean)),
         "STD": Constant(_literal(card.std)),
         "SPLIT": Constant(_table(data.shares(task.dataset))),
+        "DROPPED": Constant(_literal(_dropped(task))),
         "MEASURED": Constant(_table(card.metrics)),
         "NETWORK": Constant(build.name, (build,)),
     }
     constants = {Definition(_TEMPLATE, name): constant for name, constant in settings.items()}
     destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe, without what was decided before the training began."""
+    before = (recipe.INIT, recipe.DATA_FRACTION, REPLICATE)
+    return {name: values[name] for name in recipe.CLASSIFICATION.defaults if name not in before}
+
+
+def _dropped(task: TrialTask) -> tuple[int, ...]:
+    """Those that the trial has left out. Raises InvalidInput where it saw a part of the images only."""
+    path = Path(task.directory) / DROPPED
+    if not path.is_file():
+        return ()
+    if data_of(task).share < 1:
+        raise InvalidInput.at("/format", "a script trains on all images; the labels of a part of them were cleaned")
+    return tuple(json.loads(path.read_text())["dropped"])
 
 
 def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from torch.utils.data import DataLoader, Dataset
 
 from searchsvc.spaces.resolution import shape_at
@@ -33,6 +32,7 @@ from workers.data.dataset import split_positions
 from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
 from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.class_loss import class_loss, start_rare
 from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
 from workers.training.optimizers import create, set_learning_rate
@@ -54,6 +54,8 @@ MEAN: tuple[float, ...] = ()
 STD: tuple[float, ...] = ()
 SPLIT: dict[str, Any] = {}
 """Shares of the images, and the seed that draws them."""
+DROPPED: tuple[int, ...] = ()
+"""Places among the training images of those that were left out, as their labels are doubtful."""
 MEASURED: dict[str, float] = {}
 """By the search, with the exported weights, on its validation images."""
 NETWORK: Callable[[Mapping[str, Any], Mapping[str, Any], tuple[int, int, int], int], nn.Module] = mbconv_net
@@ -128,6 +130,7 @@ def read(path: Path) -> dict[str, Part]:
     known, test = read_folder(path) if path.is_dir() else read_npz(path)
     share = SPLIT["test"] if test is None else None
     rows = split_positions(known.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
+    rows["train"] = np.delete(rows["train"], list(DROPPED))
     parts = {name: known.take(some) for name, some in rows.items()}
     return {**parts, "test": test} if test is not None else parts
 
@@ -175,6 +178,8 @@ class Run:
     def __init__(self, device: torch.device, weights: Path | None) -> None:
         with torch_seeded(SEED, INITIAL, torch.device("cpu")):  # the same weights on every device
             self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
+        if RECIPE["class_loss"] == "sigmoid":
+            start_rare(self.network, len(CLASSES))
         if weights is not None:
             self.network.load_state_dict(load_file(weights))
         self.network = with_strips(self.network) if device.type == "cpu" else self.network.to(device)
@@ -207,7 +212,7 @@ class Run:
             yield float(total) / len(part), average.module if average else self.network
 
     def loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """Mean cross-entropy with mixup and label smoothing."""
+        """The mean, with mixup and label smoothing."""
         targets, smoothing = labels, self.recipe.label_smoothing
         if self.recipe.mixup:
             weight = float(random.beta(self.recipe.mixup, self.recipe.mixup))
@@ -215,7 +220,7 @@ class Run:
             smoothing = 0.0
         with self.precision.autocast():
             logits = self.network(inputs)
-        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        return class_loss(self.recipe.class_loss, logits.float(), targets, smoothing)
 
     @torch.inference_mode()
     def accuracy(self, network: nn.Module, part: Part) -> float:

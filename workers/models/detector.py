@@ -9,37 +9,30 @@ It is trained by `workers.losses.one_stage`. Shapes: n images, A anchors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from torch import Tensor, nn
 
 from searchsvc.spaces.detector import STRIDES, bins_of, check_side, strides_of
 from workers.models.anchors import Anchors
-from workers.models.backbones import RowsBackbone, backbone_of
+from workers.models.backbones import backbone_of
 from workers.models.blocks.fpn import FPN
-from workers.models.blocks.resnet import ResNet
 from workers.models.blocks.rfp import RecursiveFeaturePyramid
 from workers.models.heads.detections import DEFAULT_LIMITS, Detections, Limits, detections
 from workers.models.heads.one_stage import HeadDesign, HeadOutputs, OneStageHead
-from workers.models.pretrained import Loaded, load_weights
+from workers.models.pretrained import Loaded, Weights, have_common_names, load_weights
 
 _GROUP = 8
 """Channels that GroupNorm normalises together."""
 
 
 class Detector(nn.Module):
-    """For images of one `size` (height, width), in px; `frozen` stages of the backbone are not trained."""
+    """For images of one `size` (height, width), in px."""
 
-    def __init__(
-        self, neck: RecursiveFeaturePyramid, head: OneStageHead, size: tuple[int, int], *, frozen: int = 0
-    ) -> None:
+    def __init__(self, neck: RecursiveFeaturePyramid, head: OneStageHead, size: tuple[int, int]) -> None:
         super().__init__()
         self.neck, self.head, self.size = neck, head, size
-        self._frozen = frozen
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
 
     @classmethod
     def of(cls, values: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
@@ -66,7 +59,7 @@ class Detector(nn.Module):
             bins=bins_of(values),
             centerness=values["class_loss"] == "focal",
         )
-        return cls(neck, OneStageHead(design), (height, width), frozen=values["frozen_stages"])
+        return cls(neck, OneStageHead(design), (height, width))
 
     def forward(self, images: Tensor) -> HeadOutputs:
         """Normalised images (n, c, *size)."""
@@ -86,22 +79,20 @@ class Detector(nn.Module):
         height, width = self.size
         return Anchors.of([(-(-height // one), -(-width // one)) for one in strides], strides, like)
 
-    def load_backbone(self, path: str | Path) -> Loaded:
-        """Load the weights of a trained network into every backbone. Raises InvalidInput where none fits."""
-        found = load_weights(self.neck.backbones[0], path)
+    def load(self, weights: Weights) -> Loaded:
+        """Load the weights of a trained detector, or those of a trained classifier into every backbone.
+
+        Raises InvalidInput where none fits.
+        """
+        if have_common_names(weights, self):
+            return load_weights(self, weights)
+        found = load_weights(self.neck.backbones[0], weights)
         self.neck.equalise()
         return found
 
-    def train(self, mode: bool = True) -> Self:
-        """Frozen stages keep the statistics of their normalisation."""
-        super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
-        return self
-
-    def _frozen_modules(self) -> Iterator[nn.Module]:
-        for backbone in self.neck.backbones if self._frozen else ():
-            assert isinstance(backbone, ResNet | RowsBackbone)
-            for part in backbone.parts()[: self._frozen + 1]:
-                yield from part
-
+    def parts(self) -> list[list[nn.Module]]:
+        """Stem and stages of all backbones, and what follows."""
+        own: list[list[list[nn.Module]]] = [one.parts() for one in self.neck.backbones]  # type: ignore[operator]
+        stages = [[module for part in parts for module in part] for parts in zip(*own, strict=True)]
+        after = [one for one in self.neck.children() if one is not self.neck.backbones]
+        return [*stages, [*after, self.head]]

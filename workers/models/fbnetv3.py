@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
@@ -42,6 +43,7 @@ class RowsNet(nn.Module):
         self.head = Pool(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
         self.classifier = nn.Linear(layers.features, classes)
+        self._ends = layers.ends
         initialise(self, self.blocks)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -50,6 +52,11 @@ class RowsNet(nn.Module):
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)
         return self.classifier(features)  # type: ignore[no-any-return]
+
+    def parts(self) -> list[list[nn.Module]]:
+        """Stem, stages, and what follows."""
+        stages = pairwise((0, *self._ends))
+        return [[self.stem], *([*self.blocks[start:end]] for start, end in stages), [self.head, self.classifier]]
 
 
 class Pool(nn.Module):

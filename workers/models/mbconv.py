@@ -52,6 +52,10 @@ class MBConvNet(nn.Module):
             pooled = F.dropout(pooled, self.dropout, self.training)
         return self.classifier(pooled)  # type: ignore[no-any-return]
 
+    def parts(self) -> list[list[nn.Module]]:
+        """Stem, stages, and what follows."""
+        return [[self.stem], *([stage] for stage in self.stages), [self.classifier]]
+
     def _drop_paths(self) -> list[float]:
         """Of every block: from 0 towards `drop_path`, linearly with depth, as timm has it."""
         depth = sum(self.values[f"depth_{stage}"] for stage in STAGES)

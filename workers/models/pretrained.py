@@ -32,31 +32,43 @@ class Loaded:
     """In the file, but not of the network."""
     misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     """Name, shape in the file, shape in the network: they keep their own values, too."""
+    share: float
+    """Of the numbers in the network's parameters, those that were loaded."""
 
 
-def load_weights(network: nn.Module, path: str | Path) -> Loaded:
-    """Load what fits; the file is of safetensors, or of torch (weights only: none of its content runs).
+def load_weights(network: nn.Module, found: Weights) -> Loaded:
+    """Load what fits. Names may have a common prefix (`backbone.`, `module.`), which is left away.
 
-    Names may have a common prefix (`backbone.`, `module.`), which is left away. Raises InvalidInput where the file
-    cannot be read as weights, or nothing in it fits.
+    Raises InvalidInput where nothing fits.
     """
-    found, own = _read(Path(path)), network.state_dict()
+    own = network.state_dict()
     prefix = _prefix(found, own)
     given = {name.removeprefix(prefix): one for name, one in found.items() if name.startswith(prefix)}
     shapes = {name: (tuple(one.shape), tuple(own[name].shape)) for name, one in given.items() if name in own}
     fitting = {name: given[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
     if not fitting:
-        raise InvalidInput.at("", f"none of the {len(found)} weights in {path} has a name and shape of the network")
+        raise InvalidInput.at("", f"none of the {len(found)} weights in the file has a name and shape of the network")
     missing = network.load_state_dict(fitting, strict=False).missing_keys
     return Loaded(
         matched=tuple(fitting),
         missed=tuple(name for name in missing if name not in shapes),
         unused=tuple(name for name in given if name not in own),
         misshapen=tuple((name, *both) for name, both in shapes.items() if name not in fitting),
+        share=_share(network, fitting),
     )
 
 
-def _read(path: Path) -> Weights:
+def have_common_names(found: Weights, network: nn.Module) -> bool:
+    """Whether some weight of a file has the name of one of the network, prefixes aside."""
+    own = network.state_dict()
+    return any(ending in own for name in found for ending in _endings(name))
+
+
+def read_weights(path: Path) -> Weights:
+    """By name, of a file of safetensors, or of torch (weights only: none of its content runs).
+
+    Raises InvalidInput where it cannot be read as weights.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -68,6 +80,11 @@ def _read(path: Path) -> Weights:
     if not isinstance(content, Mapping):
         raise InvalidInput.at("", f"{path} holds a {type(content).__name__}, not weights by name")
     return {name: one for name, one in content.items() if isinstance(name, str) and isinstance(one, Tensor)}
+
+
+def _share(network: nn.Module, loaded: Weights) -> float:
+    numbers = {name: one.numel() for name, one in network.named_parameters()}
+    return sum(count for name, count in numbers.items() if name in loaded) / sum(numbers.values())
 
 
 def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:

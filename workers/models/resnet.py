@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
+from timm.models.resnet import ResNet
 from torch import nn
 
 from searchsvc.spaces.resnet import stem_stride
+
+
+def parts_of_resnet(model: ResNet) -> list[list[nn.Module]]:
+    """Stem, stages, and what follows."""
+    return [[model.conv1, model.bn1], *([model.get_submodule(f"layer{stage}")] for stage in range(1, 5)), [model.fc]]
 
 
 def resnet(values: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -30,6 +30,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.tasks import DatasetInfo, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks
+from searchsvc.spaces.recipe import SIGMOID
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 
@@ -119,9 +120,12 @@ class Classifier:
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, K) from uint8 images (n, h, w) or (n, h, w, c) of the size that the model was trained on.
 
+        They sum to 1, unless the model was trained to say yes or no to each class (`class_loss: sigmoid`).
         Raises InvalidInput for any other array.
         """
-        return torch.softmax(self.logits(self._tensor(images)), 1).numpy()
+        logits = self.logits(self._tensor(images))
+        independent = self.card.values.get("class_loss") == SIGMOID
+        return (torch.sigmoid(logits) if independent else torch.softmax(logits, 1)).numpy()
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What happens to a batch of images on the device before the network sees it: shift, flip, RandAugment; then mixup.
 
+A level (`workers.training.levels`) takes the place of shift and RandAugment.
+
 | symbol | meaning | shape |
 |---|---|---|
 | x | images: as the dataset has them for all but mixup, which takes them normalised | (n, c, h, w) |
@@ -16,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workers.training.randaugment import randaugment
+from workers.training.autoaugment import autoaugment
+from workers.training.levels import LEVELS, Level
+from workers.training.randaugment import LARGEST_MAGNITUDE, randaugment, sampled
 from workers.training.recipe import ClassifierRecipe
 
 
@@ -28,13 +32,18 @@ class Augmentation:
     flip: bool
     magnitude: float
     """Of RandAugment; 0: without."""
-    levels: int
+    level: Level | None
+    """Of those instead; None: without."""
+    factor: int
     """RandAugment takes 0 for black and 255 for white: by how much a dataset of darker bytes is multiplied for it."""
 
     @classmethod
     def of(cls, recipe: ClassifierRecipe, peak: int) -> Self:
         """`peak`: the largest value of any training image."""
-        return cls(recipe.shift, recipe.flip, recipe.randaugment, 255 // max(1, peak))
+        factor = 255 // max(1, peak)
+        if recipe.augmentation == "none":
+            return cls(recipe.shift, recipe.flip, recipe.randaugment, None, factor)
+        return cls(0.0, recipe.flip, 0.0, LEVELS[recipe.augmentation], factor)
 
     def __call__(self, images: Tensor, random: np.random.Generator) -> Tensor:
         """Images in the same units."""
@@ -42,9 +51,19 @@ class Augmentation:
             images = shift(images, self.shift, random)
         if self.flip:
             images = flip(images, random)
+        if self.level:
+            return _at_level(images * self.factor, self.level, random) / self.factor
         if self.magnitude:
-            images = randaugment(images * self.levels, self.magnitude, random) / self.levels
+            images = randaugment(images * self.factor, self.magnitude, random) / self.factor
         return images
+
+
+def _at_level(images: Tensor, level: Level, random: np.random.Generator) -> Tensor:
+    if level.policy == "autoaugment":
+        images = autoaugment(images, random)
+    elif level.policy == "randaugment":
+        images = randaugment(images, LARGEST_MAGNITUDE, random)
+    return jittered(images, level.scales, random)
 
 
 def smoothed(labels: Tensor, classes: int, smoothing: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -64,6 +83,20 @@ def mixup(images: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tenso
     if weight == 1.0:
         return images, targets
     return torch.lerp(images.flip(0), images, weight), torch.lerp(targets.flip(0), targets, weight)
+
+
+def jittered(images: Tensor, scales: tuple[float, float], random: np.random.Generator) -> Tensor:
+    """Each image as large as a factor of its own from `scales` makes it, in a place of its own.
+
+    Of an image that is larger a part of the old size is seen; around one that is smaller it is black.
+    """
+    n, height, width = len(images), *images.shape[2:]
+    factors = random.uniform(*scales, n)
+    across, down = random.uniform(-0.5, 0.5, (2, n)) * np.abs(factors - 1.0)
+    maps = np.zeros((n, 2, 3))
+    maps[:, 0, 0] = maps[:, 1, 1] = 1.0 / factors
+    maps[:, 0, 2], maps[:, 1, 2] = -across * width / factors, -down * height / factors
+    return sampled(images, maps)
 
 
 def flip(images: Tensor, generator: np.random.Generator) -> Tensor:

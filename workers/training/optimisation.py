@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
+from workers.models.stages import frozen
 from workers.training import optimizers
 from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
@@ -38,6 +39,7 @@ class Optimisation(Generic[Model]):
         self.model: Model = with_strips(model) if device.type == "cpu" else model.to(device)  # type: ignore[assignment]
         self.model.to(memory_format=torch.channels_last)
         self.precision = Precision.of(device)
+        self._frozen = frozen(self.model, recipe.frozen_stages)
         self._schedule = Schedule.of(recipe, epochs, self.batches)
         self._step = 0
         self._optimizer = optimizers.create(self.model, recipe)
@@ -47,6 +49,12 @@ class Optimisation(Generic[Model]):
     def evaluated(self) -> Model:
         """The model that is measured and kept: the average of the weights where the recipe says so."""
         return self._average.module if self._average else self.model  # type: ignore[return-value]
+
+    def begin_epoch(self) -> None:
+        """The model in training mode, but for what is frozen."""
+        self.model.train()
+        for module in self._frozen:
+            module.eval()
 
     def step(self, loss: Tensor, *beside: Optimizer) -> None:
         """One step down the gradient of a loss, and one of the optimisers of what is trained beside the network."""

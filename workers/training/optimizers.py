@@ -11,9 +11,12 @@ from timm.optim import RMSpropTF
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from workers.models.stages import parts_of
 from workers.training.recipe import Recipe
 
 Groups = Iterable[Mapping[str, Any]]
+_SCALE = "lr_scale"
+"""Of a group of parameters: what its rate is a multiple by. A name that timm's schedulers know, too."""
 
 
 def _sgd(groups: Groups, recipe: Recipe) -> Optimizer:
@@ -47,12 +50,31 @@ def create(model: nn.Module, recipe: Recipe) -> Optimizer:
     Nor do the parameters that a module's `undecayed()` gives, as that of the official `workers.models.blocks.dnl`.
     """
     spared = _spared(model)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = (
-        {"params": [one for one in parameters if one not in spared], "weight_decay": recipe.weight_decay},
-        {"params": [one for one in parameters if one in spared], "weight_decay": 0.0},
-    )
+    groups = [
+        {"params": some, "weight_decay": decay, _SCALE: scale}
+        for scale, parameters in _scaled(model, recipe.layer_decay)
+        for some, decay in (
+            ([one for one in parameters if one not in spared], recipe.weight_decay),
+            ([one for one in parameters if one in spared], 0.0),
+        )
+    ]
     return OPTIMIZERS[recipe.optimizer](groups, recipe)
+
+
+def _scaled(model: nn.Module, decay: float) -> list[tuple[float, list[nn.Parameter]]]:
+    """(factor of the rate, trained parameters) of each part: 1 for the last, `decay` times that of the part after it.
+
+    Weights of no part learn like the last (arXiv 1801.06146, 3.2; arXiv 2003.10555, appendix A).
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if decay == 1.0:
+        return [(1.0, trained)]
+    *lower, _ = parts_of(model)
+    part_of = {one: part for part, modules in enumerate(lower) for module in modules for one in module.parameters()}
+    groups: list[list[nn.Parameter]] = [[] for _ in range(len(lower) + 1)]
+    for one in trained:
+        groups[part_of.get(one, len(lower))].append(one)
+    return [(decay ** (len(lower) - part), parameters) for part, parameters in enumerate(groups) if parameters]
 
 
 def _spared(model: nn.Module) -> set[nn.Parameter]:
@@ -62,9 +84,9 @@ def _spared(model: nn.Module) -> set[nn.Parameter]:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """For all parameters."""
+    """For all parameters, each group at its share of it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(_SCALE, 1.0)
 
 
 def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ def augmented(images: Tensor, chosen: NDArray[np.int64], strengths: Numbers) -> 
     if warped := [name for name in AFFINE if name in rows]:
         some = slice(rows[warped[0]].start, rows[warped[-1]].stop)
         first = len(UNCHANGED)
-        parts.append(_sampled(images[some], affine_maps(chosen[some] - first, strengths[some], images.shape[2:])))
+        parts.append(sampled(images[some], affine_maps(chosen[some] - first, strengths[some], images.shape[2:])))
     if pointwise := [name for name in TABLES if name in rows]:
         tables = [TABLES[name](images[rows[name]], on_device[rows[name]]) for name in pointwise]
         parts.append(_looked_up(images[rows[pointwise[0]].start : rows[pointwise[-1]].stop], tables))
@@ -80,7 +80,7 @@ def affine_maps(which: NDArray[np.int64], strengths: Numbers, size: tuple[int, .
     return np.stack([across, along], 1)
 
 
-def _sampled(images: Tensor, maps: Numbers) -> Tensor:
+def sampled(images: Tensor, maps: Numbers) -> Tensor:
     """Bilinear samples of each image at the pixels that its map names; black beyond its edges."""
     n, _, height, width = images.shape
     halves = 0.5 * np.array([[width], [height]])

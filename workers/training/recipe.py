@@ -13,7 +13,8 @@ from searchsvc.domain.parameters import Scalar
 class Recipe:
     """What all tasks share: one value per parameter of `searchsvc.spaces.recipe`, which says what each means.
 
-    Dropout, stochastic depth and resolution are not here: they are part of the network.
+    Dropout, stochastic depth and resolution are not here: they are part of the network. Nor are the first weights, the
+    part of the data and the repetition, which are decided before a training begins.
     """
 
     optimizer: str
@@ -26,6 +27,9 @@ class Recipe:
     batch_size: int
     ema: bool
     ema_decay: float
+    layer_decay: float
+    frozen_stages: int
+    augmentation: str
 
     @property
     def peak_lr(self) -> float:
@@ -43,6 +47,8 @@ class Recipe:
 class ClassifierRecipe(Recipe):
     """That of a classifier."""
 
+    class_loss: str
+    clean_folds: int
     mixup: float
     label_smoothing: float
     shift: float
@@ -54,6 +60,5 @@ class ClassifierRecipe(Recipe):
 class DetectorRecipe(Recipe):
     """That of a detector; what its loss takes is in `workers.losses.one_stage`."""
 
-    augmentation: str
     flip: bool
     color: float

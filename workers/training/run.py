@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
@@ -15,11 +18,15 @@ from searchsvc.domain.tasks import TrialTask
 from searchsvc.spaces.networks import completed
 from workers import data
 from workers.data import Dataset
-from workers.evaluation.classification import evaluate
-from workers.files import MODEL
+from workers.evaluation.classification import Ranking, evaluate
+from workers.evaluation.reassessed import real_metrics
+from workers.files import DROPPED, MODEL, PREDICTIONS
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
 from workers.training.beside import Beside
+from workers.training.cleaning import disagreeing
+from workers.training.initialisation import started
+from workers.training.recipe import ClassifierRecipe
 from workers.training.self_training import stages
 from workers.training.self_training.classification import ClassLabeller, Taught
 from workers.training.self_training.stages import Pseudo
@@ -47,7 +54,9 @@ def test(task: TrialTask) -> Mapping[str, float]:
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
     split = on_device(dataset.test, torch.device("cpu"), task.threads)
-    return dict(evaluate((classifier.logits(images), labels) for images, labels in in_order(split, classifier.inputs)))
+    return dict(
+        evaluate((classifier.logits(images), labels) for images, labels in in_order(split, classifier.inputs.batch))
+    )
 
 
 class _Classification:
@@ -63,11 +72,20 @@ class _Classification:
     ) -> None:
         self._task, self._dataset = task, dataset
         self._of_labels = pseudo.metrics if pseudo else {}
+        model = untrained(task.values, dataset, task.seed)
+        self._start = started(model, task)
+        part = trial.data_of(task)
+        train, images = dataset.subset(part.share), len(dataset.subset(part.of)) if part.share < part.of else None
+        self._dropped: NDArray[np.intp] | None = None
+        if folds := ClassifierRecipe.of(completed(task.values)).clean_folds:
+            self._dropped = disagreeing(task, dataset, train, folds, device, check)
+            train = train.take(np.delete(np.arange(len(train)), self._dropped))
         self._trainer = Trainer(
-            untrained(task.values, dataset, task.seed),
+            model,
             task.values,
-            on_device(dataset.subset(task.fidelity.data_fraction), device, task.threads),
+            on_device(train, device, task.threads),
             dataset,
+            images=images,
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
@@ -88,12 +106,20 @@ class _Classification:
             with trainer.precision.autocast():
                 return model(trainer.inputs(images))  # type: ignore[no-any-return]
 
-        batches = in_order(self._validation, trainer.inputs)
-        return dict(evaluate((logits(images), labels) for images, labels in batches))
+        batches = in_order(self._validation, trainer.inputs.batch)
+        ranking = Ranking(independent=trainer.independent)
+        metrics = dict(evaluate(ranking.passing((logits(images), labels) for images, labels in batches)))
+        self._predictions = ranking.predictions(self._dataset.validation.labels)
+        sets = self._dataset.reassessed
+        real = {} if sets is None else real_metrics(self._predictions, sets)
+        return {**metrics, **real, **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         card = ModelCard.of(self._task, self._dataset, last)
-        return {MODEL: serialise(self._trainer.evaluated, card)}
+        kept = {MODEL: serialise(self._trainer.evaluated, card), PREDICTIONS: self._predictions.content()}
+        if self._dropped is not None:
+            kept[DROPPED] = json.dumps({"dropped": self._dropped.tolist()}).encode()
+        return {**kept, **self._start.files}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()

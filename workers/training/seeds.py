@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 INITIAL = 0
 """The epoch whose numbers make the first weights; training epochs count from 1."""
@@ -17,9 +18,15 @@ def generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch])
 
 
-def image_generator(seed: int, epoch: int, position: int) -> np.random.Generator:
-    """Draws for one image of a split, whichever process makes them and whatever batch the image is in."""
-    return np.random.default_rng([seed, epoch, 2, position])
+def passes(random: np.random.Generator, images: int, draws: int) -> NDArray[np.intp]:
+    """(draws,) a random order of the images, again and again: entry v is image v % images, in pass v // images."""
+    rounds = range(-(-draws // images))
+    return np.concatenate([random.permutation(images) + images * one for one in rounds])[:draws]
+
+
+def image_generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
+    """Draws for one image in one of the `passes`, whichever process makes them and whatever batch the image is in."""
+    return np.random.default_rng([seed, epoch, 2, draw])
 
 
 def beside(seed: int) -> int:

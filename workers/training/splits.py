@@ -20,7 +20,6 @@ from torch.utils.data import Dataset as TorchDataset
 from searchsvc.errors import InvalidInput
 from workers.data.dataset import Images, Split, Targets
 from workers.data.imagefiles import ImageFiles
-from workers.models.inputs import Inputs
 
 Order = NDArray[np.intp]
 _PREFETCHED = 2
@@ -41,6 +40,11 @@ class Batches(Protocol):
         """
 
 
+def in_order(split: Batches, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """All of a split, in batches of at most so many images."""
+    return split.batches(np.arange(len(split)), math.ceil(len(split) / size))
+
+
 def on_device(split: Split, device: torch.device, processes: int) -> Batches:
     """The split for `device`; images in files are decoded by `processes` of their own."""
     return with_targets(split.images, split.labels, device, processes)
@@ -52,11 +56,6 @@ def with_targets(images: Images, targets: Targets, device: torch.device, process
     if isinstance(images, ImageFiles):
         return StreamedSplit(images, wanted, processes)
     return ResidentSplit(torch.from_numpy(images).to(device, memory_format=torch.channels_last), wanted)
-
-
-def in_order(split: Batches, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split, in large batches."""
-    return split.batches(np.arange(len(split)), math.ceil(len(split) / inputs.batch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.spaces.networks import completed
+from searchsvc.spaces.recipe import SIGMOID
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training.augment import Augmentation, mixup, smoothed
 from workers.training.beside import PSEUDO_LOSS, Beside
+from workers.training.class_loss import class_loss, start_rare
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
-from workers.training.seeds import INITIAL, generator, torch_seeded
+from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 from workers.training.splits import Batches
 
 TRAIN_LOSS = "train_loss"
@@ -33,7 +34,10 @@ TRAIN_LOSS = "train_loss"
 def untrained(values: Mapping[str, Any], dataset: Dataset, seed: int) -> nn.Module:
     """The network of a trial with its first weights, which follow from the seed: on every device the same."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
-        return build(values, dataset.info.shape, len(dataset.classes))
+        network = build(values, dataset.info.shape, len(dataset.classes))
+    if values.get("class_loss") == SIGMOID:
+        start_rare(network, len(dataset.classes))
+    return network
 
 
 class Trainer:
@@ -49,20 +53,22 @@ class Trainer:
         epochs: int,
         seed: int,
         device: torch.device,
+        images: int | None = None,
         beside: Beside[Batches] | None = None,
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `beside`: what else.
 
-        `compiled`: on a GPU, by torch.compile; it takes a minute per network and pays for long trainings. `check` is
-        called every few steps; what it raises ends the epoch.
+        `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
+        torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
+        what it raises ends the epoch.
         """
         self._train, self._beside = train, beside
         self._seed, self._device, self._check = seed, device, check
-        self._classes = len(dataset.classes)
+        self._classes, self._images = len(dataset.classes), images or len(train)
         self._recipe = ClassifierRecipe.of(completed(values))
-        self._optimisation = Optimisation(model, self._recipe, images=len(train), epochs=epochs, device=device)
+        self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
         self.model = self._optimisation.model
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
         shape = dataset.info.shape
@@ -75,14 +81,19 @@ class Trainer:
         return self._optimisation.evaluated
 
     @property
+    def independent(self) -> bool:
+        """Whether the network says of each class by itself how likely it is."""
+        return self._recipe.class_loss == SIGMOID
+
+    @property
     def precision(self) -> Precision:
         return self._optimisation.precision
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train epoch 1, 2, ...: its mean loss, and that of the images beside. Raises TrialFailed (DIVERGED)."""
         random = generator(self._seed, epoch)
-        order = random.permutation(len(self._train))
-        self.model.train()
+        order = passes(random, len(self._train), self._images) % len(self._train)
+        self._optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
             batches = self._train.batches(order, self._optimisation.batches)
@@ -126,7 +137,7 @@ class Trainer:
         return self._loss(self.inputs(self._augmentation(images, random)), labels, random)
 
     def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """Mean cross-entropy with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
+        """Mean loss with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
         recipe, targets, smoothing = self._recipe, labels, self._recipe.label_smoothing
         if recipe.mixup:
             weight = float(random.beta(recipe.mixup, recipe.mixup))
@@ -134,4 +145,4 @@ class Trainer:
             smoothing = 0.0
         with self.precision.autocast():
             logits = self._network(inputs)
-        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        return class_loss(recipe.class_loss, logits.float(), targets, smoothing)

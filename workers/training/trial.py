@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -21,6 +21,7 @@ from searchsvc.domain.metrics import Measurement, best_measurement
 from searchsvc.domain.states import FailureKind
 from searchsvc.domain.tasks import TrialTask
 from searchsvc.errors import InvalidInput, TrialFailed
+from searchsvc.spaces.recipe import DATA_FRACTION
 from workers.training import checkpoint
 
 
@@ -88,6 +89,20 @@ class _Stopwatch:
             raise TrialFailed(
                 FailureKind.TIMED_OUT, f"{self.seconds:.1f} s of training; the limit is {self._limit:g} s"
             )
+
+
+class Part(NamedTuple):
+    """What a trial is trained on, as shares of the training images."""
+
+    share: float
+    of: float
+    """What the fidelity gives: an epoch has as many steps as if it were trained on that."""
+
+
+def data_of(task: TrialTask) -> Part:
+    """The recipe's share is one of what the fidelity gives."""
+    given, share = task.fidelity.data_fraction, task.values.get(DATA_FRACTION, 1.0)
+    return Part(given * float(share), given)
 
 
 def device_of(task: TrialTask) -> torch.device:

@@ -9,8 +9,9 @@ from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.job_view import JobView
 from api.ui.pages import job_charts, job_head, job_tables
-from api.ui.parts import box
-from api.ui.session import Visitor
+from api.ui.parts import box, link
+from api.ui.session import PATH, Visitor
+from searchsvc.service import Scope
 
 
 def register() -> None:
@@ -22,6 +23,8 @@ async def job_page(request: Request, job: str) -> Response | None:
         found = await desk.ask(desk.service.job, job)
         ui.page_title(f"{found.name} - searchsvc")
         head = job_head.Head(desk, visitor, found)
+        if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.can_be_doubted, found):
+            link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
         with box("grid"):
             charts = job_charts.make(found)
         tables = (job_tables.Trials(found), job_tables.Events())

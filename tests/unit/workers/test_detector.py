@@ -21,7 +21,8 @@ from workers.losses.sample_weighting import SampleWeightingNet
 from workers.models import build
 from workers.models.boxes import Boxes
 from workers.models.detector import Detector
-from workers.models.pretrained import load_weights
+from workers.models.pretrained import load_weights, read_weights
+from workers.models.stages import frozen
 
 RESNET: dict[str, Scalar] = {"backbone": "resnet"}
 ROWS: dict[str, Scalar] = {"backbone": "fbnetv3-small"}
@@ -124,7 +125,9 @@ def test_sample_weighting_starts_at_one_and_stays_apart() -> None:
 
 @BOTH
 def test_frozen_stages_are_not_trained(backbone: dict[str, Any]) -> None:
-    made = detector({**backbone, "frozen_stages": 2, "neck": "rfp"}).train()
+    made = detector({**backbone, "neck": "rfp"}).train()
+    for module in frozen(made, 2):
+        module.eval()
     images, targets = scenes(2, 96)
     torch.stack([*loss_terms(made, images, targets).values()]).sum().backward()
     for one in made.neck.backbones:
@@ -182,7 +185,7 @@ class TestWeightsOfOthers:
             nn.init.normal_(weight)
         weights = {f"module.{name}": one for name, one in source.state_dict().items()}
         torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "weights.pth")
-        loaded = made.load_backbone(tmp_path / "weights.pth")
+        loaded = made.load(read_weights(tmp_path / "weights.pth"))
         assert loaded.misshapen == ()
         assert {name.split(".")[0] for name in loaded.unused} <= {"head", "classifier"}
         assert all(any(part in name for part in ("switch", "context", "diff", "offset")) for name in loaded.missed)
@@ -194,7 +197,7 @@ class TestWeightsOfOthers:
         network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
         given = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(4), "2.weight": torch.ones(1)}
         save_file(given, tmp_path / "some.safetensors")
-        loaded = load_weights(network, tmp_path / "some.safetensors")
+        loaded = load_weights(network, read_weights(tmp_path / "some.safetensors"))
         assert loaded.matched == ("0.weight",)
         assert loaded.misshapen == (("0.bias", (4,), (3,)),)
         assert loaded.missed == ("1.weight", "1.bias")
@@ -210,8 +213,8 @@ class TestWeightsOfOthers:
         path = tmp_path / "weights.pth"
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
         with pytest.raises(InvalidInput, match=reason):
-            load_weights(nn.Linear(2, 2), path)
+            load_weights(nn.Linear(2, 2), read_weights(path))
 
     def test_a_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match="cannot be read as weights"):
-            load_weights(nn.Linear(2, 2), tmp_path / "none.pth")
+            read_weights(tmp_path / "none.pth")

@@ -24,7 +24,7 @@ from workers.classification import TASK, Classification
 from workers.models import load
 from workers.run_trial import TrialRun, run_trial
 
-MODEL, LAST, LOG = "model.safetensors", "last.pt", "trial.log"
+MODEL, PREDICTIONS, LAST, LOG = "model.safetensors", "predictions.npz", "last.pt", "trial.log"
 
 
 class Scripted(Classification):
@@ -72,7 +72,7 @@ def test_a_trial_that_succeeds_leaves_weights_and_a_log(make_task: Any, train: A
     task = make_task()
     outcome = train(task).outcome
     assert (outcome.state, outcome.failure) == (TrialState.SUCCEEDED, None)
-    assert files_in(task) == {MODEL, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
     assert [file.name for file in outcome.files] == [MODEL]
     assert outcome.files[0].bytes == (Path(task.directory) / MODEL).stat().st_size
     log = (Path(task.directory) / LOG).read_text()
@@ -85,7 +85,7 @@ def test_a_trial_stopped_by_its_reporter_keeps_its_weights(make_task: Any, train
     trained = train(task, stop_after=2)
     assert trained.outcome.state is TrialState.STOPPED
     assert len(trained.measurements) == 2
-    assert files_in(task) == {MODEL, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
     assert trained.outcome.files[0].name == MODEL
 
 
@@ -95,7 +95,7 @@ def test_a_closed_trial_keeps_its_checkpoint(make_task: Any) -> None:
     next(run)
     run.close()
     assert run.outcome().state is TrialState.CANCELLED
-    assert files_in(task) == {MODEL, LAST, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LAST, LOG}
     assert list(run) == []
 
 
@@ -104,7 +104,7 @@ def test_every_epoch_has_its_checkpoint_on_disk_when_it_is_reported(make_task: A
     written = set()
     for _ in TrialRun(task):
         written.add((Path(task.directory) / LAST).stat().st_ino)
-        assert files_in(task) == {MODEL, LAST, LOG}
+        assert files_in(task) == {MODEL, PREDICTIONS, LAST, LOG}
     assert len(written) >= 1
 
 
@@ -298,7 +298,7 @@ def test_what_a_killed_writer_left_is_removed(make_task: Any, train: Any) -> Non
     Path(task.directory).mkdir()
     (Path(task.directory) / ".last.pt.77.tmp").write_text("half")
     train(task)
-    assert files_in(task) == {MODEL, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
 
 
 # ---- best weights and the test split ---------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """From an image of a dataset to the square that a detector sees: augmented to train on, only fitted to measure on.
 
-The levels are those of "Rethinking Pre-training and Self-training" (arXiv 2006.06882). Each fits the longer side of an
-image to the square's, times a factor drawn from its range of scales; what is then larger is cropped at random, what is
-smaller lies in the upper left and is padded. Flipping, which the paper has in every level, is a choice of its own here:
-mirrored digits and mirrored playing cards are none.
+A level (`workers.training.levels`) fits the longer side of an image to the square's, times the factor that it draws;
+what is smaller lies in the upper left.
 """
 
 from __future__ import annotations
@@ -18,25 +16,9 @@ from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field'
 from workers.data.detection.picturefiles import fitted
 from workers.training.detection.policies import Policy, autoaugment, randaugment
 from workers.training.detection.sample import Fill, Sample
+from workers.training.levels import LEVELS
 
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How strongly images are changed."""
-
-    scales: tuple[float, float]
-    policy: Policy | None = None
-
-
-LEVELS: Mapping[str, Level] = MappingProxyType(
-    {
-        "none": Level((1.0, 1.0)),
-        "S1": Level((0.8, 1.2)),
-        "S2": Level((0.8, 1.2), autoaugment),
-        "S3": Level((0.5, 2.0), autoaugment),
-        "S4": Level((0.5, 2.0), randaugment),
-    }
-)
+_POLICIES: Mapping[str, Policy] = MappingProxyType({"autoaugment": autoaugment, "randaugment": randaugment})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +36,7 @@ class DetectionAugmentation:
         """A sample of `side` x `side` px. Its boxes lie inside; those of which too little is left are gone."""
         level = LEVELS[self.level]
         if level.policy:
-            sample = level.policy(sample, random, fill)
+            sample = _POLICIES[level.policy](sample, random, fill)
         if self.flip and random.random() < 0.5:
             sample = sample.flipped()
         if self.color:

@@ -83,7 +83,7 @@ class SceneBatches:
     def augmented(
         self, order: Order, count: int, augmentation: DetectionAugmentation, seed: int, epoch: int
     ) -> Iterator[Batch]:
-        """`count` batches of almost equal size, in this order.
+        """`count` batches of almost equal size, in this order (`workers.training.seeds.passes`).
 
         Raises InvalidInput that names a file which cannot be decoded.
         """
@@ -126,22 +126,23 @@ class _Prepared(TorchDataset[Batch | str]):
 
     def __getitem__(self, index: Order) -> Batch | str:
         try:
-            samples = [self._sample(position) for position in index.tolist()]
+            samples = [self._sample(draw) for draw in index.tolist()]
         except InvalidInput as error:  # its arguments do not travel between processes
             return "; ".join(fault.message for fault in error.faults)
+        positions = index % len(self._scenes)
         return Batch(
             torch.stack([one.image.as_subclass(Tensor) for one in samples]),
             tuple(one.boxes.as_subclass(Tensor) for one in samples),
             tuple(one.labels for one in samples),
-            tuple(index.tolist()),
-            tuple(fitted(height, width, self._side) for height, width in self._scenes.sizes[index].tolist()),
+            tuple(positions.tolist()),
+            tuple(fitted(height, width, self._side) for height, width in self._scenes.sizes[positions].tolist()),
         )
 
-    def _sample(self, position: int) -> Sample:
-        sample = sample_of(self._scenes, position)
+    def _sample(self, draw: int) -> Sample:
+        sample = sample_of(self._scenes, draw % len(self._scenes))
         if self._augmented is None:
             return plain(sample, self._side, self._fill)
-        random = image_generator(self._augmented.seed, self._augmented.epoch, position)
+        random = image_generator(self._augmented.seed, self._augmented.epoch, draw)
         return self._augmented.augmentation(sample, self._side, random, self._fill)
 
 

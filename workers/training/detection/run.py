@@ -26,6 +26,7 @@ from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
+from workers.training.initialisation import started
 from workers.training.precision import Precision
 from workers.training.self_training import stages
 from workers.training.self_training.detection import BoxLabeller
@@ -73,6 +74,8 @@ class _Detection:
         self._of_labels = pseudo.metrics if pseudo else {}
         values = completed(task.values, task.task)
         model = untrained(values, dataset, task.seed)
+        self._start = started(model, task)
+        part = trial.data_of(task)
         self._inputs = inputs_of(values, dataset, device)
 
         def batches(scenes: Scenes) -> SceneBatches:
@@ -87,8 +90,9 @@ class _Detection:
         self._trainer = DetectorTrainer(
             model,
             values,
-            batches(dataset.subset(task.fidelity.data_fraction)),
+            batches(dataset.subset(part.share)),
             self._inputs,
+            images=len(dataset.subset(part.of)),
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
@@ -102,12 +106,13 @@ class _Detection:
     def measure(self) -> Mapping[str, float]:
         trained = self._trainer.optimisation
         self._found = found_in(self._validation, trained.evaluated, self._inputs, trained.precision)
-        return dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+        measured = evaluate(self._found, self._dataset.validation.truths, self._dataset.classes)
+        return {**dict(measured), **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}
         card = ModelCard.of(self._task, self._dataset, last)
-        return {**pictures, MODEL: serialise(self._trainer.optimisation.evaluated, card)}
+        return {**pictures, **self._start.files, MODEL: serialise(self._trainer.optimisation.evaluated, card)}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()

@@ -29,7 +29,7 @@ from workers.training.detection.augment import DetectionAugmentation
 from workers.training.detection.batches import Batch, SceneBatches
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.recipe import DetectorRecipe
-from workers.training.seeds import INITIAL, generator, torch_seeded
+from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
 Values = Mapping[str, Any]
 """Complete ones (`searchsvc.spaces.networks.completed`)."""
@@ -62,19 +62,21 @@ class DetectorTrainer:
         epochs: int,
         seed: int,
         device: torch.device,
+        images: int | None = None,
         beside: Beside[SceneBatches] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`beside`: what the detector is trained on besides `train`.
+        """`images`: of an epoch, some of them several times; None: each of `train` once. `beside`: what the detector is
+        trained on besides.
 
         `check` is called every few steps; what it raises ends the epoch.
         """
         self._train, self._beside = train, beside
         self._seed, self._device, self._check = seed, device, check
-        self._inputs = inputs
+        self._inputs, self._images = inputs, images or len(train)
         recipe = DetectorRecipe.of(values)
         self._augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
-        self.optimisation = Optimisation(model, recipe, images=len(train), epochs=epochs, device=device)
+        self.optimisation = Optimisation(model, recipe, images=self._images, epochs=epochs, device=device)
         self._model = self.optimisation.model
         self._weighting = _Weighting.of(values, seed, device)
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
@@ -84,14 +86,14 @@ class DetectorTrainer:
 
         Raises TrialFailed (DIVERGED).
         """
-        order = generator(self._seed, epoch).permutation(len(self._train))
+        order = passes(generator(self._seed, epoch), len(self._train), self._images)
         count = self.optimisation.batches
         batches = self._train.augmented(order, count, self._augmentation, self._seed, epoch)
         pseudo: Iterable[Batch | None] = repeat(None)
         if beside := self._beside:
             row = beside.order(epoch, len(order))
             pseudo = beside.split.augmented(row, count, self._augmentation, beside.seed, epoch)
-        self._model.train()
+        self.optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
             for both in zip(batches, pseudo, strict=False):

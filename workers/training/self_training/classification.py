@@ -32,6 +32,7 @@ from workers.data.teachers import check_teacher
 from workers.data.unlabelled import Unlabelled
 from workers.files import PSEUDO_LABELS
 from workers.models.trained import load
+from workers.training import trial
 from workers.training.precision import Precision
 from workers.training.self_training.summary import Labelled, nothing_kept
 from workers.training.splits import in_order, with_targets
@@ -109,7 +110,7 @@ class ClassLabeller:
             raise InvalidInput.at("/self_training/teacher", message)
         split = with_targets(images.images, np.zeros(len(images), np.int64), self._device, task.threads)
         answers = []
-        for batch, _ in in_order(split, model.inputs):
+        for batch, _ in in_order(split, model.inputs.batch):
             with precision.autocast():
                 logits = model.network(model.inputs(batch))
             answers.append(torch.softmax(logits.float(), 1))
@@ -163,4 +164,4 @@ def _images(task: TrialTask) -> Unlabelled:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):
-        return data.load(task.self_training.unlabelled, task.dataset, task.fidelity.data_fraction)
+        return data.load(task.self_training.unlabelled, task.dataset, trial.data_of(task).share)

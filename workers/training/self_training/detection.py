@@ -27,6 +27,7 @@ from workers.evaluation.matching import matched
 from workers.files import PSEUDO_LABELS
 from workers.models.heads.detections import Detections
 from workers.models.trained_detector import load
+from workers.training import trial
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
 from workers.training.precision import Precision
@@ -125,4 +126,4 @@ def _images(task: TrialTask) -> Unlabelled:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):
-        return data.load(task.self_training.unlabelled, task.dataset, task.fidelity.data_fraction)
+        return data.load(task.self_training.unlabelled, task.dataset, trial.data_of(task).share)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from workers.training.detection import policies
-from workers.training.detection.augment import LEVELS, DetectionAugmentation, plain
+from workers.training.detection.augment import DetectionAugmentation, plain
 from workers.training.detection.policies import OPERATIONS
 from workers.training.detection.sample import Sample
+from workers.training.levels import LEVELS
 
 BLACK = (0.0, 0.0, 0.0)
 MOVING = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
@@ -215,8 +216,8 @@ def test_scales_fill_their_range(level: str, low: float, high: float) -> None:
 def test_the_strong_levels_reach_half_and_double() -> None:
     for level in ("S3", "S4"):
         assert LEVELS[level].scales == (0.5, 2.0)
-    assert LEVELS["S2"].policy is LEVELS["S3"].policy is policies.autoaugment
-    assert LEVELS["S4"].policy is policies.randaugment
+    assert LEVELS["S2"].policy == LEVELS["S3"].policy == "autoaugment"
+    assert LEVELS["S4"].policy == "randaugment"
 
 
 def test_the_same_draws_give_the_same_image() -> None:

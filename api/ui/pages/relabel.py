@@ -1,0 +1,143 @@
+"""The page that asks whether images show what is proposed: one question at a time, answered with one key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request, Response
+from nicegui import ui
+from nicegui.events import KeyEventArguments
+
+from api.ui.desk import Desk
+from api.ui.frame import attempt, framed
+from api.ui.parts import Bar, Text, box, card, link
+from api.ui.session import PATH, Visitor
+from searchsvc.domain import Job
+from searchsvc.errors import Conflict
+from searchsvc.service import Scope
+from searchsvc.service.relabel import Question, Questions
+from searchsvc.service.tokens import require
+
+_YES, _NO, _UNDO = ("y", "arrowright"), ("n", "arrowleft"), ("u", "backspace")
+
+
+def register() -> None:
+    ui.page("/jobs/{job}/relabel", response_timeout=60)(relabel_page)
+
+
+async def relabel_page(request: Request, job: str) -> Response | None:
+    async def build(desk: Desk, visitor: Visitor) -> None:
+        require(visitor.token, Scope.SUBMIT)
+        found = await desk.ask(desk.service.job, job)
+        ui.page_title(f"Labels of {found.name} - searchsvc")
+        link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
+        Text("h1", "Labels of the validation images")
+        try:
+            asked = await desk.ask(desk.service.questions, found.id, visitor.token.name)
+        except Conflict as error:
+            _offer(desk, visitor, found, str(error))
+        else:
+            _Page(desk, visitor, found, asked)
+
+    return await framed(request, "Labels", "", build)
+
+
+def _offer(desk: Desk, visitor: Visitor, job: Job, why: str) -> None:
+    """What is shown while there is nothing to be asked."""
+
+    async def make() -> None:
+        done = "The questions are made."
+        if await attempt(desk, visitor, Scope.SUBMIT, lambda: desk.service.relabel(job.id), done):
+            ui.navigate.reload()
+
+    with card("Nothing is asked yet", why):
+        Text("p", "The best trials that differ from each other propose labels; people accept or reject them here.")
+        button = Text("button", "Make the questions", "primary")
+        button.props["type"] = "button"
+        button.on("click", make)
+
+
+class _Page:
+    """The questions of one rater."""
+
+    def __init__(self, desk: Desk, visitor: Visitor, job: Job, asked: Questions) -> None:
+        self._desk, self._visitor, self._job, self._asked = desk, visitor, job, asked
+        self._place, self._turn = 0, asyncio.Lock()
+        with box("card"), box("budget"):
+            Text("span", "answered", "muted")
+            self._bar, self._count = Bar("answered"), Text("span")
+        with box("card") as self._card:
+            self._card.props["aria-live"] = "polite"
+            self._question = Text("h2")
+            self._picture = box("", "img").style("width: min(420px, 100%); image-rendering: pixelated")
+            self._name = Text("p", "", "muted small wrap")
+            self._ahead = box("hidden", "img")
+            self._ahead.props["alt"] = ""
+            with box("row"):
+                for label, accepted in (("Yes (Y)", True), ("No (N)", False)):
+                    button = Text("button", label, "primary" if accepted else "plain")
+                    button.props["type"] = "button"
+                    button.on("click", lambda _, accepted=accepted: self._judge(accepted))
+        with box("card hidden") as self._done:
+            Text("h2", "You have answered all questions")
+            Text("p", "The labels by the answers of all raters so far:", "muted")
+            Text("pre", f"searchctl relabel {job.name} --output labels.csv", "log mono")
+        with box("row"):
+            undo = Text("button", "Undo (U)", "plain")
+            undo.props["type"] = "button"
+            undo.on("click", lambda _: self._undo())
+            Text("span", "Keys: Y or → yes, N or ← no, U or Backspace takes the last answer back.", "muted small")
+        ui.keyboard(on_key=self._pressed, ignore=["input", "select", "textarea"])
+        self._show()
+
+    async def _pressed(self, event: KeyEventArguments) -> None:
+        pressed = event.modifiers
+        if not event.action.keydown or event.action.repeat or pressed.ctrl or pressed.alt or pressed.meta:
+            return
+        key = event.key.name.lower()
+        if key in (*_YES, *_NO):
+            await self._judge(key in _YES)
+        elif key in _UNDO:
+            await self._undo()
+
+    async def _judge(self, accepted: bool) -> None:
+        """One answer after the other, however fast the keys come."""
+        async with self._turn:
+            if self._place < len(self._asked.items) and await self._say(self._asked.items[self._place], accepted):
+                self._place += 1
+                self._show()
+
+    async def _undo(self) -> None:
+        async with self._turn:
+            if self._place and await self._say(self._asked.items[self._place - 1], None):
+                self._place -= 1
+                self._show()
+
+    async def _say(self, question: Question, accepted: bool | None) -> bool:
+        rater, service = self._visitor.token.name, self._desk.service
+        image, label = question.image, question.label
+        return await attempt(
+            self._desk,
+            self._visitor,
+            Scope.SUBMIT,
+            lambda: service.judge(self._job.id, rater, image, label, accepted),
+        )
+
+    def _show(self) -> None:
+        asked, answered = self._asked, self._asked.answered + self._place
+        self._bar.show(answered / max(1, asked.total))
+        self._count.say(f"{answered} of {asked.total}")
+        is_done = self._place == len(asked.items)
+        self._card.set_visibility(not is_done)
+        self._done.classes(remove="hidden") if is_done else self._done.classes(add="hidden")
+        if is_done:
+            return
+        question = asked.items[self._place]
+        self._question.say(f"Does this image show: {question.class_name}?")
+        self._picture.props["src"], self._picture.props["alt"] = self._source(question), f"image {question.name}"
+        self._name.say(question.name)
+        if self._place + 1 < len(asked.items):
+            self._ahead.props["src"] = self._source(asked.items[self._place + 1])
+
+    def _source(self, question: Question) -> str:
+        return f"{PATH}/files/{self._job.id}/validation/{question.image}"

@@ -1,0 +1,26 @@
+"""Labels that are sets: what an image shows, as people or files say it; accuracy against them; who of them to believe.
+
+Pure numpy and files: no training, no store.
+"""
+
+from searchsvc.labels.accuracy import hits, ranked, real_accuracy
+from searchsvc.labels.dawid_skene import Consensus, dawid_skene
+from searchsvc.labels.files import LabelDocument, read_labels
+from searchsvc.labels.matching import label_sets, statistics
+from searchsvc.labels.predictions import Predictions
+from searchsvc.labels.sets import LabelSets, Statistics
+
+__all__ = [
+    "Consensus",
+    "LabelDocument",
+    "LabelSets",
+    "Predictions",
+    "Statistics",
+    "dawid_skene",
+    "hits",
+    "label_sets",
+    "ranked",
+    "read_labels",
+    "real_accuracy",
+    "statistics",
+]

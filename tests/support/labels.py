@@ -1,0 +1,61 @@
+"""Jobs whose trials have left what they say of the validation images of digits, without any training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.domain import (
+    Candidate,
+    FileMade,
+    Job,
+    JobState,
+    Measurement,
+    Outcome,
+    Proposal,
+    TrialState,
+    ValidationSplit,
+    new_id,
+)
+from searchsvc.labels import Predictions
+from searchsvc.service import Service
+from searchsvc.service.predictions import validation_of
+
+
+def said(
+    images: ValidationSplit, answers: NDArray[np.integer], *, labels: NDArray[np.integer] | None = None
+) -> Predictions:
+    """Certain answers (n,), then all other classes in their order."""
+    count = len(images.classes)
+    others = np.arange(count - 1) + (np.arange(count - 1) >= answers[:, None])
+    classes = np.concatenate([answers[:, None], others], axis=1)
+    shares = np.broadcast_to(np.array([0.9, *[0.1 / (count - 1)] * (count - 1)], np.float16), classes.shape)
+    return Predictions(classes, shares, images.labels if labels is None else labels)
+
+
+def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Sequence[NDArray[np.integer]]) -> Job:
+    """A finished job on digits with one trial per row of answers to its validation images."""
+    job, _ = service.submit({**document, "budget": {"trials": len(answers)}})
+    images = validation_of(job)
+    claimed = service.store.claim_job(job.id, "test", 60.0)
+    assert claimed is not None
+    writer = service.store.writer(claimed[1])
+    for number, one in enumerate(answers):
+        trial, kept = new_id(), said(images, one)
+        folder = service.settings.trial_dir(job.id, trial)
+        folder.mkdir(parents=True)
+        (folder / "predictions.npz").write_bytes(content := kept.content())
+        measured = Measurement(1, {"accuracy": kept.accuracy, "loss": 1 - kept.accuracy}, 1.0)
+        proposal = Proposal(Candidate({"lr": (number + 1) / 100}), asks=number + 1, told=0, costs={"flops": 1e5})
+        writer.add_trials([(trial, number, proposal)])
+        writer.start_attempt(trial, 1, "node", 1, job.created_at)
+        writer.measure(trial, measured, measured)
+        made = FileMade("predictions.npz", len(content), hashlib.sha256(content).hexdigest())
+        writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED, files=(made,)), number)
+    writer.finish_job(JobState.SUCCEEDED)
+    writer.flush()
+    return service.job(job.id)

@@ -1,0 +1,20 @@
+"""Images of a dataset as files for people."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def png(image: NDArray[np.uint8], peak: int) -> bytes:
+    """From (c, h, w), of one channel (grey) or three; others are shown by their first. `peak`: what white is."""
+    from PIL import Image
+
+    pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
+    lighter = pixels * np.uint16(255 // max(1, peak))
+    shown = Image.fromarray(np.minimum(lighter, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    shown.save(buffer, "PNG")
+    return buffer.getvalue()

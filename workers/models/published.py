@@ -1,0 +1,36 @@
+"""Weights that timm knows of, where they lie on this machine: in the cache of the Hugging Face hub, or in torch's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import timm
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from timm.models import get_pretrained_cfg
+
+from searchsvc.errors import InvalidInput
+
+_ON_HUB = ("model.safetensors", "pytorch_model.bin")
+
+
+def published(name: str) -> Path:
+    """The file of a network of timm's, as `resnet50` or `resnet50.a1_in1k`; nothing is downloaded.
+
+    Raises InvalidInput where timm has no weights of that name, or no file of them is here.
+    """
+    config = get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None or not config.has_weights:
+        raise InvalidInput.at("", f"timm publishes no weights of {name!r}: `timm.list_pretrained()` names those it has")
+    for file in _ON_HUB if config.hf_hub_id else ():
+        if isinstance(found := try_to_load_from_cache(config.hf_hub_id, file), str):
+            return Path(found)
+    kept = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(config.url or "").path).name)
+    if config.url and kept.is_file():
+        return kept
+    places = [
+        *([f"{_ON_HUB[0]} of {config.hf_hub_id} in {constants.HF_HUB_CACHE}"] if config.hf_hub_id else []),
+        *([str(kept)] if config.url else []),
+    ]
+    raise InvalidInput.at("", f"the weights of {name} are not on this machine: they would be {' or '.join(places)}")
