@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from searchsvc.algorithms import ALGORITHMS
 from searchsvc.domain import JobSpec, ModelSource, SelfTrainedTask, SelfTraining, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace, SelfTrainingSpec
 from searchsvc.errors import InvalidInput
@@ -63,9 +64,13 @@ def find(
     wanted = True in values_of(space, SELF_TRAINING, constants.get(SELF_TRAINING, False))
     if section is None:
         if wanted:
-            message = f"says which images have no labels: trials of this space may have {SELF_TRAINING}: true"
+            message = f"is missing: trials may have {SELF_TRAINING}: true, and it says which images have no labels"
             raise InvalidInput.at(_SECTION, f"{message}; {{unlabelled: rest}} takes those beyond the data fraction")
         return None
+    algorithm = ALGORITHMS.get(spec.algorithm.name)
+    if algorithm is not None and algorithm.shares_weights:
+        message = f"{algorithm.name} trains a supernet, which learns from labels alone: leave it out"
+        raise InvalidInput.at(_SECTION, f"{message}, or use an algorithm that trains each candidate by itself")
     if not isinstance(task, SelfTrainedTask):
         raise InvalidInput.at(_SECTION, f"trials of the task {task.name} cannot be self-trained: leave it out")
     if not wanted:

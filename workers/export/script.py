@@ -27,13 +27,16 @@ _SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | i
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     """The script that trains the network of `classifier` as the trial did, on all of the images in files.
 
-    Raises InvalidInput where it did not start from random weights.
+    Raises InvalidInput where it did not start from random weights, or was self-trained.
     """
     card = classifier.card
     if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
         message = "the trial started from the weights of another network, which a script does not hold: export weights"
         raise InvalidInput.at("/format", message)
     values, table = networks.completed(card.values), recipe.CLASSIFICATION
+    if values[recipe.SELF_TRAINING]:
+        message = "a script learns from labels alone, and this trial was self-trained: take its weights, or its spec"
+        raise InvalidInput.at("/format", message)
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
     build = Definition(writing.build.__module__, writing.build.__name__)
