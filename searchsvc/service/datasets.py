@@ -22,17 +22,17 @@ _LOCATED = ("path", "reassessed")
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
     """The spec with the dataset's paths absolute and free of links. Raises InvalidInput, pointers into the spec."""
     section = spec.dataset.model_dump(mode="json")
-    located = [key for key in _LOCATED if isinstance(section.get(key), str)]
-    others = [key for key in spec.dataset.options if key not in located] if "path" in located else []
+    files = [key for key in _LOCATED if isinstance(section.get(key), str)]
+    others = [key for key in spec.dataset.options if key not in files] if "path" in files else []
     faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, section[key]))]
-    for key in located:
+    for key in files:
         try:
             section[key] = str(_trusted(section[key]) if trusted else _under_roots(section[key], settings))
         except ValueError as error:
             faults.append(Fault(f"/dataset/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return spec.model_copy(update={"dataset": type(spec.dataset).model_validate(section)}) if located else spec
+    return spec.model_copy(update={"dataset": type(spec.dataset).model_validate(section)}) if files else spec
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
