@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_ROUNDS, _SETTLED = 500, 1e-7
+_MOST_ROUNDS, _SETTLED = 200, 1e-6
 _RIGHT_BEFORE, _WRONG_BEFORE = 1.0, 0.01
 """Answers that every rater is taken to have given before, to each class: who rates alone is believed, and no answer is
 impossible because it was never given."""
@@ -50,57 +50,22 @@ def dawid_skene(
     Starts from the shares of the answers to each item, which decides which class is which. An item without an answer
     has the prior as its posterior.
     """
+    from scipy.sparse import csr_array  # takes long to import, and only this needs it
+
     n, count, classes = shape
-    posterior = _shares(items, answers, n, classes)
+    given = csr_array((np.ones(len(items)), (items, raters * classes + answers)), (n, count * classes))
+    answered = np.diff(given.indptr) > 0
+    votes = given @ np.tile(np.eye(classes), (count, 1))  # (n, K)
+    posterior = np.where(answered[:, None], votes / np.maximum(votes.sum(1, keepdims=True), 1), 1 / classes)
+    before = np.where(np.eye(classes), _RIGHT_BEFORE, _WRONG_BEFORE)
     for _ in range(_MOST_ROUNDS):
-        prior, confusion = _maximised(posterior, items, raters, answers, count)
-        before, posterior = posterior, _expected(prior, confusion, items, raters, answers, n)
-        if np.abs(posterior - before).max(initial=0.0) < _SETTLED:
+        prior = posterior[answered].sum(0) + _WRONG_BEFORE
+        prior /= prior.sum()
+        confusion = (given.T @ posterior).reshape(count, classes, classes).swapaxes(1, 2) + before
+        confusion /= confusion.sum(2, keepdims=True)
+        logs = np.log(prior) + given @ np.log(confusion).swapaxes(1, 2).reshape(-1, classes)  # (n, K)
+        shares = np.exp(logs - logs.max(1, keepdims=True))
+        last, posterior = posterior, shares / shares.sum(1, keepdims=True)
+        if np.abs(posterior - last).max(initial=0.0) < _SETTLED:
             break
     return Consensus(posterior, prior, confusion)
-
-
-def _shares(items: NDArray[np.integer], answers: NDArray[np.integer], n: int, classes: int) -> NDArray[np.float64]:
-    """(n, K) of the answers to each item; alike where there is none."""
-    counts = np.bincount(items * classes + answers, minlength=n * classes).reshape(n, classes)
-    total = counts.sum(1, keepdims=True)
-    return np.where(total, counts / np.maximum(total, 1), 1.0 / classes)
-
-
-def _maximised(
-    posterior: NDArray[np.float64],
-    items: NDArray[np.integer],
-    raters: NDArray[np.integer],
-    answers: NDArray[np.integer],
-    count: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(prior, confusion), the likeliest for the posterior of the items that have an answer."""
-    classes = posterior.shape[1]
-    answered = np.unique(items)
-    prior = (posterior[answered].sum(0) + _WRONG_BEFORE) / (len(answered) + classes * _WRONG_BEFORE)
-    kinds = raters * classes + answers  # (m,)
-    counts = np.stack(
-        [
-            np.bincount(kinds, posterior[items, true], count * classes).reshape(count, classes)
-            for true in range(classes)
-        ],
-        axis=1,
-    )
-    before = np.where(np.eye(classes), _RIGHT_BEFORE, _WRONG_BEFORE)
-    return prior, (counts + before) / (counts + before).sum(2, keepdims=True)
-
-
-def _expected(
-    prior: NDArray[np.float64],
-    confusion: NDArray[np.float64],
-    items: NDArray[np.integer],
-    raters: NDArray[np.integer],
-    answers: NDArray[np.integer],
-    n: int,
-) -> NDArray[np.float64]:
-    """(n, K) the posterior, from what the raters are like."""
-    likelihoods = np.log(confusion)[raters, :, answers]  # (m, K)
-    logs = np.log(prior) + np.stack([np.bincount(items, one, n) for one in likelihoods.T], axis=1)
-    shares = np.exp(logs - logs.max(1, keepdims=True))
-    posterior: NDArray[np.float64] = shares / shares.sum(1, keepdims=True)
-    return posterior

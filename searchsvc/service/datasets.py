@@ -31,17 +31,17 @@ def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
 def located_section(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
     """The section of a dataset with its paths absolute and free of links. Raises InvalidInput, pointers into it."""
     written = section.model_dump(mode="json")
-    located = [key for key in _LOCATED if isinstance(written.get(key), str)]
-    others = [key for key in section.options if key not in located] if "path" in located else []
+    files = [key for key in _LOCATED if isinstance(written.get(key), str)]
+    others = [key for key in section.options if key not in files] if "path" in files else []
     faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, written[key]))]
-    for key in located:
+    for key in files:
         try:
             written[key] = str(located_path(written[key], trusted=trusted, settings=settings))
         except ValueError as error:
             faults.append(Fault(f"/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return type(section).model_validate(written) if located else section
+    return type(section).model_validate(written) if files else section
 
 
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:

@@ -21,8 +21,8 @@ _RESULTS = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 def has_labels(job: Job) -> bool:
-    """Whether its images have a class each."""
-    return isinstance(tasks.find(job.spec.task), LabelledTask)
+    """Whether its images have a class each; of a task that is not installed here, nothing is known."""
+    return job.spec.task in tasks.names() and isinstance(tasks.find(job.spec.task), LabelledTask)
 
 
 def labelled_task(job: Job) -> LabelledTask:

@@ -97,6 +97,15 @@ def test_what_shapes_the_schedule_is_refused_unless_it_is_fixed(parameter: Param
     check_sharable(fixed, shipped.constants)
 
 
+@pytest.mark.parametrize(("name", "value"), [("class_loss", "sigmoid"), ("clean_folds", 5)])
+def test_what_says_which_labels_are_right_is_refused_unless_it_is_the_default(name: str, value: str | int) -> None:
+    shipped = catalogue.find("fbnetv3-small")
+    assert tuple(refused(shipped.space, {**shipped.constants, name: value})) == (f"/{name}",)
+    assert tuple(refused(Space([*shipped.space.parameters, Categorical(name, (value,))]), shipped.constants)) == (
+        f"/{name}",
+    )
+
+
 def test_the_way_out_names_algorithms_that_there_are() -> None:
     message = refused(MBCONV, {})["/kernel"]
     named = message[message.index("(") + 1 : message.index(" or another)")].split(", ")
