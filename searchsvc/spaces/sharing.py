@@ -27,10 +27,11 @@ SCHEDULE = ("warmup_epochs", "lr_decay")
 """Parameters of the recipe that shape a whole training: no single step tells a good value from a bad one."""
 
 DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"detection": ("class_loss", "boxes", "dfl_bins", "frozen_stages")}
+    {"detection": ("class_loss", "boxes", "dfl_bins")}
 )
-"""By task: parameters of the recipe that decide which weights there are, or which of them are trained."""
-_WEIGHTING = "sample_weighting"
+"""By task: parameters of the recipe that decide which weights there are."""
+UNLIKE = ("frozen_stages", "sample_weighting")
+"""Those by which some weights would learn unlike others, or by another optimiser."""
 
 _WAY_OUT = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
 
@@ -51,7 +52,7 @@ def check_sharable(space: Space, constants: Mapping[str, Scalar], task: str = ne
     faults = [
         *_faults_of_networks(space, constants, task),
         *_faults_of_schedule(space, constants, task),
-        *_faults_of_weighting(space, constants, task),
+        *_faults_of_the_unlike(space, constants, task),
     ]
     if faults:
         raise InvalidInput(faults)
@@ -149,11 +150,9 @@ def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar], task: str
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_weighting(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
-    """A Sample Weighting Network learns by steps of its own: one step ahead says nothing of it."""
-    known = recipe.TABLES[task].defaults
-    if _WEIGHTING in known:
-        default = constants.get(_WEIGHTING, known[_WEIGHTING])
-        if values_of(space, _WEIGHTING, default) != ("none",):
-            reason = f"{_WEIGHTING} is learnt over a whole training, and a supernet has none: fix it to none"
-            yield Fault(f"/{_WEIGHTING}", f"{reason}, {_WAY_OUT}")
+def _faults_of_the_unlike(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    defaults = recipe.TABLES[task].defaults
+    for name in UNLIKE:
+        if name in defaults and values_of(space, name, constants.get(name, defaults[name])) != (defaults[name],):
+            reason = f"shared weights all learn alike, by the optimiser of a candidate: {name} must be {defaults[name]}"
+            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
