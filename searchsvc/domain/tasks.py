@@ -102,7 +102,7 @@ class TrialTask:
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
             compile=spec.resources.compile,
-            asked=frozenset(one.metric for one in (*spec.objectives, *spec.constraints)),
+            asked=frozenset([one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]),
         )
 
 
