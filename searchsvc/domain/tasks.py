@@ -162,7 +162,7 @@ class TrialTask:
             compile=spec.resources.compile,
             pretrained=pretrained,
             self_training=self_training,
-            asked=frozenset(one.metric for one in (*spec.objectives, *spec.constraints)),
+            asked=frozenset([one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]),
         )
 
 

@@ -29,16 +29,13 @@ SCHEDULE = ("warmup_epochs", "lr_decay")
 LABELLING: Mapping[str, tuple[str, ...]] = MappingProxyType({"classification": ("class_loss", "clean_folds")})
 """By task: parameters of the recipe that say what is right: shared weights are trained by their defaults."""
 
-START = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, recipe.SELF_TRAINING)
-"""Those that say what the shared weights would start from, and that some of them would learn unlike others."""
+ALIKE = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, recipe.SELF_TRAINING, "sample_weighting")
+"""Those by which some of the shared weights would start, or learn, unlike others, or by an optimiser of their own."""
 BEFORE = (recipe.DATA_FRACTION, REPLICATE)
 """Those that are decided before a training begins."""
 
-DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"detection": ("class_loss", "boxes", "dfl_bins")}
-)
+DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType({"detection": ("class_loss", "boxes", "dfl_bins")})
 """By task: parameters of the recipe that decide which weights there are."""
-_WEIGHTING = "sample_weighting"
 
 _WAY_OUT = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
 
@@ -59,9 +56,8 @@ def check_sharable(space: Space, constants: Mapping[str, Scalar], task: str = ne
     faults = [
         *_faults_of_networks(space, constants, task),
         *_faults_of_schedule(space, constants, task),
-        *_faults_of_start(space, constants, task),
-        *_faults_of_labels(space, constants, task),
-        *_faults_of_weighting(space, constants, task),
+        *_faults_of_defaults(space, constants, task),
+        *_faults_of_beginnings(space, constants, task),
     ]
     if faults:
         raise InvalidInput(faults)
@@ -152,14 +148,6 @@ def _faults_of_networks(space: Space, constants: Mapping[str, Scalar], task: str
                 yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_labels(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
-    for name in LABELLING.get(task, ()):
-        default = recipe.TABLES[task].defaults[name]
-        if values_of(space, name, constants.get(name, default)) != (default,):
-            reason = f"shared weights are trained with {name} {default}, and with nothing else: fix it to that"
-            yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
-
-
 def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
     for name in SCHEDULE:
         if len(values_of(space, name, constants.get(name, recipe.TABLES[task].defaults[name]))) > 1:
@@ -167,23 +155,17 @@ def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar], task: str
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_start(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+def _faults_of_defaults(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
     defaults = recipe.TABLES[task].defaults
-    for name in START:
-        if set(values_of(space, name, constants.get(name, defaults[name]))) != {defaults[name]}:
-            reason = f"shared weights start from random ones and all learn alike: {name} must be {defaults[name]}"
+    for name in (*ALIKE, *LABELLING.get(task, ())):
+        if name in defaults and values_of(space, name, constants.get(name, defaults[name])) != (defaults[name],):
+            reason = f"shared weights start and learn alike, by one loss: {name} must be {defaults[name]}"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+
+
+def _faults_of_beginnings(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    defaults = recipe.TABLES[task].defaults
     for name in BEFORE:
         if len(values_of(space, name, constants.get(name, defaults[name]))) > 1:
             reason = f"{name} is decided before a training begins, and shared weights have only one: fix it"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
-
-
-def _faults_of_weighting(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
-    """A Sample Weighting Network learns by steps of its own: one step ahead says nothing of it."""
-    known = recipe.TABLES[task].defaults
-    if _WEIGHTING in known:
-        default = constants.get(_WEIGHTING, known[_WEIGHTING])
-        if values_of(space, _WEIGHTING, default) != ("none",):
-            reason = f"{_WEIGHTING} is learnt over a whole training, and a supernet has none: fix it to none"
-            yield Fault(f"/{_WEIGHTING}", f"{reason}, {_WAY_OUT}")

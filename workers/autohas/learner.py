@@ -56,7 +56,7 @@ class SupernetLearner(Generic[N]):
         self._lessons, self._score = lessons, score
         self._through = {*_THROUGH, lessons.linear}
         self._optimizers = tuple(map(str, _choices(space, _OPTIMIZER, self._defaults)))
-        parameters = {name: one for name, one in network.widest.named_parameters() if one.requires_grad}
+        parameters = dict(network.widest.named_parameters())
         averaged = {_AVERAGE: None} if True in _choices(space, "ema", self._defaults) else {}
         slots = {_row(one, slot): first for one in self._optimizers for slot, first in UPDATES[one].slots.items()}
         self._memory = Memory(parameters, {**averaged, **slots})

@@ -22,7 +22,7 @@ class Shared(Protocol):
 
     @property
     def widest(self) -> nn.Module:
-        """Whose parameters are shared, as far as they are trained."""
+        """Whose parameters are shared."""
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
         """Make the architecture of a candidate the active one."""

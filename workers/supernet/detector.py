@@ -16,12 +16,12 @@ from workers.supernet.parts import Tensors
 
 
 class SharedDetector:
-    """A function of its tensors, normalised by the batch; frozen stages by their statistics, as ever."""
+    """A function of its tensors, normalised by the batch."""
 
     def __init__(self, detector: Detector) -> None:
         self.widest = detector.train()
         for norm in detector.modules():
-            if isinstance(norm, nn.BatchNorm2d) and norm.weight.requires_grad:
+            if isinstance(norm, nn.BatchNorm2d):
                 BY_BATCH.govern(norm)
 
     def activate(self, values: Mapping[str, Scalar]) -> None:

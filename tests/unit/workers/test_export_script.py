@@ -33,6 +33,7 @@ from workers.models.trained import serialise
 WHOLE_RECIPE = {
     "optimizer": "rmsprop",
     "lr": 0.02,
+    "clip_norm": 2.0,
     "weight_decay": 1e-3,
     "warmup_epochs": 0.5,
     "lr_decay": 0.9,

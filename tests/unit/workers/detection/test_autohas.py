@@ -177,14 +177,6 @@ def test_a_search_learns_that_a_rate_ruins_what_was_learnt(tmp_path: Path) -> No
     assert controller.distributions.by_name()["lr"].softmax(0)[0] > 0.65  # from 0.5
 
 
-def test_frozen_stages_are_no_part_of_what_is_shared(tmp_path: Path) -> None:
-    task = a_task(tmp_path)
-    frozen = replace(task, values={**task.values, "frozen_stages": 2})
-    all_, some = (ground(one, SPACE, CPU) for one in (task, frozen))
-    sizes = [SupernetLearner(one.network, SPACE, one.lessons, task.values).memory.numel() for one in (all_, some)]
-    assert sizes[1] < sizes[0]
-
-
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -204,10 +196,13 @@ def test_every_searched_gene_of_the_architecture_is_named_with_the_algorithms_th
     assert "/lr" not in found
 
 
-def test_sample_weighting_is_refused_as_a_choice_and_as_a_constant() -> None:
-    weighting = Categorical("sample_weighting", ("none", "swn"))
-    assert "fix it to none" in refused(weighting)["/sample_weighting"]
-    assert "fix it to none" in refused(Float("lr", 0.1, 1.0), sample_weighting="swn")["/sample_weighting"]
+@pytest.mark.parametrize(("name", "wanted", "able"), [("sample_weighting", "swn", "none"), ("frozen_stages", 1, 0)])
+def test_what_would_learn_unlike_the_rest_is_refused_as_a_choice_and_as_a_constant(
+    name: str, wanted: Any, able: Any
+) -> None:
+    said = f"{name} must be {able}"
+    assert said in refused(Categorical(name, (able, wanted)))[f"/{name}"]
+    assert said in refused(Float("lr", 0.1, 1.0), **{name: wanted})[f"/{name}"]
 
 
 def test_genes_that_no_candidate_has_do_not_matter() -> None:
