@@ -9,10 +9,10 @@ SPEC ?= examples/digits.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench study-fbnetv3 study-autohas serve docs packages clean
+.PHONY: help run test lint bench screenshots study-fbnetv3 study-autohas study-detection serve docs packages clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Search digits for the best small network and its training recipe (3 minutes on two cores)
 	@$(BIN)/searchctl run $(SPEC)
@@ -33,6 +33,9 @@ lint: $(READY) ## ruff, mypy --strict and the import rules
 bench: $(READY) ## Measure, each figure beside its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+screenshots: $(READY) packages ## Run two small jobs and take pictures of every page for the documentation (5 minutes)
+	@$(BIN)/python -m benchmarks.screenshots
+
 define study
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,study]'
 	@$(BIN)/python -m benchmarks.studies.$(1)
@@ -44,6 +47,9 @@ study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an 
 
 study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an hour on two cores)
 	$(call study,autohas)
+
+study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (80 minutes on two cores)
+	$(call study,detection)
 
 serve: $(READY) ## Start the API, the web page and a controller on 127.0.0.1:8700
 	@$(BIN)/searchctl serve

@@ -1,5 +1,7 @@
 """An epoch of the space `detector-small`: forward and backward pass, assignment, losses and the optimiser's step.
 
+Then a step beside torchvision's detectors, and its parts (`benchmarks.detector_steps`).
+
 Images and objects are random and in memory: what reads and augments them is not timed.
 """
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import detector_steps
 from benchmarks.report import Row
 from searchsvc.domain import Candidate
 from searchsvc.spaces import catalogue, networks
@@ -33,6 +36,7 @@ def run() -> list[Row]:
     torch.set_num_threads(THREADS)
     members = SPACE.space.from_matrix(SPACE.space.sample(MEMBERS, np.random.default_rng(5)))
     seconds = statistics.median(epoch_seconds(member) for member in members)
+    steps = detector_steps.rows()
     torch.set_num_threads(before)
     return [
         Row(
@@ -42,7 +46,8 @@ def run() -> list[Row]:
             seconds / LIMIT_SECONDS,
             f"<= {LIMIT_SECONDS:g} s",
             seconds <= LIMIT_SECONDS,
-        )
+        ),
+        *steps,
     ]
 
 

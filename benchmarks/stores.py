@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import create_engine, insert, text, update
 
 from searchsvc.domain import Candidate, JobSpec, Lease, Proposal, TrialState, new_id
 from searchsvc.store import Store
-from searchsvc.store.tables import jobs, total_of, trials
+from searchsvc.store.tables import jobs, measurements, total_of, trials
 
 SPEC = JobSpec.parse(
     {
@@ -44,23 +44,34 @@ _ROWS_PER_STATEMENT = 2_000
 def ended_job(store: Store, url: str, count: int) -> str:
     """The id of a job with `count` trials, all ended, every tenth FAILED; only reading is measured."""
     job_id = claimed_job(store).job_id
-    rows = list(_ended_trials(job_id, count))
+    fill(url, job_id, count)
+    return job_id
+
+
+def fill(
+    url: str, job_id: str, count: int, *, propose: Callable[[int], Proposal] = proposal, steps: int = 0
+) -> list[str]:
+    """The ids of `count` ended trials that the job has from now on, each with so many measurements."""
+    rows = list(_ended_trials(job_id, count, propose))
     failed = sum(row["state"] == TrialState.FAILED.value for row in rows)
     totals = {total_of(TrialState.FAILED): failed, total_of(TrialState.SUCCEEDED): count - failed}
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         for start in range(0, count, _ROWS_PER_STATEMENT):
-            connection.execute(insert(trials), rows[start : start + _ROWS_PER_STATEMENT])
+            part = rows[start : start + _ROWS_PER_STATEMENT]
+            connection.execute(insert(trials), part)
+            if steps:
+                connection.execute(insert(measurements), [one for row in part for one in _measured(row, steps)])
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(totals))
         if engine.dialect.name == "postgresql":
             connection.execute(text("ANALYZE"))  # what autovacuum does within a minute of so many rows
     engine.dispose()
-    return job_id
+    return [row["id"] for row in rows]
 
 
-def _ended_trials(job_id: str, count: int) -> Iterator[dict[str, Any]]:
+def _ended_trials(job_id: str, count: int, propose: Callable[[int], Proposal]) -> Iterator[dict[str, Any]]:
     for number in range(count):
-        made = proposal(number)
+        made = propose(number)
         score = (number * 7919 % count) / count
         common = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "step": 5, "seconds": 1.0}
         common |= {"candidate": dict(made.candidate.values), "asks": made.asks, "told_before": made.told}
@@ -71,3 +82,11 @@ def _ended_trials(job_id: str, count: int) -> Iterator[dict[str, Any]]:
         else:
             measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": 5, "badness": -score}
             yield common | {"state": "SUCCEEDED", "failure": None} | measured
+
+
+def _measured(row: dict[str, Any], steps: int) -> Iterator[dict[str, Any]]:
+    """The measurements of a trial on the way to its result."""
+    for step in range(1, steps + 1 if row["metrics"] else 1):
+        metrics = {"accuracy": row["metrics"]["accuracy"] * step / steps}
+        common = {"job_id": row["job_id"], "trial_id": row["id"], "trial_number": row["number"]}
+        yield common | {"step": step, "metrics": metrics, "seconds": step / steps}

@@ -16,14 +16,14 @@ import numpy as np
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask, ValidationSplit
-from searchsvc.errors import InvalidInput, NotFound
-from searchsvc.spaces import Space, networks
-from searchsvc.spaces.sharing import check_sharable
+from searchsvc.errors import NotFound
+from searchsvc.spaces import networks
 from workers import data
 from workers.data.options import below
 from workers.data.pictures import png
 from workers.evaluation.reassessed import REAL, REAL_TOP, unmeasured
 from workers.files import DISTRIBUTIONS, DROPPED, MODEL, PREDICTIONS, PRETRAINED, pseudo_labels_in
+from workers.supernets import check_supernet
 
 if TYPE_CHECKING:
     from searchsvc.service.latency_timing import Bench
@@ -97,14 +97,7 @@ class Classification:
         dataset: DatasetInfo,
         options: Mapping[str, Any],  # noqa: ARG002 - nothing in them depends on the space or the data
     ) -> None:
-        found, least = dataset.sizes["validation"], max(_LEAST_REWARDED, 2 * len(dataset.classes))
-        if found < least:
-            message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"
-            raise InvalidInput.at("/dataset", message)
-        try:
-            check_sharable(Space(parameters), constants)
-        except InvalidInput as error:
-            raise error.below("/space") from None
+        check_supernet(parameters, constants, dataset, self.name, least=max(_LEAST_REWARDED, 2 * len(dataset.classes)))
 
     def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
         from workers.autohas.exchange import Alone

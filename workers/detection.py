@@ -8,15 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
-from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.tasks import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask
 from searchsvc.spaces import networks
 from workers.data import detection as data
 from workers.data.options import below
-from workers.files import MODEL, PICTURES, PRETRAINED, pseudo_labels_in
+from workers.files import DISTRIBUTIONS, MODEL, PICTURES, PRETRAINED, pseudo_labels_in
+from workers.supernets import check_supernet
+
+if TYPE_CHECKING:
+    from workers.autohas.exchange import Exchange
+
+_LEAST_REWARDED = 16
+"""Validation images that a candidate of a supernet is scored on at least; each has several objects as a rule."""
 
 
 class Detection:
@@ -31,8 +38,10 @@ class Detection:
         Metric("ap_medium", "maximize", "share", "ap of objects from 32² to 96² px²"),
         Metric("ap_large", "maximize", "share", "ap of objects above 96² px²"),
         Metric("ar100", "maximize", "share", "recall with 100 detections of an image, mean as for ap"),
+        Metric("latency_ms", "minimize", "ms", "median time to detect in one image; where an objective or limit asks"),
         Metric("train_loss", "minimize", "", "mean loss of the epoch: the sum of its terms, train_loss/TERM"),
     )
+    rewards = ("ap", "ap50", "ap75")
     exports = MappingProxyType(
         {"onnx": ExportFormat("the trained detector of one trial for ONNX runtimes, up to the head's outputs", ".onnx")}
     )
@@ -61,8 +70,24 @@ class Detection:
             with below("/teacher"):
                 check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
 
+    def check_search(
+        self,
+        parameters: Sequence[Parameter],
+        constants: Mapping[str, Scalar],
+        dataset: DatasetInfo,
+        options: Mapping[str, Any],  # noqa: ARG002 - nothing in them depends on the space or the data
+    ) -> None:
+        check_supernet(parameters, constants, dataset, self.name, least=_LEAST_REWARDED)
+
+    def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
+        """Candidates are scored by a loss, for whichever of `rewards`: see `workers.autohas.scenes`."""
+        from workers.autohas.exchange import Alone
+        from workers.autohas.run import search
+
+        return search(task, exchange or Alone())
+
     def files(self, directory: Path) -> tuple[str, ...]:
-        found = [name for name in (MODEL, PRETRAINED) if (directory / name).is_file()]
+        found = [name for name in (MODEL, PRETRAINED, DISTRIBUTIONS) if (directory / name).is_file()]
         return (*found, *sorted(path.name for path in directory.glob(PICTURES)), *pseudo_labels_in(directory))
 
     def test(self, task: TrialTask) -> Mapping[str, float]:

@@ -38,7 +38,7 @@ class TorchBench:
         torch.set_num_threads(threads)
         self._info, self._batch, self._torch_device = info, batch, torch.device(device)
         kind: Literal["cpu", "cuda"] = "cuda" if device == "cuda" else "cpu"
-        clock, self._timed = _stopwatch(kind, threads)
+        clock, self._timed = stopwatch(kind, threads)
         self.device = Device(kind=kind, name=_name(kind), threads=threads, clock=clock, torch=torch.__version__)
 
     def operator(self, operator: Operator) -> Callable[[], float]:
@@ -81,7 +81,7 @@ def module_of(operator: Operator, classes: int) -> nn.Module:
     return block_of(block)
 
 
-def _stopwatch(kind: str, threads: int) -> tuple[str, Callable[[Run], float]]:
+def stopwatch(kind: Literal["cpu", "cuda"], threads: int) -> tuple[str, Callable[[Run], float]]:
     """(what is timed, milliseconds of a run)."""
     if kind == "cuda":
         return "CUDA events", _by_events

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from api.ui.rows import RowBook, Rows, job_row
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
 from searchsvc.service import JobSummary, Service
@@ -19,6 +20,8 @@ class BoardView:
 
     jobs: Mapping[str, JobSummary]
     there_are_more: bool
+    rows: Rows
+    """What the table of jobs shows."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Board:
     service: Service
     _known: dict[str, JobSummary] = field(default_factory=dict)
     _more: bool = False
+    _rows: RowBook[str, JobSummary] = field(default_factory=RowBook)
 
     def read(self, events: Sequence[Event] | None) -> BoardView:
         """Raises StoreUnavailable."""
@@ -42,7 +46,8 @@ class Board:
         for job_id in wanted:
             self._read(job_id)
         newest = sorted(self._known, reverse=True)[:MOST_JOBS]
-        return BoardView({one: self._known[one] for one in newest}, self._more or len(self._known) > MOST_JOBS)
+        jobs = {one: self._known[one] for one in newest}
+        return BoardView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.turn(jobs, job_row))
 
     def _read(self, job_id: str) -> None:
         try:

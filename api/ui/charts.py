@@ -5,51 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from api.ui.job_view import Curve, JobView, results
-from api.ui.numbers import known, limit_of
+import numpy as np
+from numpy.typing import NDArray
+
+from api.ui.job_view import Curve, JobView
+from api.ui.numbers import limit_of
 from api.ui.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.domain import JobSpec, Measurement, Round
 from searchsvc.service import Distributions
 
 Options: TypeAlias = dict[str, Any]
 
+MOST_POINTS = 2000
+"""Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
+_CURVE_POINTS = 60
 _FORMAT = "value => shortNumber(value)"
 
 
 def best_so_far(view: JobView) -> Options:
     """Each result in the order of ending, and the best up to it that keeps every constraint."""
-    spec = view.spec
+    spec, found = view.spec, view.results
     first = spec.objectives[0]
-    ended = sorted(results(view.trials.values(), spec), key=lambda pair: pair[0].finished_at or 0.0)
-    points, line, best = [], [], None
-    for place, (trial, value) in enumerate(ended, start=1):
-        points.append([place, first.sign * value, trial.number])
-        kept = all(one.holds(known(trial).get(one.metric, float("nan"))) for one in spec.constraints)
-        best = value if kept and (best is None or value > best) else best
-        if best is not None:
-            line.append([place, first.sign * best])
+    values, places = found.column(first.metric), np.arange(1, len(found) + 1)
+    counted = found.kept(spec.constraints) & np.isfinite(values)
+    best = np.maximum.accumulate(np.where(counted, first.sign * values, -np.inf))
+    steps = np.flatnonzero(best > np.concatenate(([-np.inf], best[:-1])))
+    steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
+    drawn = sample(len(found))
     return _plane(
         _axis("results, in the order in which they ended", whole=True),
         _axis(first.metric),
         [
-            _scatter("a result", points, SERIES["faint"], 5),
-            _line("best so far", line, SERIES["main"], step="end"),
+            _scatter("a result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
+            _line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
         ],
     )
 
 
 def front(view: JobView, cost: str) -> Options:
     """The first objective against a cost: those on the Pareto front, those that break a limit, the limit itself."""
-    spec, metric = view.spec, view.spec.objectives[0].metric
-    groups: dict[str, list[list[float]]] = {"front": [], "kept": [], "broken": []}
-    for trial, _ in results(view.trials.values(), spec):
-        values = known(trial)
-        if cost not in values:
-            continue
-        kept = all(one.holds(values.get(one.metric, float("nan"))) for one in spec.constraints)
-        group = "front" if trial.number in view.front else "kept" if kept else "broken"
-        groups[group].append([values[cost], values[metric], trial.number])
-    on_front = _scatter("Pareto front", sorted(groups["front"]), SERIES["best"], 10, symbol="diamond")
+    spec, found = view.spec, view.results
+    costs, values = found.column(cost), found.column(spec.objectives[0].metric)
+    there, kept = np.isfinite(costs) & np.isfinite(values), found.kept(spec.constraints)
+    is_on_front = np.isin(found.numbers, list(view.front))
+
+    def points(group: NDArray[np.bool_], most: int = MOST_POINTS) -> list[list[float]]:
+        index = np.flatnonzero(there & group)
+        index = index[sample(len(index), most)]
+        return _points(costs[index], values[index], found.numbers[index])
+
+    on_front = _scatter("Pareto front", sorted(points(is_on_front)), SERIES["best"], 10, symbol="diamond")
     limit = limit_of(spec, cost)
     ends = [one for one in (limit.min, limit.max) if one is not None] if limit else []
     on_front["markLine"] = {
@@ -61,13 +66,26 @@ def front(view: JobView, cost: str) -> Options:
     }
     return _plane(
         _axis(cost, reach=ends),
-        _axis(metric),
+        _axis(spec.objectives[0].metric),
         [
-            _scatter("keeps the limits", groups["kept"], SERIES["main"], 6),
-            _scatter("breaks a limit", groups["broken"], SERIES["faint"], 6, symbol="emptyCircle"),
+            _scatter("keeps the limits", points(kept & ~is_on_front), SERIES["main"], 6),
+            _scatter("breaks a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
             on_front,
         ],
     )
+
+
+def sample(count: int, most: int = MOST_POINTS) -> NDArray[np.int64]:
+    """Places of at most so many of `count` things, evenly spread, the last one among them."""
+    return np.unique(np.linspace(count - 1, 0, min(count, most)).round().astype(np.int64))
+
+
+def _points(*columns: NDArray[Any]) -> list[list[float]]:
+    """From columns to what ECharts takes; six digits are more than a screen shows."""
+    return [
+        [value if isinstance(value, int) else float(f"{value:.6g}") for value in point]
+        for point in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def curves(view: JobView) -> Options:
@@ -101,7 +119,7 @@ def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
 
 def _segment(curve: Curve, number: int) -> list[list[float | None]]:
     """A curve, and a gap after it: many lines are one series, which stays fast."""
-    points: list[list[float | None]] = [[step, value, number] for step, value in curve]
+    points: list[list[float | None]] = [[*curve[place], number] for place in sample(len(curve), _CURVE_POINTS)]
     return [*points, [None, None, None]]
 
 

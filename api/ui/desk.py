@@ -10,12 +10,16 @@ from fastapi import Request
 from api.sse import Feed
 from api.ui.board import Board, BoardView
 from api.ui.job_view import JobReader, JobView
+from api.ui.rows import Rows
 from api.ui.session import Visitor, secret_of
 from api.ui.topics import Topic
 from api.ui.trial_view import TrialReader, TrialView
 from searchsvc.domain import Job, Trial
 from searchsvc.service import Scope, Service
 from searchsvc.service.tokens import require
+
+BOARD = "jobs"
+"""The topic of all jobs; the others are named by the id of their job."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +54,11 @@ class Desk:
         if job_id not in self._jobs:
             self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
         return self._jobs[job_id]
+
+    async def rows(self, topic: str) -> Rows:
+        """The rows of a topic, as soon as they are known. Raises NotFound, StoreUnavailable."""
+        found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
+        return (await found.known()).rows
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

@@ -31,8 +31,10 @@ T = TypeVar("T")
 Build = Callable[[Desk, Visitor], Awaitable[None]]
 
 NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"))
-_CHECK_SECONDS = 15.0
+_CHECK_SECONDS = 5.0
 """An open page looks this often whether its reader is still signed in."""
+_ANSWER_SECONDS = 6.0
+"""A page that is opened while the database is away says so after this time."""
 
 
 async def framed(request: Request, title: str, here: str, build: Build) -> Response | None:
@@ -40,7 +42,12 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
     desk = desk_of(request)
     dress(request, title)
     try:
-        visitor = await desk.visitor(request)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            visitor = await desk.visitor(request)
+    except TimeoutError:
+        with _main():
+            _wrong(StoreUnavailable("who you are cannot be looked up"))
+        return None
     except Unauthenticated:
         onward = f"{PATH}{request.url.path.removeprefix(PATH)}"
         return RedirectResponse(sign_in_path("" if onward == f"{PATH}/" else "needed", onward), 303)
@@ -69,7 +76,7 @@ def dress(request: Request, title: str) -> None:
 
 def _main() -> Any:
     main = box("content")
-    main.props["id"] = "main"
+    main.props["id"], main.props["tabindex"] = "main", "-1"  # where the link that skips the head leads
     return main
 
 
@@ -126,7 +133,9 @@ def _wrong(error: SearchsvcError) -> None:
     with box("card empty"):
         Text("h1", title)
         Text("p", words_of(error), "wrap")
-        link("All jobs", f"{PATH}/")
+        with box("row"):
+            link("Try again", "")
+            link("All jobs", f"{PATH}/")
 
 
 async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:

@@ -1,16 +1,22 @@
-"""Grids: large tables of rows that change, drawn as far as they are seen; only what changed is sent."""
+"""Grids: large tables of rows that change, drawn as far as they are seen. They fetch their rows; changes are sent."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
+import orjson
 from nicegui import ui
 
+from api.ui.rows import Rows
+from api.ui.session import PATH
 from api.ui.theme import STATES
 
-Row: TypeAlias = Mapping[str, Any]
-_OPENS = "e => { if (e.data?.href && e.event?.key === 'Enter') location.href = e.data.href }"
+
+def rows_path(topic: str) -> str:
+    """Where the rows of a topic are fetched."""
+    return f"{PATH}/rows/{topic}"
 
 
 def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
@@ -26,18 +32,26 @@ def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
 
 
 class Grid:
-    """A table of rows with ids; a click or Enter opens a row's `href`."""
+    """A table of the rows of a topic; a click or Enter opens the page `opens` + the row's id."""
 
     def __init__(
-        self, name: str, columns: Sequence[Mapping[str, Any]], classes: str, *, auto_height: bool = False
+        self,
+        name: str,
+        columns: Sequence[Mapping[str, Any]],
+        classes: str,
+        *,
+        topic: str,
+        opens: str,
+        auto_height: bool = False,
     ) -> None:
-        self._rows: dict[str, Row] = {}
+        self._path = rows_path(topic)
+        self._shown: int | None = None
         self.element = ui.aggrid(
             {
                 "columnDefs": list(columns),
                 "defaultColDef": {"sortable": True, "resizable": True, "filter": True, "suppressMovable": True},
-                "rowData": [],
-                "context": {"states": dict(STATES)},
+                "loading": True,
+                "context": {"states": dict(STATES), "opens": opens},
                 "suppressFieldDotNotation": True,
                 "suppressCellFocus": False,
                 "rowHeight": 36,
@@ -45,29 +59,23 @@ class Grid:
                 "animateRows": False,
                 "overlayNoRowsTemplate": "<span></span>",
                 ":getRowId": "params => params.data.id",
-                ":onRowClicked": "e => { if (e.data?.href) location.href = e.data.href }",
-                ":onCellKeyDown": _OPENS,
+                ":onGridReady": f"e => fillGrid({json.dumps(self._path)}, e.api)",
+                ":onRowClicked": "e => { location.href = pageOf(e) }",
+                ":onCellKeyDown": "e => { if (e.event?.key === 'Enter') location.href = pageOf(e) }",
                 **({"domLayout": "autoHeight"} if auto_height else {}),
             },
             theme="quartz",
             auto_size_columns=False,
         ).classes(classes)
         self.element.props["aria-label"] = name
-        self._is_first = True
 
-    def show(self, rows: Mapping[str, Row]) -> None:
-        """These rows, by id, in their order at first."""
-        add = [{**row, "id": key} for key, row in rows.items() if key not in self._rows]
-        update = [{**row, "id": key} for key, row in rows.items() if key in self._rows and self._rows[key] != row]
-        remove = [{"id": key} for key in self._rows.keys() - rows.keys()]
-        if self._is_first:
-            self.element.run_grid_method("setGridOption", "rowData", add)
-        elif add or update or remove:
-            self.element.run_grid_method(
-                "applyTransaction", {"add": add, "addIndex": 0, "update": update, "remove": remove}
-            )
-        self._is_first = False
-        self._rows = dict(rows)
+    def show(self, rows: Rows) -> None:
+        """Send what changed; a page that was not shown the moment before fetches all rows again."""
+        if self._shown is not None and rows.version != self._shown:
+            change = rows.change if rows.version == self._shown + 1 else {"version": rows.version}
+            said = orjson.dumps(change).decode()
+            self.element.client.run_javascript(f"changeGrid({json.dumps(self._path)}, {said})")
+        self._shown = rows.version
 
     def filter(self, words: str) -> None:
         """Only rows in which these words are found."""

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from heapq import nlargest, nsmallest
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+
+from api.ui.rows import RowBook, Rows, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial, TrialState
 from searchsvc.errors import Conflict
-from searchsvc.service import Distributions, JobSummary, Service
+from searchsvc.service import Distributions, JobSummary, Results, Service
+
+T = TypeVar("T")
 
 Curve: TypeAlias = tuple[tuple[int, float], ...]
 """(step, first objective) by step."""
 
 MOST_TRIALS = 10_000
-"""The newest; the others are in the exports."""
+"""The newest, besides the best and those on the front; the others are in the exports."""
 MOST_CURVES = 200
 """Curves that are drawn: the best trials, then the newest."""
 MOST_EVENTS = 300
 _BEST_CURVES = 50
 _PAGE = 1000
-_READ_ALL = 200
-"""More changed trials than this are read faster as pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,13 @@ class JobView:
 
     summary: JobSummary
     trials: Mapping[int, Trial]
-    """By number, the newest first."""
+    """By number, the newest first: the newest ones, the best, and those on the front."""
+    numbers: Mapping[str, int]
+    """Of these trials, by id."""
     total: int
     """Trials of the job; more than there are in `trials` where it has very many."""
+    results: Results = field(compare=False)
+    """Of all trials of the job."""
     curves: Mapping[int, Curve]
     front: frozenset[int]
     """Numbers of the trials on the Pareto front."""
@@ -41,10 +49,20 @@ class JobView:
     """The newest first."""
     rounds: tuple[Round, ...]
     distributions: Distributions | None
+    rows: Rows = field(compare=False)
+    """What the table of trials shows."""
+    made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def spec(self) -> JobSpec:
         return self.summary.job.spec
+
+    def once(self, key: Hashable, make: Callable[[JobView], T]) -> T:
+        """What `make` makes of this view, made once for all pages that show it."""
+        if key not in self.made:
+            self.made[key] = make(self)
+        made: T = self.made[key]
+        return made
 
 
 @dataclass(slots=True)
@@ -54,102 +72,149 @@ class JobReader:
     service: Service
     job_id: str
     _trials: dict[int, Trial] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _results: Results = field(default_factory=lambda: Results.of(()))
+    _on_front: Results = field(default_factory=lambda: Results.of(()))
+    _best: frozenset[int] = frozenset()
     _curves: dict[int, Curve] = field(default_factory=dict)
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
-    _front: frozenset[int] = frozenset()
     _rounds: tuple[Round, ...] = ()
     _distributions: Distributions | None = None
+    _rows: RowBook[int, Trial] = field(default_factory=RowBook)
+    _front_shown: frozenset[int] = frozenset()
 
     def read(self, events: Sequence[Event] | None) -> JobView:
         """Raises NotFound when the job is deleted, StoreUnavailable."""
+        if events is None:
+            self._results = self.service.result_columns(self.job_id)
         summary = self.service.summary(self.job_id)
         if events is None:
-            self._read_all(summary)
+            self._read_all(summary.job.spec)
         else:
-            self._follow(summary, events)
+            self._follow(summary.job.spec, events)
+        trials = dict(sorted(self._trials.items(), reverse=True))
+        front = frozenset(self._on_front.numbers.tolist())
         return JobView(
             summary=summary,
-            trials=dict(sorted(self._trials.items(), reverse=True)),
+            trials=trials,
+            numbers=dict(self._numbers),
             total=sum(summary.counts.values()),
+            results=self._results,
             curves=dict(self._curves),
-            front=self._front,
+            front=front,
             events=tuple(reversed(self._events)),
             rounds=self._rounds,
             distributions=self._distributions,
+            rows=self._turn(summary.job.spec, trials, front),
         )
 
-    def _read_all(self, summary: JobSummary) -> None:
-        self._read_trials()
-        self._read_results(summary)
+    def _read_all(self, spec: JobSpec) -> None:
+        self._trials, self._numbers = {}, {}
+        self._take(self._newest())
+        self._rank(spec, self._results)
+        self._read_progress()
         self._events.clear()
         self._events.extend(self.service.latest_events(self.job_id, MOST_EVENTS))
-        metric = summary.job.spec.objectives[0].metric
-        for number in self._drawn(summary.job.spec) - self._curves.keys():
-            measured = self.service.measurements(self._trials[number].id)
-            self._curves[number] = tuple((one.step, one.metrics[metric]) for one in measured if metric in one.metrics)
+        self._read_curves(spec)
 
-    def _read_trials(self) -> None:
-        found: dict[int, Trial] = {}
+    def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
+        moved, self._front_shown = front ^ self._front_shown, front
+        return self._rows.turn(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
+
+    def _newest(self) -> Iterator[Trial]:
         token: str | None = None
-        while len(found) < MOST_TRIALS:
+        for _ in range(0, MOST_TRIALS, _PAGE):
             page = self.service.trials(self.job_id, newest_first=True, page_size=_PAGE, page_token=token)
-            found.update((trial.number, trial) for trial in page.items)
+            yield from page.items
             token = page.next_page_token
             if token is None:
-                break
-        self._trials = found
+                return
 
-    def _read_results(self, summary: JobSummary) -> None:
-        self._front = frozenset(one.number for one in self.service.pareto(self.job_id)) if summary.best else frozenset()
+    def _take(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            self._trials[trial.number] = trial
+            self._numbers[trial.id] = trial.number
+
+    def _rank(self, spec: JobSpec, candidates: Results) -> None:
+        """What is on the front and what is best belongs to what is shown, however old it is."""
+        self._on_front = candidates.front(spec.objectives, spec.constraints)
+        badness = np.nan_to_num(-self._results.values(spec.objectives[:1])[:, 0], nan=np.inf)
+        self._best = frozenset(self._results.numbers[np.argsort(badness, kind="stable")[:_BEST_CURVES]].tolist())
+        missing = [number for number in self._prominent() if number not in self._trials]
+        if missing:
+            self._take(self.service.trials_numbered(self.job_id, missing))
+
+    def _prominent(self) -> set[int]:
+        return {*self._best, *self._on_front.numbers.tolist()}
+
+    def _read_progress(self) -> None:
         self._rounds = tuple(self.service.rounds(self.job_id))
         try:
             self._distributions = self.service.distributions(self.job_id)
         except Conflict:
             self._distributions = None
 
-    def _follow(self, summary: JobSummary, events: Sequence[Event]) -> None:
-        self._events.extend(events)
-        changed = {event.trial_id for event in events if event.trial_id}
-        if len(changed) > _READ_ALL:
-            self._read_trials()
-        else:
-            for trial_id in changed:
-                trial = self.service.trial(trial_id)
-                self._trials[trial.number] = trial
-            for number in sorted(self._trials)[: max(0, len(self._trials) - MOST_TRIALS)]:
-                del self._trials[number]
-        self._follow_curves(summary.job.spec, events)
-        if any(event.kind in _MOVES_RESULTS or _is_supernet(self._trials, event) for event in events):
-            self._read_results(summary)
-
-    def _follow_curves(self, spec: JobSpec, events: Sequence[Event]) -> None:
-        numbers = {trial.id: number for number, trial in self._trials.items()}
-        metric = spec.objectives[0].metric
-        for event in events:
-            number = numbers.get(event.trial_id or "")
-            if event.kind != "trial.measured" or number is None or metric not in event.data["metrics"]:
-                continue
-            known = self._curves.get(number, ())
-            if not known or known[-1][0] < event.data["step"]:
-                self._curves[number] = (*known, (event.data["step"], event.data["metrics"][metric]))
-        drawn = self._drawn(spec)
+    def _read_curves(self, spec: JobSpec) -> None:
+        """Those that are drawn and not known."""
+        metric, drawn = spec.objectives[0].metric, self._drawn()
+        missing = [number for number in drawn if number not in self._curves and number in self._trials]
+        measured = self.service.measurements_of([self._trials[number].id for number in missing]) if missing else {}
+        for number in missing:
+            found = measured.get(self._trials[number].id, [])
+            self._curves[number] = tuple((one.step, one.metrics[metric]) for one in found if metric in one.metrics)
         self._curves = {number: curve for number, curve in self._curves.items() if number in drawn}
 
-    def _drawn(self, spec: JobSpec) -> set[int]:
+    def _follow(self, spec: JobSpec, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+        changed = self.service.trials_with_ids(list({event.trial_id for event in events if event.trial_id}))
+        self._take(changed)
+        self._add_results(spec, changed)
+        self._drop_oldest()
+        self._follow_curves(spec, events)
+        if any(event.kind in _MOVES_PROGRESS or self._is_of_supernet(event) for event in events):
+            self._read_progress()
+
+    def _add_results(self, spec: JobSpec, changed: Iterable[Trial]) -> None:
+        last = self._results.last_place
+        rows = [
+            (trial.number, trial.told, trial.metrics)
+            for trial, _ in results(changed, spec)
+            if trial.told is not None and trial.told > last and trial.metrics
+        ]
+        if rows:
+            new = Results.of(rows)
+            self._results = self._results.joined(new)
+            self._rank(spec, self._on_front.joined(new))
+
+    def _drop_oldest(self) -> None:
+        over = len(self._trials) - MOST_TRIALS
+        if over > 0:
+            for number in nsmallest(over, self._trials.keys() - self._prominent()):
+                del self._numbers[self._trials.pop(number).id]
+
+    def _follow_curves(self, spec: JobSpec, events: Sequence[Event]) -> None:
+        metric = spec.objectives[0].metric
+        for event in events:
+            number = self._numbers.get(event.trial_id or "")
+            if event.kind != "trial.measured" or number not in self._curves or metric not in event.data["metrics"]:
+                continue
+            known = self._curves[number]
+            if not known or known[-1][0] < event.data["step"]:
+                self._curves[number] = (*known, (event.data["step"], event.data["metrics"][metric]))
+        self._read_curves(spec)
+
+    def _drawn(self) -> set[int]:
         """The numbers of the trials whose curves are drawn."""
-        best = sorted(results(self._trials.values(), spec), key=lambda pair: -pair[1])[:_BEST_CURVES]
-        newest = [one.number for one in self._trials.values() if one.step]
-        return {trial.number for trial, _ in best} | set(sorted(newest, reverse=True)[: MOST_CURVES - len(best)])
+        newest = nlargest(MOST_CURVES - len(self._best), (one.number for one in self._trials.values() if one.step))
+        return {*self._best, *newest}
+
+    def _is_of_supernet(self, event: Event) -> bool:
+        """Whether the distributions have moved."""
+        number = self._numbers.get(event.trial_id or "")
+        return event.kind == "trial.measured" and number is not None and not self._trials[number].is_candidate
 
 
-_MOVES_RESULTS = frozenset({"trial.finished", "round.finished", "job.retried"})
-
-
-def _is_supernet(trials: Mapping[int, Trial], event: Event) -> bool:
-    """Whether the distributions have moved."""
-    return event.kind == "trial.measured" and any(
-        trial.id == event.trial_id and not trial.is_candidate for trial in trials.values()
-    )
+_MOVES_PROGRESS = frozenset({"trial.finished", "round.finished", "job.retried"})
 
 
 def results(trials: Iterable[Trial], spec: JobSpec) -> list[tuple[Trial, float]]:

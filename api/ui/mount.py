@@ -19,6 +19,8 @@ from searchsvc.service import Service
 
 ICON = Path(__file__).with_name("icon.svg")
 _RECONNECT_SECONDS = 10.0
+QUASAR = {"brand": {"primary": "var(--accent)"}, "loadingBar": {"skipHijack": True}}
+"""Its buttons have our colour; what pages fetch by themselves shows no bar."""
 HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -47,9 +49,10 @@ def mount(app: FastAPI, service: Service) -> Links:
     app.include_router(files.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route(PATH, _home, include_in_schema=False)
-    core.app.state.desk = Desk(service, feed)
+    app.state.desk = core.app.state.desk = Desk(service, feed)
     core.app.add_middleware(PageHeaders)
     core.sio.eio.cors_allowed_origins = None  # sockets are for pages of our own origin
+    core.app.config.quasar_config.update(QUASAR)
     pages.register()
     ui.run_with(
         app,

@@ -1,3 +1,5 @@
+document.documentElement.lang = "en";
+
 // Times are said in the reader's zone: <time datetime="..."> is filled here, whenever one appears or changes.
 (() => {
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -26,6 +28,14 @@ function switchTheme() {
   setDark(dark);
 }
 
+// Whoever signs out in one tab is signed out in all: the others need not wait until they are refused.
+const signIn = "/ui/sign-in";
+const tabs = new BroadcastChannel("searchsvc sign-out");
+if (location.pathname === signIn && new URLSearchParams(location.search).get("why") === "out") tabs.postMessage("out");
+tabs.onmessage = () => {
+  if (location.pathname !== signIn) location.href = `${signIn}?why=out`;
+};
+
 // How numbers of cells read.
 function shortNumber(value) {
   if (value === null || value === undefined) return "";
@@ -42,9 +52,12 @@ function stateCell(params) {
   cell.textContent = word;
   return cell;
 }
+function pageOf(params) {
+  return params.context.opens + params.data.id;
+}
 function linkCell(params) {
   const link = document.createElement("a");
-  link.href = params.data.href;
+  link.href = pageOf(params);
   link.textContent = params.valueFormatted ?? params.value;
   return link;
 }
@@ -61,6 +74,35 @@ function barCell(params) {
   words.textContent = params.data.progress;
   cell.append(bar, words);
   return cell;
+}
+
+// Rows of tables: fetched whole when a table appears, then kept up to date by what is said to have changed.
+const tables = new Map();
+async function fillGrid(path, api) {
+  const table = { api, version: -1, waiting: [] };
+  tables.set(path, table);
+  try {
+    const answer = await fetch(path);
+    if (answer.status >= 500) throw new Error(answer.statusText);
+    if (api.isDestroyed()) return;
+    if (!answer.ok) return api.setGridOption("loading", false);
+    const { version, rows } = await answer.json();
+    api.setGridOption("rowData", rows);
+    api.setGridOption("loading", false);
+    table.version = version;
+    table.waiting.splice(0).forEach((change) => changeGrid(path, change));
+  } catch {
+    if (!api.isDestroyed()) setTimeout(() => fillGrid(path, api), 2000);
+  }
+}
+function changeGrid(path, { version, add, update, remove }) {
+  const table = tables.get(path);
+  if (!table) return;
+  if (table.version < 0) table.waiting.push({ version, add, update, remove });
+  else if (version === table.version + 1 && add) {
+    table.api.applyTransaction({ add, addIndex: 0, update, remove });
+    table.version = version;
+  } else if (version > table.version) fillGrid(path, table.api);
 }
 
 // Texts of charts: a trial's point says which trial it is; names are text, whatever they hold.

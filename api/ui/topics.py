@@ -20,6 +20,12 @@ BEAT_SECONDS = 5.0
 """What changes without an event, such as the time that is left, is read again this often."""
 GAP_SECONDS = 0.5
 """However many events come, no topic is read more often."""
+LATE_SECONDS = 3.0
+"""Pages say so where reading has taken so long."""
+
+
+class Late(SearchsvcError):
+    """Reading has not ended yet."""
 
 
 class Model(Protocol[T_co]):
@@ -74,6 +80,15 @@ class Topic(Generic[T]):
         finally:
             self._watchers.discard(watcher)
 
+    async def known(self) -> T:
+        """The newest picture, read now where there is none. Raises what keeps it from being read."""
+        with self.watched() as watcher:
+            while watcher.view is None:
+                await watcher.next()
+                if watcher.view is None and watcher.problem is not None and not isinstance(watcher.problem, Late):
+                    raise watcher.problem
+            return watcher.view
+
     async def _run(self) -> None:
         """Reads until the last page has gone."""
         async with self._feed.listening(self._job_id) as client:
@@ -89,8 +104,13 @@ class Topic(Generic[T]):
     async def _read(self, client: Client) -> None:
         events = [frame.event for frame in client.take()]
         anew, client.missed = client.missed, False
+        reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._model.read(None if anew else events)))
         try:
-            self._known.view = await self._feed.in_thread(lambda: self._model.read(None if anew else events))
+            if not (await asyncio.wait((reading,), timeout=LATE_SECONDS))[0]:
+                self._known.problem = Late("The database takes long to answer")
+                for watcher in self._watchers:
+                    self._hand(watcher)
+            self._known.view = await reading
             self._known.problem, self._known.at = None, time.time()
         except SearchsvcError as error:
             self._known.problem, client.missed = error, True

@@ -11,27 +11,23 @@ it: an epoch trains on all training images and measures on all validation images
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.studies import pool
+from benchmarks.studies import pool, rows
 from benchmarks.studies.data import Data, digits, mnist_part
+from benchmarks.studies.rows import Key
 from benchmarks.studies.searching import Trained, blueprint_of, search, shared_rewards, test, train
 from searchsvc.domain import Candidate
 from searchsvc.service.planning import Blueprint, shared_search
 from searchsvc.spaces import fbnetv3
 
-Key = tuple[Any, ...]
-"""Dataset, seed, what is measured, arm."""
 RESULTS = Path(__file__).parents[2] / "docs/studies/autohas.json"
 SEEDS = (0, 1, 2)
 SPACE = "fbnetv3-small"
@@ -194,39 +190,15 @@ def pieces(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
     return {(data.name, seed, *what): piece for what, piece in found.items()}
 
 
-def measure(work: Callable[..., pool.Row], *arguments: Any) -> pool.Row:
-    """One piece, in a process of the pool."""
-    started = time.monotonic()
-    row = work(*arguments)
-    return {**row, "seconds": time.monotonic() - started}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="a fraction of it, from the start; nothing is kept")
-    parser.add_argument("--fresh", action="store_true", help="from the start, instead of what is not measured yet")
-    arguments = parser.parse_args()
+    arguments = rows.options(__doc__)
     quick = arguments.quick
-    rows: list[pool.Row] = [] if quick or arguments.fresh or not RESULTS.exists() else json.loads(RESULTS.read_text())
-
-    def done(row: pool.Row) -> None:
-        print(_line(row), flush=True)
-        rows.append(row)
-        if not quick:
-            ordered = sorted(rows, key=lambda one: [str(part) for part in _key(one)])
-            RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
-
+    kept = rows.Kept(RESULTS, _line, quick=quick, fresh=arguments.fresh)
     with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
         sets = [digits(1, 4, 4)] if quick else [digits(5, 94, 16), mnist_part(Path(name), 3, 16, 6)]
         seeds = SEEDS[:1] if quick else SEEDS
         every = {key: piece for data in sets for seed in seeds for key, piece in pieces(data, seed).items()}
-        measured = {_key(row) for row in rows}
-        pool.finished(workers, measure, [piece for key, piece in every.items() if key not in measured], done)
-
-
-def _key(row: Mapping[str, Any]) -> Key:
-    return row["dataset"], row["seed"], row["kind"], row["arm"]
+        rows.measure_missing(kept, workers, every)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the studies are made on: digits and a part of MNIST, each with how far a trial is trained."""
+"""What the studies are made on, each with how far a trial is trained: digits, a part of MNIST, scenes, cards."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def digits(epochs: int, trials: int, batch: int) -> Data:
 
 def mnist_part(folder: Path, epochs: int, trials: int, batch: int, images: int = 5000) -> Data:
     """That many training images of MNIST and 2,000 of its test images, as a file in `folder`; seen at 14x14 px."""
-    shared = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data/classification/mnist.npz"
-    if not shared.exists():
-        sys.exit(f"{shared} is not there: set SEARCHSVC_SHARED to the folder that holds data/classification/mnist.npz")
+    shared = _shared("classification/mnist.npz")
     whole, random, path = np.load(shared, allow_pickle=False), np.random.default_rng(0), folder / f"mnist-{images}.npz"
     train_part, test_part = random.permutation(60_000)[:images], random.permutation(10_000)[:2000]
     np.savez(
@@ -48,3 +46,29 @@ def mnist_part(folder: Path, epochs: int, trials: int, batch: int, images: int =
     )
     section = {"format": "npz", "path": str(path), "name": f"mnist-{images}"}
     return Data(f"mnist-{images}", section, 14, epochs, trials, batch)
+
+
+def scenes(epochs: int, trials: int, batch: int, **options: int) -> Data:
+    """Generated scenes of digits: 200 to train on, 60 to choose by and 200 to test on, of 128x128 px by default."""
+    section = {"name": "digits-scenes", "test": 200, **options}
+    return Data("digits-scenes", section, options.get("size", 128), epochs, trials, batch)
+
+
+def cards(epochs: int) -> Data:
+    """Photographs of playing cards, 296 of which a fifth is for validation, and 67 to test on; seen at 160x160 px."""
+    section = {
+        "format": "coco",
+        "name": "playing-cards",
+        "path": str(_shared("detection/playing_cards_320")),
+        "annotations": "instances_train.json",
+        "test_annotations": "instances_val.json",
+        "size": 160,
+    }
+    return Data("playing-cards", section, 160, epochs, 0, 0)
+
+
+def _shared(name: str) -> Path:
+    found = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data" / name
+    if not found.exists():
+        sys.exit(f"{found} is not there: set SEARCHSVC_SHARED to the folder that holds data/{name}")
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from searchsvc.domain.metrics import Measurement
@@ -18,12 +19,14 @@ class Candidate:
     """Values for every active parameter of a space; no id, no state."""
 
     values: Mapping[str, Scalar]
-    key: str = field(init=False)
-    """Canonical hash of the values: equal for equal candidates, whatever the order of their names. 32 hex digits."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
-        object.__setattr__(self, "key", _key(self.values))
+
+    @cached_property
+    def key(self) -> str:
+        """Canonical hash of the values, 32 hex digits: equal for equal ones, whatever the order of their names."""
+        return _key(self.values)
 
     def __hash__(self) -> int:
         return hash(self.key)

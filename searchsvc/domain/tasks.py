@@ -122,6 +122,8 @@ class TrialTask:
     """What a trial with `init: pretrained` starts from."""
     self_training: SelfTraining | None = None
     """What a trial with `self_training: true` learns from besides."""
+    asked: frozenset[str] = frozenset()
+    """Metrics that the job's objectives and constraints name: one that takes time is measured for them alone."""
 
     @property
     def last_step(self) -> int:
@@ -160,6 +162,7 @@ class TrialTask:
             compile=spec.resources.compile,
             pretrained=pretrained,
             self_training=self_training,
+            asked=frozenset(one.metric for one in (*spec.objectives, *spec.constraints)),
         )
 
 
@@ -261,7 +264,7 @@ class SupernetTask(Task, Protocol):
     """A task that can train weights which all candidates of a space share."""
 
     rewards: tuple[str, ...]
-    """Metrics that a candidate is scored by while the weights are trained: the objective is one of them."""
+    """The objective is one of these: shared weights can be scored by them, or by what stands for them."""
 
     def check_search(
         self,

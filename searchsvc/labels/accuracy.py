@@ -20,9 +20,8 @@ TOP = 5
 
 def ranked(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     """(n, k) the classes with the highest of `scores` (n, K), the best first; of equal ones the first."""
-    if k == 1:
-        return scores.argmax(1)[:, None]
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    best: NDArray[np.intp] = scores.argmax(1)[:, None] if k == 1 else np.argsort(-scores, 1, "stable")[:, :k]
+    return best
 
 
 def hits(ranked: NDArray[np.integer], sets: LabelSets) -> NDArray[np.bool_]:

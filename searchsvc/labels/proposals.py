@@ -49,7 +49,8 @@ def proposals(networks: Sequence[Predictions], confidence: float) -> Proposals:
         named[:, 0] = True
         images, places = np.nonzero(named)
         pairs.append((images, one.classes[images, places].astype(np.int64)))
-    found = LabelSets.of_pairs(*map(np.concatenate, zip(*pairs, strict=True)), len(labels))
+    images, classes = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    found = LabelSets.of_pairs(images, classes, len(labels))
     settled = found.counts == 1
     asked = ~settled[found.images]
     return Proposals(settled, found.images[asked], found.classes[asked])

@@ -88,7 +88,8 @@ class LabelSets:
         keys = self.images * span + self.classes  # (L,) sorted
         wanted = np.arange(len(self))[:, None] * span + classes  # (n, k)
         found = np.searchsorted(keys, wanted)
-        return np.append(keys, -1)[found] == wanted
+        contained: NDArray[np.bool_] = np.append(keys, -1)[found] == wanted
+        return contained
 
     def take(self, index: NDArray[np.integer]) -> LabelSets:
         """The sets of some images, in the order of `index` (m,)."""

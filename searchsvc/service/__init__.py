@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from searchsvc.service.columns import Results
     from searchsvc.service.controller import Controller
     from searchsvc.service.distributions import Distributions
     from searchsvc.service.doctor import Check, Health
@@ -35,6 +36,7 @@ _HOMES = {
     "Page": "pages",
     "Plan": "planning",
     "Recommendations": "recommend",
+    "Results": "columns",
     "Scope": "tokens",
     "Service": "service",
     "TransferReport": "transfer",
@@ -57,6 +59,7 @@ __all__ = [
     "Page",
     "Plan",
     "Recommendations",
+    "Results",
     "Scope",
     "Service",
     "TransferReport",

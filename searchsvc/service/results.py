@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState, pareto_front
+from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState
 from searchsvc.errors import Conflict
+from searchsvc.service.columns import Results
 from searchsvc.store import Store
 
 _FIRST_LOOK = 64  # most often the best trials keep the constraints, and one look is enough
@@ -48,6 +47,25 @@ class Comparison:
         return tuple(name for name, values in self.parameters.items() if len(set(values)) > 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The Pareto front of a job as columns."""
+
+    results: Results
+    until: int
+    """The place, in the order in which results are told, of the last one that was looked at; -1 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFront:
+    """How many trials were on the front when so many had ended with a result; -1 where their number is not known."""
+
+    ended: int
+    size: int
+    front: Front | None
+    """None where there is one objective."""
+
+
 def is_feasible(metrics: Mapping[str, float] | None, constraints: Sequence[Constraint]) -> bool:
     """Whether a result keeps every constraint; one whose metric was not measured is not kept."""
     return all(one.holds((metrics or {}).get(one.metric, np.nan)) for one in constraints)
@@ -63,9 +81,10 @@ def best(store: Store, job: Job, count: int) -> list[Trial]:
     feasible = [trial for trial in trials if is_feasible(trial.metrics, job.spec.constraints)]
     if len(feasible) >= count or len(trials) < limit:
         return feasible[:count]
-    numbers, values = _results(store, job)
-    order = np.lexsort((numbers, *-values.T[::-1]))  # the last key weighs most
-    return store.trials_numbered(job.id, numbers[order[:count]].tolist())
+    found = Results.of(store.results(job.id))
+    found = found.take(found.kept(job.spec.constraints))
+    order = np.lexsort((found.numbers, *-found.values(job.spec.objectives).T[::-1]))  # the last key weighs most
+    return store.trials_numbered(job.id, found.numbers[order[:count]].tolist())
 
 
 def the_best(store: Store, job: Job) -> Trial:
@@ -76,18 +95,38 @@ def the_best(store: Store, job: Job) -> Trial:
     return found[0]
 
 
-def pareto(store: Store, job: Job) -> list[Trial]:
+def pareto(store: Store, job: Job, before: Front | None = None) -> list[Trial]:
     """Finished trials that keep every constraint and that no other one dominates, best first by the first objective."""
     if len(job.spec.objectives) == 1:
         equals = _best_equals(store, job)
         if len(equals) < _FIRST_LOOK:
             return equals
-    return store.trials_numbered(job.id, _front(store, job))
+    found = front(store, job, before).results
+    order = np.lexsort((found.numbers, -found.values(job.spec.objectives)[:, 0]))
+    return store.trials_numbered(job.id, found.numbers[order].tolist())
 
 
-def front_size(store: Store, job: Job) -> int:
+def front(store: Store, job: Job, before: Front | None = None) -> Front:
+    """The Pareto front; `before`: what it was earlier, so that only what has ended since is looked at."""
+    new = Results.of(store.results(job.id, after=before.until if before else -1))
+    if before is not None and not len(new):
+        return before
+    found = before.results.joined(new) if before else new
+    return Front(found.front(job.spec.objectives, job.spec.constraints), new.last_place)
+
+
+def front_of(job: Job, found: Results) -> KnownFront:
+    """The Pareto front of all results, from which `known_front` goes on."""
+    front = found.front(job.spec.objectives, job.spec.constraints)
+    return KnownFront(ended=-1, size=len(front), front=Front(front, found.last_place))
+
+
+def known_front(store: Store, job: Job, ended: int, before: KnownFront | None = None) -> KnownFront:
     """How many trials are on the Pareto front. With one objective, those that share the best value, 64 at most."""
-    return len(_best_equals(store, job) if len(job.spec.objectives) == 1 else _front(store, job))
+    if len(job.spec.objectives) == 1:
+        return KnownFront(ended, len(_best_equals(store, job)), None)
+    found = front(store, job, before.front if before else None)
+    return KnownFront(ended, len(found.results), found)
 
 
 def _best_equals(store: Store, job: Job) -> list[Trial]:
@@ -97,23 +136,7 @@ def _best_equals(store: Store, job: Job) -> list[Trial]:
     return [trial for trial in trials if (trial.metrics or {})[metric] == (trials[0].metrics or {})[metric]]
 
 
-def _front(store: Store, job: Job) -> list[int]:
-    """The numbers of the trials on the front, best first by the first objective."""
-    numbers, values = _results(store, job)
-    front = np.flatnonzero(pareto_front(values))
-    return cast("list[int]", numbers[front[np.lexsort((numbers[front], -values[front, 0]))]].tolist())
-
-
-def _results(store: Store, job: Job) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The numbers of the trials that keep every constraint, and their objectives, larger is better: (n,), (n, m)."""
-    spec, kept = job.spec, store.results(job.id)
-    if spec.constraints:
-        kept = {number: found for number, found in kept.items() if is_feasible(found, spec.constraints)}
-    columns = [[one.sign * found.get(one.metric, np.nan) for found in kept.values()] for one in spec.objectives]
-    return np.array(list(kept), dtype=np.int64), np.array(columns, dtype=float).T
-
-
-def summary(store: Store, job: Job, pareto_size: Callable[[], int]) -> JobSummary:
+def summary(store: Store, job: Job, pareto_size: Callable[[Mapping[TrialState, int]], int]) -> JobSummary:
     """The number of statements does not grow with the number of trials."""
     counts = store.trial_counts(job.id)
     rejected, answered = store.rejections(job.id)
@@ -126,7 +149,7 @@ def summary(store: Store, job: Job, pareto_size: Callable[[], int]) -> JobSummar
         rejected=rejected,
         answered=answered,
         best=first[0] if first else None,
-        pareto_size=pareto_size() if first else 0,
+        pareto_size=pareto_size(counts) if first else 0,
         trials_per_minute=pace * 60 if pace else None,
         eta_seconds=_eta(job, ended, pace),
     )

@@ -50,6 +50,7 @@ from searchsvc.service import (
     tokens,
     transfer,
 )
+from searchsvc.service.columns import Results
 from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
@@ -89,7 +90,7 @@ class Service:
         self.store = store
         self.settings = settings
         self.clock = clock
-        self._front_sizes: dict[str, tuple[int, int]] = {}
+        self._fronts: dict[str, results.KnownFront] = {}
 
     # ---- jobs: making ----------------------------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class Service:
     def summary(self, job_id: str) -> results.JobSummary:
         """Counts, pace, time left, the best trial."""
         job = self.job(job_id)
-        return results.summary(self.store, job, lambda: self._front_size(job))
+        return results.summary(self.store, job, lambda counts: self._front_size(job, counts))
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
         """The k best trials by the first objective that keep every constraint."""
@@ -222,7 +223,17 @@ class Service:
 
     def pareto(self, job_id: str) -> list[Trial]:
         """The trials that no other one beats in every objective, best first by the first objective."""
-        return results.pareto(self.store, self.job(job_id))
+        job = self.job(job_id)
+        known = self._fronts.get(job.id)
+        return results.pareto(self.store, job, known.front if known else None)
+
+    def result_columns(self, job_id: str) -> Results:
+        """The results of all trials as columns."""
+        job = self.job(job_id)
+        found = Results.of(self.store.results(job.id))
+        if len(job.spec.objectives) > 1:
+            self._fronts[job.id] = results.front_of(job, found)
+        return found
 
     def rounds(self, job_id: str) -> list[Round]:
         """What the job's algorithm has said of its rounds, by number; nothing where it has none."""
@@ -236,16 +247,15 @@ class Service:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
         return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
 
-    def _front_size(self, job: Job) -> int:
-        """Remembered until another trial ends: the front of several objectives has to look at all trials."""
-        counts = self.store.trial_counts(job.id)
-        ended = counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
-        known = self._front_sizes.get(job.id)
-        if known is None or known[0] != ended:
-            if len(self._front_sizes) >= _REMEMBERED:
-                self._front_sizes.clear()
-            known = self._front_sizes[job.id] = (ended, results.front_size(self.store, job))
-        return known[1]
+    def _front_size(self, job: Job, counts: Mapping[TrialState, int]) -> int:
+        """Remembered until another trial ends."""
+        ended = counts[TrialState.SUCCEEDED] + counts[TrialState.STOPPED]
+        known = self._fronts.get(job.id)
+        if known is None or known.ended != ended:
+            if len(self._fronts) >= _REMEMBERED:
+                self._fronts.clear()
+            known = self._fronts[job.id] = results.known_front(self.store, job, ended, known)
+        return known.size
 
     def _id(self, job_id: str) -> str:
         return job_id if is_id(job_id) else self.job(job_id).id
@@ -278,6 +288,14 @@ class Service:
         """By id, or as JOB/NUMBER. Raises NotFound."""
         return references.find_trial(self.store, trial_id)
 
+    def trials_with_ids(self, trial_ids: Sequence[str]) -> list[Trial]:
+        """Those that there are, in no order; in one statement."""
+        return self.store.trials_with_ids(trial_ids)
+
+    def trials_numbered(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
+        """Those of a job that there are, in the order of `numbers`; in one statement."""
+        return self.store.trials_numbered(self._existing(job_id), numbers)
+
     def attempts(self, trial_id: str) -> list[Attempt]:
         return self.store.attempts(self.trial(trial_id).id)
 
@@ -288,6 +306,10 @@ class Service:
     def measurements(self, trial_id: str) -> list[Measurement]:
         """Of one trial, by step."""
         return self.store.measurements(self.trial(trial_id).id)
+
+    def measurements_of(self, trial_ids: Sequence[str]) -> dict[str, list[Measurement]]:
+        """By id of the trial, by step; of many trials at once."""
+        return self.store.measurements_of(trial_ids)
 
     def job_measurements(
         self, job_id: str, *, page_size: int = _SHOWN, page_token: str | None = None

@@ -101,17 +101,22 @@ _OF_ALL = (
     Entry(
         Float(LAYER_DECAY, 0.01, 1.0),
         1.0,
-        "factor of the learning rate from each stage to the one below it: what follows the last has the whole rate",
+        "factor of the learning rate from each stage to the one below it",
     ),
     Entry(
         Float(DATA_FRACTION, 0.0001, 1.0),
         1.0,
-        "share of the training images, the same mix of classes; an epoch keeps its number of steps",
+        "share of the training images; an epoch keeps its number of steps",
     ),
     Entry(
         Integer(REPLICATE, 0, 1_000_000),
         0,
         "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
+    ),
+    Entry(
+        Float("clip_norm", 0.0, 1e6),
+        0.0,
+        "norm of the gradient of all weights together, down to which a larger one is scaled; 0: as it is",
     ),
 )
 _AVERAGE = (
@@ -163,8 +168,7 @@ CLASSIFICATION = Table(
         Entry(
             Categorical("augmentation", ("none", *AUGMENTATIONS)),
             "none",
-            "a level in place of shift and randaugment: S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, "
-            "S4 RandAugment and wider jitter",
+            "S1 to S4: a level of arXiv 2006.06882 in place of shift and randaugment",
         ),
         Entry(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
         *_SELF_TRAINING,

@@ -5,12 +5,15 @@
 | FBNETV3 | one of the families of FBNetV3's make | leading channels and blocks, centres of kernels |
 | RESNET | any of the ResNets | leading channels and blocks |
 | FIXED | any one network whose architecture is fixed | all of it: hyperparameters alone are searched |
+
+Detectors are of the last kind. Their losses decide the branches of the head, so these are fixed with the architecture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.domain.tasks import REPLICATE
@@ -23,13 +26,19 @@ from searchsvc.spaces.space import Space
 
 SCHEDULE = ("warmup_epochs", "lr_decay")
 """Parameters of the recipe that shape a whole training: no single step tells a good value from a bad one."""
-LABELLING = ("class_loss", "clean_folds")
-"""Parameters of the recipe that say what is right: shared weights are trained by their defaults."""
+LABELLING: Mapping[str, tuple[str, ...]] = MappingProxyType({"classification": ("class_loss", "clean_folds")})
+"""By task: parameters of the recipe that say what is right: shared weights are trained by their defaults."""
 
-START = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY)
+START = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, recipe.SELF_TRAINING)
 """Those that say what the shared weights would start from, and that some of them would learn unlike others."""
 BEFORE = (recipe.DATA_FRACTION, REPLICATE)
 """Those that are decided before a training begins."""
+
+DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"detection": ("class_loss", "boxes", "dfl_bins")}
+)
+"""By task: parameters of the recipe that decide which weights there are."""
+_WEIGHTING = "sample_weighting"
 
 _WAY_OUT = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
 
@@ -42,16 +51,17 @@ class Kind(StrEnum):
     FIXED = "fixed"
 
 
-def check_sharable(space: Space, constants: Mapping[str, Scalar]) -> None:
+def check_sharable(space: Space, constants: Mapping[str, Scalar], task: str = networks.CLASSIFICATION) -> None:
     """Raise InvalidInput (pointers `/name`) for every parameter that shared weights cannot search.
 
     `constants` are values besides those of the space.
     """
     faults = [
-        *_faults_of_networks(space, constants),
-        *_faults_of_schedule(space, constants),
-        *_faults_of_start(space, constants),
-        *_faults_of_labels(space, constants),
+        *_faults_of_networks(space, constants, task),
+        *_faults_of_schedule(space, constants, task),
+        *_faults_of_start(space, constants, task),
+        *_faults_of_labels(space, constants, task),
+        *_faults_of_weighting(space, constants, task),
     ]
     if faults:
         raise InvalidInput(faults)
@@ -65,9 +75,20 @@ def kind_of(space: Space, constants: Mapping[str, Scalar]) -> Kind:
     return kind
 
 
-def networks_of(space: Space, constants: Mapping[str, Scalar]) -> tuple[str, ...]:
+def fixed_values(space: Space, constants: Mapping[str, Scalar], task: str) -> dict[str, Scalar]:
+    """Complete values of the one network that all candidates are of; those of its recipe are no candidate's.
+
+    Raises InvalidInput as `check_sharable`. For spaces of the kind FIXED.
+    """
+    check_sharable(space, constants, task)
+    [name] = networks_of(space, constants, task)
+    known = {**networks.NETWORKS[name].parameters, **constants, networks.NETWORK: name}
+    return {**known, **{one: values_of(space, one, known[one])[0] for one in _same_in_all(name)}}
+
+
+def networks_of(space: Space, constants: Mapping[str, Scalar], task: str = networks.CLASSIFICATION) -> tuple[str, ...]:
     """Names of the networks that candidates are of. Raises InvalidInput (`/network`) where there is none such."""
-    default = constants.get(networks.NETWORK, networks.DEFAULTS[networks.CLASSIFICATION])
+    default = constants.get(networks.NETWORK, networks.DEFAULTS[task])
     named = values_of(space, networks.NETWORK, default)
     return tuple(networks.find({networks.NETWORK: name}).name for name in named)
 
@@ -82,11 +103,31 @@ def options_of(parameter: Parameter) -> tuple[Scalar, ...]:
 
 
 def values_of(space: Space, name: str, default: Scalar) -> tuple[Scalar, ...]:
-    """The options of a parameter, different ones; the default where the space lacks it, too where it has conditions."""
-    if name not in space:
-        return (default,)
-    parameter = space[name]
-    return tuple(dict.fromkeys((*options_of(parameter), *((default,) if parameter.when else ()))))
+    """The different values of a parameter among candidates: the default where it is not active, or not in the space."""
+    active = _is_active(space, space[name]) if name in space else False
+    options = () if active is False else options_of(space[name])
+    return tuple(dict.fromkeys((*options, *(() if active else (default,)))))
+
+
+def _is_active(space: Space, parameter: Parameter) -> bool | None:
+    """Whether all candidates have a value of it; None: some."""
+    held = [_holds(space, space[other], wanted) for other, wanted in parameter.when.items()]
+    return False if False in held else (None if None in held else True)
+
+
+def _holds(space: Space, parameter: Parameter, wanted: Iterable[Scalar]) -> bool | None:
+    """Whether it has one of the wanted values in all candidates; None: in some."""
+    options, able = set(options_of(parameter)), set(wanted)
+    active = _is_active(space, parameter)
+    if active is False or options.isdisjoint(able):
+        return False
+    return active if options <= able else None
+
+
+def _same_in_all(network: str) -> tuple[str, ...]:
+    """Parameters that all candidates of a fixed network have in common."""
+    found = networks.NETWORKS[network]
+    return (*found.defaults, RESOLUTION, *DECISIVE.get(found.task, ()))
 
 
 def _kind(named: tuple[str, ...]) -> Kind | None:
@@ -97,37 +138,37 @@ def _kind(named: tuple[str, ...]) -> Kind | None:
     return Kind.FBNETV3 if named[0] in FAMILIES else Kind.FIXED
 
 
-def _faults_of_networks(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
-    named = networks_of(space, constants)
+def _faults_of_networks(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    named = networks_of(space, constants, task)
     kind = _kind(named)
     if kind is None:
         reason = f"{', '.join(named)} have no weights in common: fix {networks.NETWORK} to one of them"
         yield Fault(f"/{networks.NETWORK}", f"{reason}, {_WAY_OUT}")
     if kind is Kind.FIXED:
         network = networks.NETWORKS[named[0]]
-        for name in (*network.defaults, RESOLUTION):
+        for name in _same_in_all(network.name):
             if len(values_of(space, name, constants.get(name, network.parameters[name]))) > 1:
                 reason = f"networks of {network.name} share weights only where {name} is the same in all: fix it"
                 yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_labels(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
-    for name in LABELLING:
-        default = recipe.CLASSIFICATION.defaults[name]
+def _faults_of_labels(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    for name in LABELLING.get(task, ()):
+        default = recipe.TABLES[task].defaults[name]
         if values_of(space, name, constants.get(name, default)) != (default,):
             reason = f"shared weights are trained with {name} {default}, and with nothing else: fix it to that"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
+def _faults_of_schedule(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
     for name in SCHEDULE:
-        if len(values_of(space, name, constants.get(name, recipe.CLASSIFICATION.defaults[name]))) > 1:
+        if len(values_of(space, name, constants.get(name, recipe.TABLES[task].defaults[name]))) > 1:
             reason = f"{name} shapes a whole training, and shared weights judge a candidate by one step: fix it"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
 
 
-def _faults_of_start(space: Space, constants: Mapping[str, Scalar]) -> Iterator[Fault]:
-    defaults = recipe.CLASSIFICATION.defaults
+def _faults_of_start(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    defaults = recipe.TABLES[task].defaults
     for name in START:
         if set(values_of(space, name, constants.get(name, defaults[name]))) != {defaults[name]}:
             reason = f"shared weights start from random ones and all learn alike: {name} must be {defaults[name]}"
@@ -136,3 +177,13 @@ def _faults_of_start(space: Space, constants: Mapping[str, Scalar]) -> Iterator[
         if len(values_of(space, name, constants.get(name, defaults[name]))) > 1:
             reason = f"{name} is decided before a training begins, and shared weights have only one: fix it"
             yield Fault(f"/{name}", f"{reason}, {_WAY_OUT}")
+
+
+def _faults_of_weighting(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
+    """A Sample Weighting Network learns by steps of its own: one step ahead says nothing of it."""
+    known = recipe.TABLES[task].defaults
+    if _WEIGHTING in known:
+        default = constants.get(_WEIGHTING, known[_WEIGHTING])
+        if values_of(space, _WEIGHTING, default) != ("none",):
+            reason = f"{_WEIGHTING} is learnt over a whole training, and a supernet has none: fix it to none"
+            yield Fault(f"/{_WEIGHTING}", f"{reason}, {_WAY_OUT}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, Text, cast, func, select
 
 from searchsvc.domain import (
     Artifact,
@@ -39,6 +39,7 @@ from searchsvc.store.tables import (
 
 _PING_SECONDS = 1.0
 _MOST_NUMBERS = 10_000  # in one statement: databases limit its parameters
+_PART = 1000  # texts that are parsed at once: other threads have their turn between two of them
 _TOTALS = [jobs.c[total_of(state)] for state in TrialState]
 
 
@@ -96,12 +97,15 @@ class Reads(StoreBase):
         query = query.order_by(trials.c.badness, *map(_badness, then), trials.c.number).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
 
-    def results(self, job_id: str) -> dict[int, Mapping[str, float]]:
-        """The metrics of all trials with a result, by number, in no order: about half a second for 100,000."""
-        query = select(trials.c.number, cast(trials.c.metrics, Text)).where(trials.c.job_id == job_id, RANKED)
+    def results(self, job_id: str, *, after: int = -1) -> list[tuple[int, int, Mapping[str, float]]]:
+        """(number, place in the order in which results were told, metrics) of the trials with a result that were told
+        after the place `after`, in no order: about half a second for 100,000.
+        """
+        query = select(trials.c.number, trials.c.told, cast(trials.c.metrics, Text))
+        query = query.where(trials.c.job_id == job_id, RANKED, trials.c.told > after)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        metrics = json.loads(f"[{','.join(text for _, text in rows)}]")
-        return dict(zip((number for number, _ in rows), metrics, strict=True))
+        metrics = (one for start in range(0, len(rows), _PART) for one in _metrics(rows[start : start + _PART]))
+        return [(number, told, found) for (number, told, _), found in zip(rows, metrics, strict=True)]
 
     def trials_numbered(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
         """Those of the numbers that there are, in the order of `numbers`."""
@@ -110,6 +114,11 @@ class Reads(StoreBase):
         rows = (row for part in parts for row in self._rows(query.where(trials.c.number.in_(part))))
         found = {trial.number: trial for trial in map(trial_of, rows)}
         return [found[number] for number in numbers if number in found]
+
+    def trials_with_ids(self, trial_ids: Sequence[str]) -> list[Trial]:
+        """Those that there are, in no order."""
+        parts = (trial_ids[start : start + _MOST_NUMBERS] for start in range(0, len(trial_ids), _MOST_NUMBERS))
+        return [trial_of(row) for part in parts for row in self._rows(select(trials).where(trials.c.id.in_(part)))]
 
     def trial_counts(self, job_id: str) -> dict[TrialState, int]:
         return _counts(self._job_columns(job_id, *_TOTALS))
@@ -143,6 +152,16 @@ class Reads(StoreBase):
     def measurements(self, trial_id: str) -> list[Measurement]:
         query = select(measurements).where(measurements.c.trial_id == trial_id).order_by(measurements.c.step)
         return [measurement_of(row) for row in self._rows(query)]
+
+    def measurements_of(self, trial_ids: Sequence[str]) -> dict[str, list[Measurement]]:
+        """By trial, by step; of the trials that have any."""
+        found: dict[str, list[Measurement]] = {}
+        for start in range(0, len(trial_ids), _MOST_NUMBERS):
+            chosen = measurements.c.trial_id.in_(trial_ids[start : start + _MOST_NUMBERS])
+            query = select(measurements).where(chosen).order_by(measurements.c.trial_id, measurements.c.step)
+            for row in self._rows(query):
+                found.setdefault(row["trial_id"], []).append(measurement_of(row))
+        return found
 
     def job_measurements(
         self, job_id: str, *, after: int = 0, limit: int = 10_000
@@ -201,6 +220,12 @@ def _badness(objective: Objective) -> ColumnElement[Any]:
     """For an order in which the better come first, and those where it was not measured last."""
     value: ColumnElement[float] = trials.c.metrics[objective.metric].as_float()
     return (value.desc() if objective.sign > 0 else value.asc()).nulls_last()
+
+
+def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
+    """From the texts in the last column."""
+    found: list[Mapping[str, float]] = json.loads(f"[{','.join(row[-1] for row in rows)}]")
+    return found
 
 
 def _counts(row: RowMapping) -> dict[TrialState, int]:

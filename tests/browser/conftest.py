@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from searchsvc.service import Scope, Service
+from searchsvc.service import Scope
 from searchsvc.settings import Settings
-from searchsvc.store import Store
 from tests.support.pages import Running, a_search, record_rounds
+from tests.support.sites import CHROMIUM_ARGUMENTS, NoChromium, Site, chromium_path, serving
 
-SEARCHCTL = str(Path(sys.executable).with_name("searchctl"))
 PATIENCE_MILLISECONDS = 60_000
 """Nothing takes so long, unless the machine does much else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A service with pages."""
-
-    address: str
-    link: str
-    """The link that signs in once."""
-    service: Service
-    """On the same store, in this process."""
-
-    def secret(self, scope: Scope) -> str:
-        return self.service.create_token(f"the {scope.value}", scope=scope)[1]
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        message = "there is no Chromium: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
+    try:
+        path = chromium_path()
+    except NoChromium as missing:
+        pytest.fail(str(missing)) if os.environ.get("CI") == "true" else pytest.skip(str(missing))
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        started = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield started
         started.close()
 
@@ -62,35 +36,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    settings = Settings(data_dir=folder, ray_address=None).prepare()
     shutil.copy(sqlite_template, folder / "searchsvc.db")
-    command = [SEARCHCTL, "serve", "--no-controller", "--port", "0"]
-    environment = {**os.environ, "SEARCHSVC_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        store = Store.open(settings.database_url)
-        try:
-            assert process.stdout is not None
-            said = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
-            link = re.search(r"(http://[^/]+)(/ui/open/\S+)", said)
-            assert link, said
-            _wait_for(link[1])
-            yield Site(link[1], link[1] + link[2], Service(store, settings))
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0
-        finally:
-            store.close()
-            process.kill()
-
-
-def _wait_for(address: str) -> None:
-    """Until the service answers there: it tells its address a moment earlier."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with suppress(httpx.TransportError):
-            httpx.get(f"{address}/healthz").raise_for_status()
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing answers at {address}")
+    with serving(Settings(data_dir=folder, ray_address=None)) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")
@@ -101,18 +49,70 @@ def search(site: Site) -> Running:
     return made
 
 
+class Console:
+    """What browsers complain of. A test that expects a complaint forgives it."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self._forgiven: tuple[str, ...] = ()
+
+    def watch(self, context: BrowserContext) -> BrowserContext:
+        context.on("console", lambda said: self._hear(said.text) if said.type == "error" else None)
+        context.on("weberror", lambda failed: self._hear(str(failed.error)))
+        return context
+
+    def forgive(self, *parts: str) -> None:
+        """Complaints in which one of these stands, until the test ends."""
+        self._forgiven = parts
+
+    def begin(self) -> None:
+        self.complaints.clear()
+        self._forgiven = ()
+
+    def _hear(self, text: str) -> None:
+        if not any(part in text for part in self._forgiven):
+            self.complaints.append(text)
+
+
+@pytest.fixture(scope="session")
+def all_consoles() -> Console:
+    return Console()
+
+
+@pytest.fixture(autouse=True)
+def console(all_consoles: Console) -> Iterator[Console]:
+    """At the end of a test no page may have complained."""
+    all_consoles.begin()
+    yield all_consoles
+    assert all_consoles.complaints == []
+
+
+NewContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="session")
+def new_context(browser: Browser, all_consoles: Console) -> NewContext:
+    """Opens a browser of its own, with its own cookies; whoever asks for it closes it."""
+
+    def opened(**options: Any) -> BrowserContext:
+        made = all_consoles.watch(browser.new_context(**options))
+        made.set_default_timeout(PATIENCE_MILLISECONDS)
+        return made
+
+    return opened
+
+
 Enter = Callable[[Scope], BrowserContext]
 
 
 @pytest.fixture(scope="session")
-def contexts(site: Site, browser: Browser) -> Iterator[Enter]:
+def contexts(site: Site, new_context: NewContext) -> Iterator[Enter]:
     """A signed-in browser for each scope; kept, so that scripts are loaded once."""
     made: dict[Scope, BrowserContext] = {}
 
     def enter(scope: Scope) -> BrowserContext:
         if scope not in made:
-            made[scope] = browser.new_context(locale="en-GB", timezone_id="Asia/Kolkata")
-            made[scope].set_default_timeout(PATIENCE_MILLISECONDS)
+            made[scope] = new_context(locale="en-GB", timezone_id="Asia/Kolkata")
             page = made[scope].new_page()
             sign_in(page, site, site.secret(scope))
             page.close()
@@ -136,20 +136,16 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def open_page(site: Site, contexts: Enter) -> Iterator[Open]:
-    """Opens a path as the owner of a token; at the end no page may have complained in its console."""
-    complaints: list[str] = []
+    """Opens a path as the owner of a token."""
     pages: list[Page] = []
 
     def opened(path: str, scope: Scope = Scope.ADMIN) -> Page:
         page = contexts(scope).new_page()
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(site.address + path)
         pages.append(page)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(site.address + path)
         return page
 
     yield opened
     for page in pages:
         page.close()
-    assert complaints == []

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from searchsvc.domain import FailureKind, JobRequest, Outcome, TrialState
 from searchsvc.service import Scope
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Enter, Open, Site
-from tests.support.pages import SPEC, Running
+from tests.browser.conftest import Open, Site
+from tests.support.pages import Running
 
-expect.set_options(timeout=PATIENCE_MILLISECONDS)
 EVIL = "<img src=x onerror=document.title='gotcha'><script>document.title='gotcha'</script>"
 
 
@@ -111,33 +109,6 @@ def test_dark_and_light_are_a_choice_that_lasts(open_page: Open) -> None:
 
 def _ground(page: Page) -> str:
     return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-
-
-@pytest.mark.parametrize("path", ["/ui/", "/ui/jobs/{}", "/ui/jobs/{}/trials/2", "/ui/spaces"])
-def test_nothing_is_wider_than_a_phone(open_page: Open, search: Running, path: str) -> None:
-    page = open_page(path.format(search.id))
-    page.set_viewport_size({"width": 360, "height": 740})
-    expect(page.locator("h1")).to_be_visible()
-    page.wait_for_timeout(700)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_what_is_not_there_is_said_plainly(contexts: Enter, site: Site) -> None:
-    page = contexts(Scope.ADMIN).new_page()
-    answer = page.goto(f"{site.address}/ui/jobs/nowhere")
-    assert answer is not None
-    assert answer.status == 404
-    expect(page.get_by_role("heading", name="There is no such thing")).to_be_visible()
-    page.close()
-
-
-def test_a_job_that_is_deleted_while_it_is_looked_at_says_so(open_page: Open, site: Site) -> None:
-    job = site.service.submit({**SPEC, "name": "short-lived"})[0]
-    site.service.cancel(job.id)
-    page = open_page(f"/ui/jobs/{job.id}")
-    expect(page.get_by_text("cancelled").first).to_be_visible()
-    site.service.delete(job.id)
-    expect(page.get_by_text("This job has been deleted.")).to_be_visible()
 
 
 def test_times_are_in_the_readers_zone(open_page: Open, search: Running) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from searchsvc.service import Scope
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Site, sign_in
+from tests.browser.conftest import NewContext, Site, sign_in
 
 
 def test_the_printed_link_signs_in_once(site: Site) -> None:
@@ -45,11 +45,9 @@ def test_pages_load_nothing_from_elsewhere_and_rest_keeps_its_own_headers(site: 
     assert httpx.get(f"{site.address}/").headers["location"] == "/ui/"
 
 
-def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, browser: Browser) -> None:
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE_MILLISECONDS)
+def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, new_context: NewContext) -> None:
+    context = new_context()
     page = context.new_page()
-    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     page.goto(f"{site.address}/ui/spaces")
     expect(page.get_by_text("Sign in to see this page.")).to_be_visible()
     page.fill("#token", "ssvc_wrong")
@@ -66,4 +64,26 @@ def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, browser: Browser
     page.click("text=Sign out")
     expect(page.get_by_text("You are signed out.")).to_be_visible()
     assert context.cookies() == []
+    context.close()
+
+
+def test_signing_out_in_one_tab_signs_out_the_others_and_nobody_else(site: Site, new_context: NewContext) -> None:
+    mine, other = new_context(), new_context()
+    here, there, elsewhere = mine.new_page(), mine.new_page(), other.new_page()
+    sign_in(here, site, site.secret(Scope.READ))
+    sign_in(elsewhere, site, site.secret(Scope.READ))
+    there.goto(f"{site.address}/ui/spaces")
+    here.get_by_role("button", name="Sign out").click()
+    expect(there.get_by_text("You are signed out.")).to_be_visible()
+    expect(elsewhere.get_by_role("heading", name="Jobs")).to_be_visible()
+    mine.close()
+    other.close()
+
+
+def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewContext) -> None:
+    context = new_context()
+    page = context.new_page()
+    secret = site.service.create_token("short", scope=Scope.READ, expires_seconds=8.0)[1]
+    sign_in(page, site, secret)
+    expect(page.get_by_text("Your sign-in has ended")).to_be_visible()
     context.close()

@@ -48,7 +48,7 @@ def test_supernets_are_found_among_the_trials_and_are_not_ranked(store: Store) -
     writer.flush()
     assert [one.proposal for one in store.supernets(job.id)] == [supernet]
     assert [one.number for one in store.best_trials(job.id, 9)] == [0, 1]
-    assert store.results(job.id).keys() == {0, 1}
+    assert {number for number, _, _ in store.results(job.id)} == {0, 1}
 
 
 @pytest.mark.parametrize(("goal", "best"), [("maximize", [1, 3, 0]), ("minimize", [2, 0, 3])])
@@ -81,9 +81,15 @@ def test_results_are_the_metrics_of_the_ranked_trials_by_number(store: Store) ->
     _, lease = a_claimed_job(store)
     ids = run_trials(store, lease, [0.1, 1 / 3, 0.7])
     add_trials(store, lease, 2, first=3)
-    assert store.results(lease.job_id) == {n: {"accuracy": value} for n, value in enumerate([0.1, 1 / 3, 0.7])}
+    reached = [(n, n, {"accuracy": value}) for n, value in enumerate([0.1, 1 / 3, 0.7])]
+    assert sorted(store.results(lease.job_id), key=lambda row: row[0]) == reached
+    assert store.results(lease.job_id, after=1) == reached[2:]
     assert [trial.id for trial in store.trials_numbered(lease.job_id, [2, 0, 99])] == [ids[2], ids[0]]
     assert store.trials_numbered(lease.job_id, []) == []
+    assert {trial.id for trial in store.trials_with_ids([ids[0], new_id(), ids[2]])} == {ids[0], ids[2]}
+    several = store.measurements_of(ids[:2])
+    assert several == {one: store.measurements(one) for one in ids[:2]}
+    assert all(several.values())
 
 
 @pytest.mark.parametrize(("goal", "best"), [("minimize", [1, 2, 0, 3]), ("maximize", [0, 1, 2, 3])])
@@ -212,6 +218,8 @@ def operations(store: Store, job_id: str, trial_id: str) -> dict[str, Callable[[
         "artifacts": lambda: store.artifacts(trial_id),
         "job_artifacts": lambda: store.job_artifacts(job_id),
         "measurements": lambda: store.measurements(trial_id),
+        "trials_with_ids": lambda: store.trials_with_ids([trial_id]),
+        "measurements_of": lambda: store.measurements_of([trial_id]),
         "job_measurements": lambda: store.job_measurements(job_id),
         "events": lambda: store.events(after=0, job_id=job_id),
         "last_sequence": store.last_sequence,

@@ -12,7 +12,6 @@ import torch
 from searchsvc.domain.candidates import Candidate
 from searchsvc.spaces.bases import on_grid
 from searchsvc.spaces.space import Matrix, Space
-from workers.autohas.batches import Batch
 from workers.autohas.controllers import Learner
 from workers.autohas.distributions import Draw
 from workers.autohas.exchange import Exchange
@@ -33,7 +32,7 @@ class Finalist:
     """Of that space's matrix."""
 
 
-Batches = Callable[[], Iterable[Batch]]
+Batches = Callable[[], Iterable[Any]]
 """All validation images, as often as they are asked for."""
 
 
@@ -42,7 +41,7 @@ def finalists(
     drawing: Drawing,
     space: Space,
     options: Mapping[str, Any],
-    train: Batch,
+    train: Any,
     validation: Batches,
     random: torch.Generator,
     exchange: Exchange,
@@ -72,9 +71,9 @@ def report(found: Iterable[Finalist]) -> dict[str, float]:
     return {f"finalist/{one.rank}/{name}": entry for one in found for name, entry in one.entries.items()}
 
 
-def mean_reward(learner: Learner, draw: Draw, weights: Tensors, validation: Iterable[Batch]) -> float:
+def mean_reward(learner: Learner, draw: Draw, weights: Tensors, validation: Iterable[Any]) -> float:
     """On all images of some batches."""
-    rewards = [(learner.reward(draw, weights, batch), len(batch.labels)) for batch in validation]
+    rewards = [(learner.reward(draw, weights, batch), len(batch)) for batch in validation]
     return sum(one * count for one, count in rewards) / sum(count for _, count in rewards)
 
 

@@ -5,36 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.states import FailureKind
 from searchsvc.errors import TrialFailed
-from searchsvc.spaces import recipe
 from searchsvc.spaces.space import Space
-from workers.autohas.batches import Batch, Views
 from workers.autohas.distributions import Draw
+from workers.autohas.lessons import Lessons, Shared
 from workers.autohas.memory import WEIGHTS, Memory, Part
 from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
-from workers.supernet import SharedNetwork
 from workers.training.ema import decay_at
-from workers.training.precision import Precision
-from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import torch_seeded
 
 _AVERAGE, _OPTIMIZER = "average", "optimizer"
 _MOST_SKIPPED = 100
 _KEPT_PARTS = 8
-_THROUGH = ("optimizer", "lr", "sgd_lr_scale", "momentum", "weight_decay", "label_smoothing")
-"""What a step has gradients to."""
+_THROUGH = ("optimizer", "lr", "sgd_lr_scale", "momentum", "weight_decay")
+"""What a step has gradients to, besides what its loss is linear in."""
+_CLIPPED = 1e-6
+"""What torch.nn.utils.clip_grad_norm_ adds to a norm that it divides by."""
+N = TypeVar("N", bound=Shared)
 
 
-class SupernetLearner:
+class SupernetLearner(Generic[N]):
     """A `Learner`: the path of a candidate, trained with the whole of the candidate's recipe.
 
     The average of the weights follows every step, at the candidate's decay; candidates with `ema` are scored on it.
@@ -42,27 +40,27 @@ class SupernetLearner:
 
     def __init__(
         self,
-        network: SharedNetwork,
+        network: N,
         space: Space,
-        views: Views,
+        lessons: Lessons[N],
         constants: Mapping[str, Scalar] = MappingProxyType({}),
         *,
         score: str = "accuracy",
     ) -> None:
-        """`constants`: values besides those of the space. `score`: what a reward is, accuracy or loss."""
+        """`constants`: values besides those of the space. `score`: the objective that rewards are for."""
         self.network, self.rate_scale = network, 1.0
         """`rate_scale`: what a schedule multiplies the candidates' learning rates by."""
         self.skipped = 0
         """Steps of the weights that were left out, as their loss, or what they led to, was not finite."""
-        self._defaults: dict[str, Any] = {**recipe.CLASSIFICATION.defaults, **constants}
-        self._views, self._score = views, score
-        self._precision = _precision(views.device)
+        self._defaults: dict[str, Any] = {**lessons.recipe, **constants}
+        self._lessons, self._score = lessons, score
+        self._through = {*_THROUGH, lessons.linear}
         self._optimizers = tuple(map(str, _choices(space, _OPTIMIZER, self._defaults)))
-        parameters = dict(network.widest.named_parameters())
+        parameters = {name: one for name, one in network.widest.named_parameters() if one.requires_grad}
         averaged = {_AVERAGE: None} if True in _choices(space, "ema", self._defaults) else {}
         slots = {_row(one, slot): first for one in self._optimizers for slot, first in UPDATES[one].slots.items()}
         self._memory = Memory(parameters, {**averaged, **slots})
-        places = torch.arange(sum(one.numel() for one in parameters.values()), device=views.device)
+        places = torch.arange(sum(one.numel() for one in parameters.values()), device=lessons.device)
         self._places = Memory.shaped(places, parameters)
         self._parts: dict[tuple[Any, ...], Part] = {}
         self._active: Candidate | None = None
@@ -91,40 +89,34 @@ class SupernetLearner:
         part = self._activated(draw)
         return part.named(self._memory.take(_AVERAGE if self._values(draw)["ema"] else WEIGHTS, part))
 
-    def ahead(self, draw: Draw, batch: Batch, relaxed: Tensors | None = None) -> dict[str, Tensor]:
+    def ahead(self, draw: Draw, batch: Any, relaxed: Tensors | None = None) -> dict[str, Tensor]:
         """See `Learner`: of all that is shared only the candidate's part is copied."""
         part, values = self._activated(draw), self._values(draw)
-        through = {name: one for name, one in (relaxed or {}).items() if name in _THROUGH}
-        moved = self._step(part, values, {**values, **through}, batch)[1]
+        through = {name: one for name, one in (relaxed or {}).items() if name in self._through}
+        moved = self._step(part, {**values, **through}, batch)[1]
         weights = self._averaged(part, values, moved[WEIGHTS]) if values["ema"] else moved[WEIGHTS]
         return part.named(weights)
 
     @torch.inference_mode()
-    def reward(self, draw: Draw, weights: Tensors, batch: Batch) -> float:
-        """Accuracy from 0 to 1, or the loss with its sign turned; normalised by the batch.
+    def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
+        """See `Learner`; what it is, the task says (`Lessons.reward`)."""
+        self._activated(draw)
+        return self._lessons.reward(self.network, weights, batch, self._values(draw), self._score)
 
-        Of weights that are not finite: 0, or ten times the loss of guessing.
-        """
-        logits = self._logits(draw, weights, batch)
-        if self._score == "loss":
-            return -_bounded(float(F.cross_entropy(logits, batch.labels)), logits.shape[1])
-        right = (logits.argmax(1) == batch.labels) & logits.isfinite().all(1)
-        return float(right.double().mean())
-
-    def loss(self, draw: Draw, weights: Tensors, batch: Batch, coefficients: Tensors | None = None) -> Tensor:
-        """Cross-entropy, normalised by the batch."""
+    def loss(self, draw: Draw, weights: Tensors, batch: Any, coefficients: Tensors | None = None) -> Tensor:
+        """See `Learner`."""
         self._activated(draw)
         gated = self.network.gated(weights, coefficients) if coefficients else weights
-        return F.cross_entropy(self._logits(draw, gated, batch), batch.labels)
+        return self._lessons.loss(self.network, gated, batch, self._values(draw))
 
-    def train(self, draw: Draw, batch: Batch) -> float | None:
+    def train(self, draw: Draw, batch: Any) -> float | None:
         """Make the candidate's step on what is shared, and return its loss.
 
         None where the loss or what the step leads to is not finite: nothing is changed then. Raises TrialFailed
         (DIVERGED) where that happens time after time.
         """
         part, values = self._activated(draw), self._values(draw)
-        loss, moved = self._step(part, values, values, batch)
+        loss, moved = self._step(part, values, batch)
         if not (math.isfinite(loss) and all(_is_finite(one) for one in moved.values())):
             self._skip(loss)
             return None
@@ -142,24 +134,16 @@ class SupernetLearner:
             message = f"{_MOST_SKIPPED} steps of the shared weights in a row were not finite; the last loss is {loss:g}"
             raise TrialFailed(FailureKind.DIVERGED, message)
 
-    def _logits(self, draw: Draw, weights: Tensors, batch: Batch) -> Tensor:
-        self._activated(draw)
-        images = self._views.validation(batch, self._values(draw))
-        with self._precision.autocast():
-            logits = self.network.logits(images, weights, regularised=False)
-        return _wide(logits)
-
-    def _step(
-        self, part: Part, values: Mapping[str, Any], relaxed: Mapping[str, Any], batch: Batch
-    ) -> tuple[float, dict[str, Tensor]]:
-        """(loss, numbers (p,) by row) after a step of the active path."""
-        images, targets = self._views.training(batch, ClassifierRecipe.of(values), values)
+    def _step(self, part: Part, values: Mapping[str, Any], batch: Any) -> tuple[float, dict[str, Tensor]]:
+        """(loss, numbers (p,) by row) after a step of the active path; values may have gradients."""
         weights = self._memory.take(WEIGHTS, part)
         leaf = weights.detach().requires_grad_()
-        with torch_seeded(batch.seed, 0, self._views.device), self._precision.autocast():
-            logits = self.network.logits(images, part.named(leaf), regularised=True)
-        loss, gradient = _smoothed(_wide(logits), targets, leaf, relaxed["label_smoothing"])
-        hyper = self._hyperparameters(relaxed)
+        with torch_seeded(batch.seed, 0, self._lessons.device):
+            lesson = self._lessons.lesson(self.network, part.named(leaf), batch, values)
+        loss, gradient = lesson.descended(leaf)
+        if values["clip_norm"]:
+            gradient = gradient * (values["clip_norm"] / (gradient.norm() + _CLIPPED)).clamp(max=1.0)
+        hyper = self._hyperparameters(values)
         taken = {
             one: {slot: part.grouped(self._memory.take(_row(one, slot), part)) for slot in UPDATES[one].slots}
             for one in hyper.shares
@@ -189,8 +173,7 @@ class SupernetLearner:
         return self._part
 
     def _part_of(self, candidate: Candidate) -> Part:
-        recipes = recipe.CLASSIFICATION.defaults
-        key = tuple((name, value) for name, value in candidate.values.items() if name not in recipes)
+        key = tuple((name, value) for name, value in candidate.values.items() if name not in self._lessons.recipe)
         if key not in self._parts:
             if len(self._parts) >= _KEPT_PARTS:
                 del self._parts[next(iter(self._parts))]
@@ -228,42 +211,6 @@ def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
     return max([*found, *([int(defaults[name])] if conditional or not found else [])])
 
 
-def _precision(device: torch.device) -> Precision:
-    """Of forward passes: float32 where half precision would take a scaled loss."""
-    found = Precision.of(device)
-    return found if found.dtype is not torch.float16 else Precision(device, torch.float32)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    """At least float32."""
-    return logits if logits.dtype is torch.float64 else logits.float()
-
-
-def _bounded(loss: float, classes: int) -> float:
-    """At most ten times that of guessing, so that one ruined candidate does not decide what the baseline is."""
-    most = 10.0 * math.log(classes)
-    return min(loss, most) if math.isfinite(loss) else most
-
-
 def _is_finite(numbers: Tensor) -> bool:
     """As far as their sum says, which takes a fraction of the time."""
     return math.isfinite(float(numbers.sum()))
-
-
-def _smoothed(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float | Tensor) -> tuple[float, Tensor]:
-    """Cross-entropy with label smoothing, and its gradient to weights (p,).
-
-    Both are linear in the smoothing, so gradients to it need no second derivatives of the network.
-    """
-    if not isinstance(smoothing, Tensor):
-        return _with_gradient(F.cross_entropy(logits, targets, label_smoothing=smoothing), weights)
-    plain, of_plain = _with_gradient(F.cross_entropy(logits, targets), weights, again=True)
-    uniform, of_uniform = _with_gradient(-F.log_softmax(logits, 1).mean(), weights)
-    gradient = of_plain + smoothing * (of_uniform - of_plain)
-    return plain + float(smoothing.detach()) * (uniform - plain), gradient
-
-
-def _with_gradient(loss: Tensor, weights: Tensor, *, again: bool = False) -> tuple[float, Tensor]:
-    """`again`: the graph is gone through once more."""
-    (gradient,) = torch.autograd.grad(loss, weights, retain_graph=again)
-    return float(loss.detach()), gradient

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,28 +28,31 @@ from searchsvc.errors import NotFound, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.space import Space
-from workers import data
-from workers.autohas.batches import Batch, Views, seed_of
+from workers.autohas import batches, scenes
+from workers.autohas.batches import seed_of
 from workers.autohas.controllers import Differentiable, Reinforce
 from workers.autohas.distributions import Distributions, Draw
 from workers.autohas.exchange import Alone, Exchange
 from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.learner import SupernetLearner
+from workers.autohas.lessons import Ground
 from workers.autohas.limits import Drawing, Limits
-from workers.data.dataset import Dataset
 from workers.files import DISTRIBUTIONS
-from workers.supernet import shared_network
 from workers.training import checkpoint
 from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
-from workers.training.seeds import INITIAL, generator, torch_seeded
-from workers.training.splits import Order, on_device
-from workers.training.trial import data_of, device_of, fingerprint
+from workers.training.seeds import generator
+from workers.training.splits import Order
+from workers.training.trial import device_of, fingerprint
 
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""
 _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)
 """What random numbers are for."""
+_GROUNDS: Mapping[str, Callable[[TrialTask, Space, torch.device], Ground]] = MappingProxyType(
+    {"classification": batches.ground, "detection": scenes.ground}
+)
+"""By task."""
 
 
 def search(
@@ -96,16 +100,15 @@ class _Search:
     def __init__(self, task: TrialTask, exchange: Exchange) -> None:
         assert task.search is not None
         self._task, self._search, self._exchange = task, task.search, exchange
-        options, device = task.search.options, device_of(task)
-        dataset = data.load(task.dataset)
-        self._train = on_device(dataset.subset(data_of(task).share), device, task.threads)
-        self._validation = on_device(dataset.validation, device, task.threads)
+        options = task.search.options
         space = with_bases(Space(task.search.parameters), options["basis_values"])
+        ground = _GROUNDS[task.task](task, space, device_of(task))
+        self._train, self._validation = ground.train, ground.validation
         self._limits = Limits.of(task.search)
         ends = {name: options[name] for name in ("spread", "last_spread", "temperature")}
         self._distributions = Distributions(space, **ends)
         self._drawing = Drawing(self._distributions, self._limits)
-        self._learner = _learner(task, space, dataset, device)
+        self._learner = SupernetLearner(ground.network, space, ground.lessons, task.values, score=task.objective.metric)
         self._steps = math.ceil(math.ceil(len(self._train) / exchange.size) / self._learner.batch_size)
         self._total = self._steps * task.fidelity.epochs
         self.logs = task.fidelity.epochs * options["logs_per_epoch"]
@@ -145,13 +148,13 @@ class _Search:
         """The derived candidate and the best draws, best first."""
         random = torch.Generator().manual_seed(seed_of(self._task.seed, self._total, _FINAL))
         order = np.random.default_rng(seed_of(self._task.seed, self._total, _TRAINING)).permutation(len(self._train))
-        images, labels = next(self._train.batches(order[: self._learner.batch_size], 1))
+        seed = seed_of(self._task.seed, self._total, _DRAWS)
         return finalists(
             self._learner,
             self._drawing,
             Space(self._search.parameters),
             self._search.options,
-            Batch(images, labels, seed_of(self._task.seed, self._total, _DRAWS)),
+            next(self._train.batches(order[: self._learner.batch_size], [seed])),
             self._all_validation,
             random,
             self._exchange,
@@ -189,10 +192,10 @@ class _Search:
         }
         checkpoint.save(directory, state)
 
-    def _all_validation(self) -> Iterator[Batch]:
+    def _all_validation(self) -> Iterator[Any]:
         every = np.arange(len(self._validation))
         parts = math.ceil(len(every) / self._search.options["reward_images"])
-        return (Batch(*one) for one in self._validation.batches(every, parts))
+        return self._validation.batches(every, [0] * parts)
 
     def _steps_of(self, log: int) -> range:
         """The steps before measurement `log` and after the one before."""
@@ -202,7 +205,7 @@ class _Search:
     def _is_controlled(self, step: int) -> bool:
         return step % int(self._search.options["controller_every"]) == 0
 
-    def _training_batches(self, steps: range) -> Iterator[Batch]:
+    def _training_batches(self, steps: range) -> Iterator[Any]:
         """One for each of the steps, which are within one epoch."""
         if not steps:
             return
@@ -210,11 +213,9 @@ class _Search:
         order = generator(self._task.seed, epoch + 1).permutation(len(self._train))
         own: Order = order[self._exchange.rank :: self._exchange.size]
         parts = np.array_split(own, self._steps)[first : first + len(steps)]
-        batches = self._train.batches(np.concatenate(parts), len(parts))
-        for step, (images, labels) in zip(steps, batches, strict=True):
-            yield Batch(images, labels, self._seed(step, _TRAINING))
+        yield from self._train.batches(np.concatenate(parts), [self._seed(step, _TRAINING) for step in steps])
 
-    def _validation_batches(self, steps: range) -> Iterator[Batch]:
+    def _validation_batches(self, steps: range) -> Iterator[Any]:
         """One for each step of the controller among the steps."""
         controlled = [one for one in steps if self._is_controlled(one)]
         if not controlled:
@@ -224,8 +225,7 @@ class _Search:
             np.random.default_rng(self._seed(step, _VALIDATION)).choice(len(self._validation), count, replace=False)
             for step in controlled
         ]
-        for images, labels in self._validation.batches(np.concatenate(chosen), len(controlled)):
-            yield Batch(images, labels)
+        yield from self._validation.batches(np.concatenate(chosen), [0] * len(controlled))
 
     def _seed(self, step: int, purpose: int) -> int:
         return seed_of(self._task.seed, step, self._exchange.rank, purpose)
@@ -244,16 +244,9 @@ class _Search:
             raise TrialFailed(FailureKind.ERROR, message)
 
 
-def _learner(task: TrialTask, space: Space, dataset: Dataset, device: torch.device) -> SupernetLearner:
-    with torch_seeded(task.seed, INITIAL, torch.device("cpu")):
-        network = shared_network(space, dataset.info.shape, len(dataset.classes), task.values)
-    views = Views(dataset, device)
-    return SupernetLearner(network.to(device), space, views, task.values, score=task.objective.metric)
-
-
 def _schedule(task: TrialTask, steps: int) -> Schedule:
     """Of the multiplier of learning rates: by the constants of the recipe."""
-    recipe = Recipe.of(networks.completed(task.values))
+    recipe = Recipe.of(networks.completed(task.values, task.task))
     return replace(Schedule.of(recipe, task.fidelity.epochs, steps), peak=1.0)
 
 

@@ -204,7 +204,7 @@ class Run:
                 for images, labels in part.batches(random.permutation(len(part)), steps):
                     set_learning_rate(optimizer, schedule.rate(step))
                     loss = self.loss(self.inputs(augmentation(images, random)), labels, random)
-                    self.precision.step(loss, optimizer)
+                    self.precision.step(loss, optimizer, clip_norm=recipe.clip_norm)
                     step += 1
                     if average:
                         average.update(step)

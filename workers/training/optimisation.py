@@ -42,7 +42,7 @@ class Optimisation(Generic[Model]):
         self._frozen = frozen(self.model, recipe.frozen_stages)
         self._schedule = Schedule.of(recipe, epochs, self.batches)
         self._step = 0
-        self._optimizer = optimizers.create(self.model, recipe)
+        self._optimizer, self._clip_norm = optimizers.create(self.model, recipe), recipe.clip_norm
         self._average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema else None
 
     @property
@@ -59,7 +59,7 @@ class Optimisation(Generic[Model]):
     def step(self, loss: Tensor, *beside: Optimizer) -> None:
         """One step down the gradient of a loss, and one of the optimisers of what is trained beside the network."""
         optimizers.set_learning_rate(self._optimizer, self._schedule.rate(self._step))
-        self.precision.step(loss, self._optimizer, *beside)
+        self.precision.step(loss, self._optimizer, *beside, clip_norm=self._clip_norm)
         self._step += 1
         if self._average:
             self._average.update(self._step)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 
@@ -30,17 +31,29 @@ class Precision:
             return cls(device, torch.float32)
         return cls(device, torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16)
 
+    @classmethod
+    def unscaled(cls, device: torch.device) -> Precision:
+        """That of `of`, but float32 where half precision would take a scaled loss."""
+        found = cls.of(device)
+        return found if found.dtype is not torch.float16 else cls(device, torch.float32)
+
     def autocast(self) -> torch.autocast:
         """Within: forward passes in `dtype`."""
         return torch.autocast(self._device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
-    def step(self, loss: Tensor, *optimizers: Optimizer) -> None:
-        """Gradients of the loss, and the steps that they ask for."""
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
+    def step(self, loss: Tensor, optimizer: Optimizer, *beside: Optimizer, clip_norm: float = 0.0) -> None:
+        """Gradients of the loss, and the steps that they ask for.
+
+        `clip_norm`: the largest norm of all gradients of the first optimiser together; 0: any. It stays on the device.
+        """
+        for one in (optimizer, *beside):
+            one.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        for optimizer in optimizers:
-            self._scaler.step(optimizer)
+        if clip_norm:
+            self._scaler.unscale_(optimizer)
+            clip_grad_norm_([one for group in optimizer.param_groups for one in group["params"]], clip_norm)
+        for one in (optimizer, *beside):
+            self._scaler.step(one)
         self._scaler.update()
 
     def state(self) -> dict[str, Any]:

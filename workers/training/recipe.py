@@ -25,6 +25,7 @@ class Recipe:
     warmup_epochs: float
     lr_decay: float
     batch_size: int
+    clip_norm: float
     ema: bool
     ema_decay: float
     layer_decay: float

@@ -10,7 +10,7 @@ from nicegui import ui
 from api.cli import text
 from api.ui import charts
 from api.ui.job_view import MOST_CURVES, MOST_TRIALS, JobView
-from api.ui.numbers import epochs_saved, funnel, known, metric_names
+from api.ui.numbers import epochs_saved, funnel, metric_names
 from api.ui.parts import Bar, Text, box, card
 from searchsvc.domain import Job
 
@@ -26,11 +26,16 @@ def make(job: Job) -> list[Part]:
     metric = job.spec.objectives[0].metric
     return [
         Front(job),
-        Chart("Best so far", f"Every result, and the best {metric} that keeps the limits.", charts.best_so_far),
+        Chart(
+            "Best so far",
+            f"Every result, and the best {metric} that keeps the limits.",
+            lambda view: view.once("best so far", charts.best_so_far),
+            said=_sampled,
+        ),
         Chart(
             "Learning curves",
             f"{metric} by epoch; of many trials the best and the newest, {MOST_CURVES} at most.",
-            charts.curves,
+            lambda view: view.once("curves", charts.curves),
         ),
         Funnel(),
         Chart(
@@ -69,7 +74,7 @@ class Chart:
         options = self._draw(view)
         self._card.set_visibility(options is not None)
         self._said.say(self._words(view))
-        if options is not None and options != self._shown:
+        if options is not None and options is not self._shown and options != self._shown:
             self._shown = options
             if rows := _rows(options):
                 self._chart.style(f"height: {rows * 22 + 60}px")
@@ -129,11 +134,18 @@ class Front:
             self.show(self._view)
 
     def _options(self, view: JobView) -> charts.Options | None:
-        there = any(self._cost in known(one) for one in view.trials.values())
-        return charts.front(view, self._cost) if there else None
+        cost = self._cost
+        return view.once(("front", cost), lambda _: charts.front(view, cost)) if cost in view.results.metrics else None
 
     def _words(self, view: JobView) -> str:
-        return f"{view.summary.pareto_size} on the front" if view.summary.best else "no result keeps the limits yet"
+        if not view.summary.best:
+            return "no result keeps the limits yet"
+        return ". ".join(filter(None, (f"{view.summary.pareto_size} on the front", _sampled(view))))
+
+
+def _sampled(view: JobView) -> str:
+    most, count = charts.MOST_POINTS, len(view.results)
+    return f"Of {count:,} results a sample is drawn, {most:,} of a kind." if count > most else ""
 
 
 def _supernet(view: JobView) -> str:
@@ -173,7 +185,7 @@ class Funnel:
 
 
 def _saved(view: JobView) -> str:
-    spared, full = epochs_saved(view.trials.values(), view.spec)
+    spared, full = view.once("epochs saved", lambda one: epochs_saved(one.trials.values(), one.spec))
     if not spared:
         return ""
     which = "" if view.total <= MOST_TRIALS else f" (of the newest {MOST_TRIALS:,} trials)"

@@ -202,6 +202,7 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
 
 async def _confirmed(label: str, question: str) -> bool:
     with ui.dialog() as dialog, box("card"):
+        dialog.props["aria-label"] = f"{label} this job?"
         Text("h2", f"{label} this job?")
         Text("p", question)
         with box("row"):
@@ -215,6 +216,7 @@ async def _confirmed(label: str, question: str) -> bool:
 async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
     """New totals; those that are not larger are left out."""
     with ui.dialog() as dialog, box("card"):
+        dialog.props["aria-label"] = "Extend the budget"
         Text("h2", "Extend the budget")
         Text("p", "New totals, not what is added. A job that has ended goes on.", "muted")
         fields = {name: ui.number(name.replace("_", "-"), value=value) for name, value in budget.items()}

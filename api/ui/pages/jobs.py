@@ -7,15 +7,13 @@ from typing import Any
 from fastapi import Request, Response
 from nicegui import ui
 
-from api.cli import text
 from api.ui.board import MOST_JOBS, BoardView
-from api.ui.desk import Desk
+from api.ui.desk import BOARD, Desk
 from api.ui.frame import follow, framed
 from api.ui.grids import Grid, number_column
-from api.ui.numbers import ended
 from api.ui.parts import Text, box
 from api.ui.session import PATH, Visitor
-from searchsvc.service import JobSummary, Scope
+from searchsvc.service import Scope
 
 COLUMNS: list[dict[str, Any]] = [
     {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 150, "flex": 2, "pinned": None},
@@ -60,13 +58,13 @@ async def build(desk: Desk, visitor: Visitor) -> None:
         said = Text("p", "", "muted said")
         said.props["aria-live"] = "polite"
     empty = _empty(visitor)
-    grid = Grid("Jobs", COLUMNS, "jobs-grid", auto_height=True)
+    grid = Grid("Jobs", COLUMNS, "jobs-grid", topic=BOARD, opens=f"{PATH}/jobs/", auto_height=True)
 
     def show(view: BoardView) -> None:
         empty.set_visibility(not view.jobs)
         grid.element.set_visibility(bool(view.jobs))
         said.say(_said(view))
-        grid.show({job_id: row(summary) for job_id, summary in view.jobs.items()})
+        grid.show(view.rows)
 
     empty.set_visibility(False)
     follow(desk.board, show)
@@ -89,23 +87,3 @@ def _said(view: BoardView) -> str:
     if view.there_are_more:
         return f"the newest {MOST_JOBS}, {running} of them not over"
     return f"{len(view.jobs)} in all, {running} not over" if view.jobs else ""
-
-
-def row(summary: JobSummary) -> dict[str, Any]:
-    """A job as the table holds it."""
-    job, spec = summary.job, summary.job.spec
-    metric, done = spec.objectives[0].metric, ended(summary)
-    return {
-        "href": f"{PATH}/jobs/{job.id}",
-        "name": job.name,
-        "state": job.state.value,
-        "share": done / spec.budget.trials,
-        "progress": f"{done}/{spec.budget.trials}",
-        "metric": metric,
-        "best": (summary.best.metrics or {}).get(metric) if summary.best else None,
-        "pace": None if job.state.is_final else summary.trials_per_minute,
-        "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
-        "algorithm": spec.algorithm.name,
-        "owner": job.owner or "",
-        "created": job.created_at,
-    }

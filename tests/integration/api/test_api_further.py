@@ -130,6 +130,19 @@ def test_recipes_are_transferred_and_reported(
     assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/space"]
 
 
+def test_what_is_worth_it_is_reported(
+    client: TestClient, service: Service, searched: Job, spec: dict[str, Any]
+) -> None:
+    assert client.get(f"{JOBS}/{searched.id}/report").status_code == 409
+    level = {"type": "categorical", "name": "augmentation", "choices": ["none", "S4"]}
+    job, _ = service.submit({**spec, "space": {"parameters": [level]}})
+    assert client.get(f"{JOBS}/{job.id}/report").json() == {
+        "objective": {"metric": "accuracy", "goal": "maximize"},
+        "genes": ["augmentation"],
+        "items": [],
+    }
+
+
 def test_only_who_may_submit_may_ask(connect: Connect, searched: Job) -> None:
     reader = connect(Scope.READ)
     assert reader.post(f"{JOBS}/{searched.id}:recommend", json={}).status_code == 403

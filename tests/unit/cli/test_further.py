@@ -9,7 +9,7 @@ import pytest
 from api.cli.client import Client
 from api.cli.further import constraints
 from api.cli.output import say
-from api.cli.views_further import transfer_lines
+from api.cli.views_further import gain_lines, transfer_lines
 from searchsvc.domain import Job
 from searchsvc.errors import InvalidInput
 from tests.unit.cli.conftest import Searchctl
@@ -110,6 +110,35 @@ def test_a_report_puts_recipes_beside_the_default_one(capsys: pytest.CaptureFixt
     assert "resnet18 0.9500 ± 0.0030 0.9600 (+0.0100)" in rows
     assert "resnet50 - -" in rows
     assert "ema false true" in rows
+
+
+def test_a_report_of_gains_has_a_row_for_each_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    def row(init: str, fraction: float, value: float, *, low: float | None) -> dict[str, Any]:
+        cell = {"values": {"data_fraction": fraction, "init": init, "augmentation": "S1"}, "trials": 3}
+        return {
+            "changed": {"init": init},
+            "plain": {**cell, "mean": {"value": 0.8}},
+            "cell": {**cell, "mean": {"value": 0.8 + value}},
+            "gain": {"value": value, "low": low, "high": None if low is None else 2 * value - low},
+            "pairs": 3,
+        }
+
+    report = {
+        "objective": REPORT["objective"],
+        "genes": ["data_fraction", "init", "augmentation"],
+        "items": [row("pretrained", 0.1, 0.05, low=0.02), row("pretrained", 1.0, -0.01, low=None)],
+    }
+    say(*gain_lines(report))
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "with data_fraction trials plain trials with it with it gain" in rows
+    assert "init=pretrained 0.1 3 0.8000 3 0.8500 +0.0500 (+0.0200 to +0.0800)" in rows
+    assert "init=pretrained 1 3 0.8000 3 0.7900 -0.0100" in rows
+
+
+def test_a_report_needs_something_to_compare(searchctl: Searchctl, searched: Job) -> None:
+    answer = searchctl("report", searched.id)
+    assert answer.code == 4
+    assert "nothing to compare" in answer.err
 
 
 def test_a_transfer_needs_a_space_or_is_a_report(searchctl: Searchctl, searched: Job) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from searchsvc.algorithms import ALGORITHMS
-from searchsvc.domain import Decision, JobSpec, Observation, TrialState, TrialTask
+from searchsvc.domain import Decision, JobSpec, Observation, TrialKind, TrialState, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.service import make_proposer, resolve
 from searchsvc.settings import Settings
@@ -72,10 +72,36 @@ def test_what_is_proposed_is_trained_and_measured(
         proposer.tell(number, Observation(proposal.candidate, {**measured[0], **proposal.costs}, step=1))
 
 
-def test_a_supernet_of_detectors_is_refused(dataset: dict[str, Any], settings: Settings) -> None:
-    with pytest.raises(InvalidInput, match="detection trains no supernets, which autohas needs") as caught:
-        resolve(a_job(dataset, "autohas", constraints=[]), trusted=True, settings=settings)
-    assert [one.pointer for one in caught.value.faults] == ["/algorithm/name"]
+RATE = {"type": "float", "name": "lr", "low": 1e-4, "high": 1e-2, "log": True}
+NETWORK = {"type": "categorical", "name": "network", "choices": ["detector-small"]}
+
+
+def a_shared_job(**changes: Any) -> JobSpec:
+    """On scenes, of which there are enough to score candidates on."""
+    scenes = {"name": "digits-scenes", "size": 72, "train": 50, "validation": 20, "test": 20}
+    given = {"space": {"parameters": [NETWORK, RATE]}, "constraints": [], **changes}
+    return a_job(given.pop("dataset", scenes), "autohas", **given)
+
+
+def test_recipes_of_detectors_can_be_searched_by_shared_weights(settings: Settings) -> None:
+    proposer = make_proposer(resolve(a_shared_job(), trusted=True, settings=settings))
+    [proposal] = proposer.propose(1)
+    assert proposal.kind is TrialKind.SUPERNET
+
+
+def test_what_a_supernet_of_detectors_cannot_be_is_refused_with_its_place(
+    dataset: dict[str, Any], settings: Settings
+) -> None:
+    neck = {"type": "categorical", "name": "neck", "choices": ["fpn", "rfp"]}
+    for changes, pointer, said in (
+        ({"space": {"parameters": [NETWORK, RATE, neck]}}, "/space/parameters/2", "fix it, or use an algorithm that"),
+        ({"space": {"name": "detector-small"}}, "/space/fix/neck", "where neck is the same in all"),
+        ({"objectives": [{"metric": "ar100"}]}, "/objectives/0/metric", "not scored by ar100, but by ap or ap50 or"),
+        ({"dataset": dataset}, "/dataset", "to score the candidates of a supernet, 16 are needed"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            resolve(a_shared_job(**changes), trusted=True, settings=settings)
+        assert said in {one.pointer: one.message for one in caught.value.faults}[pointer]
 
 
 @pytest.mark.parametrize("stopping", [{"name": "asha", "reduction": 2, "min_epochs": 1}, {"name": "median"}])

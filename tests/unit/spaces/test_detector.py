@@ -150,5 +150,5 @@ def test_the_recipe_of_a_detector_is_told_apart_from_its_architecture() -> None:
     shipped = catalogue.find("detector")
     [candidate] = shipped.space.from_matrix(shipped.space.sample(1, np.random.default_rng(0)))
     found = halves({**shipped.constants, **candidate.values})
-    assert {"class_loss", "boxes", "augmentation", "sample_weighting", "frozen_stages", "lr"} <= found.recipe.keys()
+    assert {"class_loss", "boxes", "augmentation", "sample_weighting", "init", "lr"} <= found.recipe.keys()
     assert {"network", "backbone", "neck", "head_depth", "resolution"} <= found.architecture.keys()

@@ -9,19 +9,22 @@ import torch
 from torch import nn
 
 from searchsvc.domain import TrialTask
+from searchsvc.spaces.networks import completed
 from workers.run_trial import TrialRun
+from workers.training.optimisation import Optimisation
 from workers.training.precision import Precision
+from workers.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 
 
-def trained(precision: Precision, factors: list[float]) -> torch.Tensor:
+def trained(precision: Precision, factors: list[float], clip_norm: float = 0.0) -> torch.Tensor:
     """A weight of 1 after one step of SGD per factor: the loss is factor times weight."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), 0.125)
     for factor in factors:
-        precision.step(factor * model.weight.sum(), optimizer)
+        precision.step(factor * model.weight.sum(), optimizer, clip_norm=clip_norm)
     return model.weight.detach().flatten()
 
 
@@ -43,6 +46,21 @@ def test_a_scaled_loss_gives_the_same_step() -> None:
     precision = Precision(CPU, torch.float16)
     assert precision.state()["scale"] > 1.0
     assert trained(precision, [2.0, 2.0]).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_gradient_above_the_largest_norm_is_scaled_down_to_it(dtype: torch.dtype) -> None:
+    assert trained(Precision(CPU, dtype), [4.0, 1.0], clip_norm=2.0).tolist() == pytest.approx([0.625], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_the_norm_is_a_part_of_the_recipe_of_every_task(task: str) -> None:
+    recipe = Recipe.of(completed({"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.5}, task))
+    model = nn.Linear(4, 4)
+    before = [one.detach().clone() for one in model.parameters()]
+    Optimisation(model, recipe, images=1, epochs=1, device=CPU).step(100.0 * model(torch.ones(1, 4)).sum())
+    moved = [one.detach() - old for one, old in zip(model.parameters(), before, strict=True)]
+    assert float(torch.cat([one.flatten() for one in moved]).norm()) == pytest.approx(0.5, rel=1e-4)
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_halved() -> None:

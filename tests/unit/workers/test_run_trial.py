@@ -73,7 +73,7 @@ def test_a_trial_that_succeeds_leaves_weights_and_a_log(make_task: Any, train: A
     outcome = train(task).outcome
     assert (outcome.state, outcome.failure) == (TrialState.SUCCEEDED, None)
     assert files_in(task) == {MODEL, PREDICTIONS, LOG}
-    assert [file.name for file in outcome.files] == [MODEL]
+    assert [file.name for file in outcome.files] == [MODEL, PREDICTIONS]
     assert outcome.files[0].bytes == (Path(task.directory) / MODEL).stat().st_size
     log = (Path(task.directory) / LOG).read_text()
     assert "step 3: accuracy=" in log

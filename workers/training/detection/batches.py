@@ -20,6 +20,7 @@ from searchsvc.errors import InvalidInput
 from workers.data.detection import DetectionDataset, Scenes
 from workers.data.detection.dataset import Decoded
 from workers.data.detection.picturefiles import fitted
+from workers.models.boxes import Boxes
 from workers.training.detection.augment import DetectionAugmentation, plain
 from workers.training.detection.sample import Fill, Sample
 from workers.training.seeds import image_generator
@@ -46,6 +47,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def objects(self) -> Iterator[tuple[Boxes, Tensor]]:
+        """Of each image, boxes (k, 4) and labels (k,)."""
+        return ((Boxes(boxes), labels) for boxes, labels in zip(self.boxes, self.labels, strict=True))
 
     def on(self, device: torch.device) -> Batch:
         """The same on a device, images channels last."""
@@ -89,9 +94,9 @@ class SceneBatches:
         """
         return self._batches(order, count, _Augmented(augmentation, seed, epoch))
 
-    def plain(self, count: int) -> Iterator[Batch]:
-        """All images in their order, in `count` batches. Raises InvalidInput as `augmented` does."""
-        return self._batches(np.arange(len(self)), count, None)
+    def plain(self, count: int, order: Order | None = None) -> Iterator[Batch]:
+        """Images as they are, all or those of an order, in `count` batches. Raises InvalidInput as `augmented` does."""
+        return self._batches(np.arange(len(self)) if order is None else order, count, None)
 
     def _batches(self, order: Order, count: int, augmented: _Augmented | None) -> Iterator[Batch]:
         loader = DataLoader(

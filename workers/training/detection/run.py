@@ -25,6 +25,7 @@ from workers.training import trial
 from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
+from workers.training.detection.latency import LATENCY, milliseconds
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.initialisation import started
 from workers.training.precision import Precision
@@ -97,6 +98,7 @@ class _Detection:
             seed=task.seed,
             device=device,
             beside=beside(pseudo.split) if pseudo else None,
+            compiled=task.compile,
             check=check,
         )
 
@@ -105,9 +107,11 @@ class _Detection:
 
     def measure(self) -> Mapping[str, float]:
         trained = self._trainer.optimisation
-        self._found = found_in(self._validation, trained.evaluated, self._inputs, trained.precision)
-        measured = evaluate(self._found, self._dataset.validation.truths, self._dataset.classes)
-        return {**dict(measured), **self._start.metrics}
+        how = (self._validation, trained.evaluated, self._inputs, trained.precision)
+        self._found = found_in(*how)
+        found = dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+        slow = {LATENCY: milliseconds(*how, self._task.threads)} if LATENCY in self._task.asked else {}
+        return {**found, **slow, **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}

@@ -19,7 +19,6 @@ from workers.losses import sample_weighting
 from workers.losses.atss import Targets
 from workers.losses.one_stage import REGULARIZER, OneStageLoss
 from workers.losses.self_training import JointLoss
-from workers.models.boxes import Boxes
 from workers.models.detector import Detector
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
@@ -64,10 +63,12 @@ class DetectorTrainer:
         device: torch.device,
         images: int | None = None,
         beside: Beside[SceneBatches] | None = None,
+        compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """`images`: of an epoch, some of them several times; None: each of `train` once. `beside`: what the detector is
-        trained on besides.
+        trained on besides. `compiled`: on a GPU, up to the outputs of the head, by torch.compile; it pays for long
+        trainings.
 
         `check` is called every few steps; what it raises ends the epoch.
         """
@@ -78,6 +79,8 @@ class DetectorTrainer:
         self._augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
         self.optimisation = Optimisation(model, recipe, images=self._images, epochs=epochs, device=device)
         self._model = self.optimisation.model
+        on_gpu = compiled and device.type == "cuda"
+        self._network = torch.compile(self._model, dynamic=False) if on_gpu else self._model
         self._weighting = _Weighting.of(values, seed, device)
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
@@ -131,9 +134,8 @@ class DetectorTrainer:
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
         with self.optimisation.precision.autocast():
-            outputs = self._model(self._inputs(batch.images))
-        targets = Targets.of((Boxes(boxes), labels) for boxes, labels in zip(batch.boxes, batch.labels, strict=True))
-        return self._loss(outputs, self._model.anchors(outputs.classes), targets)
+            outputs = self._network(self._inputs(batch.images))
+        return self._loss(outputs, self._model.anchors(outputs.classes), Targets.of(batch.objects()))
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:

@@ -84,6 +84,21 @@ def test_a_trial_measures_precision_and_every_term_of_its_loss(dataset: dict[str
     assert measured["train_loss"] == pytest.approx(sum(terms.values()), rel=1e-5)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_detector_that_is_compiled_for_a_gpu_learns_as_one_that_is_not(
+    dataset: dict[str, Any], tmp_path: Path
+) -> None:
+    tasks = [a_task(dataset, tmp_path / str(one), device="cuda", compile=one) for one in (False, True)]
+    plain, compiled = (metrics_of(TrialRun(one))[0]["train_loss"] for one in tasks)
+    assert compiled == pytest.approx(plain, rel=0.05)
+
+
+def test_latency_is_measured_where_the_job_asks_for_it(dataset: dict[str, Any], tmp_path: Path) -> None:
+    [measured] = metrics_of(TrialRun(a_task(dataset, tmp_path / "trial", asked=frozenset(("ap", "latency_ms")))))
+    assert 0.0 < measured["latency_ms"] < 5_000.0
+
+
 def test_the_best_epoch_leaves_weights_with_a_card_and_drawn_images(dataset: dict[str, Any], tmp_path: Path) -> None:
     task = a_task(dataset, tmp_path / "trial")
     run = TrialRun(task)

@@ -1,0 +1,91 @@
+"""The service with its pages, `searchctl serve` in a process of its own, and its store beside it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from searchsvc.service import Scope, Service
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+
+SEARCHCTL = str(Path(sys.executable).with_name("searchctl"))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A service with pages."""
+
+    address: str
+    link: str
+    """The link that signs in once."""
+    service: Service
+    """On the same store, in this process."""
+    process: subprocess.Popen[str]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def secret(self, scope: Scope) -> str:
+        return self.service.create_token(f"the {scope.value}", scope=scope)[1]
+
+
+@contextmanager
+def serving(settings: Settings, *, port: int = 0, with_controller: bool = False) -> Iterator[Site]:
+    """A site for as long as the block lasts; `port` 0 takes a free one."""
+    settings.prepare()
+    command = [SEARCHCTL, "serve", "--port", str(port), "--controller" if with_controller else "--no-controller"]
+    environment = {**settings.environment(), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
+            link = re.search(r"(http://[^/]+)(/ui/open/\S+)", said)
+            assert link, said
+            _wait_for(link[1])
+            store = Store.open(settings.database_url)
+            try:
+                yield Site(link[1], link[1] + link[2], Service(store, settings), process)
+            finally:
+                store.close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+
+
+def _wait_for(address: str) -> None:
+    """Until the service answers there: it tells its address a moment earlier."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(httpx.TransportError):
+            httpx.get(f"{address}/healthz").raise_for_status()
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {address}")
+
+
+class NoChromium(Exception):
+    """It is not installed."""
+
+
+def chromium_path() -> str:
+    """Raises NoChromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        raise NoChromium("there is no Chromium: apt-get install chromium")
+    return found
+
+
+CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu")

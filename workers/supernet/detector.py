@@ -1,0 +1,44 @@
+"""A detector whose architecture is fixed: candidates differ in their recipes alone, and share all weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from searchsvc.domain.parameters import Scalar
+from workers.models.anchors import Anchors
+from workers.models.detector import Detector
+from workers.models.heads.one_stage import HeadOutputs
+from workers.supernet.normalise import BY_BATCH
+from workers.supernet.parts import Tensors
+
+
+class SharedDetector:
+    """A function of its tensors, normalised by the batch; frozen stages by their statistics, as ever."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.widest = detector.train()
+        for norm in detector.modules():
+            if isinstance(norm, nn.BatchNorm2d) and norm.weight.requires_grad:
+                BY_BATCH.govern(norm)
+
+    def activate(self, values: Mapping[str, Scalar]) -> None:
+        """There is but one architecture."""
+
+    def part(self, shared: Tensors) -> dict[str, Tensor]:
+        """All of them."""
+        return dict(shared)
+
+    def gated(self, tensors: Tensors, coefficients: Tensors) -> dict[str, Tensor]:  # noqa: ARG002 - nothing is chosen
+        """The tensors as they are."""
+        return dict(tensors)
+
+    def outputs(self, images: Tensor, tensors: Tensors) -> HeadOutputs:
+        """Of normalised images (n, c, h, w), with other tensors than the shared."""
+        found: HeadOutputs = functional_call(self.widest, dict(tensors), (images,))
+        return found
+
+    def anchors(self, outputs: HeadOutputs) -> Anchors:
+        return self.widest.anchors(outputs.classes)
