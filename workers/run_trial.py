@@ -5,7 +5,6 @@ The only place where `except Exception` stands around a trial: whatever goes wro
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import traceback
@@ -17,11 +16,11 @@ from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import Decision, FailureKind, TrialState
 from searchsvc.domain.tasks import FileMade, Outcome, SupernetTask, Task, TrialTask
 from searchsvc.errors import SearchsvcError, TrialFailed
+from searchsvc.service.checksums import sha256_of
 from searchsvc.service.tasks import find
 from workers.files import note
 
 CHECKPOINT = "last.pt"
-_PIECE_BYTES = 2**20
 
 
 T = TypeVar("T")
@@ -192,8 +191,4 @@ def _check_finite(measurement: Measurement) -> None:
 
 
 def _described(path: Path) -> FileMade:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return FileMade(path.name, path.stat().st_size, digest.hexdigest())
+    return FileMade(path.name, path.stat().st_size, sha256_of(path))

@@ -12,6 +12,7 @@ from pathlib import Path
 from searchsvc.domain import Job, ModelSource, PretrainedTask, Task, Trial, TrialState, WeightsFile
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.service import references, results
+from searchsvc.service.checksums import sha256_of
 from searchsvc.service.datasets import located_path
 from searchsvc.service.exports import weights
 from searchsvc.service.exports.source import Source
@@ -46,7 +47,7 @@ def find(
     else:
         return _of_trial(source, store, settings)
     try:
-        sha256 = weights.digest(path)
+        sha256 = sha256_of(path)
     except OSError as error:
         raise InvalidInput.at(f"/{key}", f"{path} cannot be read: {error.strerror or error}") from None
     name = str(path) if key == "file" else source.timm

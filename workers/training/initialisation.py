@@ -11,7 +11,7 @@ from torch import nn
 
 from searchsvc.domain.tasks import TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
-from searchsvc.service.exports.weights import digest
+from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces import recipe
 from workers.files import PRETRAINED, note
 from workers.models.detector import Detector
@@ -50,7 +50,7 @@ def _loaded(network: nn.Module, file: WeightsFile) -> Loaded:
     path = Path(file.path)
     if not path.is_file():
         raise InvalidInput.at("/pretrained", f"the weights are not at {path} any more")
-    if digest(path) != file.sha256:
+    if sha256_of(path) != file.sha256:
         raise InvalidInput.at("/pretrained", f"{path} is not the file any more that the job was submitted with")
     weights = read_weights(path)
     return network.load(weights) if isinstance(network, Detector) else load_weights(network, weights)

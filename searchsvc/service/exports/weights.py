@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
 from searchsvc.domain import Trial
 from searchsvc.errors import Conflict, NotFound
+from searchsvc.service.checksums import sha256_of
 from searchsvc.service.exports.source import Source
 
 FILE = "model.safetensors"
@@ -39,11 +39,5 @@ def stored(source: Source, trial: Trial) -> tuple[Path, str]:
 
 
 def _check(path: Path, sha256: str, kept: Path) -> None:
-    if digest(path) != sha256:
+    if sha256_of(path) != sha256:
         raise Conflict(f"the weights at {kept} are damaged: their checksum is not the one that was stored")
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
