@@ -32,7 +32,9 @@ def test_make_run_searches_enough_in_three_minutes() -> None:
     assert budget.seconds <= 180
 
 
-@pytest.mark.parametrize("page", ["job-spec.md", "datasets.md", "quickstart.md", "autohas.md", "detection.md"])
+@pytest.mark.parametrize(
+    "page", ["job-spec.md", "datasets.md", "quickstart.md", "autohas.md", "detection.md", "self-training.md"]
+)
 def test_sections_in_the_documentation_fit_into_a_spec(page: str) -> None:
     whole = load_document((ROOT / "examples/digits.yaml").read_text())
     sections = SECTION.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))

@@ -123,9 +123,16 @@ class Classifier:
         They sum to 1, unless the model was trained to say yes or no to each class (`class_loss: sigmoid`).
         Raises InvalidInput for any other array.
         """
-        logits = self.logits(self._tensor(images))
-        independent = self.card.values.get("class_loss") == SIGMOID
-        return (torch.sigmoid(logits) if independent else torch.softmax(logits, 1)).numpy()
+        return self.shares(self.logits(self._tensor(images))).numpy()
+
+    def shares(self, logits: Tensor) -> Tensor:
+        """Probabilities (n, K) of logits (n, K), by what the model was trained to say."""
+        return torch.sigmoid(logits) if self.independent else torch.softmax(logits, 1)
+
+    @property
+    def independent(self) -> bool:
+        """Whether it says of each class by itself how likely it is."""
+        return self.card.values.get("class_loss") == SIGMOID
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

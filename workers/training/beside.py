@@ -21,15 +21,18 @@ class Beside(Generic[SplitT]):
         """`seed`: of the trial, whose labelled images meet the draws that they meet without the others."""
         self.split, self.loss = split, JointLoss(alpha)
         self.seed = seeds.beside(seed)
-        self._count = count
+        self.count = count
 
-    def order(self, epoch: int, count: int) -> NDArray[np.intp]:
-        """The images of epoch 1, 2, ..., which has `count`.
+    def draws(self, epoch: int, draws: int) -> NDArray[np.intp]:
+        """Those of epoch 1, 2, ...: entry v is image v % count, as in `seeds.passes`.
 
-        It goes on in an endless row of passes over all images, each in an order of its own, where the last has ended.
+        They go on in an endless row of passes over all images, each in an order of its own, where the last epoch ended.
         """
-        first = (epoch - 1) * count
-        passes = range(first // self._count, -(-(first + count) // self._count))
-        row = np.concatenate([np.random.default_rng([self.seed, 0, one]).permutation(self._count) for one in passes])
-        start = first - passes.start * self._count
-        return row[start : start + count]
+        first = (epoch - 1) * draws
+        passes = range(first // self.count, -(-(first + draws) // self.count))
+        row = np.concatenate([self._pass(one) for one in passes])
+        start = first - passes.start * self.count
+        return row[start : start + draws]
+
+    def _pass(self, number: int) -> NDArray[np.intp]:
+        return np.random.default_rng([self.seed, 0, number]).permutation(self.count) + number * self.count

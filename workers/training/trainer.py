@@ -120,7 +120,8 @@ class Trainer:
             yield from repeat(None)
             return
         random = generator(beside.seed, epoch)
-        for images, targets in beside.split.batches(beside.order(epoch, count), self._optimisation.batches):
+        order = beside.draws(epoch, count) % beside.count
+        for images, targets in beside.split.batches(order, self._optimisation.batches):
             yield self._loss_of(images, targets, random)
 
     def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:

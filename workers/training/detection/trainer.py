@@ -94,8 +94,8 @@ class DetectorTrainer:
         batches = self._train.augmented(order, count, self._augmentation, self._seed, epoch)
         pseudo: Iterable[Batch | None] = repeat(None)
         if beside := self._beside:
-            row = beside.order(epoch, len(order))
-            pseudo = beside.split.augmented(row, count, self._augmentation, beside.seed, epoch)
+            draws = beside.draws(epoch, len(order))
+            pseudo = beside.split.augmented(draws, count, self._augmentation, beside.seed, epoch)
         self.optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from searchsvc.domain.tasks import TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.networks import completed
+from searchsvc.spaces.recipe import SIGMOID
 from workers.data import unlabelled as data
 from workers.data.dataset import Dataset, Images, Targets
 from workers.data.options import below
@@ -68,7 +69,7 @@ class ClassLabeller:
 
     def label(self, task: TrialTask, teacher: Path) -> Labelled:
         values, images = completed(task.values), _images(task)
-        probabilities = self._answers(task, teacher, images)  # (n, K)
+        probabilities = self._answers(task, teacher, images, independent=values["class_loss"] == SIGMOID)  # (n, K)
         scores, labels = probabilities.max(1), probabilities.argmax(1)
         threshold = float(values["pseudo_threshold"])
         index = np.flatnonzero(scores >= threshold)
@@ -100,8 +101,8 @@ class ClassLabeller:
         return Taught(images.images.take(kept.places, axis=0), targets)
 
     @torch.inference_mode()
-    def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled) -> NDArray[np.float32]:
-        """(n, K): probabilities, of images that are not augmented."""
+    def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled, *, independent: bool) -> NDArray[np.float32]:
+        """(n, K): probabilities, of images that are not augmented; they sum to 1 unless they may be `independent`."""
         with below("/self_training/teacher"):
             check_teacher(teacher, task.task, self._dataset.classes)
         model, precision = load(teacher, self._device), Precision.of(self._device)
@@ -113,8 +114,11 @@ class ClassLabeller:
         for batch, _ in in_order(split, model.inputs.batch):
             with precision.autocast():
                 logits = model.network(model.inputs(batch))
-            answers.append(torch.softmax(logits.float(), 1))
-        return torch.cat(answers).cpu().numpy()
+            answers.append(model.shares(logits.float()))
+        shares = torch.cat(answers)
+        if model.independent and not independent:
+            shares = shares / shares.sum(1, keepdim=True)
+        return shares.cpu().numpy()
 
     # ---- csv ---------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ says so, and its checkpoint goes. Its seconds, and those of labelling, are the f
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import torch
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.tasks import SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
+from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces.recipe import SELF_TRAINING
 from workers.files import MODEL
 from workers.training import checkpoint, trial
@@ -96,8 +96,9 @@ def _given(plan: SelfTraining) -> _Teacher | None:
     if plan.teacher is None:
         return None
     path = Path(plan.teacher.path)
-    if _digest(path) != plan.teacher.sha256:
-        raise InvalidInput.at("/self_training/teacher", f"{path} is not the file that was chosen when the job was made")
+    if not path.is_file() or sha256_of(path) != plan.teacher.sha256:
+        message = f"{path} is not there any more, or not the file that was chosen when the job was made"
+        raise InvalidInput.at("/self_training/teacher", message)
     return _Teacher(path, 0.0)
 
 
@@ -155,7 +156,7 @@ def _labelled(
     stage: TrialTask, number: int, teacher: _Teacher, labeller: Labeller[SplitT], clock: Callable[[], float]
 ) -> tuple[Pseudo[SplitT], float]:
     """Pseudo labels, made in this attempt or an earlier one, and the seconds of the trial until they were there."""
-    directory, start, weights = Path(stage.directory), clock(), _digest(teacher.model)
+    directory, start, weights = Path(stage.directory), clock(), sha256_of(teacher.model)
     made_for = trial.fingerprint(stage, teacher=weights, round=number)
     summary = Summary.read(directory, made_for)
     if summary is None:
@@ -171,8 +172,3 @@ def _labelled(
         )
     pseudo = Pseudo(labeller.kept(stage, directory / summary.file), summary.metrics)
     return pseudo, teacher.seconds + summary.seconds
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 
 from searchsvc.domain import FailureKind, Measurement, SelfTraining, TrialState, TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
+from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces import networks
 from tests.support.detection import a_task, pets
 from tests.support.scenes import document, section, truth, write
@@ -51,7 +51,7 @@ def first(dataset: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def teacher(first: tuple[Path, Measurement]) -> WeightsFile:
     path = first[0] / "teacher" / "model.safetensors"
-    return WeightsFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    return WeightsFile(str(path), sha256_of(path))
 
 
 def half(dataset: dict[str, Any], directory: Path, values: Mapping[str, Any], **fields: Any) -> TrialTask:
