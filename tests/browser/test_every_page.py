@@ -64,11 +64,11 @@ def _walk(page: Page) -> None:
     seen: set[str] = set()
     for _ in range(2 * len(wanted) + 20):
         page.keyboard.press("Tab")
-        said = page.evaluate(_FOCUSED)
-        if said is None:
+        if said := page.evaluate(_FOCUSED):
+            assert said["shown"], said
+            seen.add(said["mark"])
+        if seen >= set(wanted):
             break
-        assert said["shown"], said
-        seen.add(said["mark"])
     assert [one for one in wanted if one not in seen] == []
 
 

@@ -84,7 +84,7 @@ def test_a_page_is_right_again_after_a_restart_of_the_service(
         expect(page.get_by_text("1 of 48")).to_be_visible()
         _one_more(job)
         expect(page.get_by_text("2 of 48")).to_be_visible()
-    context.close()
+        context.close()
 
 
 @pytest.mark.postgres
@@ -108,7 +108,7 @@ def test_a_database_that_is_away_is_said_and_waited_for(
         expect(page.get_by_text("1 of 48")).to_be_visible()
         late.get_by_role("link", name="Try again").click()
         expect(late.get_by_role("heading", name="Jobs")).to_be_visible()
-    context.close()
+        context.close()
 
 
 def _looked_at(site: Site, page: Page) -> tuple[Running, Page]:

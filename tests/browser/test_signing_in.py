@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from searchsvc.service import Scope
-from tests.browser.conftest import NewContext, Site, sign_in
+from tests.browser.conftest import Console, NewContext, Site, sign_in
 
 
 def test_the_printed_link_signs_in_once(site: Site) -> None:
@@ -80,7 +80,8 @@ def test_signing_out_in_one_tab_signs_out_the_others_and_nobody_else(site: Site,
     other.close()
 
 
-def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewContext) -> None:
+def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewContext, console: Console) -> None:
+    console.forgive("401")
     context = new_context()
     page = context.new_page()
     secret = site.service.create_token("short", scope=Scope.READ, expires_seconds=8.0)[1]

@@ -30,12 +30,12 @@ def make(job: Job) -> list[Part]:
             "Best so far",
             f"Every result, and the best {metric} that keeps the limits.",
             lambda view: view.once("best so far", charts.best_so_far),
-            said=_sampled,
+            said=_reached,
         ),
         Chart(
             "Learning curves",
             f"{metric} by epoch; of many trials the best and the newest, {MOST_CURVES} at most.",
-            lambda view: view.once("curves", charts.curves),
+            charts.curves,
         ),
         Funnel(),
         Chart(
@@ -68,6 +68,7 @@ class Chart:
             self._said = Text("p", "", "small")
             self._chart = ui.echart({}).classes("chart")
             self._chart.props["role"], self._chart.props["aria-label"] = "img", f"{title}. {note}"
+            self._chart.props["aria-describedby"] = self._said.html_id
         self._card.set_visibility(False)
 
     def show(self, view: JobView) -> None:
@@ -141,6 +142,14 @@ class Front:
         if not view.summary.best:
             return "no result keeps the limits yet"
         return ". ".join(filter(None, (f"{view.summary.pareto_size} on the front", _sampled(view))))
+
+
+def _reached(view: JobView) -> str:
+    best, metric = view.summary.best, view.spec.objectives[0].metric
+    if best is None or not best.metrics:
+        return ""
+    reached = f"Best: {metric} {text.quantity(metric, best.metrics[metric])}, by trial {best.number}"
+    return ". ".join(filter(None, (reached, _sampled(view))))
 
 
 def _sampled(view: JobView) -> str:

@@ -208,9 +208,8 @@ async def _confirmed(label: str, question: str) -> bool:
         with box("row"):
             ui.button(label, on_click=lambda: dialog.submit(True)).props("color=negative unelevated")
             ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
-    answer = await dialog
-    dialog.delete()
-    return bool(answer)
+    dialog.on("hide", dialog.delete)  # not before it has given back the focus
+    return bool(await dialog)
 
 
 async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
@@ -223,7 +222,7 @@ async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
         with box("row"):
             ui.button("Extend", on_click=lambda: dialog.submit(True)).props("unelevated")
             ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
+    dialog.on("hide", dialog.delete)
     answer = await dialog
     wanted = {name: field.value for name, field in fields.items() if field.value is not None}
-    dialog.delete()
     return wanted if answer else None
