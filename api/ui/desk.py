@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import anyio
 from fastapi import Request
 
 from api.sse import Feed
@@ -20,18 +21,26 @@ from searchsvc.service.tokens import require
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SLOW_AT_ONCE = 2
+"""So many slow questions at once, of all pages together: they take a processor each, for seconds."""
+
 
 class Desk:
     """Lives on one event loop; everything that asks the service does so in a thread."""
 
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
+        self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
         self._jobs: dict[str, Topic[JobView]] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """What the call returns or raises, from a thread."""
         return await self._feed.in_thread(lambda: call(*given, **named))
+
+    async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """The same for what takes seconds: it keeps no other question waiting."""
+        return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
         """Raises Unauthenticated."""

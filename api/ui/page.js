@@ -74,3 +74,9 @@ function pointWords(params) {
   const which = trial === undefined ? echartsText(params.seriesName) : `trial #${trial}`;
   return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
 }
+
+// What a field of a form holds, unless its reader is writing there.
+function setField(id, value) {
+  const field = getHtmlElement(id);
+  if (field && (field.tagName === "SELECT" || field !== document.activeElement)) field.value = value;
+}

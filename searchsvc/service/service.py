@@ -33,6 +33,7 @@ from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
     distributions,
     documents,
+    drafts,
     export,
     guided,
     planning,
@@ -379,6 +380,14 @@ class Service:
         return export.export(source, format=format, destination=destination)
 
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
+
+    def examples(self) -> list[drafts.Example]:
+        """Specs that ship, to begin with."""
+        return drafts.examples()
+
+    def draft(self, job_id: str) -> str:
+        """The spec of a job as a text to begin another one with."""
+        return drafts.of_spec(self.job(job_id).spec)
 
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""

@@ -13,7 +13,7 @@ from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.grids import Grid, number_column
 from api.ui.numbers import ended
-from api.ui.parts import Text, box
+from api.ui.parts import Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.service import JobSummary, Scope
 
@@ -59,6 +59,8 @@ async def build(desk: Desk, visitor: Visitor) -> None:
         Text("h1", "Jobs")
         said = Text("p", "", "muted said")
         said.props["aria-live"] = "polite"
+        if visitor.may(Scope.SUBMIT):
+            link("New job", f"{PATH}/jobs/new", "primary")
     empty = _empty(visitor)
     grid = Grid("Jobs", COLUMNS, "jobs-grid", auto_height=True)
 
@@ -76,7 +78,8 @@ def _empty(visitor: Visitor) -> Any:
     with box("card empty") as empty:
         Text("h2", "There are no jobs yet")
         if visitor.may(Scope.SUBMIT):
-            Text("p", "A job is a search: a space, what to reach, a budget. Start one from a terminal:")
+            Text("p", "A job is a search: a space, what to reach, a budget. Start one here, or from a terminal:")
+            link("New job", f"{PATH}/jobs/new", "primary")
             Text("pre", "searchctl submit examples/digits.yaml")
             Text("p", "It appears here as soon as it is submitted.", "muted")
         else:
