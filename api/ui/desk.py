@@ -12,7 +12,7 @@ from api.sse import Feed
 from api.ui.board import Board, BoardView
 from api.ui.job_view import JobReader, JobView
 from api.ui.session import Visitor, secret_of
-from api.ui.topics import Topic
+from api.ui.topics import Model, Topic
 from api.ui.trial_view import TrialReader, TrialView
 from searchsvc.domain import Job, Trial
 from searchsvc.service import Scope, Service
@@ -20,6 +20,7 @@ from searchsvc.service.tokens import require
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 SLOW_AT_ONCE = 2
 """So many slow questions at once, of all pages together: they take a processor each, for seconds."""
@@ -59,6 +60,10 @@ class Desk:
         if job_id not in self._jobs:
             self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
         return self._jobs[job_id]
+
+    def topic(self, model: Model[T]) -> Topic[T]:
+        """What is known of something that one page looks at, whichever jobs it is of."""
+        return Topic(self._feed, None, model)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

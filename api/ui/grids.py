@@ -12,6 +12,12 @@ from api.ui.theme import STATES
 Row: TypeAlias = Mapping[str, Any]
 _OPENS = "e => { if (e.data?.href && e.event?.key === 'Enter') location.href = e.data.href }"
 
+_SELECTION: Row = {
+    "rowSelection": {"mode": "multiRow", "checkboxes": True, "headerCheckbox": False, "enableClickSelection": False},
+    "selectionColumnDef": {"width": 44, "resizable": False, "suppressHeaderMenuButton": True},
+    ":onSelectionChanged": "e => rowsChosen(e.api)",
+}
+
 
 def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
     """A column of numbers in four digits, with k, M, G."""
@@ -29,8 +35,15 @@ class Grid:
     """A table of rows with ids; a click or Enter opens a row's `href`."""
 
     def __init__(
-        self, name: str, columns: Sequence[Mapping[str, Any]], classes: str, *, auto_height: bool = False
+        self,
+        name: str,
+        columns: Sequence[Mapping[str, Any]],
+        classes: str,
+        *,
+        auto_height: bool = False,
+        selects: bool = False,
     ) -> None:
+        """`selects`: rows can be chosen, by a box at their beginning."""
         self._rows: dict[str, Row] = {}
         self.element = ui.aggrid(
             {
@@ -48,6 +61,7 @@ class Grid:
                 ":onRowClicked": "e => { if (e.data?.href) location.href = e.data.href }",
                 ":onCellKeyDown": _OPENS,
                 **({"domLayout": "autoHeight"} if auto_height else {}),
+                **(_SELECTION if selects else {}),
             },
             theme="quartz",
             auto_size_columns=False,

@@ -379,6 +379,10 @@ class Service:
         source = Source(self.store, self.settings.artifacts_dir, job, chosen)
         return export.export(source, format=format, destination=destination)
 
+    def export_formats(self, job_id: str) -> Mapping[str, export.Format]:
+        """What the job can be written as, by name."""
+        return export.formats_of_job(self.job(job_id))
+
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
 
     def examples(self) -> list[drafts.Example]:

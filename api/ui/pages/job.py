@@ -21,7 +21,7 @@ async def job_page(request: Request, job: str) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:
         found = await desk.ask(desk.service.job, job)
         ui.page_title(f"{found.name} - searchsvc")
-        head = job_head.Head(desk, visitor, found)
+        head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.export_formats, found.id))
         with box("grid"):
             charts = job_charts.make(found)
         tables = (job_tables.Trials(found), job_tables.Events())

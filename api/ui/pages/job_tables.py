@@ -6,9 +6,11 @@ from typing import Any
 
 from api.cli import text
 from api.ui import words
+from api.ui.compare_view import MOST
 from api.ui.grids import Grid, number_column
 from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import known, metric_names
+from api.ui.pages.compare import reference
 from api.ui.parts import Moment, Text, box, card
 from api.ui.session import PATH
 from searchsvc.domain import Job, Trial
@@ -45,12 +47,16 @@ class Trials:
                 with box("tools"):
                     search = box("field", "input").style("max-width: 220px")
                     search.props.update({"type": "search", "placeholder": "Filter", "aria-label": "Filter the trials"})
+                    compare = Text("button", "Compare", "plain compares")
+                    compare.props["type"], compare.props["title"] = "button", f"Choose 2 to {MOST} trials first"
+                    compare.props["disabled"] = True
                     save = Text("button", "CSV", "plain")
                     save.props["type"], save.props["title"] = "button", "Download the rows that are shown"
-            self._grid = Grid("Trials", columns, "trials-grid")
+            self._grid = Grid("Trials", columns, "trials-grid", selects=True)
         search.on(
             "input", lambda event: self._grid.filter(event.args), js_handler="e => emit(e.target.value)", throttle=0.2
         )
+        compare.on("click", js_handler=f"() => compareChosen({self._grid.element.id})")
         save.on("click", lambda: self._grid.save(f"{job.name}.csv"))
 
     def show(self, view: JobView) -> None:
@@ -66,6 +72,7 @@ class Trials:
         reason = " ".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
         return {
             "href": f"{PATH}/jobs/{self._job.id}/trials/{trial.number}",
+            "reference": reference(trial),
             "number": trial.number,
             "state": trial.state.value,
             "step": trial.step,
