@@ -40,6 +40,7 @@ from searchsvc.service import (
     recommend,
     references,
     results,
+    sampling,
     tasks,
     tokens,
     transfer,
@@ -392,6 +393,10 @@ class Service:
     def draft(self, job_id: str) -> str:
         """The spec of a job as a text to begin another one with."""
         return drafts.of_spec(self.job(job_id).spec)
+
+    def sample(self, space: str, seed: int) -> sampling.Sample:
+        """A random candidate of a shipped space, with its costs. Raises NotFound, InvalidInput."""
+        return sampling.sample(space, seed)
 
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""
