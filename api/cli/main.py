@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, export, further, jobs, latency, machine, predict, run, serving, spaces, tables, tokens
+from api.cli import (
+    actions,
+    cluster,
+    export,
+    further,
+    jobs,
+    latency,
+    machine,
+    predict,
+    run,
+    serving,
+    spaces,
+    tables,
+    tokens,
+)
 from api.cli.options import group
 from api.cli.session import Session
 
@@ -35,6 +49,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "logs": jobs.logs,
         "export": export.export,
         "predict": predict.predict,
+        "cluster": cluster.cluster,
     },
     "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Steer": {

@@ -10,12 +10,14 @@ from fastapi import Request
 
 from api.sse import Feed
 from api.ui.board import Board, BoardView
+from api.ui.cluster_view import ClusterReader
 from api.ui.job_view import JobReader, JobView
 from api.ui.session import Visitor, secret_of
 from api.ui.topics import Model, Topic
 from api.ui.trial_view import TrialReader, TrialView
 from searchsvc.domain import Job, Trial
 from searchsvc.service import Scope, Service
+from searchsvc.service.cluster import Cluster
 from searchsvc.service.tokens import require
 
 P = ParamSpec("P")
@@ -33,6 +35,7 @@ class Desk:
         self.service, self._feed = service, feed
         self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
         self._jobs: dict[str, Topic[JobView]] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:

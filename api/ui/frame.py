@@ -30,7 +30,7 @@ from searchsvc.errors import (
 T = TypeVar("T")
 Build = Callable[[Desk, Visitor], Awaitable[None]]
 
-NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"))
+NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"), ("Cluster", f"{PATH}/cluster"))
 _CHECK_SECONDS = 15.0
 """An open page looks this often whether its reader is still signed in."""
 

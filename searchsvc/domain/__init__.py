@@ -5,7 +5,7 @@ from searchsvc.domain.ids import is_id, new_id
 from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective, best_measurement
 from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
-from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Proposal, Round, Token, Trial
+from searchsvc.domain.records import Artifact, Attempt, Event, Job, Lease, Node, Proposal, Round, Token, Trial
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, Resources
 from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
 from searchsvc.domain.tasks import (
@@ -48,6 +48,7 @@ __all__ = [
     "Lease",
     "Measurement",
     "Metric",
+    "Node",
     "Objective",
     "Observation",
     "Outcome",

@@ -31,6 +31,7 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
+    cluster,
     distributions,
     documents,
     drafts,
@@ -401,6 +402,10 @@ class Service:
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""
         return [DatasetEntry(task.name, *one) for task in tasks.all_tasks() for one in task.datasets()]
+
+    def cluster(self) -> cluster.Cluster:
+        """Nodes as drivers report them, running attempts, what waits and why."""
+        return cluster.look(self.store)
 
     def create_token(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None

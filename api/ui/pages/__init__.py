@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from api.ui.pages import compare, job, jobs, new_job, sign_in, spaces, trial
+from api.ui.pages import cluster, compare, job, jobs, new_job, sign_in, spaces, trial
 
 
 def register() -> None:
     """Give NiceGUI every page."""
-    for one in (sign_in, jobs, new_job, job, trial, spaces, compare):
+    for one in (sign_in, jobs, new_job, job, trial, spaces, compare, cluster):
         one.register()
