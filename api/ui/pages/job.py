@@ -8,9 +8,10 @@ from nicegui import ui
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.job_view import JobView
-from api.ui.pages import job_charts, job_head, job_tables
+from api.ui.pages import job_charts, job_head, job_recommend, job_tables
 from api.ui.parts import box
 from api.ui.session import Visitor
+from searchsvc.service import Scope
 
 
 def register() -> None:
@@ -24,10 +25,11 @@ async def job_page(request: Request, job: str) -> Response | None:
         head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.export_formats, found.id))
         with box("grid"):
             charts = job_charts.make(found)
+        asked = [job_recommend.Recommend(desk, visitor, found)] if visitor.may(Scope.SUBMIT) else []
         tables = (job_tables.Trials(found), job_tables.Events())
 
         def show(view: JobView) -> None:
-            for part in (head, *charts, *tables):
+            for part in (head, *charts, *asked, *tables):
                 part.show(view)
 
         follow(desk.job(found.id), show)
