@@ -112,6 +112,7 @@ def words_of(error: SearchsvcError) -> str:
 _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
     (NotFound, "There is no such thing", 404),
     (Conflict, "This cannot be told apart", 409),
+    (InvalidInput, "This cannot be shown", 422),
     (Forbidden, "Your token does not allow this", 403),
     (StoreUnavailable, "The database does not answer", 503),
 )
