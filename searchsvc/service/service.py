@@ -48,6 +48,7 @@ from searchsvc.service import (
 )
 from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
+from searchsvc.service.export import Format
 from searchsvc.service.exports.source import Source
 from searchsvc.service.pages import Page, page_of
 from searchsvc.service.recommend import Recommendations
@@ -381,7 +382,7 @@ class Service:
         source = Source(self.store, self.settings.artifacts_dir, job, chosen)
         return export.export(source, format=format, destination=destination)
 
-    def export_formats(self, job_id: str) -> Mapping[str, export.Format]:
+    def export_formats(self, job_id: str) -> Mapping[str, Format]:
         """What the job can be written as, by name."""
         return export.formats_of_job(self.job(job_id))
 

@@ -108,6 +108,11 @@ def _nested(path: Path, value: Any) -> Any:
     return value
 
 
+def _is_flow(node: yaml.Node) -> bool:
+    """Whether it is a collection written in brackets or braces."""
+    return isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
+
+
 def _start(node: yaml.Node) -> int:
     return int(node.start_mark.index)
 
@@ -115,7 +120,7 @@ def _start(node: yaml.Node) -> int:
 def _end(node: yaml.Node) -> int:
     """Where its text ends: PyYAML says of a block only where the next thing begins."""
     entries = _Entry.all(node)
-    if not entries or node.flow_style:
+    if not entries or _is_flow(node):
         return int(node.end_mark.index)
     return _end(list(entries.values())[-1].value)
 
@@ -131,7 +136,7 @@ def _with_entry(text: str, parent: yaml.Node, step: str | int, value: Any) -> st
     kind = yaml.SequenceNode if isinstance(step, int) else yaml.MappingNode
     if not isinstance(parent, kind):
         return _replaced(text, parent, _nested([step], value))
-    if parent.flow_style:
+    if _is_flow(parent):
         end = _end(parent) - 1
         comma = ", " if parent.value else ""
         return text[:end].rstrip() + comma + _line(step, value, flow_style=True) + text[end:]
@@ -147,7 +152,7 @@ def _line(step: str | int, value: Any, *, flow_style: bool = False) -> str:
 
 def _without(text: str, parent: yaml.Node, entry: _Entry) -> str:
     others = [one for one in _Entry.all(parent).values() if one.value is not entry.value]
-    if parent.flow_style or not others:
+    if _is_flow(parent) or not others:
         kept = ", ".join(text[_start(one.key) : _end(one.value)] for one in others)
         opening, closing = "{}" if isinstance(parent, yaml.MappingNode) else "[]"
         return text[: _start(parent)] + opening + kept + closing + text[_end(parent) :]

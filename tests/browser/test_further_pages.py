@@ -67,7 +67,6 @@ def test_a_job_is_taken_away_and_what_cannot_be_is_told(open_page: Open, search:
 def test_a_limit_is_moved_and_the_best_within_it_predicted(open_page: Open, site: Site) -> None:
     page = open_page(f"/ui/jobs/{_with_real_candidates(site).id}")
     panel = page.get_by_role("region", name="Recommend")
-    panel.get_by_label("The limit").press("ArrowLeft")
     panel.get_by_label("At most").fill("2e5")
     panel.get_by_label("At most").press("Enter")
     expect(panel).to_contain_text("Within flops <= 200 k, the best first. Learned from 12 trials")

@@ -28,6 +28,7 @@ def test_a_job_is_written_checked_and_submitted(open_page: Open, site: Site) -> 
     expect(page.locator(".faults li")).to_contain_text(["Line 11budget.trials", "Line 12sedunknown key"])
     expect(page.get_by_role("button", name="Submit")).to_be_disabled()
     write(page, EXAMPLE.replace("metric: accuracy", "metric: acuracy"))
+    expect(page.locator(".faults li")).to_have_count(1)
     expect(page.locator(".faults li")).to_contain_text("did you mean accuracy?")
     write(page, EXAMPLE)
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()

@@ -55,6 +55,7 @@ class _Page:
 
     def __init__(self, desk: Desk, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
         self._desk, self._visitor, self._offered = desk, visitor, offered
+        self._editing = asyncio.Lock()
         self._good: str | None = None
         """The last text with nothing wrong."""
 
@@ -114,14 +115,15 @@ class _Page:
             self._editor.value = examples[name].text
 
     async def _edit(self, changes: Sequence[tuple[Path, Any]]) -> None:
-        """What a field of the form does."""
-        try:
-            text, document = await self._desk.ask(_edited, self._editor.value, changes)
-        except SearchsvcError as error:
-            ui.notify(f"The text has to be mended first. {words_of(error)}", type="negative")
-            return
-        self._editor.value = text
-        self._form.show(document)
+        """What a field of the form does; one field after the other, so that none undoes what another did."""
+        async with self._editing:
+            try:
+                text, document = await self._desk.ask(_edited, self._editor.value, changes)
+            except SearchsvcError as error:
+                ui.notify(f"The text has to be mended first. {words_of(error)}", type="negative")
+                return
+            self._editor.value = text
+            self._form.show(document)
 
     async def _send(self) -> None:
         text, made = self._editor.value, []

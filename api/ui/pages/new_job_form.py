@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from searchsvc.service import Service, load_document, tasks
 from searchsvc.service.yaml_text import Path
 from searchsvc.spaces.catalogue import SPACES
 
-Edit = Callable[[Sequence[tuple[Path, Any]]], None]
+Edit = Callable[[Sequence[tuple[Path, Any]]], Awaitable[None]]
 """Takes places and the values that they get; None: the place is taken away."""
 
 _COSTS = ("flops", "params", "latency")
@@ -92,14 +92,14 @@ class Form:
         found = self._document.get(name)
         return found if isinstance(found, Mapping) else {}
 
-    def _setter(self, *path: str) -> Callable[[str], None]:
+    def _setter(self, *path: str) -> Callable[[str], Awaitable[None]]:
         return lambda given: self._edit([(path, value_of(given))])
 
-    def _pick_task(self, name: str) -> None:
+    def _pick_task(self, name: str) -> Awaitable[None]:
         """Dataset, space and objective belong to a task: those of the new one take their place."""
         offered = self._offered[name]
         objective = {"metric": offered.metrics[0].name, "goal": offered.metrics[0].goal}
-        self._edit(
+        return self._edit(
             [
                 (["task"], name),
                 (["dataset"], {"name": offered.datasets[0]}),
@@ -108,17 +108,17 @@ class Form:
             ]
         )
 
-    def _pick_dataset(self, name: str | None, path: str | None) -> None:
+    def _pick_dataset(self, name: str | None, path: str | None) -> Awaitable[None]:
         known = self._part("dataset")
         name = name or known.get("format", known.get("name"))
-        self._edit([(["dataset"], {"format": name, "path": path} if path else {"name": name})])
+        return self._edit([(["dataset"], {"format": name, "path": path} if path else {"name": name})])
 
-    def _pick_objective(self, metric: str) -> None:
+    def _pick_objective(self, metric: str) -> Awaitable[None]:
         goals = {one.name: one.goal for offered in self._offered.values() for one in offered.metrics}
         objective = {"metric": metric, "goal": goals.get(metric, "maximize")}
         known = self._document.get("objectives")
         whole = not isinstance(known, list) or not known
-        self._edit([(["objectives"], [objective]) if whole else (["objectives", 0], objective)])
+        return self._edit([(["objectives"], [objective]) if whole else (["objectives", 0], objective)])
 
 
 class _Limits:
@@ -148,7 +148,7 @@ class _Limits:
                     self._line(place, limit, metrics)
 
     def _line(self, place: int, limit: Mapping[str, Any], metrics: Sequence[str]) -> None:
-        def change(key: str) -> Callable[[str], None]:
+        def change(key: str) -> Callable[[str], Awaitable[None]]:
             return lambda given: self._edit([(["constraints", place, key], value_of(given))])
 
         metric = Choice("Metric", change("metric"), list(dict.fromkeys([*_COSTS, *metrics])))
@@ -161,8 +161,8 @@ class _Limits:
         remove.props["type"], remove.props["aria-label"] = "button", f"Remove limit {place + 1}"
         remove.on("click", lambda: self._edit([(["constraints", place], None)]))
 
-    def _add(self) -> None:
-        self._edit([(["constraints", self._count], {"metric": "flops", "max": 1e6})])
+    def _add(self) -> Awaitable[None]:
+        return self._edit([(["constraints", self._count], {"metric": "flops", "max": 1e6})])
 
 
 def value_of(given: str) -> Any:
