@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import anyio
 from fastapi import Request
 
 from api.sse import Feed
 from api.ui.board import Board, BoardView
+from api.ui.cluster_view import ClusterReader
 from api.ui.job_view import JobReader, JobView
 from api.ui.rows import Rows
 from api.ui.session import Visitor, secret_of
-from api.ui.topics import Topic
+from api.ui.topics import Model, Topic
 from api.ui.trial_view import TrialReader, TrialView
 from searchsvc.domain import Job, Trial
 from searchsvc.service import Scope, Service
+from searchsvc.service.cluster import Cluster
 from searchsvc.service.tokens import require
 
 BOARD = "jobs"
@@ -23,6 +26,10 @@ BOARD = "jobs"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+SLOW_AT_ONCE = 2
+"""So many slow questions at once, of all pages together: they take a processor each, for seconds."""
 
 
 class Desk:
@@ -30,12 +37,18 @@ class Desk:
 
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
+        self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
         self._jobs: dict[str, Topic[JobView]] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """What the call returns or raises, from a thread."""
         return await self._feed.in_thread(lambda: call(*given, **named))
+
+    async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """The same for what takes seconds: it keeps no other question waiting."""
+        return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
         """Raises Unauthenticated."""
@@ -59,6 +72,10 @@ class Desk:
         """The rows of a topic, as soon as they are known. Raises NotFound, StoreUnavailable."""
         found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
         return (await found.known()).rows
+
+    def topic(self, model: Model[T]) -> Topic[T]:
+        """What is known of something that one page looks at, whichever jobs it is of."""
+        return Topic(self._feed, None, model)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

@@ -30,7 +30,7 @@ from searchsvc.errors import (
 T = TypeVar("T")
 Build = Callable[[Desk, Visitor], Awaitable[None]]
 
-NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"))
+NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"), ("Cluster", f"{PATH}/cluster"))
 _CHECK_SECONDS = 5.0
 """An open page looks this often whether its reader is still signed in."""
 _ANSWER_SECONDS = 6.0
@@ -119,6 +119,7 @@ def words_of(error: SearchsvcError) -> str:
 _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
     (NotFound, "There is no such thing", 404),
     (Conflict, "This cannot be told apart", 409),
+    (InvalidInput, "This cannot be shown", 422),
     (Forbidden, "Your token does not allow this", 403),
     (StoreUnavailable, "The database does not answer", 503),
 )

@@ -116,3 +116,39 @@ function pointWords(params) {
   const which = trial === undefined ? echartsText(params.seriesName) : `trial #${trial}`;
   return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
 }
+
+// What a field of a form holds, unless its reader is writing there.
+function setField(id, value) {
+  const field = getHtmlElement(id);
+  if (field && (field.tagName === "SELECT" || field !== document.activeElement)) field.value = value;
+}
+
+// Fetches the file behind a link; what to say where there is none.
+async function takeAway(link) {
+  link.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(link.href);
+    if (!answer.ok) return (await answer.json()).detail;
+    const saved = document.createElement("a");
+    saved.href = URL.createObjectURL(await answer.blob());
+    saved.download = /filename="?([^";]+)/.exec(answer.headers.get("content-disposition"))?.[1] ?? "export";
+    saved.click();
+    setTimeout(() => URL.revokeObjectURL(saved.href), 60000);
+    link.closest("details").open = false;
+    return "";
+  } catch {
+    return "The service does not answer.";
+  } finally {
+    link.removeAttribute("aria-busy");
+  }
+}
+
+// The trials that are chosen in a table: two to six can be compared.
+function rowsChosen(grid) {
+  const count = grid.getSelectedRows().length;
+  for (const button of document.querySelectorAll(".compares")) button.disabled = count < 2 || count > 6;
+}
+function compareChosen(id, job) {
+  const names = getElement(id).api.getSelectedRows().map((row) => `${job}/${row.id}`);
+  location.href = `/ui/compare?trials=${names.join(",")}`;
+}

@@ -34,8 +34,10 @@ from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.labels import LabelDocument
 from searchsvc.service import (
     checks,
+    cluster,
     distributions,
     documents,
+    drafts,
     export,
     gains,
     guided,
@@ -46,6 +48,7 @@ from searchsvc.service import (
     references,
     relabel,
     results,
+    sampling,
     tasks,
     tokens,
     transfer,
@@ -53,6 +56,7 @@ from searchsvc.service import (
 from searchsvc.service.columns import Results
 from searchsvc.service.distributions import Distributions
 from searchsvc.service.doctor import Health, examine
+from searchsvc.service.export import Format
 from searchsvc.service.exports.source import Source
 from searchsvc.service.gains import GainReport
 from searchsvc.service.pages import Page, page_of
@@ -473,11 +477,31 @@ class Service:
         source = Source(self.store, self.settings.artifacts_dir, job, chosen)
         return export.export(source, format=format, destination=destination)
 
+    def export_formats(self, job_id: str) -> Mapping[str, Format]:
+        """What the job can be written as, by name."""
+        return export.formats_of_job(self.job(job_id))
+
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
+
+    def examples(self) -> list[drafts.Example]:
+        """Specs that ship, to begin with."""
+        return drafts.examples()
+
+    def draft(self, job_id: str) -> str:
+        """The spec of a job as a text to begin another one with."""
+        return drafts.of_spec(self.job(job_id).spec)
+
+    def sample(self, space: str, seed: int) -> sampling.Sample:
+        """A random candidate of a shipped space, with its costs. Raises NotFound, InvalidInput."""
+        return sampling.sample(space, seed)
 
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""
         return [DatasetEntry(task.name, *one) for task in tasks.all_tasks() for one in task.datasets()]
+
+    def cluster(self) -> cluster.Cluster:
+        """Nodes as drivers report them, running attempts, what waits and why."""
+        return cluster.look(self.store)
 
     def create_token(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None

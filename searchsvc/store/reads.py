@@ -15,6 +15,7 @@ from searchsvc.domain import (
     Event,
     JobState,
     Measurement,
+    Node,
     Objective,
     Round,
     Trial,
@@ -139,6 +140,26 @@ class Reads(StoreBase):
         query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
         return [attempt_of(row) for row in self._rows(query)]
 
+    def running_attempts(self, states: Sequence[JobState], limit: int) -> list[tuple[Trial, Attempt]]:
+        """Attempts at work of the jobs in `states`, the oldest trial first."""
+        query = select(trials).where(*_of_jobs(states, TrialState.RUNNING)).order_by(trials.c.id).limit(limit)
+        found = {row["id"]: trial_of(row) for row in self._rows(query)}
+        latest = select(attempts).where(attempts.c.trial_id.in_(found)).order_by(attempts.c.trial_id)
+        rows = [row for row in self._rows(latest) if row["number"] == found[row["trial_id"]].attempts]
+        return [(found[row["trial_id"]], attempt_of(row)) for row in rows]
+
+    def waiting_trials(self, states: Sequence[JobState], limit: int) -> list[Trial]:
+        """Trials that wait to be started, of the jobs in `states`, the oldest first."""
+        query = select(trials).where(*_of_jobs(states, TrialState.QUEUED)).order_by(trials.c.id).limit(limit)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def reported_nodes(self) -> dict[str, tuple[Node, ...]]:
+        """What drivers that are alive see of their cluster, by job; a driver that has not looked yet is left out."""
+        query = select(leases.c.job_id, leases.c.nodes).where(
+            leases.c.deadline > self._clock(), leases.c.nodes.is_not(None)
+        )
+        return {row["job_id"]: tuple(Node(**one) for one in row["nodes"]) for row in self._rows(query)}
+
     def artifacts(self, trial_id: str) -> list[Artifact]:
         """`path` is relative to the directory of artifacts."""
         query = select(artifacts).where(artifacts.c.trial_id == trial_id).order_by(artifacts.c.name)
@@ -230,6 +251,12 @@ def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
 
 def _counts(row: RowMapping) -> dict[TrialState, int]:
     return {state: row[total_of(state)] for state in TrialState}
+
+
+def _of_jobs(states: Sequence[JobState], state: TrialState) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Trials in `state` of the jobs in `states`."""
+    wanted = select(jobs.c.id).where(jobs.c.state.in_([one.value for one in states]))
+    return trials.c.job_id.in_(wanted), trials.c.state == state.value
 
 
 def _of_job(job_id: str | None) -> list[ColumnElement[bool]]:

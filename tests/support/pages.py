@@ -58,13 +58,14 @@ class Running:
     def job(self) -> Job:
         return self.service.job(self.id)
 
-    def propose(self, **costs: float) -> int:
+    def propose(self, candidate: Candidate | None = None, **costs: float) -> int:
         """A trial that waits; its number."""
         number = len(self.trials)
-        values = {"width": 8 + 8 * (number % 4), "depth": 1 + number % 3, "lr": 0.1 / (number + 1), "optimizer": "sgd"}
+        sizes = {"width": 8 + 8 * (number % 4), "depth": 1 + number % 3}
+        values = {**sizes, "lr": 0.1 / (number + 1), "optimizer": "sgd"}
         flops = costs.get("flops", 1e5 * (1 + (number * 7) % 11))
         proposal = Proposal(
-            Candidate(values),
+            candidate or Candidate(values),
             asks=number + 1,
             told=0,
             costs={"flops": flops, "params": flops / 40},

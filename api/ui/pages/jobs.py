@@ -11,7 +11,7 @@ from api.ui.board import MOST_JOBS, BoardView
 from api.ui.desk import BOARD, Desk
 from api.ui.frame import follow, framed
 from api.ui.grids import Grid, number_column
-from api.ui.parts import Text, box
+from api.ui.parts import Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.service import Scope
 
@@ -57,6 +57,8 @@ async def build(desk: Desk, visitor: Visitor) -> None:
         Text("h1", "Jobs")
         said = Text("p", "", "muted said")
         said.props["aria-live"] = "polite"
+        if visitor.may(Scope.SUBMIT):
+            link("New job", f"{PATH}/jobs/new", "primary")
     empty = _empty(visitor)
     grid = Grid("Jobs", COLUMNS, "jobs-grid", topic=BOARD, opens=f"{PATH}/jobs/", auto_height=True)
 
@@ -74,7 +76,8 @@ def _empty(visitor: Visitor) -> Any:
     with box("card empty") as empty:
         Text("h2", "There are no jobs yet")
         if visitor.may(Scope.SUBMIT):
-            Text("p", "A job is a search: a space, what to reach, a budget. Start one from a terminal:")
+            Text("p", "A job is a search: a space, what to reach, a budget. Start one here, or from a terminal:")
+            link("New job", f"{PATH}/jobs/new", "primary")
             Text("pre", "searchctl submit examples/digits.yaml")
             Text("p", "It appears here as soon as it is submitted.", "muted")
         else:

@@ -14,6 +14,7 @@ from api.ui import charts
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.numbers import known
+from api.ui.pages.compare import compare_path, reference
 from api.ui.parts import Bar, Figure, Moment, State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from api.ui.trial_view import LOG_LINES, TrialView
@@ -44,6 +45,7 @@ class _Page:
         link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
         with box("row"):
             Text("h1", f"Trial #{trial.number}")
+            link("Compare", compare_path([reference(trial)]), "plain small")
             self._state = State(trial.state.value)
             what = "supernet" if not trial.is_candidate else "in full" if trial.proposal.in_full else ""
             Text("span", what, "muted small")
