@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from searchsvc.service.architecture import Architecture
     from searchsvc.service.controller import Controller
-    from searchsvc.service.distributions import Distributions
+    from searchsvc.service.distributions import Distributions, Learning
     from searchsvc.service.doctor import Check, Health
     from searchsvc.service.documents import load_document
+    from searchsvc.service.importance import Importance
     from searchsvc.service.pages import Page
     from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
     from searchsvc.service.recommend import Recommendations
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
     from searchsvc.service.transfer import TransferReport
 
 _HOMES = {
+    "Architecture": "architecture",
     "Blueprint": "planning",
     "Check": "doctor",
     "Comparison": "results",
     "Controller": "controller",
     "Distributions": "distributions",
     "Health": "doctor",
+    "Importance": "importance",
     "JobSummary": "results",
+    "Learning": "distributions",
     "LogPart": "service",
     "Page": "pages",
     "Plan": "planning",
@@ -43,13 +48,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Architecture",
     "Blueprint",
     "Check",
     "Comparison",
     "Controller",
     "Distributions",
     "Health",
+    "Importance",
     "JobSummary",
+    "Learning",
     "LogPart",
     "Page",
     "Plan",

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from searchsvc.domain import (
     Artifact,
     Attempt,
     Budget,
     Constraint,
+    DatasetInfo,
     Event,
     Job,
     JobSpec,
@@ -31,10 +32,12 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
+    architecture,
     distributions,
     documents,
     export,
     guided,
+    importance,
     planning,
     recommend,
     references,
@@ -43,9 +46,11 @@ from searchsvc.service import (
     tokens,
     transfer,
 )
-from searchsvc.service.distributions import Distributions
+from searchsvc.service.architecture import Architecture
+from searchsvc.service.distributions import Distributions, Learning
 from searchsvc.service.doctor import Health, examine
 from searchsvc.service.exports.source import Source
+from searchsvc.service.importance import Importance
 from searchsvc.service.pages import Page, page_of
 from searchsvc.service.recommend import Recommendations
 from searchsvc.service.transfer import TransferReport
@@ -80,6 +85,9 @@ class Service:
         self.settings = settings
         self.clock = clock
         self._front_sizes: dict[str, tuple[int, int]] = {}
+        self._trained: dict[str, tuple[int, float, float]] = {}
+        self._datasets: dict[str, DatasetInfo] = {}
+        self._importances: dict[tuple[str, str], tuple[int, Importance]] = {}
 
     # ---- jobs: making ----------------------------------------------------------------------------------------------
 
@@ -202,7 +210,9 @@ class Service:
     def summary(self, job_id: str) -> results.JobSummary:
         """Counts, pace, time left, the best trial."""
         job = self.job(job_id)
-        return results.summary(self.store, job, lambda: self._front_size(job))
+        return results.summary(
+            self.store, job, lambda: self._front_size(job), lambda ended: self._trained_seconds(job, ended)
+        )
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
         """The k best trials by the first objective that keep every constraint."""
@@ -222,20 +232,51 @@ class Service:
         """What the job's supernet has learned of each parameter. Raises Conflict where there is nothing to show."""
         return distributions.distributions(self.store, self.job(job_id))
 
+    def learning(self, job_id: str, *, most: int = 200) -> Learning:
+        """The same over the steps of the supernet, `most` of them. Raises Conflict where there is nothing to show."""
+        return distributions.learning(self.store, self.job(job_id), most)
+
+    def importance(self, job_id: str, metric: str | None = None) -> Importance:
+        """How much each parameter decides a metric (None: the first objective), by the newest results.
+
+        Remembered until another trial ends. Raises Conflict where there are too few results, InvalidInput where they
+        do not have the metric.
+        """
+        job = self.job(job_id)
+        metric = metric or job.spec.objectives[0].metric
+        ended, key = self._with_results(job), (job.id, metric)
+        known = self._importances.get(key)
+        if known is None or known[0] != ended:
+            found = importance.importance(self.store, job, metric)
+            known = _remember(self._importances, key, (ended, found))
+        return known[1]
+
+    def job_attempts(self, job_id: str, *, limit: int = 1000) -> list[tuple[int, Attempt]]:
+        """(number of the trial, attempt) of a job, those of the newest trials first."""
+        return self.store.job_attempts(self._existing(job_id), limit)
+
     def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
         return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
 
     def _front_size(self, job: Job) -> int:
         """Remembered until another trial ends: the front of several objectives has to look at all trials."""
-        counts = self.store.trial_counts(job.id)
-        ended = counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
-        known = self._front_sizes.get(job.id)
+        ended, known = self._with_results(job), self._front_sizes.get(job.id)
         if known is None or known[0] != ended:
-            if len(self._front_sizes) >= _REMEMBERED:
-                self._front_sizes.clear()
-            known = self._front_sizes[job.id] = (ended, results.front_size(self.store, job))
+            known = _remember(self._front_sizes, job.id, (ended, results.front_size(self.store, job)))
         return known[1]
+
+    def _trained_seconds(self, job: Job, ended: int) -> float:
+        """Remembered until another trial ends, and for some seconds then: all trials have to be looked at."""
+        known, now = self._trained.get(job.id), self.clock()
+        if known is None or (known[0] != ended and now - known[1] > _SUM_SECONDS):
+            known = _remember(self._trained, job.id, (ended, now, self.store.trained_seconds(job.id)))
+        return known[2]
+
+    def _with_results(self, job: Job) -> int:
+        """How many trials have ended with a result."""
+        counts = self.store.trial_counts(job.id)
+        return counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
 
     def _id(self, job_id: str) -> str:
         return job_id if is_id(job_id) else self.job(job_id).id
@@ -278,6 +319,19 @@ class Service:
     def measurements(self, trial_id: str) -> list[Measurement]:
         """Of one trial, by step."""
         return self.store.measurements(self.trial(trial_id).id)
+
+    def measurements_of(self, trial_ids: Sequence[str]) -> dict[str, list[Measurement]]:
+        """By id of the trial, by step; of many trials at once."""
+        return self.store.measurements_of(trial_ids)
+
+    def architecture(self, trial_id: str) -> Architecture:
+        """What the network of a trial is made of. Raises Conflict where it cannot be told."""
+        trial = self.trial(trial_id)
+        spec = self.store.job(trial.job_id).spec
+        dataset = self._datasets.get(trial.job_id)
+        if dataset is None:
+            dataset = _remember(self._datasets, trial.job_id, architecture.dataset_of(spec))
+        return architecture.architecture(spec, dataset, trial.values)
 
     def job_measurements(
         self, job_id: str, *, page_size: int = _SHOWN, page_token: str | None = None
@@ -411,6 +465,17 @@ class Service:
 
 
 _REMEMBERED = 1000
+_SUM_SECONDS = 5.0
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> V:
+    """Keep a value, and not too many of them."""
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = value
+    return value
 
 
 def _log_part(path: Path, offset: int | None, lines: int | None) -> LogPart:

@@ -96,6 +96,16 @@ class Reads(StoreBase):
         query = query.order_by(trials.c.badness, *map(_badness, then), trials.c.number).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
 
+    def newest_results(self, job_id: str, limit: int) -> list[Trial]:
+        """Trials with a result, the newest first."""
+        query = select(trials).where(trials.c.job_id == job_id, RANKED)
+        return [trial_of(row) for row in self._rows(query.order_by(trials.c.number.desc()).limit(limit))]
+
+    def trained_seconds(self, job_id: str) -> float:
+        """Seconds for which the trials of a job were trained, all together."""
+        query = select(func.sum(trials.c.seconds).label("seconds")).where(trials.c.job_id == job_id)
+        return float(self._rows(query)[0]["seconds"] or 0.0)
+
     def results(self, job_id: str) -> dict[int, Mapping[str, float]]:
         """The metrics of all trials with a result, by number, in no order: about half a second for 100,000."""
         query = select(trials.c.number, cast(trials.c.metrics, Text)).where(trials.c.job_id == job_id, RANKED)
@@ -130,6 +140,12 @@ class Reads(StoreBase):
         query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
         return [attempt_of(row) for row in self._rows(query)]
 
+    def job_attempts(self, job_id: str, limit: int) -> list[tuple[int, Attempt]]:
+        """(number of the trial, attempt), those of the newest trials first."""
+        query = select(attempts, trials.c.number.label("trial_number")).join(trials).where(trials.c.job_id == job_id)
+        rows = self._rows(query.order_by(trials.c.number.desc(), attempts.c.number.desc()).limit(limit))
+        return [(row["trial_number"], attempt_of(row)) for row in rows]
+
     def artifacts(self, trial_id: str) -> list[Artifact]:
         """`path` is relative to the directory of artifacts."""
         query = select(artifacts).where(artifacts.c.trial_id == trial_id).order_by(artifacts.c.name)
@@ -143,6 +159,16 @@ class Reads(StoreBase):
     def measurements(self, trial_id: str) -> list[Measurement]:
         query = select(measurements).where(measurements.c.trial_id == trial_id).order_by(measurements.c.step)
         return [measurement_of(row) for row in self._rows(query)]
+
+    def measurements_of(self, trial_ids: Sequence[str]) -> dict[str, list[Measurement]]:
+        """By trial, by step; of the trials that have any."""
+        found: dict[str, list[Measurement]] = {}
+        for start in range(0, len(trial_ids), _MOST_NUMBERS):
+            chosen = measurements.c.trial_id.in_(trial_ids[start : start + _MOST_NUMBERS])
+            query = select(measurements).where(chosen).order_by(measurements.c.trial_id, measurements.c.step)
+            for row in self._rows(query):
+                found.setdefault(row["trial_id"], []).append(measurement_of(row))
+        return found
 
     def job_measurements(
         self, job_id: str, *, after: int = 0, limit: int = 10_000
