@@ -87,10 +87,8 @@ def test_attempts_and_measurements_of_many_trials_come_at_once(service: Service)
     assert [number for number, _ in attempts] == [6, 5, 4, 3, 2, 1, 0]
     assert attempts[1][1].failure == "DIVERGED"
     assert len(service.job_attempts(search.id, limit=2)) == 2
-    measured = service.measurements_of(search.trials)
-    assert {one: found for one, found in measured.items()} == {
-        one: found for one in search.trials if (found := service.measurements(one))
-    }
+    one_by_one = {one: found for one in search.trials if (found := service.measurements(one))}
+    assert service.measurements_of(search.trials) == one_by_one
 
 
 def test_an_architecture_costs_what_the_job_is_limited_by(service: Service) -> None:
