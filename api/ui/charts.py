@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
+
+import numpy as np
 
 from api.ui.job_view import Curve, JobView, results
 from api.ui.numbers import known, limit_of
+from api.ui.plots import Options
+from api.ui.plots import axis as _axis
+from api.ui.plots import line as _line
+from api.ui.plots import plane as _plane
+from api.ui.plots import scatter as _scatter
 from api.ui.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.domain import JobSpec, Measurement, Round
 from searchsvc.service import Distributions
-
-Options: TypeAlias = dict[str, Any]
-
-_FORMAT = "value => shortNumber(value)"
 
 
 def best_so_far(view: JobView) -> Options:
@@ -70,24 +73,40 @@ def front(view: JobView, cost: str) -> Options:
     )
 
 
-def curves(view: JobView) -> Options:
+def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
     """The first objective by epoch: one line per trial, those on the front and the running ones set off."""
     groups: dict[str, list[list[float | None]]] = {"ended": [], "running": [], "front": []}
-    for number, curve in sorted(view.curves.items()):
+    points = max(_FEWEST_POINTS, _CURVE_POINTS // max(1, len(drawn)))
+    for number, curve in sorted(drawn.items()):
         trial = view.trials.get(number)
         if trial is None or not trial.is_candidate:
             continue
         group = "front" if number in view.front else "ended" if trial.state.is_final else "running"
-        groups[group] += _segment(curve, number)
-    return _plane(
+        groups[group] += _segment(curve, number, points)
+    many = len(drawn) > _MANY_CURVES
+    highlight = _line("highlight", [], INK, width=3, dots=True) | {
+        "id": "highlight",
+        "z": 5,
+        "tooltip": {"show": False},
+    }
+    plane = _plane(
         _axis("epoch", whole=True),
         _axis(view.spec.objectives[0].metric),
         [
-            _line("ended", groups["ended"], SERIES["faint"], width=1),
-            _line("running", groups["running"], SERIES["main"], width=1.5, dots=True),
-            _line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=True),
+            _line("ended", groups["ended"], SERIES["faint"], width=0.6 if many else 1),
+            _line("running", groups["running"], SERIES["main"], width=1.5, dots=not many),
+            _line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=not many),
+            highlight,
         ],
     )
+    plane["legend"]["data"] = ["ended", "running", "on the Pareto front"]
+    return plane
+
+
+_MANY_CURVES = 100
+_CURVE_POINTS = 30_000
+"""Of all curves together; of each, what is left of its own."""
+_FEWEST_POINTS = 8
 
 
 def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
@@ -99,9 +118,10 @@ def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
     return _plane(_axis("epoch", whole=True), _axis(metric), [_line(metric, points, SERIES["main"], dots=True)])
 
 
-def _segment(curve: Curve, number: int) -> list[list[float | None]]:
-    """A curve, and a gap after it: many lines are one series, which stays fast."""
-    points: list[list[float | None]] = [[step, value, number] for step, value in curve]
+def _segment(curve: Curve, number: int, most: int) -> list[list[float | None]]:
+    """Points of a curve, evenly chosen, and a gap after it: many lines are one series, which stays fast."""
+    places = np.unique(np.linspace(len(curve) - 1, 0, min(most, len(curve))).round().astype(int))
+    points: list[list[float | None]] = [[curve[one][0], float(f"{curve[one][1]:.5g}"), number] for one in places]
     return [*points, [None, None, None]]
 
 
@@ -170,72 +190,3 @@ def distributions(found: Distributions) -> Options:
 
 def _option(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-# ---- what they are made of -------------------------------------------------------------------------------------------
-
-
-def _plane(x: Options, y: Options, series: list[Options]) -> Options:
-    x |= {"nameLocation": "middle", "nameGap": 26}
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 58, "bottom": 30, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
-        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
-        "xAxis": x,
-        "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},
-        "series": series,
-    }
-
-
-def _axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Options:
-    """`reach`: values that must lie on it."""
-    axis: Options = {
-        "type": "value",
-        "name": name,
-        "scale": True,
-        "axisLabel": {"color": INK, ":formatter": _FORMAT, "hideOverlap": True},
-        "nameTextStyle": {"color": INK},
-        "splitLine": {"lineStyle": {"color": HAIR}},
-        "axisLine": {"show": False},
-    }
-    if whole:
-        axis["minInterval"] = 1
-    if reach:
-        axis |= {
-            ":min": f"v => Math.min(v.min, {min(reach)!r})",
-            ":max": f"v => Math.max(v.max, {max(reach) * 1.02!r})",
-        }
-    return axis
-
-
-def _scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: str = "circle") -> Options:
-    style = {"color": colour}
-    return {
-        "type": "scatter",
-        "name": name,
-        "data": data,
-        "symbolSize": size,
-        "symbol": symbol,
-        "itemStyle": style,
-        "large": len(data) > _LARGE,
-    }
-
-
-_LARGE = 3000
-
-
-def _line(
-    name: str, data: Sequence[Any], colour: str, *, width: float = 2, step: str | None = None, dots: bool = False
-) -> Options:
-    return {
-        "type": "line",
-        "name": name,
-        "data": list(data),
-        "showSymbol": dots,
-        "symbolSize": 4,
-        "connectNulls": False,
-        "lineStyle": {"color": colour, "width": width},
-        "itemStyle": {"color": colour},
-        **({"step": step} if step else {}),
-    }

@@ -9,7 +9,9 @@ from fastapi import Request
 
 from api.sse import Feed
 from api.ui.board import Board, BoardView
+from api.ui.curve_book import CurveBook
 from api.ui.job_view import JobReader, JobView
+from api.ui.log_tail import LOG_SECONDS, LogReader, LogTail
 from api.ui.session import Visitor, secret_of
 from api.ui.topics import Topic
 from api.ui.trial_view import TrialReader, TrialView
@@ -28,6 +30,7 @@ class Desk:
         self.service, self._feed = service, feed
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
         self._jobs: dict[str, Topic[JobView]] = {}
+        self._curves: dict[str, CurveBook] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """What the call returns or raises, from a thread."""
@@ -47,9 +50,18 @@ class Desk:
         for known, topic in list(self._jobs.items()):
             if not topic.is_watched and known != job_id:
                 del self._jobs[known]
+                self._curves.pop(known, None)
         if job_id not in self._jobs:
             self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
         return self._jobs[job_id]
+
+    def curves(self, job_id: str) -> CurveBook:
+        """The learning curves of a job, shared by all pages that show it."""
+        return self._curves.setdefault(job_id, CurveBook(self.service))
+
+    def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
+        """The log of one trial, for one page; it grows without events."""
+        return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

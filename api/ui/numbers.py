@@ -17,6 +17,14 @@ def ended(summary: JobSummary) -> int:
     return sum(summary.counts.get(state, 0) for state in ENDED)
 
 
+def cost_words(summary: JobSummary) -> str:
+    """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs."""
+    hours = [f"{summary.cpu_hours:.3g} CPU-hours"]
+    if summary.job.spec.resources.gpu:
+        hours.append(f"{summary.gpu_hours:.3g} GPU-hours")
+    return ", ".join(hours)
+
+
 def metric_names(spec: JobSpec) -> list[str]:
     """The metrics that a job is about: its objectives, then what is constrained."""
     return list(dict.fromkeys([one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]))

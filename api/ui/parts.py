@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,6 +100,33 @@ class Figure(Element):
 
     def show(self, value: str | None) -> None:
         self._value.say(value or "-")
+
+
+class Choice(Element):
+    """A list of names to pick one from."""
+
+    def __init__(self, label: str, names: Sequence[str], chosen: str, pick: Callable[[str], None]) -> None:
+        super().__init__("label")
+        self.classes("choice")
+        self._names: tuple[str, ...] = ()
+        with self:
+            Text("span", label, "muted")
+            self._select = box("plain", "select")
+        self._select.on("change", lambda event: pick(event.args), js_handler="e => emit(e.target.value)")
+        self.offer(names, chosen)
+
+    def offer(self, names: Sequence[str], chosen: str) -> None:
+        """Other names, or another one chosen by the page."""
+        if tuple(names) == self._names:
+            return
+        self._names = tuple(names)
+        self._select.clear()
+        with self._select:
+            for name in names:
+                option = Text("option", name)
+                option.props["value"] = name
+                if name == chosen:
+                    option.props["selected"] = True
 
 
 def card(title: str, note: str = "") -> Element:

@@ -33,6 +33,7 @@ from searchsvc.domain import (
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import (
     architecture,
+    checks,
     distributions,
     documents,
     export,
@@ -55,6 +56,7 @@ from searchsvc.service.pages import Page, page_of
 from searchsvc.service.recommend import Recommendations
 from searchsvc.service.transfer import TransferReport
 from searchsvc.settings import Settings
+from searchsvc.spaces import Space
 from searchsvc.store import Idempotency, Store
 
 _SHOWN = 50
@@ -235,6 +237,10 @@ class Service:
     def learning(self, job_id: str, *, most: int = 200) -> Learning:
         """The same over the steps of the supernet, `most` of them. Raises Conflict where there is nothing to show."""
         return distributions.learning(self.store, self.job(job_id), most)
+
+    def space(self, job_id: str) -> Space:
+        """What the job searches, with `fix` and `narrow` applied."""
+        return checks.space_of(self.job(job_id).spec, None)
 
     def importance(self, job_id: str, metric: str | None = None) -> Importance:
         """How much each parameter decides a metric (None: the first objective), by the newest results.

@@ -8,7 +8,7 @@ from nicegui import ui
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.job_view import JobView
-from api.ui.pages import job_charts, job_head, job_tables
+from api.ui.pages import job_charts, job_head, job_parameters, job_tables, job_time
 from api.ui.parts import box
 from api.ui.session import Visitor
 
@@ -23,11 +23,16 @@ async def job_page(request: Request, job: str) -> Response | None:
         ui.page_title(f"{found.name} - searchsvc")
         head = job_head.Head(desk, visitor, found)
         with box("grid"):
-            charts = job_charts.make(found)
+            charts = job_charts.make(desk, found)
+        panels = (
+            job_parameters.Parameters(desk, found),
+            job_time.Supernet(desk, found),
+            job_time.Timeline(desk, found),
+        )
         tables = (job_tables.Trials(found), job_tables.Events())
 
         def show(view: JobView) -> None:
-            for part in (head, *charts, *tables):
+            for part in (head, *charts, *panels, *tables):
                 part.show(view)
 
         follow(desk.job(found.id), show)
