@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from api.cli import text
-from api.ui.plots import Options, axis, line, plane
+from api.ui.plots import LEGEND, Options, axis, line, plane
 from api.ui.theme import HAIR, HEAT, INK, SERIES, STATES
 from searchsvc.domain import Attempt, TrialState
 from searchsvc.service import Learning
 
-MOST_WORKERS = 48
+MOST_WORKERS = 24
 """Rows of the timeline: those that worked last."""
 _COLOURS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,8 +57,15 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
     ]
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 34, "bottom": 8, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
+        "grid": {"left": 8, "right": 20, "top": 34, "bottom": 30, "containLabel": True},
+        "legend": dict(LEGEND),
+        "dataZoom": {
+            "type": "slider",
+            "height": 16,
+            "bottom": 4,
+            "filterMode": "weakFilter",
+            "textStyle": {"color": INK},
+        },
         "tooltip": {"confine": True, ":formatter": "p => attemptWords(p)"},
         "xAxis": {
             "type": "time",

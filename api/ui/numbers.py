@@ -18,11 +18,9 @@ def ended(summary: JobSummary) -> int:
 
 
 def cost_words(summary: JobSummary) -> str:
-    """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs."""
-    hours = [f"{summary.cpu_hours:.3g} CPU-hours"]
-    if summary.job.spec.resources.gpu:
-        hours.append(f"{summary.gpu_hours:.3g} GPU-hours")
-    return ", ".join(hours)
+    """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs, minutes where it is little."""
+    used = [("CPU", summary.cpu_hours), ("GPU", summary.gpu_hours)][: 2 if summary.job.spec.resources.gpu else 1]
+    return ", ".join(f"{one:.3g} {what}-hours" if one >= 0.1 else f"{60 * one:.2g} {what}-min" for what, one in used)
 
 
 def metric_names(spec: JobSpec) -> list[str]:

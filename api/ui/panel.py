@@ -35,7 +35,7 @@ class Panel(Generic[T]):
         self._is_stale, self._wake = True, asyncio.Event()
         with card(title, note) as self.card:
             self.tools = box("row small")
-            self._said = Text("p", "", "muted small said")
+            self._said = Text("p", "Reading …", "muted small")
             self.content = box("panel")
         self.card.on("seen", lambda: self._seen(True))
         self.card.on("unseen", lambda: self._seen(False))
@@ -89,3 +89,4 @@ class Panel(Generic[T]):
             said = f"This cannot be drawn ({type(error).__name__}); the service's log says why."
             self._is_stale = True
         self._said.say(said)
+        self._said.set_visibility(bool(said))

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from api.ui.theme import HAIR, INK
 
 Options: TypeAlias = dict[str, Any]
 
+LEGEND: Mapping[str, Any] = MappingProxyType(
+    {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8}
+)
 _FORMAT = "value => shortNumber(value)"
 _LARGE = 3000
 
 
 def plane(x: Options, y: Options, series: list[Options]) -> Options:
-    """Two axes with their series, a legend above."""
+    """Two axes with their series, a legend above where there are several."""
     x |= {"nameLocation": "middle", "nameGap": 26}
+    several = len(series) > 1
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 58, "bottom": 30, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
+        "grid": {"left": 8, "right": 20, "top": 58 if several else 30, "bottom": 30, "containLabel": True},
+        "legend": {**LEGEND, "show": several},
         "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
         "xAxis": x,
         "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},

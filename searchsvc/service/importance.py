@@ -62,6 +62,7 @@ def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: boo
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial, TrialState
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every study that is made
     distributions = distributions_of(job.spec)
     trials = [
         FrozenTrial(

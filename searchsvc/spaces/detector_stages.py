@@ -140,7 +140,7 @@ class _Detector:
     ) -> Stage:
         """`stride` is that of the output against the image, `by` that of the stage itself."""
         cost = complex(sum(complex(part.costs(self._genes)) for part in parts))
-        passes = f"{int(times.flops)} times" if int(times.flops) > 1 else ""
+        passes = f"{int(times.flops)} passes" if int(times.flops) > 1 else ""
         _, height, width = self._shape
         return Stage(
             name,

@@ -30,7 +30,7 @@ class Timeline:
         self._panel: Panel[Options] = Panel(
             desk,
             "Timeline",
-            f"Attempts of the newest trials by worker, {MOST_ATTEMPTS:,} at most; scroll over it to look closer.",
+            f"Attempts of the newest trials, {MOST_ATTEMPTS:,} at most, by worker: the {charts.MOST_WORKERS} latest.",
             self._read,
             self._draw,
         )
@@ -48,7 +48,7 @@ class Timeline:
         return charts.timeline(attempts, time.time())
 
     def _draw(self, options: Options) -> None:
-        self._chart.style(f"height: {max(150, len(options['yAxis']['data']) * _ROW_PIXELS + 90)}px")
+        self._chart.style(f"height: {max(150, len(options['yAxis']['data']) * _ROW_PIXELS + 100)}px")
         self._chart.props["options"] = options
         self._chart.update()
 

@@ -67,16 +67,17 @@ class _Page:
                 lambda: desk.service.architecture(trial.id),
                 self._draw_network,
             )
-        with box("grid"):
+        with box("halves"):
             _candidate(trial)
-            with card("Measurements"):
-                self._chart = ui.echart({}).classes("chart")
-                self._measured = box("scroll events")
-                self._measured.props["tabindex"] = "0"
-            with card("Attempts", "Executions on workers; a retry adds one."):
-                self._attempts = box("")
-            with card("Files"):
-                self._files = box("stack")
+            with box("column"):
+                with card("Measurements"):
+                    self._chart = ui.echart({}).classes("chart")
+                    self._measured = box("scroll events")
+                    self._measured.props["tabindex"] = "0"
+                with card("Attempts", "Executions on workers; a retry adds one."):
+                    self._attempts = box("")
+                with card("Files"):
+                    self._files = box("stack")
         with card("Log", f"What the trial writes while it is trained; the last {LOG_LINES} lines."):
             self.log = _Log()
 

@@ -45,7 +45,7 @@ def draw(found: Architecture) -> None:
             str(one.channels),
             f"{one.expansion:.3g}" if one.expansion else "",
             "yes" if one.squeezes else "",
-            str(one.stride),
+            str(one.stride) if one.kernel else "",
             f"{one.height} x {one.width}",
             text.count(one.flops),
             _share(one, found.flops),
