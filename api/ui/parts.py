@@ -106,12 +106,13 @@ class Choice(Element):
     """A list of names to pick one from."""
 
     def __init__(self, label: str, names: Sequence[str], chosen: str, pick: Callable[[str], None]) -> None:
-        super().__init__("label")
+        super().__init__("div")
         self.classes("choice")
         self._names: tuple[str, ...] = ()
         with self:
             Text("span", label, "muted")
             self._select = box("plain", "select")
+        self._select.props["aria-label"] = label
         self._select.on("change", lambda event: pick(event.args), js_handler="e => emit(e.target.value)")
         self.offer(names, chosen)
 

@@ -22,6 +22,7 @@ from searchsvc.service import Importance
 from searchsvc.service.importance import MOST_TRIALS
 
 _ROW_PIXELS = 24
+_AXIS_PIXELS = 84
 _FEWEST = 2
 NOTES: Mapping[str, str] = MappingProxyType(
     {
@@ -62,7 +63,7 @@ class Parameters:
             self._y_choice = Choice("up", (), "", self._pick("_y"))
         with self._panel.content:
             self._note = Text("p", NOTES[self._kind], "muted small")
-            self._holder = box("tall")
+            self._holder = box("tall scroll")
         self._arrange()
 
     def show(self, view: JobView) -> None:
@@ -149,6 +150,8 @@ class Parameters:
                 self._chart.props["role"], self._chart.props["aria-label"] = "img", f"{self._kind}. {NOTES[self._kind]}"
         self._shown = drawn.options
         self._chart.props["options"] = drawn.options
+        if self._kind == "Parallel":
+            self._chart.style(f"min-width: {len(drawn.options['parallelAxis']) * _AXIS_PIXELS}px")
         if self._kind == "Importance":
             self._chart.style(f"height: {len(drawn.options['yAxis']['data']) * _ROW_PIXELS + 20}px")
         self._chart.update()

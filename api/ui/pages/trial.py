@@ -69,7 +69,7 @@ class _Page:
             )
         with box("halves"):
             _candidate(trial)
-            with box("column"):
+            with box("side"):
                 with card("Measurements"):
                     self._chart = ui.echart({}).classes("chart")
                     self._measured = box("scroll events")
