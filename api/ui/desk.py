@@ -11,7 +11,9 @@ from fastapi import Request
 from api.sse import Feed
 from api.ui.board import Board, BoardView
 from api.ui.cluster_view import ClusterReader
+from api.ui.curve_book import CurveBook
 from api.ui.job_view import JobReader, JobView
+from api.ui.log_tail import LOG_SECONDS, LogReader, LogTail
 from api.ui.rows import Rows
 from api.ui.session import Visitor, secret_of
 from api.ui.topics import Model, Topic
@@ -41,6 +43,7 @@ class Desk:
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
         self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
         self._jobs: dict[str, Topic[JobView]] = {}
+        self._curves: dict[str, CurveBook] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """What the call returns or raises, from a thread."""
@@ -64,6 +67,7 @@ class Desk:
         for known, topic in list(self._jobs.items()):
             if not topic.is_watched and known != job_id:
                 del self._jobs[known]
+                self._curves.pop(known, None)
         if job_id not in self._jobs:
             self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
         return self._jobs[job_id]
@@ -76,6 +80,14 @@ class Desk:
     def topic(self, model: Model[T]) -> Topic[T]:
         """What is known of something that one page looks at, whichever jobs it is of."""
         return Topic(self._feed, None, model)
+
+    def curves(self, job_id: str, most: int) -> CurveBook:
+        """Learning curves of a job, `most` of them, shared by all pages that show it."""
+        return self._curves.setdefault(job_id, CurveBook(self.service, most))
+
+    def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
+        """The log of one trial, for one page; it grows without events."""
+        return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

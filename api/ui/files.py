@@ -22,10 +22,13 @@ def export(request: Request, service: TheService, job: JobRef, scratch: Scratch,
 
 
 @router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)
-def download(request: Request, service: TheService, trial_id: TrialId, artifact: str) -> FileResponse:
-    """Raises Unauthenticated, NotFound."""
+def download(
+    request: Request, service: TheService, trial_id: TrialId, artifact: str, shown: bool = False
+) -> FileResponse:
+    """`shown`: a picture, to be part of a page. Raises Unauthenticated, NotFound."""
     service.authenticate(secret_of(request))
-    return trials.download(service, service.trial(trial_id), artifact)
+    found = trials.download(service, service.trial(trial_id), artifact)
+    return FileResponse(found.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else found
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)

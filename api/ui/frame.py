@@ -154,8 +154,11 @@ async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
         await asyncio.sleep(_CHECK_SECONDS)
 
 
-def follow(topic: Topic[T], show: Callable[[T], None]) -> None:
-    """Show every new picture of the topic on this page until it is closed, and say so while there can be none."""
+def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
+    """Show every new picture of the topic on this page until it is closed, and say so while there can be none.
+
+    `tells`: False where something else on the page says what is wrong.
+    """
     client = context.client
     problem = notice("", bad=True).classes("hidden")
 
@@ -168,7 +171,8 @@ def follow(topic: Topic[T], show: Callable[[T], None]) -> None:
                 if client.is_deleted:
                     return
                 with client:
-                    _say(problem, watcher)
+                    if tells:
+                        _say(problem, watcher)
                     if watcher.view is not None:
                         show(watcher.view)
 

@@ -102,6 +102,8 @@ def job_row(summary: JobSummary) -> Row:
         "metric": metric,
         "best": (summary.best.metrics or {}).get(metric) if summary.best else None,
         "pace": None if job.state.is_final else summary.trials_per_minute,
+        "cpu": summary.cpu_hours,
+        "gpu": summary.gpu_hours if spec.resources.gpu else None,
         "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
         "algorithm": spec.algorithm.name,
         "owner": job.owner or "",

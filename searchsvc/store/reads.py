@@ -98,6 +98,16 @@ class Reads(StoreBase):
         query = query.order_by(trials.c.badness, *map(_badness, then), trials.c.number).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
 
+    def newest_results(self, job_id: str, limit: int) -> list[Trial]:
+        """Trials with a result, the newest first."""
+        query = select(trials).where(trials.c.job_id == job_id, RANKED)
+        return [trial_of(row) for row in self._rows(query.order_by(trials.c.number.desc()).limit(limit))]
+
+    def trained_seconds(self, job_id: str) -> float:
+        """Seconds for which the trials of a job were trained, all together."""
+        query = select(func.sum(trials.c.seconds).label("seconds")).where(trials.c.job_id == job_id)
+        return float(self._rows(query)[0]["seconds"] or 0.0)
+
     def results(self, job_id: str, *, after: int = -1) -> list[tuple[int, int, Mapping[str, float]]]:
         """(number, place in the order in which results were told, metrics) of the trials with a result that were told
         after the place `after`, in no order: about half a second for 100,000.
@@ -159,6 +169,12 @@ class Reads(StoreBase):
             leases.c.deadline > self._clock(), leases.c.nodes.is_not(None)
         )
         return {row["job_id"]: tuple(Node(**one) for one in row["nodes"]) for row in self._rows(query)}
+
+    def job_attempts(self, job_id: str, limit: int) -> list[tuple[int, Attempt]]:
+        """(number of the trial, attempt), those of the newest trials first."""
+        query = select(attempts, trials.c.number.label("trial_number")).join(trials).where(trials.c.job_id == job_id)
+        rows = self._rows(query.order_by(trials.c.number.desc(), attempts.c.number.desc()).limit(limit))
+        return [(row["trial_number"], attempt_of(row)) for row in rows]
 
     def artifacts(self, trial_id: str) -> list[Artifact]:
         """`path` is relative to the directory of artifacts."""

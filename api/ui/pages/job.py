@@ -8,7 +8,7 @@ from nicegui import ui
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.job_view import JobView
-from api.ui.pages import job_charts, job_head, job_recommend, job_tables
+from api.ui.pages import job_charts, job_head, job_parameters, job_recommend, job_tables, job_time
 from api.ui.parts import box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.service import Scope
@@ -26,12 +26,17 @@ async def job_page(request: Request, job: str) -> Response | None:
         if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.can_be_doubted, found):
             link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
         with box("grid"):
-            charts = job_charts.make(found)
+            charts = job_charts.make(desk, found)
+        panels = (
+            job_parameters.Parameters(desk, found),
+            job_time.Supernet(desk, found),
+            job_time.Timeline(desk, found),
+        )
         asked = [job_recommend.Recommend(desk, visitor, found)] if visitor.may(Scope.SUBMIT) else []
         tables = (job_tables.Trials(found), job_tables.Events())
 
         def show(view: JobView) -> None:
-            for part in (head, *charts, *asked, *tables):
+            for part in (head, *charts, *panels, *asked, *tables):
                 part.show(view)
 
         follow(desk.job(found.id), show)

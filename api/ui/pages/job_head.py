@@ -14,7 +14,7 @@ from api.routes.jobs import ACTIONS
 from api.ui.desk import Desk
 from api.ui.frame import attempt
 from api.ui.job_view import JobView
-from api.ui.numbers import ended, known, limit_words, metric_names
+from api.ui.numbers import cost_words, ended, known, limit_words, metric_names
 from api.ui.pages.job_takeaway import clone_link, export_menu
 from api.ui.parts import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
@@ -92,7 +92,9 @@ class Head:
         with box("card"):
             self._budget()
             with box("figures"):
-                self._figures = {name: Figure(name) for name in ("best", "on trial", "pace", "time left", "used")}
+                self._figures = {
+                    name: Figure(name) for name in ("best", "on trial", "pace", "time left", "time used", "cost")
+                }
                 with box("figure"):
                     Text("div", "submitted", "name")
                     with box("value small"):
@@ -200,7 +202,8 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
         else text.duration(summary.eta_seconds)
         if summary.eta_seconds
         else None,
-        "used": text.duration(job.seconds_used),
+        "time used": text.duration(job.seconds_used),
+        "cost": cost_words(summary),
     }
 
 

@@ -15,7 +15,7 @@ from api.ui.job_view import JobView
 from api.ui.numbers import limit_of, limit_words
 from api.ui.parts import Text, box, card, link, table
 from api.ui.session import PATH, Visitor
-from searchsvc.domain import Constraint, Job, Trial
+from searchsvc.domain import Constraint, Job
 from searchsvc.errors import SearchsvcError
 from searchsvc.service import Recommendations, Scope
 from searchsvc.service.recommend import Prediction, Recommendation
@@ -56,7 +56,7 @@ class Recommend:
 
     def show(self, view: JobView) -> None:
         """It is there as soon as a cost is known that can be limited."""
-        self._ranges = _ranges(view.trials.values())
+        self._ranges = view.once("ranges of costs", _ranges)
         self._card.set_visibility(bool(self._ranges))
         self._choice.offer(list(self._ranges))
         if self._metric not in self._ranges and self._ranges:
@@ -145,14 +145,12 @@ class Recommend:
 _NUMBER = "e => emit(Number(e.target.value))"
 
 
-def _ranges(trials: Iterable[Trial]) -> dict[str, tuple[float, float]]:
-    """The smallest and the largest of each cost above 0 that is known before training, where they differ."""
-    found: dict[str, list[float]] = {}
-    for trial in trials:
-        for name, cost in trial.proposal.costs.items():
-            if cost > 0:
-                found.setdefault(name, []).append(cost)
-    return {name: (min(costs), max(costs)) for name, costs in found.items() if min(costs) < max(costs)}
+def _ranges(view: JobView) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest of each cost above 0 of the results, where they differ."""
+    columns = {name: view.results.column(name) for name in view.costs}
+    above = {name: column[column > 0] for name, column in columns.items()}
+    found = {name: (float(one.min()), float(one.max())) for name, one in above.items() if one.size}
+    return {name: (low, high) for name, (low, high) in found.items() if low < high}
 
 
 def _items(found: Recommendations) -> None:

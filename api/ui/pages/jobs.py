@@ -29,6 +29,8 @@ COLUMNS: list[dict[str, Any]] = [
     {"field": "metric", "headerName": "Metric", "width": 110},
     number_column("best", "Best value", 115),
     number_column("pace", "Trials/min", 110),
+    number_column("cpu", "CPU-hours", 115),
+    number_column("gpu", "GPU-hours", 115),
     {"field": "left", "headerName": "Time left", "width": 115, "filter": False, "sortable": False},
     {"field": "algorithm", "headerName": "Algorithm", "width": 115},
     {"field": "owner", "headerName": "By", "width": 100},
