@@ -124,7 +124,12 @@ def _results(store: Store, job: Job) -> tuple[NDArray[np.int64], NDArray[np.floa
     return np.array(list(kept), dtype=np.int64), np.array(columns, dtype=float).T
 
 
-def summary(store: Store, job: Job, pareto_size: Callable[[], int], trained_seconds: Callable[[], float]) -> JobSummary:
+def summary(
+    store: Store,
+    job: Job,
+    pareto_size: Callable[[Mapping[TrialState, int]], int],
+    trained_seconds: Callable[[int], float],
+) -> JobSummary:
     """The number of statements does not grow with the number of trials. `trained_seconds` is told how many ended."""
     counts = store.trial_counts(job.id)
     rejected, answered = store.rejections(job.id)
@@ -137,7 +142,7 @@ def summary(store: Store, job: Job, pareto_size: Callable[[], int], trained_seco
         rejected=rejected,
         answered=answered,
         best=first[0] if first else None,
-        pareto_size=pareto_size() if first else 0,
+        pareto_size=pareto_size(counts) if first else 0,
         trials_per_minute=pace * 60 if pace else None,
         eta_seconds=_eta(job, ended, pace),
         trained_seconds=trained_seconds(ended) if ended else 0.0,

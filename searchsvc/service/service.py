@@ -213,7 +213,10 @@ class Service:
         """Counts, pace, time left, the best trial."""
         job = self.job(job_id)
         return results.summary(
-            self.store, job, lambda: self._front_size(job), lambda ended: self._trained_seconds(job, ended)
+            self.store,
+            job,
+            lambda counts: self._front_size(job, counts),
+            lambda ended: self._trained_seconds(job, ended),
         )
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
@@ -250,7 +253,7 @@ class Service:
         """
         job = self.job(job_id)
         metric = metric or job.spec.objectives[0].metric
-        ended, key = self._with_results(job), (job.id, metric)
+        ended, key = _with_results(self.store.trial_counts(job.id)), (job.id, metric)
         known = self._importances.get(key)
         if known is None or known[0] != ended:
             found = importance.importance(self.store, job, metric)
@@ -265,9 +268,9 @@ class Service:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
         return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
 
-    def _front_size(self, job: Job) -> int:
+    def _front_size(self, job: Job, counts: Mapping[TrialState, int]) -> int:
         """Remembered until another trial ends: the front of several objectives has to look at all trials."""
-        ended, known = self._with_results(job), self._front_sizes.get(job.id)
+        ended, known = _with_results(counts), self._front_sizes.get(job.id)
         if known is None or known[0] != ended:
             known = _remember(self._front_sizes, job.id, (ended, results.front_size(self.store, job)))
         return known[1]
@@ -278,11 +281,6 @@ class Service:
         if known is None or (known[0] != ended and now - known[1] > _SUM_SECONDS):
             known = _remember(self._trained, job.id, (ended, now, self.store.trained_seconds(job.id)))
         return known[2]
-
-    def _with_results(self, job: Job) -> int:
-        """How many trials have ended with a result."""
-        counts = self.store.trial_counts(job.id)
-        return counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
 
     def _id(self, job_id: str) -> str:
         return job_id if is_id(job_id) else self.job(job_id).id
@@ -474,6 +472,11 @@ _REMEMBERED = 1000
 _SUM_SECONDS = 5.0
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+def _with_results(counts: Mapping[TrialState, int]) -> int:
+    """How many trials have ended with a result."""
+    return counts.get(TrialState.SUCCEEDED, 0) + counts.get(TrialState.STOPPED, 0)
 
 
 def _remember(known: dict[K, V], key: K, value: V) -> V:

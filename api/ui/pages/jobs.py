@@ -12,34 +12,33 @@ from api.ui.board import MOST_JOBS, BoardView
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.grids import Grid, number_column
-from api.ui.numbers import ended
+from api.ui.numbers import cost_words, ended
 from api.ui.parts import Text, box
 from api.ui.session import PATH, Visitor
 from searchsvc.service import JobSummary, Scope
 
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 150, "flex": 2, "pinned": None},
-    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 130},
+    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 130, "flex": 2, "pinned": None},
+    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 125},
     {
         "field": "share",
         "headerName": "Progress",
         ":cellRenderer": "barCell",
-        "minWidth": 170,
+        "minWidth": 155,
         "flex": 1,
         "filter": False,
     },
-    {"field": "metric", "headerName": "Metric", "width": 110},
+    {"field": "metric", "headerName": "Metric", "width": 100},
     number_column("best", "Best value", 115),
     number_column("pace", "Trials/min", 110),
-    number_column("cpu", "CPU-hours", 115),
-    number_column("gpu", "GPU-hours", 115),
-    {"field": "left", "headerName": "Time left", "width": 115, "filter": False, "sortable": False},
-    {"field": "algorithm", "headerName": "Algorithm", "width": 115},
-    {"field": "owner", "headerName": "By", "width": 100},
+    {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_words"},
+    {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
+    {"field": "algorithm", "headerName": "Algorithm", "width": 110},
+    {"field": "owner", "headerName": "By", "width": 85},
     {
         "field": "created",
         "headerName": "Submitted",
-        "width": 170,
+        "width": 165,
         "filter": False,
         ":valueFormatter": "p => new Date(p.value * 1000).toLocaleString(undefined, "
         "{dateStyle: 'medium', timeStyle: 'short'})",
@@ -106,8 +105,8 @@ def row(summary: JobSummary) -> dict[str, Any]:
         "metric": metric,
         "best": (summary.best.metrics or {}).get(metric) if summary.best else None,
         "pace": None if job.state.is_final else summary.trials_per_minute,
-        "cpu": summary.cpu_hours,
-        "gpu": summary.gpu_hours if spec.resources.gpu else None,
+        "cost": summary.gpu_hours if spec.resources.gpu else summary.cpu_hours,
+        "cost_words": cost_words(summary),
         "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
         "algorithm": spec.algorithm.name,
         "owner": job.owner or "",
