@@ -9,6 +9,7 @@ from api.deps import JobRef, Scratch, TheService, TrialId
 from api.labels import ImageNumber
 from api.routes import results, trials
 from api.ui.desk import Desk
+from api.ui.pages.trial_files import PICTURE
 from api.ui.session import PATH, secret_of
 
 router = APIRouter(prefix=PATH, include_in_schema=False)

@@ -16,28 +16,27 @@ from api.ui.session import PATH, Visitor
 from searchsvc.service import Scope
 
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 150, "flex": 2, "pinned": None},
-    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 130},
+    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 130, "flex": 2, "pinned": None},
+    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 125},
     {
         "field": "share",
         "headerName": "Progress",
         ":cellRenderer": "barCell",
-        "minWidth": 170,
+        "minWidth": 155,
         "flex": 1,
         "filter": False,
     },
-    {"field": "metric", "headerName": "Metric", "width": 110},
+    {"field": "metric", "headerName": "Metric", "width": 100},
     number_column("best", "Best value", 115),
     number_column("pace", "Trials/min", 110),
-    number_column("cpu", "CPU-hours", 115),
-    number_column("gpu", "GPU-hours", 115),
-    {"field": "left", "headerName": "Time left", "width": 115, "filter": False, "sortable": False},
-    {"field": "algorithm", "headerName": "Algorithm", "width": 115},
-    {"field": "owner", "headerName": "By", "width": 100},
+    {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_words"},
+    {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
+    {"field": "algorithm", "headerName": "Algorithm", "width": 110},
+    {"field": "owner", "headerName": "By", "width": 85},
     {
         "field": "created",
         "headerName": "Submitted",
-        "width": 170,
+        "width": 165,
         "filter": False,
         ":valueFormatter": "p => new Date(p.value * 1000).toLocaleString(undefined, "
         "{dateStyle: 'medium', timeStyle: 'short'})",
