@@ -48,6 +48,7 @@ def test_the_form_writes_into_the_text_and_reads_from_it(open_page: Open) -> Non
     page.get_by_label("Algorithm").select_option("random")
     page.get_by_role("button", name="Add a limit").click()
     page.get_by_label("At most", exact=True).nth(1).fill("2e4")
+    page.get_by_label("At most", exact=True).nth(1).press("Enter")
     page.get_by_label("Metric").nth(1).select_option("params")
     editor = page.locator(".cm-content")
     expect(editor).to_contain_text("trials: 7")

@@ -55,6 +55,7 @@ class _Page:
 
     def __init__(self, desk: Desk, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
         self._desk, self._visitor, self._offered = desk, visitor, offered
+        self._checks = _Checks(desk, self._show)
         self._editing = asyncio.Lock()
         self._good: str | None = None
         """The last text with nothing wrong."""
@@ -82,7 +83,6 @@ class _Page:
             with box("stack"):
                 self._faults = Faults(self._go_to)
                 self._plan = DryRun()
-        self._checks = _Checks(self._desk, self._show)
         self._checks.want(text)
         task = background_tasks.create(self._checks.run(context.client), name="checks of a draft")
         context.client.on_delete(lambda: task.cancel())

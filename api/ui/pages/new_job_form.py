@@ -122,47 +122,51 @@ class Form:
 
 
 class _Limits:
-    """The constraints, one line each."""
+    """The constraints, one line each. Lines stay as long as their number does: a reader may be at work in one."""
 
     def __init__(self, edit: Edit) -> None:
         self._edit = edit
-        self._shown: object = None
+        self._lines: list[_Limit] = []
         with box("stack limits"):
             Text("h3", "Limits", "small")
-            self._lines = box("stack")
+            self._holder = box("stack")
             add = Text("button", "Add a limit", "plain")
         add.props["type"] = "button"
         add.on("click", self._add)
-        self._count = 0
 
     def show(self, constraints: object, metrics: Sequence[str]) -> None:
-        if (constraints, metrics) == self._shown:
-            return
-        self._shown = (constraints, metrics)
         limits = [one for one in constraints if isinstance(one, Mapping)] if isinstance(constraints, list) else []
-        self._count = len(limits)
-        self._lines.clear()
-        with self._lines:
-            for place, limit in enumerate(limits):
-                with box("limit"):
-                    self._line(place, limit, metrics)
-
-    def _line(self, place: int, limit: Mapping[str, Any], metrics: Sequence[str]) -> None:
-        def change(key: str) -> Callable[[str], Awaitable[None]]:
-            return lambda given: self._edit([(["constraints", place, key], value_of(given))])
-
-        metric = Choice("Metric", change("metric"), list(dict.fromkeys([*_COSTS, *metrics])))
-        least = Entry("At least", change("min"), inputmode="decimal")
-        most = Entry("At most", change("max"), inputmode="decimal")
-        metric.show(limit.get("metric"))
-        least.show(limit.get("min"))
-        most.show(limit.get("max"))
-        remove = Text("button", "Remove", "plain")
-        remove.props["type"], remove.props["aria-label"] = "button", f"Remove limit {place + 1}"
-        remove.on("click", lambda: self._edit([(["constraints", place], None)]))
+        if len(limits) != len(self._lines):
+            self._holder.clear()
+            with self._holder:
+                self._lines = [_Limit(place, self._edit) for place in range(len(limits))]
+        for line, limit in zip(self._lines, limits, strict=True):
+            line.show(limit, list(dict.fromkeys([*_COSTS, *metrics])))
 
     def _add(self) -> Awaitable[None]:
-        return self._edit([(["constraints", self._count], {"metric": "flops", "max": 1e6})])
+        return self._edit([(["constraints", len(self._lines)], {"metric": "flops", "max": 1e6})])
+
+
+class _Limit:
+    """One constraint."""
+
+    def __init__(self, place: int, edit: Edit) -> None:
+        def change(key: str) -> Callable[[str], Awaitable[None]]:
+            return lambda given: edit([(["constraints", place, key], value_of(given))])
+
+        with box("limit"):
+            self._metric = Choice("Metric", change("metric"))
+            self._least = Entry("At least", change("min"), inputmode="decimal")
+            self._most = Entry("At most", change("max"), inputmode="decimal")
+            remove = Text("button", "Remove", "plain")
+        remove.props["type"], remove.props["aria-label"] = "button", f"Remove limit {place + 1}"
+        remove.on("click", lambda: edit([(["constraints", place], None)]))
+
+    def show(self, limit: Mapping[str, Any], metrics: Sequence[str]) -> None:
+        self._metric.offer(metrics)
+        self._metric.show(limit.get("metric"))
+        self._least.show(limit.get("min"))
+        self._most.show(limit.get("max"))
 
 
 def value_of(given: str) -> Any:
