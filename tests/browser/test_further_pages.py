@@ -114,12 +114,3 @@ def test_the_cluster_is_shown_as_drivers_report_it(open_page: Open, search: Runn
     expect(card).to_contain_text("avoided")
     expect(page.get_by_role("region", name="Running")).to_contain_text(f"{search.job.name} #12")
     expect(page.get_by_role("region", name="Queue")).to_contain_text(f"{search.job.name} #13")
-
-
-@pytest.mark.parametrize("path", ["/ui/jobs/new", "/ui/compare?trials={0}/0,{0}/1,{0}/2,{0}/3", "/ui/cluster"])
-def test_nothing_is_wider_than_a_phone(open_page: Open, search: Running, path: str) -> None:
-    page = open_page(path.format(search.id))
-    page.set_viewport_size({"width": 360, "height": 740})
-    expect(page.locator("h1")).to_be_visible()
-    page.wait_for_timeout(700)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360

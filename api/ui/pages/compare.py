@@ -17,6 +17,7 @@ from api.ui.desk import Desk
 from api.ui.frame import follow, framed
 from api.ui.numbers import known
 from api.ui.parts import State, Text, box, card, link, table
+from api.ui.plots import Options
 from api.ui.session import PATH, Visitor
 from api.ui.theme import INK, SERIES
 from searchsvc.domain import Scalar, Trial
@@ -196,7 +197,7 @@ def _marked(words: str, differs: bool) -> str | Callable[[], Text]:
     return (lambda: Text("strong", words, "differs")) if differs else words
 
 
-def _curves(view: CompareView) -> charts.Options:
+def _curves(view: CompareView) -> Options:
     spec = view.jobs[view.comparison.trials[0].job_id].spec
     drawn = [charts.trial_curve(one, spec) for one in view.measurements]
     series = [
