@@ -151,6 +151,7 @@ function rowsChosen(grid) {
 function compareChosen(id, job) {
   const names = getElement(id).api.getSelectedRows().map((row) => `${job}/${row.id}`);
   location.href = `/ui/compare?trials=${names.join(",")}`;
+}
 
 // Panels are told when they come into view and when they leave it.
 const sight = new IntersectionObserver(
