@@ -10,3 +10,12 @@ function dressEditor(id, name) {
     new MutationObserver(dress).observe(document.body, { attributeFilter: ["class"] });
   });
 }
+
+// Tab leads on, as everywhere on the page, and does not indent: the keyboard must not be caught in the editor.
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key === "Tab" && event.target.closest(".cm-editor")) event.stopPropagation();
+  },
+  true
+);

@@ -80,7 +80,7 @@ _FOCUSED = """() => {
   if (!e || e === document.body) return null;
   const style = getComputedStyle(e);
   const drawn = style.outlineStyle !== "none" || style.boxShadow !== "none";
-  const shown = drawn || !!e.closest(".ag-root-wrapper, .q-field");
+  const shown = drawn || !!e.closest(".ag-root-wrapper, .q-field, .cm-editor");
   return { mark: e.dataset.mark ?? "", shown, html: e.outerHTML.slice(0, 120) };
 }"""
 
