@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, JobSpec, Task
+from searchsvc.domain.spec import FileDataset
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
-_LOCATED = ("path", "reassessed")
-"""Options of datasets that are files or folders of their own."""
+_LABELS = "reassessed"
+"""The option of a dataset that is a file of its own, wherever the images are."""
 
 
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
     """The spec with the dataset's paths absolute and free of links. Raises InvalidInput, pointers into the spec."""
     section = spec.dataset.model_dump(mode="json")
-    files = [key for key in _LOCATED if isinstance(section.get(key), str)]
-    others = [key for key in spec.dataset.options if key not in files] if "path" in files else []
+    has_path = isinstance(spec.dataset, FileDataset)
+    files = [key for key in (*(["path"] if has_path else []), _LABELS) if isinstance(section.get(key), str)]
+    others = [key for key in spec.dataset.options if key != _LABELS] if has_path else []
     faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, section[key]))]
     for key in files:
         try:
