@@ -11,6 +11,7 @@ RUN mkdir searchsvc workers api migrations \
  && pip install --no-cache-dir --constraint constraints.txt . \
  && pip uninstall --yes searchsvc
 
+COPY examples examples/
 COPY searchsvc searchsvc
 COPY workers workers
 COPY api api

@@ -22,7 +22,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/architecture
-	@$(BIN)/python -m pytest tests/integration tests/chaos tests/browser
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/integration tests/chaos tests/browser
 endif
 
 lint: $(READY) ## ruff, mypy --strict and the import rules

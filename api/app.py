@@ -14,7 +14,7 @@ from api.deps import PREFIX
 from api.idempotency import Replays
 from api.metrics import Measured, Metrics
 from api.middleware import HostCheck, SecurityHeaders, names_of
-from api.routes import events, further, health, jobs, labels, results, tables, tokens, trials
+from api.routes import cluster, events, further, health, jobs, labels, results, tables, tokens, trials
 from api.sse import Feed
 from searchsvc.service import Controller, Service
 from searchsvc.settings import Settings
@@ -41,7 +41,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         lambda after, job_id, limit: service.events(after=after, job_id=job_id, limit=limit), service.last_sequence
     )
     app.state.metrics = metrics = Metrics(service, lambda: len(feed.clients))
-    for room in (jobs, further, labels, trials, results, events, tables, tokens, health):
+    for room in (jobs, further, labels, trials, results, events, cluster, tables, tokens, health):
         app.include_router(room.router)
     app.include_router(trials.anywhere)
     errors.install(app)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ BATCH = 500
 THREADS = 4
 QUEUE = 1000
 """Events that may wait for one client before it has to read the store itself."""
+
+_AFTER_ERROR_SECONDS = 5.0
+_log = logging.getLogger(__name__)
 
 Read = Callable[[int, str | None, int], Sequence[Event]]
 """(after, job_id, limit) -> the events after that sequence number, of one job or of all."""
@@ -115,15 +119,27 @@ class Feed:
     async def _run(self, position: int) -> None:
         """Hands out until the last client has left; where the store does not answer, goes on when it does."""
         while self.clients:
-            frames: list[Frame] = []
-            with contextlib.suppress(StoreUnavailable):
-                frames = await self.read(position, None)
+            frames = await self._next(position)
             for client in self.clients:
                 client.hand(frames)
             if frames:
                 position = frames[-1].sequence
             if len(frames) < BATCH:
                 await asyncio.sleep(self._tick_seconds)
+
+    async def _next(self, position: int) -> list[Frame]:
+        """A batch after that position; none where it cannot be read: clients then read by themselves."""
+        try:
+            return await self.read(position, None)
+        except StoreUnavailable:
+            return []
+        except Exception:  # noqa: BLE001 - a reader that ended would leave all clients waiting without a word
+            _log.exception("events cannot be read")
+            for client in self.clients:
+                client.missed = True
+                client.arrived.set()
+            await asyncio.sleep(_AFTER_ERROR_SECONDS)
+            return []
 
 
 async def stream(feed: Feed, after: int, job_id: str | None, is_over: Callable[[], bool] | None) -> Chunks:

@@ -173,6 +173,7 @@ def _many_readers(site: Site, job: Running) -> Iterator[Row]:
         )
     each = said["letters"] / READERS / _MEGABYTE
     yield Row("sent to each open page", f"{each:.1f} MB in {2.5 * LOAD_SECONDS:.0f} s", "")
+    yield Row(f"connections lost of {READERS}", str(said["lost"]), "", None, "0", said["lost"] == 0)
     yield Row(f"memory of the server, {READERS} open pages", after, f"{before}  none")
 
 

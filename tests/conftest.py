@@ -12,6 +12,16 @@ import pytest
 from searchsvc.store import Store, schema
 from tests.support.postgres import PostgresMissing, PostgresServer
 
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `--dist loadgroup`: what starts clusters and kills them stays on one worker, beside pages on another."""
+    for item in items:
+        folders = item.path.relative_to(TESTS).parts
+        of_pages = folders[0] == "browser" or folders[:2] == ("integration", "api")
+        item.add_marker(pytest.mark.xdist_group("pages" if of_pages else "clusters"))
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:

@@ -10,6 +10,7 @@ import typer
 
 from api.cli import (
     actions,
+    cluster,
     export,
     further,
     jobs,
@@ -50,6 +51,7 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
         "logs": jobs.logs,
         "export": export.export,
         "predict": predict.predict,
+        "cluster": cluster.cluster,
     },
     "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Doubt labels": {"labels": labels.labels, "reassess": labels.reassess, "relabel": labels.relabel},

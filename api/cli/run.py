@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -38,31 +38,44 @@ def run(
         Path | None,
         typer.Option("--output", "-o", help="Where the best model is written. Default: NAME.safetensors, here."),
     ] = None,
+    with_page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Serve the web page meanwhile. Not with --json.")
+    ] = True,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port of the page. Default: 8700, or any free one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a search here, from the spec to a trained model; the same command goes on with one that was broken off."""
     from api.cli.client import open_service
+    from api.cli.output import hint
     from api.cli.specs import read_spec
 
     document = read_spec(spec, changes or ())
     _beside_the_caller(document)
-    settings = session(ctx).settings(ray_address=ray_address)
+    settings = session(ctx).settings(ray_address=ray_address, port=port)
     service = open_service(settings)
     if dry_run:
         return _plan(service, document, as_json=as_json)
-    return _run(service, document, output, new=new, as_json=as_json)
-
-
-def _run(service: Service, document: dict[str, Any], output: Path | None, *, new: bool, as_json: bool) -> None:
-    from api.cli.client import Client
-    from api.cli.output import hint
-    from api.cli.watch import follow, screen_for
-
-    after = service.last_sequence()
     job, words = _job(service, document, new=new)
     if words and not as_json:
         hint(words)
-    with Client.inside(service) as client, _controller(service, job.id) as controller, _interrupts() as interrupts:
+    page = _page(service, job, any_port=port is None) if with_page and not as_json else nullcontext()
+    return _run(service, job, page, output, as_json=as_json)
+
+
+def _run(service: Service, job: Job, page: AbstractContextManager[None], output: Path | None, *, as_json: bool) -> None:
+    from api.cli.client import Client
+    from api.cli.watch import follow, screen_for
+
+    after = service.last_sequence()
+    with (
+        Client.inside(service) as client,
+        page,
+        _controller(service, job.id) as controller,
+        _interrupts() as interrupts,
+    ):
         guide = _Guide(client, job.id, controller, interrupts)
         screen = screen_for(client, as_json=as_json)
         last = follow(client, job.id, screen, after=str(after), each=guide.each)
@@ -172,6 +185,17 @@ def _controller(service: Service, job_id: str) -> Iterator[threading.Thread]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def _page(service: Service, job: Job, *, any_port: bool) -> Iterator[None]:
+    """The web page, and a line that says where."""
+    from api.cli.page import page
+    from api.cli.text import short
+
+    with page(service, f"/ui/jobs/{short(job.id)}", any_port=any_port) as link:
+        typer.echo(f"Watch it in a browser; this link signs you in, once:\n{link}")
+        yield
 
 
 @dataclass(slots=True)

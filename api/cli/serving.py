@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from searchsvc.service import Controller, Service
     from searchsvc.settings import Settings
 
-_GRACE_SECONDS = 3  # open event streams end only when they are cut off
+GRACE_SECONDS = 3  # open event streams end only when they are cut off
 
 RayAddress = Annotated[
     str | None,
@@ -57,15 +57,15 @@ def serve(
     settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
-    with _listener(settings) as listener, _service(settings) as service:
+    with listener(settings) as bound, _service(settings) as service:
         secret = service.local_token()
         controller = Controller(service) if with_controller else None
         app = create_app(service, settings=settings, controller=controller)
         links = mount(app, service)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
-        with _address_left(settings, listener):
-            _announce(settings, listener, with_controller, links.make(secret))
-            _server(config, controller).run(sockets=[listener])
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+        with _address_left(settings, bound):
+            _announce(settings, bound, with_controller, links.make(secret))
+            _server(config, controller).run(sockets=[bound])
 
 
 def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: RayAddress = None) -> None:
@@ -122,30 +122,30 @@ def _service(settings: Settings) -> Iterator[Service]:
         service.store.close()
 
 
-def _listener(settings: Settings) -> socket.socket:
+def listener(settings: Settings) -> socket.socket:
     """A bound socket, so that the address is known, and a taken port is told, before anything else starts.
 
     Raises RuntimeUnavailable.
     """
     from searchsvc.errors import RuntimeUnavailable
 
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        bound.bind((settings.host, settings.port))
     except OSError as error:
-        listener.close()
+        bound.close()
         where = f"{settings.host}:{settings.port}"
         raise RuntimeUnavailable(f"cannot listen on {where}: {error.strerror}; --port 0 takes a free port") from None
-    return listener
+    return bound
 
 
 @contextmanager
-def _address_left(settings: Settings, listener: socket.socket) -> Iterator[None]:
+def _address_left(settings: Settings, bound: socket.socket) -> Iterator[None]:
     """The address in the data folder, where searchctl finds it, for as long as the service runs."""
     from api.cli.client import address_path
 
-    path, address = address_path(settings), _address(settings, listener)
+    path, address = address_path(settings), address_of(settings, bound)
     path.write_text(address + "\n", encoding="ascii")
     try:
         yield
@@ -154,14 +154,14 @@ def _address_left(settings: Settings, listener: socket.socket) -> Iterator[None]
             path.unlink()
 
 
-def _address(settings: Settings, listener: socket.socket) -> str:
+def address_of(settings: Settings, bound: socket.socket) -> str:
     """The address as this machine reaches it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
 
 
-def _announce(settings: Settings, listener: socket.socket, with_controller: bool, link: str) -> None:
-    address = _address(settings, listener)
+def _announce(settings: Settings, bound: socket.socket, with_controller: bool, link: str) -> None:
+    address = address_of(settings, bound)
     typer.echo(f"searchsvc listens on {address}")
     typer.echo(f"  web page   {address}{link} signs you in, once")
     typer.echo(f"  API        {address}/api/v1, described in {address}/api/v1/openapi.json")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 
+from api.analysis import Importance
 from api.auth import can_read
 from api.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
 from api.errors import answers
@@ -53,6 +54,16 @@ def distributions(service: TheService, job: JobRef) -> Distributions:
 def report(service: TheService, job: JobRef) -> MeasuredGains:
     """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
     return MeasuredGains.of(service.gains(job))
+
+
+@router.get("/importance", operation_id="get_importance")
+def importance(
+    service: TheService,
+    job: JobRef,
+    metric: Annotated[str | None, Query(max_length=64, description="Of what; the first objective by default.")] = None,
+) -> Importance:
+    """How much of a metric each parameter decides, by the newest results (PED-ANOVA)."""
+    return Importance.of(service.importance(job, metric))
 
 
 @router.get("/measurements", operation_id="list_job_measurements")

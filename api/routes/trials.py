@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from api.analysis import Architecture
 from api.auth import can_read
 from api.deps import (
     PREFIX,
@@ -103,6 +104,12 @@ def measurements(service: TheService, trial: TheTrial) -> Page[Measurement]:
 def attempts(service: TheService, trial: TheTrial) -> Page[Attempt]:
     """The executions of a trial."""
     return whole([Attempt.of(one) for one in service.attempts(trial.id)])
+
+
+@router.get("/{trial}/architecture", operation_id="get_architecture")
+def architecture(service: TheService, trial: TheTrial) -> Architecture:
+    """What the network of a trial is made of, stage by stage, with exact costs."""
+    return Architecture.of(service.architecture(trial.id))
 
 
 @router.get("/{trial}/logs", operation_id="get_trial_log")

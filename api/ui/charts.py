@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from api.ui.job_view import Curve, JobView
+from api.ui import plots
+from api.ui.curve_book import Curve
+from api.ui.job_view import JobView
 from api.ui.numbers import limit_of
+from api.ui.plots import Options
 from api.ui.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.domain import JobSpec, Measurement, Round
 from searchsvc.service import Distributions
-
-Options: TypeAlias = dict[str, Any]
+from searchsvc.service.columns import sample
 
 MOST_POINTS = 2000
 """Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
-_FORMAT = "value => shortNumber(value)"
 
 
 def best_so_far(view: JobView) -> Options:
@@ -30,13 +31,13 @@ def best_so_far(view: JobView) -> Options:
     best = np.maximum.accumulate(np.where(counted, first.sign * values, -np.inf))
     steps = np.flatnonzero(best > np.concatenate(([-np.inf], best[:-1])))
     steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
-    drawn = sample(len(found))
-    return _plane(
-        _axis("results, in the order in which they ended", whole=True),
-        _axis(first.metric),
+    drawn = sample(len(found), MOST_POINTS)
+    return plots.plane(
+        plots.axis("results, in the order in which they ended", whole=True),
+        plots.axis(first.metric),
         [
-            _scatter("a result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
-            _line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
+            plots.scatter("a result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
+            plots.line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
         ],
     )
 
@@ -53,7 +54,7 @@ def front(view: JobView, cost: str) -> Options:
         index = index[sample(len(index), most)]
         return _points(costs[index], values[index], found.numbers[index])
 
-    on_front = _scatter("Pareto front", sorted(points(is_on_front)), SERIES["best"], 10, symbol="diamond")
+    on_front = plots.scatter("Pareto front", sorted(points(is_on_front)), SERIES["best"], 10, symbol="diamond")
     limit = limit_of(spec, cost)
     ends = [one for one in (limit.min, limit.max) if one is not None] if limit else []
     on_front["markLine"] = {
@@ -63,20 +64,15 @@ def front(view: JobView, cost: str) -> Options:
         "label": {"formatter": "limit", "color": INK},
         "data": [{"xAxis": one} for one in ends],
     }
-    return _plane(
-        _axis(cost, reach=ends),
-        _axis(spec.objectives[0].metric),
+    return plots.plane(
+        plots.axis(cost, reach=ends),
+        plots.axis(spec.objectives[0].metric),
         [
-            _scatter("keeps the limits", points(kept & ~is_on_front), SERIES["main"], 6),
-            _scatter("breaks a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
+            plots.scatter("keeps the limits", points(kept & ~is_on_front), SERIES["main"], 6),
+            plots.scatter("breaks a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
             on_front,
         ],
     )
-
-
-def sample(count: int, most: int = MOST_POINTS) -> NDArray[np.int64]:
-    """Places of at most so many of `count` things, evenly spread, the last one among them."""
-    return np.unique(np.linspace(count - 1, 0, min(count, most)).round().astype(np.int64))
 
 
 def _points(*columns: NDArray[Any]) -> list[list[float]]:
@@ -87,24 +83,40 @@ def _points(*columns: NDArray[Any]) -> list[list[float]]:
     ]
 
 
-def curves(view: JobView) -> Options:
+def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
     """The first objective by epoch: one line per trial, those on the front and the running ones set off."""
     groups: dict[str, list[list[float | None]]] = {"ended": [], "running": [], "front": []}
-    for number, curve in sorted(view.curves.items()):
+    points = max(_FEWEST_POINTS, _CURVE_POINTS // max(1, len(drawn)))
+    for number, curve in sorted(drawn.items()):
         trial = view.trials.get(number)
         if trial is None or not trial.is_candidate:
             continue
         group = "front" if number in view.front else "ended" if trial.state.is_final else "running"
-        groups[group] += _segment(curve, number)
-    return _plane(
-        _axis("epoch", whole=True),
-        _axis(view.spec.objectives[0].metric),
+        groups[group] += _segment(curve, number, points)
+    many = len(drawn) > _MANY_CURVES
+    highlight = plots.line("highlight", [], INK, width=3, dots=True) | {
+        "id": "highlight",
+        "z": 5,
+        "tooltip": {"show": False},
+    }
+    plane = plots.plane(
+        plots.axis("epoch", whole=True),
+        plots.axis(view.spec.objectives[0].metric),
         [
-            _line("ended", groups["ended"], SERIES["faint"], width=1),
-            _line("running", groups["running"], SERIES["main"], width=1.5, dots=True),
-            _line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=True),
+            plots.line("ended", groups["ended"], SERIES["faint"], width=0.6 if many else 1),
+            plots.line("running", groups["running"], SERIES["main"], width=1.5, dots=not many),
+            plots.line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=not many),
+            highlight,
         ],
     )
+    plane["legend"]["data"] = ["ended", "running", "on the Pareto front"]
+    return plane
+
+
+_MANY_CURVES = 100
+_CURVE_POINTS = 30_000
+"""Of all curves together; of each, what is left of its own."""
+_FEWEST_POINTS = 8
 
 
 def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
@@ -113,12 +125,15 @@ def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
     if measurements and metric not in measurements[-1].metrics:
         metric = "reward"
     points = [[one.step, one.metrics[metric]] for one in measurements if metric in one.metrics]
-    return _plane(_axis("epoch", whole=True), _axis(metric), [_line(metric, points, SERIES["main"], dots=True)])
+    return plots.plane(
+        plots.axis("epoch", whole=True), plots.axis(metric), [plots.line(metric, points, SERIES["main"], dots=True)]
+    )
 
 
-def _segment(curve: Curve, number: int) -> list[list[float | None]]:
-    """A curve, and a gap after it: many lines are one series, which stays fast."""
-    points: list[list[float | None]] = [[step, value, number] for step, value in curve]
+def _segment(curve: Curve, number: int, most: int) -> list[list[float | None]]:
+    """Points of a curve, evenly chosen, and a gap after it: many lines are one series, which stays fast."""
+    chosen = (curve[place] for place in sample(len(curve), most))
+    points: list[list[float | None]] = [[step, float(f"{value:.5g}"), number] for step, value in chosen]
     return [*points, [None, None, None]]
 
 
@@ -135,12 +150,12 @@ def quality(rounds: Sequence[Round]) -> Options | None:
                 if found.get("low") is not None:
                     bars += [[one.number, found["low"]], [one.number, found["high"]], [None, None]]
         series += [
-            _line(metric, points, colour, dots=True),
-            {**_line(metric, bars, colour, width=1), "tooltip": {"show": False}},
+            plots.line(metric, points, colour, dots=True),
+            {**plots.line(metric, bars, colour, width=1), "tooltip": {"show": False}},
         ]
     if not any(one["data"] for one in series):
         return None
-    plane = _plane(_axis("round", whole=True), _axis("rank correlation"), series)
+    plane = plots.plane(plots.axis("round", whole=True), plots.axis("rank correlation"), series)
     plane["yAxis"] |= {"max": 1.0}
     return plane
 
@@ -187,72 +202,3 @@ def distributions(found: Distributions) -> Options:
 
 def _option(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-# ---- what they are made of -------------------------------------------------------------------------------------------
-
-
-def _plane(x: Options, y: Options, series: list[Options]) -> Options:
-    x |= {"nameLocation": "middle", "nameGap": 26}
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 58, "bottom": 30, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8},
-        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
-        "xAxis": x,
-        "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},
-        "series": series,
-    }
-
-
-def _axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Options:
-    """`reach`: values that must lie on it."""
-    axis: Options = {
-        "type": "value",
-        "name": name,
-        "scale": True,
-        "axisLabel": {"color": INK, ":formatter": _FORMAT, "hideOverlap": True},
-        "nameTextStyle": {"color": INK},
-        "splitLine": {"lineStyle": {"color": HAIR}},
-        "axisLine": {"show": False},
-    }
-    if whole:
-        axis["minInterval"] = 1
-    if reach:
-        axis |= {
-            ":min": f"v => Math.min(v.min, {min(reach)!r})",
-            ":max": f"v => Math.max(v.max, {max(reach) * 1.02!r})",
-        }
-    return axis
-
-
-def _scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: str = "circle") -> Options:
-    style = {"color": colour}
-    return {
-        "type": "scatter",
-        "name": name,
-        "data": data,
-        "symbolSize": size,
-        "symbol": symbol,
-        "itemStyle": style,
-        "large": len(data) > _LARGE,
-    }
-
-
-_LARGE = 3000
-
-
-def _line(
-    name: str, data: Sequence[Any], colour: str, *, width: float = 2, step: str | None = None, dots: bool = False
-) -> Options:
-    return {
-        "type": "line",
-        "name": name,
-        "data": list(data),
-        "showSymbol": dots,
-        "symbolSize": 4,
-        "connectNulls": False,
-        "lineStyle": {"color": colour, "width": width},
-        "itemStyle": {"color": colour},
-        **({"step": step} if step else {}),
-    }

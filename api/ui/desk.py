@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import anyio
 from fastapi import Request
 
 from api.sse import Feed
 from api.ui.board import Board, BoardView
+from api.ui.cluster_view import ClusterReader
+from api.ui.curve_book import CurveBook
 from api.ui.job_view import JobReader, JobView
+from api.ui.log_tail import LOG_SECONDS, LogReader, LogTail
 from api.ui.rows import Rows
 from api.ui.session import Visitor, secret_of
-from api.ui.topics import Topic
+from api.ui.topics import Model, Topic
 from api.ui.trial_view import TrialReader, TrialView
 from searchsvc.domain import Job, Trial
 from searchsvc.service import Scope, Service
+from searchsvc.service.cluster import Cluster
 from searchsvc.service.tokens import require
 
 BOARD = "jobs"
@@ -23,6 +28,10 @@ BOARD = "jobs"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+SLOW_AT_ONCE = 2
+"""So many slow questions at once, of all pages together: they take a processor each, for seconds."""
 
 
 class Desk:
@@ -30,12 +39,19 @@ class Desk:
 
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
+        self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
         self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
         self._jobs: dict[str, Topic[JobView]] = {}
+        self._curves: dict[str, CurveBook] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
         """What the call returns or raises, from a thread."""
         return await self._feed.in_thread(lambda: call(*given, **named))
+
+    async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """The same for what takes seconds: it keeps no other question waiting."""
+        return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
         """Raises Unauthenticated."""
@@ -51,6 +67,7 @@ class Desk:
         for known, topic in list(self._jobs.items()):
             if not topic.is_watched and known != job_id:
                 del self._jobs[known]
+                self._curves.pop(known, None)
         if job_id not in self._jobs:
             self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
         return self._jobs[job_id]
@@ -59,6 +76,18 @@ class Desk:
         """The rows of a topic, as soon as they are known. Raises NotFound, StoreUnavailable."""
         found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
         return (await found.known()).rows
+
+    def topic(self, model: Model[T]) -> Topic[T]:
+        """What is known of something that one page looks at, whichever jobs it is of."""
+        return Topic(self._feed, None, model)
+
+    def curves(self, job_id: str, most: int) -> CurveBook:
+        """Learning curves of a job, `most` of them, shared by all pages that show it."""
+        return self._curves.setdefault(job_id, CurveBook(self.service, most))
+
+    def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
+        """The log of one trial, for one page; it grows without events."""
+        return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
         """What is known of one trial, for one page."""

@@ -1,24 +1,35 @@
-"""What pages fetch, for readers who are signed in by a cookie: files of trials, images, rows of large tables."""
+"""What pages fetch, for readers who are signed in by a cookie: files of trials, images, exports, rows of tables."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
-from api.deps import JobRef, TheService, TrialId
+from api.deps import JobRef, Scratch, TheService, TrialId
 from api.labels import ImageNumber
-from api.routes import trials
+from api.routes import results, trials
 from api.ui.desk import Desk
+from api.ui.pages.trial_files import PICTURE
 from api.ui.session import PATH, secret_of
 
 router = APIRouter(prefix=PATH, include_in_schema=False)
 
 
-@router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)
-def download(request: Request, service: TheService, trial_id: TrialId, artifact: str) -> FileResponse:
-    """Raises Unauthenticated, NotFound."""
+@router.get("/exports/{job}", response_class=FileResponse)
+def export(request: Request, service: TheService, job: JobRef, scratch: Scratch, format: str) -> FileResponse:  # noqa: A002 - the word of REST
+    """Raises Unauthenticated, NotFound, and Conflict where there is nothing to export yet."""
     service.authenticate(secret_of(request))
-    return trials.download(service, service.trial(trial_id), artifact)
+    return results.export(service, job, scratch, format)
+
+
+@router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)
+def download(
+    request: Request, service: TheService, trial_id: TrialId, artifact: str, shown: bool = False
+) -> FileResponse:
+    """`shown`: a picture, to be part of a page. Raises Unauthenticated, NotFound."""
+    service.authenticate(secret_of(request))
+    found = trials.download(service, service.trial(trial_id), artifact)
+    return FileResponse(found.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else found
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)

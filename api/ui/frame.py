@@ -30,7 +30,7 @@ from searchsvc.errors import (
 T = TypeVar("T")
 Build = Callable[[Desk, Visitor], Awaitable[None]]
 
-NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"))
+NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"), ("Cluster", f"{PATH}/cluster"))
 _CHECK_SECONDS = 5.0
 """An open page looks this often whether its reader is still signed in."""
 _ANSWER_SECONDS = 6.0
@@ -119,6 +119,7 @@ def words_of(error: SearchsvcError) -> str:
 _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
     (NotFound, "There is no such thing", 404),
     (Conflict, "This cannot be told apart", 409),
+    (InvalidInput, "This cannot be shown", 422),
     (Forbidden, "Your token does not allow this", 403),
     (StoreUnavailable, "The database does not answer", 503),
 )
@@ -153,8 +154,11 @@ async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
         await asyncio.sleep(_CHECK_SECONDS)
 
 
-def follow(topic: Topic[T], show: Callable[[T], None]) -> None:
-    """Show every new picture of the topic on this page until it is closed, and say so while there can be none."""
+def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
+    """Show every new picture of the topic on this page until it is closed, and say so while there can be none.
+
+    `tells`: False where something else on the page says what is wrong.
+    """
     client = context.client
     problem = notice("", bad=True).classes("hidden")
 
@@ -167,7 +171,8 @@ def follow(topic: Topic[T], show: Callable[[T], None]) -> None:
                 if client.is_deleted:
                     return
                 with client:
-                    _say(problem, watcher)
+                    if tells:
+                        _say(problem, watcher)
                     if watcher.view is not None:
                         show(watcher.view)
 

@@ -19,6 +19,13 @@ def rows_path(topic: str) -> str:
     return f"{PATH}/rows/{topic}"
 
 
+_SELECTION: dict[str, Any] = {
+    "rowSelection": {"mode": "multiRow", "checkboxes": True, "headerCheckbox": False, "enableClickSelection": False},
+    "selectionColumnDef": {"width": 44, "resizable": False, "suppressHeaderMenuButton": True},
+    ":onSelectionChanged": "e => rowsChosen(e.api)",
+}
+
+
 def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
     """A column of numbers in four digits, with k, M, G."""
     return {
@@ -43,7 +50,9 @@ class Grid:
         topic: str,
         opens: str,
         auto_height: bool = False,
+        selects: bool = False,
     ) -> None:
+        """`selects`: rows can be chosen, by a box at their beginning."""
         self._path = rows_path(topic)
         self._shown: int | None = None
         self.element = ui.aggrid(
@@ -63,6 +72,7 @@ class Grid:
                 ":onRowClicked": "e => { location.href = pageOf(e) }",
                 ":onCellKeyDown": "e => { if (e.event?.key === 'Enter') location.href = pageOf(e) }",
                 **({"domLayout": "autoHeight"} if auto_height else {}),
+                **(_SELECTION if selects else {}),
             },
             theme="quartz",
             auto_size_columns=False,

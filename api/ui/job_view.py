@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import nlargest, nsmallest
-from typing import Any, TypeAlias, TypeVar
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, TypeVar
 
-import numpy as np
-
+from api.ui.curve_book import Curve, CurveBook
 from api.ui.rows import RowBook, Rows, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial, TrialState
 from searchsvc.errors import Conflict
@@ -17,15 +17,14 @@ from searchsvc.service import Distributions, JobSummary, Results, Service
 
 T = TypeVar("T")
 
-Curve: TypeAlias = tuple[tuple[int, float], ...]
-"""(step, first objective) by step."""
-
 MOST_TRIALS = 10_000
 """The newest, besides the best and those on the front; the others are in the exports."""
 MOST_CURVES = 200
-"""Curves that are drawn: the best trials, then the newest."""
+"""Curves that are drawn at once: of the best trials, then of the newest."""
 MOST_EVENTS = 300
 _BEST_CURVES = 50
+WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
+_LOOKED_AT = 50
 _PAGE = 1000
 
 
@@ -57,6 +56,12 @@ class JobView:
     def spec(self) -> JobSpec:
         return self.summary.job.spec
 
+    @property
+    def costs(self) -> list[str]:
+        """Names of what is known of candidates before they are trained."""
+        newest = islice(self.trials.values(), _LOOKED_AT)
+        return sorted({name for one in newest for name in one.proposal.costs})
+
     def once(self, key: Hashable, make: Callable[[JobView], T]) -> T:
         """What `make` makes of this view, made once for all pages that show it."""
         if key not in self.made:
@@ -75,13 +80,16 @@ class JobReader:
     _numbers: dict[str, int] = field(default_factory=dict)
     _results: Results = field(default_factory=lambda: Results.of(()))
     _on_front: Results = field(default_factory=lambda: Results.of(()))
-    _best: frozenset[int] = frozenset()
-    _curves: dict[int, Curve] = field(default_factory=dict)
+    _best: tuple[int, ...] = ()
+    _curves: CurveBook = field(init=False)
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     _rounds: tuple[Round, ...] = ()
     _distributions: Distributions | None = None
     _rows: RowBook[int, Trial] = field(default_factory=RowBook)
     _front_shown: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._curves = CurveBook(self.service, MOST_CURVES)
 
     def read(self, events: Sequence[Event] | None) -> JobView:
         """Raises NotFound when the job is deleted, StoreUnavailable."""
@@ -100,7 +108,7 @@ class JobReader:
             numbers=dict(self._numbers),
             total=sum(summary.counts.values()),
             results=self._results,
-            curves=dict(self._curves),
+            curves=self._curves.read(trials, self._best, summary.job.spec.objectives[0].metric),
             front=front,
             events=tuple(reversed(self._events)),
             rounds=self._rounds,
@@ -115,7 +123,6 @@ class JobReader:
         self._read_progress()
         self._events.clear()
         self._events.extend(self.service.latest_events(self.job_id, MOST_EVENTS))
-        self._read_curves(spec)
 
     def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
         moved, self._front_shown = front ^ self._front_shown, front
@@ -138,8 +145,7 @@ class JobReader:
     def _rank(self, spec: JobSpec, candidates: Results) -> None:
         """What is on the front and what is best belongs to what is shown, however old it is."""
         self._on_front = candidates.front(spec.objectives, spec.constraints)
-        badness = np.nan_to_num(-self._results.values(spec.objectives[:1])[:, 0], nan=np.inf)
-        self._best = frozenset(self._results.numbers[np.argsort(badness, kind="stable")[:_BEST_CURVES]].tolist())
+        self._best = tuple(self._results.best(spec.objectives[0], _BEST_CURVES))
         missing = [number for number in self._prominent() if number not in self._trials]
         if missing:
             self._take(self.service.trials_numbered(self.job_id, missing))
@@ -154,23 +160,12 @@ class JobReader:
         except Conflict:
             self._distributions = None
 
-    def _read_curves(self, spec: JobSpec) -> None:
-        """Those that are drawn and not known."""
-        metric, drawn = spec.objectives[0].metric, self._drawn()
-        missing = [number for number in drawn if number not in self._curves and number in self._trials]
-        measured = self.service.measurements_of([self._trials[number].id for number in missing]) if missing else {}
-        for number in missing:
-            found = measured.get(self._trials[number].id, [])
-            self._curves[number] = tuple((one.step, one.metrics[metric]) for one in found if metric in one.metrics)
-        self._curves = {number: curve for number, curve in self._curves.items() if number in drawn}
-
     def _follow(self, spec: JobSpec, events: Sequence[Event]) -> None:
         self._events.extend(events)
         changed = self.service.trials_with_ids(list({event.trial_id for event in events if event.trial_id}))
         self._take(changed)
         self._add_results(spec, changed)
         self._drop_oldest()
-        self._follow_curves(spec, events)
         if any(event.kind in _MOVES_PROGRESS or self._is_of_supernet(event) for event in events):
             self._read_progress()
 
@@ -192,22 +187,6 @@ class JobReader:
             for number in nsmallest(over, self._trials.keys() - self._prominent()):
                 del self._numbers[self._trials.pop(number).id]
 
-    def _follow_curves(self, spec: JobSpec, events: Sequence[Event]) -> None:
-        metric = spec.objectives[0].metric
-        for event in events:
-            number = self._numbers.get(event.trial_id or "")
-            if event.kind != "trial.measured" or number not in self._curves or metric not in event.data["metrics"]:
-                continue
-            known = self._curves[number]
-            if not known or known[-1][0] < event.data["step"]:
-                self._curves[number] = (*known, (event.data["step"], event.data["metrics"][metric]))
-        self._read_curves(spec)
-
-    def _drawn(self) -> set[int]:
-        """The numbers of the trials whose curves are drawn."""
-        newest = nlargest(MOST_CURVES - len(self._best), (one.number for one in self._trials.values() if one.step))
-        return {*self._best, *newest}
-
     def _is_of_supernet(self, event: Event) -> bool:
         """Whether the distributions have moved."""
         number = self._numbers.get(event.trial_id or "")
@@ -223,8 +202,5 @@ def results(trials: Iterable[Trial], spec: JobSpec) -> list[tuple[Trial, float]]
     return [
         (trial, first.sign * trial.metrics[first.metric])
         for trial in trials
-        if trial.is_candidate and trial.state in _ENDED and trial.metrics and first.metric in trial.metrics
+        if trial.is_candidate and trial.state in WITH_RESULT and trial.metrics and first.metric in trial.metrics
     ]
-
-
-_ENDED = (TrialState.SUCCEEDED, TrialState.STOPPED)

@@ -41,10 +41,10 @@ HEADERS = {
 """What the answers of the pages carry in place of the headers of the REST interface: nothing loads from elsewhere."""
 
 
-def mount(app: FastAPI, service: Service) -> Links:
-    """The pages below /ui of this app, over its service; the links that sign in once."""
+def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
+    """The pages below /ui of this app, over its service; the links that sign in once, or those given."""
     feed: Feed = app.state.feed
-    app.state.links = links = Links()
+    app.state.links = links = links or Links()
     app.include_router(session.router)
     app.include_router(files.router)
     app.add_api_route("/", _home, include_in_schema=False)

@@ -17,6 +17,12 @@ def ended(summary: JobSummary) -> int:
     return sum(summary.counts.get(state, 0) for state in ENDED)
 
 
+def cost_words(summary: JobSummary) -> str:
+    """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs, minutes where it is little."""
+    used = [("CPU", summary.cpu_hours), ("GPU", summary.gpu_hours)][: 2 if summary.job.spec.resources.gpu else 1]
+    return ", ".join(f"{one:.3g} {what}-hours" if one >= 0.1 else f"{60 * one:.2g} {what}-min" for what, one in used)
+
+
 def metric_names(spec: JobSpec) -> list[str]:
     """The metrics that a job is about: its objectives, then what is constrained."""
     return list(dict.fromkeys([one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]))

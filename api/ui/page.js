@@ -116,3 +116,130 @@ function pointWords(params) {
   const which = trial === undefined ? echartsText(params.seriesName) : `trial #${trial}`;
   return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
 }
+
+// What a field of a form holds, unless its reader is writing there.
+function setField(id, value) {
+  const field = getHtmlElement(id);
+  if (field && (field.tagName === "SELECT" || field !== document.activeElement)) field.value = value;
+}
+
+// Fetches the file behind a link; what to say where there is none.
+async function takeAway(link) {
+  link.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(link.href);
+    if (!answer.ok) return (await answer.json()).detail;
+    const saved = document.createElement("a");
+    saved.href = URL.createObjectURL(await answer.blob());
+    saved.download = /filename="?([^";]+)/.exec(answer.headers.get("content-disposition"))?.[1] ?? "export";
+    saved.click();
+    setTimeout(() => URL.revokeObjectURL(saved.href), 60000);
+    link.closest("details").open = false;
+    return "";
+  } catch {
+    return "The service does not answer.";
+  } finally {
+    link.removeAttribute("aria-busy");
+  }
+}
+
+// The trials that are chosen in a table: two to six can be compared.
+function rowsChosen(grid) {
+  const count = grid.getSelectedRows().length;
+  for (const button of document.querySelectorAll(".compares")) button.disabled = count < 2 || count > 6;
+}
+function compareChosen(id, job) {
+  const names = getElement(id).api.getSelectedRows().map((row) => `${job}/${row.id}`);
+  location.href = `/ui/compare?trials=${names.join(",")}`;
+}
+
+// Panels are told when they come into view and when they leave it.
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) entry.target.dispatchEvent(new CustomEvent(entry.isIntersecting ? "seen" : "unseen"));
+  },
+  { rootMargin: "150px" }
+);
+function watchSight(id) {
+  const element = getHtmlElement(id);
+  if (element) sight.observe(element);
+  else setTimeout(() => watchSight(id), 50);
+}
+
+// What was tried: each number with its name.
+function triedWords(params) {
+  const values = params.value, names = params.dimensionNames;
+  const words = values.slice(0, -1).map((value, place) => {
+    if (names[place] === "rank") return `better than ${Math.round(100 * (1 - value))} % of all`;
+    return `${echartsText(names[place])} ${typeof value === "number" ? shortNumber(value) : echartsText(value)}`;
+  });
+  return [`trial #${values[values.length - 1]}`, ...words].join("<br>");
+}
+function mapWords(params, rows) {
+  const [, row, probability] = params.value;
+  return `step ${params.name}<br>${echartsText(rows[row])}: ${(100 * probability).toFixed(1)} %`;
+}
+
+// A bar of the timeline: one attempt at one trial.
+function attemptBar(params, api) {
+  const start = api.coord([api.value(1), api.value(0)]), end = api.coord([api.value(2), api.value(0)]);
+  const height = Math.max(3, Math.min(14, api.size([0, 1])[1] * 0.7)), area = params.coordSys;
+  const left = Math.max(start[0], area.x), right = Math.min(Math.max(end[0], start[0] + 2), area.x + area.width);
+  if (right <= left) return null;
+  const shape = { x: left, y: start[1] - height / 2, width: right - left, height, r: 2 };
+  return { type: "rect", shape, style: { fill: api.visual("color") }, emphasis: { style: { opacity: 0.7 } } };
+}
+function attemptWords(params) {
+  const [, start, end, trial, attempt, failure] = params.value;
+  const at = new Date(start).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const why = failure ? `, ${echartsText(failure)}` : "";
+  return `trial #${trial}, attempt ${attempt}<br>${echartsText(params.seriesName)}${why}<br>${at}, ${shortSeconds((end - start) / 1000)}`;
+}
+function shortSeconds(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// Learning curves: the line nearest to the pointer is drawn over the others; a click keeps it.
+function highlightCurves(id, words) {
+  const chart = getElement(id)?.chart;
+  if (!chart) return setTimeout(() => highlightCurves(id, words), 50);
+  if (chart.highlightsCurves) return;
+  chart.highlightsCurves = true;
+  let kept = null, shown = null;
+  const points = (trial) =>
+    chart.getOption().series.flatMap((one) => (one.id === "highlight" ? [] : one.data)).filter((point) => point?.[2] === trial);
+  const nearest = (x, y) => {
+    let best = null, distance = 30 * 30;
+    for (const one of chart.getOption().series) {
+      if (one.id === "highlight") continue;
+      for (const point of one.data) {
+        if (!point || point[0] === null) continue;
+        const [px, py] = chart.convertToPixel({ gridIndex: 0 }, [point[0], point[1]]);
+        const gap = (px - x) ** 2 + (py - y) ** 2;
+        if (gap < distance) [best, distance] = [point[2], gap];
+      }
+    }
+    return best;
+  };
+  const draw = (trial) => {
+    if (trial === shown) return;
+    shown = trial;
+    const data = trial === null ? [] : points(trial);
+    chart.setOption({ series: [{ id: "highlight", data }] });
+    const said = getHtmlElement(words);
+    if (!said) return;
+    said.textContent = trial === null ? "" : `trial #${trial}: ${shortNumber(data[data.length - 1]?.[1])} after epoch ${data[data.length - 1]?.[0]}`;
+    said.href = trial === null ? "" : `${location.pathname.replace(/\/$/, "")}/trials/${trial}`;
+  };
+  let due = false, place = null;
+  chart.getZr().on("mousemove", (event) => {
+    place = [event.offsetX, event.offsetY];
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => { due = false; const found = nearest(...place); draw(found ?? kept); });
+  });
+  chart.getZr().on("globalout", () => draw(kept));
+  chart.getZr().on("click", (event) => { kept = nearest(event.offsetX, event.offsetY); draw(kept); });
+}

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import orjson
 
 from api.cli import text
-from api.ui.numbers import ended, known, metric_names
+from api.ui.numbers import cost_words, ended, known, metric_names
 from searchsvc.domain import JobSpec, Trial
 from searchsvc.service import JobSummary
 
@@ -102,6 +102,8 @@ def job_row(summary: JobSummary) -> Row:
         "metric": metric,
         "best": (summary.best.metrics or {}).get(metric) if summary.best else None,
         "pace": None if job.state.is_final else summary.trials_per_minute,
+        "cost": summary.gpu_hours if spec.resources.gpu else summary.cpu_hours,
+        "cost_words": cost_words(summary),
         "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
         "algorithm": spec.algorithm.name,
         "owner": job.owner or "",

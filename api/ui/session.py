@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from api.bodies import text_of
@@ -87,12 +87,17 @@ def sign_in_path(why: str = "", onward: str = "") -> str:
 
 
 @router.get("/open/{code}")
-def open_once(request: Request, code: str, links: Annotated[Links, Depends(links_of)]) -> RedirectResponse:
-    """Sign in by a link that is good for one use."""
+def open_once(
+    request: Request,
+    code: str,
+    links: Annotated[Links, Depends(links_of)],
+    onward: Annotated[str, Query(alias="next")] = "",
+) -> RedirectResponse:
+    """Sign in by a link that is good for one use, and go on to a page."""
     secret = links.take(code)
     if secret is None:
         return RedirectResponse(sign_in_path("used"), 303)
-    return _signed_in(request, secret, f"{PATH}/")
+    return _signed_in(request, secret, local_path(onward))
 
 
 @router.post("/session")

@@ -77,6 +77,8 @@ SERIES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Colours of what charts draw, on both grounds."""
+RANKS = ("#d98200", "#8d99a6", "#2b8ad6")
+"""From the best to the worst, on both grounds."""
 HEAT = ("rgba(43, 138, 214, 0.04)", "rgba(43, 138, 214, 1)")
 
 

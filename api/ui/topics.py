@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,10 +23,18 @@ GAP_SECONDS = 0.5
 """However many events come, no topic is read more often."""
 LATE_SECONDS = 3.0
 """Pages say so where reading has taken so long."""
+RETRY_SECONDS = 5.0
+"""After an error that nobody expected, reading begins anew when so long has passed."""
+
+_log = logging.getLogger(__name__)
 
 
 class Late(SearchsvcError):
     """Reading has not ended yet."""
+
+
+class Unreadable(SearchsvcError):
+    """Reading met an error that nobody expected; the log has it whole."""
 
 
 class Model(Protocol[T_co]):
@@ -56,8 +65,8 @@ class Watcher(Generic[T]):
 class Topic(Generic[T]):
     """One thing to look at, about one job or all (None)."""
 
-    def __init__(self, feed: Feed, job_id: str | None, model: Model[T]) -> None:
-        self._feed, self._job_id, self._model = feed, job_id, model
+    def __init__(self, feed: Feed, job_id: str | None, model: Model[T], *, beat_seconds: float = BEAT_SECONDS) -> None:
+        self._feed, self._job_id, self._model, self._beat_seconds = feed, job_id, model, beat_seconds
         self._watchers: set[Watcher[T]] = set()
         self._task: asyncio.Task[None] | None = None
         self._known: Watcher[T] = Watcher()
@@ -90,16 +99,34 @@ class Topic(Generic[T]):
             return watcher.view
 
     async def _run(self) -> None:
-        """Reads until the last page has gone."""
+        """Reads until the last page has gone, whatever goes wrong."""
+        while self._watchers:
+            try:
+                await self._listen()
+            except SearchsvcError as error:
+                await self._fail(error)
+            except Exception as error:  # noqa: BLE001 - pages that stay as they are, without a word, would be worse
+                _log.exception("a page cannot be read")
+                await self._fail(Unreadable(f"Reading failed ({type(error).__name__}); the service's log says why"))
+
+    async def _fail(self, error: SearchsvcError) -> None:
+        self._known.problem = error
+        self._hand_to_all()
+        await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
         async with self._feed.listening(self._job_id) as client:
             client.missed = True
             while self._watchers:
                 await self._read(client)
-                for watcher in self._watchers:
-                    self._hand(watcher)
+                self._hand_to_all()
                 await asyncio.sleep(GAP_SECONDS)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(client.arrived.wait(), BEAT_SECONDS)
+                    await asyncio.wait_for(client.arrived.wait(), self._beat_seconds)
+
+    def _hand_to_all(self) -> None:
+        for watcher in self._watchers:
+            self._hand(watcher)
 
     async def _read(self, client: Client) -> None:
         events = [frame.event for frame in client.take()]

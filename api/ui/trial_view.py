@@ -1,4 +1,4 @@
-"""TrialView: one trial with all that it has left, read again when an event names it or while it runs."""
+"""TrialView: one trial with all that it has left but its log, read again when an event names it or while it runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from searchsvc.domain import Artifact, Attempt, Event, JobSpec, Measurement, Trial
-from searchsvc.errors import NotFound
 from searchsvc.service import Service
-
-LOG_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +18,6 @@ class TrialView:
     measurements: tuple[Measurement, ...]
     attempts: tuple[Attempt, ...]
     artifacts: tuple[Artifact, ...]
-    log: str | None
-    """Its last lines; None: it has not begun to write."""
 
 
 @dataclass(slots=True)
@@ -49,11 +44,4 @@ class TrialReader:
             measurements=tuple(service.measurements(trial)),
             attempts=tuple(service.attempts(trial)),
             artifacts=tuple(service.artifacts(trial)),
-            log=self._log(),
         )
-
-    def _log(self) -> str | None:
-        try:
-            return self.service.trial_logs(self.trial_id, lines=LOG_LINES).text
-        except NotFound:
-            return None

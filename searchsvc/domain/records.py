@@ -207,6 +207,20 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the cluster, with all that it offers to trials, in use or not."""
+
+    id: str
+    """Ray's."""
+    address: str
+    cpus: float
+    gpus: float
+    memory_bytes: float
+    avoided: bool
+    """Whether a driver hands it no trials any more, because too many failed there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A bearer token as it is kept: never the secret itself."""
 

@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from searchsvc.service.architecture import Architecture
     from searchsvc.service.columns import Results
     from searchsvc.service.controller import Controller
-    from searchsvc.service.distributions import Distributions
+    from searchsvc.service.distributions import Distributions, Learning
     from searchsvc.service.doctor import Check, Health
     from searchsvc.service.documents import load_document
     from searchsvc.service.gains import GainReport
+    from searchsvc.service.importance import Importance
     from searchsvc.service.pages import Page
     from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
     from searchsvc.service.recommend import Recommendations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from searchsvc.service.transfer import TransferReport
 
 _HOMES = {
+    "Architecture": "architecture",
     "Blueprint": "planning",
     "Check": "doctor",
     "Comparison": "results",
@@ -31,7 +34,9 @@ _HOMES = {
     "Distributions": "distributions",
     "GainReport": "gains",
     "Health": "doctor",
+    "Importance": "importance",
     "JobSummary": "results",
+    "Learning": "distributions",
     "LogPart": "service",
     "Page": "pages",
     "Plan": "planning",
@@ -47,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Architecture",
     "Blueprint",
     "Check",
     "Comparison",
@@ -54,7 +60,9 @@ __all__ = [
     "Distributions",
     "GainReport",
     "Health",
+    "Importance",
     "JobSummary",
+    "Learning",
     "LogPart",
     "Page",
     "Plan",

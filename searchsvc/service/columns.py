@@ -21,6 +21,11 @@ Row = tuple[int, int, Mapping[str, float]]
 Column = NDArray[np.float64]
 
 
+def sample(count: int, most: int) -> NDArray[np.int64]:
+    """Places of at most so many of `count` things, evenly spread, the last one among them."""
+    return np.unique(np.linspace(count - 1, 0, min(count, most)).round().astype(np.int64))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
     """In the order in which they ended."""
@@ -70,6 +75,12 @@ class Results:
             low, high = -np.inf if one.min is None else one.min, np.inf if one.max is None else one.max
             kept &= (column >= low) & (column <= high)
         return kept
+
+    def best(self, objective: Objective, count: int) -> list[int]:
+        """The numbers of so many of them, the best first; equal ones in the order in which they ended."""
+        badness = np.nan_to_num(-objective.sign * self.column(objective.metric), nan=np.inf)
+        found: list[int] = self.numbers[np.argsort(badness, kind="stable")[:count]].tolist()
+        return found
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Results:
         """Those at these places, or where this is true."""

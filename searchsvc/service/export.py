@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from searchsvc.domain import Task
+from searchsvc.domain import Job, Task
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service import tasks
 from searchsvc.service.exports import by_task, optuna_study, spec, table, weights
@@ -49,6 +49,14 @@ def formats_of(task: Task) -> Mapping[str, Format]:
     return {**FORMATS, **own}
 
 
+def formats_of_job(job: Job) -> Mapping[str, Format]:
+    """All formats of a job; where its task is not installed, those that every job has."""
+    try:
+        return formats_of(tasks.find(job.spec.task))
+    except NotFound:
+        return FORMATS
+
+
 def names() -> list[str]:
     """Of every format that some job can be exported as."""
     return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))
@@ -60,7 +68,7 @@ def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: 
     What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound,
     RuntimeUnavailable.
     """
-    chosen = _format(format, source.job.spec.task)
+    chosen = _format(format, source.job)
     target = destination.expanduser()
     if target.is_dir():
         target = target / f"{source.job.name.replace(' ', '-')}{chosen.suffix}"
@@ -85,14 +93,10 @@ def remove_files(settings: Settings, job_id: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _format(name: str, task: str) -> Format:
-    """The table of the job's task is not needed, and may be absent with it, for a format that every job has."""
+def _format(name: str, job: Job) -> Format:
     if name in FORMATS:
         return FORMATS[name]
-    try:
-        known = formats_of(tasks.find(task))
-    except NotFound:
-        known = FORMATS
+    known, task = formats_of_job(job), job.spec.task
     if name not in known:
         raise InvalidInput.at("/format", f"a job of task {task} has no format {name!r}; there are {', '.join(known)}")
     return known[name]

@@ -31,6 +31,17 @@ class JobSummary:
     """Ended trials per minute under a driver; None before the first."""
     eta_seconds: float | None
     """Seconds until the budget is used up at this pace; None where nothing can be said. 0 where the job has ended."""
+    trained_seconds: float
+    """For which its trials were trained, all together."""
+
+    @property
+    def cpu_hours(self) -> float:
+        """What trials have had, by what each is given."""
+        return self.trained_seconds * self.job.spec.resources.cpu / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.job.gpu_seconds_used / 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +147,13 @@ def _best_equals(store: Store, job: Job) -> list[Trial]:
     return [trial for trial in trials if (trial.metrics or {})[metric] == (trials[0].metrics or {})[metric]]
 
 
-def summary(store: Store, job: Job, pareto_size: Callable[[Mapping[TrialState, int]], int]) -> JobSummary:
-    """The number of statements does not grow with the number of trials."""
+def summary(
+    store: Store,
+    job: Job,
+    pareto_size: Callable[[Mapping[TrialState, int]], int],
+    trained_seconds: Callable[[int], float],
+) -> JobSummary:
+    """The number of statements does not grow with the number of trials. `trained_seconds` is told how many ended."""
     counts = store.trial_counts(job.id)
     rejected, answered = store.rejections(job.id)
     ended = sum(number for state, number in counts.items() if state.is_final and state is not TrialState.CANCELLED)
@@ -152,6 +168,7 @@ def summary(store: Store, job: Job, pareto_size: Callable[[Mapping[TrialState, i
         pareto_size=pareto_size(counts) if first else 0,
         trials_per_minute=pace * 60 if pace else None,
         eta_seconds=_eta(job, ended, pace),
+        trained_seconds=trained_seconds(ended) if ended else 0.0,
     )
 
 

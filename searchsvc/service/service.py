@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from searchsvc.domain import (
     Artifact,
     Attempt,
     Budget,
     Constraint,
+    DatasetInfo,
     Event,
     Job,
     JobSpec,
@@ -33,12 +34,16 @@ from searchsvc.domain import (
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.labels import LabelDocument
 from searchsvc.service import (
+    architecture,
     checks,
+    cluster,
     distributions,
     documents,
+    drafts,
     export,
     gains,
     guided,
+    importance,
     planning,
     predictions,
     reassess,
@@ -46,21 +51,26 @@ from searchsvc.service import (
     references,
     relabel,
     results,
+    sampling,
     tasks,
     tokens,
     transfer,
 )
+from searchsvc.service.architecture import Architecture
 from searchsvc.service.columns import Results
-from searchsvc.service.distributions import Distributions
+from searchsvc.service.distributions import Distributions, Learning
 from searchsvc.service.doctor import Health, examine
+from searchsvc.service.export import Format
 from searchsvc.service.exports.source import Source
 from searchsvc.service.gains import GainReport
+from searchsvc.service.importance import Importance
 from searchsvc.service.pages import Page, page_of
 from searchsvc.service.reassess import Reassessment
 from searchsvc.service.recommend import Recommendations
 from searchsvc.service.relabel import CONFIDENCE, NETWORKS, THRESHOLD, Progress, Questions, Relabelled
 from searchsvc.service.transfer import TransferReport
 from searchsvc.settings import Settings
+from searchsvc.spaces import Space
 from searchsvc.store import Idempotency, Store
 
 _SHOWN = 50
@@ -91,6 +101,9 @@ class Service:
         self.settings = settings
         self.clock = clock
         self._fronts: dict[str, results.KnownFront] = {}
+        self._trained: dict[str, tuple[int, float, float]] = {}
+        self._datasets: dict[str, DatasetInfo] = {}
+        self._importances: dict[tuple[str, str], tuple[int, Importance]] = {}
 
     # ---- jobs: making ----------------------------------------------------------------------------------------------
 
@@ -213,7 +226,12 @@ class Service:
     def summary(self, job_id: str) -> results.JobSummary:
         """Counts, pace, time left, the best trial."""
         job = self.job(job_id)
-        return results.summary(self.store, job, lambda counts: self._front_size(job, counts))
+        return results.summary(
+            self.store,
+            job,
+            lambda counts: self._front_size(job, counts),
+            lambda ended: self._trained_seconds(job, ended),
+        )
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
         """The k best trials by the first objective that keep every constraint."""
@@ -232,7 +250,7 @@ class Service:
         job = self.job(job_id)
         found = Results.of(self.store.results(job.id))
         if len(job.spec.objectives) > 1:
-            self._fronts[job.id] = results.front_of(job, found)
+            _remember(self._fronts, job.id, results.front_of(job, found))
         return found
 
     def rounds(self, job_id: str) -> list[Round]:
@@ -243,19 +261,50 @@ class Service:
         """What the job's supernet has learned of each parameter. Raises Conflict where there is nothing to show."""
         return distributions.distributions(self.store, self.job(job_id))
 
+    def learning(self, job_id: str, *, most: int = 200) -> Learning:
+        """The same over the steps of the supernet, `most` of them. Raises Conflict where there is nothing to show."""
+        return distributions.learning(self.store, self.job(job_id), most)
+
+    def space(self, job_id: str) -> Space:
+        """What the job searches, with `fix` and `narrow` applied."""
+        return checks.space_of(self.job(job_id).spec, None)
+
+    def importance(self, job_id: str, metric: str | None = None) -> Importance:
+        """How much each parameter decides a metric (None: the first objective), by the newest results.
+
+        Remembered until another trial ends. Raises Conflict where there are too few results, InvalidInput where they
+        do not have the metric.
+        """
+        job = self.job(job_id)
+        metric = metric or job.spec.objectives[0].metric
+        ended, key = _with_result(self.store.trial_counts(job.id)), (job.id, metric)
+        known = self._importances.get(key)
+        if known is None or known[0] != ended:
+            found = importance.importance(self.store, job, metric)
+            known = _remember(self._importances, key, (ended, found))
+        return known[1]
+
+    def job_attempts(self, job_id: str, *, limit: int = 1000) -> list[tuple[int, Attempt]]:
+        """(number of the trial, attempt) of a job, those of the newest trials first."""
+        return self.store.job_attempts(self._existing(job_id), limit)
+
     def logs(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """The log of the job's driver: from byte `offset` on, or its last `lines`."""
         return _log_part(self.settings.job_log(self._id(job_id)), offset, lines)
 
     def _front_size(self, job: Job, counts: Mapping[TrialState, int]) -> int:
         """Remembered until another trial ends."""
-        ended = counts[TrialState.SUCCEEDED] + counts[TrialState.STOPPED]
-        known = self._fronts.get(job.id)
+        ended, known = _with_result(counts), self._fronts.get(job.id)
         if known is None or known.ended != ended:
-            if len(self._fronts) >= _REMEMBERED:
-                self._fronts.clear()
-            known = self._fronts[job.id] = results.known_front(self.store, job, ended, known)
+            known = _remember(self._fronts, job.id, results.known_front(self.store, job, ended, known))
         return known.size
+
+    def _trained_seconds(self, job: Job, ended: int) -> float:
+        """Remembered until another trial ends, and for some seconds then: all trials have to be looked at."""
+        known, now = self._trained.get(job.id), self.clock()
+        if known is None or (known[0] != ended and now - known[1] > _SUM_SECONDS):
+            known = _remember(self._trained, job.id, (ended, now, self.store.trained_seconds(job.id)))
+        return known[2]
 
     def _id(self, job_id: str) -> str:
         return job_id if is_id(job_id) else self.job(job_id).id
@@ -310,6 +359,15 @@ class Service:
     def measurements_of(self, trial_ids: Sequence[str]) -> dict[str, list[Measurement]]:
         """By id of the trial, by step; of many trials at once."""
         return self.store.measurements_of(trial_ids)
+
+    def architecture(self, trial_id: str) -> Architecture:
+        """What the network of a trial is made of. Raises Conflict where it cannot be told."""
+        trial = self.trial(trial_id)
+        spec = self.store.job(trial.job_id).spec
+        dataset = self._datasets.get(trial.job_id)
+        if dataset is None:
+            dataset = _remember(self._datasets, trial.job_id, architecture.dataset_of(spec))
+        return architecture.architecture(spec, dataset, trial.values)
 
     def job_measurements(
         self, job_id: str, *, page_size: int = _SHOWN, page_token: str | None = None
@@ -473,11 +531,31 @@ class Service:
         source = Source(self.store, self.settings.artifacts_dir, job, chosen)
         return export.export(source, format=format, destination=destination)
 
+    def export_formats(self, job_id: str) -> Mapping[str, Format]:
+        """What the job can be written as, by name."""
+        return export.formats_of_job(self.job(job_id))
+
     # ---- tables, tokens, health ------------------------------------------------------------------------------------
+
+    def examples(self) -> list[drafts.Example]:
+        """Specs that ship, to begin with."""
+        return drafts.examples()
+
+    def draft(self, job_id: str) -> str:
+        """The spec of a job as a text to begin another one with."""
+        return drafts.of_spec(self.job(job_id).spec)
+
+    def sample(self, space: str, seed: int) -> sampling.Sample:
+        """A random candidate of a shipped space, with its costs. Raises NotFound, InvalidInput."""
+        return sampling.sample(space, seed)
 
     def datasets(self) -> list[DatasetEntry]:
         """What the installed tasks can read."""
         return [DatasetEntry(task.name, *one) for task in tasks.all_tasks() for one in task.datasets()]
+
+    def cluster(self) -> cluster.Cluster:
+        """Nodes as drivers report them, running attempts, what waits and why."""
+        return cluster.look(self.store)
 
     def create_token(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
@@ -506,6 +584,22 @@ class Service:
 
 
 _REMEMBERED = 1000
+_SUM_SECONDS = 5.0
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _with_result(counts: Mapping[TrialState, int]) -> int:
+    """How many trials have ended with one."""
+    return counts[TrialState.SUCCEEDED] + counts[TrialState.STOPPED]
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> V:
+    """Keep a value, and not too many of them."""
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = value
+    return value
 
 
 def _log_part(path: Path, offset: int | None, lines: int | None) -> LogPart:

@@ -46,6 +46,7 @@ _GENES = (*LIMITS, *(f"trim{stage}" for stage in fbnetv3.TRIMMED), RESOLUTION, "
 """What decides costs."""
 _SAC_OF_PARTS = (None, None, "sac_c3", "sac_c4", "sac_c4", "sac_c5", "sac_c5")
 """Of a network of FBNetV3's make: stem with stage 1, stages 2 to 6, stage 7."""
+_UNTRIMMED: Mapping[str, Scalar] = MappingProxyType({f"trim{stage}": False for stage in fbnetv3.TRIMMED})
 _COARSER = tuple(STRIDES[-1] * 2**number for number in (1, 2, 3))
 _PLAIN, _SWITCHED, _DEFORMED = range(len(SAC))
 
@@ -56,8 +57,7 @@ Axes = Mapping[str, Axis]
 
 def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) -> CostModel:
     """Of the candidates of a space. Raises InvalidInput where images are too small for some."""
-    axes = {name: _axis(space, name, {**defaults, "trim4": False, "trim6": False}[name]) for name in _GENES}
-    shape = info.shape
+    axes, shape = _axes(space, defaults), info.shape
     _check_sides(axes[RESOLUTION], shape)
     named = {int(code): BACKBONES[int(code)] for code in np.unique(axes["backbone"].values)}
     gather = partial(Gather, space, axes, dtype=complex)
@@ -68,21 +68,50 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
         chosen = np.broadcast_to(axes["backbone"].decoded(matrix), len(matrix))
         backbone, pyramid, feedback = _of_each(by_backbone, chosen, matrix)
-        again, last = recursion(matrix), head(matrix)
-        steps, copies = _steps(axes, matrix)
-        fed = np.where(steps > 1, np.maximum(copies - 1, 1), 0)
-        flops = steps * (backbone + pyramid).real + (steps - 1) * (feedback + again).real + last.real
-        params = copies * backbone.imag + pyramid.imag + fed * feedback.imag + (steps > 1) * again.imag + last.imag
+        sums = (backbone, pyramid, feedback, recursion(matrix), head(matrix))
+        pairs = list(zip(counts(*_steps(axes, matrix)), sums, strict=True))
+        flops = sum((count.flops * cost.real for count, cost in pairs), np.zeros(()))
+        params = sum((count.params * cost.imag for count, cost in pairs), np.zeros(()))
         return {"flops": flops, "params": params}
 
     return costs
 
 
+def counts(steps: Array, copies: Array) -> tuple[Cost, Cost, Cost, Cost, Cost]:
+    """How often backbone, pyramid, feedback, recursion and head count, with so many steps and backbones."""
+    fed = np.where(steps > 1, np.maximum(copies - 1, 1), 0)
+    return Cost(steps, copies), Cost(steps, 1), Cost(steps - 1, fed), Cost(steps - 1, steps > 1), Cost(1, 1)
+
+
+def parts_of(backbone: str, shape: Shape, classes: int) -> tuple[list[Part], list[Part], list[Part], Part, Part]:
+    """Of backbone (stem, stages, attention at C3 to C5), pyramid (C2 to C5, coarser levels), feedback, recursion, head.
+
+    The stem of a backbone of FBNetV3's make is in one part with its first stage.
+    """
+    three = _backbone(backbone, shape), _pyramid(backbone, shape), _feedback(backbone, shape)
+    return (*three, _recursion(shape), _head(shape, classes))
+
+
+def genes_of(values: Mapping[str, Scalar]) -> Values:
+    """What the parts take, () each, from the complete values of one detector."""
+    complete = {**values, **_UNTRIMMED}
+    numbers = {name: (_words(name), complete[name]) for name in _GENES}
+    return {name: np.array(words.index(one) if words else one, float) for name, (words, one) in numbers.items()}
+
+
+def _axes(space: Space, defaults: Mapping[str, Scalar]) -> dict[str, Axis]:
+    return {name: _axis(space, name, {**defaults, **_UNTRIMMED}[name]) for name in _GENES}
+
+
 def _axis(space: Space, name: str, default: Scalar) -> Axis:
     """Of numbers; words count as their places among those that can be built."""
+    return Axis.of(space, name, default, _words(name))
+
+
+def _words(name: str) -> tuple[Scalar, ...]:
+    """The words that a gene can be; none where it is a number."""
     limit = _LIMITS[name]
-    worded = isinstance(limit, Categorical) and isinstance(limit.choices[0], str)
-    return Axis.of(space, name, default, limit.choices if isinstance(limit, Categorical) and worded else ())
+    return limit.choices if isinstance(limit, Categorical) and isinstance(limit.choices[0], str) else ()
 
 
 def _check_sides(resolutions: Axis, shape: Shape) -> None:

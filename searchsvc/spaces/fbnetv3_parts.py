@@ -6,14 +6,15 @@ What a part costs depends on few genes. `prices` says what one operator costs: i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.fbnetv3 import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, Family
-from searchsvc.spaces.gathers import Array, Costs, Part, Values
+from searchsvc.spaces.gathers import Array, Part, Values
 from searchsvc.spaces.operators import Layer
 from searchsvc.spaces.resolution import RESOLUTION
 
@@ -23,6 +24,19 @@ Prices: TypeAlias = Callable[[Layer], Array]
 _ZERO, _ONE = np.zeros(()), np.ones(())
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Equal layers of a stage (0: the stem, 8: the head), one after another."""
+
+    stage: int
+    layer: Layer
+    count: Array
+
+
+Cut: TypeAlias = Callable[[Values], Sequence[Piece]]
+"""From the values of the genes of a part to what it is made of, from the image on."""
+
+
 def genes(family: Family) -> tuple[str, ...]:
     """What decides the network of a family."""
     return (*family.defaults, RESOLUTION)
@@ -30,11 +44,20 @@ def genes(family: Family) -> tuple[str, ...]:
 
 def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[Part]:
     """For images of `shape` (channels, height, width), which a resolution replaces."""
-    cut = _Cut(family, shape, prices)
+
+    def priced(cut: Cut) -> Callable[[Values], Array]:
+        return lambda values: sum((one.count * prices(one.layer) for one in cut(values)), _ZERO)
+
+    return [Part(names, priced(cut)) for names, cut in cuts(family, shape)]
+
+
+def cuts(family: Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:
+    """The genes that decide a part, and what it is made of; parts and shape as in `parts`."""
+    cut = _Cutter(family, shape)
     return [
-        Part(("c0", "c1", "k1", "n1", RESOLUTION), cut.beginning),
-        *(Part(_names(stage), cut.stage(stage)) for stage in STAGES[1:-1]),
-        Part(("c6", "c7", "k7", "trim4", "trim6", RESOLUTION), cut.end),
+        (("c0", "c1", "k1", "n1", RESOLUTION), cut.beginning),
+        *((_names(stage), cut.stage(stage)) for stage in STAGES[1:-1]),
+        (("c6", "c7", "k7", "trim4", "trim6", RESOLUTION), cut.end),
     ]
 
 
@@ -71,13 +94,13 @@ def round8(channels: Array) -> Array:
     return result
 
 
-class _Cut:
-    """Costs of the parts as functions of arrays of genes."""
+class _Cutter:
+    """What the parts are made of, as functions of arrays of genes."""
 
-    def __init__(self, family: Family, shape: tuple[int, int, int], prices: Prices) -> None:
-        self._family, self._shape, self._prices = family, shape, prices
+    def __init__(self, family: Family, shape: tuple[int, int, int]) -> None:
+        self._family, self._shape = family, shape
 
-    def beginning(self, values: Values) -> Array:
+    def beginning(self, values: Values) -> list[Piece]:
         """Stem and stage 1."""
         height, width = seen(self._shape, values)
         stem = Layer(
@@ -92,21 +115,21 @@ class _Cut:
             height=height,
             width=width,
         )
-        return self._prices(stem) + self._group(1, values, (_ONE, _ONE), values["k1"], values["n1"])
+        return [Piece(0, stem, _ONE), *self._group(1, values, (_ONE, _ONE), values["k1"], values["n1"])]
 
-    def stage(self, stage: int) -> Costs:
+    def stage(self, stage: int) -> Cut:
         """One of the stages 2 to 6."""
         first, other = EXPANSIONS[stage]
 
-        def costs(values: Values) -> Array:
+        def pieces(values: Values) -> list[Piece]:
             a, b = values[first], values[other]
             others = values[f"k{stage}b"]
             kernel = np.where(others, others, values[f"k{stage}"])
             return self._group(stage, values, (a, np.where(b, b, a)), kernel, values[f"n{stage}"])
 
-        return costs
+        return pieces
 
-    def end(self, values: Values) -> Array:
+    def end(self, values: Values) -> list[Piece]:
         """Stage 7, head and classifier."""
         family, outputs = self._family, round8(values["c7"])
         height, width = sides_after(family, self._shape, 7, values)
@@ -123,12 +146,12 @@ class _Cut:
             width=width,
         )
         e = np.array(float(family.last_expansion))
-        return self._group(7, values, (e, e), values["k7"], _ONE) + self._prices(head)
+        return [*self._group(7, values, (e, e), values["k7"], _ONE), Piece(8, head, _ONE)]
 
     def _group(
         self, stage: int, values: Values, expansions: tuple[Array, Array], kernel: Array, blocks: Array
-    ) -> Array:
-        """All blocks of a stage; `kernel` is that of all but the first."""
+    ) -> list[Piece]:
+        """The first block of a stage, and the others; `kernel` is theirs."""
         inputs, outputs = round8(values[f"c{stage - 1}"]), round8(values[f"c{stage}"])
         before, after = (sides_after(self._family, self._shape, one, values) for one in (stage - 1, stage))
         trim = values[f"trim{stage}"] if stage in TRIMMED else _ZERO
@@ -136,7 +159,7 @@ class _Cut:
         squeezed = stage in SQUEEZED
         first = _block(inputs, outputs, values[f"k{stage}"], expansions[0], squeezed, strides, trim, before)
         other = _block(outputs, outputs, kernel, expansions[1], squeezed, _ONE, _ZERO, after)
-        return self._prices(first) + (blocks - 1.0) * self._prices(other)
+        return [Piece(stage, first, _ONE), Piece(stage, other, blocks - 1.0)]
 
     def _strides(self, stage: int, values: Values) -> Array:
         return _stride(self._family, stage, np.minimum(*seen(self._shape, values)))

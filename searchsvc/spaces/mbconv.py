@@ -22,7 +22,8 @@ weights, biases, and the scale and shift of batch normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -33,7 +34,9 @@ from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, 
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM
+from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 
 STAGES = (1, 2, 3)
 
@@ -94,6 +97,8 @@ _ROWS = 8192
 _Column: TypeAlias = NDArray[Any]
 """(n,), or () where all candidates have the same value."""
 
+_ONE, _STEM_KERNEL = np.ones(()), np.array(3.0)
+
 
 def mbconv_small() -> Space:
     """The shipped space: 18 parameters, of which two have conditions."""
@@ -111,40 +116,96 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar] =
 
     Names that the space lacks, and values that are not active, count as in `defaults`.
     """
-    channels, height, width = info.shape
 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
         flops, params = np.empty(len(matrix)), np.empty(len(matrix))
         for start in range(0, len(matrix), _ROWS):
             rows = slice(start, start + _ROWS)
-            flops[rows], params[rows] = _network(
-                _columns(space, matrix[rows], defaults), channels, height, width, len(info.classes)
-            )
+            flops[rows], params[rows] = _network(_columns(space, matrix[rows], defaults), info.shape, len(info.classes))
         return {"flops": flops, "params": params}
 
     return costs
 
 
-def _network(
-    columns: Mapping[str, _Column], channels: int, height: int, width: int, classes: int
-) -> tuple[_Column, _Column]:
-    """(FLOPs, parameters) of stem, stages and classifier."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Equal blocks of a stage, one after another, of one network or many."""
+
+    stage: str
+    block: str
+    count: _Column
+    kernel: _Column
+    stride: int
+    channels: _Column
+    side: tuple[int, int]
+    """(height, width) of the output, in pixels."""
+    flops: _Column
+    """Of all blocks together."""
+    params: _Column
+
+
+def _network(columns: Mapping[str, _Column], shape: tuple[int, int, int], classes: int) -> tuple[_Column, _Column]:
+    """(FLOPs, parameters)."""
+    pieces = list(_pieces(columns, shape, classes))
+    flops: _Column = sum((one.flops for one in pieces), np.zeros(()))
+    params: _Column = sum((one.params for one in pieces), np.zeros(()))
+    return flops, params
+
+
+def _pieces(columns: Mapping[str, _Column], shape: tuple[int, int, int], classes: int) -> Iterator[_Piece]:
+    """Stem, stages and classifier, for images of `shape` (channels, height, width)."""
+    channels, height, width = shape
     stem, *stage_strides = strides(height, width)
     expansion, kernel, se = columns["expansion"], columns["kernel"], columns["se"]
     height, width = _halved(height, stem), _halved(width, stem)
     inputs = columns["stem_width"]
-    flops = inputs * (9.0 * channels * height * width)
-    params = inputs * (9.0 * channels + 2.0)
+    yield _Piece(
+        "stem",
+        CONVOLUTION,
+        _ONE,
+        _STEM_KERNEL,
+        stem,
+        inputs,
+        (height, width),
+        inputs * (9.0 * channels * height * width),
+        inputs * (9.0 * channels + 2.0),
+    )
     for stage, stride in zip(STAGES, stage_strides, strict=True):
         before = float(height * width)
         height, width = _halved(height, stride), _halved(width, stride)
         after, outputs, repeats = float(height * width), columns[f"width_{stage}"], columns[f"depth_{stage}"] - 1.0
+        name, side = f"stage {stage}", (height, width)
         first = _block(inputs, outputs, kernel, expansion, se, before, after)
-        other = _block(outputs, outputs, kernel, expansion, se, after, after)
-        flops = flops + first[0] + repeats * other[0]
-        params = params + first[1] + repeats * other[1]
+        yield _Piece(name, INVERTED_RESIDUAL, _ONE, kernel, stride, outputs, side, *first)
+        flops, params = _block(outputs, outputs, kernel, expansion, se, after, after)
+        yield _Piece(name, INVERTED_RESIDUAL, repeats, kernel, 1, outputs, side, repeats * flops, repeats * params)
         inputs = outputs
-    return flops + inputs * float(classes), params + (inputs + 1.0) * float(classes)
+    flops, params = inputs * float(classes), (inputs + 1.0) * float(classes)
+    yield _Piece("head", CLASSIFIER, _ONE, _ONE, 1, np.array(float(classes)), (1, 1), flops, params)
+
+
+def stages(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
+    """Of the network that complete values describe, from the image on."""
+    columns = {name: np.array(values[name], float) for name in DEFAULTS}
+    pieces = _pieces(columns, shape_at(info.shape, values[RESOLUTION]), len(info.classes))
+    return [
+        Stage(
+            one.stage,
+            one.block,
+            count=int(one.count),
+            kernel=int(one.kernel) if one.block != CLASSIFIER else None,
+            stride=one.stride,
+            channels=int(one.channels),
+            expansion=float(columns["expansion"]) if one.block == INVERTED_RESIDUAL else None,
+            squeezes=one.block == INVERTED_RESIDUAL and bool(values["se"]),
+            height=one.side[0],
+            width=one.side[1],
+            flops=float(one.flops),
+            params=float(one.params),
+        )
+        for one in pieces
+        if one.count > 0
+    ]
 
 
 def _block(

@@ -16,13 +16,25 @@ import numpy as np
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import detector, detector_costs, fbnetv3, fbnetv3_costs, limits, mbconv, recipe, resnet
+from searchsvc.spaces import (
+    detector,
+    detector_costs,
+    detector_stages,
+    fbnetv3,
+    fbnetv3_costs,
+    fbnetv3_stages,
+    limits,
+    mbconv,
+    recipe,
+    resnet,
+)
 from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
 from searchsvc.spaces.latency import LatencyTable
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import at_resolutions
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
+from searchsvc.spaces.stages import Stage
 
 Values = Mapping[str, Scalar]
 
@@ -59,6 +71,8 @@ class Network:
     """For a space, and the values of what it does not give; None where different values are different networks."""
     timing: Timing | None = None
     """None where latency is not known before training."""
+    stages: Callable[[Values, DatasetInfo], list[Stage]] | None = None
+    """From complete values; None where it is not said what such a network is made of."""
 
     @property
     def parameters(self) -> Values:
@@ -70,7 +84,14 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         one.name: one
         for one in (
-            Network("mbconv", "classification", mbconv.DEFAULTS, mbconv.LIMITS, at_resolutions(mbconv.cost_model)),
+            Network(
+                "mbconv",
+                "classification",
+                mbconv.DEFAULTS,
+                mbconv.LIMITS,
+                at_resolutions(mbconv.cost_model),
+                stages=mbconv.stages,
+            ),
             *(
                 Network(
                     one.name,
@@ -80,16 +101,30 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
                     fbnetv3_costs.cost_model(one),
                     fbnetv3_identity,
                     Timing(fbnetv3_costs.operators_of(one), fbnetv3_costs.latency_model(one)),
+                    fbnetv3_stages.stages_of(one),
                 )
                 for one in fbnetv3.FAMILIES.values()
             ),
             *(
-                Network(name, "classification", resnet.DEFAULTS, resnet.LIMITS, at_resolutions(resnet.cost_model(name)))
+                Network(
+                    name,
+                    "classification",
+                    resnet.DEFAULTS,
+                    resnet.LIMITS,
+                    at_resolutions(resnet.cost_model(name)),
+                    stages=resnet.stages_of(name),
+                )
                 for name in resnet.LAYERS
             ),
             *(
                 Network(
-                    one.name, "detection", one.defaults, detector.LIMITS, detector_costs.cost_model, detector.identity
+                    one.name,
+                    "detection",
+                    one.defaults,
+                    detector.LIMITS,
+                    detector_costs.cost_model,
+                    detector.identity,
+                    stages=detector_stages.stages,
                 )
                 for one in detector.FAMILIES.values()
             ),
@@ -149,6 +184,17 @@ def cost_model_for(
     if not given or len(given) < len(named):
         return None
     return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
+
+
+def stages_of(task: str, values: Values, info: DatasetInfo) -> list[Stage]:
+    """What the network that the values describe is made of; what they leave out is as by default.
+
+    Raises InvalidInput where a value is beyond what can be built, or where nothing is known of such networks.
+    """
+    network, whole = find(values, task), completed(values, task)
+    if network.stages is None or network.task != task:
+        raise InvalidInput.at("", f"it is not known what networks of {network.name} are made of")
+    return network.stages(whole, info)
 
 
 def check(task: str, space: Space, constants: Values, given: Values) -> None:

@@ -63,8 +63,14 @@ class Layer:
     @property
     def after(self) -> NDArray[Any]:
         """Pixels of the output of the (depthwise) convolution."""
-        result: NDArray[Any] = self._shrunk(self.height) * self._shrunk(self.width)
+        height, width = self.output
+        result: NDArray[Any] = height * width
         return result
+
+    @property
+    def output(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(height, width) of that output."""
+        return self._shrunk(self.height), self._shrunk(self.width)
 
     def unique(self) -> tuple[list[Operator], NDArray[np.intp]]:
         """The different operators, and which of them stands where: indices of the common shape of all fields."""

@@ -18,7 +18,9 @@ from searchsvc.domain.tasks import DatasetInfo
 from searchsvc.spaces import recipe
 from searchsvc.spaces.axes import Axis
 from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.stages import CLASSIFIER, CONVOLUTION, Stage
 
 LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
     {"resnet10t": (1, 1, 1, 1), "resnet18d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3)}
@@ -62,29 +64,66 @@ def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]]
     return bound
 
 
-def _costs(name: str, width: int, info: DatasetInfo) -> tuple[int, int]:
+def _costs(name: str, width: int, info: DatasetInfo) -> tuple[float, float]:
     """(FLOPs, parameters) of one network."""
-    inputs, height, side = info.shape
-    stride, flops, params = stem_stride(height, side), 0, 0
+    found = _stages(name, width, info.shape, len(info.classes))
+    return sum(one.flops for one in found), sum(one.params for one in found)
 
-    def convolve(inputs: int, outputs: int, kernel: int) -> None:
-        nonlocal flops, params
-        flops += kernel**2 * inputs * outputs * height * side
-        params += kernel**2 * inputs * outputs + 2 * outputs
 
+def stages_of(name: str) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
+    """The stages of the network of that name, from complete values, from the image on."""
+
+    def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
+        return _stages(name, int(values["base_width"]), shape_at(info.shape, values[RESOLUTION]), len(info.classes))
+
+    return listed
+
+
+def _stages(name: str, width: int, shape: tuple[int, int, int], classes: int) -> list[Stage]:
+    inputs, height, side = shape
+    found: list[Stage] = []
+
+    def add(stage: str, block: str, convolutions: list[tuple[int, int, int]], *, stride: int, count: int = 1) -> None:
+        """`convolutions`: (inputs, outputs, kernel), all of them on maps of the output's size."""
+        weights = sum(kernel**2 * i * o for i, o, kernel in convolutions)
+        norms = sum(2 * o for _, o, _ in convolutions)
+        found.append(
+            Stage(
+                stage,
+                block,
+                count=count,
+                kernel=max(kernel for _, _, kernel in convolutions),
+                stride=stride,
+                channels=convolutions[-1][1],
+                height=height,
+                width=side,
+                flops=weights * height * side,
+                params=weights + norms,
+            )
+        )
+
+    stride = stem_stride(height, side)
+    height, side = -(-height // stride), -(-side // stride)
     for index, outputs in enumerate(stem_widths(name, width)):
-        if index == 0:
-            height, side = -(-height // stride), -(-side // stride)
-        convolve(inputs, outputs, 3)
+        add("stem", CONVOLUTION, [(inputs, outputs, 3)], stride=1 if index else stride)
         inputs = outputs
     for stage, blocks in enumerate(LAYERS[name]):
-        outputs = width * 2**stage
-        if stage:
-            height, side = -(-height // 2), -(-side // 2)
-            convolve(inputs, outputs, 1)
-        for _ in range(blocks):
-            convolve(inputs, outputs, 3)
-            convolve(outputs, outputs, 3)
-            inputs = outputs
-    classes = len(info.classes)
-    return flops + inputs * classes, params + (inputs + 1) * classes
+        outputs, stride = width * 2**stage, 2 if stage else 1
+        height, side = -(-height // stride), -(-side // stride)
+        shortcut = [(inputs, outputs, 1)] * bool(stage)
+        first = [*shortcut, (inputs, outputs, 3), (outputs, outputs, 3)]
+        add(f"stage {stage + 1}", "basic block", first, stride=stride)
+        if blocks > 1:
+            others = [(outputs, outputs, 3)] * 2 * (blocks - 1)
+            add(f"stage {stage + 1}", "basic block", others, stride=1, count=blocks - 1)
+        inputs = outputs
+    head = Stage(
+        "head",
+        CLASSIFIER,
+        channels=classes,
+        height=1,
+        width=1,
+        flops=inputs * classes,
+        params=(inputs + 1) * classes,
+    )
+    return [*found, head]

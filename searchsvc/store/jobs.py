@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from searchsvc.domain import Budget, Event, Job, JobRequest, JobSpec, JobState, TrialState, new_id
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
@@ -72,6 +72,13 @@ class JobOperations(StoreBase):
             query = query.where(jobs.c.id.startswith(prefix, autoescape=True))
         if after is not None:
             query = query.where(jobs.c.id < after)
+        return self._jobs(query)
+
+    def oldest_queued(self, limit: int) -> list[Job]:
+        """Jobs that wait for a driver, in the order in which they are taken."""
+        return self._jobs(select(jobs).where(jobs.c.state == JobState.QUEUED.value).order_by(jobs.c.id).limit(limit))
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
         return [
             job_of(row) for row in self._database.read(lambda connection: connection.execute(query).mappings().all())
         ]

@@ -7,11 +7,13 @@ renew it as long as nobody else has claimed the job.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from searchsvc.domain import Job, JobState, Lease, new_id
+from searchsvc.domain import Job, JobState, Lease, Node, new_id
 from searchsvc.errors import LeaseLost, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange
@@ -84,6 +86,12 @@ class LeaseOperations(StoreBase):
         """Give the job back at once: its driver is known to be gone, or is done. Nothing where it is not ours."""
         now = self._clock()
         self._database.write(partial(_release, lease=lease, now=now))
+
+    def report_nodes(self, lease: Lease, nodes: Sequence[Node]) -> None:
+        """What the driver sees of its cluster. Nothing where the lease is not ours any more."""
+        ours = (leases.c.job_id == lease.job_id) & (leases.c.epoch == lease.epoch)
+        change = update(leases).where(ours).values(nodes=[asdict(one) for one in nodes])
+        self._database.write(lambda connection: connection.execute(change))
 
     def leases(self) -> list[Lease]:
         """All that are held, run out or not, the oldest job first."""

@@ -15,6 +15,7 @@ from searchsvc.domain import (
     Event,
     JobState,
     Measurement,
+    Node,
     Objective,
     Round,
     Trial,
@@ -97,6 +98,16 @@ class Reads(StoreBase):
         query = query.order_by(trials.c.badness, *map(_badness, then), trials.c.number).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
 
+    def newest_results(self, job_id: str, limit: int) -> list[Trial]:
+        """Trials with a result, the newest first."""
+        query = select(trials).where(trials.c.job_id == job_id, RANKED)
+        return [trial_of(row) for row in self._rows(query.order_by(trials.c.number.desc()).limit(limit))]
+
+    def trained_seconds(self, job_id: str) -> float:
+        """Seconds for which the trials of a job were trained, all together."""
+        query = select(func.sum(trials.c.seconds).label("seconds")).where(trials.c.job_id == job_id)
+        return float(self._rows(query)[0]["seconds"] or 0.0)
+
     def results(self, job_id: str, *, after: int = -1) -> list[tuple[int, int, Mapping[str, float]]]:
         """(number, place in the order in which results were told, metrics) of the trials with a result that were told
         after the place `after`, in no order: about half a second for 100,000.
@@ -138,6 +149,32 @@ class Reads(StoreBase):
     def attempts(self, trial_id: str) -> list[Attempt]:
         query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
         return [attempt_of(row) for row in self._rows(query)]
+
+    def running_attempts(self, states: Sequence[JobState], limit: int) -> list[tuple[Trial, Attempt]]:
+        """Attempts at work of the jobs in `states`, the oldest trial first."""
+        query = select(trials).where(*_of_jobs(states, TrialState.RUNNING)).order_by(trials.c.id).limit(limit)
+        found = {row["id"]: trial_of(row) for row in self._rows(query)}
+        latest = select(attempts).where(attempts.c.trial_id.in_(found)).order_by(attempts.c.trial_id)
+        rows = [row for row in self._rows(latest) if row["number"] == found[row["trial_id"]].attempts]
+        return [(found[row["trial_id"]], attempt_of(row)) for row in rows]
+
+    def waiting_trials(self, states: Sequence[JobState], limit: int) -> list[Trial]:
+        """Trials that wait to be started, of the jobs in `states`, the oldest first."""
+        query = select(trials).where(*_of_jobs(states, TrialState.QUEUED)).order_by(trials.c.id).limit(limit)
+        return [trial_of(row) for row in self._rows(query)]
+
+    def reported_nodes(self) -> dict[str, tuple[Node, ...]]:
+        """What drivers that are alive see of their cluster, by job; a driver that has not looked yet is left out."""
+        query = select(leases.c.job_id, leases.c.nodes).where(
+            leases.c.deadline > self._clock(), leases.c.nodes.is_not(None)
+        )
+        return {row["job_id"]: tuple(Node(**one) for one in row["nodes"]) for row in self._rows(query)}
+
+    def job_attempts(self, job_id: str, limit: int) -> list[tuple[int, Attempt]]:
+        """(number of the trial, attempt), those of the newest trials first."""
+        query = select(attempts, trials.c.number.label("trial_number")).join(trials).where(trials.c.job_id == job_id)
+        rows = self._rows(query.order_by(trials.c.number.desc(), attempts.c.number.desc()).limit(limit))
+        return [(row["trial_number"], attempt_of(row)) for row in rows]
 
     def artifacts(self, trial_id: str) -> list[Artifact]:
         """`path` is relative to the directory of artifacts."""
@@ -230,6 +267,12 @@ def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
 
 def _counts(row: RowMapping) -> dict[TrialState, int]:
     return {state: row[total_of(state)] for state in TrialState}
+
+
+def _of_jobs(states: Sequence[JobState], state: TrialState) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Trials in `state` of the jobs in `states`."""
+    wanted = select(jobs.c.id).where(jobs.c.state.in_([one.value for one in states]))
+    return trials.c.job_id.in_(wanted), trials.c.state == state.value
 
 
 def _of_job(job_id: str | None) -> list[ColumnElement[bool]]:

@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -244,6 +244,7 @@ leases = Table(
     Column("epoch", Integer, nullable=False),
     Column("deadline", Double, nullable=False),
     Column("last_mark", String(36)),  # of the claim or heartbeat that wrote the row
+    Column("nodes", Document),  # of the cluster, as the driver last saw them
 )
 
 tokens = Table(

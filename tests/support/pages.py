@@ -22,7 +22,7 @@ from searchsvc.domain import (
     TrialState,
     new_id,
 )
-from searchsvc.service import Service
+from searchsvc.service import Service, checks
 from searchsvc.store import JobWriter
 
 TTL_SECONDS = 3600.0
@@ -50,6 +50,7 @@ class Running:
         claimed = service.store.claim_job(job.id, "driver", TTL_SECONDS)
         assert claimed is not None
         self.id: str = job.id
+        self.space = checks.space_of(job.spec, None)
         self.lease: Lease = claimed[1]
         self.writer: JobWriter = service.store.writer(self.lease)
         self.trials: list[str] = []
@@ -58,13 +59,13 @@ class Running:
     def job(self) -> Job:
         return self.service.job(self.id)
 
-    def propose(self, **costs: float) -> int:
+    def propose(self, candidate: Candidate | None = None, **costs: float) -> int:
         """A trial that waits; its number."""
         number = len(self.trials)
-        values = {"width": 8 + 8 * (number % 4), "depth": 1 + number % 3, "lr": 0.1 / (number + 1), "optimizer": "sgd"}
+        drawn = self.space.sample(1, np.random.default_rng(number))
         flops = costs.get("flops", 1e5 * (1 + (number * 7) % 11))
         proposal = Proposal(
-            Candidate(values),
+            candidate or self.space.from_matrix(drawn)[0],
             asks=number + 1,
             told=0,
             costs={"flops": flops, "params": flops / 40},

@@ -328,6 +328,7 @@ class Dispatcher:
         if now - self._explained < EXPLAIN_SECONDS:
             return
         self._explained = now
+        self.heartbeat.nodes = self.placement.nodes()
         pending = [run for run in self._runs.values() if run.actor is None and run.test is None]
         handed = [run for run in pending if now - run.handed > PATIENCE_SECONDS]
         why = {workers: self.placement.why_waiting(workers) for workers in {run.workers for run in handed}}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import ray
 
-from searchsvc.domain import FailureKind, Resources
+from searchsvc.domain import FailureKind, Node, Resources
 from workers.trainable import bundle_of
 
 REFRESH_SECONDS = 1.0
@@ -98,6 +98,21 @@ class Placement:
         self._names = {node["NodeID"]: node["NodeManagerAddress"] for node in alive}
         self.avoided &= self._nodes.keys()
         self._looked = time.monotonic()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All that there are, with all that they offer."""
+        self._look()
+        return tuple(
+            Node(
+                id=node,
+                address=self._names[node],
+                cpus=offered.get("CPU", 0.0),
+                gpus=offered.get("GPU", 0.0),
+                memory_bytes=offered.get("memory", 0.0),
+                avoided=node in self.avoided,
+            )
+            for node, offered in sorted(self._nodes.items())
+        )
 
     # ---- bad nodes -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from searchsvc.domain import Job, JobState, Lease
+from searchsvc.domain import Job, JobState, Lease, Node
 from searchsvc.errors import LeaseLost, StoreUnavailable
 from searchsvc.settings import Settings
 from searchsvc.store import Store
@@ -35,6 +35,9 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self.job = job
         self.gpus_in_use = 0.0
+        self.nodes: tuple[Node, ...] = ()
+        """What the cluster has, as it was last looked at; told to the store when it is another."""
+        self._told: tuple[Node, ...] = ()
         self._store, self._lease, self._settings = store, lease, settings
         self._on_lost = on_lost
         self._check = check
@@ -60,6 +63,9 @@ class Heartbeat(threading.Thread):
         ttl = self._settings.lease_seconds
         self.job = self._store.heartbeat(self._lease, ttl, seconds=seconds, gpu_seconds=gpu_seconds)
         self._counted = now
+        if (nodes := self.nodes) != self._told:
+            self._store.report_nodes(self._lease, nodes)
+            self._told = nodes
         return self.job
 
     def stop(self) -> None:

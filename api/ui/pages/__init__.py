@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from api.ui.pages import job, jobs, relabel, sign_in, spaces, trial
+from api.ui.pages import cluster, compare, job, jobs, new_job, relabel, sign_in, spaces, trial
 
 
 def register() -> None:
     """Give NiceGUI every page."""
-    for one in (sign_in, jobs, job, trial, relabel, spaces):
+    for one in (sign_in, jobs, new_job, job, trial, relabel, spaces, compare, cluster):
         one.register()

@@ -9,9 +9,12 @@ from nicegui import ui
 
 from api.cli import text
 from api.ui import charts
-from api.ui.job_view import MOST_CURVES, MOST_TRIALS, JobView
+from api.ui.desk import Desk
+from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import epochs_saved, funnel, metric_names
+from api.ui.pages.job_curves import Curves
 from api.ui.parts import Bar, Text, box, card
+from api.ui.plots import Options
 from searchsvc.domain import Job
 
 
@@ -21,8 +24,8 @@ class Part(Protocol):
     def show(self, view: JobView) -> None: ...
 
 
-def make(job: Job) -> list[Part]:
-    """All charts of a job, laid out where this is called."""
+def make(desk: Desk, job: Job) -> list[Part]:
+    """The charts that a job page begins with, laid out where this is called."""
     metric = job.spec.objectives[0].metric
     return [
         Front(job),
@@ -32,11 +35,7 @@ def make(job: Job) -> list[Part]:
             lambda view: view.once("best so far", charts.best_so_far),
             said=_reached,
         ),
-        Chart(
-            "Learning curves",
-            f"{metric} by epoch; of many trials the best and the newest, {MOST_CURVES} at most.",
-            charts.curves,
-        ),
+        Curves(desk, job),
         Funnel(),
         Chart(
             "Predictor quality",
@@ -59,11 +58,11 @@ class Chart:
         self,
         title: str,
         note: str,
-        draw: Callable[[JobView], charts.Options | None],
+        draw: Callable[[JobView], Options | None],
         said: Callable[[JobView], str] = lambda _: "",
     ) -> None:
         self._draw, self._words = draw, said
-        self._shown: charts.Options | None = None
+        self._shown: Options | None = None
         with card(title, note) as self._card:
             self._said = Text("p", "", "small")
             self._chart = ui.echart({}).classes("chart")
@@ -83,7 +82,7 @@ class Chart:
             self._chart.update()
 
 
-def _rows(options: charts.Options) -> int:
+def _rows(options: Options) -> int:
     """Of a chart that has a row for each thing, so that it is as high as they are many."""
     axis = options.get("yAxis", {})
     return len(axis["data"]) if axis.get("type") == "category" else 0
@@ -109,9 +108,7 @@ class Front:
 
     def show(self, view: JobView) -> None:
         self._view = view
-        costs = sorted({name for one in list(view.trials.values())[:50] for name in one.proposal.costs})
-        if new := [one for one in (*self._costs, *costs) if one not in self._costs]:
-            self._costs += new
+        self._costs += [one for one in view.costs if one not in self._costs]
         if self._cost not in self._costs and self._costs:
             self._cost = self._costs[0]
         self._offer()
@@ -134,7 +131,7 @@ class Front:
         if self._view:
             self.show(self._view)
 
-    def _options(self, view: JobView) -> charts.Options | None:
+    def _options(self, view: JobView) -> Options | None:
         cost = self._cost
         return view.once(("front", cost), lambda _: charts.front(view, cost)) if cost in view.results.metrics else None
 

@@ -14,11 +14,13 @@ from api.routes.jobs import ACTIONS
 from api.ui.desk import Desk
 from api.ui.frame import attempt
 from api.ui.job_view import JobView
-from api.ui.numbers import ended, known, limit_words, metric_names
+from api.ui.numbers import cost_words, ended, known, limit_words, metric_names
+from api.ui.pages.job_takeaway import clone_link, export_menu
 from api.ui.parts import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState
 from searchsvc.service import JobSummary, Scope
+from searchsvc.service.export import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
 class Head:
     """Everything above the charts."""
 
-    def __init__(self, desk: Desk, visitor: Visitor, job: Job) -> None:
+    def __init__(self, desk: Desk, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
         self._desk, self._visitor, self._job = desk, visitor, job
         self._buttons: dict[str, Any] = {}
         with box("stack"):
@@ -81,30 +83,34 @@ class Head:
                     Text("h1", job.name)
                     self._state = State(job.state.value)
                     self._request = Text("span", "", "muted small")
-                if visitor.may(Scope.SUBMIT):
-                    self._actions()
+                with box("row actions"):
+                    if visitor.may(Scope.SUBMIT):
+                        self._actions()
+                    export_menu(job, formats)
             Text("p", _searches(job), "muted wrap")
         self._reason = Text("pre", "", "notice wrap hidden")
         with box("card"):
             self._budget()
             with box("figures"):
-                self._figures = {name: Figure(name) for name in ("best", "on trial", "pace", "time left", "used")}
+                self._figures = {
+                    name: Figure(name) for name in ("best", "on trial", "pace", "time left", "time used", "cost")
+                }
                 with box("figure"):
                     Text("div", "submitted", "name")
                     with box("value small"):
                         Moment(job.created_at)
 
     def _actions(self) -> None:
-        with box("row actions"):
-            for verb, offer in OFFERS.items():
-                button = Text("button", offer.label, "plain danger" if offer.question else "plain")
-                button.props["type"], button.props["title"] = "button", ACTIONS[verb][1]
-                button.on("click", lambda _, verb=verb: self._asked(verb))
-                button.set_visibility(False)
-                self._buttons[verb] = button
-            extend = Text("button", "Extend", "plain")
-            extend.props["type"], extend.props["title"] = "button", "Give the job a larger budget"
-            extend.on("click", self._extend)
+        for verb, offer in OFFERS.items():
+            button = Text("button", offer.label, "plain danger" if offer.question else "plain")
+            button.props["type"], button.props["title"] = "button", ACTIONS[verb][1]
+            button.on("click", lambda _, verb=verb: self._asked(verb))
+            button.set_visibility(False)
+            self._buttons[verb] = button
+        extend = Text("button", "Extend", "plain")
+        extend.props["type"], extend.props["title"] = "button", "Give the job a larger budget"
+        extend.on("click", self._extend)
+        clone_link(self._job)
 
     async def _asked(self, verb: str) -> None:
         offer = OFFERS[verb]
@@ -196,7 +202,8 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
         else text.duration(summary.eta_seconds)
         if summary.eta_seconds
         else None,
-        "used": text.duration(job.seconds_used),
+        "time used": text.duration(job.seconds_used),
+        "cost": cost_words(summary),
     }
 
 

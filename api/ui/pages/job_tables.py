@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from nicegui.element import Element
 
 from api.ui import words
+from api.ui.compare_view import MOST
 from api.ui.grids import Grid, number_column
 from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import metric_names
@@ -44,12 +46,17 @@ class Trials:
                 with box("tools"):
                     search = box("field", "input").style("max-width: 220px")
                     search.props.update({"type": "search", "placeholder": "Filter", "aria-label": "Filter the trials"})
+                    compare = Text("button", "Compare", "plain compares")
+                    compare.props["type"], compare.props["title"] = "button", f"Choose 2 to {MOST} trials first"
+                    compare.props["disabled"] = True
                     save = Text("button", "CSV", "plain")
                     save.props["type"], save.props["title"] = "button", "Download the rows that are shown"
-            self._grid = Grid("Trials", columns, "trials-grid", topic=job.id, opens=f"{PATH}/jobs/{job.id}/trials/")
+            opens = f"{PATH}/jobs/{job.id}/trials/"
+            self._grid = Grid("Trials", columns, "trials-grid", topic=job.id, opens=opens, selects=True)
         search.on(
             "input", lambda event: self._grid.filter(event.args), js_handler="e => emit(e.target.value)", throttle=0.2
         )
+        compare.on("click", js_handler=f"() => compareChosen({self._grid.element.id}, {json.dumps(job.id)})")
         save.on("click", lambda: self._grid.save(f"{job.name}.csv"))
 
     def show(self, view: JobView) -> None:

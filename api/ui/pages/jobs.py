@@ -11,31 +11,32 @@ from api.ui.board import MOST_JOBS, BoardView
 from api.ui.desk import BOARD, Desk
 from api.ui.frame import follow, framed
 from api.ui.grids import Grid, number_column
-from api.ui.parts import Text, box
+from api.ui.parts import Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.service import Scope
 
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 150, "flex": 2, "pinned": None},
-    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 130},
+    {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 130, "flex": 2, "pinned": None},
+    {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 125},
     {
         "field": "share",
         "headerName": "Progress",
         ":cellRenderer": "barCell",
-        "minWidth": 170,
+        "minWidth": 155,
         "flex": 1,
         "filter": False,
     },
-    {"field": "metric", "headerName": "Metric", "width": 110},
+    {"field": "metric", "headerName": "Metric", "width": 100},
     number_column("best", "Best value", 115),
     number_column("pace", "Trials/min", 110),
-    {"field": "left", "headerName": "Time left", "width": 115, "filter": False, "sortable": False},
-    {"field": "algorithm", "headerName": "Algorithm", "width": 115},
-    {"field": "owner", "headerName": "By", "width": 100},
+    {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_words"},
+    {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
+    {"field": "algorithm", "headerName": "Algorithm", "width": 110},
+    {"field": "owner", "headerName": "By", "width": 85},
     {
         "field": "created",
         "headerName": "Submitted",
-        "width": 170,
+        "width": 165,
         "filter": False,
         ":valueFormatter": "p => new Date(p.value * 1000).toLocaleString(undefined, "
         "{dateStyle: 'medium', timeStyle: 'short'})",
@@ -57,6 +58,8 @@ async def build(desk: Desk, visitor: Visitor) -> None:
         Text("h1", "Jobs")
         said = Text("p", "", "muted said")
         said.props["aria-live"] = "polite"
+        if visitor.may(Scope.SUBMIT):
+            link("New job", f"{PATH}/jobs/new", "primary")
     empty = _empty(visitor)
     grid = Grid("Jobs", COLUMNS, "jobs-grid", topic=BOARD, opens=f"{PATH}/jobs/", auto_height=True)
 
@@ -74,7 +77,8 @@ def _empty(visitor: Visitor) -> Any:
     with box("card empty") as empty:
         Text("h2", "There are no jobs yet")
         if visitor.may(Scope.SUBMIT):
-            Text("p", "A job is a search: a space, what to reach, a budget. Start one from a terminal:")
+            Text("p", "A job is a search: a space, what to reach, a budget. Start one here, or from a terminal:")
+            link("New job", f"{PATH}/jobs/new", "primary")
             Text("pre", "searchctl submit examples/digits.yaml")
             Text("p", "It appears here as soon as it is submitted.", "muted")
         else:

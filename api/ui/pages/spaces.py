@@ -10,6 +10,7 @@ from nicegui import ui
 from api.cli import text
 from api.ui.desk import Desk
 from api.ui.frame import framed
+from api.ui.pages.space_sampler import Sampler
 from api.ui.parts import Text, box, card, table
 from api.ui.session import Visitor
 from searchsvc.domain import Basis, Categorical, Parameter
@@ -25,25 +26,48 @@ async def spaces_page(request: Request) -> Response | None:
 
 
 async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-    """A card per space; its parameters unfold."""
+    """A card per space; its parameters unfold, and random candidates can be drawn."""
     Text("h1", "Spaces")
     for shipped in SPACES.values():
-        _space(shipped)
+        _space(desk, shipped)
 
 
-def _space(shipped: ShippedSpace) -> None:
-    size = shipped.space.size()
+def _space(desk: Desk, shipped: ShippedSpace) -> None:
     with card(shipped.name, shipped.description):
         with box("row muted small"):
             Text("span", f"task {shipped.task}")
-            Text("span", f"{len(shipped.space)} parameters")
-            Text("span", "continuous" if math.isinf(size) else f"{text.count(size)} candidates")
+            Text("span", _counted(shipped))
+            Text("span", _size(shipped.space.size()))
         with box("", "details"):
             Text("summary", "Parameters")
             table(
                 ("parameter", "may be", "when"),
                 [(one.name, described(one), _condition(one)) for one in shipped.space.parameters],
             )
+        if shipped.constants:
+            with box("", "details"):
+                Text("summary", "The same for all its candidates")
+                table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
+        Sampler(desk, shipped.name)
+
+
+def _size(size: float) -> str:
+    """`continuous`, `14,580 candidates`, `2.3 x 10^25 candidates`."""
+    if math.isinf(size):
+        return "continuous"
+    if size < _LONGEST_WRITTEN:
+        return f"{size:,} candidates"
+    mantissa, _, exponent = f"{size:.1e}".partition("e+")
+    return f"{mantissa} x 10^{int(exponent)} candidates"
+
+
+_LONGEST_WRITTEN = 10**9
+
+
+def _counted(shipped: ShippedSpace) -> str:
+    """How many parameters, and how many of them matter only under a condition."""
+    conditional = sum(bool(one.when) for one in shipped.space.parameters)
+    return f"{len(shipped.space)} parameters" + (f", {conditional} of them conditional" if conditional else "")
 
 
 def described(parameter: Parameter) -> str:

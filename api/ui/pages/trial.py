@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from fastapi import Request, Response
 from nicegui import ui
@@ -13,11 +13,16 @@ from api.cli import text
 from api.ui import charts
 from api.ui.desk import Desk
 from api.ui.frame import follow, framed
+from api.ui.log_tail import LOG_LINES, LogTail
 from api.ui.numbers import known
+from api.ui.pages import trial_files, trial_network
+from api.ui.pages.compare import compare_path, reference
+from api.ui.panel import Panel
 from api.ui.parts import Bar, Figure, Moment, State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
-from api.ui.trial_view import LOG_LINES, TrialView
-from searchsvc.domain import Artifact, Attempt, Job, Measurement, Scalar, Trial
+from api.ui.trial_view import TrialView
+from searchsvc.domain import Attempt, Job, Measurement, Scalar, Trial
+from searchsvc.service import Architecture
 from searchsvc.spaces.halves import halves
 
 
@@ -30,8 +35,9 @@ async def trial_page(request: Request, job: str, number: str) -> Response | None
         found = await desk.ask(desk.service.job, job)
         trial = await desk.ask(desk.service.trial, f"{found.id}/{number}")
         ui.page_title(f"{found.name} #{trial.number} - searchsvc")
-        page = _Page(found, trial)
+        page = _Page(desk, found, trial)
         follow(desk.trial(found, trial), page.show)
+        follow(desk.log(found, trial), page.log.show, tells=False)
 
     return await framed(request, "Trial", "", build)
 
@@ -39,11 +45,12 @@ async def trial_page(request: Request, job: str, number: str) -> Response | None
 class _Page:
     """One trial."""
 
-    def __init__(self, job: Job, trial: Trial) -> None:
+    def __init__(self, desk: Desk, job: Job, trial: Trial) -> None:
         self._shown: TrialView | None = None
         link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
         with box("row"):
             Text("h1", f"Trial #{trial.number}")
+            link("Compare", compare_path([reference(trial)]), "plain small")
             self._state = State(trial.state.value)
             what = "supernet" if not trial.is_candidate else "in full" if trial.proposal.in_full else ""
             Text("span", what, "muted small")
@@ -53,19 +60,32 @@ class _Page:
                 Text("span", "epochs", "muted")
                 self._bar, self._epochs = Bar("epochs"), Text("span")
             self._figures = box("figures")
-        with box("grid"):
+        self._network: Panel[Architecture] | None = None
+        if trial.is_candidate:
+            self._network = Panel(
+                desk,
+                "Architecture",
+                "From the image on: as high as the output is, and as wide as it has channels.",
+                lambda: desk.service.architecture(trial.id),
+                self._draw_network,
+            )
+        with box("halves"):
             _candidate(trial)
-            with card("Measurements"):
-                self._chart = ui.echart({}).classes("chart")
-                self._measured = box("scroll events")
-                self._measured.props["tabindex"] = "0"
-            with card("Attempts", "Executions on workers; a retry adds one."):
-                self._attempts = box("")
-            with card("Files"):
-                self._files = box("")
-        with card("Log", f"What the trial wrote while it was trained; the last {LOG_LINES} lines."):
-            self._log = Text("pre", "", "log mono")
-            self._log.props["tabindex"] = "0"
+            with box("side"):
+                with card("Measurements"):
+                    self._chart = ui.echart({}).classes("chart")
+                    self._measured = box("scroll events")
+                    self._measured.props["tabindex"] = "0"
+                with card("Attempts", "Executions on workers; a retry adds one."):
+                    self._attempts = box("")
+                with card("Files"):
+                    self._files = box("stack")
+        with card("Log", f"What the trial writes while it is trained; the last {LOG_LINES} lines."):
+            self.log = _Log()
+
+    def _draw_network(self, found: Architecture) -> None:
+        assert self._network is not None
+        _anew(self._network.content, lambda: trial_network.draw(found))
 
     def show(self, view: TrialView) -> None:
         if view == self._shown:
@@ -79,6 +99,8 @@ class _Page:
         self._bar.show(trial.step / epochs)
         self._epochs.say(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
         _anew(self._figures, lambda: _figures(trial))
+        if before is None and self._network is not None:
+            self._network.changed()
         if before is None or before.measurements != view.measurements:
             self._chart.props["options"] = charts.trial_curve(view.measurements, view.spec)
             self._chart.update()
@@ -86,8 +108,31 @@ class _Page:
         if before is None or before.attempts != view.attempts:
             _anew(self._attempts, lambda: _attempts(view.attempts))
         if before is None or before.artifacts != view.artifacts:
-            _anew(self._files, lambda: _files(view.artifacts))
-        self._log.say(view.log if view.log is not None else "No log yet: it is written when the work starts.")
+            _anew(self._files, lambda: trial_files.draw(view.artifacts))
+
+
+class _Log:
+    """The end of a log: what is new is put below, what is too old goes. It stays at its end until it is scrolled."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[int, Text]] = deque()
+        self._next = 0
+        with box("log") as holder:
+            self._body = box("mono", "pre")
+        holder.props["tabindex"], holder.props["role"], holder.props["aria-label"] = "0", "log", "Log"
+        with self._body:
+            self._empty = Text("span", "No log yet: it is written when the work starts.", "muted")
+
+    def show(self, tail: LogTail) -> None:
+        self._empty.set_visibility(not tail.lines)
+        new = tail.lines[max(0, self._next - tail.first) :]
+        if not new:
+            return
+        self._next = tail.first + len(tail.lines)
+        with self._body:
+            self._parts.append((self._next, Text("span", "".join(f"{one}\n" for one in new))))
+        while self._parts[0][0] <= tail.first:
+            self._parts.popleft()[1].delete()
 
 
 def _anew(holder: Element, fill: Callable[[], None]) -> None:
@@ -146,18 +191,3 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
         for one in attempts
     ]
     table(("attempt", "state", "started", "took", "node", "process", "why"), rows)
-
-
-def _files(artifacts: Sequence[Artifact]) -> None:
-    if not artifacts:
-        Text("p", "None yet: winners and finished trials leave their weights here.", "muted")
-        return
-    rows = [
-        (
-            lambda one=one: link(one.name, f"{PATH}/files/{one.trial_id}/{quote(one.name)}"),
-            f"{text.count(one.bytes)}B",
-            one.sha256[:16],
-        )
-        for one in artifacts
-    ]
-    table(("file", "size", "SHA-256 begins"), rows)

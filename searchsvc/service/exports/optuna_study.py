@@ -96,14 +96,18 @@ class _Distributions:
     def __init__(self, spec: JobSpec) -> None:
         import optuna
 
-        space = checks.space_of(spec, None)
-        self._distributions = {parameter.name: _distribution(parameter) for parameter in space.parameters}
+        self._distributions = distributions_of(spec)
         self._json = {name: optuna.distributions.distribution_to_json(one) for name, one in self._distributions.items()}
 
     def rows(self, trial: Trial) -> Iterator[Row]:
         if trial.state.is_final:
             for name, value in trial.values.items():
                 yield _id(trial.number), name, self._distributions[name].to_internal_repr(value), self._json[name]
+
+
+def distributions_of(spec: JobSpec) -> dict[str, BaseDistribution]:
+    """By parameter of the job's space."""
+    return {one.name: _distribution(one) for one in checks.space_of(spec, None).parameters}
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

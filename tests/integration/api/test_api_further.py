@@ -67,6 +67,17 @@ def test_what_a_supernet_has_learned_is_told(client: TestClient, service: Servic
     assert client.get(f"{JOBS}/nowhere/distributions").status_code == 404
 
 
+def test_importance_and_architectures_are_told(client: TestClient, searched: Job) -> None:
+    found = client.get(f"{JOBS}/{searched.id}/importance").json()
+    assert (found["metric"], found["results"]) == ("accuracy", 10)
+    assert sum(found["shares"].values()) == pytest.approx(1.0)
+    assert client.get(f"{JOBS}/{searched.id}/importance?metric=latency").status_code == 422
+    trial = client.get(f"{JOBS}/{searched.id}/trials/3").json()
+    network = client.get(f"{JOBS}/{searched.id}/trials/3/architecture").json()
+    assert sum(one["flops"] for one in network["stages"]) == network["flops"] == trial["costs"]["flops"]
+    assert client.get(f"{JOBS}/{searched.id}/trials/99/architecture").status_code == 404
+
+
 def test_a_recommendation_stores_nothing(client: TestClient, service: Service, searched: Job) -> None:
     before = service.last_sequence()
     answer = client.post(f"{JOBS}/{searched.id}:recommend", json={"constraints": [{"metric": "flops", "max": 1e9}]})

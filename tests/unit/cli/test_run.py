@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from api.cli.page import page
 from api.cli.run import _job
 from searchsvc.domain import TrialState
+from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service import Service, load_document
 from searchsvc.settings import Settings
 from searchsvc.store import Store
@@ -77,6 +81,21 @@ def _wait_for_a_result(store: Store, process: subprocess.Popen[str]) -> None:
 
 
 # ---- which job a run goes on with ----------------------------------------------------------------------------------
+
+
+def test_a_page_is_served_while_a_command_runs_and_no_longer(service: Service) -> None:
+    with page(service, "/ui/jobs/one", any_port=True) as link:
+        answer = httpx.get(link, timeout=60)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs/one")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(link)
+
+
+def test_a_page_takes_a_free_port_unless_one_is_asked_for(service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        service.settings = service.settings.model_copy(update={"port": taken.getsockname()[1]})
+        with pytest.raises(RuntimeUnavailable, match="cannot listen"), page(service, "/ui/", any_port=False):
+            pass
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from api.ui.charts import sample
 from api.ui.rows import RowBook
+from searchsvc.service.columns import sample
 
 
 def applied(rows: list[dict[str, Any]], change: Any) -> dict[str, dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_what_shows_the_same_is_no_change() -> None:
 
 def test_a_sample_is_spread_over_all_and_holds_the_last() -> None:
     assert sample(5, 10).tolist() == [0, 1, 2, 3, 4]
-    assert sample(0).tolist() == []
+    assert sample(0, 10).tolist() == []
     drawn = sample(100_000, 2000)
     assert len(drawn) == 2000
     assert drawn[-1] == 99_999

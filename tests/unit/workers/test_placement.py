@@ -49,6 +49,17 @@ def test_a_trial_that_waits_says_why(cluster: Cluster, cpu: int, workers: int, r
     assert Placement(Resources(cpu=cpu, workers=workers)).why_waiting(workers) == reason
 
 
+def test_nodes_are_told_with_all_that_they_offer(cluster: Cluster) -> None:
+    cluster(4, 2)
+    placement = Placement(Resources())
+    for trial in range(4):
+        placement.failed("0", trial, FailureKind.LOST)
+    assert [(one.id, one.address, one.cpus, one.gpus, one.avoided) for one in placement.nodes()] == [
+        ("0", "host", 4.0, 0.0, True),
+        ("1", "host", 2.0, 0.0, False),
+    ]
+
+
 def test_a_node_without_which_a_supernet_has_no_room_is_used_on(cluster: Cluster) -> None:
     cluster(2, 2, 2)
     placement = Placement(Resources(workers=4))

@@ -1,0 +1,12 @@
+// The editor follows the page's choice of light or dark, and has a name for screen readers.
+function dressEditor(id, name) {
+  const dress = () => {
+    const dark = document.body.classList.contains("body--dark");
+    getElement(id)?.setTheme(dark ? "githubDark" : "githubLight");
+  };
+  getElement(id).editorPromise.then((editor) => {
+    getElement(id).editor.contentDOM.setAttribute("aria-label", name);
+    dress();
+    new MutationObserver(dress).observe(document.body, { attributeFilter: ["class"] });
+  });
+}

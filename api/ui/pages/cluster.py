@@ -1,0 +1,126 @@
+"""The cluster page: nodes, what runs on them, what waits and why; live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fastapi import Request, Response
+from nicegui import ui
+from nicegui.element import Element
+
+from api.ui.desk import Desk
+from api.ui.frame import follow, framed
+from api.ui.parts import Bar, Moment, Text, box, card, link, table
+from api.ui.session import PATH, Visitor
+from searchsvc.domain import Job, Trial
+from searchsvc.service.cluster import MOST, Cluster, NodeUse, Waiting, Work
+
+_GIB = 2**30
+
+
+def register() -> None:
+    ui.page("/cluster", response_timeout=30)(cluster_page)
+
+
+async def cluster_page(request: Request) -> Response | None:
+    return await framed(request, "Cluster", "Cluster", build)
+
+
+async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+    """Three cards that follow what happens."""
+    Text("h1", "Cluster")
+    note = "As the drivers at work report them. In use is what the running trials of this service were given."
+    page = _Page(_card("Nodes", note), _card("Running"), _card("Queue"))
+    follow(desk.cluster, page.show)
+
+
+class _Page:
+    """What stands in the cards."""
+
+    def __init__(self, nodes: Element, running: Element, queue: Element) -> None:
+        self._nodes, self._running, self._queue = nodes, running, queue
+        self._shown: Cluster | None = None
+
+    def show(self, found: Cluster) -> None:
+        before, self._shown = self._shown, found
+        if before is None or before.nodes != found.nodes:
+            _anew(self._nodes, lambda: _show_nodes(found.nodes))
+        if before is None or before.running != found.running:
+            _anew(self._running, lambda: _show_running(found.running))
+        if before is None or before.queue != found.queue:
+            _anew(self._queue, lambda: _show_queue(found.queue))
+
+
+def _card(title: str, note: str = "") -> Element:
+    with card(title, note):
+        return box("stack")
+
+
+def _anew(holder: Element, fill: Callable[[], None]) -> None:
+    holder.clear()
+    with holder:
+        fill()
+
+
+def _show_nodes(nodes: Sequence[NodeUse]) -> None:
+    if not nodes:
+        Text("p", "No driver is at work: nothing is known of the cluster until a job runs.", "muted")
+        return
+    with box("grid"):
+        for use in nodes:
+            with box("stack node"):
+                with box("row"):
+                    Text("h3", use.node.address)
+                    Text("span", use.node.id[:12], "muted small mono")
+                    if use.node.avoided:
+                        Text("span", "avoided: too many trials failed on it", "tone-red small")
+                with box("budget"):
+                    _share("CPUs", use.cpus, use.node.cpus)
+                    _share("GPUs", use.gpus, use.node.gpus)
+                    _share("memory", use.memory_bytes / _GIB, use.node.memory_bytes / _GIB, " GiB")
+                Text("p", f"{use.attempts} running", "muted small")
+
+
+def _share(name: str, used: float, offered: float, unit: str = "") -> None:
+    if offered:
+        Text("span", name, "muted")
+        Bar(name).show(used / offered)
+        Text("span", f"{used:.3g} of {offered:.3g}{unit}")
+
+
+def _show_running(running: Sequence[Work]) -> None:
+    if not running:
+        Text("p", "Nothing runs.", "muted")
+        return
+    rows = [
+        (
+            lambda one=one: _named(one.job, one.trial),
+            str(one.attempt.number),
+            lambda one=one: Moment(one.attempt.started_at),
+            one.attempt.node or "",
+            str(one.attempt.pid or ""),
+        )
+        for one in running
+    ]
+    table(("trial", "attempt", "since", "node", "process"), rows)
+    _cut(len(running))
+
+
+def _show_queue(queue: Sequence[Waiting]) -> None:
+    if not queue:
+        Text("p", "Nothing waits.", "muted")
+        return
+    table(("what", "why it waits"), [(lambda one=one: _named(one.job, one.trial), one.reason) for one in queue])
+    _cut(len(queue))
+
+
+def _cut(count: int) -> None:
+    if count >= MOST:
+        Text("p", f"The oldest {MOST}; there may be more.", "muted small")
+
+
+def _named(job: Job, trial: Trial | None) -> None:
+    if trial is None:
+        link(job.name, f"{PATH}/jobs/{job.id}")
+    else:
+        link(f"{job.name} #{trial.number}", f"{PATH}/jobs/{job.id}/trials/{trial.number}")

@@ -1,0 +1,34 @@
+"""What can be taken away from a job, as a menu in its head; and a new job that begins with its spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from nicegui import ui
+
+from api.ui.parts import Text, box, link
+from api.ui.session import PATH
+from searchsvc.domain import Job
+from searchsvc.service.export import Format
+
+_FETCH = "e => { e.preventDefault(); takeAway(e.currentTarget).then(said => said && emit(said)); }"
+
+
+def clone_link(job: Job) -> None:
+    """Opens the editor with the spec of this job."""
+    made = link("Clone", f"{PATH}/jobs/new?from={job.id}", "plain")
+    made.props["title"] = "Write a new job, beginning with the spec of this one"
+
+
+def export_menu(job: Job, formats: Mapping[str, Format]) -> None:
+    """One file per format; what cannot be made yet says why."""
+    with box("menu", "details"):
+        Text("summary", "Export", "plain")
+        with box("menu-items"):
+            for name, one in formats.items():
+                made = link("", f"{PATH}/exports/{job.id}?format={quote(name)}")
+                with made:
+                    Text("span", f"{name} ({one.suffix})")
+                    Text("span", one.description, "muted small")
+                made.on("click", lambda event: ui.notify(event.args, type="negative"), js_handler=_FETCH)

@@ -1,0 +1,92 @@
+"""Panels: cards whose content is read in threads, and only while it is in view, so that a page costs what is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from nicegui import background_tasks, context, ui
+
+from api.ui.desk import Desk
+from api.ui.frame import words_of
+from api.ui.parts import Text, box, card
+from searchsvc.errors import SearchsvcError
+
+T = TypeVar("T")
+
+_SHORTEST_SECONDS = 2.0
+_LONGEST_SECONDS = 30.0
+_SHARE = 0.05
+"""Of its time a panel is read, at most."""
+_log = logging.getLogger(__name__)
+
+
+class Panel(Generic[T]):
+    """A card. What stands in its `content` is drawn when it first comes into view, and anew when something changed."""
+
+    def __init__(self, desk: Desk, title: str, note: str, read: Callable[[], T], draw: Callable[[T], None]) -> None:
+        """`read` is called in a thread; SearchsvcErrors that it raises are shown. `draw` shows what it returned."""
+        self._desk, self._read, self._draw, self._client = desk, read, draw, context.client
+        self._in_view = self._is_observed = self._is_busy = False
+        self._is_stale, self._wake = True, asyncio.Event()
+        with card(title, note) as self.card:
+            self.tools = box("row small panel-tools")
+            self._said = Text("p", "Reading …", "muted small")
+            self.content = box("panel")
+        self.card.on("seen", lambda: self._seen(True))
+        self.card.on("unseen", lambda: self._seen(False))
+
+    def changed(self) -> None:
+        """What is shown may be old: it is read again as soon as that is due. On pages that are connected."""
+        self._is_stale = True
+        if not self._is_observed:
+            self._is_observed = True
+            ui.run_javascript(f"watchSight({self.card.id})")
+        self._start()
+
+    def refresh(self) -> None:
+        """The reader has chosen something else: read at once."""
+        self._is_stale = True
+        self._wake.set()
+        self._start()
+
+    def _seen(self, in_view: bool) -> None:
+        self._in_view = in_view
+        self._start()
+
+    def _start(self) -> None:
+        if self._in_view and self._is_stale and not self._is_busy:
+            self._is_busy = True
+            background_tasks.create(self._run(), name="a panel of a page")
+
+    async def _run(self) -> None:
+        try:
+            while self._in_view and self._is_stale and not self._client.is_deleted:
+                self._is_stale = False
+                self._wake.clear()
+                begun = time.monotonic()
+                await self._show()
+                pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, (time.monotonic() - begun) / _SHARE))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+        finally:
+            self._is_busy = False
+
+    async def _show(self) -> None:
+        said = ""
+        try:
+            found = await self._desk.ask(self._read)
+            with self._client:
+                self._draw(found)
+        except SearchsvcError as error:
+            said = words_of(error)
+        except Exception as error:  # noqa: BLE001 - a panel that stays empty without a word would be worse
+            _log.exception("a panel cannot be drawn")
+            said = f"This cannot be drawn ({type(error).__name__}); the service's log says why."
+            self._is_stale = True
+        self._said.say(said)
+        self._said.set_visibility(bool(said))

@@ -1,0 +1,116 @@
+"""Comparing trials, taking a job away, recommending, spaces, the cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from searchsvc.domain import Node
+from searchsvc.service import Scope
+from searchsvc.spaces.catalogue import find
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Enter, Open, Site
+from tests.support.pages import Running
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -> None:
+    page = open_page(f"/ui/jobs/{search.id}")
+    compare, boxes = page.get_by_role("button", name="Compare"), page.locator(".ag-selection-checkbox input")
+    expect(compare).to_be_disabled()
+    boxes.nth(1).check()
+    expect(compare).to_be_disabled()
+    boxes.nth(2).check()
+    compare.click()
+    expect(page.get_by_role("heading", name="Compare trials")).to_be_visible()
+    architecture = page.get_by_role("region", name="Architecture")
+    expect(architecture.locator(".differs").first).to_be_visible()
+    expect(page.get_by_text("optimizer")).to_have_count(0)
+    page.get_by_role("button", name="Show what is alike, too").click()
+    expect(page.get_by_text("optimizer")).to_be_visible()
+    page.get_by_label("Another trial").fill("2")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator(".chip")).to_have_count(3)
+    page.get_by_role("link", name="Leave out #2").click()
+    expect(page.locator(".chip")).to_have_count(2)
+
+
+@pytest.mark.parametrize(
+    ("trials", "status", "said"),
+    [
+        ("{}/0,{}/99", 404, "no trial number 99"),
+        ("", 422, "name one to 6 trials"),
+        ("<b>x", 404, "no trial '<b>x'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    contexts: Enter, site: Site, search: Running, trials: str, status: int, said: str
+) -> None:
+    page = contexts(Scope.READ).new_page()
+    answer = page.goto(f"{site.address}/ui/compare?trials={trials.format(search.id, search.id)}")
+    assert answer is not None
+    assert answer.status == status
+    expect(page.get_by_text(said)).to_be_visible()
+    page.close()
+
+
+def test_a_job_is_taken_away_and_what_cannot_be_is_told(open_page: Open, search: Running, contexts: Enter) -> None:
+    page = open_page(f"/ui/jobs/{search.id}", Scope.READ)
+    page.locator("summary", has_text="Export").click()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="csv").click()
+    assert saved.value.suggested_filename == "digits-small.csv"
+    assert len(saved.value.path().read_text().splitlines()) == len(search.trials) + 1
+
+
+def test_a_limit_is_moved_and_the_best_within_it_predicted(open_page: Open, site: Site) -> None:
+    page = open_page(f"/ui/jobs/{_with_real_candidates(site).id}")
+    panel = page.get_by_role("region", name="Recommend")
+    panel.get_by_label("At most").fill("2e5")
+    panel.get_by_label("At most").press("Enter")
+    expect(panel).to_contain_text("Within flops <= 200 k, the best first. Learned from 12 trials")
+    expect(panel.locator(".plain-table")).to_contain_text("±")
+    panel.get_by_role("button", name="Train these").click()
+    expect(page.get_by_role("heading", name="real-recommended")).to_be_visible()
+
+
+def _with_real_candidates(site: Site) -> Running:
+    """A job whose results a predictor can learn from."""
+    made, space = Running(site.service, name="real", objectives=[{"metric": "accuracy"}]), find("mbconv-small").space
+    candidates = space.from_matrix(space.sample(12, np.random.default_rng(0)))
+    for number, candidate in enumerate(candidates):
+        made.propose(candidate, flops=1e5 * (1 + number))
+        made.start(number)
+        made.measure(number, 1, 0.5 + 0.03 * number)
+        made.end(number)
+    made.flush()
+    return made
+
+
+def test_a_candidate_is_drawn_by_a_seed(open_page: Open) -> None:
+    page = open_page("/ui/spaces", Scope.READ)
+    card = page.get_by_role("region", name="mbconv-small")
+    card.get_by_role("button", name="Draw a candidate").click()
+    expect(card).to_contain_text("Costs are for digits")
+    first = card.locator(".plain-table").nth(1).text_content() or ""
+    card.get_by_role("button", name="Draw the next").click()
+    expect(card.get_by_label("Seed")).to_have_value("1")
+    card.get_by_label("Seed").fill("0")
+    card.get_by_label("Seed").press("Enter")
+    expect(card.get_by_label("Seed")).to_have_value("0")
+    expect(card.locator(".plain-table").nth(1)).to_have_text(first)
+
+
+def test_the_cluster_is_shown_as_drivers_report_it(open_page: Open, search: Running) -> None:
+    page = open_page("/ui/cluster", Scope.READ)
+    expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
+    nodes = [Node("a3f1", "10.0.0.7", 8.0, 1.0, 2.0**35, False), Node("b7c2", "10.0.0.8", 4.0, 0.0, 2.0**34, True)]
+    search.service.store.report_nodes(search.lease, nodes)
+    late = Running(search.service, name="later")
+    late.finish()
+    card = page.get_by_role("region", name="Nodes")
+    expect(card).to_contain_text("of 8")
+    expect(card).to_contain_text("avoided")
+    expect(page.get_by_role("region", name="Running")).to_contain_text(f"{search.job.name} #12")
+    expect(page.get_by_role("region", name="Queue")).to_contain_text(f"{search.job.name} #13")
