@@ -168,14 +168,14 @@ class Verdict(_In):
 class Relabelled(_Out):
     """What came out, as a label file."""
 
-    labels: dict[str, list[str | int]] = Field(description="Names of classes by name of image; every validation image.")
+    labels: dict[str, list[int | str]] = Field(description="Names of classes by name of image; every validation image.")
     threshold: float = Field(description="Of the probability that a label is right, from which on it is one.")
     progress: Relabelling = Field(description="What it rests on.")
 
     @classmethod
     def of(cls, found: relabel.Relabelled) -> Self:
         return cls(
-            labels={name: list(one) for name, one in found.labels.items()},
+            labels=dict(found.labels),
             threshold=found.threshold,
             progress=Relabelling.of(found.progress),
         )

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, JobSpec, Task
-from searchsvc.domain.spec import Dataset
+from searchsvc.domain.spec import Dataset, FileDataset
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
-_LOCATED = ("path", "reassessed")
-"""Options of datasets that are files or folders of their own."""
+_LABELS = "reassessed"
+"""The option of a dataset that is a file of its own, wherever the images are."""
 
 
 def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
@@ -30,9 +30,9 @@ def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
 
 def located_section(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
     """The section of a dataset with its paths absolute and free of links. Raises InvalidInput, pointers into it."""
-    written = section.model_dump(mode="json")
-    files = [key for key in _LOCATED if isinstance(written.get(key), str)]
-    others = [key for key in section.options if key not in files] if "path" in files else []
+    written, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
+    files = [key for key in (*(["path"] if has_path else []), _LABELS) if isinstance(written.get(key), str)]
+    others = [key for key in section.options if key != _LABELS] if has_path else []
     faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, written[key]))]
     for key in files:
         try:

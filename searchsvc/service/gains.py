@@ -2,8 +2,8 @@
 
 The genes of `ASKED` that a job searches make its cells: trials that are alike in all of them. Whatever else varies
 within a cell (a `replicate`, another recipe, another architecture) is what its interval is about. Each cell is set
-beside the one that differs from it only in that its gene has its plain value; those of first weights and self-training
-are taken together, so that both at once have a row, too.
+beside the one that differs from it only in that its gene has its plain value; with both first weights and self-training
+beside three: without the one, without the other, and without both.
 
 Where every trial of two cells has a `replicate` of its own, and both have the same, trials of one replicate are a pair:
 they share their seed.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations, product
 from typing import TypeAlias
 
 from searchsvc.domain import Categorical, Job, Objective, Scalar, Trial, TrialState
@@ -25,7 +26,7 @@ from searchsvc.spaces.recipe import DATA_FRACTION, INIT
 from searchsvc.store import Store
 
 COMPARED = ((INIT, "self_training"), ("augmentation",))
-"""Genes whose values are set beside their plain ones; those of one group together."""
+"""Genes whose values are set beside their plain ones; those of one group singly and together."""
 ASKED = (DATA_FRACTION, *(gene for group in COMPARED for gene in group))
 
 Genes: TypeAlias = Mapping[str, Scalar]
@@ -100,11 +101,12 @@ def _cells(trials: Sequence[Trial], genes: Sequence[str], defaults: Genes) -> di
 
 
 def _gains(cells: Mapping[Key, Sequence[Trial]], plain: Genes, objective: Objective) -> Iterator[Gain]:
-    for group in COMPARED:
-        for key, trials in cells.items():
-            changed = {name: value for name, value in key if name in group and value != plain[name]}
+    for group, (key, trials) in product(COMPARED, cells.items()):
+        others = [(name, value) for name, value in key if name in group and value != plain[name]]
+        for some in chain.from_iterable(combinations(others, count) for count in range(1, len(others) + 1)):
+            changed = dict(some)
             beside = tuple((name, plain[name] if name in changed else value) for name, value in key)
-            if changed and beside in cells:
+            if beside in cells:
                 yield _gain(changed, (beside, cells[beside]), (key, trials), objective)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from searchsvc.domain import Job, Relabelling, Trial, ValidationSplit, Verdict
 from searchsvc.errors import Conflict, InvalidInput, NotFound
-from searchsvc.labels import LabelDocument, dawid_skene
+from searchsvc.labels import dawid_skene
 from searchsvc.labels.proposals import diverse, proposals
 from searchsvc.service import predictions
 from searchsvc.store import Store
@@ -87,7 +87,7 @@ class Relabelled:
 
     progress: Progress
     threshold: float
-    labels: LabelDocument
+    labels: Mapping[str, list[int | str]]
     """Names of classes by name of image, of every validation image."""
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import psutil
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from searchsvc.domain import FailureKind, JobState, TrialState
-from searchsvc.service import Service
-from tests.support.detection import SMALLEST, pets
 from tests.support.driving import Rig, a_spec, assert_complete
 
 
@@ -152,53 +145,6 @@ def test_the_memory_of_the_driver_stays_flat_over_ten_thousand_trials(rig: Rig) 
         time.sleep(1.0)
     assert_complete(rig, job, trials=10_000, epochs=1)
     assert sizes[9] - sizes[2] < 100 * 2**20
-
-
-def test_a_detector_starts_from_the_best_trial_of_a_job_that_trained_classifiers(rig: Rig, tmp_path: Path) -> None:
-    service, random = Service(rig.store, rig.settings), np.random.default_rng(0)
-    images = random.integers(0, 256, (40, 32, 32, 3), np.uint8)
-    np.savez(tmp_path / "noise.npz", x_train=images, y_train=np.arange(40) % 2)
-
-    def space(fixed: dict[str, Any], **choices: list[Any]) -> dict[str, Any]:
-        parameters = [{"type": "categorical", "name": name, "choices": some} for name, some in choices.items()]
-        return {"parameters": parameters, "fix": fixed}
-
-    first = {
-        "name": "classifiers",
-        "task": "classification",
-        "dataset": {"format": "npz", "path": str(tmp_path / "noise.npz")},
-        "space": space({"batch_size": 16}, network=["fbnetv3-small"], lr=[0.001, 0.01]),
-        "objectives": [{"metric": "accuracy"}],
-        "algorithm": {"name": "random"},
-        "fidelity": {"epochs": 1},
-        "budget": {"trials": 2},
-    }
-    job, _ = service.submit(first, trusted=True)
-    assert rig.finish(rig.start(job), job).state is JobState.SUCCEEDED
-    fixed = {name: value for name, value in SMALLEST.items() if name != "network"}
-    fixed |= {"backbone": "fbnetv3-small", "frozen_stages": 1, "layer_decay": 0.7}
-    second = {
-        **first,
-        "name": "detectors",
-        "task": "detection",
-        "dataset": pets(tmp_path / "pets"),
-        "space": space(fixed, network=["detector-small"]),
-        "objectives": [{"metric": "ap"}],
-        "budget": {"trials": 1},
-        "pretrained": {"job": job.id},
-    }
-    detectors, _ = service.submit(second, trusted=True)
-    assert rig.finish(rig.start(detectors), detectors).state is JobState.SUCCEEDED
-    [trial] = rig.trials(detectors)
-    assert trial.metrics is not None
-    assert trial.metrics["pretrained_share"] == 1.0
-    assert "pretrained.json" in {one.name for one in service.artifacts(trial.id)}
-    best = service.best(job.id, 1)[0]
-    weights = [
-        load_file(rig.settings.trial_dir(of, one) / "model.safetensors")
-        for of, one in ((job.id, best.id), (detectors.id, trial.id))
-    ]
-    assert torch.equal(weights[0]["stem.0.weight"], weights[1]["neck.backbones.0.stem.0.weight"])
 
 
 def test_workers_never_see_where_the_database_is(rig: Rig) -> None:

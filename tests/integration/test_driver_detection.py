@@ -39,7 +39,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def test_a_job_of_detection_ends_with_a_tested_detector_and_its_pictures(rig: Rig) -> None:
-    job = rig.run(JOB)
+    job = rig.run(JOB, timeout=240.0)
     supernet, finalist = rig.trials(job)
     assert job.state is JobState.SUCCEEDED, job.reason
     assert [one.proposal.kind for one in (supernet, finalist)] == [TrialKind.SUPERNET, TrialKind.CANDIDATE]

@@ -66,8 +66,8 @@ def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
 def _in_crowds(found: Truth, truth: Truth) -> NDArray[np.bool_]:
     """(d,): whether half of a box lies within a crowd."""
     shares = _intersections(found, truth) / np.maximum(_sizes(found.boxes), _TINY)[:, None]
-    within: NDArray[np.bool_] = ((shares >= OVERLAP) & _same_class(found, truth) & truth.crowd).any(1)
-    return within
+    within = (shares >= OVERLAP) & _same_class(found, truth) & truth.crowd  # (d, g)
+    return np.asarray(within.any(1), bool)
 
 
 def _same_class(found: Truth, truth: Truth) -> NDArray[np.bool_]:

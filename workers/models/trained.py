@@ -182,7 +182,7 @@ def read(path: str | Path, task: str, device: torch.device = _CPU) -> tuple[Mode
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
-    network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape), device)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from scipy import stats
 
-from searchsvc.domain import Job, JobState, Measurement, Outcome, TrialState, new_id
+from searchsvc.domain import Job, JobState, Measurement, Objective, Outcome, TrialState, new_id
 from searchsvc.errors import Conflict
-from searchsvc.service import Service, intervals, make_proposer, resolve
+from searchsvc.service import Service, gains, intervals, make_proposer, resolve
 from searchsvc.service.gains import GainReport
 
 BEFORE, AFTER = [0.71, 0.74, 0.69], [0.80, 0.79, 0.86]
@@ -135,3 +136,26 @@ def test_of_a_loss_less_is_better(report_of: Callable[..., GainReport]) -> None:
 def test_a_job_that_searches_none_of_it_has_no_report(report_of: Callable[..., GainReport]) -> None:
     with pytest.raises(Conflict, match="none of init, self_training, augmentation is in its space"):
         report_of(accuracy, FRACTION)
+
+
+def test_each_is_told_alone_on_top_of_the_other_and_together() -> None:
+    plain = {"init": "scratch", "self_training": False}
+    every = [(first, second) for first in ("scratch", "pretrained") for second in (False, True)]
+    cells = {(("init", first), ("self_training", second)): [trial_of(first, second)] for first, second in every}
+    found = gains._gains(cells, plain, Objective(metric="accuracy"))
+    rows = [(dict(one.changed), round(one.gain.value, 6)) for one in found]
+    both = {"init": "pretrained", "self_training": True}
+    assert rows == [
+        ({"self_training": True}, 0.1),
+        ({"init": "pretrained"}, 0.2),
+        ({"init": "pretrained"}, 0.15),
+        ({"self_training": True}, 0.05),
+        (both, 0.25),
+    ]
+
+
+def trial_of(init: str, self_training: bool) -> Any:
+    """Together they are worth less than the sum."""
+    pretrained = init == "pretrained"
+    value = 0.5 + 0.2 * pretrained + 0.1 * self_training - 0.05 * (pretrained and self_training)
+    return SimpleNamespace(values={"init": init, "self_training": self_training}, metrics={"accuracy": value})

@@ -9,7 +9,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from searchsvc.domain import Candidate, Constraint, JobSpec, Proposal, SharedSearch, TrialKind, TrialTask
+from searchsvc.domain import Candidate, Constraint, JobSpec, Proposal, SharedSearch, TrialKind, TrialTask, WeightsFile
 from searchsvc.service.planning import resolve, shared_search
 from searchsvc.settings import Settings
 from workers.driver.dispatcher import Dispatcher, Run
@@ -17,7 +17,11 @@ from workers.driver.ledger import OpenTrial
 
 
 def dispatcher(
-    constants: dict[str, Any], folder: Path, search: SharedSearch | None = None, **resources: Any
+    constants: dict[str, Any],
+    folder: Path,
+    search: SharedSearch | None = None,
+    pretrained: WeightsFile | None = None,
+    **resources: Any,
 ) -> Dispatcher:
     spec = JobSpec.parse(
         {
@@ -35,7 +39,7 @@ def dispatcher(
     nothing: Any = None
     ledger: Any = SimpleNamespace(spec=spec)
     placement: Any = SimpleNamespace(resources=spec.resources)
-    return Dispatcher(ledger, heartbeat, placement, nothing, folder, constants, search)
+    return Dispatcher(ledger, heartbeat, placement, nothing, folder, constants, search, pretrained)
 
 
 PROPOSAL = Proposal(Candidate({"lr": 0.01}), asks=1, told=0, rejected={}, answered=(), costs={})
@@ -44,6 +48,12 @@ PROPOSAL = Proposal(Candidate({"lr": 0.01}), asks=1, told=0, rejected={}, answer
 def test_a_trial_has_the_values_of_its_candidate_and_the_constants_of_its_space(tmp_path: Path) -> None:
     task = dispatcher({"network": "fbnetv3-small", "lr": 1.0}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL))
     assert task.values == {"network": "fbnetv3-small", "lr": 0.01}
+
+
+def test_a_trial_has_the_weights_that_it_may_start_from(tmp_path: Path) -> None:
+    weights = WeightsFile("model.safetensors", "0" * 64)
+    assert dispatcher({}, tmp_path, pretrained=weights).task_of(OpenTrial("trial", 3, PROPOSAL)).pretrained == weights
+    assert dispatcher({}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL)).pretrained is None
 
 
 def test_a_trial_has_what_its_resources_say(tmp_path: Path) -> None:
