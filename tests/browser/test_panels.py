@@ -29,8 +29,9 @@ def test_parameters_are_drawn_in_five_ways_of_what_the_reader_picks(open_page: O
     for kind in ("Importance", "Slice", "Contour", "Rank"):
         page.get_by_role("button", name=kind, exact=True).click()
         expect(page.get_by_role("img", name=f"{kind}.").locator("canvas").first).to_be_visible()
-    page.get_by_label("across", exact=True).select_option("optimizer")
-    page.get_by_label("metric", exact=True).select_option("params")
+    parameters = page.get_by_role("region", name="Parameters", exact=True)
+    parameters.get_by_label("across").select_option("optimizer")
+    parameters.get_by_label("metric").select_option("params")
     expect(page.get_by_role("img", name="Rank.").locator("canvas").first).to_be_visible()
     chart = page.get_by_role("img", name="Rank.")
     page.wait_for_function(
@@ -68,7 +69,7 @@ def test_what_a_supernet_learned_is_drawn_over_its_steps(open_page: Open, site: 
     job = a_job_with_a_supernet(site.service.store, name="shared-panels")
     page = open_page(f"/ui/jobs/{job.id}")
     panel(page, "What the supernet learned")
-    page.get_by_label("parameter", exact=True).select_option("optimizer")
+    page.get_by_role("region", name="What the supernet learned").get_by_label("parameter").select_option("optimizer")
     chart = page.get_by_role("img", name="probabilities by step")
     page.wait_for_function(
         "element => getElement(Number(element.id.slice(1)))?.chart?.getOption().yAxis?.[0].data.join() === 'sgd,adamw'",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from searchsvc.domain import Candidate
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service import Service
 from searchsvc.settings import Settings
@@ -35,7 +36,7 @@ def test_what_decides_the_objective_is_important_and_what_does_not_is_not(servic
     search = Running(service, space=SPACE, constraints=[])
     for number in range(60):
         values = {"lr": (number + 1) / 60, "dropout": (number * 37 % 60) / 70, "optimizer": "adamw"}
-        search.propose(values if number % 2 else {**values, "optimizer": "sgd", "momentum": 0.5})
+        search.propose(Candidate(values if number % 2 else {**values, "optimizer": "sgd", "momentum": 0.5}))
         search.start(number)
         search.measure(number, 1, 0.3 + number / 100)
         search.end(number)
@@ -94,12 +95,12 @@ def test_attempts_and_measurements_of_many_trials_come_at_once(service: Service)
 def test_an_architecture_costs_what_the_job_is_limited_by(service: Service) -> None:
     candidate = service.plan(SPEC).candidates[0]
     search = Running(service)
-    number = search.propose(candidate.candidate.values)
+    number = search.propose(candidate.candidate)
     search.flush()
     found = service.architecture(search.trials[number])
     assert (found.flops, found.params) == (candidate.costs["flops"], candidate.costs["params"])
     assert found.shape == (1, 8, 8)
-    number = search.propose({"width_2": 100_000})
+    number = search.propose(Candidate({"width_2": 100_000}))
     search.flush()
     with pytest.raises(Conflict, match="what this candidate builds"):
         service.architecture(search.trials[number])
