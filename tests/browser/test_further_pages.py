@@ -110,8 +110,7 @@ def test_the_cluster_is_shown_as_drivers_report_it(open_page: Open, search: Runn
     expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
     nodes = [Node("a3f1", "10.0.0.7", 8.0, 1.0, 2.0**35, False), Node("b7c2", "10.0.0.8", 4.0, 0.0, 2.0**34, True)]
     search.service.store.report_nodes(search.lease, nodes)
-    late = Running(search.service, name="later")
-    late.finish()
+    Running(search.service, name="another").finish()
     card = page.get_by_role("region", name="Nodes")
     expect(card).to_contain_text("of 8")
     expect(card).to_contain_text("avoided")

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from searchsvc.domain import Job
 from searchsvc.service import Scope
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Enter, Open, Site
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site
 from tests.support.labels import a_labelled_job
 from tests.support.pages import SPEC
 
@@ -77,7 +77,8 @@ def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site,
     assert np.sum([len(one) for one in made.labels.values()]) >= 287
 
 
-def test_a_reader_may_not_answer(contexts: Enter, site: Site, job: Job) -> None:
+def test_a_reader_may_not_answer(contexts: Enter, site: Site, job: Job, console: Console) -> None:
+    console.forgive("403")
     page = contexts(Scope.READ).new_page()
     page.goto(f"{site.address}/ui/jobs/{job.id}/relabel")
     expect(page.get_by_role("heading", name="Your token does not allow this")).to_be_visible()

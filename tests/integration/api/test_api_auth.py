@@ -15,7 +15,7 @@ from searchsvc.domain import Job
 from searchsvc.service import Scope, Service
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/api/v1/openapi.json")}
-SUBMIT = re.compile(r"/api/v1/jobs(/\{job\}(:[a-z]+)?)?")
+SUBMIT = re.compile(r"/api/v1/jobs(/\{job\}(:[a-z]+|/relabelling/verdicts)?)?")
 Connect = Callable[[Scope | None], TestClient]
 
 
@@ -40,7 +40,8 @@ def needed(method: str, path: str) -> Scope | None:
 
 
 def ask(client: TestClient, method: str, path: str, job: Job) -> int:
-    filled = path.format(job=job.id, trial="0", trial_id=job.id, artifact="a", name="mbconv-small", token=job.id)
+    parts = {"trial": "0", "trial_id": job.id, "artifact": "a", "image": 0, "name": "mbconv-small", "token": job.id}
+    filled = path.format(job=job.id, **parts)
     return client.request(method, filled, follow_redirects=False).status_code
 
 
