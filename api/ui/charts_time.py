@@ -84,8 +84,8 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
 
 
 def _worker(attempt: Attempt) -> str:
-    """Node and process; Ray's id of the node is left out where its address stands before it."""
-    node = (attempt.node or "?").split(" ")[0]
+    """Node and process; Ray's id of the node is left out where its address follows it."""
+    node = (attempt.node or "?").split()[-1]
     return f"{node} / {attempt.pid}" if attempt.pid else node
 
 

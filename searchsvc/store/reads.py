@@ -41,6 +41,7 @@ from searchsvc.store.tables import (
 _PING_SECONDS = 1.0
 _MOST_NUMBERS = 10_000  # in one statement: databases limit its parameters
 _PART = 1000  # texts that are parsed at once: other threads have their turn between two of them
+_BY_AGE = (trials.c.created_at, trials.c.job_id, trials.c.number)
 _TOTALS = [jobs.c[total_of(state)] for state in TrialState]
 
 
@@ -152,15 +153,15 @@ class Reads(StoreBase):
 
     def running_attempts(self, states: Sequence[JobState], limit: int) -> list[tuple[Trial, Attempt]]:
         """Attempts at work of the jobs in `states`, the oldest trial first."""
-        query = select(trials).where(*_of_jobs(states, TrialState.RUNNING)).order_by(trials.c.id).limit(limit)
+        query = select(trials).where(*_of_jobs(states, TrialState.RUNNING)).order_by(*_BY_AGE).limit(limit)
         found = {row["id"]: trial_of(row) for row in self._rows(query)}
-        latest = select(attempts).where(attempts.c.trial_id.in_(found)).order_by(attempts.c.trial_id)
-        rows = [row for row in self._rows(latest) if row["number"] == found[row["trial_id"]].attempts]
-        return [(found[row["trial_id"]], attempt_of(row)) for row in rows]
+        rows = self._rows(select(attempts).where(attempts.c.trial_id.in_(found)))
+        latest = {row["trial_id"]: row for row in rows if row["number"] == found[row["trial_id"]].attempts}
+        return [(trial, attempt_of(latest[key])) for key, trial in found.items() if key in latest]
 
     def waiting_trials(self, states: Sequence[JobState], limit: int) -> list[Trial]:
         """Trials that wait to be started, of the jobs in `states`, the oldest first."""
-        query = select(trials).where(*_of_jobs(states, TrialState.QUEUED)).order_by(trials.c.id).limit(limit)
+        query = select(trials).where(*_of_jobs(states, TrialState.QUEUED)).order_by(*_BY_AGE).limit(limit)
         return [trial_of(row) for row in self._rows(query)]
 
     def reported_nodes(self) -> dict[str, tuple[Node, ...]]:

@@ -76,7 +76,7 @@ class Running:
         return number
 
     def start(self, number: int) -> None:
-        self.writer.start_attempt(self.trials[number], 1, "10.0.0.7 a3f1", 4200 + number, time.time())
+        self.writer.start_attempt(self.trials[number], 1, "a3f1 10.0.0.7", 4200 + number, time.time())
 
     def measure(self, number: int, step: int, accuracy: float) -> None:
         measured = Measurement(step, {"accuracy": accuracy, "loss": 1.2 - accuracy}, 1.5 * step)

@@ -175,9 +175,10 @@ def _results(view: CompareView) -> None:
     ]
     for name in dict.fromkeys(name for one in reached for name in one if "/" not in name):
         values = [one.get(name) for one in reached]
-        best = _best(values, signs.get(name.removeprefix("test "), 0.0))
         unit = name.removeprefix("test ")
-        rows.append((name, *(_best_marked(text.quantity(unit, one), one == best) for one in values)))
+        best = _best(values, signs.get(unit, 0.0))
+        words = (_best_marked(text.quantity(unit, one), best is not None and one == best) for one in values)
+        rows.append((name, *words))
     rows.append(("training", *(text.duration(one.seconds) for one in trials)))
     table(("", *view.labels), rows, numbers=view.labels)
     Text("p", "★ is the best by an objective of the job.", "muted small")

@@ -52,7 +52,8 @@ def _offer(desk: Desk, visitor: Visitor, job: Job, why: str) -> None:
 
     with card("Nothing is asked yet", why):
         Text("p", "The best trials that differ from each other propose labels; people accept or reject them here.")
-        button = Text("button", "Make the questions", "primary")
+        with box("row"):
+            button = Text("button", "Make the questions", "primary")
         button.props["type"] = "button"
         button.on("click", make)
 
