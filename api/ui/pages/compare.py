@@ -14,6 +14,7 @@ from api.cli import text
 from api.ui import charts
 from api.ui.compare_view import MOST, CompareReader, CompareView
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.frame import follow, framed
 from api.ui.numbers import known
 from api.ui.parts import State, Text, box, card, link, table
@@ -85,15 +86,13 @@ class _Page:
         with box("grid wide"):
             self._halves = {title: _section(title) for title in ("Results", "Architecture", "Recipe")}
             with card("Learning curves", f"{job.spec.objectives[0].metric} by epoch."):
-                self._chart = ui.echart({}).classes("chart")
-                self._chart.props["role"], self._chart.props["aria-label"] = "img", "Learning curves of the trials"
+                self._chart = Drawing("Learning curves of the trials")
 
     def show(self, view: CompareView) -> None:
         if view is self._shown:
             return
         self._shown = view
-        self._chart.props["options"] = _curves(view)
-        self._chart.update()
+        self._chart.draw(_curves(view))
         self._fill(view)
 
     def _switched(self) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from nicegui import ui
-
 from api.cli import text
 from api.ui import charts
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import epochs_saved, funnel, metric_names
 from api.ui.pages.job_curves import Curves
@@ -65,8 +64,7 @@ class Chart:
         self._shown: Options | None = None
         with card(title, note) as self._card:
             self._said = Text("p", "", "small")
-            self._chart = ui.echart({}).classes("chart")
-            self._chart.props["role"], self._chart.props["aria-label"] = "img", f"{title}. {note}"
+            self._chart = Drawing(f"{title}. {note}")
             self._chart.props["aria-describedby"] = self._said.html_id
         self._card.set_visibility(False)
 
@@ -78,8 +76,7 @@ class Chart:
             self._shown = options
             if rows := _rows(options):
                 self._chart.style(f"height: {rows * 22 + 60}px")
-            self._chart.props["options"] = options
-            self._chart.update()
+            self._chart.draw(options)
 
 
 def _rows(options: Options) -> int:

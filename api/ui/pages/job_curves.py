@@ -6,6 +6,7 @@ from nicegui import ui
 
 from api.ui import charts
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.job_view import MOST_CURVES, JobView
 from api.ui.panel import Panel
 from api.ui.parts import Text, link
@@ -40,8 +41,7 @@ class Curves:
             self._all.set_visibility(False)
             self._words = link("", "", "small")
         with self._panel.content:
-            self._chart = ui.echart({}).classes("chart")
-            self._chart.props["role"], self._chart.props["aria-label"] = "img", f"Learning curves. {metric} by epoch."
+            self._chart = Drawing(f"Learning curves. {metric} by epoch.")
 
     def show(self, view: JobView) -> None:
         self._view = view
@@ -67,8 +67,7 @@ class Curves:
         if options is self._shown or options == self._shown:
             return
         self._shown = options
-        self._chart.props["options"] = options
-        self._chart.update()
+        self._chart.draw(options)
         ui.run_javascript(f"highlightCurves({self._chart.id}, {self._words.id})")
 
 

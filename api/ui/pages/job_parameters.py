@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from nicegui import ui
-
 from api.ui import charts_parameters as charts
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.fields import Choice
 from api.ui.job_view import JobView
 from api.ui.numbers import metric_names
@@ -149,15 +148,13 @@ class Parameters:
         if self._shown is None:  # another kind of chart, or of something else: nothing of the old one may stay
             self._holder.clear()
             with self._holder:
-                self._chart = ui.echart({}).classes("chart tall")
-                self._chart.props["role"], self._chart.props["aria-label"] = "img", f"{self._kind}. {NOTES[self._kind]}"
+                self._chart = Drawing(f"{self._kind}. {NOTES[self._kind]}", "chart tall")
         self._shown = drawn.options
-        self._chart.props["options"] = drawn.options
         if self._kind == "Parallel":
             self._chart.style(f"min-width: {len(drawn.options['parallelAxis']) * _AXIS_PIXELS}px")
         if self._kind == "Importance":
             self._chart.style(f"height: {len(drawn.options['yAxis']['data']) * _ROW_PIXELS + 20}px")
-        self._chart.update()
+        self._chart.draw(drawn.options)
 
 
 def _is_minimised(view: JobView, metric: str) -> bool:

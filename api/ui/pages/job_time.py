@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from nicegui import ui
-
 from api.ui import charts_time as charts
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.fields import Choice
 from api.ui.job_view import JobView
 from api.ui.panel import Panel
@@ -35,8 +34,7 @@ class Timeline:
             self._draw,
         )
         with self._panel.content:
-            self._chart = ui.echart({}).classes("chart")
-            self._chart.props["role"], self._chart.props["aria-label"] = "img", "Attempts by worker, over time."
+            self._chart = Drawing("Attempts by worker, over time.")
 
     def show(self, view: JobView) -> None:  # noqa: ARG002 - what every part is given
         self._panel.changed()
@@ -49,8 +47,7 @@ class Timeline:
 
     def _draw(self, options: Options) -> None:
         self._chart.style(f"height: {max(150, len(options['yAxis']['data']) * _ROW_PIXELS + 100)}px")
-        self._chart.props["options"] = options
-        self._chart.update()
+        self._chart.draw(options)
 
 
 class Supernet:
@@ -68,10 +65,8 @@ class Supernet:
         with self._panel.tools:
             self._choice = Choice("parameter", self._pick, (_EVERY,))
         with self._panel.content:
-            self._map = ui.echart({}).classes("chart")
-            self._curves = {name: ui.echart({}).classes("chart short") for name in _METRICS}
-        for name, chart in {"probabilities": self._map, **self._curves}.items():
-            chart.props["role"], chart.props["aria-label"] = "img", f"{name} by step"
+            self._map = Drawing("probabilities by step")
+            self._curves = {name: Drawing(f"{name} by step", "chart short") for name in _METRICS}
         self._panel.card.set_visibility(False)
 
     def show(self, view: JobView) -> None:
@@ -89,10 +84,8 @@ class Supernet:
         one = self._parameter
         options = charts.options_over_time(found, one) if one in found.parameters else charts.certainty(found)
         self._map.style(f"height: {len(options['yAxis']['data']) * _ROW_PIXELS + 110}px")
-        self._map.props["options"] = options
-        self._map.update()
+        self._map.draw(options)
         for name, chart in self._curves.items():
             chart.set_visibility(name in found.metrics)
             if name in found.metrics:
-                chart.props["options"] = charts.over_steps(found, name)
-                chart.update()
+                chart.draw(charts.over_steps(found, name))

@@ -12,6 +12,7 @@ from nicegui.element import Element
 from api.cli import text
 from api.ui import charts
 from api.ui.desk import Desk
+from api.ui.drawing import Drawing
 from api.ui.frame import follow, framed
 from api.ui.log_tail import LOG_LINES, LogTail
 from api.ui.numbers import known
@@ -73,7 +74,7 @@ class _Page:
             _candidate(trial)
             with box("side"):
                 with card("Measurements"):
-                    self._chart = ui.echart({}).classes("chart")
+                    self._chart = Drawing("Measurements by epoch")
                     self._measured = box("scroll events")
                     self._measured.props["tabindex"] = "0"
                 with card("Attempts", "Executions on workers; a retry adds one."):
@@ -102,8 +103,7 @@ class _Page:
         if before is None and self._network is not None:
             self._network.changed()
         if before is None or before.measurements != view.measurements:
-            self._chart.props["options"] = charts.trial_curve(view.measurements, view.spec)
-            self._chart.update()
+            self._chart.draw(charts.trial_curve(view.measurements, view.spec))
             _anew(self._measured, lambda: _measurements(view.measurements))
         if before is None or before.attempts != view.attempts:
             _anew(self._attempts, lambda: _attempts(view.attempts))
