@@ -18,12 +18,13 @@ from pathlib import Path
 from threading import Event, Thread
 
 import httpx
+import numpy as np
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import Row
 from benchmarks.stores import fill
-from searchsvc.domain import Candidate, Proposal
+from searchsvc.domain import Proposal
 from searchsvc.service import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import schema
@@ -37,6 +38,8 @@ OPENINGS = 3
 FIRST_PAINT_SECONDS, USABLE_SECONDS, API_SECONDS = 1.0, 2.0, 0.2
 LOAD_SECONDS = 20.0
 STEPS = 5
+CANDIDATES = 1000
+"""That are different."""
 _MEGABYTE = 1 << 20
 _WATCH = """
 (() => {
@@ -85,14 +88,14 @@ def run() -> list[Row]:
 
 def _job(site: Site, settings: Settings, count: int) -> Running:
     running = Running(site.service, name=f"of-{count}", budget={"trials": 1_000_000})
-    running.trials += fill(settings.database_url, running.id, count, propose=_proposal, steps=STEPS)
+    candidates = running.space.from_matrix(running.space.sample(min(count, CANDIDATES), np.random.default_rng(0)))
+
+    def propose(number: int) -> Proposal:
+        costs = {"flops": 1e4 + number * 104_729 % 600_000, "params": 1e3 + number % 977}
+        return Proposal(candidates[number % len(candidates)], asks=number + 1, told=number, costs=costs)
+
+    running.trials += fill(settings.database_url, running.id, count, propose=propose, steps=STEPS)
     return running
-
-
-def _proposal(number: int) -> Proposal:
-    values = {"width": 8 + 8 * (number % 4), "depth": 1 + number % 3, "lr": 0.1 / (number + 1), "optimizer": "sgd"}
-    costs = {"flops": 1e4 + number * 104_729 % 600_000, "params": 1e3 + number % 977}
-    return Proposal(Candidate(values), asks=number + 1, told=number, costs=costs)
 
 
 def _of_size(browser: Browser, site: Site, settings: Settings, count: int, beside: Look) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from api.ui.pages.job_curves import Curves
 from api.ui.parts import Bar, Text, box, card
 from api.ui.plots import Options
 from searchsvc.domain import Job
+
+_PAUSE_SECONDS = 4.0
+"""Between two drawings of a sample: it is sent whole, and one more result hardly changes it."""
 
 
 class Part(Protocol):
@@ -62,6 +66,7 @@ class Chart:
     ) -> None:
         self._draw, self._words = draw, said
         self._shown: Options | None = None
+        self._due = 0.0
         with card(title, note) as self._card:
             self._said = Text("p", "", "small")
             self._chart = Drawing(f"{title}. {note}")
@@ -69,6 +74,13 @@ class Chart:
         self._card.set_visibility(False)
 
     def show(self, view: JobView) -> None:
+        if len(view.results) > charts.MOST_POINTS and time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _PAUSE_SECONDS
+        self.show_now(view)
+
+    def show_now(self, view: JobView) -> None:
+        """The reader has chosen something else."""
         options = self._draw(view)
         self._card.set_visibility(options is not None)
         self._said.say(self._words(view))
@@ -126,7 +138,8 @@ class Front:
         self._cost = cost
         self._choice.clear()
         if self._view:
-            self.show(self._view)
+            self._offer()
+            self._chart.show_now(self._view)
 
     def _options(self, view: JobView) -> Options | None:
         cost = self._cost
