@@ -143,7 +143,7 @@ def test_a_pretrained_trial_begins_where_the_other_ended(make_task: Any, train: 
     values = {"init": "pretrained", "lr": 1e-6, "layer_decay": 0.5, "frozen_stages": 1}
     task = make_task("student", values, epochs=1, pretrained=weights_file(model_of(teacher)))
     found = train(task)
-    assert {one.name for one in found.outcome.files} == {"model.safetensors", "pretrained.json"}
+    assert {one.name for one in found.outcome.files} == {"model.safetensors", "predictions.npz", "pretrained.json"}
     assert found.metrics[0]["pretrained_share"] == 1.0
     first, second = load_file(model_of(teacher)), load_file(model_of(task))
     assert torch.equal(first["stem.0.weight"], second["stem.0.weight"])
