@@ -15,6 +15,7 @@ from tests.support.postgres import PostgresMissing, PostgresServer
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `--dist loadgroup`: what starts clusters and kills them stays on one worker, beside pages on another."""
     for item in items:
