@@ -38,4 +38,5 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     made = uuid.UUID(new_id())
     assert made.version == 7
     assert made.variant == uuid.RFC_4122
-    assert is_id(str(made)) and not is_id("latest")
+    assert is_id(str(made))
+    assert not is_id("latest")
