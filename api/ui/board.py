@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from api.ui.rows import RowBook, Rows, job_row
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
-from searchsvc.service import JobSummary, Service
+from searchsvc.service import Service, Standing
 
 MOST_JOBS = 500
 """The newest; of more, the page says that there are more."""
@@ -18,7 +18,7 @@ MOST_JOBS = 500
 class BoardView:
     """The newest jobs by id, the newest first."""
 
-    jobs: Mapping[str, JobSummary]
+    jobs: Mapping[str, Standing]
     there_are_more: bool
     rows: Rows
     """What the table of jobs shows."""
@@ -29,9 +29,9 @@ class Board:
     """Reads a job again only when something happened to it, or while it is not over."""
 
     service: Service
-    _known: dict[str, JobSummary] = field(default_factory=dict)
+    _known: dict[str, Standing] = field(default_factory=dict)
     _more: bool = False
-    _rows: RowBook[str, JobSummary] = field(default_factory=RowBook)
+    _rows: RowBook[str, Standing] = field(default_factory=RowBook)
 
     def read(self, events: Sequence[Event] | None) -> BoardView:
         """Raises StoreUnavailable."""
@@ -51,6 +51,6 @@ class Board:
 
     def _read(self, job_id: str) -> None:
         try:
-            self._known[job_id] = self.service.summary(job_id)
+            self._known[job_id] = self.service.standing(job_id)
         except NotFound:
             self._known.pop(job_id, None)

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 
 from api.ui import plots
 from api.ui.curve_book import Curve
-from api.ui.job_view import JobView
+from api.ui.job_view import MOST_POINTS, JobView
 from api.ui.numbers import limit_of
 from api.ui.plots import Options
 from api.ui.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.domain import JobSpec, Measurement, Round
 from searchsvc.service import Distributions
 from searchsvc.service.columns import sample
-
-MOST_POINTS = 2000
-"""Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
 
 
 def best_so_far(view: JobView) -> Options:

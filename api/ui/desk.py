@@ -69,7 +69,8 @@ class Desk:
                 del self._jobs[known]
                 self._curves.pop(known, None)
         if job_id not in self._jobs:
-            self._jobs[job_id] = Topic(self._feed, job_id, JobReader(self.service, job_id))
+            reader = JobReader(self.service, job_id)
+            self._jobs[job_id] = Topic(self._feed, job_id, reader, is_whole=lambda view: view.is_whole)
         return self._jobs[job_id]
 
     async def rows(self, topic: str) -> Rows:

@@ -17,6 +17,14 @@ class Drawing(ui.echart):
         self.props["role"], self.props["aria-label"] = "img", name
 
     def draw(self, options: Options) -> None:
-        """As text from here on: NiceGUI would watch each of thousands of points for changes, for each open page."""
-        self.props["options"] = orjson.Fragment(orjson.dumps(options))
+        self.draw_packed(packed(options))
+
+    def draw_packed(self, options: bytes) -> None:
+        """As text: NiceGUI would watch each of thousands of points for changes, for each open page."""
+        self.props["options"] = orjson.Fragment(options)
         self.update()
+
+
+def packed(options: Options) -> bytes:
+    """As JSON, so that many pages can share it."""
+    return orjson.dumps(options)

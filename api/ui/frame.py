@@ -157,15 +157,17 @@ async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
 def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
     """Show every new picture of the topic on this page until it is closed, and say so while there can be none.
 
+    Reading begins at once, while the browser still loads the page.
+
     `tells`: False where something else on the page says what is wrong.
     """
     client = context.client
     problem = notice("", bad=True).classes("hidden")
 
     async def run() -> None:
-        with suppress(TimeoutError):
-            await client.connected(timeout=60)
         with topic.watched() as watcher:
+            with suppress(TimeoutError):
+                await client.connected(timeout=60)
             while not client.is_deleted:
                 await watcher.next()
                 if client.is_deleted:

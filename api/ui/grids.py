@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from nicegui import ui
 
 from api.ui.rows import Rows
@@ -82,8 +81,7 @@ class Grid:
     def show(self, rows: Rows) -> None:
         """Send what changed; a page that was not shown the moment before fetches all rows again."""
         if self._shown is not None and rows.version != self._shown:
-            change = rows.change if rows.version == self._shown + 1 else {"version": rows.version}
-            said = orjson.dumps(change).decode()
+            said = rows.change if rows.version == self._shown + 1 else json.dumps({"version": rows.version})
             self.element.client.run_javascript(f"changeGrid({json.dumps(self._path)}, {said})")
         self._shown = rows.version
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeVar
 
 from api.ui.curve_book import Curve, CurveBook
+from api.ui.numbers import epochs_saved
 from api.ui.rows import RowBook, Rows, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial, TrialState
 from searchsvc.errors import Conflict
@@ -19,6 +22,12 @@ T = TypeVar("T")
 
 MOST_TRIALS = 10_000
 """The newest, besides the best and those on the front; the others are in the exports."""
+MOST_POINTS = 2000
+"""Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
+PAUSE_SECONDS, LONG_PAUSE_SECONDS = 4.0, 20.0
+"""Between two drawings of such a sample, where the front has changed and where it has not: it is sent whole, and one
+more result hardly changes it.
+"""
 MOST_CURVES = 200
 """Curves that are drawn at once: of the best trials, then of the newest."""
 MOST_EVENTS = 300
@@ -26,6 +35,7 @@ _BEST_CURVES = 50
 WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
 _LOOKED_AT = 50
 _PAGE = 1000
+"""Trials that are read at once, and all that the first picture of a job waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class JobView:
     """Of these trials, by id."""
     total: int
     """Trials of the job; more than there are in `trials` where it has very many."""
+    is_whole: bool
+    """Whether `trials` are all that will be: the first picture of a job has the newest 1,000."""
     results: Results = field(compare=False)
     """Of all trials of the job."""
     curves: Mapping[int, Curve]
@@ -48,8 +60,12 @@ class JobView:
     """The newest first."""
     rounds: tuple[Round, ...]
     distributions: Distributions | None
+    epochs_saved: tuple[int, int]
+    """By stopping early, of all; of `trials`."""
     rows: Rows = field(compare=False)
     """What the table of trials shows."""
+    drawing: int = field(default=0, compare=False)
+    """Another one where the charts of results are to be drawn anew."""
     made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -72,11 +88,13 @@ class JobView:
 
 @dataclass(slots=True)
 class JobReader:
-    """Reads whole once; then only the trials that events name."""
+    """Reads whole once, in two pictures where there are many trials; then only the trials that events name."""
 
     service: Service
     job_id: str
     _trials: dict[int, Trial] = field(default_factory=dict)
+    _older: str | None = None
+    """Where reading goes on; None where all is read."""
     _numbers: dict[str, int] = field(default_factory=dict)
     _results: Results = field(default_factory=lambda: Results.of(()))
     _on_front: Results = field(default_factory=lambda: Results.of(()))
@@ -87,6 +105,9 @@ class JobReader:
     _distributions: Distributions | None = None
     _rows: RowBook[int, Trial] = field(default_factory=RowBook)
     _front_shown: frozenset[int] = frozenset()
+    _drawing: int = 0
+    _drawn_front: frozenset[int] = frozenset()
+    _drawn_at: float = -math.inf
 
     def __post_init__(self) -> None:
         self._curves = CurveBook(self.service, MOST_CURVES)
@@ -107,18 +128,30 @@ class JobReader:
             trials=trials,
             numbers=dict(self._numbers),
             total=sum(summary.counts.values()),
+            is_whole=self._older is None,
             results=self._results,
             curves=self._curves.read(trials, self._best, summary.job.spec.objectives[0].metric),
             front=front,
             events=tuple(reversed(self._events)),
             rounds=self._rounds,
             distributions=self._distributions,
+            epochs_saved=epochs_saved(trials.values(), summary.job.spec),
             rows=self._turn(summary.job.spec, trials, front),
+            drawing=self._draws(front),
         )
 
+    def _draws(self, front: frozenset[int]) -> int:
+        now = time.monotonic()
+        pause = PAUSE_SECONDS if front != self._drawn_front else LONG_PAUSE_SECONDS
+        if len(self._results) <= MOST_POINTS or now >= self._drawn_at + pause:
+            self._drawing, self._drawn_front, self._drawn_at = self._drawing + 1, front, now
+        return self._drawing
+
     def _read_all(self, spec: JobSpec) -> None:
-        self._trials, self._numbers = {}, {}
-        self._take(self._newest())
+        again, self._trials, self._numbers, self._older = bool(self._trials), {}, {}, None
+        self._take(self._page())
+        if again:
+            self._take_older()
         self._rank(spec, self._results)
         self._read_progress()
         self._events.clear()
@@ -128,14 +161,17 @@ class JobReader:
         moved, self._front_shown = front ^ self._front_shown, front
         return self._rows.turn(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
 
-    def _newest(self) -> Iterator[Trial]:
-        token: str | None = None
-        for _ in range(0, MOST_TRIALS, _PAGE):
-            page = self.service.trials(self.job_id, newest_first=True, page_size=_PAGE, page_token=token)
-            yield from page.items
-            token = page.next_page_token
-            if token is None:
-                return
+    def _page(self) -> Sequence[Trial]:
+        """The newest trials, then those before them."""
+        page = self.service.trials(self.job_id, newest_first=True, page_size=_PAGE, page_token=self._older)
+        self._older = page.next_page_token
+        return page.items
+
+    def _take_older(self) -> None:
+        for _ in range(_PAGE, MOST_TRIALS, _PAGE):
+            if self._older is not None:
+                self._take(self._page())
+        self._older = None
 
     def _take(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
@@ -162,6 +198,8 @@ class JobReader:
 
     def _follow(self, spec: JobSpec, events: Sequence[Event]) -> None:
         self._events.extend(events)
+        if self._older is not None:
+            self._take_older()
         changed = self.service.trials_with_ids(list({event.trial_id for event in events if event.trial_id}))
         self._take(changed)
         self._add_results(spec, changed)

@@ -18,7 +18,10 @@ from api.ui.session import PATH, Links
 from searchsvc.service import Service
 
 ICON = Path(__file__).with_name("icon.svg")
-_RECONNECT_SECONDS = 10.0
+_RECONNECT_SECONDS = 20.0
+"""For which a page that has lost its connection is kept. 0.4 of it is the time to answer a ping, which a browser or a
+machine that has much to do may need.
+"""
 QUASAR = {"brand": {"primary": "var(--accent)"}, "loadingBar": {"skipHijack": True}}
 """Its buttons have our colour; what pages fetch by themselves shows no bar."""
 HEADERS = {

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from api.cli import text
 from searchsvc.domain import Constraint, JobSpec, Trial, TrialState
-from searchsvc.service import JobSummary
+from searchsvc.service import Standing
 
 ENDED = (TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.FAILED)
 """States of trials that use up the budget."""
 
 
-def ended(summary: JobSummary) -> int:
+def ended(summary: Standing) -> int:
     return sum(summary.counts.get(state, 0) for state in ENDED)
 
 
-def cost_words(summary: JobSummary) -> str:
+def cost_words(summary: Standing) -> str:
     """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs, minutes where it is little."""
     used = [("CPU", summary.cpu_hours), ("GPU", summary.gpu_hours)][: 2 if summary.job.spec.resources.gpu else 1]
     return ", ".join(f"{one:.3g} {what}-hours" if one >= 0.1 else f"{60 * one:.2g} {what}-min" for what, one in used)
@@ -52,7 +52,7 @@ class Stage:
     count: int
 
 
-def funnel(summary: JobSummary) -> list[Stage]:
+def funnel(summary: Standing) -> list[Stage]:
     """From all that were proposed to those that were trained in full."""
     counts = summary.counts
     trials = sum(counts.values())

@@ -105,6 +105,25 @@ function changeGrid(path, { version, add, update, remove }) {
   } else if (version > table.version) fillGrid(path, table.api);
 }
 
+// Events of a job, the newest first; what they say is text, whatever it holds.
+function tellEvents(id, lines, most) {
+  const list = getHtmlElement(id);
+  if (!list) return setTimeout(() => tellEvents(id, lines, most), 50);
+  for (const [at, words] of lines) {
+    const row = document.createElement("div"), when = document.createElement("div");
+    const time = document.createElement("time"), said = document.createElement("span");
+    row.className = "row";
+    when.className = "muted";
+    said.className = "wrap";
+    time.setAttribute("datetime", at);
+    said.textContent = words;
+    when.append(time);
+    row.append(when, said);
+    list.prepend(row);
+  }
+  while (list.children.length > most) list.lastElementChild.remove();
+}
+
 // Texts of charts: a trial's point says which trial it is; names are text, whatever they hold.
 function echartsText(words) {
   const holder = document.createElement("span");

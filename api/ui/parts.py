@@ -54,6 +54,11 @@ class State(Text):
             self._tone = f"tone-{tone}"
 
 
+def iso(seconds: float) -> str:
+    """A point in time, as `<time datetime>` holds it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
 class Moment(Element):
     """A point in time, which the browser says in the reader's zone."""
 
@@ -64,7 +69,7 @@ class Moment(Element):
     def show(self, seconds: float | None) -> None:
         if seconds is None:
             return
-        text = datetime.fromtimestamp(seconds, UTC).isoformat()
+        text = iso(seconds)
         if self.props.get("datetime") != text:
             self.props["datetime"] = text
 

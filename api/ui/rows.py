@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import orjson
@@ -13,12 +14,14 @@ import orjson
 from api.cli import text
 from api.ui.numbers import cost_words, ended, known, metric_names
 from searchsvc.domain import JobSpec, Trial
-from searchsvc.service import JobSummary
+from searchsvc.service import Standing
 
 K = TypeVar("K", str, int)
 S = TypeVar("S")
 Row: TypeAlias = dict[str, Any]
 """Values by column, and `id`."""
+MOST_SENT = 200
+"""Rows of a change."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,17 @@ class Rows:
         return gzip.compress(orjson.dumps({"version": self.version, "rows": list(self.every.values())}), 1)
 
     @cached_property
-    def change(self) -> Mapping[str, Any]:
-        """What a page that has the version before needs."""
-        removed = [{"id": str(key)} for key in self.removed]
-        return {"version": self.version, "add": self.added, "update": self.updated, "remove": removed}
+    def change(self) -> str:
+        """What a page that has the version before needs, as JSON, written once for all pages.
+
+        Of many rows, and of new ones that do not stand first, it is told the version alone, and fetches all again.
+        """
+        change: dict[str, Any] = {"version": self.version}
+        first = [str(key) for key in islice(self.every, len(self.added))]
+        if len(self.added) + len(self.updated) <= MOST_SENT and [row["id"] for row in self.added] == first:
+            removed = [{"id": str(key)} for key in self.removed]
+            change |= {"add": self.added, "update": self.updated, "remove": removed}
+        return orjson.dumps(change).decode()
 
 
 NO_ROWS = Rows(0, {})
@@ -90,7 +100,7 @@ def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
     }
 
 
-def job_row(summary: JobSummary) -> Row:
+def job_row(summary: Standing) -> Row:
     """A job as the table of jobs holds it."""
     job, spec = summary.job, summary.job.spec
     metric, done = spec.objectives[0].metric, ended(summary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -21,6 +21,10 @@ BEAT_SECONDS = 5.0
 """What changes without an event, such as the time that is left, is read again this often."""
 GAP_SECONDS = 0.5
 """However many events come, no topic is read more often."""
+SHARE_SECONDS = 0.02
+"""From page to page, when many are handed something new: between two of them the event loop is free for others, and of
+more pages each is brought up to date less often.
+"""
 LATE_SECONDS = 3.0
 """Pages say so where reading has taken so long."""
 RETRY_SECONDS = 5.0
@@ -65,8 +69,18 @@ class Watcher(Generic[T]):
 class Topic(Generic[T]):
     """One thing to look at, about one job or all (None)."""
 
-    def __init__(self, feed: Feed, job_id: str | None, model: Model[T], *, beat_seconds: float = BEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        job_id: str | None,
+        model: Model[T],
+        *,
+        beat_seconds: float = BEAT_SECONDS,
+        is_whole: Callable[[T], bool] = lambda _: True,
+    ) -> None:
+        """`is_whole`: False for a picture that is the first that could be had; the next one follows at once."""
         self._feed, self._job_id, self._model, self._beat_seconds = feed, job_id, model, beat_seconds
+        self._is_whole = is_whole
         self._watchers: set[Watcher[T]] = set()
         self._task: asyncio.Task[None] | None = None
         self._known: Watcher[T] = Watcher()
@@ -111,7 +125,7 @@ class Topic(Generic[T]):
 
     async def _fail(self, error: SearchsvcError) -> None:
         self._known.problem = error
-        self._hand_to_all()
+        await self._hand_to_all()
         await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
@@ -119,14 +133,16 @@ class Topic(Generic[T]):
             client.missed = True
             while self._watchers:
                 await self._read(client)
-                self._hand_to_all()
+                await self._hand_to_all()
                 await asyncio.sleep(GAP_SECONDS)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(client.arrived.wait(), self._beat_seconds)
+                if self._known.view is None or self._is_whole(self._known.view):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(client.arrived.wait(), self._beat_seconds)
 
-    def _hand_to_all(self) -> None:
-        for watcher in self._watchers:
+    async def _hand_to_all(self) -> None:
+        for watcher in list(self._watchers):
             self._hand(watcher)
+            await asyncio.sleep(SHARE_SECONDS)
 
     async def _read(self, client: Client) -> None:
         events = [frame.event for frame in client.take()]

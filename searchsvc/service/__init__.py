@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from searchsvc.service.pages import Page
     from searchsvc.service.planning import Blueprint, Plan, make_proposer, make_stopping_rule, resolve
     from searchsvc.service.recommend import Recommendations
-    from searchsvc.service.results import Comparison, JobSummary
+    from searchsvc.service.results import Comparison, JobSummary, Standing
     from searchsvc.service.service import LogPart, Service
     from searchsvc.service.tokens import Scope
     from searchsvc.service.transfer import TransferReport
@@ -44,6 +44,7 @@ _HOMES = {
     "Results": "columns",
     "Scope": "tokens",
     "Service": "service",
+    "Standing": "results",
     "TransferReport": "transfer",
     "load_document": "documents",
     "make_proposer": "planning",
@@ -70,6 +71,7 @@ __all__ = [
     "Results",
     "Scope",
     "Service",
+    "Standing",
     "TransferReport",
     "load_document",
     "make_proposer",

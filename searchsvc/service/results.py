@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,8 +16,8 @@ _FIRST_LOOK = 64  # most often the best trials keep the constraints, and one loo
 
 
 @dataclass(frozen=True, slots=True)
-class JobSummary:
-    """Where a job stands, in numbers that are stored."""
+class Standing:
+    """Where a job stands, in numbers that are stored. Few statements, however many trials there are."""
 
     job: Job
     counts: Mapping[TrialState, int]
@@ -26,7 +26,6 @@ class JobSummary:
     answered: int
     """Repeated candidates that the stored result answered."""
     best: Trial | None
-    pareto_size: int
     trials_per_minute: float | None
     """Ended trials per minute under a driver; None before the first."""
     eta_seconds: float | None
@@ -42,6 +41,13 @@ class JobSummary:
     @property
     def gpu_hours(self) -> float:
         return self.job.gpu_seconds_used / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary(Standing):
+    """That, and what takes a look at all results: once, then at the new ones."""
+
+    pareto_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,29 +153,29 @@ def _best_equals(store: Store, job: Job) -> list[Trial]:
     return [trial for trial in trials if (trial.metrics or {})[metric] == (trials[0].metrics or {})[metric]]
 
 
-def summary(
-    store: Store,
-    job: Job,
-    pareto_size: Callable[[Mapping[TrialState, int]], int],
-    trained_seconds: Callable[[int], float],
-) -> JobSummary:
-    """The number of statements does not grow with the number of trials. `trained_seconds` is told how many ended."""
+def standing(store: Store, job: Job, trained_seconds: Callable[[int], float]) -> Standing:
+    """`trained_seconds` is told how many trials have ended."""
     counts = store.trial_counts(job.id)
     rejected, answered = store.rejections(job.id)
     ended = sum(number for state, number in counts.items() if state.is_final and state is not TrialState.CANCELLED)
     pace = ended / job.seconds_used if ended and job.seconds_used > 0 else None
     first = best(store, job, 1)
-    return JobSummary(
+    return Standing(
         job=job,
         counts=counts,
         rejected=rejected,
         answered=answered,
         best=first[0] if first else None,
-        pareto_size=pareto_size(counts) if first else 0,
         trials_per_minute=pace * 60 if pace else None,
         eta_seconds=_eta(job, ended, pace),
         trained_seconds=trained_seconds(ended) if ended else 0.0,
     )
+
+
+def summary(found: Standing, pareto_size: Callable[[Mapping[TrialState, int]], int]) -> JobSummary:
+    """`pareto_size` is told how many trials are in each state, and asked where there is a best one."""
+    known = {one.name: getattr(found, one.name) for one in fields(found)}
+    return JobSummary(**known, pareto_size=pareto_size(found.counts) if found.best else 0)
 
 
 def _eta(job: Job, ended: int, pace: float | None) -> float | None:

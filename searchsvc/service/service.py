@@ -224,14 +224,14 @@ class Service:
         return self.store.trial_counts_of(job_ids)
 
     def summary(self, job_id: str) -> results.JobSummary:
-        """Counts, pace, time left, the best trial."""
+        """Counts, pace, time left, the best trial, how many are on the Pareto front."""
+        found = self.standing(job_id)
+        return results.summary(found, lambda counts: self._front_size(found.job, counts))
+
+    def standing(self, job_id: str) -> results.Standing:
+        """The same without the front."""
         job = self.job(job_id)
-        return results.summary(
-            self.store,
-            job,
-            lambda counts: self._front_size(job, counts),
-            lambda ended: self._trained_seconds(job, ended),
-        )
+        return results.standing(self.store, job, lambda ended: self._trained_seconds(job, ended))
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
         """The k best trials by the first objective that keep every constraint."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, RowMapping, Select, Text, cast, func, select
+import orjson
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, case, cast, func, select
 
 from searchsvc.domain import (
     Artifact,
@@ -111,13 +111,17 @@ class Reads(StoreBase):
 
     def results(self, job_id: str, *, after: int = -1) -> list[tuple[int, int, Mapping[str, float]]]:
         """(number, place in the order in which results were told, metrics) of the trials with a result that were told
-        after the place `after`, in no order: about half a second for 100,000.
+        after the place `after`, in that order: about a quarter of a second for 100,000.
         """
-        query = select(trials.c.number, trials.c.told, cast(trials.c.metrics, Text))
-        query = query.where(trials.c.job_id == job_id, RANKED, trials.c.told > after)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        metrics = (one for start in range(0, len(rows), _PART) for one in _metrics(rows[start : start + _PART]))
-        return [(number, told, found) for (number, told, _), found in zip(rows, metrics, strict=True)]
+        # Which have a result is asked in the columns: as a condition it would lead databases to the index of the best
+        # trials, whose order scatters over the whole table what is read.
+        metrics = case((RANKED, cast(trials.c.metrics, Text)))
+        query = select(trials.c.number, trials.c.told, metrics).order_by(trials.c.told)
+        query = query.where(trials.c.job_id == job_id, trials.c.told > after)
+        rows = self._database.read(lambda connection: connection.execute(query).tuples().all())
+        rows = [row for row in rows if row[-1] is not None]
+        found = (one for start in range(0, len(rows), _PART) for one in _metrics(rows[start : start + _PART]))
+        return [(number, told, metrics) for (number, told, _), metrics in zip(rows, found, strict=True)]
 
     def trials_numbered(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
         """Those of the numbers that there are, in the order of `numbers`."""
@@ -260,9 +264,9 @@ def _badness(objective: Objective) -> ColumnElement[Any]:
     return (value.desc() if objective.sign > 0 else value.asc()).nulls_last()
 
 
-def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
+def _metrics(rows: Sequence[tuple[Any, ...]]) -> list[Mapping[str, float]]:
     """From the texts in the last column."""
-    found: list[Mapping[str, float]] = json.loads(f"[{','.join(row[-1] for row in rows)}]")
+    found: list[Mapping[str, float]] = orjson.loads(f"[{','.join(row[-1] for row in rows)}]")
     return found
 
 

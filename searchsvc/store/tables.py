@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The migration that this code works with."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -140,6 +140,7 @@ trials = Table(
     Column("finished_at", Double),
     UniqueConstraint("job_id", "number"),
     Index(None, "job_id", "state", "number"),
+    Index("trials_by_told", "job_id", "told"),
 )
 
 RANKED = text("trials.state IN ('SUCCEEDED', 'STOPPED') AND trials.badness IS NOT NULL")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from api.cli import text
 from api.ui import charts
 from api.ui.desk import Desk
-from api.ui.drawing import Drawing
-from api.ui.job_view import MOST_TRIALS, JobView
-from api.ui.numbers import epochs_saved, funnel, metric_names
+from api.ui.drawing import Drawing, packed
+from api.ui.job_view import MOST_POINTS, MOST_TRIALS, JobView
+from api.ui.numbers import funnel, metric_names
 from api.ui.pages.job_curves import Curves
 from api.ui.parts import Bar, Text, box, card
 from api.ui.plots import Options
 from searchsvc.domain import Job
-
-_PAUSE_SECONDS = 4.0
-"""Between two drawings of a sample: it is sent whole, and one more result hardly changes it."""
 
 
 class Part(Protocol):
@@ -35,7 +32,7 @@ def make(desk: Desk, job: Job) -> list[Part]:
         Chart(
             "Best so far",
             f"Every result, and the best {metric} that keeps the limits.",
-            lambda view: view.once("best so far", charts.best_so_far),
+            charts.best_so_far,
             said=_reached,
         ),
         Curves(desk, job),
@@ -54,6 +51,15 @@ def make(desk: Desk, job: Job) -> list[Part]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A chart as it is sent to pages."""
+
+    options: bytes
+    rows: int
+    """Of a chart that has a row for each thing, so that it is as high as they are many; 0 for others."""
+
+
 class Chart:
     """A chart in a card; hidden as long as there is nothing to draw."""
 
@@ -65,36 +71,38 @@ class Chart:
         said: Callable[[JobView], str] = lambda _: "",
     ) -> None:
         self._draw, self._words = draw, said
-        self._shown: Options | None = None
-        self._due = 0.0
-        with card(title, note) as self._card:
+        self.variant = title
+        """What is drawn: pages at which it is the same share it."""
+        self._shown: bytes | None = None
+        self._drawing: int | None = None
+        with card(title, note) as self.card:
             self._said = Text("p", "", "small")
             self._chart = Drawing(f"{title}. {note}")
             self._chart.props["aria-describedby"] = self._said.html_id
-        self._card.set_visibility(False)
+        self.card.set_visibility(False)
 
     def show(self, view: JobView) -> None:
-        if len(view.results) > charts.MOST_POINTS and time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + _PAUSE_SECONDS
-        self.show_now(view)
+        if view.drawing != self._drawing:
+            self.show_now(view)
 
     def show_now(self, view: JobView) -> None:
         """The reader has chosen something else."""
-        options = self._draw(view)
-        self._card.set_visibility(options is not None)
+        self._drawing = view.drawing
+        sketch = view.once(("chart", self.variant), lambda one: _sketch(self._draw(one)))
+        self.card.set_visibility(sketch is not None)
         self._said.say(self._words(view))
-        if options is not None and options is not self._shown and options != self._shown:
-            self._shown = options
-            if rows := _rows(options):
-                self._chart.style(f"height: {rows * 22 + 60}px")
-            self._chart.draw(options)
+        if sketch is not None and sketch.options != self._shown:
+            self._shown = sketch.options
+            if sketch.rows:
+                self._chart.style(f"height: {sketch.rows * 22 + 60}px")
+            self._chart.draw_packed(sketch.options)
 
 
-def _rows(options: Options) -> int:
-    """Of a chart that has a row for each thing, so that it is as high as they are many."""
+def _sketch(options: Options | None) -> Sketch | None:
+    if options is None:
+        return None
     axis = options.get("yAxis", {})
-    return len(axis["data"]) if axis.get("type") == "category" else 0
+    return Sketch(packed(options), len(axis["data"]) if axis.get("type") == "category" else 0)
 
 
 class Front:
@@ -112,7 +120,7 @@ class Front:
             self._options,
             self._words,
         )
-        with self._chart._card:
+        with self._chart.card:
             self._choice = box("row small")
 
     def show(self, view: JobView) -> None:
@@ -121,6 +129,7 @@ class Front:
         if self._cost not in self._costs and self._costs:
             self._cost = self._costs[0]
         self._offer()
+        self._chart.variant = f"front: {self._cost}"
         self._chart.show(view)
 
     def _offer(self) -> None:
@@ -139,11 +148,11 @@ class Front:
         self._choice.clear()
         if self._view:
             self._offer()
+            self._chart.variant = f"front: {self._cost}"
             self._chart.show_now(self._view)
 
     def _options(self, view: JobView) -> Options | None:
-        cost = self._cost
-        return view.once(("front", cost), lambda _: charts.front(view, cost)) if cost in view.results.metrics else None
+        return charts.front(view, self._cost) if self._cost in view.results.metrics else None
 
     def _words(self, view: JobView) -> str:
         if not view.summary.best:
@@ -160,7 +169,7 @@ def _reached(view: JobView) -> str:
 
 
 def _sampled(view: JobView) -> str:
-    most, count = charts.MOST_POINTS, len(view.results)
+    most, count = MOST_POINTS, len(view.results)
     return f"Of {count:,} results a sample is drawn, {most:,} of a kind." if count > most else ""
 
 
@@ -201,8 +210,8 @@ class Funnel:
 
 
 def _saved(view: JobView) -> str:
-    spared, full = view.once("epochs saved", lambda one: epochs_saved(one.trials.values(), one.spec))
+    spared, full = view.epochs_saved
     if not spared:
         return ""
-    which = "" if view.total <= MOST_TRIALS else f" (of the newest {MOST_TRIALS:,} trials)"
+    which = "" if view.total <= len(view.trials) else f" (of the newest {min(MOST_TRIALS, len(view.trials)):,} trials)"
     return f"Stopping early has spared {spared:,} of {full:,} epochs, {spared / full:.0%}{which}."

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from api.ui import charts
 from api.ui.desk import Desk
-from api.ui.drawing import Drawing
+from api.ui.drawing import Drawing, packed
 from api.ui.job_view import MOST_CURVES, JobView
 from api.ui.panel import Panel
 from api.ui.parts import Text, link
@@ -25,9 +25,9 @@ class Curves:
     def __init__(self, desk: Desk, job: Job) -> None:
         self._book, self._wants_all = desk.curves(job.id, ALL_CURVES), False
         self._view: JobView | None = None
-        self._shown: Options | None = None
+        self._shown: bytes | None = None
         metric = job.spec.objectives[0].metric
-        self._panel: Panel[Options] = Panel(
+        self._panel: Panel[bytes] = Panel(
             desk,
             "Learning curves",
             f"{metric} by epoch, a line per trial; point at one to read it.",
@@ -54,22 +54,20 @@ class Curves:
         self._all.props["aria-pressed"] = "true" if self._wants_all else "false"
         self._panel.refresh()
 
-    def _read(self) -> Options:
+    def _read(self) -> bytes:
         view = self._view
         assert view is not None  # panels are read when they were told of a change
-        return view.once("all curves", self._of_all) if self._wants_all else view.once("curves", _of_some)
+        if self._wants_all:
+            return view.once("all curves", lambda one: packed(self._of_all(one)))
+        return view.once("curves", lambda one: packed(charts.curves(one, one.curves)))
 
     def _of_all(self, view: JobView) -> Options:
         first = view.spec.objectives[0]
         return charts.curves(view, self._book.read(view.trials, view.results.best(first, BEST_CURVES), first.metric))
 
-    def _draw(self, options: Options) -> None:
-        if options is self._shown or options == self._shown:
+    def _draw(self, options: bytes) -> None:
+        if options == self._shown:
             return
         self._shown = options
-        self._chart.draw(options)
+        self._chart.draw_packed(options)
         ui.run_javascript(f"highlightCurves({self._chart.id}, {self._words.id})")
-
-
-def _of_some(view: JobView) -> Options:
-    return charts.curves(view, view.curves)

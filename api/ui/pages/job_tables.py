@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nicegui.element import Element
+import orjson
+from nicegui import ui
 
 from api.ui import words
 from api.ui.compare_view import MOST
 from api.ui.grids import Grid, number_column
 from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import metric_names
-from api.ui.parts import Moment, Text, box, card
+from api.ui.parts import Text, box, card, iso
 from api.ui.session import PATH
 from searchsvc.domain import Event, Job
 
@@ -60,40 +61,44 @@ class Trials:
         save.on("click", lambda: self._grid.save(f"{job.name}.csv"))
 
     def show(self, view: JobView) -> None:
-        shown = len(view.trials)
-        more = (
-            f"the newest {MOST_TRIALS:,} and the best of {view.total:,}; searchctl export writes all"
-            if view.total > shown
-            else ""
-        )
-        self._said.say(more or f"{shown:,} in all")
+        self._said.say(_shown(view))
         self._grid.show(view.rows)
+
+
+def _shown(view: JobView) -> str:
+    """Which trials the table has."""
+    shown = len(view.trials)
+    if not view.is_whole:
+        return f"{shown:,} of {view.total:,}, the newest; reading the others …"
+    if view.total > shown:
+        return f"the newest {MOST_TRIALS:,} and the best of {view.total:,}; searchctl export writes all"
+    return f"{shown:,} in all"
 
 
 class Events:
     """What happened, the newest first."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, Element] = {}
+        self._last = 0
         with card("Events", f"The newest {_SHOWN_EVENTS}, with their reasons; measurements are left out."):
             self._list = box("events small stack")
             self._list.props["tabindex"] = "0"
 
     def show(self, view: JobView) -> None:
-        told = view.once("told", lambda one: [event for event in one.events if event.kind != "trial.measured"])
-        told = told[:_SHOWN_EVENTS]
-        new = [event for event in told if event.sequence not in self._lines]
-        for event in reversed(new):
-            with self._list:
-                self._lines[event.sequence] = line = self._line(event, view)
-            line.move(target_index=0)
-        for sequence in self._lines.keys() - {event.sequence for event in told}:
-            self._lines.pop(sequence).delete()
+        """As text that the page makes lines of: elements of our own would cost many times as much, for each reader."""
+        after = self._last
+        self._last, lines = view.once(("told after", after), lambda one: _told(one, after))
+        if lines:
+            ui.run_javascript(f"tellEvents({self._list.id}, {lines}, {_SHOWN_EVENTS})")
 
-    def _line(self, event: Event, view: JobView) -> Element:
-        number = view.numbers.get(event.trial_id) if event.trial_id else None
-        with box("row") as line:
-            with box("muted"):
-                Moment(event.at)
-            Text("span", words.of_event(event, number, view.spec), "wrap")
-        return line
+
+def _told(view: JobView, after: int) -> tuple[int, str]:
+    """The number of the newest event, and the lines of those after one, as JSON: [time, words], the oldest first."""
+    told = [event for event in view.events if event.kind != "trial.measured"][:_SHOWN_EVENTS]
+    new = [event for event in reversed(told) if event.sequence > after]
+    lines = [(iso(event.at), words.of_event(event, _number(event, view), view.spec)) for event in new]
+    return (new[-1].sequence, orjson.dumps(lines).decode()) if new else (after, "")
+
+
+def _number(event: Event, view: JobView) -> int | None:
+    return view.numbers.get(event.trial_id) if event.trial_id else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from api.ui.rows import RowBook
+from api.ui.rows import MOST_SENT, RowBook
 from searchsvc.service.columns import sample
 
 
@@ -36,7 +36,18 @@ def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
     after = book.turn({4: ("d",), 3: first[3], 2: ("B",)}, make)
     assert sorted(made) == ["B", "d"]
     assert (before.version, after.version) == (packed["version"], packed["version"] + 1)
-    assert applied(packed["rows"], after.change) == {str(key): row for key, row in after.every.items()}
+    assert applied(packed["rows"], json.loads(after.change)) == {str(key): row for key, row in after.every.items()}
+
+
+def test_many_rows_and_rows_that_come_before_are_fetched_not_sent() -> None:
+    def changed(sources: dict[int, list[int]]) -> set[str]:
+        book: RowBook[int, list[int]] = RowBook()
+        book.turn({5: [5]}, lambda source: {"shows": source[0]})
+        return set(json.loads(book.turn(sources, lambda source: {"shows": source[0]}).change))
+
+    assert changed({6: [6], 5: [5]}) == {"version", "add", "update", "remove"}
+    assert changed({5: [5], 4: [4]}) == {"version"}
+    assert changed({number: [number] for number in range(5 + MOST_SENT + 1, 4, -1)}) == {"version"}
 
 
 def test_what_shows_the_same_is_no_change() -> None:
