@@ -37,6 +37,7 @@ class Classification:
     """Trains a network of `searchsvc.spaces.networks`; see `searchsvc.domain.tasks.Task` for what each method does."""
 
     name = "classification"
+    description = "image classifiers: one class for each image"
     metrics = (
         Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),

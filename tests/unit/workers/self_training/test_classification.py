@@ -316,6 +316,25 @@ def test_a_folder_without_labels_gives_a_csv(
     assert taught.targets.shape == (30, 10)
 
 
+@pytest.mark.parametrize("memory_bytes", [0, 2**20], ids=["in files", "in memory"])
+def test_the_rest_of_a_folder_of_classes_gives_a_csv_with_its_paths(
+    student: Make, train: Train, tmp_path: Path, noise: np.ndarray[Any, Any], memory_bytes: int
+) -> None:
+    for label, images in (("a", noise[:15]), ("b", noise[15:])):
+        picture_folder(tmp_path / "images" / label, images)
+    section = {"name": "files", "format": "imagefolder", "path": str(tmp_path / "images"), "size": 8, "color": False}
+    task = student(dataset={**section, "memory_bytes": memory_bytes}, data_fraction=0.5, epochs=1)
+    outcome = train(task).outcome
+    assert outcome.state is TrialState.SUCCEEDED, outcome.message
+    with (Path(task.directory) / "pseudo-labels.csv").open(newline="") as lines:
+        names = [row["image"] for row in csv.DictReader(lines)]
+    found = unlabelled.load(None, task.dataset, 0.5)
+    assert len(names) == len(found) > 0
+    shown = np.stack([np.asarray(Image.open(tmp_path / "images" / name)) for name in names])
+    images = found.images[np.arange(len(found))]
+    assert np.array_equal(images[:, 0], shown)
+
+
 def test_files_that_do_not_fit_into_memory_give_the_same_student(
     student: Make, train: Train, tmp_path: Path, noise: np.ndarray[Any, Any]
 ) -> None:
