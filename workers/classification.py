@@ -88,8 +88,9 @@ class Classification:
         with below("/unlabelled"):
             unlabelled.load(how.unlabelled, dataset, data_fraction)
         if how.teacher:
+            found = data.load(dataset)
             with below("/teacher"):
-                check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
+                check_teacher(how.teacher.path, self.name, found.classes, found.info.shape)
 
     def check_search(
         self,

@@ -274,6 +274,18 @@ def test_a_teacher_of_other_classes_is_refused(student: Make, make_task: Make, t
     assert "/self_training/teacher: the teacher knows 2 classes" in (outcome.message or "")
 
 
+def test_a_teacher_of_other_images_is_refused(make_task: Make, train: Train, tmp_path: Path) -> None:
+    digits = load_digits()
+    np.savez(tmp_path / "narrow.npz", x_train=digits.images[:200, :, :6].astype(np.uint8), y_train=digits.target[:200])
+    section = {"name": "narrow", "format": "npz", "path": str(tmp_path / "narrow.npz")}
+    teacher = make_task("other", dataset=section, data_fraction=1.0, epochs=1)
+    assert train(teacher).outcome.state is TrialState.SUCCEEDED
+    path = Path(teacher.directory) / MODEL
+    said = r"/teacher: the teacher takes images of \(1, 8, 6\) as .*, the dataset has \(1, 8, 8\)"
+    with pytest.raises(InvalidInput, match=said):
+        TASK.check_self_training(SelfTraining(teacher=WeightsFile(str(path), sha256_of(path))), DIGITS, 0.5)
+
+
 def test_nothing_is_left_beside_the_whole(student: Make) -> None:
     with pytest.raises(InvalidInput, match="/unlabelled: no training image is left beside a data fraction of 1"):
         TASK.check_self_training(SelfTraining(), DIGITS, 1.0)
