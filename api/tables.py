@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Protocol, Self
 
 from fastapi import Path
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from searchsvc import domain
 from searchsvc.domain import Parameter, Scalar
 from searchsvc.domain.metrics import Goal
-from searchsvc.service import export
+from searchsvc.service import export, self_training
 from searchsvc.spaces.catalogue import ShippedSpace
 
 TableName = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name.")]
@@ -104,6 +105,7 @@ class Task(_Row):
     """What can be trained."""
 
     name: str = Field(description="Its name.", examples=["classification"])
+    description: str = Field(description="One line about it.")
     metrics: list[Metric] = Field(description="What it measures; objectives and constraints may name these.")
     parameters: dict[str, Scalar] = Field(description="What it understands, with the value where a space gives none.")
     exports: list[Export] = Field(description="What a job of it can be exported as.")
@@ -117,4 +119,16 @@ class Task(_Row):
             Export(name=name, suffix=one.suffix, description=one.description)
             for name, one in export.formats_of(task).items()
         ]
-        return cls(name=task.name, metrics=metrics, parameters=dict(task.default_parameters), exports=exports)
+        return cls(
+            name=task.name,
+            description=task.description,
+            metrics=metrics,
+            parameters=dict(task.default_parameters),
+            exports=exports,
+        )
+
+    @classmethod
+    def around(cls, others: Sequence[str]) -> Self:
+        """Self-training, whose jobs are stored as those of one of the others."""
+        description = f"one of {', '.join(others)}, taught by pseudo labels, too: metrics and exports are that one's"
+        return cls(name=self_training.TASK, description=description, metrics=[], parameters={}, exports=[])

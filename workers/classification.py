@@ -37,6 +37,7 @@ class Classification:
     """Trains a network of `searchsvc.spaces.networks`; see `searchsvc.domain.tasks.Task` for what each method does."""
 
     name = "classification"
+    description = "image classifiers: one class for each image"
     metrics = (
         Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
         Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
@@ -87,8 +88,9 @@ class Classification:
         with below("/unlabelled"):
             unlabelled.load(how.unlabelled, dataset, data_fraction)
         if how.teacher:
+            found = data.load(dataset)
             with below("/teacher"):
-                check_teacher(how.teacher.path, self.name, data.load(dataset).classes)
+                check_teacher(how.teacher.path, self.name, found.classes, found.info.shape)
 
     def check_search(
         self,

@@ -30,6 +30,7 @@ class Detection:
     """Trains a detector of `searchsvc.spaces.detector`; see `searchsvc.domain.tasks.Task` for what each method does."""
 
     name = "detection"
+    description = "one-stage detectors: boxes with a class in each image"
     metrics = (
         Metric("ap", "maximize", "share", "average precision: mean over classes and the overlaps .50, .55, ... .95"),
         Metric("ap50", "maximize", "share", "average precision at overlap .50"),

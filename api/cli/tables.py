@@ -30,7 +30,7 @@ def datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def tasks(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the installed tasks, what they measure and what a job of them can be exported as."""
-    listed(ctx, "tasks", as_json, ("name", "metrics", "exports"))
+    listed(ctx, "tasks", as_json, ("name", "metrics", "exports", "description"))
 
 
 def listed(ctx: typer.Context, what: str, as_json: bool, columns: tuple[str, ...]) -> None:

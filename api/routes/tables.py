@@ -10,7 +10,7 @@ from api.errors import answers
 from api.schemas import Page
 from api.tables import Dataset, Method, Space, SpaceDetail, TableName, Task
 from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
-from searchsvc.service import tasks
+from searchsvc.service import self_training, tasks
 from searchsvc.spaces import catalogue
 
 router = APIRouter(prefix=PREFIX, tags=["tables"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
@@ -49,4 +49,5 @@ def datasets(service: TheService) -> Page[Dataset]:
 @router.get("/tasks", operation_id="list_tasks")
 def all_tasks() -> Page[Task]:
     """What can be trained."""
-    return whole([Task.of(task) for task in tasks.all_tasks()])
+    listed = [Task.of(task) for task in tasks.all_tasks()]
+    return whole([*listed, Task.around(self_training.names_around())])

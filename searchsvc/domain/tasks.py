@@ -222,6 +222,8 @@ class Task(Protocol):
     """What a trial trains."""
 
     name: str
+    description: str
+    """One line about it."""
     metrics: tuple[Metric, ...]
     """What `train` measures; objectives and constraints may name these and what the cost model knows."""
     default_parameters: Mapping[str, Scalar]

@@ -6,10 +6,11 @@ leaves them the choice. It is resolved and stored as that, so that nothing else 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from searchsvc.algorithms import ALGORITHMS
-from searchsvc.domain import JobSpec, ModelSource, SelfTrainedTask, SelfTraining, Task
+from searchsvc.domain import JobSpec, ModelSource, Scalar, SelfTrainedTask, SelfTraining, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace, SelfTrainingSpec
 from searchsvc.errors import InvalidInput
 from searchsvc.service import checks, datasets, models, tasks
@@ -33,6 +34,11 @@ class Found:
     how: SelfTraining
 
 
+def names_around() -> list[str]:
+    """Of the tasks that the task `self_training` can be around."""
+    return [one.name for one in tasks.all_tasks() if isinstance(one, SelfTrainedTask)]
+
+
 def unfolded(spec: JobSpec) -> JobSpec:
     """The same job as one of the task that self-training is around. Raises InvalidInput where it is around none."""
     section = spec.self_training
@@ -41,7 +47,7 @@ def unfolded(spec: JobSpec) -> JobSpec:
             message = f"the task is {spec.task}: leave it out, or make the task {TASK}"
             raise InvalidInput.at(f"{_SECTION}/around", message)
         return spec
-    able = ", ".join(one.name for one in tasks.all_tasks() if isinstance(one, SelfTrainedTask))
+    able = ", ".join(names_around())
     if section is None:
         raise InvalidInput.at(_SECTION, f"the task {TASK} needs it: {{around: TASK}}, where TASK is one of {able}")
     if section.around is None or section.around not in tasks.names():
@@ -76,9 +82,16 @@ def find(
     if not wanted:
         message = f"no trial would be self-trained: put {SELF_TRAINING} into the space, or fix it to true"
         raise InvalidInput.at(_SECTION, message)
-    shares = values_of(space, DATA_FRACTION, constants.get(DATA_FRACTION, 1.0))
-    least = spec.fidelity.data_fraction * min(float(one) for one in shares)
-    return checks.below(_SECTION, lambda: _found(section, spec, task, least, store, settings, trusted=trusted))
+    largest = spec.fidelity.data_fraction * max(_shares(space, constants))
+    return checks.below(_SECTION, lambda: _found(section, spec, task, largest, store, settings, trusted=trusted))
+
+
+def _shares(space: Space, constants: Mapping[str, Scalar]) -> list[float]:
+    """Data fractions, within those of the fidelity, that a self-trained trial can have."""
+    taught = space.fix({SELF_TRAINING: True}) if SELF_TRAINING in space else space
+    shares = values_of(taught, DATA_FRACTION, constants.get(DATA_FRACTION, 1.0))
+    able = taught[SELF_TRAINING].when.get(DATA_FRACTION, shares) if SELF_TRAINING in taught else shares
+    return [float(one) for one in shares if one in able]
 
 
 def _names(space: NamedSpace | InlineSpace) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ class NoOp:
     """One number per epoch, at once."""
 
     name = "noop"
+    description = "one number, without any training"
     metrics = (Metric("score", "maximize", "", "x"), Metric("cost", "minimize", "", "x squared"))
     default_parameters: Mapping[str, Scalar] = {"x": 0.5}
     exports: Mapping[str, ExportFormat] = {}

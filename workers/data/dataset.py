@@ -70,6 +70,8 @@ class Dataset:
     """The largest value of a training image: 255 for most, 16 for `digits`."""
     origins: NDArray[np.intp] | None = None
     """Of the training images: their places among all images before the split; None: the split is all there is."""
+    names: tuple[str, ...] | None = None
+    """Of the training images, their paths as in `RawDataset`; None: they have numbers only."""
     validation_images: ValidationSplit = _UNNAMED
     """What those of `validation` are called."""
     reassessed: LabelSets | None = None
@@ -100,7 +102,8 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     mean, std, peak = _statistics(splits["train"].images)
     kept = raw.test or splits["test"]
     train, validated, called = splits["train"], splits["validation"], _called(raw, positions["validation"])
-    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"], called)
+    names = None if raw.names is None else tuple(raw.names[place] for place in positions["train"])
+    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"], names, called)
 
 
 def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:

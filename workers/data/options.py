@@ -52,6 +52,8 @@ class ImagesOptions(DatasetOptions):
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
     """Decoded images that are kept in memory."""
+
+
 class ReassessedOptions(DatasetOptions):
     """Options of datasets whose images have one class each."""
 
@@ -104,6 +106,13 @@ def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
         raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from None
     kind = "folder" if folder else "file"
     raise InvalidInput.at(pointer, f"there is no {kind} {path} on the machine that reads the dataset")
+
+
+def nothing_left(fraction: float) -> InvalidInput:
+    """The error of `unlabelled: rest` where all training images have their labels."""
+    message = f"no training image is left beside a data fraction of {fraction:g}"
+    ways = "keep `fidelity.data_fraction` or the parameter `data_fraction` of self-trained trials below that"
+    return InvalidInput.at("", f"{message}: {ways}, or name other images")
 
 
 def stamps(files: Iterable[Path]) -> Hashable:

@@ -14,8 +14,13 @@ from searchsvc.errors import InvalidInput
 _LISTED = 5
 
 
-def check_teacher(path: str | Path, task: str, classes: Sequence[str]) -> None:
-    """Raise InvalidInput where the file is no model of the task with the same classes in the same order."""
+def check_teacher(
+    path: str | Path, task: str, classes: Sequence[str], shape: tuple[int, int, int] | None = None
+) -> None:
+    """Raise InvalidInput where the file is no model of the task with the same classes in the same order.
+
+    `shape`: (channels, height, width) of the images that it is to be shown; None: it takes any.
+    """
     card = _card(path)
     if card.get("task") != task:
         raise InvalidInput.at("", f"{path} is no model of the task {task} that a trial has left")
@@ -23,6 +28,9 @@ def check_teacher(path: str | Path, task: str, classes: Sequence[str]) -> None:
     if own != tuple(classes):
         message = f"knows {len(own)} classes ({_listed(own)}), the dataset {len(classes)} ({_listed(classes)})"
         raise InvalidInput.at("", f"the teacher {message}: take one that was trained on the same classes")
+    if shape is not None and (taken := tuple(card.get("shape", ()))) != shape:
+        message = f"takes images of {taken} as (channels, height, width), the dataset has {shape}"
+        raise InvalidInput.at("", f"the teacher {message}: take one that was trained on the same size")
 
 
 def _card(path: str | Path) -> dict[str, Any]:

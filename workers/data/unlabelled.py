@@ -21,9 +21,9 @@ from searchsvc.errors import InvalidInput
 from workers import data
 from workers.data import npz
 from workers.data.dataset import Dataset, Images, Labels
-from workers.data.imagefiles import Decoder, ImageFiles, files_below, images_of
+from workers.data.imagefiles import Decoder, files_below, images_of
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, parsed, stamps
+from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, parsed, stamps
 
 _TOGETHER = 256
 """Images that are decoded at a time."""
@@ -37,7 +37,7 @@ class Unlabelled:
     places: NDArray[np.intp]
     """(n,): of each among all images of the folder, the file or the dataset."""
     names: tuple[str, ...] | None
-    """Of their files, where each has one."""
+    """Of their files, where each has one: paths below the folder, or that of the classes."""
     truth: Labels | None
     """(n,): what each is, UNKNOWN where that is no class of the dataset; None: not known."""
 
@@ -62,10 +62,11 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
 def _rest(dataset: Dataset, fraction: float) -> Unlabelled:
     index = dataset.rest(fraction)
     if not len(index):
-        raise InvalidInput.at("", f"no training image is left beside a data fraction of {fraction:g}")
+        raise nothing_left(fraction)
     images = dataset.train.images.take(index, axis=0)
     places = index if dataset.origins is None else dataset.origins[index]
-    return Unlabelled(images, places, _names(images), dataset.train.labels[index])
+    names = None if dataset.names is None else tuple(dataset.names[position] for position in index)
+    return Unlabelled(images, places, names, dataset.train.labels[index])
 
 
 @lru_cache(maxsize=2)
@@ -96,7 +97,7 @@ def _found(section: Mapping[str, Any], beside: Dataset) -> Unlabelled:
     size = {"size": height, "color": channels == 3} if section.get("format") == "imagefolder" else {}
     raw = data.raw({**size, **section})
     labels = _translated(raw.all.labels, raw.classes, beside.classes)
-    return Unlabelled(raw.all.images, np.arange(len(raw.all)), _names(raw.all.images), labels)
+    return Unlabelled(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
 
 
 def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Unlabelled:
@@ -115,10 +116,6 @@ def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> L
     """Labels of other classes -> of `classes`, by their names."""
     known = {name: label for label, name in enumerate(classes)}
     return np.array([known.get(name, UNKNOWN) for name in own], np.int64)[labels]
-
-
-def _names(images: Images) -> tuple[str, ...] | None:
-    return tuple(map(str, images.paths)) if isinstance(images, ImageFiles) else None
 
 
 def _pixels(images: Images) -> Pixels:

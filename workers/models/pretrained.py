@@ -1,4 +1,8 @@
-"""Weights of another network, from any file of them, into what has the same names and shapes in a network."""
+"""Weights of another network, from any file of them, into what has the same names and shapes in a network.
+
+A convolution of one channel takes the weights of one of three (red, green, blue) as their sum, and one of three takes
+those of one in thirds: what it says of a grey picture stays the same.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,10 @@ from torch import Tensor, nn
 from searchsvc.errors import InvalidInput
 
 Weights: TypeAlias = Mapping[str, Tensor]
+Shapes: TypeAlias = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""Name, shape in the file, shape in the network."""
+_GREY, _COLOR = 1, 3
+"""Channels of pictures."""
 _WRAPPERS = ("state_dict", "model", "module", "net")
 """Keys below which checkpoints keep their weights."""
 
@@ -30,8 +38,10 @@ class Loaded:
     """Of the network, but not in the file: they keep their own values."""
     unused: tuple[str, ...]
     """In the file, but not of the network."""
-    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-    """Name, shape in the file, shape in the network: they keep their own values, too."""
+    misshapen: tuple[Shapes, ...]
+    """They keep their own values, too."""
+    adapted: tuple[Shapes, ...]
+    """Matched ones that were made for grey pictures and given to a network of coloured ones, or the reverse."""
     share: float
     """Of the numbers in the network's parameters, those that were loaded."""
 
@@ -44,8 +54,9 @@ def load_weights(network: nn.Module, found: Weights) -> Loaded:
     own = network.state_dict()
     prefix = _prefix(found, own)
     given = {name.removeprefix(prefix): one for name, one in found.items() if name.startswith(prefix)}
-    shapes = {name: (tuple(one.shape), tuple(own[name].shape)) for name, one in given.items() if name in own}
-    fitting = {name: given[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
+    known = {name: _recoloured(one, own[name]) for name, one in given.items() if name in own}
+    shapes = {name: (tuple(given[name].shape), tuple(own[name].shape)) for name in known}
+    fitting = {name: one for name, one in known.items() if one.shape == own[name].shape}
     if not fitting:
         raise InvalidInput.at("", f"none of the {len(found)} weights in the file has a name and shape of the network")
     missing = network.load_state_dict(fitting, strict=False).missing_keys
@@ -54,6 +65,7 @@ def load_weights(network: nn.Module, found: Weights) -> Loaded:
         missed=tuple(name for name in missing if name not in shapes),
         unused=tuple(name for name in given if name not in own),
         misshapen=tuple((name, *both) for name, both in shapes.items() if name not in fitting),
+        adapted=tuple((name, *both) for name, both in shapes.items() if name in fitting and both[0] != both[1]),
         share=_share(network, fitting),
     )
 
@@ -80,6 +92,16 @@ def read_weights(path: Path) -> Weights:
     if not isinstance(content, Mapping):
         raise InvalidInput.at("", f"{path} holds a {type(content).__name__}, not weights by name")
     return {name: one for name, one in content.items() if isinstance(name, str) and isinstance(one, Tensor)}
+
+
+def _recoloured(weight: Tensor, own: Tensor) -> Tensor:
+    """Of a convolution (o, c, h, w), fit for as many channels as `own` has; any other weight as it is."""
+    if weight.ndim != 4 or own.ndim != 4:
+        return weight
+    channels = (weight.shape[1], own.shape[1])
+    if channels == (_COLOR, _GREY):
+        return weight.sum(1, keepdim=True)
+    return weight.expand(-1, _COLOR, -1, -1) / _COLOR if channels == (_GREY, _COLOR) else weight
 
 
 def _share(network: nn.Module, loaded: Weights) -> float:

@@ -15,7 +15,7 @@ from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces import recipe
 from workers.files import PRETRAINED, note
 from workers.models.detector import Detector
-from workers.models.pretrained import Loaded, load_weights, read_weights
+from workers.models.pretrained import Loaded, Shapes, load_weights, read_weights
 
 SHARE = "pretrained_share"
 _TOLD = 5
@@ -60,10 +60,15 @@ def _summary(loaded: Loaded) -> str:
     names = {
         "missed": loaded.missed,
         "unused": loaded.unused,
-        "misshapen": [f"{name} {theirs} -> {ours}" for name, theirs, ours in loaded.misshapen],
+        "misshapen": _texts(loaded.misshapen),
+        "adapted from other channels": _texts(loaded.adapted),
     }
     others = [f", {len(some)} {kind} ({_first(some)})" for kind, some in names.items() if some]
     return f"{loaded.share:.1%} of its numbers; of the names {len(loaded.matched)} matched{''.join(others)}"
+
+
+def _texts(some: Sequence[Shapes]) -> list[str]:
+    return [f"{name} {theirs} -> {ours}" for name, theirs, ours in some]
 
 
 def _first(names: Sequence[str]) -> str:
@@ -71,5 +76,9 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _document(loaded: Loaded) -> bytes:
-    misshapen = [{"name": name, "file": theirs, "network": ours} for name, theirs, ours in loaded.misshapen]
-    return json.dumps({**asdict(loaded), "misshapen": misshapen}, indent=2).encode()
+    shapes = {"misshapen": _rows(loaded.misshapen), "adapted": _rows(loaded.adapted)}
+    return json.dumps({**asdict(loaded), **shapes}, indent=2).encode()
+
+
+def _rows(some: Sequence[Shapes]) -> list[dict[str, object]]:
+    return [{"name": name, "file": theirs, "network": ours} for name, theirs, ours in some]

@@ -40,7 +40,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
     dataset = data.load(task.dataset)
 
     def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Taught] | None = None) -> trial.Training:
-        return _Classification(stage, dataset, device, check, pseudo)
+        return _Classification(stage, dataset, device, check, pseudo, folds_of=task)
 
     if stages.is_self_trained(task):
         yield from stages.run(task, device, training, ClassLabeller(dataset, device), clock)
@@ -69,7 +69,10 @@ class _Classification:
         device: torch.device,
         check: Callable[[], None],
         pseudo: Pseudo[Taught] | None,
+        *,
+        folds_of: TrialTask,
     ) -> None:
+        """`folds_of`: the trial that the task is a stage of, or the task itself."""
         self._task, self._dataset = task, dataset
         self._of_labels = pseudo.metrics if pseudo else {}
         model = untrained(task.values, dataset, task.seed)
@@ -78,7 +81,7 @@ class _Classification:
         train, images = dataset.subset(part.share), len(dataset.subset(part.of)) if part.share < part.of else None
         self._dropped: NDArray[np.intp] | None = None
         if folds := ClassifierRecipe.of(completed(task.values)).clean_folds:
-            self._dropped = disagreeing(task, dataset, train, folds, device, check)
+            self._dropped = disagreeing(folds_of, dataset, train, folds, device, check)
             train = train.take(np.delete(np.arange(len(train)), self._dropped))
         self._trainer = Trainer(
             model,

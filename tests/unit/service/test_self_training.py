@@ -139,6 +139,53 @@ def test_what_cannot_be_had_is_named(resolved: Resolved, changes: Document, poin
     assert pointer in [one.pointer for one in caught.value.faults]
 
 
+def fraction(*choices: float, **fields: Any) -> Document:
+    return {"name": "data_fraction", "type": "categorical", "choices": list(choices), **fields}
+
+
+def asking(*parameters: Document, **of_self_training: Any) -> Document:
+    """A space of trials with and without pseudo labels, which differ in these parameters besides."""
+    first, *others = inline(False, True)["parameters"]
+    return {"parameters": [{**first, **of_self_training}, *others, *parameters]}
+
+
+WHOLE = {"epochs": 1, "data_fraction": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("space", "fidelity"),
+    [
+        (asking(fraction(0.1, 1.0)), WHOLE),
+        (asking({"name": "data_fraction", "type": "float", "low": 0.1, "high": 1.0}), WHOLE),
+        (asking(fraction(0.1, 0.2, when={"self_training": False})), WHOLE),
+        (asking(fraction(0.1, 0.9999)), WHOLE),
+    ],
+    ids=["choice", "range", "only without", "nearly all"],
+)
+def test_a_self_trained_trial_that_could_have_all_labels_is_refused(
+    resolved: Resolved, space: Document, fidelity: Document
+) -> None:
+    said = "no training image is left beside a data fraction of .*: keep `fidelity.data_fraction` or the parameter"
+    with pytest.raises(InvalidInput, match=said) as caught:
+        resolved(space=space, self_training={}, fidelity=fidelity)
+    assert [one.pointer for one in caught.value.faults] == ["/self_training/unlabelled"]
+
+
+@pytest.mark.parametrize(
+    ("space", "fidelity"),
+    [
+        (asking(fraction(0.1, 1.0)), PART),
+        (asking(fraction(0.1, 0.2, when={"self_training": True})), WHOLE),
+        (asking(fraction(0.1, 1.0), when={"data_fraction": [0.1]}), WHOLE),
+    ],
+    ids=["of a part", "only with", "self-trained on a part"],
+)
+def test_trials_without_pseudo_labels_may_have_all_labels(
+    resolved: Resolved, space: Document, fidelity: Document
+) -> None:
+    assert resolved(space=space, self_training={}, fidelity=fidelity).self_training is not None
+
+
 def test_a_stranger_reads_only_what_lies_below_the_data_roots(
     resolved: Resolved, settings: Settings, tmp_path: Path
 ) -> None:

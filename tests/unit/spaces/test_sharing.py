@@ -97,8 +97,13 @@ def test_what_shapes_the_schedule_is_refused_unless_it_is_fixed(parameter: Param
     check_sharable(fixed, shipped.constants)
 
 
-@pytest.mark.parametrize(("name", "value"), [("class_loss", "sigmoid"), ("clean_folds", 5)])
-def test_what_says_which_labels_are_right_is_refused_unless_it_is_the_default(name: str, value: str | int) -> None:
+BESIDES = [("class_loss", "sigmoid"), ("clean_folds", 5), ("layer_decay", 0.7), ("init", "pretrained")]
+
+
+@pytest.mark.parametrize(("name", "value"), BESIDES)
+def test_what_says_which_labels_are_right_or_how_a_part_learns_is_refused_unless_it_is_the_default(
+    name: str, value: str | float
+) -> None:
     shipped = catalogue.find("fbnetv3-small")
     assert tuple(refused(shipped.space, {**shipped.constants, name: value})) == (f"/{name}",)
     assert tuple(refused(Space([*shipped.space.parameters, Categorical(name, (value,))]), shipped.constants)) == (

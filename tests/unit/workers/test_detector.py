@@ -204,6 +204,15 @@ class TestWeightsOfOthers:
         assert loaded.unused == ("2.weight",)
         assert torch.equal(network[0].weight, given["0.weight"])
 
+    @pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
+    def test_of_a_grey_picture_a_network_of_other_channels_says_the_same(self, theirs: int, ours: int) -> None:
+        source, made = (nn.Sequential(nn.Conv2d(one, 4, 3)) for one in (theirs, ours))
+        loaded = load_weights(made, source.state_dict())
+        assert loaded.adapted == (("0.weight", (4, theirs, 3, 3), (4, ours, 3, 3)),)
+        assert (loaded.misshapen, loaded.share) == ((), 1.0)
+        grey = torch.rand(2, 1, 5, 5)
+        assert torch.allclose(source(grey.expand(-1, theirs, -1, -1)), made(grey.expand(-1, ours, -1, -1)), atol=1e-6)
+
     @pytest.mark.parametrize(
         ("content", "reason"),
         [(b"nonsense", "cannot be read as weights"), ([1, 2], "holds a list"), ({"x": torch.ones(1)}, "none of the 1")],

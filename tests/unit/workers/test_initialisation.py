@@ -177,6 +177,19 @@ def test_other_shapes_are_told_and_stay_random(make_task: Any, train: Train, tea
     assert misshapen["classifier.weight"] == ([10, 32], [10, 24])
 
 
+def test_weights_made_for_coloured_pictures_are_told(make_task: Any, train: Train, teacher: TrialTask) -> None:
+    state = load_file(model_of(teacher))
+    colored = Path(teacher.directory) / "colored.safetensors"
+    save_file({**state, "stem.0.weight": state["stem.0.weight"].expand(-1, 3, -1, -1).contiguous() / 3}, colored)
+    values = {"init": "pretrained", "lr": 1e-6, "frozen_stages": 1}
+    task = make_task("grey", values, epochs=1, pretrained=weights_file(colored))
+    assert train(task).metrics[0]["pretrained_share"] == 1.0
+    assert torch.allclose(load_file(model_of(task))["stem.0.weight"], state["stem.0.weight"], atol=1e-6)
+    [adapted] = report_of(task)["adapted"]
+    assert (adapted["name"], adapted["file"][1], adapted["network"][1]) == ("stem.0.weight", 3, 1)
+    assert "1 adapted from other channels (stem.0.weight" in (Path(task.directory) / "trial.log").read_text()
+
+
 def test_weights_that_changed_or_fit_nowhere_end_the_trial(make_task: Any, train: Train, tmp_path: Path) -> None:
     path = tmp_path / "others.safetensors"
     save_file({"nothing": torch.ones(2)}, path)

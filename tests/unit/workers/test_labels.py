@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.domain import LabelledTask, TrialState, TrialTask
+from searchsvc.domain import LabelledTask, SelfTraining, TrialState, TrialTask
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.labels import Predictions
 from searchsvc.labels.files import write_labels
@@ -200,6 +200,10 @@ def test_folds_are_asked_once_for_all_trials_and_gone_on_with(
     assert [train(one).outcome.state for one in (again, other)] == [TrialState.SUCCEEDED] * 2
     assert len(asked) == 3
     assert dropped(again) == dropped(other)
+    how = {"self_training": SelfTraining(teacher_epochs=2)}
+    taught = make_task("taught", {**CLEANED, "self_training": True, "pseudo_threshold": 0.0}, epochs=1, **how)
+    assert train(taught).outcome.state is TrialState.SUCCEEDED
+    assert len(asked) == 3
     monkeypatch.setattr(cleaning, "_asked", real)
     alone = replace(again, directory=str(Path(again.directory) / "elsewhere" / "alone"))
     assert train(alone).outcome.state is TrialState.SUCCEEDED

@@ -23,7 +23,7 @@ from workers.data.detection.coco import CocoOptions
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, sizes_of
 from workers.data.imagefiles import files_below
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, parsed, stamps
+from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, parsed, stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
 def _rest(dataset: DetectionDataset, fraction: float) -> Unlabelled:
     scenes = dataset.rest(fraction)
     if not len(scenes):
-        raise InvalidInput.at("", f"no training image is left beside a data fraction of {fraction:g}")
+        raise nothing_left(fraction)
     return Unlabelled(scenes, annotated=True)
 
 

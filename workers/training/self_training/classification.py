@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 
 from searchsvc.domain.tasks import TrialTask
-from searchsvc.errors import InvalidInput
 from searchsvc.spaces.networks import completed
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data import unlabelled as data
@@ -104,11 +103,8 @@ class ClassLabeller:
     def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled, *, independent: bool) -> NDArray[np.float32]:
         """(n, K): probabilities, of images that are not augmented; they sum to 1 unless they may be `independent`."""
         with below("/self_training/teacher"):
-            check_teacher(teacher, task.task, self._dataset.classes)
+            check_teacher(teacher, task.task, self._dataset.classes, self._dataset.info.shape)
         model, precision = load(teacher, self._device), Precision.of(self._device)
-        if model.card.shape != self._dataset.info.shape:
-            message = f"takes images of {model.card.shape} as (channels, height, width), not {self._dataset.info.shape}"
-            raise InvalidInput.at("/self_training/teacher", message)
         split = with_targets(images.images, np.zeros(len(images), np.int64), self._device, task.threads)
         answers = []
         for batch, _ in in_order(split, model.inputs.batch):

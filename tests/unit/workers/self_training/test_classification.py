@@ -274,6 +274,18 @@ def test_a_teacher_of_other_classes_is_refused(student: Make, make_task: Make, t
     assert "/self_training/teacher: the teacher knows 2 classes" in (outcome.message or "")
 
 
+def test_a_teacher_of_other_images_is_refused(make_task: Make, train: Train, tmp_path: Path) -> None:
+    digits = load_digits()
+    np.savez(tmp_path / "narrow.npz", x_train=digits.images[:200, :, :6].astype(np.uint8), y_train=digits.target[:200])
+    section = {"name": "narrow", "format": "npz", "path": str(tmp_path / "narrow.npz")}
+    teacher = make_task("other", dataset=section, data_fraction=1.0, epochs=1)
+    assert train(teacher).outcome.state is TrialState.SUCCEEDED
+    path = Path(teacher.directory) / MODEL
+    said = r"/teacher: the teacher takes images of \(1, 8, 6\) as .*, the dataset has \(1, 8, 8\)"
+    with pytest.raises(InvalidInput, match=said):
+        TASK.check_self_training(SelfTraining(teacher=WeightsFile(str(path), sha256_of(path))), DIGITS, 0.5)
+
+
 def test_nothing_is_left_beside_the_whole(student: Make) -> None:
     with pytest.raises(InvalidInput, match="/unlabelled: no training image is left beside a data fraction of 1"):
         TASK.check_self_training(SelfTraining(), DIGITS, 1.0)
@@ -314,6 +326,25 @@ def test_a_folder_without_labels_gives_a_csv(
     assert np.array_equal(taught.images[:, 0], noise)
     assert taught.targets.dtype == np.float32
     assert taught.targets.shape == (30, 10)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 2**20], ids=["in files", "in memory"])
+def test_the_rest_of_a_folder_of_classes_gives_a_csv_with_its_paths(
+    student: Make, train: Train, tmp_path: Path, noise: np.ndarray[Any, Any], memory_bytes: int
+) -> None:
+    for label, images in (("a", noise[:15]), ("b", noise[15:])):
+        picture_folder(tmp_path / "images" / label, images)
+    section = {"name": "files", "format": "imagefolder", "path": str(tmp_path / "images"), "size": 8, "color": False}
+    task = student(dataset={**section, "memory_bytes": memory_bytes}, data_fraction=0.5, epochs=1)
+    outcome = train(task).outcome
+    assert outcome.state is TrialState.SUCCEEDED, outcome.message
+    with (Path(task.directory) / "pseudo-labels.csv").open(newline="") as lines:
+        names = [row["image"] for row in csv.DictReader(lines)]
+    found = unlabelled.load(None, task.dataset, 0.5)
+    assert len(names) == len(found) > 0
+    shown = np.stack([np.asarray(Image.open(tmp_path / "images" / name)) for name in names])
+    images = found.images[np.arange(len(found))]
+    assert np.array_equal(images[:, 0], shown)
 
 
 def test_files_that_do_not_fit_into_memory_give_the_same_student(
