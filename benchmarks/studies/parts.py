@@ -40,14 +40,15 @@ def mnist_at_14_px(folder: Path, images: int, further: int, tested: int) -> tupl
 
     Pixels are means of 2x2. What is tested on comes from MNIST's test images, all else from its training images.
     """
-    whole, random = np.load(shared("classification/mnist.npz"), allow_pickle=False), np.random.default_rng(0)
-    count = images * 5 // 4
-    train_part, test_part = random.permutation(60_000), random.permutation(10_000)[:tested]
-    arrays = {"x_test": _halved(whole["x_test"][test_part]), "y_test": whole["y_test"][test_part]}
+    with np.load(shared("classification/mnist.npz"), allow_pickle=False) as whole:
+        x_train, y_train, x_test, y_test = (whole[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+    random, count = np.random.default_rng(0), images * 5 // 4
+    train_part, test_part = random.permutation(len(y_train)), random.permutation(len(y_test))[:tested]
     own, others = train_part[:count], train_part[count : count + further]
     paths = folder / f"mnist-{images}.npz", folder / f"mnist-{further}-further.npz"
-    np.savez(paths[0], x_train=_halved(whole["x_train"][own]), y_train=whole["y_train"][own], **arrays)
-    np.savez(paths[1], x_train=_halved(whole["x_train"][others]), y_train=whole["y_train"][others])
+    tests = {"x_test": _halved(x_test[test_part]), "y_test": y_test[test_part]}
+    np.savez(paths[0], x_train=_halved(x_train[own]), y_train=y_train[own], **tests)
+    np.savez(paths[1], x_train=_halved(x_train[others]), y_train=y_train[others])
     labelled, unlabelled = ({"format": "npz", "path": str(path), "name": path.stem} for path in paths)
     return labelled, unlabelled
 
