@@ -44,9 +44,11 @@ CLASSIFIER: Mapping[str, Any] = {
     "weight_decay": 0.01,
     "batch_size": 64,
     "resolution": 14,
+    "label_smoothing": 0.1,
     "pseudo_labels": "soft",
     "pseudo_threshold": 0.5,
 }
+"""Smoothing keeps the loss of a few labelled images, learnt by heart, from vanishing: pseudo labels are weighted by it."""
 SHORT: Mapping[str, Any] = {"class_loss": "qfl", "batch_size": 4, "lr": 0.003, "pseudo_threshold": 0.3}
 """What the detectors have besides the baseline of the study of detectors: small batches make more steps of few images.
 The threshold is below the paper's 0.5, which detectors that are trained for less than a minute seldom reach."""
