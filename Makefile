@@ -9,7 +9,7 @@ SPEC ?= examples/digits.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshots study-fbnetv3 study-autohas study-detection serve docs packages clean
+.PHONY: help run test lint bench screenshots study-fbnetv3 study-autohas study-detection study-data serve docs packages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an 
 
 study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (80 minutes on two cores)
 	$(call study,detection)
+
+study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (an hour on two cores)
+	$(call study,pretraining)
 
 serve: $(READY) ## Start the API, the web page and a controller on 127.0.0.1:8700
 	@$(BIN)/searchctl serve

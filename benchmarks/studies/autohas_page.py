@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from scipy.stats import bootstrap, spearmanr
 
 from benchmarks.studies.autohas import RESULTS, arms
 from benchmarks.studies.pages import COLOURS, at, begin, save, so_far, spread, write
+from benchmarks.studies.ranks import rank_correlation
 
 FOLDER = RESULTS.parent
 ARMS = tuple(arm.name for arm in arms(1))
@@ -107,17 +107,10 @@ def _recipes(rows: Sequence[Row]) -> list[str]:
 
 
 def _correlation(row: Row) -> str:
-    """Spearman's, with a bootstrap interval."""
-    shared, alone = np.array(row["shared"]), np.array(row["alone"])
-
-    def ranked(first: np.ndarray, second: np.ndarray) -> float:
-        return float(spearmanr(first, second).statistic)
-
-    interval = bootstrap((shared, alone), ranked, paired=True, vectorized=False, n_resamples=2000, rng=0)
-    low, high = interval.confidence_interval
+    value, low, high = rank_correlation(row["shared"], row["alone"])
     return (
-        f"Spearman's correlation of the accuracies of {len(alone)} architectures with shared weights and trained by "
-        f"themselves: {ranked(shared, alone):.2f} (95 % interval {low:.2f} to {high:.2f})."
+        f"Spearman's correlation of the accuracies of {len(row['alone'])} architectures with shared weights and "
+        f"trained by themselves: {value:.2f} (95 % interval {low:.2f} to {high:.2f})."
     )
 
 

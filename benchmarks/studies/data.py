@@ -34,8 +34,8 @@ def digits(epochs: int, trials: int, batch: int) -> Data:
 
 def mnist_part(folder: Path, epochs: int, trials: int, batch: int, images: int = 5000) -> Data:
     """That many training images of MNIST and 2,000 of its test images, as a file in `folder`; seen at 14x14 px."""
-    shared = _shared("classification/mnist.npz")
-    whole, random, path = np.load(shared, allow_pickle=False), np.random.default_rng(0), folder / f"mnist-{images}.npz"
+    source = shared("classification/mnist.npz")
+    whole, random, path = np.load(source, allow_pickle=False), np.random.default_rng(0), folder / f"mnist-{images}.npz"
     train_part, test_part = random.permutation(60_000)[:images], random.permutation(10_000)[:2000]
     np.savez(
         path,
@@ -59,7 +59,7 @@ def cards(epochs: int) -> Data:
     section = {
         "format": "coco",
         "name": "playing-cards",
-        "path": str(_shared("detection/playing_cards_320")),
+        "path": str(shared("detection/playing_cards_320")),
         "annotations": "instances_train.json",
         "test_annotations": "instances_val.json",
         "size": 160,
@@ -67,7 +67,7 @@ def cards(epochs: int) -> Data:
     return Data("playing-cards", section, 160, epochs, 0, 0)
 
 
-def _shared(name: str) -> Path:
+def shared(name: str) -> Path:
     found = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data" / name
     if not found.exists():
         sys.exit(f"{found} is not there: set SEARCHSVC_SHARED to the folder that holds data/{name}")

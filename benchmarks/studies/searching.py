@@ -152,4 +152,6 @@ def _task(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, directo
         objective=spec.objectives[0],
         seed=seed,
         directory=str(directory),
+        pretrained=blueprint.pretrained,
+        self_training=blueprint.self_training,
     )

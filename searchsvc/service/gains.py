@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations, product
 from typing import TypeAlias
 
-from searchsvc.domain import Categorical, Job, Objective, Scalar, Trial, TrialState
+from searchsvc.domain import Categorical, Job, Objective, Scalar, TrialState
 from searchsvc.domain.tasks import REPLICATE
 from searchsvc.errors import Conflict
 from searchsvc.service import intervals
@@ -31,6 +31,14 @@ ASKED = (DATA_FRACTION, *(gene for group in COMPARED for gene in group))
 
 Genes: TypeAlias = Mapping[str, Scalar]
 Key: TypeAlias = tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A trial that has ended well."""
+
+    values: Genes
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +86,18 @@ def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
         names = ", ".join(name for group in COMPARED for name in group)
         raise Conflict(f"job {job.name} has nothing to compare: none of {names} is in its space")
     objective = job.spec.objectives[0]
-    finished = [one for one in store.all_trials(job.id) if one.state is TrialState.SUCCEEDED and one.metrics]
-    cells = _cells(finished, genes, defaults)
+    finished = [
+        Measured(one.values, one.metrics)
+        for one in store.all_trials(job.id)
+        if one.state is TrialState.SUCCEEDED and one.metrics
+    ]
     plain = {name: _plain(space, name, defaults) for name in genes}
-    return GainReport(job, objective, genes, tuple(_gains(cells, plain, objective)))
+    return GainReport(job, objective, genes, found_in(finished, plain, defaults, objective))
+
+
+def found_in(trials: Sequence[Measured], plain: Genes, defaults: Genes, objective: Objective) -> tuple[Gain, ...]:
+    """What trials say of the genes in `plain`, their plain values; `defaults`: of genes that a trial does not name."""
+    return tuple(_gains(_cells(trials, tuple(plain), defaults), plain, objective))
 
 
 def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
@@ -92,15 +108,15 @@ def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
     return default if default in parameter.choices else parameter.choices[0]
 
 
-def _cells(trials: Sequence[Trial], genes: Sequence[str], defaults: Genes) -> dict[Key, list[Trial]]:
+def _cells(trials: Sequence[Measured], genes: Sequence[str], defaults: Genes) -> dict[Key, list[Measured]]:
     """Sorted as `genes` are, by value."""
-    found: dict[Key, list[Trial]] = {}
+    found: dict[Key, list[Measured]] = {}
     for trial in trials:
         found.setdefault(tuple((name, trial.values.get(name, defaults[name])) for name in genes), []).append(trial)
     return dict(sorted(found.items(), key=lambda one: [(str(type(value)), value) for _, value in one[0]]))
 
 
-def _gains(cells: Mapping[Key, Sequence[Trial]], plain: Genes, objective: Objective) -> Iterator[Gain]:
+def _gains(cells: Mapping[Key, Sequence[Measured]], plain: Genes, objective: Objective) -> Iterator[Gain]:
     for group, (key, trials) in product(COMPARED, cells.items()):
         others = [(name, value) for name, value in key if name in group and value != plain[name]]
         for some in chain.from_iterable(combinations(others, count) for count in range(1, len(others) + 1)):
@@ -111,7 +127,7 @@ def _gains(cells: Mapping[Key, Sequence[Trial]], plain: Genes, objective: Object
 
 
 def _gain(
-    changed: Genes, plain: tuple[Key, Sequence[Trial]], cell: tuple[Key, Sequence[Trial]], objective: Objective
+    changed: Genes, plain: tuple[Key, Sequence[Measured]], cell: tuple[Key, Sequence[Measured]], objective: Objective
 ) -> Gain:
     before, after = plain[1], cell[1]
     pairs = _pairs(before, after)
@@ -121,7 +137,7 @@ def _gain(
     return Gain(changed, _cell(*plain, objective), _cell(*cell, objective), found, len(pairs))
 
 
-def _pairs(before: Sequence[Trial], after: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
+def _pairs(before: Sequence[Measured], after: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
     """Trials of the same replicate; none where one trial has no replicate, or shares it, or is left alone."""
     first, second = ({one.values.get(REPLICATE): one for one in trials} for trials in (before, after))
     are_alone = len(first) == len(before) and len(second) == len(after)
@@ -130,9 +146,9 @@ def _pairs(before: Sequence[Trial], after: Sequence[Trial]) -> list[tuple[Trial,
     return [(one, second[number]) for number, one in first.items()]
 
 
-def _cell(key: Key, trials: Sequence[Trial], objective: Objective) -> Cell:
+def _cell(key: Key, trials: Sequence[Measured], objective: Objective) -> Cell:
     return Cell(dict(key), len(trials), intervals.mean(_measured(trials, objective)))
 
 
-def _measured(trials: Sequence[Trial], objective: Objective) -> list[float]:
-    return [(one.metrics or {})[objective.metric] for one in trials]
+def _measured(trials: Sequence[Measured], objective: Objective) -> list[float]:
+    return [one.metrics[objective.metric] for one in trials]

@@ -6,14 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks.studies import detection
+import workers.data
+from benchmarks.studies import detection, pretraining, relabelling
+from benchmarks.studies import pretraining_tables as tables
 from benchmarks.studies.data import Data, scenes
+from benchmarks.studies.parts import Parts, mnist_at_14_px
+from benchmarks.studies.ranks import rank_correlation
 from benchmarks.studies.rows import Kept
-from searchsvc.domain import DatasetInfo
+from benchmarks.studies.searching import Trained
+from searchsvc.domain import DatasetInfo, JobSpec
+from searchsvc.service import Service, resolve
+from searchsvc.settings import Settings
 from searchsvc.spaces import catalogue
 from searchsvc.spaces.networks import completed
+from searchsvc.store import Store
+from tests.support.labels import said
 
 INFO = DatasetInfo("scenes", tuple("0123456789"), (3, 128, 128), {"train": 200, "validation": 60, "test": 60})
 
@@ -55,3 +65,173 @@ def test_parts_are_trained_once_per_seed_on_each_dataset() -> None:
     data: Data = scenes(1, 0, 0)
     keys = [key for seed in detection.SEEDS for key in detection.parts(data, seed)]
     assert len(set(keys)) == len(keys) == len(detection.PARTS) * len(detection.SEEDS)
+
+
+# ---- parts of the data, and doubtful labels --------------------------------------------------------------------------
+
+
+def parts(name: str, fractions: tuple[float, ...]) -> Parts:
+    return Parts(name, "classification", "mbconv-small", "accuracy", {"name": name}, {}, {}, fractions, {}, 1, 1)
+
+
+def test_each_seed_has_every_part_at_every_level_and_one_search_for_labels() -> None:
+    source = pretraining.Source("weights", 0.5)
+    every = [(parts("a", (0.1, 1.0)), source), (parts("b", (0.5,)), source)]
+    keys = list(pretraining.pieces(every, relabelling.Search(), 2))
+    cells = [("a", "0.1 S1"), ("a", "0.1 S4"), ("a", "1 S1"), ("a", "1 S4"), ("b", "0.5 S1"), ("b", "0.5 S4")]
+    assert keys == [*((name, 2, "part", arm) for name, arm in cells), (relabelling.DATASET, 2, "labels", "")]
+
+
+def test_a_repetition_has_a_split_of_its_own() -> None:
+    jobs = [pretraining.document(parts("digits", (1.0,)), seed, {"data_fraction": 0.1}) for seed in (0, 1)]
+    assert [job["dataset"]["split_seed"] for job in jobs] == [0, 1]
+    assert all(job["space"]["fix"]["data_fraction"] == 0.1 for job in jobs)
+
+
+@pytest.fixture
+def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In MNIST's place: images of class c have the value 10 + 20 c everywhere."""
+    random, arrays = np.random.default_rng(0), {}
+    for split, count in (("train", 900), ("test", 200)):
+        labels = random.permutation(np.arange(count) % 10).astype(np.uint8)
+        arrays[f"y_{split}"] = labels
+        arrays[f"x_{split}"] = np.broadcast_to((10 + 20 * labels)[:, None, None], (count, 28, 28)).astype(np.uint8)
+    folder = tmp_path / "data/classification"
+    folder.mkdir(parents=True)
+    np.savez(folder / "mnist.npz", **arrays)
+    monkeypatch.setenv("SEARCHSVC_SHARED", str(tmp_path))
+    return tmp_path
+
+
+def shown(image: np.ndarray) -> set[int]:
+    """The classes that a striped image is made of."""
+    return {(int(value) - 10) // 20 for value in np.unique(image)}
+
+
+def test_parts_of_mnist_share_no_image_with_the_further_ones(striped: Path) -> None:
+    labelled, further = mnist_at_14_px(striped, 400, 300, 50)
+    own, others = np.load(labelled["path"]), np.load(further["path"])
+    assert [one.shape for one in (own["x_train"], own["x_test"], others["x_train"])] == [
+        (500, 14, 14),
+        (50, 14, 14),
+        (300, 14, 14),
+    ]
+    assert (own["x_train"][:, 0, 0] == 10 + 20 * own["y_train"]).all()
+    info = resolve(JobSpec.parse(pretraining.document(a_part(labelled), 0, {})), trusted=True, settings=Settings())
+    assert (info.dataset.sizes["train"], info.dataset.sizes["validation"]) == (400, 100)
+
+
+def a_part(section: dict[str, Any]) -> Parts:
+    return Parts("mnist", "classification", "mbconv-small", "accuracy", section, {}, {}, (1.0,), {}, 1, 1)
+
+
+def test_labels_are_wrong_in_the_validation_split_alone_and_the_truth_is_known(striped: Path) -> None:
+    dataset = relabelling.doubtful(relabelling.Search(images=600, tested=100), 0, striped)
+    found = workers.data.load(dataset.section)
+    shows = [shown(image) for image in found.validation.images]
+    assert shows == [set(one) for one in dataset.validation]
+    does_not = [place for place, label in enumerate(found.validation.labels.tolist()) if label not in shows[place]]
+    assert does_not == dataset.wrong.tolist()
+    assert len(does_not) == round(0.08 * 200)
+    assert all(
+        label in shown(image) for image, label in zip(found.train.images, found.train.labels.tolist(), strict=True)
+    )
+    doubled = [sum(len(shown(image)) == 2 for image in split.images) for split in (found.train, found.validation)]
+    assert sum(doubled) == 60
+    assert [shown(image) for image in dataset.test_images] == [set(one) for one in dataset.test]
+
+
+def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a trial that sees the truth and one that repeats the labels, the first is the best by the new ones alone."""
+    monkeypatch.setattr(relabelling, "RATERS", {"Ada": 1.0, "Bo": 1.0})
+    options = relabelling.Search(trials=2, images=600, tested=10)
+    dataset = relabelling.doubtful(options, 0, striped)
+    images = workers.data.load(dataset.section).validation_images
+    first = np.array([one[0] for one in dataset.validation])
+    trained = []
+    for number, answers in enumerate((first, images.labels)):
+        folder = striped / "trials" / str(number)
+        folder.mkdir(parents=True)
+        kept = said(images, answers)
+        (folder / "predictions.npz").write_bytes(kept.content())
+        trained.append(
+            Trained(number, {"lr": 0.01 * (number + 1)}, {"flops": 1.0}, {"accuracy": kept.accuracy}, 1, True, 1.0)
+        )
+    settings = Settings(data_dir=striped / "home").prepare()
+    store = Store.create(settings.database_url)
+    service = Service(store, settings)
+    job = relabelling.stored(service, relabelling._document(options, dataset, 0), trained, striped / "trials")
+    service.relabel(job.id)
+    relabelling.answered(service, job, dataset.validation, np.random.default_rng(0))
+    labels = service.relabelled(job.id).labels
+    by_number = {one.trial.number: one for one in service.reassess(job.id, labels).items}
+    assert by_number[0].accuracy.value < by_number[1].accuracy.value == 1.0
+    assert by_number[0].real_accuracy.value == 1.0
+    assert by_number[1].real_accuracy.value == pytest.approx(1 - len(dataset.wrong) / len(images.names))
+    quality = relabelling._quality(images, dataset, [labels[one] for one in images.names])
+    assert quality["wrong_found"] == quality["wrong"] == len(dataset.wrong)
+    store.close()
+
+
+def a_cell(fraction: float, level: str, seed: int, **points: float) -> dict[str, Any]:
+    """A row of four trainings, each with its points on test images; an arm that is left out has failed."""
+    trainings = []
+    for arm, changed in {"scratch": {}, **tables.ARMS}.items():
+        values = {"init": "scratch", "data_fraction": fraction, "augmentation": level, **changed}
+        reached = {"test": points[arm] / 100, "pseudo": None} if arm in points else {"failed": "pseudo_threshold"}
+        trainings.append({"values": values, **reached})
+    return {"dataset": "a", "kind": "part", "seed": seed, "arm": f"{fraction:g} {level}", "trainings": trainings}
+
+
+def rows_of_parts() -> list[dict[str, Any]]:
+    """Each seed has a luck of its own, larger than any gain; the student of the last cell has failed once."""
+    rows = []
+    for seed in range(3):
+        luck, jitter = 10.0 * seed, 0.1 * seed
+        for fraction, level, before in ((0.1, "S1", 6.0), (1.0, "S1", 1.0), (0.1, "S4", 4.0), (1.0, "S4", -2.0)):
+            arms = {"scratch": luck, "self-trained": luck + 3 + jitter, "pre-trained": luck + before + jitter}
+            if not (seed == 2 and fraction == 1.0 and level == "S4"):
+                arms["both"] = luck + before + 2
+            rows.append(a_cell(fraction, level, seed, **arms))
+    return rows
+
+
+def test_gains_are_those_of_pairs_and_signs_are_counted() -> None:
+    found = tables.gains(rows_of_parts())
+    student = tables.gain_of(found, 0.1, "S1", tables.STUDENT, {})
+    assert student is not None
+    assert (student.gain.value, student.pairs) == (pytest.approx(3.1), 3)
+    assert student.gain.low is not None
+    assert student.gain.low > 2.5
+    cut = tables.gain_of(found, 1.0, "S4", tables.BOTH, {})
+    assert cut is not None
+    assert (cut.pairs, cut.cell.trials) == (0, 2)
+    told = dict(line.strip("| ").split(" | ")[::2] for line in tables.signs({"a": found})[2:])
+    assert told["self-training helps at every size"] == "above 0 in 4 of 4 cells; clearly in 4, clearly below in 0"
+    assert told["the gain of pre-training shrinks with data"] == "S1: +6.1, +1.1; S4: +4.1, -1.9"
+    assert told["... and with augmentation"] == "S1: +3.6, S4: +1.1"
+
+
+def test_the_tables_say_where_seeds_are_missing() -> None:
+    lines = tables.reached(rows_of_parts(), [0.1, 1.0])
+    assert lines[2] == (
+        "| 10% | S1 | 10.0 (0.0 to 20.0) | 13.1 (3.0 to 23.2) | 16.1 (6.0 to 26.2) | 18.0 (8.0 to 28.0) |"
+    )
+    assert lines[-1].endswith("| 5.0 (0.0 to 10.0, 2 seed(s)) |")
+    assert "+3.1" in tables.gain_table(tables.gains(rows_of_parts()), [0.1, 1.0])[2]
+
+
+def test_regret_is_what_the_chosen_trial_lacks() -> None:
+    trials = [{"accuracy": 0.9, "reassessed": 0.8, "test": 0.85}, {"accuracy": 0.8, "reassessed": 0.9, "test": 0.95}]
+    assert tables.regret({"trials": trials}, "accuracy") == pytest.approx(0.1)
+    assert tables.regret({"trials": trials}, "reassessed") == 0.0
+    tied = [{**one, "accuracy": 0.5} for one in trials]
+    assert tables.regret({"trials": tied}, "accuracy") == pytest.approx(0.05)
+
+
+def test_a_ranking_is_compared_with_itself_and_its_reverse() -> None:
+    values = [0.1, 0.4, 0.3, 0.9, 0.7]
+    assert rank_correlation(values, values)[0] == pytest.approx(1.0)
+    assert rank_correlation(values, [-one for one in values])[0] == pytest.approx(-1.0)
+    value, low, high = rank_correlation(values, [0.2, 0.3, 0.4, 0.8, 0.9])
+    assert low < value == pytest.approx(0.8) < high

@@ -1,0 +1,230 @@
+"""The tables of docs/studies/data.md: what `benchmarks.studies.pretraining` measured, beside what the papers say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.studies.pretraining import LEVELS
+from benchmarks.studies.ranks import rank_correlation
+from searchsvc.domain import Objective
+from searchsvc.service.gains import Gain, Measured, found_in
+from searchsvc.service.intervals import Estimate
+
+PLAIN: Mapping[str, Any] = {"data_fraction": 1.0, "init": "scratch", "self_training": False, "augmentation": "S1"}
+STUDENT, BEFORE = {"self_training": True}, {"init": "pretrained"}
+BOTH = {**BEFORE, **STUDENT}
+ARMS: Mapping[str, Mapping[str, Any]] = {"self-trained": STUDENT, "pre-trained": BEFORE, "both": BOTH}
+"""What is set beside a network from scratch that is not self-trained."""
+RANKED = ("truth", "test")
+WAYS = ("accuracy", "reassessed")
+
+Row = Mapping[str, Any]
+
+
+# ---- parts of the data -----------------------------------------------------------------------------------------------
+
+
+def gains(rows: Iterable[Row]) -> tuple[Gain, ...]:
+    """What `searchctl report` would say of the trainings, by their test images, in points."""
+    trials = [
+        Measured({**one["values"], "replicate": row["seed"] + 1}, {"points": 100 * one["test"]})
+        for row in rows
+        for one in row["trainings"]
+        if "test" in one
+    ]
+    return found_in(trials, PLAIN, PLAIN, Objective(metric="points"))
+
+
+def gain_of(
+    found: Iterable[Gain], fraction: float, level: str, changed: Mapping[str, Any], over: Mapping[str, Any]
+) -> Gain | None:
+    """Of a cell, over the one with the plain values of what was changed and the values `over`."""
+    wanted = {"data_fraction": fraction, "augmentation": level, "init": "scratch", "self_training": False, **over}
+    cells = (one for one in found if one.changed == changed and one.plain.values == wanted)
+    return next(cells, None)
+
+
+def reached(rows: Sequence[Row], fractions: Sequence[float]) -> list[str]:
+    """Means over seeds, with their intervals."""
+    arms = {"scratch": {}, **ARMS}
+    lines = [f"| labelled | augmentation | {' | '.join(arms)} |", "|---|---|" + "---|" * len(arms)]
+    for fraction in fractions:
+        for level in LEVELS:
+            own = [one for row in rows for one in _trainings(row, fraction, level)]
+            cells = [_range([100 * one["test"] for one in own if _is(one, changed)]) for changed in arms.values()]
+            lines.append(f"| {fraction:.0%} | {level} | {' | '.join(cells)} |")
+    return lines
+
+
+def _trainings(row: Row, fraction: float, level: str) -> list[Row]:
+    """Those of a cell that ended well."""
+    cell = {"data_fraction": fraction, "augmentation": level}
+    return [one for one in row["trainings"] if "test" in one and cell.items() <= one["values"].items()]
+
+
+def _is(training: Row, changed: Mapping[str, Any]) -> bool:
+    values = {**PLAIN, **training["values"]}
+    return all(values[name] == changed.get(name, PLAIN[name]) for name in BOTH)
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    count = "" if len(values) > 2 else f", {len(values)} seed(s)"
+    return f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f}{count})"
+
+
+def gain_table(found: Sequence[Gain], fractions: Sequence[float]) -> list[str]:
+    head = [*ARMS, "self-trained over pre-trained", "S4 over S1"]
+    lines = [f"| labelled | augmentation | {' | '.join(head)} |", "|---|---|" + "---|" * len(head)]
+    for fraction in fractions:
+        for level in LEVELS:
+            cells = [gain_of(found, fraction, level, changed, {}) for changed in ARMS.values()]
+            cells.append(gain_of(found, fraction, level, STUDENT, BEFORE))
+            stronger = gain_of(found, fraction, "S1", {"augmentation": level}, {})
+            texts = [*map(_told, cells), _told(stronger)]
+            lines.append(f"| {fraction:.0%} | {level} | {' | '.join(texts)} |")
+    return lines
+
+
+def _told(gain: Gain | None) -> str:
+    return "" if gain is None else _interval(gain.gain)
+
+
+def _interval(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return f"{found.value:+.1f}"
+    return f"{found.value:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
+
+
+def pseudo_labels(rows: Sequence[Row], fractions: Sequence[float]) -> list[str]:
+    """How many there were and how good they were, by their teacher."""
+    head = ["images", "kept, %", "precision, %", "recall, %"]
+    lines = [f"| labelled | augmentation | teacher | {' | '.join(head)} |", "|---|---|---|" + "---|" * len(head)]
+    for fraction in fractions:
+        for level in LEVELS:
+            for init in ("scratch", "pretrained"):
+                every = [one for row in rows for one in _trainings(row, fraction, level)]
+                own = [one["pseudo"] for one in every if one["pseudo"] and one["values"]["init"] == init]
+                if own:
+                    kept = np.mean([one["kept"] / one["images"] for one in own])
+                    shares = [np.mean([one[name] or 0.0 for one in own]) for name in ("precision", "recall")]
+                    cells = [f"{own[0]['images']:,}", *(f"{100 * one:.1f}" for one in (kept, *shares))]
+                    lines.append(f"| {fraction:.0%} | {level} | {init} | {' | '.join(cells)} |")
+    return lines
+
+
+def signs(every: Mapping[str, Sequence[Gain]]) -> list[str]:
+    """What the paper says, and the same of each dataset."""
+    names = list(every)
+    lines = [f"| | in the paper (COCO, AP) | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    claims = {
+        "self-training helps at every size": ("+1.3 to +3.4 at 20 %, 50 % and 100 %, S4", _always),
+        "... on top of pre-training": ("+2.7 at 20 %, S4", _on_top),
+        "its gain is largest with little data": ("+3.4 at 20 %, about +1.3 at 100 %, S4", _by_data(STUDENT)),
+        "the gain of pre-training shrinks with data": ("+2.6 at 20 %, -1.0 at 100 %, S4", _by_data(BEFORE)),
+        "... and with augmentation": ("about +0.3 with S1, -1.0 with S4, at 100 %", _by_augmentation),
+    }
+    for claim, (paper, here) in claims.items():
+        lines.append(f"| {claim} | {paper} | {' | '.join(here(found) for found in every.values())} |")
+    return lines
+
+
+def _always(found: Sequence[Gain]) -> str:
+    return _counted([one for one in found if one.changed == STUDENT and one.plain.values["init"] == "scratch"])
+
+
+def _on_top(found: Sequence[Gain]) -> str:
+    return _counted([one for one in found if one.changed == STUDENT and one.plain.values["init"] == "pretrained"])
+
+
+def _counted(own: Sequence[Gain]) -> str:
+    """In how many cells the gain is above 0, and in how many its interval says so, or the contrary."""
+    better, worse = (sum(_side(one.gain) == side for one in own) for side in (1, -1))
+    above = sum(one.gain.value > 0 for one in own)
+    return f"above 0 in {above} of {len(own)} cells; clearly in {better}, clearly below in {worse}"
+
+
+def _side(found: Estimate) -> int:
+    """1 where the whole interval lies above 0, -1 where it lies below."""
+    if found.low is None or found.high is None:
+        return 0
+    return int(found.low > 0) - int(found.high < 0)
+
+
+def _by_data(changed: Mapping[str, Any]) -> Callable[[Sequence[Gain]], str]:
+    """From the least to the most data, at each level."""
+
+    def told(found: Sequence[Gain]) -> str:
+        fractions = sorted({one.cell.values["data_fraction"] for one in found})
+        texts = []
+        for level in LEVELS:
+            cells = [gain_of(found, fraction, level, changed, {}) for fraction in fractions]
+            texts.append(f"{level}: {', '.join(f'{one.gain.value:+.1f}' for one in cells if one)}")
+        return "; ".join(texts)
+
+    return told
+
+
+def _by_augmentation(found: Sequence[Gain]) -> str:
+    """Means over the sizes."""
+    own = [one for one in found if one.changed == BEFORE and not one.plain.values["self_training"]]
+    means = {
+        level: [one.gain.value for one in own if one.plain.values["augmentation"] == level] for level in LEVELS
+    }
+    return ", ".join(f"{level}: {np.mean(values):+.1f}" for level, values in means.items() if values)
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def rankings(rows: Sequence[Row]) -> list[str]:
+    """How each way to rank agrees with the truth, and what its best trial is worth."""
+    lines = [
+        "| seed | ranked by | correlation with the truth | with that of test images | its best trial | regret |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        for way in WAYS:
+            values = [one[way] for one in row["trials"]]
+            cells = [_correlation(values, [one[truth] for one in row["trials"]]) for truth in RANKED]
+            lost = regret(row, way)
+            best = "the best in truth" if lost == 0 else "another"
+            lines.append(f"| {row['seed']} | {way} | {' | '.join(cells)} | {best} | {100 * lost:.2f} |")
+    means = {way: np.mean([regret(row, way) for row in rows]) for way in WAYS}
+    told = " and ".join(f"{100 * mean:.2f} by {way}" for way, mean in means.items())
+    return [
+        *lines,
+        "",
+        "Correlations are Spearman's, with 95 % bootstrap intervals over trials. Regret: by how many points the trial",
+        f"that is chosen is worse on test images than the best one, by the truth; on average {told}.",
+    ]
+
+
+def regret(row: Row, way: str) -> float:
+    """How much worse the trial with the best value is than the best, by the truth of test images; ties: the mean."""
+    values, truth = (np.array([one[name] for one in row["trials"]]) for name in (way, "test"))
+    return float(truth.max() - truth[values == values.max()].mean())
+
+
+def _correlation(values: Sequence[float], truth: Sequence[float]) -> str:
+    value, low, high = rank_correlation(values, truth)
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def relabelled(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| seed | images | settled | questions | wrong labels dropped | second digits found | right before | after |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        found = [f"{row[f'{kind}_found']} of {row[kind]}" for kind in ("wrong", "double")]
+        shares = [f"{row[f'right_{when}'] / row['images']:.1%}" for when in ("before", "after")]
+        cells = [str(row[name]) for name in ("seed", "images", "settled", "questions")]
+        lines.append(f"| {' | '.join([*cells, *found, *shares])} |")
+    errors = [abs(one["found"] - one["accuracy"]) for row in rows for one in row["raters"]]
+    told = f"The accuracies of the raters were found within {max(errors):.3f}, on average within {np.mean(errors):.3f}."
+    return [*lines, "", told]
