@@ -31,7 +31,7 @@ from searchsvc.domain import (
     is_id,
     new_id,
 )
-from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import LabelDocument
 from searchsvc.service import (
     architecture,
@@ -363,6 +363,8 @@ class Service:
     def architecture(self, trial_id: str) -> Architecture:
         """What the network of a trial is made of. Raises Conflict where it cannot be told."""
         trial = self.trial(trial_id)
+        if not trial.is_candidate:
+            raise Conflict(f"trial {trial.number} trains a supernet, which is no one network")
         spec = self.store.job(trial.job_id).spec
         dataset = self._datasets.get(trial.job_id)
         if dataset is None:
