@@ -40,7 +40,8 @@ def test_the_job_page_follows_its_job_and_its_trials(open_page: Open, search: Ru
     page = open_page(job_path(search))
     done = sum(1 for one in search.service.trials(search.id).items if one.state.is_final)
     expect(page.get_by_text(f"{done} of 48")).to_be_visible()
-    for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", "Predictor quality"):
+    predicted = ("Predictor quality", "Predicted and measured")
+    for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", *predicted):
         expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.get_by_role("heading", name="What the supernet believes")).to_be_hidden()
     expect(page.locator(".events")).to_contain_text("asha: below the best third")
