@@ -162,12 +162,14 @@ def quality(rounds: Sequence[Round]) -> Options | None:
 
 def predictions(rounds: Sequence[Round], metric: str) -> Options | None:
     """What was measured against what was predicted before; None: nothing was predicted, or it was not kept."""
-    points = [_qualities(one).get(metric, {}).get("predictions", []) for one in rounds]
-    if not any(points):
+    said = [_qualities(one).get(metric, {}).get("predictions", []) for one in rounds]
+    points = [found for found in said if found]
+    if not points:
         return None
-    *earlier, latest = [found for found in points if found]
-    ends = [f(value for found in points for pair in found for value in pair) for f in (min, max)]
-    equal = plots.line("as predicted", [[one, one] for one in ends], INK, width=1) | {"tooltip": {"show": False}}
+    *earlier, latest = points
+    values = [value for found in points for pair in found for value in pair]
+    ends = [[one, one] for one in (min(values), max(values))]
+    equal = plots.line("as predicted", ends, INK, width=1) | {"tooltip": {"show": False}}
     return plots.plane(
         plots.axis(f"{metric}, predicted"),
         plots.axis(f"{metric}, measured"),
