@@ -34,12 +34,16 @@ def round_line(number: int, data: Mapping[str, Any]) -> str:
 
 
 def _leaves(data: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Where each value stands, and the value."""
+    """Where each value stands, and the value; rows of numbers are left to charts."""
     for name, value in data.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, (*above, name))
-        else:
+        elif not _is_matrix(value):
             yield (*above, name), value
+
+
+def _is_matrix(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(one, list) for one in value)
 
 
 def _named(paths: Mapping[Path, Any]) -> dict[Path, str]:

@@ -157,6 +157,27 @@ def quality(rounds: Sequence[Round]) -> Options | None:
     return plane
 
 
+def predictions(rounds: Sequence[Round], metric: str) -> Options | None:
+    """What was measured against what was predicted before; None: nothing was predicted, or it was not kept."""
+    said = [_qualities(one).get(metric, {}).get("predictions", []) for one in rounds]
+    points = [found for found in said if found]
+    if not points:
+        return None
+    *earlier, latest = points
+    values = [value for found in points for pair in found for value in pair]
+    ends = [[one, one] for one in (min(values), max(values))]
+    equal = plots.line("as predicted", ends, INK, width=1) | {"tooltip": {"show": False}}
+    return plots.plane(
+        plots.axis(f"{metric}, predicted"),
+        plots.axis(f"{metric}, measured"),
+        [
+            plots.scatter("earlier rounds", [pair for found in earlier for pair in found], SERIES["faint"], 6),
+            plots.scatter("the last round", list(latest), SERIES["main"], 8, symbol="diamond"),
+            equal,
+        ],
+    )
+
+
 def _qualities(one: Round) -> Mapping[str, Mapping[str, Any]]:
     said = one.data.get("quality")
     return {name: found for name, found in said.items() if isinstance(found, Mapping)} if said else {}

@@ -50,25 +50,29 @@ class Choice(Field):
 
     def __init__(self, name: str, heard: Heard, options: Sequence[str] = ()) -> None:
         super().__init__(name, heard, "select")
+        self._offered: tuple[str, ...] = ()
         self._options: tuple[str, ...] = ()
         self.offer(options)
 
     def offer(self, options: Sequence[str]) -> None:
         """These, in place of those before."""
-        if tuple(options) == self._options:
-            return
-        self._options, self._shown = tuple(options), None
+        if tuple(options) != self._offered:
+            self._offered = tuple(options)
+            self._hold(self._offered)
+
+    def show(self, value: object) -> None:
+        """A value that is not offered stands behind those that are: the text may say what the form does not know."""
+        text = "" if value is None else str(value)
+        if text not in self._options:
+            self._hold((*self._offered, text))
+        super().show(text)
+
+    def _hold(self, options: tuple[str, ...]) -> None:
+        self._options, self._shown = options, None
         self.control.clear()
         with self.control:
             for one in options:
                 Text("option", one).props["value"] = one
-
-    def show(self, value: object) -> None:
-        """A value that is not offered is offered from now on: the text may say what the form does not know."""
-        text = "" if value is None else str(value)
-        if text not in self._options:
-            self.offer((*self._options, text))
-        super().show(text)
 
 
 _VALUE = "e => emit(e.target.value)"

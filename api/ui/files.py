@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.deps import JobRef, Scratch, TheService, TrialId
@@ -10,9 +12,13 @@ from api.labels import ImageNumber
 from api.routes import results, trials
 from api.ui.desk import Desk
 from api.ui.pages.trial_files import PICTURE
+from api.ui.row_filter import RowFilter
+from api.ui.rows import trial_row
 from api.ui.session import PATH, secret_of
+from searchsvc.domain import Trial
 
 router = APIRouter(prefix=PATH, include_in_schema=False)
+Words = Annotated[str, Query(max_length=4000)]
 
 
 @router.get("/exports/{job}", response_class=FileResponse)
@@ -20,6 +26,22 @@ def export(request: Request, service: TheService, job: JobRef, scratch: Scratch,
     """Raises Unauthenticated, NotFound, and Conflict where there is nothing to export yet."""
     service.authenticate(secret_of(request))
     return results.export(service, job, scratch, format)
+
+
+@router.get("/exports/{job}/matching", response_class=FileResponse)
+def matching_trials(
+    request: Request, service: TheService, job: JobRef, scratch: Scratch, matching: Words = "", where: Words = "{}"
+) -> FileResponse:
+    """The trials that the filters of the table match, as CSV. Raises Unauthenticated, NotFound, InvalidInput."""
+    service.authenticate(secret_of(request))
+    wanted, spec = RowFilter.of(matching, where), service.job(job).spec
+    front = {trial.number for trial in service.pareto(job)}
+
+    def keep(trial: Trial) -> bool:
+        return wanted.keeps(trial_row(trial, spec, on_front=trial.number in front))
+
+    path = service.export(job, format="csv", destination=scratch, keep=keep)
+    return FileResponse(path, media_type=trials.media_type(path.name), filename=path.name)
 
 
 @router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)

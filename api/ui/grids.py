@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from api.ui.row_filter import NUMBERS, TEXTS
 from api.ui.rows import Rows
 from api.ui.session import PATH
 from api.ui.theme import STATES
@@ -26,14 +27,27 @@ _SELECTION: dict[str, Any] = {
 
 
 def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
-    """A column of numbers in four digits, with k, M, G."""
+    """A column of numbers in four digits, with k, M, G; words are not looked for in it."""
     return {
         "field": field,
         "headerName": title,
         "width": width,
         "type": "rightAligned",
         "filter": "agNumberColumnFilter",
+        "filterParams": {"filterOptions": list(NUMBERS)},
+        ":getQuickFilterText": "() => ''",
         ":valueFormatter": "p => shortNumber(p.value)",
+    }
+
+
+def text_column(field: str, title: str, **further: Any) -> dict[str, Any]:
+    """A column of text."""
+    return {
+        "field": field,
+        "headerName": title,
+        "filter": "agTextColumnFilter",
+        "filterParams": {"filterOptions": list(TEXTS)},
+        **further,
     }
 
 
@@ -88,7 +102,3 @@ class Grid:
     def filter(self, words: str) -> None:
         """Only rows in which these words are found."""
         self.element.run_grid_method("setGridOption", "quickFilterText", words)
-
-    def save(self, name: str) -> None:
-        """Download what is shown, as CSV."""
-        self.element.run_grid_method("exportDataAsCsv", {"fileName": name})

@@ -52,6 +52,9 @@ function stateCell(params) {
   cell.textContent = word;
   return cell;
 }
+function stateWord(context, state) {
+  return context.states[state]?.[2] ?? state;
+}
 function pageOf(params) {
   return params.context.opens + params.data.id;
 }
@@ -142,24 +145,31 @@ function setField(id, value) {
   if (field && (field.tagName === "SELECT" || field !== document.activeElement)) field.value = value;
 }
 
-// Fetches the file behind a link; what to say where there is none.
-async function takeAway(link) {
+// Fetches a file for a link or a button; what to say where there is none.
+async function takeAway(link, path = link.href) {
   link.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(link.href);
+    const answer = await fetch(path);
     if (!answer.ok) return (await answer.json()).detail;
     const saved = document.createElement("a");
     saved.href = URL.createObjectURL(await answer.blob());
     saved.download = /filename="?([^";]+)/.exec(answer.headers.get("content-disposition"))?.[1] ?? "export";
     saved.click();
     setTimeout(() => URL.revokeObjectURL(saved.href), 60000);
-    link.closest("details").open = false;
+    link.closest("details")?.removeAttribute("open");
     return "";
   } catch {
     return "The service does not answer.";
   } finally {
     link.removeAttribute("aria-busy");
   }
+}
+
+// The rows that the filters of a table match, those that it does not hold included.
+function takeMatching(button, id, path) {
+  const grid = getElement(id).api;
+  const where = JSON.stringify(grid.getFilterModel());
+  return takeAway(button, `${path}?${new URLSearchParams({ matching: grid.getGridOption("quickFilterText") ?? "", where })}`);
 }
 
 // The trials that are chosen in a table: two to six can be compared.

@@ -115,6 +115,7 @@ def job_row(summary: Standing) -> Row:
         "cost": summary.gpu_hours if spec.resources.gpu else summary.cpu_hours,
         "cost_words": cost_words(summary),
         "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
+        "tags": ", ".join(spec.tags),
         "algorithm": spec.algorithm.name,
         "owner": job.owner or "",
         "created": job.created_at,

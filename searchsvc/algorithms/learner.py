@@ -72,7 +72,7 @@ class Learner:
         return Outlook(self._problem, self.encoding, predictors, matrix, measured)
 
     def quality(self, earlier: Sequence[Result], later: Sequence[Result]) -> dict[str, Any]:
-        """How well the fit to `earlier` predicted `later`."""
+        """How well the fit to `earlier` predicted `later`; `predictions`: pairs of what was predicted and measured."""
         outlook = self.outlook(earlier)
         matrix, measured = np.array([one.row for one in later]), self._measured([*earlier, *later])
         qualities = {}
@@ -83,7 +83,10 @@ class Learner:
                 with one_thread():
                     means, deviations = predictor.predict(matrix[known])
                 found = quality(values[known], means, deviations, self._problem.seed)
-                qualities[metric] = {**found.document(), "neural_weight": predictor.weight}
+                pairs = np.stack([means, values[known]], axis=1).tolist()
+                predictions = [[float(f"{one:.5g}") for one in pair] for pair in pairs]
+                weight = predictor.weight
+                qualities[metric] = {**found.document(), "neural_weight": weight, "predictions": predictions}
         return qualities
 
     def early_stop_epoch(self, results: Sequence[Result]) -> int | None:

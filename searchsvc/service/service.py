@@ -31,7 +31,7 @@ from searchsvc.domain import (
     is_id,
     new_id,
 )
-from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import LabelDocument
 from searchsvc.service import (
     architecture,
@@ -363,6 +363,8 @@ class Service:
     def architecture(self, trial_id: str) -> Architecture:
         """What the network of a trial is made of. Raises Conflict where it cannot be told."""
         trial = self.trial(trial_id)
+        if not trial.is_candidate:
+            raise Conflict(f"trial {trial.number} trains a supernet, which is no one network")
         spec = self.store.job(trial.job_id).spec
         dataset = self._datasets.get(trial.job_id)
         if dataset is None:
@@ -519,16 +521,25 @@ class Service:
 
     # ---- taking away -----------------------------------------------------------------------------------------------
 
-    def export(self, job_id: str, *, format: str, destination: Path, trial: str | None = None) -> Path:  # noqa: A002 - the word of the CLI
+    def export(
+        self,
+        job_id: str,
+        *,
+        format: str,  # noqa: A002 - the word of the CLI
+        destination: Path,
+        trial: str | None = None,
+        keep: Callable[[Trial], bool] | None = None,
+    ) -> Path:
         """Write a job as one of its formats to `destination` (a file or a folder); the file that was written.
 
-        What holds one trial holds `trial`, or the best. An existing file is replaced, in one step.
+        What holds one trial holds `trial`, or the best; what holds many holds all, or those that pass `keep`. An
+        existing file is replaced, in one step.
         """
         job = self.job(job_id)
         chosen = self.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
         if chosen is not None and chosen.job_id != job.id:
             raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")
-        source = Source(self.store, self.settings.artifacts_dir, job, chosen)
+        source = Source(self.store, self.settings.artifacts_dir, job, chosen, keep)
         return export.export(source, format=format, destination=destination)
 
     def export_formats(self, job_id: str) -> Mapping[str, Format]:

@@ -5,7 +5,10 @@ The cost models of the spaces sum the same pieces: FLOPs and parameters of all s
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import TypeAlias
 
 CONVOLUTION = "convolution"
 INVERTED_RESIDUAL = "inverted residual"
@@ -35,3 +38,33 @@ class Stage:
     """Whether they have squeeze-and-excitation."""
     note: str = ""
     """What else there is to say, on a line."""
+
+
+Row: TypeAlias = tuple[Stage | None, ...]
+"""Stages of several networks that take the same place, one of each; None where a network has none there."""
+
+
+def aligned(networks: Sequence[Sequence[Stage]]) -> list[Row]:
+    """From the image on, a row for each stage that any of the networks has: those of one name, one after another."""
+    placed = [_by_place(stages) for stages in networks]
+    order: list[_Place] = []
+    for found in placed:
+        at = 0
+        for place in found:
+            if place not in order:
+                order.insert(at, place)
+            at = order.index(place) + 1
+    return [tuple(found.get(place) for found in placed) for place in order]
+
+
+_Place: TypeAlias = tuple[str, int]
+"""The name of a stage, and how many of that name came before."""
+
+
+def _by_place(stages: Sequence[Stage]) -> Mapping[_Place, Stage]:
+    seen: Counter[str] = Counter()
+    found: dict[_Place, Stage] = {}
+    for stage in stages:
+        found[stage.name, seen[stage.name]] = stage
+        seen[stage.name] += 1
+    return found

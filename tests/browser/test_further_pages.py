@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from searchsvc.domain import Node
 from searchsvc.service import Scope
 from searchsvc.spaces.catalogue import find
+from searchsvc.spaces.stages import aligned
 from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site
 from tests.support.pages import Running
 
@@ -24,13 +25,17 @@ def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -
     boxes.nth(2).check()
     compare.click()
     expect(page.get_by_role("heading", name="Compare trials")).to_be_visible()
-    architecture = page.get_by_role("region", name="Architecture")
-    expect(architecture.locator(".differs").first).to_be_visible()
+    rows = page.get_by_role("region", name="Architecture", exact=True).locator("tbody tr")
+    expect(rows.first).to_contain_text("≠")
+    expect(rows.first.locator("strong.differs").first).to_be_visible()
     compared = search.service.compare([f"{search.id}/12", f"{search.id}/11"])
     alike = page.get_by_text(next(name for name in compared.parameters if name not in compared.differing), exact=True)
     expect(alike).to_have_count(0)
     page.get_by_role("button", name="Show what is alike, too").click()
     expect(alike).to_be_visible()
+    stages = aligned([search.service.architecture(search.trials[one]).stages for one in (12, 11)])
+    expect(rows).to_have_count(len(stages))
+    expect(page.get_by_text("not there", exact=True)).to_have_count(sum(None in row for row in stages))
     page.get_by_label("Another trial").fill("2")
     page.get_by_role("button", name="Add").click()
     expect(page.locator(".chip")).to_have_count(3)

@@ -58,6 +58,19 @@ def test_the_form_writes_into_the_text_and_reads_from_it(open_page: Open) -> Non
     expect(page.get_by_text("params <= 20 k")).to_be_visible()
 
 
+def test_options_stay_where_the_text_says_what_the_form_does_not_offer(open_page: Open) -> None:
+    page = open_page("/ui/jobs/new")
+    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    own = EXAMPLE.replace("{name: mbconv-small}", "{parameters: [{name: lr, type: float, low: 0.01, high: 0.1}]}")
+    write(page, own)
+    space = page.get_by_label("Space")
+    expect(space).to_have_value("parameters of its own")
+    space.locator("option").first.evaluate("option => { option.dataset.kept = 'yes'; }")
+    write(page, own.replace("trials: 4", "trials: 5"))
+    expect(page.get_by_label("Trials at most")).to_have_value("5")
+    expect(space.locator("option").first).to_have_attribute("data-kept", "yes")
+
+
 def test_a_text_that_is_no_yaml_is_wrong_at_its_line(open_page: Open) -> None:
     page = open_page("/ui/jobs/new")
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()

@@ -40,7 +40,8 @@ def test_the_job_page_follows_its_job_and_its_trials(open_page: Open, search: Ru
     page = open_page(job_path(search))
     done = sum(1 for one in search.service.trials(search.id).items if one.state.is_final)
     expect(page.get_by_text(f"{done} of 48")).to_be_visible()
-    for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", "Predictor quality"):
+    predicted = ("Predictor quality", "Predicted and measured")
+    for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", *predicted):
         expect(page.get_by_role("heading", name=title)).to_be_visible()
     expect(page.get_by_role("heading", name="What the supernet believes")).to_be_hidden()
     expect(page.locator(".events")).to_contain_text("asha: below the best third")
@@ -51,11 +52,37 @@ def test_the_job_page_follows_its_job_and_its_trials(open_page: Open, search: Ru
     expect(page.get_by_text(f"{done + 1} of 48")).to_be_visible()
     expect(page.locator(".events")).to_contain_text(EVIL)
     assert "gotcha" not in page.title()
+
+
+def test_the_csv_of_the_trials_holds_what_the_filters_match(open_page: Open, search: Running) -> None:
+    page = open_page(job_path(search))
+    rows = page.locator(".trials-grid .ag-center-cols-container .ag-row")
+    expect(rows.first).to_be_visible()
+    every = search.service.trials(search.id).items
     page.get_by_label("Filter the trials").fill("diverged")
-    expect(page.locator(".trials-grid .ag-center-cols-container .ag-row")).to_have_count(1)
+    expect(rows).to_have_count(1)
+    assert _numbers(page) == ["5"]
+    page.get_by_label("Filter the trials").fill("stopped EARLY below")
+    stopped = [str(one.number) for one in every if one.state is TrialState.STOPPED]
+    expect(rows).to_have_count(len(stopped))
+    assert _numbers(page) == stopped
+    cheap = {"type": "lessThan", "filterType": "number", "filter": 5e5}
+    page.locator(".trials-grid").evaluate(
+        "(element, model) => getElement(Number(element.id.slice(1))).api.setFilterModel(model)", {"m.flops": cheap}
+    )
+    cheap_ones = [
+        str(one.number) for one in every if str(one.number) in stopped and one.proposal.costs["flops"] < 5e5
+    ]
+    assert 0 < len(cheap_ones) < len(stopped)
+    expect(rows).to_have_count(len(cheap_ones))
+    assert _numbers(page) == cheap_ones
+
+
+def _numbers(page: Page) -> list[str]:
+    """Of the trials in the CSV."""
     with page.expect_download() as saved:
         page.get_by_role("button", name="CSV").click()
-    assert saved.value.path().read_text().count("DIVERGED") == 1
+    return [line.partition(",")[0] for line in saved.value.path().read_text().splitlines()[1:]]
 
 
 def test_a_button_steers_the_job(open_page: Open, site: Site) -> None:

@@ -130,6 +130,7 @@ def record_rounds(running: Running, count: int = 6) -> None:
     for number in range(count):
         rho = 0.4 + 0.08 * number
         said = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
+        said["predictions"] = [[0.8 + 0.01 * one, 0.79 + 0.012 * one] for one in range(8)]
         quality = {"accuracy": said} if number else {}
         running.writer.record_round(number, {"results": 8 * (number + 1), "early_stop_epoch": 3, "quality": quality})
     running.flush()

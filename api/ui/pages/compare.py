@@ -17,6 +17,10 @@ from api.ui.desk import Desk
 from api.ui.drawing import Drawing
 from api.ui.frame import follow, framed
 from api.ui.numbers import known
+from api.ui.pages import compare_network
+from api.ui.pages.compare_network import Networks
+from api.ui.pages.differences import Line, marked, side_by_side
+from api.ui.panel import Panel
 from api.ui.parts import State, Text, box, card, link, table
 from api.ui.plots import Options
 from api.ui.session import PATH, Visitor
@@ -53,7 +57,7 @@ async def compare_page(request: Request) -> Response | None:
         reader = CompareReader(desk.service, _whole([one for one in named if one]))
         view = await desk.ask(reader.read, None)
         best = await desk.ask(desk.service.best, view.comparison.trials[0].job_id, _SUGGESTED)
-        page = _Page(view, best)
+        page = _Page(desk, view, best)
         follow(desk.topic(reader), page.show)
 
     return await framed(request, "Compare", "", build)
@@ -72,8 +76,9 @@ def reference(trial: Trial) -> str:
 class _Page:
     """Some trials."""
 
-    def __init__(self, view: CompareView, best: Sequence[Trial]) -> None:
+    def __init__(self, desk: Desk, view: CompareView, best: Sequence[Trial]) -> None:
         self._shown: CompareView | None = None
+        self._networks: Networks | None = None
         self._everything = False
         job = view.jobs[view.comparison.trials[0].job_id]
         link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
@@ -84,13 +89,29 @@ class _Page:
         self._switch.on("click", self._switched)
         _chosen(view, best)
         with box("grid wide"):
-            self._halves = {title: _section(title) for title in ("Results", "Architecture", "Recipe")}
+            results = _section("Results")
             with card("Learning curves", f"{job.spec.objectives[0].metric} by epoch."):
                 self._chart = Drawing("Learning curves of the trials")
+        self._panel: Panel[Networks] = Panel(
+            desk,
+            "Architecture",
+            "Stage by stage, from the image on; with the share of the FLOPs, which is not compared.",
+            lambda: compare_network.read(desk.service, view),
+            self._draw_networks,
+        )
+        with box("grid wide"):
+            architecture, recipe = _section("Parameters of the architecture"), _section("Recipe")
+        self._fills: Mapping[Element, Callable[[CompareView], None]] = {
+            results: _results,
+            architecture: lambda view: self._parameters(view, of_recipe=False),
+            recipe: lambda view: self._parameters(view, of_recipe=True),
+        }
 
     def show(self, view: CompareView) -> None:
         if view is self._shown:
             return
+        if self._shown is None:
+            self._panel.changed()  # once: what a trial builds stays as it is
         self._shown = view
         self._chart.draw(_curves(view))
         self._fill(view)
@@ -99,34 +120,30 @@ class _Page:
         self._everything = not self._everything
         if self._shown:
             self._fill(self._shown)
+        if self._networks:
+            self._draw_networks(self._networks)
 
     def _fill(self, view: CompareView) -> None:
         self._switch.say("Only what differs" if self._everything else "Show what is alike, too")
-        parameters = view.comparison.parameters
-        recipe = {name: values for name, values in parameters.items() if name in RECIPE}
-        architecture = {name: values for name, values in parameters.items() if name not in RECIPE}
-        fills: Mapping[str, Callable[[], None]] = {
-            "Results": lambda: _results(view),
-            "Architecture": lambda: self._parameters(view, architecture),
-            "Recipe": lambda: self._parameters(view, recipe),
-        }
-        for title, fill in fills.items():
-            self._halves[title].clear()
-            with self._halves[title]:
-                fill()
+        for section, fill in self._fills.items():
+            section.clear()
+            with section:
+                fill(view)
 
-    def _parameters(self, view: CompareView, values: Mapping[str, tuple[Scalar | None, ...]]) -> None:
-        differing = set(view.comparison.differing) & values.keys()
-        alike = len(values) - len(differing)
-        shown = values if self._everything else {name: values[name] for name in values if name in differing}
-        if shown:
-            rows = [
-                ("≠" if name in differing else "", name, *(_marked(text.value(one), one != row[0]) for one in row))
-                for name, row in shown.items()
-            ]
-            table(("", "parameter", *view.labels), rows)
-        if not self._everything and alike:
-            Text("p", f"{alike} {'is' if alike == 1 else 'are'} alike." if shown else "All alike.", "muted small")
+    def _draw_networks(self, found: Networks) -> None:
+        self._networks = found
+        self._panel.content.clear()
+        with self._panel.content:
+            compare_network.draw(found, everything=self._everything)
+
+    def _parameters(self, view: CompareView, *, of_recipe: bool) -> None:
+        differing = set(view.comparison.differing)
+        lines = [
+            Line(name, name in differing, [_value(one, values[0]) for one in values])
+            for name, values in view.comparison.parameters.items()
+            if (name in RECIPE) is of_recipe
+        ]
+        side_by_side("parameter", view.labels, lines, everything=self._everything)
 
 
 def _section(title: str) -> Element:
@@ -193,8 +210,8 @@ def _best_marked(words: str, best: bool) -> str | Callable[[], Text]:
     return (lambda: Text("strong", f"★ {words}")) if best else words
 
 
-def _marked(words: str, differs: bool) -> str | Callable[[], Text]:
-    return (lambda: Text("strong", words, "differs")) if differs else words
+def _value(value: Scalar | None, first: Scalar | None) -> Callable[[], Text]:
+    return lambda: marked(text.value(value), value != first)
 
 
 def _curves(view: CompareView) -> Options:

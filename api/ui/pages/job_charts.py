@@ -41,6 +41,12 @@ def make(desk: Desk, job: Job) -> list[Part]:
             "Predictor quality",
             "Rank correlation of what was predicted with what was measured afterwards, by round; the bars hold 90 %.",
             lambda view: charts.quality(view.rounds),
+            said=_stops_at,
+        ),
+        Chart(
+            "Predicted and measured",
+            f"Every {metric} that was predicted before it was measured: on the line it came as predicted.",
+            lambda view: charts.predictions(view.rounds, metric),
         ),
         Chart(
             "What the supernet believes",
@@ -171,6 +177,15 @@ def _reached(view: JobView) -> str:
 def _sampled(view: JobView) -> str:
     most, count = MOST_POINTS, len(view.results)
     return f"Of {count:,} results a sample is drawn, {most:,} of a kind." if count > most else ""
+
+
+def _stops_at(view: JobView) -> str:
+    epochs = [(one.number, one.data.get("early_stop_epoch")) for one in view.rounds]
+    told = [(number, epoch) for number, epoch in epochs if epoch is not None]
+    if not told:
+        return ""
+    number, epoch = told[-1]
+    return f"Trials stop after epoch {epoch} of {view.spec.fidelity.epochs}: the early-stop epoch of round {number}."
 
 
 def _supernet(view: JobView) -> str:

@@ -88,6 +88,11 @@ class Head:
                         self._actions()
                     export_menu(job, formats)
             Text("p", _searches(job), "muted wrap")
+            if job.spec.tags:
+                with box("row small", "ul").classes("chosen") as tags:
+                    for tag in job.spec.tags:
+                        Text("li", tag, "chip wrap")
+                tags.props["aria-label"] = "Tags"
         self._reason = Text("pre", "", "notice wrap hidden")
         with box("card"):
             self._budget()

@@ -10,14 +10,21 @@ from nicegui import ui
 
 from api.ui import words
 from api.ui.compare_view import MOST
-from api.ui.grids import Grid, number_column
+from api.ui.grids import Grid, number_column, text_column
 from api.ui.job_view import MOST_TRIALS, JobView
 from api.ui.numbers import metric_names
+from api.ui.pages.job_takeaway import TELL, complain
 from api.ui.parts import Text, box, card, iso
 from api.ui.session import PATH
 from searchsvc.domain import Event, Job
 
 _SHOWN_EVENTS = 100
+_BY_WORD = {
+    ":cellRenderer": "stateCell",
+    ":filterValueGetter": "p => stateWord(p.context, p.data.state)",
+    ":getQuickFilterText": "p => stateWord(p.context, p.value)",
+}
+"""Found by the word that is shown."""
 
 
 class Trials:
@@ -28,9 +35,10 @@ class Trials:
             {
                 **number_column("number", "Trial", 90),
                 ":valueFormatter": "p => '#' + p.value",
+                ":getQuickFilterText": "p => '#' + p.value",
                 ":cellRenderer": "linkCell",
             },
-            {"field": "state", "headerName": "State", ":cellRenderer": "stateCell", "width": 140},
+            text_column("state", "State", width=140, **_BY_WORD),
             number_column("step", "Epoch", 90),
             *(number_column(f"m.{one}", one, 125) for one in metric_names(job.spec)),
             {
@@ -38,8 +46,8 @@ class Trials:
                 ":valueFormatter": "p => p.value === null ? '' : p.value.toFixed(1)",
             },
             number_column("attempts", "Attempts", 120),
-            {"field": "values", "headerName": "Candidate", "minWidth": 260, "flex": 2},
-            {"field": "reason", "headerName": "Why", "minWidth": 160, "flex": 1},
+            text_column("values", "Candidate", minWidth=260, flex=2),
+            text_column("reason", "Why", minWidth=160, flex=1),
         ]
         with card("Trials"):
             with box("row spread"):
@@ -51,14 +59,16 @@ class Trials:
                     compare.props["type"], compare.props["title"] = "button", f"Choose 2 to {MOST} trials first"
                     compare.props["disabled"] = True
                     save = Text("button", "CSV", "plain")
-                    save.props["type"], save.props["title"] = "button", "Download the rows that are shown"
+                    save.props["type"], save.props["title"] = "button", "Download all trials that the filters match"
             opens = f"{PATH}/jobs/{job.id}/trials/"
             self._grid = Grid("Trials", columns, "trials-grid", topic=job.id, opens=opens, selects=True)
         search.on(
             "input", lambda event: self._grid.filter(event.args), js_handler="e => emit(e.target.value)", throttle=0.2
         )
         compare.on("click", js_handler=f"() => compareChosen({self._grid.element.id}, {json.dumps(job.id)})")
-        save.on("click", lambda: self._grid.save(f"{job.name}.csv"))
+        path = f"{PATH}/exports/{job.id}/matching"
+        fetch = f"e => takeMatching(e.currentTarget, {self._grid.element.id}, {json.dumps(path)}).then({TELL})"
+        save.on("click", complain, js_handler=fetch)
 
     def show(self, view: JobView) -> None:
         self._said.say(_shown(view))
@@ -71,7 +81,7 @@ def _shown(view: JobView) -> str:
     if not view.is_whole:
         return f"{shown:,} of {view.total:,}, the newest; reading the others …"
     if view.total > shown:
-        return f"the newest {MOST_TRIALS:,} and the best of {view.total:,}; searchctl export writes all"
+        return f"the newest {MOST_TRIALS:,} and the best of {view.total:,}; CSV holds all that the filters match"
     return f"{shown:,} in all"
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from api.ui.parts import Text, box, link
 from api.ui.session import PATH
 from searchsvc.domain import Job
 from searchsvc.service.export import Format
 
-_FETCH = "e => { e.preventDefault(); takeAway(e.currentTarget).then(said => said && emit(said)); }"
+TELL = "said => said && emit(said)"
+"""In the browser: what is wrong goes to `complain`."""
+_FETCH = f"e => {{ e.preventDefault(); takeAway(e.currentTarget).then({TELL}); }}"
 
 
 def clone_link(job: Job) -> None:
@@ -31,4 +34,9 @@ def export_menu(job: Job, formats: Mapping[str, Format]) -> None:
                 with made:
                     Text("span", f"{name} ({one.suffix})")
                     Text("span", one.description, "muted small")
-                made.on("click", lambda event: ui.notify(event.args, type="negative"), js_handler=_FETCH)
+                made.on("click", complain, js_handler=_FETCH)
+
+
+def complain(event: GenericEventArguments) -> None:
+    """Why there is no file."""
+    ui.notify(event.args, type="negative")

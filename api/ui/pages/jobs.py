@@ -31,6 +31,7 @@ COLUMNS: list[dict[str, Any]] = [
     number_column("pace", "Trials/min", 110),
     {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_words"},
     {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
+    {"field": "tags", "headerName": "Tags", "width": 110},
     {"field": "algorithm", "headerName": "Algorithm", "width": 110},
     {"field": "owner", "headerName": "By", "width": 85},
     {

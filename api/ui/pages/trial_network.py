@@ -48,7 +48,7 @@ def draw(found: Architecture) -> None:
             str(one.stride) if one.kernel else "",
             f"{one.height} x {one.width}",
             text.count(one.flops),
-            _share(one, found.flops),
+            lambda one=one: share(one, found.flops),
             text.count(one.params),
         )
         for one in found.stages
@@ -75,11 +75,9 @@ def _map(stage: Stage, most: int, tallest: int) -> Callable[[], None]:
     return make
 
 
-def _share(stage: Stage, flops: float) -> Callable[[], None]:
-    def make() -> None:
-        share = stage.flops / flops if flops else 0.0
-        with box("share"):
-            Bar(f"share of the FLOPs: {stage.name}").show(share)
-            Text("span", f"{share:.1%}".replace("%", " %"), "number")
-
-    return make
+def share(stage: Stage, flops: float) -> None:
+    """Of the FLOPs of its network, as a bar with its number."""
+    part = stage.flops / flops if flops else 0.0
+    with box("share"):
+        Bar(f"share of the FLOPs: {stage.name}").show(part)
+        Text("span", f"{part:.1%}".replace("%", " %"), "number")

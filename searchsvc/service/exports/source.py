@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,13 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A job, and the trial that was asked for, if one was."""
+    """A job, and the trial, or the kind of trials, that was asked for, if one was."""
 
     store: Store
     artifacts_dir: Path
     job: Job
     trial: Trial | None
+    keep: Callable[[Trial], bool] | None = None
 
     def one_trial(self) -> Trial:
         """The trial that was asked for, or the best. Raises Conflict where there is none yet, or it is no candidate."""
@@ -40,10 +41,10 @@ class Source:
         )
 
     def pages(self) -> Iterator[Sequence[Trial]]:
-        """All trials of candidates by number. Raises InvalidInput where one was asked for."""
+        """The trials of candidates that pass `keep`, by number. Raises InvalidInput where one was asked for."""
         if self.trial is not None:
             raise InvalidInput.at("/trial", "this format holds all trials of a job: leave the trial out")
         after = None
         while page := self.store.trials(self.job.id, after=after, limit=PAGE):
-            yield [trial for trial in page if trial.is_candidate]
+            yield [trial for trial in page if trial.is_candidate and (self.keep is None or self.keep(trial))]
             after = page[-1].number

@@ -158,6 +158,9 @@ def test_every_round_says_how_good_its_predictions_were() -> None:
         assert found["results"] == 8
         assert -1 <= found["low"] <= found["high"] <= 1
         assert 0 <= found["inside_50"] <= found["inside_90"] <= 1
+        new = algorithm._results[data["results"] - 8 : data["results"]]
+        told = [one.observation.metrics["accuracy"] for one in new]
+        assert [measured for _, measured in found["predictions"]] == pytest.approx(told, rel=1e-4)
     assert algorithm.take_rounds() == []
 
 

@@ -34,7 +34,7 @@ def test_rounds_are_a_table_with_a_column_for_each_thing_said(searchctl: Searchc
 
 def test_what_is_said_of_several_things_is_told_apart_by_as_little_as_it_takes() -> None:
     quality = {"accuracy": {"trials": 12, "low": 0.5}, "loss": {"trials": 11, "rank_correlation": 0.9}}
-    line = round_line(2, {"trials": 24, "quality": quality, "empty": {}})
+    line = round_line(2, {"trials": 24, "quality": quality, "empty": {}, "pairs": [[0.1, 0.2]]})
     assert line == "round 2  trials=24  accuracy.trials=12  low=0.5  loss.trials=11  rank_correlation=0.9"
 
 

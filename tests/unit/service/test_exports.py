@@ -74,6 +74,12 @@ def test_thousands_of_trials_become_a_study_in_seconds(
     assert len(_study(path).trials) == 1000
 
 
+def test_csv_holds_the_trials_that_are_kept(service: Service, finished_job: Finished, tmp_path: Path) -> None:
+    path = service.export(finished_job(12).id, format="csv", destination=tmp_path, keep=lambda one: one.number % 5 == 1)
+    with path.open() as file:
+        assert [row["number"] for row in csv.DictReader(file)] == ["1", "6", "11"]
+
+
 def test_csv_has_a_row_per_trial_and_a_column_per_parameter_and_metric(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:

@@ -106,6 +106,12 @@ def test_an_architecture_costs_what_the_job_is_limited_by(service: Service) -> N
         service.architecture(search.trials[number])
 
 
+def test_a_supernet_has_no_one_architecture(service: Service) -> None:
+    job = a_job_with_a_supernet(service.store)
+    with pytest.raises(Conflict, match="supernet"):
+        service.architecture(service.trials(job.id).items[0].id)
+
+
 def test_what_a_job_has_cost_is_the_training_of_its_trials(service: Service) -> None:
     search = a_search(service, 6, resources={"cpu": 2})
     seconds = sum(one.seconds or 0.0 for one in service.trials(search.id).items)

@@ -86,6 +86,17 @@ def test_quality_is_drawn_where_something_was_predicted(service: Service, search
     assert [point[0] for point in drawn["series"][0]["data"]] == [1, 2]
 
 
+def test_what_was_predicted_is_drawn_against_what_was_measured(service: Service, search: Running) -> None:
+    assert charts.predictions(service.rounds(search.id), "accuracy") is None
+    record_rounds(search, 3)
+    drawn = charts.predictions(service.rounds(search.id), "accuracy")
+    assert drawn is not None
+    earlier, latest, equal = (one["data"] for one in drawn["series"])
+    assert (len(earlier), len(latest)) == (8, 8)
+    assert latest[0] == [0.8, 0.79]
+    assert equal == [[0.79, 0.79], [0.874, 0.874]]
+
+
 def test_distributions_have_a_cell_for_every_option(service: Service) -> None:
     job = a_job_with_a_supernet(service.store)
     view = JobReader(service, job.id).read(None)
