@@ -48,7 +48,7 @@ CLASSIFIER: Mapping[str, Any] = {
     "pseudo_labels": "soft",
     "pseudo_threshold": 0.5,
 }
-"""Smoothing keeps the loss of a few labelled images, learnt by heart, from vanishing: pseudo labels are weighted by it."""
+"""Smoothing keeps the loss of a few labelled images from vanishing, by which pseudo labels are weighted."""
 SHORT: Mapping[str, Any] = {"class_loss": "qfl", "batch_size": 4, "lr": 0.003, "pseudo_threshold": 0.3}
 """What the detectors have besides the baseline of the study of detectors: small batches make more steps of few images.
 The threshold is below the paper's 0.5, which detectors that are trained for less than a minute seldom reach."""
