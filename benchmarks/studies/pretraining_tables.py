@@ -212,7 +212,7 @@ def regret(row: Row, way: str) -> float:
 
 def _correlation(values: Sequence[float], truth: Sequence[float]) -> str:
     value, low, high = rank_correlation(values, truth)
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return f"{value:.2f} ({low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else f"{value:.2f}"
 
 
 def relabelled(rows: Sequence[Row]) -> list[str]:
