@@ -9,7 +9,8 @@ import signal
 import sys
 
 from benchmarks import ablation, search
-from benchmarks.report import print_table
+from benchmarks.report import print_table, with_table
+from benchmarks.search_results import PAGE
 
 BENCHMARKS = {
     "startup": "Start-up time of the command",
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
+    parser.add_argument("--docs", action="store_true", help=f"put the tables that {PAGE.name} has a place for into it")
     search.add_options(parser)
     ablation.add_options(parser)
     arguments = parser.parse_args()
@@ -43,6 +45,9 @@ def main() -> None:
         results[name] = [row.as_json() for row in rows]
         if not arguments.json:
             print_table(BENCHMARKS[name], rows)
+        if arguments.docs:
+            page = with_table(PAGE.read_text(encoding="utf-8"), name, BENCHMARKS[name], rows)
+            PAGE.write_text(page, encoding="utf-8")
     if arguments.json:
         print(json.dumps(results, indent=2))
 

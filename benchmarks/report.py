@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from io import StringIO
+from typing import IO
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.search_results import between_marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,22 @@ class Row:
         return asdict(self)
 
 
-def print_table(title: str, rows: Sequence[Row]) -> None:
-    """One table per benchmark; a bound that does not hold says so."""
+def print_table(title: str, rows: Sequence[Row], file: IO[str] | None = None) -> None:
+    """One table per benchmark, to `file` or the terminal; a bound that does not hold says so."""
     table = Table("what", "ours", "reference", "ratio", "to reach", title=title, title_justify="left")
     for row in rows:
         verdict = {True: "reached", False: "NOT REACHED", None: ""}[row.holds]
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         table.add_row(row.what, row.ours, row.reference, ratio, f"{row.bound} {verdict}".strip())
-    Console(width=140).print(table)
+    Console(width=140, file=file).print(table)
+
+
+def with_table(page: str, name: str, title: str, rows: Sequence[Row]) -> str:
+    """The page with this table between the marks of the benchmark, if it has them."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if begin not in page:
+        return page
+    text = StringIO()
+    print_table(title, rows, text)
+    lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return between_marks(page, f"\n```\n{lines}\n```\n", (begin, end))

@@ -46,14 +46,15 @@ _WATCH = """
   const look = () => {
     const numbers = document.querySelector(".funnel .number")?.textContent;
     const rows = document.querySelector(".ag-center-cols-container .ag-row");
-    if (numbers && rows && document.querySelector(".chart canvas"))
+    const best = document.querySelector("section[aria-label='Best so far'] canvas");
+    if (numbers && rows && best?.offsetParent)
       setTimeout(() => { window.usableAt = performance.now(); });
     else requestAnimationFrame(look);
   };
   look();
 })();
 """
-"""Usable: figures, rows of the table and a chart are there, and the browser is free to answer the reader."""
+"""Usable: figures, rows of the table and the best so far are there, and the browser is free to answer the reader."""
 
 
 @dataclass(frozen=True, slots=True)

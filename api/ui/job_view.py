@@ -34,7 +34,7 @@ MOST_EVENTS = 300
 _BEST_CURVES = 50
 WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
 _LOOKED_AT = 50
-_PAGE = 1000
+PAGE = 1000
 """Trials that are read at once, and all that the first picture of a job waits for."""
 
 
@@ -163,12 +163,12 @@ class JobReader:
 
     def _page(self) -> Sequence[Trial]:
         """The newest trials, then those before them."""
-        page = self.service.trials(self.job_id, newest_first=True, page_size=_PAGE, page_token=self._older)
+        page = self.service.trials(self.job_id, newest_first=True, page_size=PAGE, page_token=self._older)
         self._older = page.next_page_token
         return page.items
 
     def _take_older(self) -> None:
-        for _ in range(_PAGE, MOST_TRIALS, _PAGE):
+        for _ in range(PAGE, MOST_TRIALS, PAGE):
             if self._older is not None:
                 self._take(self._page())
         self._older = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, RowMapping, Select, Text, case, cast, func, select
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, Text, case, cast, func, select
 
 from searchsvc.domain import (
     Artifact,
@@ -118,7 +118,7 @@ class Reads(StoreBase):
         metrics = case((RANKED, cast(trials.c.metrics, Text)))
         query = select(trials.c.number, trials.c.told, metrics).order_by(trials.c.told)
         query = query.where(trials.c.job_id == job_id, trials.c.told > after)
-        rows = self._database.read(lambda connection: connection.execute(query).tuples().all())
+        rows = self._database.read(lambda connection: connection.execute(query).all())
         rows = [row for row in rows if row[-1] is not None]
         found = (one for start in range(0, len(rows), _PART) for one in _metrics(rows[start : start + _PART]))
         return [(number, told, metrics) for (number, told, _), metrics in zip(rows, found, strict=True)]
@@ -264,7 +264,7 @@ def _badness(objective: Objective) -> ColumnElement[Any]:
     return (value.desc() if objective.sign > 0 else value.asc()).nulls_last()
 
 
-def _metrics(rows: Sequence[tuple[Any, ...]]) -> list[Mapping[str, float]]:
+def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
     """From the texts in the last column."""
     found: list[Mapping[str, float]] = orjson.loads(f"[{','.join(row[-1] for row in rows)}]")
     return found

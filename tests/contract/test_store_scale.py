@@ -55,6 +55,7 @@ def test_pages_and_totals_of_a_hundred_thousand_trials_take_under_a_tenth_of_a_s
         "page of a state": lambda: store.trials(job.id, state=TrialState.SUCCEEDED, after=90_000, limit=100),
         "page of a rare state": lambda: store.trials(job.id, state=TrialState.FAILED, limit=100),
         "best_trials": lambda: store.best_trials(job.id, 10, then=job.spec.objectives[1:]),
+        "newest results": lambda: store.results(job.id, after=TRIALS - 100),
         "trial_counts": lambda: store.trial_counts(job.id),
         "rejections": lambda: store.rejections(job.id),
         "statistics": store.statistics,

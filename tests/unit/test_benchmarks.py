@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.report import Row, print_table
+from benchmarks.report import Row, print_table, with_table
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {"what", "ours", "reference", "ratio", "bound", "holds"}
@@ -31,6 +31,17 @@ def test_a_row_is_json_with_its_verdict() -> None:
 def test_the_table_says_whether_a_bound_holds(holds: bool, verdict: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_table("Speed", [Row("trials", "90 /s", "100 /s", 0.9, ">= 0.8", holds)])
     assert f">= 0.8 {verdict}" in capsys.readouterr().out
+
+
+def test_a_table_takes_its_place_in_the_page_and_nothing_else_moves() -> None:
+    page = "before\n<!-- web: begin -->\nold\n<!-- web: end -->\nafter\n"
+    rows = [Row("trials", "90 /s", "100 /s", 0.9, ">= 0.8", True)]
+    made = with_table(page, "web", "Speed", rows)
+    assert made.startswith("before\n<!-- web: begin -->\n\n```\nSpeed\n")
+    assert made.endswith("```\n<!-- web: end -->\nafter\n")
+    assert (">= 0.8 reached" in made, "old" in made) == (True, False)
+    assert with_table(made, "web", "Speed", rows) == made
+    assert with_table(page, "pages", "Speed", rows) == page
 
 
 def test_startup_runs_and_answers_in_json() -> None:

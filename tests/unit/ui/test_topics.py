@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 
@@ -56,6 +58,37 @@ def test_a_page_is_told_of_every_error_and_goes_on(error: Exception, said: type[
     assert type(problem) is said
     assert view == 2
     assert model.reads[:2] == [True, True]
+
+
+def test_a_first_picture_is_followed_by_the_next_without_an_event() -> None:
+    feed = Feed(lambda *_: [], lambda: 0)
+    topic: Topic[int] = Topic(feed, None, Faulty([]), beat_seconds=60.0, is_whole=lambda reads: reads > 1)
+
+    async def watch() -> int | None:
+        with topic.watched() as watcher:
+            while watcher.view != 2:
+                await watcher.next()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(watcher.next(), 0.3)
+            return watcher.view
+
+    assert asyncio.run(asyncio.wait_for(watch(), 10)) == 2
+
+
+def test_many_pages_are_handed_a_picture_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "SHARE_SECONDS", 0.01)
+    topic: Topic[int] = Topic(Feed(lambda *_: [], lambda: 0), None, Faulty([]), beat_seconds=60.0)
+
+    async def hears() -> float:
+        with topic.watched() as watcher:
+            await watcher.next()
+            return asyncio.get_running_loop().time()
+
+    async def watch() -> list[float]:
+        return sorted(await asyncio.gather(*(hears() for _ in range(10))))
+
+    heard = asyncio.run(asyncio.wait_for(watch(), 10))
+    assert min(later - earlier for earlier, later in pairwise(heard)) > 0.005
 
 
 def test_a_page_that_cannot_even_listen_is_told_too() -> None:
