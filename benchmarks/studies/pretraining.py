@@ -199,7 +199,7 @@ def main() -> None:
             sets = [mnist(folder, 1, 1000, 500, 200), cards(folder, 2, further=20, scenes=50)]
             labels = relabelling.Search(trials=4, epochs=1, images=600, tested=200)
         else:
-            sets, labels = [mnist(folder, 6), cards(folder, 24)], relabelling.Search()
+            sets, labels = [mnist(folder, 6), cards(folder, 32)], relabelling.Search()
         before = [workers.submit(pretrained, one, folder) for one in sets]
         sources = [one.result() for one in before]
         every: dict[Key, tuple[Any, ...]] = {}
