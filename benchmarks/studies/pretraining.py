@@ -92,7 +92,7 @@ def cards(folder: Path, epochs: int, size: int = 128, further: int = 60, scenes:
         metric="ap",
         section=labelled,
         further=unlabelled,
-        source={"name": "digits-scenes", "size": size, "train": scenes, "validation": 60, "test": 10},
+        source={"name": "digits-scenes", "size": size, "train": scenes, "validation": 60, "test": 20},
         fractions=(0.2, 0.5, 1.0),
         values={**DETECTOR, **SHORT, "resolution": size},
         epochs=epochs,
@@ -196,10 +196,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
         folder = Path(name)
         if arguments.quick:
-            sets = [mnist(folder, 1, 1000, 500, 200), cards(folder, 2, 96, 20, 20)]
+            sets = [mnist(folder, 1, 1000, 500, 200), cards(folder, 2, further=20, scenes=50)]
             labels = relabelling.Search(trials=4, epochs=1, images=600, tested=200)
         else:
-            sets, labels = [mnist(folder, 6), cards(folder, 24)], relabelling.Search()
+            sets, labels = [mnist(folder, 6), cards(folder, 32)], relabelling.Search()
         before = [workers.submit(pretrained, one, folder) for one in sets]
         sources = [one.result() for one in before]
         every: dict[Key, tuple[Any, ...]] = {}
