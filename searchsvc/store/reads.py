@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, RowMapping, Select, Text, case, cast, func, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, case, cast, func, select
 
 from searchsvc.domain import (
     Artifact,
@@ -264,7 +264,7 @@ def _badness(objective: Objective) -> ColumnElement[Any]:
     return (value.desc() if objective.sign > 0 else value.asc()).nulls_last()
 
 
-def _metrics(rows: Sequence[Row[Any]]) -> list[Mapping[str, float]]:
+def _metrics(rows: Sequence[Sequence[Any]]) -> list[Mapping[str, float]]:
     """From the texts in the last column."""
     found: list[Mapping[str, float]] = orjson.loads(f"[{','.join(row[-1] for row in rows)}]")
     return found

@@ -81,7 +81,7 @@ def test_a_sample_is_drawn_anew_when_the_front_moves(
 
 
 def test_the_board_looks_at_no_results(service: Service, search: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Store, "results")
+    monkeypatch.setattr(Store, "results", None)
     found = Board(service).read(None).jobs[search.id]
     assert found.best is not None
     assert found == service.standing(search.id)
