@@ -78,7 +78,7 @@ def _figure(name: str, level: str, found: Sequence[Gain], fractions: Sequence[fl
         axes.errorbar(x, y, (lows, highs), color=COLOURS[place], marker="o", capsize=3, label=arm)
     axes.axhline(0, color="#8a8f98", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_xticks([100 * one for one in fractions], [f"{one:.0%}" for one in fractions])
+    axes.set_xticks([100 * one for one in fractions], [f"{100 * one:g} %" for one in fractions])
     axes.minorticks_off()
     axes.set(xlabel="labelled images", ylabel=f"gain in {what}, points", title=f"{name}, {level}")
     axes.legend(frameon=False)

@@ -55,7 +55,7 @@ def reached(rows: Sequence[Row], fractions: Sequence[float]) -> list[str]:
         for level in LEVELS:
             own = [one for row in rows for one in _trainings(row, fraction, level)]
             cells = [_range([100 * one["test"] for one in own if _is(one, changed)]) for changed in arms.values()]
-            lines.append(f"| {fraction:.0%} | {level} | {' | '.join(cells)} |")
+            lines.append(f"| {100 * fraction:g} % | {level} | {' | '.join(cells)} |")
     return lines
 
 
@@ -86,7 +86,7 @@ def gain_table(found: Sequence[Gain], fractions: Sequence[float]) -> list[str]:
             cells.append(gain_of(found, fraction, level, STUDENT, BEFORE))
             stronger = gain_of(found, fraction, "S1", {"augmentation": level}, {})
             texts = [*map(_told, cells), _told(stronger)]
-            lines.append(f"| {fraction:.0%} | {level} | {' | '.join(texts)} |")
+            lines.append(f"| {100 * fraction:g} % | {level} | {' | '.join(texts)} |")
     return lines
 
 
@@ -113,7 +113,7 @@ def pseudo_labels(rows: Sequence[Row], fractions: Sequence[float]) -> list[str]:
                     kept = np.mean([one["kept"] / one["images"] for one in own])
                     shares = [np.mean([one[name] or 0.0 for one in own]) for name in ("precision", "recall")]
                     cells = [f"{own[0]['images']:,}", *(f"{100 * one:.1f}" for one in (kept, *shares))]
-                    lines.append(f"| {fraction:.0%} | {level} | {init} | {' | '.join(cells)} |")
+                    lines.append(f"| {100 * fraction:g} % | {level} | {init} | {' | '.join(cells)} |")
     return lines
 
 

@@ -215,7 +215,7 @@ def test_gains_are_those_of_pairs_and_signs_are_counted() -> None:
 def test_the_tables_say_where_seeds_are_missing() -> None:
     lines = tables.reached(rows_of_parts(), [0.1, 1.0])
     assert lines[2] == (
-        "| 10% | S1 | 10.0 (0.0 to 20.0) | 13.1 (3.0 to 23.2) | 16.1 (6.0 to 26.2) | 18.0 (8.0 to 28.0) |"
+        "| 10 % | S1 | 10.0 (0.0 to 20.0) | 13.1 (3.0 to 23.2) | 16.1 (6.0 to 26.2) | 18.0 (8.0 to 28.0) |"
     )
     assert lines[-1].endswith("| 5.0 (0.0 to 10.0, 2 seed(s)) |")
     assert "+3.1" in tables.gain_table(tables.gains(rows_of_parts()), [0.1, 1.0])[2]
