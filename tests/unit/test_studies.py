@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,13 @@ def test_a_repetition_has_a_split_of_its_own() -> None:
 
 @pytest.fixture
 def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In MNIST's place: images of class c have the value 10 + 20 c everywhere."""
+    """In MNIST's place: images of class c have values around 10 + 20 c everywhere."""
     random, arrays = np.random.default_rng(0), {}
     for split, count in (("train", 900), ("test", 200)):
         labels = random.permutation(np.arange(count) % 10).astype(np.uint8)
         arrays[f"y_{split}"] = labels
-        arrays[f"x_{split}"] = np.broadcast_to((10 + 20 * labels)[:, None, None], (count, 28, 28)).astype(np.uint8)
+        noise = random.integers(-4, 5, (count, 28, 28))
+        arrays[f"x_{split}"] = ((10 + 20 * labels.astype(int))[:, None, None] + noise).astype(np.uint8)
     folder = tmp_path / "data/classification"
     folder.mkdir(parents=True)
     np.savez(folder / "mnist.npz", **arrays)
@@ -105,7 +107,7 @@ def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def shown(image: np.ndarray) -> set[int]:
     """The classes that a striped image is made of."""
-    return {(int(value) - 10) // 20 for value in np.unique(image)}
+    return {round((int(value) - 10) / 20) for value in np.unique(image)}
 
 
 def test_parts_of_mnist_share_no_image_with_the_further_ones(striped: Path) -> None:
@@ -116,9 +118,26 @@ def test_parts_of_mnist_share_no_image_with_the_further_ones(striped: Path) -> N
         (50, 14, 14),
         (300, 14, 14),
     ]
-    assert (own["x_train"][:, 0, 0] == 10 + 20 * own["y_train"]).all()
+    assert [shown(image) for image in own["x_train"]] == [{label} for label in own["y_train"].tolist()]
+    pixels = [{image.tobytes() for image in one["x_train"]} for one in (own, others)]
+    assert not pixels[0] & pixels[1]
     blueprint = resolve(JobSpec.parse(pretraining.document(a_part(labelled), 0, {})), trusted=True, settings=Settings())
     assert blueprint.dataset.sizes["train"] == pytest.approx(400, abs=5)
+
+
+def test_both_networks_of_a_part_teach_a_student(striped: Path) -> None:
+    """With a threshold that no teacher reaches there is none, which is told."""
+    found = pretraining.mnist(striped, 1, 100, 100, 50)
+    small = replace(found, source_epochs=1, values={**found.values, "pseudo_threshold": 0.0})
+    source = pretraining.pretrained(small, striped)
+    trainings = pretraining.run_part(small, 1.0, "S1", source, 0)["trainings"]
+    arms = [(one["values"]["init"], one["values"].get("self_training", False)) for one in trainings]
+    assert arms == [("scratch", False), ("scratch", True), ("pretrained", False), ("pretrained", True)]
+    assert [one["pseudo"] and one["pseudo"]["images"] for one in trainings] == [None, 100, None, 100]
+    strict = replace(small, values={**found.values, "pseudo_threshold": 1.0})
+    genes, sections = {"data_fraction": 0.5, "self_training": True}, {"self_training": {"unlabelled": "rest"}}
+    failed = pretraining._training(strict, 0, genes, sections, striped / "strict")
+    assert "pseudo_threshold" in failed["failed"]
 
 
 def a_part(section: dict[str, Any]) -> Parts:
