@@ -45,7 +45,7 @@ from workers.models.trained import load
 
 DATASET = "mnist-doubtful"
 WRONG, DOUBLE = 0.08, 0.1
-RATERS: dict[str, float] = {"Ada": 0.97, "Bo": 0.95, "Cy": 0.9, "Di": 0.85, "Ed": 0.7}
+RATERS: dict[str, float] = {"first": 0.97, "second": 0.95, "third": 0.9, "fourth": 0.85, "fifth": 0.7}
 """How often each answers a question right."""
 SPACE = "mbconv-small"
 SEARCHED = {"mixup": 0.0, "ema": False, "label_smoothing": 0.0, "optimizer": "adamw"}

@@ -162,7 +162,7 @@ def test_labels_are_wrong_in_the_validation_split_alone_and_the_truth_is_known(s
 
 def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a trial that sees the truth and one that repeats the labels, the first is the best by the new ones alone."""
-    monkeypatch.setattr(relabelling, "RATERS", {"Ada": 1.0, "Bo": 1.0})
+    monkeypatch.setattr(relabelling, "RATERS", {"first": 1.0, "second": 1.0})
     options = relabelling.Search(trials=2, images=600, tested=10)
     dataset = relabelling.doubtful(options, 0, striped)
     images = workers.data.load(dataset.section).validation_images
