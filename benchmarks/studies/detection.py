@@ -171,7 +171,7 @@ def searches(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
 def main() -> None:
     arguments = rows.options(__doc__)
     tiny = {"size": 96, "train": 50, "validation": 20, "test": 20}
-    trained, searched = [scenes(40, 0, 0), cards(40)], scenes(15, 14, 4)
+    trained, searched = [scenes(40, 0, 0), cards(40)], scenes(12, 12, 4)
     if arguments.quick:
         trained, searched = [scenes(1, 0, 0, **tiny)], scenes(1, 5, 4, **tiny)
     every: dict[Key, tuple[Any, ...]] = {}
