@@ -76,7 +76,7 @@ PARTS: tuple[Part, ...] = (
 )
 SEARCHES: Mapping[str, Mapping[str, Any]] = {"fbnetv3": {"name": "fbnetv3", "top": 3}, "random": {"name": "random"}}
 SEARCHED: Mapping[str, Any] = {"backbone": "resnet", "finest": 8, "batch_size": 4, "clip_norm": 35.0}
-"""What is fixed of the space that is searched: of few epochs, small batches make enough steps to tell detectors apart."""
+"""Fixed in the searched space: few epochs take small batches to make enough steps that detectors can be told apart."""
 
 
 def document(
