@@ -32,7 +32,10 @@ class Sent:
 async def main(address: str, secret: str, path: str, count: int, seconds: float) -> Sent:
     sent = Sent()
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
-    async with aiohttp.ClientSession(address, cookie_jar=jar, connector=aiohttp.TCPConnector(limit=0)) as session:
+    # A socket has a connection of its own, as in browsers: uvicorn may close one that a request came by, as kept alive
+    # for too long.
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(address, cookie_jar=jar, connector=connector) as session:
         await (await session.post("/ui/session", data={"token": secret})).read()
         end = time.monotonic() + seconds
         await asyncio.gather(*(_reader(session, path, sent, end) for _ in range(count)))
