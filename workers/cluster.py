@@ -34,6 +34,7 @@ from searchsvc.settings import Settings
 OBJECT_STORE_BYTES = 200_000_000  # configurations and measurements pass through it, never data or weights
 START_SECONDS = 60.0
 STOP_SECONDS = 2.0
+STOP_ROUNDS = 5
 _RAY_OPTIONS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_preload_python_modules": "workers.trainable",  # while the driver replays: half a second less until it trains
@@ -154,16 +155,24 @@ def _wait_for_address(process: subprocess.Popen[bytes], file: Path, log: Path) -
 
 
 def _end_leftovers(settings: Settings) -> bool:
-    """End whatever belongs to a head of this data folder, one that was never written down included."""
-    found = processes(settings)
-    for process in found:
-        _signal(process, hard=False)
-    _, alive = psutil.wait_procs(found, timeout=STOP_SECONDS)
-    for process in alive:
-        _signal(process, hard=True)
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
+    """End whatever belongs to a head of this data folder, one that was never written down included.
+
+    In rounds, since a head that is starting may start another process after it was looked at.
+    """
+    ended = False
+    for _ in range(STOP_ROUNDS):
+        found = processes(settings)
+        if not found:
+            break
+        for process in found:
+            _signal(process, hard=False)
+        _, alive = psutil.wait_procs(found, timeout=STOP_SECONDS)
+        for process in alive:
+            _signal(process, hard=True)
+        psutil.wait_procs(alive, timeout=STOP_SECONDS)
+        ended = True
     shutil.rmtree(_temporary(settings).parent, ignore_errors=True)
-    return bool(found)
+    return ended
 
 
 def processes(settings: Settings) -> list[psutil.Process]:

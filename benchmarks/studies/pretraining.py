@@ -22,7 +22,7 @@ from benchmarks.studies import pool, relabelling, rows
 from benchmarks.studies.detection import DFL, VALUES
 from benchmarks.studies.parts import Parts, cards_in_parts, mnist_at_14_px
 from benchmarks.studies.rows import Key
-from benchmarks.studies.searching import Trained, blueprint_of, test, train
+from benchmarks.studies.searching import Trained, blueprint_of, fixed_values, test, train
 from searchsvc.spaces.recipe import PRETRAINED, SCRATCH
 from workers.files import MODEL, PSEUDO_SUMMARY
 
@@ -122,7 +122,7 @@ def pretrained(parts: Parts, folder: Path) -> Source:
     job["fidelity"] = {"epochs": parts.source_epochs}
     blueprint = blueprint_of(job, folder)
     place = folder / f"before-{parts.name}"
-    metrics = train(blueprint, {**blueprint.constants}, 0, place)
+    metrics = train(blueprint, fixed_values(blueprint), 0, place)
     return Source(str(place / MODEL), metrics[parts.metric])
 
 
@@ -156,7 +156,7 @@ def _training(
     """
     started = time.process_time()
     blueprint = blueprint_of(document(parts, seed, genes, **sections), folder)
-    values, place = {**blueprint.constants}, folder / "0"
+    values, place = fixed_values(blueprint), folder / "0"
     try:
         metrics = train(blueprint, values, seed, place)
     except RuntimeError as error:

@@ -90,6 +90,11 @@ def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder:
     return dict(best.metrics)
 
 
+def fixed_values(blueprint: Blueprint) -> dict[str, Scalar]:
+    """What the job of `blueprint` fixes: genes of its space, and what the space itself takes as given."""
+    return {**blueprint.constants, **blueprint.spec.space.fix}
+
+
 def shared_rewards(blueprint: Blueprint, candidates: Sequence[Candidate], folder: Path) -> list[float]:
     """Of candidates with the weights of the blueprint's supernet, which is trained in `folder` for it."""
     torch.set_num_threads(1)

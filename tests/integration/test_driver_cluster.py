@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -88,3 +91,14 @@ def test_a_head_that_does_not_start_says_why(settings: Settings, monkeypatch: py
     monkeypatch.setattr(cluster, "OBJECT_STORE_BYTES", 1)
     with pytest.raises(RuntimeUnavailable, match="object store"):
         cluster.ensure(settings, cpus=1)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 4.0])
+def test_stop_ends_a_head_whose_driver_was_killed_while_it_started(settings: Settings, seconds: float) -> None:
+    starting = subprocess.Popen([sys.executable, "-m", "workers.cluster", "start"], env=settings.environment())
+    time.sleep(seconds)
+    starting.kill()
+    starting.wait()
+    cluster.stop(settings)
+    time.sleep(0.5)
+    assert not cluster.processes(settings)
