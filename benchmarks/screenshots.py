@@ -7,6 +7,8 @@ docs/screenshots.md is written anew.
 from __future__ import annotations
 
 import io
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -43,6 +45,7 @@ _SETTLE_MILLISECONDS = 1500
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to end still ends what it started
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         settings = Settings(data_dir=Path(folder), ray_address=None).prepare()
         schema.upgrade(settings.database_url)

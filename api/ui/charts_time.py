@@ -57,7 +57,7 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
     ]
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 20, "top": 34, "bottom": 30, "containLabel": True},
+        "grid": {"left": 8, "right": 32, "top": 34, "bottom": 30, "containLabel": True},
         "legend": dict(LEGEND),
         "dataZoom": {
             "type": "slider",

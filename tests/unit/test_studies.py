@@ -17,7 +17,7 @@ from benchmarks.studies.data import Data, scenes
 from benchmarks.studies.parts import Parts, mnist_at_14_px
 from benchmarks.studies.ranks import rank_correlation
 from benchmarks.studies.rows import Kept
-from benchmarks.studies.searching import Trained
+from benchmarks.studies.searching import Trained, blueprint_of, fixed_values
 from searchsvc.domain import DatasetInfo, JobSpec
 from searchsvc.service import Service, resolve
 from searchsvc.settings import Settings
@@ -73,6 +73,13 @@ def test_parts_are_trained_once_per_seed_on_each_dataset() -> None:
 
 def parts(name: str, fractions: tuple[float, ...]) -> Parts:
     return Parts(name, "classification", "mbconv-small", "accuracy", {"name": name}, {}, {}, fractions, {}, 1, 1)
+
+
+def test_a_training_has_every_value_that_its_job_fixes(striped: Path, tmp_path: Path) -> None:
+    section, _ = mnist_at_14_px(striped, 400, 300, 50)
+    mnist = replace(parts("mnist", (1.0,)), section=section, values=pretraining.CLASSIFIER)
+    values = fixed_values(blueprint_of(pretraining.document(mnist, 0, {"augmentation": "S4"}), tmp_path))
+    assert values.items() >= {**pretraining.CLASSIFIER, "augmentation": "S4"}.items()
 
 
 def test_each_seed_has_every_part_at_every_level_and_one_search_for_labels() -> None:

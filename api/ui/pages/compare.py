@@ -11,7 +11,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from api.cli import text
-from api.ui import charts
+from api.ui import charts, plots
 from api.ui.compare_view import MOST, CompareReader, CompareView
 from api.ui.desk import Desk
 from api.ui.drawing import Drawing
@@ -228,4 +228,4 @@ def _curves(view: CompareView) -> Options:
         }
         for options, label, (colour, symbol) in zip(drawn, view.labels, _LOOKS, strict=False)
     ]
-    return {**drawn[0], "series": series}
+    return plots.plane(drawn[0]["xAxis"], drawn[0]["yAxis"], series)

@@ -184,10 +184,10 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
             lambda one=one: State(one.state.value),
             lambda one=one: Moment(one.started_at),
             text.duration(one.finished_at - one.started_at) if one.finished_at else "",
-            one.node or "",
+            (one.node or "").rpartition(" ")[2],
             one.pid or "",
             "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
         )
         for one in attempts
     ]
-    table(("attempt", "state", "started", "took", "node", "process", "why"), rows)
+    table(("attempt", "state", "started", "took", "node", "process", "why"), rows, numbers=("took", "process"))
