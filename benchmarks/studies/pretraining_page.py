@@ -93,8 +93,8 @@ def _scatter(rows: Sequence[Row]) -> None:
         axes.scatter(*(100 * pairs.T), color=COLOURS[2 * place], s=14, label=way)
     ends = axes.get_xlim()
     axes.plot(ends, ends, color="#8a8f98", linewidth=0.8)
-    axes.set(xlabel="truth on validation images, %", ylabel="measured, %", title="ranked by")
-    axes.legend(frameon=False)
+    axes.set(xlabel="truth on validation images, %", ylabel="measured, %")
+    axes.legend(frameon=False, title="ranked by")
     save(figure, axes, FOLDER / "data-labels.svg")
 
 
