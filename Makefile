@@ -48,10 +48,10 @@ study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an 
 study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an hour on two cores)
 	$(call study,autohas)
 
-study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (80 minutes on two cores)
+study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (two hours on two cores)
 	$(call study,detection)
 
-study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (an hour on two cores)
+study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (90 minutes on two cores)
 	$(call study,pretraining)
 
 serve: $(READY) ## Start the API, the web page and a controller on 127.0.0.1:8700

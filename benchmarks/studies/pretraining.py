@@ -3,7 +3,7 @@
 On parts of MNIST and of photographs of playing cards, three seeds. A network is trained from scratch and from the
 weights of another dataset's; each then teaches a student of its kind on the images without labels. Besides, searches
 whose validation labels are doubted and made anew (`benchmarks.studies.relabelling`). Writes docs/studies/data.json;
-`benchmarks.studies.pretraining_page` makes the page and its figures of it. Takes about an hour on two cores, and goes
+`benchmarks.studies.pretraining_page` makes the page and its figures of it. Takes 90 minutes on two cores, and goes
 on where it was interrupted: all of the first seed comes before the second.
 """
 
