@@ -48,7 +48,7 @@ study-fbnetv3: $(READY) ## Repeat the study of FBNetV3 and rewrite its page (an 
 study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an hour on two cores)
 	$(call study,autohas)
 
-study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (two hours on two cores)
+study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (up to two and a half hours on two cores)
 	$(call study,detection)
 
 study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (90 minutes on two cores)

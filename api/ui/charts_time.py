@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from api.cli import text
+from api.ui import words
 from api.ui.plots import LEGEND, Options, axis, line, plane
 from api.ui.theme import HAIR, HEAT, INK, SERIES, STATES
 from searchsvc.domain import Attempt, TrialState
@@ -84,8 +85,8 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
 
 
 def _worker(attempt: Attempt) -> str:
-    """Node and process; Ray's id of the node is left out where its address follows it."""
-    node = (attempt.node or "?").split()[-1]
+    """Node and process."""
+    node = words.node_of(attempt) or "?"
     return f"{node} / {attempt.pid}" if attempt.pid else node
 
 

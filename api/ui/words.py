@@ -1,4 +1,4 @@
-"""Events in words, with the reasons that they carry."""
+"""Events in words, with the reasons that they carry, and where an attempt ran."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from api.cli import text, views_rounds
-from searchsvc.domain import Event, JobSpec
+from searchsvc.domain import Attempt, Event, JobSpec
 
 Data = Mapping[str, Any]
 
@@ -19,6 +19,11 @@ def of_event(event: Event, number: int | None, spec: JobSpec) -> str:
     if isinstance(said, str):
         return who + said
     return who + (said(event.data, spec) if said else f"{event.kind.replace('.', ' ')} {text.values(event.data)}")
+
+
+def node_of(attempt: Attempt) -> str:
+    """Its address; Ray's id of the node is left out where the address follows it. Empty where none is known."""
+    return (attempt.node or "").rpartition(" ")[2]
 
 
 def _measured(data: Data, spec: JobSpec) -> str:

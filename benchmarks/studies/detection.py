@@ -2,7 +2,7 @@
 
 On scenes of digits and on photographs of playing cards, three seeds, every detector trained from scratch for the same
 number of epochs. Writes docs/studies/detection.json; `benchmarks.studies.detection_page` makes the page and its figures
-of it. Takes about two hours on two cores, and goes on where it was interrupted.
+of it. Takes up to two and a half hours on two cores, and goes on where it was interrupted.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from api.cli import text
-from api.ui import charts
+from api.ui import charts, words
 from api.ui.desk import Desk
 from api.ui.drawing import Drawing
 from api.ui.frame import follow, framed
@@ -184,7 +184,7 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
             lambda one=one: State(one.state.value),
             lambda one=one: Moment(one.started_at),
             text.duration(one.finished_at - one.started_at) if one.finished_at else "",
-            (one.node or "").rpartition(" ")[2],
+            words.node_of(one),
             one.pid or "",
             "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
         )
