@@ -80,6 +80,8 @@ class Panel(Generic[T]):
         said = ""
         try:
             found = await self._desk.ask(self._read)
+            if self._wake.is_set():  # for what was chosen before; what is chosen now is read next
+                return
             with self._client:
                 self._draw(found)
         except SearchsvcError as error:
