@@ -13,6 +13,7 @@ from nicegui import background_tasks, context, ui
 
 from api.errors import KINDS
 from api.ui import theme
+from api.ui.attention import looked_at
 from api.ui.desk import Desk, desk_of
 from api.ui.parts import Text, box, link, notice
 from api.ui.session import PATH, Visitor, sign_in_path
@@ -157,7 +158,8 @@ async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
 def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
     """Show every new picture of the topic on this page until it is closed, and say so while there can be none.
 
-    Reading begins at once, while the browser still loads the page.
+    Reading begins at once, while the browser still loads the page. A page behind other tabs shows nothing new until it
+    is looked at again.
 
     `tells`: False where something else on the page says what is wrong.
     """
@@ -170,6 +172,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
                 await client.connected(timeout=60)
             while not client.is_deleted:
                 await watcher.next()
+                await looked_at(client).wait()
                 if client.is_deleted:
                     return
                 with client:

@@ -28,6 +28,12 @@ function switchTheme() {
   setDark(dark);
 }
 
+// The service is told when the page goes behind other tabs, where it need not be kept up to date, and when it comes back.
+function tellWhetherLookedAt() {
+  document.onvisibilitychange = () => emitEvent("looked-at", !document.hidden);
+  if (document.hidden) document.onvisibilitychange();
+}
+
 // Whoever signs out in one tab is signed out in all: the others need not wait until they are refused.
 const signIn = "/ui/sign-in";
 const tabs = new BroadcastChannel("searchsvc sign-out");

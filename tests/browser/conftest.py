@@ -149,3 +149,14 @@ def open_page(site: Site, contexts: Enter) -> Iterator[Open]:
     yield opened
     for page in pages:
         page.close()
+
+
+def wait_until_drawn(page: Page, name: str, test: str) -> None:
+    """Until the chart of that name, whichever element is it by then, has options of which the JavaScript is true."""
+    page.wait_for_function(
+        f"""name => [...document.querySelectorAll('[role=img]')].some(element => {{
+            const options = getElement(Number(element.id.slice(1)))?.chart?.getOption();
+            return element.ariaLabel?.includes(name) && options && {test};
+        }})""",
+        arg=name,
+    )

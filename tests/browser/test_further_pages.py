@@ -10,7 +10,7 @@ from searchsvc.domain import Node
 from searchsvc.service import Scope
 from searchsvc.spaces.catalogue import find
 from searchsvc.spaces.stages import aligned
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site, wait_until_drawn
 from tests.support.pages import Running
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
@@ -25,6 +25,8 @@ def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -
     boxes.nth(2).check()
     compare.click()
     expect(page.get_by_role("heading", name="Compare trials")).to_be_visible()
+    named = "options.legend?.[0]?.show && options.series.map(one => one.name).sort().join() === '#11,#12'"
+    wait_until_drawn(page, "Learning curves of the trials", named)
     rows = page.get_by_role("region", name="Architecture", exact=True).locator("tbody tr")
     expect(rows.first).to_contain_text("≠")
     expect(rows.first.locator("strong.differs").first).to_be_visible()

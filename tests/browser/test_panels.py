@@ -7,7 +7,7 @@ import base64
 from playwright.sync_api import Page, expect
 
 from searchsvc.domain import FileMade, Outcome, TrialState
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Open, Site
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Open, Site, wait_until_drawn
 from tests.support.pages import Running
 from tests.support.supernets import a_job_with_a_supernet
 
@@ -22,17 +22,6 @@ def panel(page: Page, title: str) -> None:
     page.get_by_role("region", name=title, exact=True).scroll_into_view_if_needed()
 
 
-def wait_until_drawn(page: Page, name: str, test: str) -> None:
-    """Until the chart of that name, whichever element is it by then, has options of which the JavaScript is true."""
-    page.wait_for_function(
-        f"""name => [...document.querySelectorAll('[role=img]')].some(element => {{
-            const options = getElement(Number(element.id.slice(1)))?.chart?.getOption();
-            return element.ariaLabel?.includes(name) && options && {test};
-        }})""",
-        arg=name,
-    )
-
-
 def test_parameters_are_drawn_in_five_ways_of_what_the_reader_picks(open_page: Open, search: Running) -> None:
     page = open_page(f"/ui/jobs/{search.id}")
     panel(page, "Parameters")
@@ -43,7 +32,7 @@ def test_parameters_are_drawn_in_five_ways_of_what_the_reader_picks(open_page: O
     parameters = page.get_by_role("region", name="Parameters", exact=True)
     parameters.get_by_label("across").select_option("optimizer")
     parameters.get_by_label("metric").select_option("params")
-    wait_until_drawn(page, "Rank.", "options.xAxis?.[0].name === 'optimizer'")
+    wait_until_drawn(page, "Rank.", "options.xAxis?.[0]?.name === 'optimizer'")
 
 
 def test_the_timeline_is_read_when_it_is_looked_at(open_page: Open, search: Running) -> None:
@@ -76,7 +65,7 @@ def test_what_a_supernet_learned_is_drawn_over_its_steps(open_page: Open, site: 
     page = open_page(f"/ui/jobs/{job.id}")
     panel(page, "What the supernet learned")
     page.get_by_role("region", name="What the supernet learned").get_by_label("parameter").select_option("optimizer")
-    wait_until_drawn(page, "probabilities by step", "options.yAxis?.[0].data.join() === 'sgd,adamw'")
+    wait_until_drawn(page, "probabilities by step", "options.yAxis?.[0]?.data.join() === 'sgd,adamw'")
     for name in ("entropy", "reward"):
         expect(page.get_by_role("img", name=f"{name} by step").locator("canvas").first).to_be_visible()
 

@@ -69,6 +69,36 @@ def test_two_readers_see_what_one_of_them_does(contexts: Enter, site: Site) -> N
         page.close()
 
 
+def test_a_page_behind_other_tabs_is_brought_up_to_date_when_it_is_looked_at(contexts: Enter, site: Site) -> None:
+    job = Running(site.service, name="behind")
+    pages = [contexts(Scope.READ).new_page() for _ in range(2)]
+    for page in pages:
+        page.goto(f"{site.address}/ui/jobs/{job.id}")
+        expect(page.get_by_text("0 of 48")).to_be_visible()
+    behind, before = pages
+    _hide(behind, True)
+    for told in (1, 2):  # the first one may be on its way while the page is hidden
+        _one_more(job)
+        expect(before.get_by_text(f"{told} of 48")).to_be_visible()
+    behind.wait_for_timeout(500)
+    assert behind.get_by_text("2 of 48").count() == 0
+    _hide(behind, False)
+    expect(behind.get_by_text("2 of 48")).to_be_visible()
+    for page in pages:
+        page.close()
+
+
+def _hide(page: Page, hidden: bool) -> None:
+    """As a browser does when its reader turns to another tab."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
 def test_a_page_is_right_again_after_a_restart_of_the_service(
     tmp_path: Path, sqlite_template: Path, new_context: NewContext, console: Console
 ) -> None:
