@@ -20,9 +20,10 @@ def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -
     page = open_page(f"/ui/jobs/{search.id}")
     compare, boxes = page.get_by_role("button", name="Compare"), page.locator(".ag-selection-checkbox input")
     expect(compare).to_be_disabled()
-    boxes.nth(1).check()
+    boxes.nth(1).click()
+    expect(boxes.nth(1)).to_be_checked()
     expect(compare).to_be_disabled()
-    boxes.nth(2).check()
+    boxes.nth(2).click()
     compare.click()
     expect(page.get_by_role("heading", name="Compare trials")).to_be_visible()
     named = "options.legend?.[0]?.show && options.series.map(one => one.name).sort().join() === '#11,#12'"
