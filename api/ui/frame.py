@@ -13,11 +13,11 @@ from nicegui import background_tasks, context, ui
 
 from api.errors import KINDS
 from api.ui import theme
-from api.ui.attention import looked_at
 from api.ui.desk import Desk, desk_of
 from api.ui.parts import Text, box, link, notice
 from api.ui.session import PATH, Visitor, sign_in_path
 from api.ui.topics import Topic, Watcher
+from api.ui.visibility import looked_at
 from searchsvc.errors import (
     Conflict,
     Forbidden,
