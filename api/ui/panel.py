@@ -35,8 +35,9 @@ class Panel(Generic[T]):
         self._is_stale, self._wake = True, asyncio.Event()
         with card(title, note) as self.card:
             self.tools = box("row small panel-tools")
-            self._said = Text("p", "Reading …", "muted small")
-            self.content = box("panel")
+            with box("panel-area"):
+                self._said = Text("p", "Reading …", "panel-said muted small")
+                self.content = box("panel")
         self.card.on("seen", lambda: self._seen(True))
         self.card.on("unseen", lambda: self._seen(False))
 
