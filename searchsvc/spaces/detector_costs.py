@@ -210,7 +210,7 @@ def _price(kind: int, layer: Layer) -> Array:
 
 def _attention(name: str, shape: Shape, stage: int, values: Values) -> Array:
     c, px = _channels(name, stage, values[_gene(name, stage)]), _pixels(shape, values, STRIDES[stage])
-    kinds = (NOTHING, blocks.non_local(c, c // 2, px), blocks.disentangled(c, c // 2, px))
+    kinds = (NOTHING, blocks.non_local(c, c // 2, px, norm=True), blocks.disentangled(c, c // 2, px, norm=True))
     return _complex((values["attention_at"] == stage - 1) * _chosen(values["attention"], kinds))
 
 

@@ -10,6 +10,7 @@ Shapes: n images, c channels, h x w px.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -26,8 +27,9 @@ from workers.models.fbnetv3 import block_of, initialise, stem_of
 
 Values: TypeAlias = Mapping[str, Any]
 _ATTENTION: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
-    {"non_local": NonLocal, "dnl": DisentangledNonLocal}
+    {"non_local": partial(NonLocal, norm=True), "dnl": partial(DisentangledNonLocal, norm=True)}
 )
+"""Normalised, as in mmsegmentation's heads."""
 
 
 class RowsBackbone(nn.Module):
