@@ -19,6 +19,7 @@ from workers.losses.atss import Targets
 from workers.losses.one_stage import OneStageLoss
 from workers.losses.sample_weighting import SampleWeightingNet
 from workers.models import build
+from workers.models.blocks.non_local import NonLocal
 from workers.models.boxes import Boxes
 from workers.models.detector import Detector
 from workers.models.pretrained import load_weights, read_weights
@@ -78,6 +79,13 @@ def test_extensions_start_as_what_they_extend(backbone: dict[str, Any], extensio
         outputs, expected = made.train(training)(images), plain.train(training)(images)
         torch.testing.assert_close(outputs.classes, expected.classes, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(outputs.boxes, expected.boxes, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["non_local", "dnl"])
+def test_what_attention_adds_is_normalised(kind: str) -> None:
+    made = detector({"attention": kind, "attention_at": "c4"})
+    block = next(one for one in made.modules() if isinstance(one, NonLocal))
+    assert isinstance(block.bn, nn.BatchNorm2d)
 
 
 @pytest.mark.parametrize(
