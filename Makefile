@@ -51,7 +51,7 @@ study-autohas: $(READY) ## Repeat the study of AutoHAS and rewrite its page (an 
 study-detection: $(READY) ## Repeat the study of detectors and rewrite its page (up to two and a half hours on two cores)
 	$(call study,detection)
 
-study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (90 minutes on two cores)
+study-data: $(READY) ## Repeat the study of pre-training, self-training and labels (up to two hours on two cores)
 	$(call study,pretraining)
 
 serve: $(READY) ## Start the API, the web page and a controller on 127.0.0.1:8700

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks.studies.pages import COLOURS, begin, save, write
-from benchmarks.studies.pretraining import LEVELS, RESULTS
+from benchmarks.studies.pretraining import DETECTOR, LEVELS, RESULTS, SURER
 from benchmarks.studies.pretraining_tables import (
     ARMS,
     WAYS,
+    by_threshold,
     gain_of,
     gain_table,
     gains,
@@ -35,12 +36,17 @@ def main() -> None:
     rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8"))
     minutes = sum(row["seconds"] for row in rows) / 60 / 2
     lines = [f"It took {minutes:.0f} minutes of two cores.", ""]
-    parts, labels = ([row for row in rows if row["kind"] == kind] for kind in ("part", "labels"))
+    parts, surer, labels = ([row for row in rows if row["kind"] == kind] for kind in ("part", "surer", "labels"))
+    ours = DETECTOR["pseudo_threshold"]
     every = {name: gains(row for row in parts if row["dataset"] == name) for name in _names(parts)}
     if every:
         lines += ["## The paper's signs", "", *signs(every), ""]
     for name, found in every.items():
-        lines += _section(name, [row for row in parts if row["dataset"] == name], found)
+        own, others = ([row for row in of if row["dataset"] == name] for of in (parts, surer))
+        lines += _section(name, own, found)
+        if others:
+            alike = [row for row in own if row["seed"] in {one["seed"] for one in others}]
+            lines += ["### By threshold", "", *by_threshold({ours: alike, SURER: others}, _fractions(found)), ""]
     if labels:
         _scatter(labels)
         lines += ["## Labels", "", *rankings(labels), "", "![Accuracies and the truth](data-labels.svg)", ""]
@@ -53,7 +59,7 @@ def _names(rows: Iterable[Row]) -> list[str]:
 
 
 def _section(name: str, rows: Sequence[Row], found: Sequence[Gain]) -> list[str]:
-    fractions = sorted({one.cell.values["data_fraction"] for one in found})
+    fractions = _fractions(found)
     what = "AP" if rows[0]["metric"] == "ap" else "accuracy"
     before = f"The pre-trained network has an {what} of {100 * rows[0]['source']:.1f} % on its own data."
     lines = [f"## {name}", "", before, ""]
@@ -63,6 +69,10 @@ def _section(name: str, rows: Sequence[Row], found: Sequence[Gain]) -> list[str]
         _figure(name, level, found, fractions, what)
         lines += [f"![Gains over scratch by the share of the data, {level}](data-{name}-{level}.svg)", ""]
     return [*lines, "### Pseudo labels", "", *pseudo_labels(rows, fractions), ""]
+
+
+def _fractions(found: Sequence[Gain]) -> list[float]:
+    return sorted({one.cell.values["data_fraction"] for one in found})
 
 
 def _figure(name: str, level: str, found: Sequence[Gain], fractions: Sequence[float], what: str) -> None:

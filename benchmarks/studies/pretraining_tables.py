@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ STUDENT, BEFORE = {"self_training": True}, {"init": "pretrained"}
 BOTH = {**BEFORE, **STUDENT}
 ARMS: Mapping[str, Mapping[str, Any]] = {"self-trained": STUDENT, "pre-trained": BEFORE, "both": BOTH}
 """What is set beside a network from scratch that is not self-trained."""
+INITS = ("scratch", "pretrained")
 RANKED = ("truth", "test")
 WAYS = ("accuracy", "reassessed")
 
@@ -102,18 +104,37 @@ def _interval(found: Estimate) -> str:
 
 def pseudo_labels(rows: Sequence[Row], fractions: Sequence[float]) -> list[str]:
     """How many there were and how good they were, by their teacher."""
-    head = ["images", "kept, %", "precision, %", "recall, %"]
-    lines = [f"| labelled | augmentation | teacher | {' | '.join(head)} |", "|---|---|---|" + "---|" * len(head)]
-    for fraction in fractions:
-        for level in LEVELS:
-            for init in ("scratch", "pretrained"):
-                every = [one for row in rows for one in _trainings(row, fraction, level)]
-                own = [one["pseudo"] for one in every if one["pseudo"] and one["values"]["init"] == init]
-                if own:
-                    kept = np.mean([one["kept"] / one["images"] for one in own])
-                    shares = [np.mean([one[name] or 0.0 for one in own]) for name in ("precision", "recall")]
-                    cells = [f"{own[0]['images']:,}", *(f"{100 * one:.1f}" for one in (kept, *shares))]
-                    lines.append(f"| {100 * fraction:g} % | {level} | {init} | {' | '.join(cells)} |")
+    lines = [
+        "| labelled | augmentation | teacher | images | kept, % | precision, % | recall, % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fraction, level, init in itertools.product(fractions, LEVELS, INITS):
+        if cells := _of_pseudo_labels(rows, fraction, level, init):
+            lines.append(f"| {100 * fraction:g} % | {level} | {init} | {' | '.join(cells)} |")
+    return lines
+
+
+def _of_pseudo_labels(rows: Sequence[Row], fraction: float, level: str, init: str) -> list[str]:
+    """Images; shares of those kept, precision and recall in %, means over seeds. Empty where there are none."""
+    every = [one for row in rows for one in _trainings(row, fraction, level)]
+    own = [one["pseudo"] for one in every if one["pseudo"] and one["values"]["init"] == init]
+    if not own:
+        return []
+    kept = np.mean([one["kept"] / one["images"] for one in own])
+    shares = [np.mean([one[name] or 0.0 for one in own]) for name in ("precision", "recall")]
+    return [f"{own[0]['images']:,}", *(f"{100 * one:.1f}" for one in (kept, *shares))]
+
+
+def by_threshold(every: Mapping[float, Sequence[Row]], fractions: Sequence[float]) -> list[str]:
+    """Students of the same teachers, S1, by the score that a box must have to teach them."""
+    lines = [
+        "| labelled | teacher | threshold | kept, % | precision, % | recall, % | gain of its student, points |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fraction, init, (threshold, rows) in itertools.product(fractions, INITS, every.items()):
+        gain = gain_of(gains(rows), fraction, "S1", STUDENT, {"init": init})
+        cells = [*_of_pseudo_labels(rows, fraction, "S1", init)[1:], _told(gain)]
+        lines.append(f"| {100 * fraction:g} % | {init} | {threshold:g} | {' | '.join(cells)} |")
     return lines
 
 
