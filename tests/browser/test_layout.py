@@ -29,7 +29,7 @@ def moved(page: Page) -> list[str]:
 
 
 def test_what_is_looked_at_stays_where_it_is(open_page: Open, site: Site) -> None:
-    search = a_search(site.service, 24)
+    search = a_search(site.service, 24, name="looked-at-while-live")
     record_rounds(search, 3)
     page = open_page(f"/ui/jobs/{search.id}")
     expect(page.locator("canvas").first).to_be_visible()

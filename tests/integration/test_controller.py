@@ -147,6 +147,7 @@ def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(service:
 
 def test_two_controllers_start_each_job_once(any_service: Service) -> None:
     service = any_service
+    service.settings = service.settings.model_copy(update={"lease_seconds": 15.0})  # none is late
     jobs = [_submit(service, f"job-{number}") for number in range(6)]
     with _running(service, "finish"), _running(service, "finish"):
         for job in jobs:
