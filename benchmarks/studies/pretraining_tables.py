@@ -131,8 +131,9 @@ def by_threshold(every: Mapping[float, Sequence[Row]], fractions: Sequence[float
         "| labelled | teacher | threshold | kept, % | precision, % | recall, % | gain of its student, points |",
         "|---|---|---|---|---|---|---|",
     ]
+    found = {threshold: gains(rows) for threshold, rows in every.items()}
     for fraction, init, (threshold, rows) in itertools.product(fractions, INITS, every.items()):
-        gain = gain_of(gains(rows), fraction, "S1", STUDENT, {"init": init})
+        gain = gain_of(found[threshold], fraction, "S1", STUDENT, {"init": init})
         cells = [*_of_pseudo_labels(rows, fraction, "S1", init)[1:], _told(gain)]
         lines.append(f"| {100 * fraction:g} % | {init} | {threshold:g} | {' | '.join(cells)} |")
     return lines
