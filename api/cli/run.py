@@ -177,7 +177,7 @@ def _controller(service: Service, job_id: str) -> Iterator[threading.Thread]:
     from searchsvc.service import Controller
 
     stop = threading.Event()
-    controller = Controller(service)
+    controller = Controller(service, standby_command=None)
     thread = threading.Thread(target=controller.run, args=(stop,), kwargs={"job_id": job_id}, name="controller")
     thread.start()
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
@@ -24,13 +25,15 @@ from dataclasses import dataclass
 
 from searchsvc.domain import Job, JobRequest, JobState, Lease
 from searchsvc.errors import Conflict, LeaseLost, NotFound, RuntimeUnavailable, StoreUnavailable
-from searchsvc.service.drivers import DriverProcess
+from searchsvc.service.drivers import DriverProcess, Standby
 from searchsvc.service.service import Service
 
 START_SECONDS = 60.0
 """A driver that takes longer than this to renew its lease for the first time counts as hung."""
 QUICK_SECONDS = 60.0
 """A crash counts against a job where the driver lived shorter than this, and no trial ended meanwhile."""
+STANDBY_SECONDS = 5.0
+"""After the start of a driver, until another one is made ready: its workers start first."""
 END_SECONDS = 20.0
 """Time that drivers have to end after SIGTERM."""
 _FIRST_BACKOFF_SECONDS = 0.2
@@ -40,9 +43,13 @@ _LOOK_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
+STANDBY_COMMAND = (sys.executable, "-m", "workers.driver")
+"""The driver is started by module name: nothing of Ray or training is imported here."""
+
+
 def driver_command(lease: Lease) -> Sequence[str]:
-    """The driver is started by module name: nothing of Ray or training is imported here."""
-    return [sys.executable, "-m", "workers.driver", lease.job_id, str(lease.epoch)]
+    """A driver that is given its job at once, where none waits for one."""
+    return [*STANDBY_COMMAND, lease.job_id, str(lease.epoch)]
 
 
 def holder_name() -> str:
@@ -81,16 +88,21 @@ class Controller:
         holder: str | None = None,
         *,
         command: Callable[[Lease], Sequence[str]] = driver_command,
+        standby_command: Sequence[str] | None = STANDBY_COMMAND,
         stop_cluster: Sequence[str] | None = (sys.executable, "-m", "workers.cluster", "stop"),
     ) -> None:
-        """`command` gives a driver's command line; `stop_cluster` is the one that ends the Ray which drivers started on
-        this machine, run after a clean end where no job of the store has a driver; None: it is left running.
+        """`command` gives a driver's command line, `standby_command` that of one that waits for its job; None: no
+        driver is kept waiting. `stop_cluster` ends the Ray which drivers started on this machine, run after a
+        clean end where no job of the store has a driver; None: it is left running.
         """
         self.service = service
         self.store = service.store
         self.settings = service.settings
         self.holder = holder or holder_name()
         self.command = command
+        log = self.settings.logs_dir / "standby.log"
+        self._standby = Standby(standby_command, self.settings.environment(), log) if standby_command else None
+        self._standby_at = 0.0
         self.stop_cluster = stop_cluster
         self._runs: dict[str, _Run] = {}
         self._asked: dict[str, float] = {}
@@ -115,6 +127,8 @@ class Controller:
         finally:
             if not self.leave_drivers:
                 self._end_drivers()
+            if self._standby:
+                self._standby.close()
             self._let_go()
 
     def turn(self, job_id: str | None = None) -> None:
@@ -130,6 +144,7 @@ class Controller:
             return
         while len(self._runs) < self.settings.max_drivers and self._claim(job_id):
             pass
+        self._prepare_standby(now)
 
     def _notice_outage(self) -> None:
         """Leases ran out while the database was away: living drivers get time to renew theirs before anyone claims."""
@@ -176,11 +191,26 @@ class Controller:
         run.crashes = before.crashes if before is not None else 0
         self._runs[job.id] = run
         try:
-            environment = self.settings.environment()
-            run.driver = DriverProcess.start(self.command(lease), environment, self.settings.job_log(job.id))
+            run.driver = self._driver(lease)
             _log.info("job %s: driver %d started, epoch %d", job.id, run.driver.process.pid, lease.epoch)
         except RuntimeUnavailable as error:
             self._crashed(run, str(error), "")
+
+    def _driver(self, lease: Lease) -> DriverProcess:
+        """Raises RuntimeUnavailable."""
+        log = self.settings.job_log(lease.job_id)
+        self._standby_at = time.monotonic() + STANDBY_SECONDS
+        waiting = self._standby.take(lease, log) if self._standby else None
+        return waiting or DriverProcess.start(self.command(lease), self.settings.environment(), log)
+
+    def _prepare_standby(self, now: float) -> None:
+        if self._standby is None or now < self._standby_at:
+            return
+        self._standby_at = math.inf
+        try:
+            self._standby.prepare()
+        except RuntimeUnavailable as error:
+            _log.warning("%s", error)
 
     def _ended(self, job_id: str) -> int:
         return sum(number for state, number in self.store.trial_counts(job_id).items() if state.is_final)

@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 
-import psutil
 import pytest
 
 from searchsvc.domain import Job
@@ -28,28 +27,12 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stop.wait(0.1):
-            # By epoch: a driver that starts a program is two processes for a moment.
-            drivers = {(job_of(one), epoch_of(one)) for one in self.system.drivers()}
-            self.most |= Counter(job_id for job_id, _ in drivers)
+            self.most |= Counter(str(self.system.job_of(one)) for one in self.system.drivers())
             self.samples += 1
 
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(10)
-
-
-def job_of(driver: psutil.Process) -> str:
-    try:
-        return driver.cmdline()[-2]
-    except (psutil.Error, IndexError):
-        return "ended"
-
-
-def epoch_of(driver: psutil.Process) -> str:
-    try:
-        return driver.cmdline()[-1]
-    except (psutil.Error, IndexError):
-        return "ended"
 
 
 def holders(system: System, jobs: Sequence[Job]) -> dict[str, str]:
@@ -72,7 +55,7 @@ def test_the_jobs_of_a_dead_controller_are_run_by_the_other_and_never_twice(syst
     after = system.store.last_sequence()
     system.kill("first")
     orphans = [driver for driver in system.drivers() if driver.ppid() != system.pid("second")]
-    taken_over = [job_of(driver) for driver in orphans]
+    taken_over = [str(system.job_of(driver)) for driver in orphans]
     for driver in orphans:
         driver.kill()
     assert taken_over

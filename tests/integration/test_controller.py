@@ -20,6 +20,15 @@ from searchsvc.settings import Settings
 from searchsvc.store import Store
 
 ROOT = Path(__file__).parents[2]
+ON_STANDBY = """
+import json, os, sys
+from tests.support.fake_driver import main
+
+print(os.getpid(), flush=True)
+if line := sys.stdin.readline():
+    given = json.loads(line)
+    sys.exit(main(given["job"], given["epoch"], "run"))
+"""
 
 
 @pytest.fixture
@@ -69,17 +78,20 @@ def _submit(service: Service, name: str = "job") -> Job:
     return service.store.create_job(spec)[0]
 
 
-def _controller(service: Service, behaviour: str) -> Controller:
+def _controller(service: Service, behaviour: str, *, standby: bool = False) -> Controller:
     def command(lease: Lease) -> list[str]:
         return [sys.executable, "-m", "tests.support.fake_driver", lease.job_id, str(lease.epoch), behaviour]
 
-    return Controller(service, command=command, stop_cluster=None)
+    waiting = [sys.executable, "-c", ON_STANDBY] if standby else None
+    return Controller(service, command=command, standby_command=waiting, stop_cluster=None)
 
 
 @contextlib.contextmanager
-def _running(service: Service, behaviour: str, *, leave_drivers: bool = False) -> Iterator[None]:
+def _running(
+    service: Service, behaviour: str, *, leave_drivers: bool = False, standby: bool = False
+) -> Iterator[None]:
     stop = threading.Event()
-    controller = _controller(service, behaviour)
+    controller = _controller(service, behaviour, standby=standby)
     controller.leave_drivers = leave_drivers
     thread = threading.Thread(target=controller.run, args=(stop,))
     thread.start()
@@ -97,6 +109,12 @@ def _starts(settings: Settings) -> list[tuple[str, int, int]]:
     return [(job, int(epoch), int(pid)) for job, epoch, pid in map(str.split, lines)]
 
 
+def _waiting(settings: Settings) -> list[int]:
+    """The drivers that ever were on standby."""
+    log = settings.logs_dir / "standby.log"
+    return [int(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
 def _wait(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -111,6 +129,10 @@ def _wait_for_state(service: Service, job: Job, state: JobState) -> Job:
 
 def _wait_for_heartbeat(service: Service, job: Job, more_than: float = 0.0) -> None:
     _wait(lambda: service.store.job(job.id).seconds_used > more_than)
+
+
+def _wait_for_standby(service: Service, number: int) -> None:
+    _wait(lambda: len(_waiting(service.settings)) == number)
 
 
 def _is_alive(pid: int) -> bool:
@@ -140,7 +162,8 @@ def test_a_driver_that_only_crashes_is_given_up_with_the_tail_of_its_log(service
 
 def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(service: Service) -> None:
     job = _submit(service)
-    controller = Controller(service, command=lambda _: ["/nonexistent/python"], stop_cluster=None)
+    nowhere = ["/nonexistent/python"]
+    controller = Controller(service, command=lambda _: nowhere, standby_command=nowhere, stop_cluster=None)
     controller.run(threading.Event(), job_id=job.id)
     assert "cannot be started" in (service.store.job(job.id).reason or "")
 
@@ -192,7 +215,8 @@ from searchsvc.settings import Settings
 from searchsvc.store import Store
 settings = Settings()
 command = lambda lease: [sys.executable, "-m", "tests.support.fake_driver", lease.job_id, str(lease.epoch), "run"]
-Controller(Service(Store.open(settings.database_url), settings), command=command).run(threading.Event())
+service = Service(Store.open(settings.database_url), settings)
+Controller(service, command=command, standby_command=None).run(threading.Event())
 """
     return subprocess.Popen([sys.executable, "-c", code], env=service.settings.environment(), cwd=ROOT)
 
@@ -254,6 +278,33 @@ def test_a_service_that_restarts_leaves_its_drivers_at_work(service: Service) ->
         _wait_for_heartbeat(service, job)
     assert _is_alive(_starts(service.settings)[0][2])
     _wait_for_heartbeat(service, job, more_than=service.store.job(job.id).seconds_used)
+
+
+def test_a_driver_on_standby_gets_the_next_job_and_another_one_takes_its_place(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchsvc.service.controller.STANDBY_SECONDS", 0.2)
+    with _running(service, "crash", standby=True):
+        for number in (1, 2):
+            _wait_for_standby(service, number)
+            job = _submit(service, f"job {number}")
+            _wait_for_heartbeat(service, job)
+        _wait_for_standby(service, 3)
+        assert [pid for _, _, pid in _starts(service.settings)] == _waiting(service.settings)[:2]
+    assert not any(map(_is_alive, _waiting(service.settings)))
+
+
+def test_a_driver_that_dies_is_replaced_by_the_one_on_standby(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchsvc.service.controller.STANDBY_SECONDS", 0.2)
+    job = _submit(service)
+    with _running(service, "run", standby=True):
+        _wait_for_standby(service, 1)
+        os.kill(_starts(service.settings)[0][2], signal.SIGKILL)
+        _wait(lambda: len(_starts(service.settings)) == 2)
+        _wait_for_heartbeat(service, job, more_than=service.store.job(job.id).seconds_used)
+    assert [(epoch, pid) for _, epoch, pid in _starts(service.settings)][1] == (2, _waiting(service.settings)[0])
 
 
 @pytest.mark.parametrize("leave_drivers", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from searchsvc.domain import FailureKind, JobState, TrialState
+from searchsvc.service.drivers import Standby
 from tests.support.driving import Rig, a_spec, assert_complete
 
 
@@ -27,6 +29,18 @@ def test_a_search_ends_with_exactly_its_budget_and_tests_only_the_winner(rig: Ri
     tested = [trial for trial in rig.trials(job) if trial.test_metrics is not None]
     assert [trial.number for trial in tested] == [best.number]
     assert [artifact.name for artifact in rig.store.artifacts(best.id)] == ["model.safetensors"]
+
+
+def test_a_driver_that_waited_runs_its_job_as_any_other(rig: Rig) -> None:
+    standby = Standby([sys.executable, "-m", "workers.driver"], rig.environment, rig.settings.logs_dir / "standby.log")
+    standby.prepare()
+    job = rig.submit(a_spec(trials=2, epochs=2))
+    claimed = rig.store.claim_job(job.id, "the test", 60.0)
+    assert claimed is not None
+    driver = standby.take(claimed[1], rig.settings.job_log(job.id))
+    assert driver is not None
+    assert_complete(rig, rig.finish(driver.process, job), trials=2, epochs=2)
+    assert "the job ended: SUCCEEDED" in driver.tail()
 
 
 def test_every_attempt_says_where_it_ran(rig: Rig) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,11 +46,11 @@ class System:
 
     # ---- starting, killing, ending ---------------------------------------------------------------------------------
 
-    def start(self, name: str, *command: str) -> None:
+    def start(self, name: str, *command: str, program: Sequence[str] = (SEARCHCTL,)) -> None:
         """Start `searchctl COMMAND` under a name; what it prints goes to a file of that name in the data folder."""
         with (self.settings.data_dir / f"{name}.out").open("ab") as output:
             self._processes[name] = subprocess.Popen(
-                [SEARCHCTL, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True
+                [*program, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True
             )
 
     def start_controller(self, name: str = "controller") -> None:
@@ -83,18 +83,23 @@ class System:
     # ---- what runs -------------------------------------------------------------------------------------------------
 
     def drivers(self, job_id: str | None = None) -> list[psutil.Process]:
-        """The driver processes of this data folder right now: of one job, or of all."""
-        return [one for one in psutil.process_iter() if self._is_driver(one, job_id)]
+        """The driver processes of this data folder that run a job right now: this job, or any."""
+        found = [(one, self.job_of(one)) for one in psutil.process_iter()]
+        return [one for one, of in found if of is not None and job_id in (None, of)]
 
-    def _is_driver(self, process: psutil.Process, job_id: str | None) -> bool:
+    def job_of(self, process: psutil.Process) -> str | None:
+        """The job that a driver process runs: it writes into its log. None: no driver, or one that waits for a job.
+
+        A program that a driver starts is its copy for a moment; it leads no session.
+        """
         try:
-            command = process.cmdline()
-            if "workers.driver" not in command or process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            ours = process.environ().get("SEARCHSVC_DATA_DIR") == str(self.settings.data_dir)
-            return ours and (job_id is None or job_id in command)
-        except psutil.Error:
-            return False
+            if "workers.driver" not in process.cmdline() or os.getsid(process.pid) != process.pid:
+                return None
+            logs = [Path(file.path) for file in process.open_files() if file.path.endswith(".log")]
+        except (psutil.Error, ProcessLookupError):
+            return None
+        jobs = [log.stem for log in logs if log.parent == self.settings.logs_dir]
+        return next((job_id for job_id in jobs if job_id != "standby"), None)
 
     def workers(self, job_id: str) -> list[psutil.Process]:
         """The processes that train a trial of the job right now, as its running attempts say."""

@@ -3,6 +3,7 @@
 ::
 
     __main__     the process: lease, connection to Ray, exit code
+    standby      before there is a job: everything is imported, and the job waited for
     job          from the claim to the end of the job: replay, Tune runs, winners
     recovery     what the store says, as a ledger: open trials, algorithm and stopping rule as they were
     ledger       the open trials and every write about them; knows neither Ray nor time

@@ -1,4 +1,4 @@
-"""The driver process: `python -m workers.driver JOB EPOCH`.
+"""The driver process: `python -m workers.driver JOB EPOCH`; without arguments, one that waits for its job.
 
 Exit code 0: the job ended, was given back, or belongs to another driver now. 1: the driver crashed.
 """
@@ -17,15 +17,22 @@ from searchsvc.errors import LeaseLost, SearchsvcError
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers import cluster
+from workers.driver import standby
 from workers.driver.steering import Heartbeat
 
 logger = logging.getLogger("workers.driver")
 
 
 def main(arguments: list[str]) -> int:
-    job_id, epoch = arguments[0], int(arguments[1])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     settings = Settings()
+    os.environ.update(cluster.client_environment(settings))  # ray must not be imported before
+    given = standby.wait() if not arguments else (arguments[0], int(arguments[1]))
+    return 0 if given is None else run(*given, settings)
+
+
+def run(job_id: str, epoch: int, settings: Settings) -> int:
+    """Run a job under the lease of that epoch; the exit code."""
     store = Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds)
     lease = next((one for one in store.leases() if one.job_id == job_id and one.epoch == epoch), None)
     if lease is None:
@@ -80,8 +87,7 @@ def _note_crash(writer: JobWriter, message: str) -> None:
 def _run_job(
     store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event
 ) -> None:
-    """Ray is imported only now: its environment has to be right, and the heart has to beat by then."""
-    os.environ.update(cluster.client_environment(settings))
+    """What takes long to import is imported only now, where it was not in advance: the heart has to beat by then."""
     from searchsvc.service.planning import resolve
 
     address = cluster.ensure(settings)
