@@ -157,7 +157,8 @@ def _wait_for_address(process: subprocess.Popen[bytes], file: Path, log: Path) -
 def _end_leftovers(settings: Settings) -> bool:
     """End whatever belongs to a head of this data folder, one that was never written down included.
 
-    In rounds, since a head that is starting may start another process after it was looked at.
+    By SIGKILL, since most of Ray's processes do not end by SIGTERM for seconds, and nothing of them is kept. In rounds,
+    since a head that is starting may start another process after it was looked at.
     """
     ended = False
     for _ in range(STOP_ROUNDS):
@@ -165,11 +166,9 @@ def _end_leftovers(settings: Settings) -> bool:
         if not found:
             break
         for process in found:
-            _signal(process, hard=False)
-        _, alive = psutil.wait_procs(found, timeout=STOP_SECONDS)
-        for process in alive:
-            _signal(process, hard=True)
-        psutil.wait_procs(alive, timeout=STOP_SECONDS)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=STOP_SECONDS)
         ended = True
     shutil.rmtree(_temporary(settings).parent, ignore_errors=True)
     return ended
@@ -190,11 +189,6 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
         return list(process.children(recursive=True))
     except psutil.NoSuchProcess:
         return []
-
-
-def _signal(process: psutil.Process, *, hard: bool) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.kill() if hard else process.terminate()
 
 
 # ---- where things are ----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from api.cli.options import AsJson, Changes, SpecArgument, session
 if TYPE_CHECKING:
     from api.cli.client import Client
     from searchsvc.domain import Job, JobSpec
-    from searchsvc.service import Service
+    from searchsvc.service import Controller, Service
 
 _NAMESAKES = 1000
 _SHOWN = 5
@@ -58,25 +58,29 @@ def run(
     service = open_service(settings)
     if dry_run:
         return _plan(service, document, as_json=as_json)
+    controller = _controller(service)
     job, words = _job(service, document, new=new)
     if words and not as_json:
         hint(words)
     page = _page(service, job, any_port=port is None) if with_page and not as_json else nullcontext()
-    return _run(service, job, page, output, as_json=as_json)
+    return _run(controller, job, page, output, as_json=as_json)
 
 
-def _run(service: Service, job: Job, page: AbstractContextManager[None], output: Path | None, *, as_json: bool) -> None:
+def _run(
+    controller: Controller, job: Job, page: AbstractContextManager[None], output: Path | None, *, as_json: bool
+) -> None:
     from api.cli.client import Client
     from api.cli.watch import follow, screen_for
 
+    service = controller.service
     after = service.last_sequence()
     with (
         Client.inside(service) as client,
         page,
-        _controller(service, job.id) as controller,
+        _running(controller, job.id) as thread,
         _interrupts() as interrupts,
     ):
-        guide = _Guide(client, job.id, controller, interrupts)
+        guide = _Guide(client, job.id, thread, interrupts)
         screen = screen_for(client, as_json=as_json)
         last = follow(client, job.id, screen, after=str(after), each=guide.each)
         result = _result(client, last)
@@ -171,13 +175,19 @@ def _interrupts() -> Iterator[_Interrupts]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _controller(service: Service, job_id: str) -> Iterator[threading.Thread]:
-    """A controller of this one job, in a thread."""
+def _controller(service: Service) -> Controller:
+    """One whose driver gets ready while the job is planned."""
     from searchsvc.service import Controller
 
+    controller = Controller(service)
+    controller.warm_up()
+    return controller
+
+
+@contextmanager
+def _running(controller: Controller, job_id: str) -> Iterator[threading.Thread]:
+    """The controller at work on this one job, in a thread."""
     stop = threading.Event()
-    controller = Controller(service, standby_command=None)
     thread = threading.Thread(target=controller.run, args=(stop,), kwargs={"job_id": job_id}, name="controller")
     thread.start()
     try:

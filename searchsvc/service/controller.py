@@ -144,7 +144,8 @@ class Controller:
             return
         while len(self._runs) < self.settings.max_drivers and self._claim(job_id):
             pass
-        self._prepare_standby(now)
+        if job_id is None and now >= self._standby_at:
+            self.warm_up()
 
     def _notice_outage(self) -> None:
         """Leases ran out while the database was away: living drivers get time to renew theirs before anyone claims."""
@@ -203,12 +204,12 @@ class Controller:
         waiting = self._standby.take(lease, log) if self._standby else None
         return waiting or DriverProcess.start(self.command(lease), self.settings.environment(), log)
 
-    def _prepare_standby(self, now: float) -> None:
-        if self._standby is None or now < self._standby_at:
-            return
+    def warm_up(self) -> None:
+        """Have a driver on standby. `run` sees to that by itself, unless it is for one job."""
         self._standby_at = math.inf
         try:
-            self._standby.prepare()
+            if self._standby is not None:
+                self._standby.prepare()
         except RuntimeUnavailable as error:
             _log.warning("%s", error)
 
