@@ -17,7 +17,7 @@ import pytest
 
 from api.cli.page import page
 from api.cli.run import _job
-from searchsvc.domain import TrialState
+from searchsvc.domain import JobSpec, TrialState
 from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service import Service, load_document
 from searchsvc.settings import Settings
@@ -35,23 +35,24 @@ def ray_ended(home: Path) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_ended")
-def test_a_run_ends_with_a_model_and_the_next_one_starts_anew(spec: str, home: Path) -> None:
-    command = [SEARCHCTL, "run", spec, "--json"]
-    first = subprocess.run(command, capture_output=True, text=True, timeout=240)
+def test_a_run_ends_with_a_model_and_the_next_one_starts_anew(
+    spec: str, home: Path, service: Service, document: dict[str, Any]
+) -> None:
+    first = subprocess.run([SEARCHCTL, "run", spec, "--json"], capture_output=True, text=True, timeout=240)
     assert first.returncode == 0, first.stderr
     result = json.loads(first.stdout)
     assert result["job"]["trials"]["SUCCEEDED"] == 2
     assert result["winner"]["test_metrics"]
     assert Path(result["model"]) == home.parent / "tiny.safetensors"
     assert Path(result["model"]).stat().st_size > 1000
-    second = subprocess.run([*command, "--set", "budget.trials=1"], capture_output=True, text=True, timeout=240)
-    assert json.loads(second.stdout)["job"]["id"] != result["job"]["id"]
+    assert service.job(result["job"]["id"]).spec == JobSpec.parse(document)
+    assert _job(service, document, new=False)[0].id != result["job"]["id"]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_ended")
 def test_a_run_that_is_interrupted_drains_and_goes_on_with_the_same_command(spec: str, store: Store) -> None:
-    command = [SEARCHCTL, "run", spec, "--set", "budget.trials=6", "--set", "resources.concurrency=1", "--json"]
+    command = [SEARCHCTL, "run", spec, "--set", "budget.trials=4", "--set", "resources.concurrency=1", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             _wait_for_a_result(store, process)
@@ -67,7 +68,7 @@ def test_a_run_that_is_interrupted_drains_and_goes_on_with_the_same_command(spec
     assert again.returncode == 0, again.stderr
     finished = json.loads(again.stdout)["job"]
     assert finished["id"] == drained["id"]
-    assert finished["trials"]["SUCCEEDED"] == 6
+    assert finished["trials"]["SUCCEEDED"] == 4
 
 
 def _wait_for_a_result(store: Store, process: subprocess.Popen[str]) -> None:
