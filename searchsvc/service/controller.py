@@ -6,6 +6,8 @@ and only while it has room for another driver, so jobs run in the order in which
 A lease belongs to the driver, which renews it; that is how a hung driver is told from a living one. The controller
 renews it only where no driver can: while one starts, and between a crash and the next start. A driver whose controller
 died goes on; when its lease ends, whichever controller comes first takes the job over.
+
+One driver without a job is kept on standby, so that the next job, or one whose driver died, need not wait for imports.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ START_SECONDS = 60.0
 """A driver that takes longer than this to renew its lease for the first time counts as hung."""
 QUICK_SECONDS = 60.0
 """A crash counts against a job where the driver lived shorter than this, and no trial ended meanwhile."""
-STANDBY_SECONDS = 5.0
+STANDBY_SECONDS = 3.0
 """After the start of a driver, until another one is made ready: its workers start first."""
 END_SECONDS = 20.0
 """Time that drivers have to end after SIGTERM."""
