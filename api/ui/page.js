@@ -276,5 +276,10 @@ function highlightCurves(id, words) {
     requestAnimationFrame(() => { due = false; const found = nearest(...place); draw(found ?? kept); });
   });
   chart.getZr().on("globalout", () => draw(kept));
-  chart.getZr().on("click", (event) => { kept = nearest(event.offsetX, event.offsetY); draw(kept); });
+  // The element's own click: ECharts drops one when another line has come under the pointer before it was let go.
+  chart.getDom().addEventListener("click", (event) => {
+    const box = chart.getDom().getBoundingClientRect();
+    kept = nearest(event.clientX - box.left, event.clientY - box.top);
+    draw(kept);
+  });
 }

@@ -18,6 +18,24 @@ PIXEL = base64.b64decode(
 """A picture of one pixel."""
 
 
+SLOW_CLICK = """async (element) => {
+    const chart = getElement(Number(element.id.slice(1))).chart, { series } = chart.getOption();
+    const [epoch, value] = series.find((one) => one.id !== "highlight" && one.data.length > 2).data[1];
+    const [x, y] = chart.convertToPixel({ gridIndex: 0 }, [epoch, value]);
+    const canvas = element.querySelector("canvas"), box = canvas.getBoundingClientRect();
+    const send = (kind) => canvas.dispatchEvent(
+        new MouseEvent(kind, { bubbles: true, clientX: box.left + x, clientY: box.top + y }));
+    const drawn = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    send("mousedown");
+    send("mousemove");
+    await drawn();
+    send("mouseup");
+    send("click");
+    await drawn();
+    send("mouseout");
+}"""
+
+
 def panel(page: Page, title: str) -> None:
     page.get_by_role("region", name=title, exact=True).scroll_into_view_if_needed()
 
@@ -58,6 +76,18 @@ def test_the_curve_under_the_pointer_says_whose_it_is_and_leads_there(open_page:
             break
     whose.click()
     expect(page.get_by_role("heading", name="Trial #")).to_be_visible()
+
+
+def test_a_click_counts_although_the_curve_is_drawn_anew_meanwhile(open_page: Open, search: Running) -> None:
+    """As under a slow hand, or while a search goes on: another line is under the pointer when it is let go."""
+    page = open_page(f"/ui/jobs/{search.id}")
+    panel(page, "Learning curves")
+    wait_until_drawn(page, "Learning curves", "options.series.some(one => one.id === 'highlight')")
+    whose = page.get_by_role("region", name="Learning curves").get_by_role("link", name="trial #")
+    page.get_by_role("img", name="Learning curves").evaluate(SLOW_CLICK)
+    expect(whose).to_be_visible()
+    page.mouse.move(1, 1)
+    expect(whose).to_be_visible()
 
 
 def test_what_a_supernet_learned_is_drawn_over_its_steps(open_page: Open, site: Site) -> None:
