@@ -1,6 +1,6 @@
 """Driver processes as the controller sees them: started by a command, written to a log, ended by signals.
 
-Half of the time until a new driver's first trial starts goes into imports, so one process may do them in advance: the
+Much of the time until a new driver's first trial starts goes into imports, so one process may do them in advance: the
 Standby.
 """
 
