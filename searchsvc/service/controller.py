@@ -194,13 +194,13 @@ class Controller:
         run.crashes = before.crashes if before is not None else 0
         self._runs[job.id] = run
         try:
-            run.driver = self._driver(lease)
+            run.driver = self._start_driver(lease)
             _log.info("job %s: driver %d started, epoch %d", job.id, run.driver.process.pid, lease.epoch)
         except RuntimeUnavailable as error:
             self._crashed(run, str(error), "")
 
-    def _driver(self, lease: Lease) -> DriverProcess:
-        """Raises RuntimeUnavailable."""
+    def _start_driver(self, lease: Lease) -> DriverProcess:
+        """The one on standby, or another. Raises RuntimeUnavailable."""
         log = self.settings.job_log(lease.job_id)
         self._standby_at = time.monotonic() + STANDBY_SECONDS
         waiting = self._standby.take(lease, log) if self._standby else None

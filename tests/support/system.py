@@ -47,7 +47,7 @@ class System:
     # ---- starting, killing, ending ---------------------------------------------------------------------------------
 
     def start(self, name: str, *command: str, program: Sequence[str] = (SEARCHCTL,)) -> None:
-        """Start `searchctl COMMAND` under a name; what it prints goes to a file of that name in the data folder."""
+        """Start `searchctl COMMAND`, or another program; it prints to a file of that name in the data folder."""
         with (self.settings.data_dir / f"{name}.out").open("ab") as output:
             self._processes[name] = subprocess.Popen(
                 [*program, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True

@@ -28,11 +28,11 @@ def main(arguments: list[str]) -> int:
     settings = Settings()
     os.environ.update(cluster.client_environment(settings))  # ray must not be imported before
     given = standby.wait() if not arguments else (arguments[0], int(arguments[1]))
-    return 0 if given is None else run(*given, settings)
+    return 0 if given is None else _run_under_lease(*given, settings)
 
 
-def run(job_id: str, epoch: int, settings: Settings) -> int:
-    """Run a job under the lease of that epoch; the exit code."""
+def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
+    """The exit code. Nothing is run where the lease of that epoch is no more."""
     store = Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds)
     lease = next((one for one in store.leases() if one.job_id == job_id and one.epoch == epoch), None)
     if lease is None:
