@@ -18,7 +18,7 @@ from benchmarks.ablation_figures import Figure
 from benchmarks.report import Row
 from benchmarks.search import FOLDER
 from searchsvc.benchmarks import TABLES, table_of
-from searchsvc.predictors.evolution import ENUMERABLE
+from searchsvc.predictors.constrained_search import ENUMERABLE
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

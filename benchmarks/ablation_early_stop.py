@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ablation_figures import Figure
-from searchsvc.algorithms.rank_correlation import RankCorrelationOptions
+from searchsvc.algorithms.stopping.rank_correlation import RankCorrelationOptions
 from searchsvc.predictors.early_stop import Curves, early_stop_epoch, rank_correlations
 
 FIRST_TRIALS = (12, 48)

@@ -21,9 +21,9 @@ from benchmarks.ablation_figures import Figure
 from searchsvc.benchmarks import Table
 from searchsvc.benchmarks.problems import best
 from searchsvc.predictors import neural
+from searchsvc.predictors.constrained_search import search
 from searchsvc.predictors.early_stop import rank_correlations
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.evolution import search
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.quality import quality
 from searchsvc.spaces.enumeration import enumerate_space

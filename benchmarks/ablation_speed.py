@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.ablation_figures import Figure
 from searchsvc.domain import DatasetInfo, Objective
 from searchsvc.predictors import neural
+from searchsvc.predictors.constrained_search import Goal
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.evolution import Goal
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.catalogue import find

@@ -15,14 +15,14 @@ from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
-from workers import data
 from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
 from workers.autohas.batches import Batch, Views
 from workers.autohas.run import keep_kernels
-from workers.data import Dataset
+from workers.data import classification as data
+from workers.data.classification import Dataset
 from workers.supernet import shared_network
-from workers.training.splits import Batches, on_device
-from workers.training.trainer import Trainer, untrained
+from workers.training.classification.splits import Batches, on_device
+from workers.training.classification.trainer import Trainer, untrained
 
 STEPS, BATCH, REWARD_IMAGES = 18, 64, 256
 MOST_MEMORY = 1.5

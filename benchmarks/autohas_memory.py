@@ -22,8 +22,8 @@ from workers.autohas import Differentiable, Distributions, Reinforce, SupernetLe
 from workers.autohas.batches import Batch, Views
 from workers.data.dataset import Dataset, Split
 from workers.supernet import shared_network
-from workers.training.splits import on_device
-from workers.training.trainer import Trainer, untrained
+from workers.training.classification.splits import on_device
+from workers.training.classification.trainer import Trainer, untrained
 
 SIDE, BATCH, CLASSES, STEPS = 64, 128, 10, 3
 SHIPPED = catalogue.find("fbnetv3-small")

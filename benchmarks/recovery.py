@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from benchmarks.report import Row
+from searchsvc.controller.controller import Controller
 from searchsvc.domain import Job
-from searchsvc.service import Controller, Service
+from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.support.driving import a_spec

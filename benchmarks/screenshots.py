@@ -21,7 +21,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from searchsvc.domain import Job
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import schema
 from tests.support.sites import CHROMIUM_ARGUMENTS, Site, chromium_path, serving

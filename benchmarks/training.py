@@ -24,14 +24,15 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandAugment
 
 from benchmarks.report import Row
-from searchsvc.spaces import catalogue, definitions, networks, recipe
-from workers import data
-from workers.data import Dataset, Split
+from searchsvc.spaces import catalogue, networks, recipe
+from searchsvc.spaces.fbnetv3 import definitions
+from workers.data import classification as data
+from workers.data.classification import Dataset, Split
 from workers.models.networks import rows_net
+from workers.training.classification.randaugment import randaugment
+from workers.training.classification.splits import on_device
+from workers.training.classification.trainer import Trainer, untrained
 from workers.training.precision import Precision
-from workers.training.randaugment import randaugment
-from workers.training.splits import on_device
-from workers.training.trainer import Trainer, untrained
 
 ROUNDS = 5
 SIDE, CLASSES = 248, 1000

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.report import Row
 from benchmarks.stores import fill
 from searchsvc.domain import Proposal
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import schema
 from tests.support.pages import Running

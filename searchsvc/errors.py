@@ -20,10 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from searchsvc.domain.states import FailureKind
+from enum import StrEnum
 
 
 class SearchsvcError(Exception):
@@ -91,6 +88,22 @@ class StoreOutdated(SearchsvcError):
 
 class RuntimeUnavailable(SearchsvcError):
     """Ray, a driver process or another part outside could not be reached or started."""
+
+
+class FailureKind(StrEnum):
+    """Why a trial failed."""
+
+    INFEASIBLE = "INFEASIBLE"  # broke a hard limit that shows only when the network is built
+    DIVERGED = "DIVERGED"  # a loss or metric became NaN or infinite
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    LOST = "LOST"  # the worker process or its node died
+    TIMED_OUT = "TIMED_OUT"
+    ERROR = "ERROR"
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether another attempt can end differently: true where the machine, not the candidate, is to blame."""
+        return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY)
 
 
 class TrialFailed(SearchsvcError):

@@ -37,7 +37,7 @@ STOP_SECONDS = 2.0
 STOP_ROUNDS = 5
 _RAY_OPTIONS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_preload_python_modules": "workers.trainable",  # while the driver replays: half a second less until it trains
+    "RAY_preload_python_modules": "workers.trials.trainable",  # saves half a second before the first trial
 }
 _SECRETS = ("SEARCHSVC_", "PG", "DATABASE_URL", "RAY_ADDRESS", "RAY_AUTH")
 """Beginnings of names that no process of the head, and so no worker, inherits."""

@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.task import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces.definition import Block
-from searchsvc.spaces.latency import Device
-from searchsvc.spaces.operators import Operator
+from searchsvc.spaces.costs.latency import Device
+from searchsvc.spaces.costs.operators import Operator
+from searchsvc.spaces.fbnetv3.definition import Block
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models import build
 from workers.models.fbnetv3 import Pool, block_of, stem_of
@@ -30,7 +30,7 @@ Run = Callable[[], object]
 
 
 class TorchBench:
-    """`searchsvc.service.latency_timing.Bench` with PyTorch. Sets the number of threads of this process."""
+    """`searchsvc.service.latency.timing.Bench` with PyTorch. Sets the number of threads of this process."""
 
     def __init__(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> None:
         if device == "cuda" and not torch.cuda.is_available():

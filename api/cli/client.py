@@ -19,8 +19,8 @@ from urllib.parse import quote
 import httpx
 
 from api.cli.exits import ProblemReceived, Unreachable
-from api.cli.local import LocalTransport
-from searchsvc.service import Service
+from api.cli.local_transport import LocalTransport
+from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 
 PREFIX = "/api/v1"
@@ -62,7 +62,7 @@ class Client:
     @classmethod
     def inside(cls, service: Service) -> Client:
         """The app in this process, over this service; ends it when the client is closed."""
-        from api.app import create_app
+        from api.rest.app import create_app
 
         settings = service.settings
         transport = LocalTransport(create_app(service, settings=settings))
@@ -247,7 +247,7 @@ def listens(address: str) -> bool:
 
 
 def _authorization(settings: Settings) -> dict[str, str]:
-    from searchsvc.service.tokens import read_local_token
+    from searchsvc.service.system.tokens import read_local_token
 
     secret = settings.token.get_secret_value() if settings.token else read_local_token(settings)
     return {"Authorization": f"Bearer {secret}"} if secret else {}

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from api.cli import (
+from api.cli.commands import (
     actions,
     cluster,
     export,
-    further,
     jobs,
     labels,
     latency,
@@ -24,6 +23,7 @@ from api.cli import (
     tables,
     tokens,
 )
+from api.cli.commands import recommend as further
 from api.cli.options import group
 from api.cli.session import Session
 

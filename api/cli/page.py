@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
 
     from api.ui.session import Links
-    from searchsvc.service import Service
+    from searchsvc.service.service import Service
     from searchsvc.settings import Settings
 
 _END_SECONDS = 5.0
@@ -25,7 +25,7 @@ def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
 
     `any_port`: a free one where that one is taken. Raises RuntimeUnavailable where nothing can listen.
     """
-    from api.cli.serving import address_of
+    from api.cli.commands.serving import address_of
     from api.ui.session import Links
 
     with _listener(service.settings, any_port) as bound:
@@ -41,7 +41,7 @@ def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
 
 
 def _listener(settings: Settings, any_port: bool) -> socket.socket:
-    from api.cli.serving import listener
+    from api.cli.commands.serving import listener
     from searchsvc.errors import RuntimeUnavailable
 
     try:
@@ -64,8 +64,8 @@ class _Serving(threading.Thread):
     def run(self) -> None:
         import uvicorn
 
-        from api.app import create_app
-        from api.cli.serving import GRACE_SECONDS
+        from api.cli.commands.serving import GRACE_SECONDS
+        from api.rest.app import create_app
         from api.ui.mount import mount
 
         app = create_app(self._service, settings=self._service.settings)

@@ -23,7 +23,7 @@ def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
 
 def read_document(source: str, what: str) -> dict[str, Any]:
     """The mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, InvalidInput: it is no `what`."""
-    from searchsvc.service import load_document
+    from searchsvc.service.documents.documents import load_document
 
     document = load_document(_text(source))
     if not isinstance(document, dict):
@@ -73,7 +73,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
 
 def _value(text: str, pointer: str) -> Any:
     """What stands after the `=`: nothing is null, as in YAML. Raises InvalidInput at `pointer`."""
-    from searchsvc.service import load_document
+    from searchsvc.service.documents.documents import load_document
 
     try:
         return load_document(text) if text.strip() else None

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchsvc.errors import Fault, InvalidInput
-from searchsvc.service import Plan, Service, load_document
-from searchsvc.service.yaml_text import located
+from searchsvc.service.documents.documents import load_document
+from searchsvc.service.documents.yaml_text import located
+from searchsvc.service.planning.resolve import Plan
+from searchsvc.service.service import Service
 
 
 @dataclass(frozen=True, slots=True)

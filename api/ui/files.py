@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from api.deps import JobRef, Scratch, TheService, TrialId
-from api.labels import ImageNumber
-from api.routes import results, trials
-from api.ui.desk import Desk
-from api.ui.pages.trial_files import PICTURE
-from api.ui.row_filter import RowFilter
-from api.ui.rows import trial_row
+from api.rest.deps import JobRef, Scratch, TheService, TrialId
+from api.rest.routes import results, trials
+from api.rest.schemas.labels import ImageNumber
+from api.ui.context import Desk
+from api.ui.pages.trial.files import PICTURE
 from api.ui.session import PATH, secret_of
+from api.ui.tables.row_filter import RowFilter
+from api.ui.tables.rows import trial_row
 from searchsvc.domain import Trial
 
 router = APIRouter(prefix=PATH, include_in_schema=False)

@@ -11,13 +11,13 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from nicegui import background_tasks, context, ui
 
-from api.errors import KINDS
-from api.ui import theme
-from api.ui.desk import Desk, desk_of
-from api.ui.parts import Text, box, link, notice
+from api.rest.errors import KINDS
+from api.ui.context import Desk, desk_of
+from api.ui.live.topics import Topic, Watcher
+from api.ui.parts import theme
+from api.ui.parts.visibility import looked_at
+from api.ui.parts.widgets import Text, box, link, notice
 from api.ui.session import PATH, Visitor, sign_in_path
-from api.ui.topics import Topic, Watcher
-from api.ui.visibility import looked_at
 from searchsvc.errors import (
     Conflict,
     Forbidden,

@@ -11,13 +11,13 @@ from nicegui import core, ui
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.sse import Feed
+from api.rest.sse import Feed
 from api.ui import files, pages, session
-from api.ui.desk import Desk
+from api.ui.context import Desk
 from api.ui.session import PATH, Links
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 
-ICON = Path(__file__).with_name("icon.svg")
+ICON = Path(__file__).parent / "assets" / "icon.svg"
 _RECONNECT_SECONDS = 20.0
 """For which a page that has lost its connection is kept. 0.4 of it is the time to answer a ping, which a browser or a
 machine that has much to do may need.

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from nicegui import background_tasks, context, ui
 
-from api.ui.desk import Desk
+from api.ui.context import Desk
 from api.ui.frame import words_of
-from api.ui.parts import Text, box, card
+from api.ui.parts.widgets import Text, box, card
 from searchsvc.errors import SearchsvcError
 
 T = TypeVar("T")

@@ -16,11 +16,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
-from api.bodies import text_of
-from api.deps import TheService
+from api.rest.bodies import text_of
+from api.rest.deps import TheService
 from searchsvc.domain import Token
 from searchsvc.errors import StoreUnavailable, Unauthenticated
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 
 PATH = "/ui"
 SIGN_IN = f"{PATH}/sign-in"

@@ -25,8 +25,8 @@ from benchmarks.studies.data import Data, digits, mnist_part
 from benchmarks.studies.rows import Key
 from benchmarks.studies.searching import Trained, blueprint_of, search, shared_rewards, test, train
 from searchsvc.domain import Candidate
-from searchsvc.service.planning import Blueprint, shared_search
-from searchsvc.spaces import fbnetv3
+from searchsvc.service.planning.resolve import Blueprint, shared_search
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
 
 RESULTS = Path(__file__).parents[2] / "docs/studies/autohas.json"
 SEEDS = (0, 1, 2)

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.studies import pool
 from benchmarks.studies.data import Data, digits, mnist_part
 from benchmarks.studies.searching import Trained, best_within, blueprint_of, search, test, train
-from searchsvc.spaces import fbnetv3
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
 
 RESULTS = Path(__file__).parents[2] / "docs/studies/fbnetv3.json"
 SEEDS = (0, 1, 2)

@@ -24,7 +24,7 @@ from benchmarks.studies.parts import Parts, cards_in_parts, mnist_at_14_px
 from benchmarks.studies.rows import Key
 from benchmarks.studies.searching import Trained, blueprint_of, fixed_values, test, train
 from searchsvc.spaces.recipe import PRETRAINED, SCRATCH
-from workers.files import MODEL, PSEUDO_SUMMARY
+from workers.trials.files import MODEL, PSEUDO_SUMMARY
 
 RESULTS = Path(__file__).parents[2] / "docs/studies/data.json"
 SEEDS = (0, 1, 2)

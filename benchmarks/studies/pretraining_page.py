@@ -24,7 +24,7 @@ from benchmarks.studies.pretraining_tables import (
     relabelled,
     signs,
 )
-from searchsvc.service.gains import Gain
+from searchsvc.service.results.gains import Gain
 
 FOLDER = RESULTS.parent
 

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.studies.pretraining import LEVELS
 from benchmarks.studies.ranks import rank_correlation
 from searchsvc.domain import Objective
-from searchsvc.service.gains import Gain, Measured, found_in
-from searchsvc.service.intervals import Estimate
+from searchsvc.service.results.gains import Gain, Measured, found_in
+from searchsvc.service.results.intervals import Estimate
 
 PLAIN: Mapping[str, Any] = {"data_fraction": 1.0, "init": "scratch", "self_training": False, "augmentation": "S1"}
 STUDENT, BEFORE = {"self_training": True}, {"init": "pretrained"}

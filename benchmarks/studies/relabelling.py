@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.studies.data import shared
 from benchmarks.studies.pool import Row
 from benchmarks.studies.searching import Trained, search
+from searchsvc.checksums import sha256_of
 from searchsvc.domain import (
     Candidate,
     FileMade,
@@ -35,13 +36,12 @@ from searchsvc.domain import (
 )
 from searchsvc.labels import LabelSets, real_accuracy
 from searchsvc.labels.predictions import FILE, Predictions
-from searchsvc.service import Service
-from searchsvc.service.checksums import sha256_of
-from searchsvc.service.predictions import validation_of
+from searchsvc.service.labels.predictions import validation_of
+from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store
-from workers.files import MODEL
 from workers.models.trained import load
+from workers.trials.files import MODEL
 
 DATASET = "mnist-doubtful"
 WRONG, DOUBLE = 0.08, 0.1
@@ -193,7 +193,7 @@ def doubtful(options: Search, seed: int, folder: Path) -> Doubtful:
 
 
 def _validation(section: dict[str, Any]) -> ValidationSplit:
-    from workers.classification import TASK
+    from workers.tasks.classification import TASK
 
     return TASK.validation(section)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import workers.autohas.run
-from searchsvc.algorithms import StoppingRule
+from searchsvc.algorithms.stopping.table import StoppingRule
 from searchsvc.domain import (
     Candidate,
     Decision,
@@ -28,10 +28,10 @@ from searchsvc.domain import (
     TrialTask,
     best_measurement,
 )
-from searchsvc.service.planning import Blueprint, make_proposer, make_stopping_rule, resolve, shared_search
-from searchsvc.service.tasks import find
+from searchsvc.service.planning.resolve import Blueprint, make_proposer, make_stopping_rule, resolve, shared_search
 from searchsvc.settings import Settings
-from workers.run_trial import run_trial
+from searchsvc.tasks import find
+from workers.trials.run_trial import run_trial
 
 _RESULTS = (TrialState.SUCCEEDED, TrialState.STOPPED)
 

@@ -9,8 +9,7 @@
 """
 
 from searchsvc.algorithms.base import Algorithm, Problem
-from searchsvc.algorithms.proposer import Proposer
-from searchsvc.algorithms.stopping import STOPPING_RULES, StoppingRule, StoppingRuleEntry, create_stopping_rule
+from searchsvc.algorithms.stopping.table import STOPPING_RULES, StoppingRule, StoppingRuleEntry, create_stopping_rule
 from searchsvc.algorithms.table import ALGORITHMS, AlgorithmEntry, create, validate_options
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "Algorithm",
     "AlgorithmEntry",
     "Problem",
-    "Proposer",
     "StoppingRule",
     "StoppingRuleEntry",
     "create",

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.feasibility import Feasibility
+from searchsvc.algorithms.hard_constraints import Feasibility
 from searchsvc.algorithms.options import Options
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Scalar

@@ -11,16 +11,16 @@ import numpy as np
 
 from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
-from searchsvc.algorithms.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
-from searchsvc.algorithms.fbnetv3 import FbnetV3, FbnetV3Options, stopping
+from searchsvc.algorithms.fbnetv3.search import FbnetV3, FbnetV3Options, stopping
 from searchsvc.algorithms.given import Given, GivenOptions
-from searchsvc.algorithms.gp import GpOptions, gp
-from searchsvc.algorithms.nsga2 import NsgaOptions, nsga2
 from searchsvc.algorithms.options import Options, unknown_name, validated
+from searchsvc.algorithms.optuna.cmaes import CmaEsOptions, cmaes
+from searchsvc.algorithms.optuna.gp import GpOptions, gp
+from searchsvc.algorithms.optuna.nsga2 import NsgaOptions, nsga2
+from searchsvc.algorithms.optuna.tpe import TpeOptions, tpe
 from searchsvc.algorithms.random_search import RandomOptions, random_search
 from searchsvc.algorithms.sobol import SobolOptions, sobol
-from searchsvc.algorithms.tpe import TpeOptions, tpe
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.spec import StoppingSpec
 from searchsvc.spaces.space import CostModel, Space

@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from searchsvc.algorithms import Proposer, create
+from searchsvc.algorithms import create
 from searchsvc.benchmarks.problems import BenchmarkProblem, Statement
 from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.proposing.proposer import Proposer
 
 
 class Searcher(Protocol):

@@ -20,8 +20,8 @@ from searchsvc.domain.records import (
     Verdict,
 )
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, ModelSource, Resources
-from searchsvc.domain.states import JOB_MOVES, Decision, FailureKind, JobRequest, JobState, TrialKind, TrialState
-from searchsvc.domain.tasks import (
+from searchsvc.domain.states import JOB_MOVES, Decision, JobRequest, JobState, TrialKind, TrialState
+from searchsvc.domain.task import (
     DatasetInfo,
     ExportFormat,
     FileMade,
@@ -40,6 +40,7 @@ from searchsvc.domain.tasks import (
     ValidationSplit,
     WeightsFile,
 )
+from searchsvc.errors import FailureKind
 
 __all__ = [
     "JOB_MOVES",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.states import FailureKind
+from searchsvc.errors import FailureKind
 
 
 @dataclass(frozen=True)

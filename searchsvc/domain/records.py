@@ -13,7 +13,8 @@ from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.spec import JobSpec
-from searchsvc.domain.states import FailureKind, JobRequest, JobState, TrialKind, TrialState
+from searchsvc.domain.states import JobRequest, JobState, TrialKind, TrialState
+from searchsvc.errors import FailureKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """JobSpec: a submitted search as a document. It is data and never code.
 
 This module checks what can be known from the document alone (names, types, ranges). What needs the tables of
-algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc.service.planning`.
+algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc.service.planning.resolve`.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class JobSpec(_Section):
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec
     stopping: StoppingSpec = StoppingSpec()
-    """Left out: the one that goes with the algorithm (see `searchsvc.service.planning`)."""
+    """Left out: the one that goes with the algorithm (see `searchsvc.service.planning.resolve`)."""
     fidelity: Fidelity = Fidelity()
     budget: Budget
     resources: Resources = Resources()

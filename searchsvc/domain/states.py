@@ -77,22 +77,6 @@ class TrialKind(StrEnum):
     """It trains weights that all candidates share, and finds those that are worth a trial of their own."""
 
 
-class FailureKind(StrEnum):
-    """Why a trial failed."""
-
-    INFEASIBLE = "INFEASIBLE"  # broke a hard limit that shows only when the network is built
-    DIVERGED = "DIVERGED"  # a loss or metric became NaN or infinite
-    OUT_OF_MEMORY = "OUT_OF_MEMORY"
-    LOST = "LOST"  # the worker process or its node died
-    TIMED_OUT = "TIMED_OUT"
-    ERROR = "ERROR"
-
-    @property
-    def is_retried(self) -> bool:
-        """Whether another attempt can end differently: true where the machine, not the candidate, is to blame."""
-        return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY)
-
-
 class Decision(StrEnum):
     """What a stopping rule says of a running trial."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from searchsvc import tasks
 from searchsvc.domain import (
     Artifact,
     Attempt,
@@ -33,42 +34,30 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import LabelDocument
-from searchsvc.service import (
-    architecture,
-    checks,
-    cluster,
-    distributions,
-    documents,
-    drafts,
-    export,
-    gains,
-    guided,
-    importance,
-    planning,
-    predictions,
-    reassess,
-    recommend,
-    references,
-    relabel,
-    results,
-    sampling,
-    tasks,
-    tokens,
-    transfer,
-)
-from searchsvc.service.architecture import Architecture
-from searchsvc.service.columns import Results
-from searchsvc.service.distributions import Distributions, Learning
-from searchsvc.service.doctor import Health, examine
-from searchsvc.service.export import Format
+from searchsvc.service.documents import documents, drafts
+from searchsvc.service.exports import export
+from searchsvc.service.exports.export import Format
 from searchsvc.service.exports.source import Source
-from searchsvc.service.gains import GainReport
-from searchsvc.service.importance import Importance
-from searchsvc.service.pages import Page, page_of
-from searchsvc.service.reassess import Reassessment
-from searchsvc.service.recommend import Recommendations
-from searchsvc.service.relabel import CONFIDENCE, NETWORKS, THRESHOLD, Progress, Questions, Relabelled
-from searchsvc.service.transfer import TransferReport
+from searchsvc.service.labels import predictions, reassess, relabel
+from searchsvc.service.labels.reassess import Reassessment
+from searchsvc.service.labels.relabel import CONFIDENCE, NETWORKS, THRESHOLD, Progress, Questions, Relabelled
+from searchsvc.service.lookup import checks, references
+from searchsvc.service.lookup.pages import Page, page_of
+from searchsvc.service.planning import resolve as planning
+from searchsvc.service.planning import samples as sampling
+from searchsvc.service.recommending import recommend, transfer
+from searchsvc.service.recommending import search as guided
+from searchsvc.service.recommending.recommend import Recommendations
+from searchsvc.service.recommending.transfer import TransferReport
+from searchsvc.service.results import architecture, distributions, gains, importance
+from searchsvc.service.results import standing as results
+from searchsvc.service.results.architecture import Architecture
+from searchsvc.service.results.columns import Results
+from searchsvc.service.results.distributions import Distributions, Learning
+from searchsvc.service.results.gains import GainReport
+from searchsvc.service.results.importance import Importance
+from searchsvc.service.system import cluster, tokens
+from searchsvc.service.system.doctor import Health, examine
 from searchsvc.settings import Settings
 from searchsvc.spaces import Space
 from searchsvc.store import Idempotency, Store

@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import NotFound
-from searchsvc.spaces import detector, fbnetv3, mbconv, recipe, resnet
+from searchsvc.spaces import mbconv, recipe, resnet
+from searchsvc.spaces.detector import space as detector
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
 from searchsvc.spaces.space import Space
 
 

@@ -31,12 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.task import DatasetInfo
+from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from searchsvc.spaces.space import CostModel, Matrix, Space
-from searchsvc.spaces.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 
 STAGES = (1, 2, 3)
 

@@ -14,27 +14,22 @@ from types import MappingProxyType
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Scalar
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.task import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import (
-    detector,
-    detector_costs,
-    detector_stages,
-    fbnetv3,
-    fbnetv3_costs,
-    fbnetv3_stages,
-    limits,
-    mbconv,
-    recipe,
-    resnet,
-)
-from searchsvc.spaces.fbnetv3_identity import identity as fbnetv3_identity
-from searchsvc.spaces.latency import LatencyTable
+from searchsvc.spaces import limits, mbconv, recipe, resnet
+from searchsvc.spaces.costs.latency import LatencyTable
+from searchsvc.spaces.costs.operators import Operator
+from searchsvc.spaces.costs.stages import Stage
+from searchsvc.spaces.detector import costs as detector_costs
+from searchsvc.spaces.detector import space as detector
+from searchsvc.spaces.detector import stages as detector_stages
+from searchsvc.spaces.fbnetv3 import costs as fbnetv3_costs
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
+from searchsvc.spaces.fbnetv3 import stages as fbnetv3_stages
+from searchsvc.spaces.fbnetv3.identity import identity as fbnetv3_identity
 from searchsvc.spaces.limits import Limits
-from searchsvc.spaces.operators import Operator
 from searchsvc.spaces.resolution import at_resolutions
 from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
-from searchsvc.spaces.stages import Stage
 
 Values = Mapping[str, Scalar]
 

@@ -14,13 +14,13 @@ from types import MappingProxyType
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Integer, Scalar
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.task import DatasetInfo
 from searchsvc.spaces import recipe
-from searchsvc.spaces.axes import Axis
+from searchsvc.spaces.costs.axes import Axis
+from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from searchsvc.spaces.space import CostModel, Matrix, Space
-from searchsvc.spaces.stages import CLASSIFIER, CONVOLUTION, Stage
 
 LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
     {"resnet10t": (1, 1, 1, 1), "resnet18d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3)}

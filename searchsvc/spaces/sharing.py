@@ -16,10 +16,10 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
-from searchsvc.domain.tasks import REPLICATE
+from searchsvc.domain.task import REPLICATE
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
-from searchsvc.spaces.fbnetv3 import FAMILIES
+from searchsvc.spaces.fbnetv3.space import FAMILIES
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.space import Space

@@ -13,9 +13,11 @@ from typer.main import get_command
 
 from api.cli.exits import Exit
 from api.cli.main import app
-from searchsvc.algorithms import ALGORITHMS, STOPPING_RULES
+from searchsvc import tasks
+from searchsvc.algorithms import ALGORITHMS
+from searchsvc.algorithms.stopping.table import STOPPING_RULES
 from searchsvc.domain import FailureKind, JobSpec, JobState, Resources, TrialState
-from searchsvc.service import export, tasks
+from searchsvc.service.exports import export
 from searchsvc.settings import Settings
 from searchsvc.spaces import recipe
 from searchsvc.spaces.catalogue import SPACES

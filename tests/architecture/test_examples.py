@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from searchsvc.domain import JobSpec, TrialKind
-from searchsvc.service import load_document, make_proposer, resolve
+from searchsvc.service.documents.documents import load_document
+from searchsvc.service.planning.resolve import make_proposer, resolve
 from searchsvc.settings import Settings
 
 ROOT = Path(__file__).parents[2]

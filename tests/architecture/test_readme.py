@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from searchsvc.domain import Decision, Fidelity, JobSpec, Objective, TrialState, TrialTask
-from searchsvc.service import load_document
-from workers.classification import TASK
-from workers.run_trial import run_trial
+from searchsvc.service.documents.documents import load_document
+from workers.tasks.classification import TASK
+from workers.trials.run_trial import run_trial
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

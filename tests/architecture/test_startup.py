@@ -28,6 +28,6 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_the_rest_interface_alone_loads_no_pages() -> None:
-    code = "import sys, api.app, api.ui; print('nicegui' in sys.modules)"
+    code = "import sys, api.rest.app, api.ui; print('nicegui' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert result.stdout.strip() == "False"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from tests.support.pages import Running, a_search, record_rounds
 from tests.support.sites import CHROMIUM_ARGUMENTS, NoChromium, Site, chromium_path, serving

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from tests.browser.conftest import Open
 from tests.support.pages import Running
 from tests.support.ui_pages import PAGES, STEER

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from searchsvc.domain import Node
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from searchsvc.spaces.catalogue import find
-from searchsvc.spaces.stages import aligned
+from searchsvc.spaces.costs.stages import aligned
 from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site, wait_until_drawn
 from tests.support.pages import Running
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site
 from tests.support.pages import Running
 

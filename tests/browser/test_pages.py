@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from searchsvc.domain import FailureKind, JobRequest, Outcome, TrialState
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from tests.browser.conftest import Open, Site
 from tests.support.pages import Running
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from searchsvc.domain import Job
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from tests.browser.conftest import PATIENCE_MILLISECONDS, Console, Enter, Open, Site
 from tests.support.labels import a_labelled_job
 from tests.support.pages import SPEC
@@ -18,7 +18,7 @@ expect.set_options(timeout=PATIENCE_MILLISECONDS)
 @pytest.fixture(scope="module")
 def job(site: Site) -> Job:
     """Two trials, of which one gives the first two validation images another class."""
-    from workers.classification import TASK
+    from workers.tasks.classification import TASK
 
     labels = TASK.validation({"name": "digits"}).labels
     other = labels.copy()

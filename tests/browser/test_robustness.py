@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from searchsvc.domain import Candidate, Proposal, new_id
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from tests.browser.conftest import Console, Enter, NewContext, Open, Site, sign_in
 from tests.support.pages import SPEC, Running

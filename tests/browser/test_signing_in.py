@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from tests.browser.conftest import Console, NewContext, Site, sign_in
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from searchsvc.service import Scope
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from tests.browser.conftest import NewContext, sign_in
 from tests.browser.test_new_job import write

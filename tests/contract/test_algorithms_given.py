@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from searchsvc.algorithms import Proposer, create
+from searchsvc.algorithms import create
 from searchsvc.domain import Constraint, Objective, Observation
 from searchsvc.errors import InvalidInput
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
 SPACE = Space(

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from searchsvc.algorithms import create
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.optuna_adapter import OptunaAlgorithm
+from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation
 from searchsvc.spaces import Categorical, Float, Integer, Space
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.algorithms import ALGORITHMS, Proposer, create
-from searchsvc.algorithms.proposer import MAX_REPEATS
+from searchsvc.algorithms import ALGORITHMS, create
 from searchsvc.domain import Constraint, FailureKind, Objective, Observation, Proposal
 from searchsvc.errors import NothingFeasible
+from searchsvc.proposing.proposer import MAX_REPEATS, Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
 SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]

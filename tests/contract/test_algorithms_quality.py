@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.algorithms import Proposer, create
+from searchsvc.algorithms import create
 from searchsvc.domain import Candidate, Objective, Observation, hypervolume
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Space
 
 SEEDS = range(4)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.algorithms import Proposer, create
+from searchsvc.algorithms import create
 from searchsvc.domain import (
     Candidate,
     Constraint,
@@ -26,6 +26,7 @@ from searchsvc.domain import (
     Trial,
     TrialState,
 )
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
 OPTIONS: dict[str, dict[str, int]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.algorithms import Proposer, create
+from searchsvc.algorithms import create
 from searchsvc.domain import (
     Candidate,
     Constraint,
@@ -23,6 +23,7 @@ from searchsvc.domain import (
     TrialState,
 )
 from searchsvc.errors import InvalidInput
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 from tests.contract.test_algorithms_replay import stored
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from searchsvc.algorithms import Proposer
 from searchsvc.domain import Candidate, FailureKind, Measurement, Observation, TrialState
 from searchsvc.domain.records import Proposal, Trial
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Integer, Space
 
 SPACE = Space([Integer("x", 0, 9)])

@@ -20,9 +20,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.app import create_app
+from api.rest.app import create_app
 from searchsvc.domain import Candidate, Measurement, Outcome, Proposal, TrialState, new_id
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from searchsvc.algorithms import STOPPING_RULES, StoppingRule, create_stopping_rule
-from searchsvc.algorithms.rank_correlation import RankCorrelation
+from searchsvc.algorithms.stopping.rank_correlation import RankCorrelation
+from searchsvc.algorithms.stopping.table import STOPPING_RULES, StoppingRule, create_stopping_rule
 from searchsvc.domain import Decision, Fidelity, Measurement, Objective
 from searchsvc.errors import InvalidInput
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import String, cast, insert, literal, select, text, update
 
 from searchsvc.domain import TrialState, new_id
-from searchsvc.service import results
+from searchsvc.service.results import standing as results
 from searchsvc.store import Store
 from searchsvc.store.tables import jobs, total_of, trials
 from tests.support.jobs import a_claimed_job

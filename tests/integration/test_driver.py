@@ -10,8 +10,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from searchsvc.controller.drivers import Standby
 from searchsvc.domain import FailureKind, JobState, TrialState
-from searchsvc.service.drivers import Standby
 from tests.support.driving import Rig, a_spec, assert_complete
 from workers.driver.dispatcher import RECYCLE_ATTEMPTS
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from searchsvc.domain import Job, JobState
-from searchsvc.service.planning import make_proposer, resolve
+from searchsvc.service.planning.resolve import make_proposer, resolve
 from tests.support.driving import Rig, a_spec, assert_complete
 from workers import cluster
 

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from searchsvc.domain import Decision, Job, JobState, Measurement, Trial, TrialTask, new_id
-from searchsvc.service import Service, make_proposer, resolve
+from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.support.detection import SMALLEST, pets
-from workers.run_trial import run_trial
+from workers.trials.run_trial import run_trial
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from searchsvc.spaces.definition import Block, Definition, Stem
+from searchsvc.spaces.fbnetv3.definition import Block, Definition, Stem
 from workers.models.fbnetv3 import Pool, block_of, stem_of
 
 Shape = tuple[int, int, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchsvc.domain import JobSpec, JobState, Proposal, Trial, TrialState
-from searchsvc.service import planning
+from searchsvc.service.planning import resolve as planning
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 

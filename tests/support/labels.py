@@ -22,8 +22,8 @@ from searchsvc.domain import (
     new_id,
 )
 from searchsvc.labels import Predictions
-from searchsvc.service import Service
-from searchsvc.service.predictions import validation_of
+from searchsvc.service.labels.predictions import validation_of
+from searchsvc.service.service import Service
 
 
 def said(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, Scalar
-from searchsvc.spaces import catalogue, fbnetv3, networks
-from searchsvc.spaces.definition import Definition
-from searchsvc.spaces.latency import Device, LatencyTable, TimedOperator
-from searchsvc.spaces.operators import Operator
+from searchsvc.spaces import catalogue, networks
+from searchsvc.spaces.costs.latency import Device, LatencyTable, TimedOperator
+from searchsvc.spaces.costs.operators import Operator
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
+from searchsvc.spaces.fbnetv3.definition import Definition
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 
 CPU = Device(kind="cpu", name="made up", threads=1, clock="none", torch="0")

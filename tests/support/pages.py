@@ -22,7 +22,8 @@ from searchsvc.domain import (
     TrialState,
     new_id,
 )
-from searchsvc.service import Service, checks
+from searchsvc.service.lookup import checks
+from searchsvc.service.service import Service
 from searchsvc.store import JobWriter
 
 TTL_SECONDS = 3600.0

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 

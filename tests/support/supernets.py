@@ -7,7 +7,7 @@ from typing import Any
 
 from searchsvc.algorithms.autohas import finalists
 from searchsvc.domain import Candidate, Job, JobSpec, Measurement, Proposal, SharedSearch, TrialKind, new_id
-from searchsvc.service import checks, supernets
+from searchsvc.service.lookup import checks, supernets
 from searchsvc.spaces import Space
 from searchsvc.store import JobWriter, Store
 from tests.support.jobs import DONE, TTL_SECONDS

@@ -16,21 +16,21 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.tasks import TrialTask
+from searchsvc.domain.task import TrialTask
 from searchsvc.spaces.recipe import CLASSIFICATION
 from searchsvc.spaces.space import Space
-from workers import data
 from workers.autohas.lessons import Ground, Lesson
 from workers.autohas.updates import Tensors
+from workers.data import classification as data
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import input_shape
 from workers.supernet import SharedNetwork, shared_network
-from workers.training.augment import Augmentation, mixup, smoothed
+from workers.training.classification.augment import Augmentation, mixup, smoothed
+from workers.training.classification.splits import Batches, Order, on_device
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import INITIAL, generator, torch_seeded
-from workers.training.splits import Batches, Order, on_device
 from workers.training.trial import data_of
 
 

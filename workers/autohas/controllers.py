@@ -22,8 +22,7 @@ from typing import Any, Protocol, Required, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from searchsvc.domain.states import FailureKind
-from searchsvc.errors import TrialFailed
+from searchsvc.errors import FailureKind, TrialFailed
 from workers.autohas.distributions import Distributions, Draw
 from workers.autohas.exchange import Alone, Exchange
 from workers.autohas.limits import Drawing

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Scalar
-from searchsvc.domain.states import FailureKind
-from searchsvc.errors import TrialFailed
+from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Space
 from workers.autohas.distributions import Draw
 from workers.autohas.lessons import Lessons, Shared

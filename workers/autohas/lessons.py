@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from searchsvc.domain.parameters import Scalar
 from workers.autohas.updates import Tensors
-from workers.training.splits import Order
+from workers.training.classification.splits import Order
 
 
 class Shared(Protocol):

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from searchsvc.domain.metrics import Constraint
-from searchsvc.domain.states import FailureKind
-from searchsvc.domain.tasks import SharedSearch
-from searchsvc.errors import TrialFailed
+from searchsvc.domain.task import SharedSearch
+from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Matrix
 from workers.autohas.distributions import Distributions, Draw
 

@@ -22,9 +22,8 @@ import torch
 
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.states import FailureKind
-from searchsvc.domain.tasks import SharedSearch, TrialTask
-from searchsvc.errors import NotFound, TrialFailed
+from searchsvc.domain.task import SharedSearch, TrialTask
+from searchsvc.errors import FailureKind, NotFound, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.space import Space
@@ -37,13 +36,13 @@ from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.learner import SupernetLearner
 from workers.autohas.lessons import Ground
 from workers.autohas.limits import Drawing, Limits
-from workers.files import DISTRIBUTIONS
 from workers.training import checkpoint
+from workers.training.classification.splits import Order
 from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import generator
-from workers.training.splits import Order
 from workers.training.trial import device_of, fingerprint
+from workers.trials.files import DISTRIBUTIONS
 
 _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 """oneDNN makes code for every shape of a convolution and keeps that of 1024: too few for the shapes of a space."""

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from searchsvc.domain.tasks import TrialTask
-from searchsvc.spaces.detector import bins_of
+from searchsvc.domain.task import TrialTask
+from searchsvc.spaces.detector.space import bins_of
 from searchsvc.spaces.recipe import DETECTION
 from searchsvc.spaces.sharing import fixed_values
 from searchsvc.spaces.space import Space
@@ -28,13 +28,13 @@ from workers.losses.atss import Targets
 from workers.losses.one_stage import OneStageLoss
 from workers.models.inputs import Inputs
 from workers.supernet.detector import SharedDetector
+from workers.training.classification.splits import Order
 from workers.training.depthwise import with_strips
 from workers.training.detection.augment import DetectionAugmentation
 from workers.training.detection.batches import Batch, SceneBatches
 from workers.training.detection.trainer import inputs_of, untrained
 from workers.training.precision import Precision
 from workers.training.recipe import DetectorRecipe
-from workers.training.splits import Order
 from workers.training.trial import data_of
 
 _WORST = 40.0

@@ -88,7 +88,7 @@ def _run_job(
     store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event
 ) -> None:
     """What takes long to import is imported only now, where it was not in advance: the heart has to beat by then."""
-    from searchsvc.service.planning import resolve
+    from searchsvc.service.planning.resolve import resolve
 
     address = cluster.ensure(settings)
     from workers.driver import connection

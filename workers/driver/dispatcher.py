@@ -37,7 +37,7 @@ from workers.driver.placement import Placement
 from workers.driver.recovery import take_up
 from workers.driver.steering import Heartbeat
 from workers.driver.winners import winners
-from workers.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Part
+from workers.trials.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Part
 
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 EXPLAIN_SECONDS = 1.0

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from searchsvc.algorithms import Proposer, StoppingRule
+from searchsvc.algorithms.stopping.table import StoppingRule
 from searchsvc.domain import (
     Decision,
     FailureKind,
@@ -25,6 +25,7 @@ from searchsvc.domain import (
     best_measurement,
     new_id,
 )
+from searchsvc.proposing.proposer import Proposer
 from searchsvc.store import JobWriter
 
 FLUSH_SECONDS = 0.1

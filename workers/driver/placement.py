@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import ray
 
 from searchsvc.domain import FailureKind, Node, Resources
-from workers.trainable import bundle_of
+from workers.trials.trainable import bundle_of
 
 REFRESH_SECONDS = 1.0
 SUSPICIOUS = {2: 4, 3: 3}

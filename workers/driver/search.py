@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
 from workers.driver.dispatcher import NO_MORE, Dispatcher
-from workers.trainable import Worker
+from workers.trials.trainable import Worker
 
 
 class Execution(TuneTrial):  # type: ignore[misc]  # ray has no types

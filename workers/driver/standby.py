@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-_NEEDED = ("searchsvc.service.planning", "workers.driver.connection", "workers.driver.job")
+_NEEDED = ("searchsvc.service.planning.resolve", "workers.driver.connection", "workers.driver.job")
 
 
 def wait() -> tuple[str, int] | None:

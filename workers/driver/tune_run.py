@@ -18,7 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.search import JobSearch
-from workers.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
+from workers.trials.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
 
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from searchsvc.spaces import fbnetv3, networks
-from searchsvc.spaces.definition import Block, Layers
-from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces import networks
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
+from searchsvc.spaces.fbnetv3.definition import Block, Layers
+from searchsvc.spaces.fbnetv3.space import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
 from workers.models.fbnetv3 import RowsNet
 from workers.models.mbconv import MBConvNet

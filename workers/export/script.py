@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain.tasks import REPLICATE, TrialTask
+from searchsvc.domain.task import REPLICATE, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
-from workers import data
+from workers.data import classification as data
 from workers.export.flatten import Constant, Definition, flatten
 from workers.export.networks import WRITINGS
-from workers.files import DROPPED
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
 from workers.training.trial import data_of
+from workers.trials.files import DROPPED
 
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110

@@ -31,8 +31,8 @@ from searchsvc.spaces.resolution import shape_at
 from workers.data.dataset import split_positions
 from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
-from workers.training.augment import Augmentation, mixup, smoothed
-from workers.training.class_loss import class_loss, start_rare
+from workers.training.classification.augment import Augmentation, mixup, smoothed
+from workers.training.classification.class_loss import class_loss, start_rare
 from workers.training.depthwise import with_strips
 from workers.training.ema import WeightAverage
 from workers.training.optimizers import create, set_learning_rate

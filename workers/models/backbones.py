@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from searchsvc.spaces.definition import Layers
-from searchsvc.spaces.detector import RESNET, STAGES, SWITCHED, rows_of
+from searchsvc.spaces.detector.space import RESNET, STAGES, SWITCHED, rows_of
+from searchsvc.spaces.fbnetv3.definition import Layers
 from workers.models.blocks.bottleneck import feedback_conv
 from workers.models.blocks.dnl import DisentangledNonLocal
 from workers.models.blocks.non_local import NonLocal

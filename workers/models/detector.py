@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from searchsvc.spaces.detector import STRIDES, bins_of, check_side, strides_of
+from searchsvc.spaces.detector.space import STRIDES, bins_of, check_side, strides_of
 from workers.models.anchors import Anchors
 from workers.models.backbones import backbone_of
 from workers.models.blocks.fpn import FPN

@@ -1,4 +1,4 @@
-"""Networks from rows of groups of blocks (`searchsvc.spaces.definition`), made of timm's blocks.
+"""Networks from rows of groups of blocks (`searchsvc.spaces.fbnetv3.definition`), made of timm's blocks.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -15,7 +15,7 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.spaces.definition import Block, Layers
+from searchsvc.spaces.fbnetv3.definition import Block, Layers
 
 
 class RowsNet(nn.Module):

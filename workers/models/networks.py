@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import detector, fbnetv3, networks
-from searchsvc.spaces.definition import Definition, count
-from searchsvc.spaces.fbnetv3 import Family, definition_of
+from searchsvc.spaces import networks
+from searchsvc.spaces.detector import space as detector
+from searchsvc.spaces.fbnetv3 import space as fbnetv3
+from searchsvc.spaces.fbnetv3.definition import Definition, count
+from searchsvc.spaces.fbnetv3.space import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models.detector import Detector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from searchsvc.domain.tasks import Finding, Prediction
+from searchsvc.domain.task import Finding, Prediction
 from searchsvc.errors import InvalidInput
 from workers.data.imagefiles import Decoder
 from workers.models.trained import load

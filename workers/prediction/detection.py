@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from searchsvc.domain.tasks import Finding, Prediction
+from searchsvc.domain.task import Finding, Prediction
 from workers.data.detection.picturefiles import PictureFiles, fitted, upright
 from workers.evaluation.detection import in_px
 from workers.evaluation.drawing import drawn

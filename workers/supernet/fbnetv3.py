@@ -25,8 +25,8 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import networks
-from searchsvc.spaces.definition import Block, Definition
-from searchsvc.spaces.fbnetv3 import EXPANSIONS, FAMILIES, definition_of
+from searchsvc.spaces.fbnetv3.definition import Block, Definition
+from searchsvc.spaces.fbnetv3.space import EXPANSIONS, FAMILIES, definition_of
 from workers.models.fbnetv3 import RowsNet
 from workers.models.networks import input_shape, rows_net
 from workers.supernet.network import SharedNetwork, Values

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import nn
 
-from searchsvc.domain.tasks import TrialTask, WeightsFile
+from searchsvc.checksums import sha256_of
+from searchsvc.domain.task import TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
-from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces import recipe
-from workers.files import PRETRAINED, note
 from workers.models.detector import Detector
 from workers.models.pretrained import Loaded, Shapes, load_weights, read_weights
+from workers.trials.files import PRETRAINED, note
 
 SHARE = "pretrained_share"
 _TOLD = 5

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from searchsvc.domain.states import FailureKind
-from searchsvc.errors import TrialFailed
+from searchsvc.errors import FailureKind, TrialFailed
 from workers.models.stages import frozen
 from workers.training import optimizers
 from workers.training.depthwise import with_strips

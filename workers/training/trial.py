@@ -18,9 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from searchsvc.domain.metrics import Measurement, best_measurement
-from searchsvc.domain.states import FailureKind
-from searchsvc.domain.tasks import TrialTask
-from searchsvc.errors import InvalidInput, TrialFailed
+from searchsvc.domain.task import TrialTask
+from searchsvc.errors import FailureKind, InvalidInput, TrialFailed
 from searchsvc.spaces.recipe import DATA_FRACTION
 from workers.training import checkpoint
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from api.ui.pages import cluster, compare, job, jobs, new_job, relabel, sign_in, spaces, trial
+from api.ui.pages import cluster, jobs, relabel, sign_in
+from api.ui.pages.compare import page as compare
+from api.ui.pages.job import page as job
+from api.ui.pages.new_job import page as new_job
+from api.ui.pages.spaces import page as spaces
+from api.ui.pages.trial import page as trial
 
 
 def register() -> None:

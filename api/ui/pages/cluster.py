@@ -8,12 +8,12 @@ from fastapi import Request, Response
 from nicegui import ui
 from nicegui.element import Element
 
-from api.ui.desk import Desk
+from api.ui.context import Desk
 from api.ui.frame import follow, framed
-from api.ui.parts import Bar, Moment, Text, box, card, link, table
+from api.ui.parts.widgets import Bar, Moment, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Job, Trial
-from searchsvc.service.cluster import MOST, Cluster, NodeUse, Waiting, Work
+from searchsvc.service.system.cluster import MOST, Cluster, NodeUse, Waiting, Work
 
 _GIB = 2**30
 

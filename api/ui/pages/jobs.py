@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import Request, Response
 from nicegui import ui
 
-from api.ui.board import MOST_JOBS, BoardView
-from api.ui.desk import BOARD, Desk
+from api.ui.context import BOARD, Desk
 from api.ui.frame import follow, framed
-from api.ui.grids import Grid, number_column
-from api.ui.parts import Text, box, link
+from api.ui.live.board import MOST_JOBS, BoardView
+from api.ui.parts.widgets import Text, box, link
 from api.ui.session import PATH, Visitor
-from searchsvc.service import Scope
+from api.ui.tables.grids import Grid, number_column
+from searchsvc.service.system.tokens import Scope
 
 COLUMNS: list[dict[str, Any]] = [
     {"field": "name", "headerName": "Job", ":cellRenderer": "linkCell", "minWidth": 130, "flex": 2, "pinned": None},

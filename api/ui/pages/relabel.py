@@ -8,15 +8,14 @@ from fastapi import Request, Response
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
-from api.ui.desk import Desk
+from api.ui.context import Desk
 from api.ui.frame import attempt, framed
-from api.ui.parts import Bar, Text, box, card, link
+from api.ui.parts.widgets import Bar, Text, box, card, link
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Job
 from searchsvc.errors import Conflict
-from searchsvc.service import Scope
-from searchsvc.service.relabel import Question, Questions
-from searchsvc.service.tokens import require
+from searchsvc.service.labels.relabel import Question, Questions
+from searchsvc.service.system.tokens import Scope, require
 
 _YES, _NO, _UNDO = ("y", "arrowright"), ("n", "arrowleft"), ("u", "backspace")
 

@@ -6,7 +6,7 @@ from fastapi import Request
 from nicegui import ui
 
 from api.ui.frame import dress, theme_button
-from api.ui.parts import Text, box, notice
+from api.ui.parts.widgets import Text, box, notice
 from api.ui.session import PATH, local_path
 
 WHY = {

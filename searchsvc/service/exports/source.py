@@ -8,7 +8,8 @@ from pathlib import Path
 
 from searchsvc.domain import Job, Trial, TrialTask
 from searchsvc.errors import Conflict, InvalidInput
-from searchsvc.service import checks, results
+from searchsvc.service.lookup import checks
+from searchsvc.service.results import standing as results
 from searchsvc.store import Store
 
 PAGE = 1000

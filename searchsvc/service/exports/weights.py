@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from searchsvc.checksums import sha256_of
 from searchsvc.domain import Trial
 from searchsvc.errors import Conflict, NotFound
-from searchsvc.service.checksums import sha256_of
 from searchsvc.service.exports.source import Source
 
 FILE = "model.safetensors"

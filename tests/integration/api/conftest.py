@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.app import create_app
+from api.rest.app import create_app
 from searchsvc.domain import Candidate, FileMade, Job, Measurement, Outcome, Proposal, TrialState, new_id
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 

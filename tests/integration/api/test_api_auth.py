@@ -12,7 +12,8 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Job
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/api/v1/openapi.json")}
 READS = {"/api/v1/jobs/{job}:reassess"}

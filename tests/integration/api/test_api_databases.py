@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Job
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 
 JOBS = "/api/v1/jobs"
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]

@@ -10,10 +10,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.errors import MEDIA_TYPE
+from api.rest.errors import MEDIA_TYPE
 from searchsvc.domain import Job
 from searchsvc.errors import StoreUnavailable
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 
 JOBS = "/api/v1/jobs"
 JSON = {"Content-Type": "application/json"}

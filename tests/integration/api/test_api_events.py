@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
-from api import sse
+from api.rest import sse
 from searchsvc.domain import Event, Job
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 
 Evaluate = Callable[..., list[str]]
 STREAM = {"Accept": "text/event-stream"}

@@ -10,8 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Categorical, Job, Measurement, Outcome, TrialState, new_id
-from searchsvc.service import Scope, Service, guided, make_proposer, resolve
-from searchsvc.service.recommend import Found, Inquiry, Prediction
+from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.recommending import search as guided
+from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from searchsvc.spaces import ShippedSpace, Space, catalogue
 from tests.support.supernets import a_job_with_a_supernet
 

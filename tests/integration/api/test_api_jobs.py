@@ -9,7 +9,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Job
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 
 JOBS = "/api/v1/jobs"
 UNKNOWN = "0197a1f0-3c52-7c1e-9d5a-6f0f3b1c2d4e"

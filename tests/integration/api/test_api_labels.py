@@ -8,10 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Job
-from searchsvc.service import Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 from tests.integration.api.conftest import Connect
 from tests.support.labels import a_labelled_job
-from workers.classification import TASK
+from workers.tasks.classification import TASK
 
 
 @pytest.fixture

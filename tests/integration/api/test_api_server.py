@@ -13,9 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.app import create_app
+from api.rest.app import create_app
+from searchsvc.controller.controller import Controller
 from searchsvc.domain import Job
-from searchsvc.service import Controller, Scope, Service
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope
 
 
 class Serving:

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import FileMade, Job
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 
 JOBS = "/api/v1/jobs"
 Evaluate = Callable[..., list[str]]

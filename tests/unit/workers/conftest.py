@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from searchsvc.domain import Decision, Fidelity, Measurement, Objective, Outcome, TrialTask
-from workers.run_trial import run_trial
+from workers.trials.run_trial import run_trial
 
 SMALL = {
     "stem_width": 8,

@@ -13,9 +13,16 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.tasks import DatasetInfo
+from searchsvc.domain.task import DatasetInfo
 from searchsvc.errors import InvalidInput
-from workers.data.dataset import Labels, histograms, leading, mean_and_deviation, outside, split_positions
+from workers.data.dataset import (
+    Labels,
+    histograms,
+    leading,
+    mean_and_deviation,
+    outside,
+    split_positions,
+)
 
 CHANNELS = 3
 _STATISTICS_IMAGES = 512

@@ -37,7 +37,7 @@ class Unlabelled:
 
 
 def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> Unlabelled:
-    """See `workers.data.unlabelled.load`."""
+    """See `workers.data.classification.unlabelled.load`."""
     if section is None:
         return _rest(data.load(dataset), fraction)
     try:

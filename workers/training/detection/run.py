@@ -11,13 +11,12 @@ from typing import Any
 import torch
 
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.tasks import TrialTask
+from searchsvc.domain.task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes
 from workers.evaluation.detection import evaluate, in_px
 from workers.evaluation.drawing import drawn
-from workers.files import MODEL, PICTURE
 from workers.models.heads.detections import Detections
 from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
@@ -26,12 +25,13 @@ from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
 from workers.training.detection.latency import LATENCY, milliseconds
+from workers.training.detection.pseudo_labels import BoxLabeller
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.initialisation import started
 from workers.training.precision import Precision
 from workers.training.self_training import stages
-from workers.training.self_training.detection import BoxLabeller
 from workers.training.self_training.stages import Pseudo
+from workers.trials.files import MODEL, PICTURE
 
 _PICTURES, _LONGEST_SIDE = 4, 400
 """Validation images that are drawn with what was found in them; px that each has about."""

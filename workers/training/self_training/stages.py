@@ -14,14 +14,14 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import torch
 
+from searchsvc.checksums import sha256_of
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.tasks import SelfTraining, TrialTask
+from searchsvc.domain.task import SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
-from searchsvc.service.checksums import sha256_of
 from searchsvc.spaces.recipe import SELF_TRAINING
-from workers.files import MODEL
 from workers.training import checkpoint, trial
 from workers.training.self_training.summary import Labelled, Summary
+from workers.trials.files import MODEL
 
 _COMPLETE = "complete.json"
 SplitT = TypeVar("SplitT", covariant=True)

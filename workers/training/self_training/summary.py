@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from searchsvc.domain.states import FailureKind
-from searchsvc.errors import TrialFailed
-from workers.files import PSEUDO_SUMMARY
+from searchsvc.errors import FailureKind, TrialFailed
 from workers.training.checkpoint import write_atomically
+from workers.trials.files import PSEUDO_SUMMARY
 
 _BINS = 20
 

@@ -1,0 +1,1 @@
+"""The commands of searchctl, one file per noun or verb."""

@@ -1,0 +1,45 @@
+"""searchctl export: the result of a job as a file of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.options import AsJson, JobArgument, session
+
+
+def _formats() -> list[str]:
+    """For the shell's completion."""
+    from searchsvc.service.exports.export import names
+
+    return names()
+
+
+def export(
+    ctx: typer.Context,
+    job: JobArgument,
+    format: Annotated[  # noqa: A002 - the word of the option
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            autocompletion=_formats,
+            help="weights, onnx, script, spec, csv or optuna; `searchctl tasks` says which a task has.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file, or a folder.")] = Path(),
+    trial: Annotated[
+        int | None, typer.Option("--trial", "-t", min=0, help="Of this trial; otherwise of the best.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model, the script that trains it, all trials or another result of a job to a file."""
+    from api.cli.client import path_of
+    from api.cli.output import emit, say
+
+    with session(ctx).client() as client:
+        written = client.download(path_of(job, "export"), output, format=format, trial=trial)
+    return emit({"path": str(written.absolute()), "bytes": written.stat().st_size}) if as_json else say(str(written))

@@ -1,0 +1,82 @@
+"""Commands about this installation: its database, its health, its version."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from api.cli.options import AsJson, group, session
+
+db = group("Prepare and check the database.")
+
+
+class Shell(StrEnum):
+    """Shells that can complete."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "pwsh"
+
+
+@db.command()
+def upgrade(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Bring the schema of the database to this version; data stays."""
+    from api.cli.output import emit, say
+    from searchsvc.store import schema
+
+    settings = session(ctx).settings().prepare()
+    schema.upgrade(settings.database_url)
+    return emit({"upgraded": True}) if as_json else say("The database schema is up to date.")
+
+
+@db.command()
+def check(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Say whether the schema of the database is the one of this version."""
+    from api.cli.output import emit, say
+    from searchsvc.store import schema
+
+    schema.check(session(ctx).settings().database_url)
+    return emit({"up_to_date": True}) if as_json else say("The database schema is up to date.")
+
+
+def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Check Python, torch, Ray, the database and the disk, and say how to mend each."""
+    from dataclasses import asdict
+
+    from api.cli.exits import Exit
+    from api.cli.output import emit, say, table
+    from searchsvc.service.system.doctor import examine
+
+    health = examine(session(ctx).settings())
+    if as_json:
+        emit({"ok": health.ok, "checks": [asdict(one) for one in health.checks]})
+    else:
+        colours = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
+        say(table(("check", "state", "found"), [(one.name, colours[one.state], one.found) for one in health.checks]))
+        for one in health.checks:
+            if one.mend:
+                typer.echo(f"\n{one.name}: {one.mend}")
+    if not health.ok:
+        raise typer.Exit(Exit.FAILED)
+
+
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    from api.cli.output import emit
+
+    found = version_of("searchsvc")
+    return emit({"version": found}) if as_json else typer.echo(f"searchsvc {found}")
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="The shell that is to complete commands.")],
+) -> None:
+    """Print the script that makes a shell complete searchctl's commands."""
+    from typer._completion_shared import get_completion_script
+
+    typer.echo(get_completion_script(prog_name="searchctl", complete_var="_SEARCHCTL_COMPLETE", shell=shell.value))

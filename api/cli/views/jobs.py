@@ -1,0 +1,239 @@
+"""Jobs, trials and plans as tables and lines of text: from the documents of the REST interface to what people read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from api import text
+from api.cli.output import state, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Document = Mapping[str, Any]
+_DONE = ("SUCCEEDED", "STOPPED", "FAILED")
+
+
+def metric_names(spec: Document) -> list[str]:
+    """The metrics that a job is about: its objectives, then what is constrained."""
+    named = [one["metric"] for one in (*spec["objectives"], *spec["constraints"])]
+    return list(dict.fromkeys(named))
+
+
+def done(job: Document) -> int:
+    """Trials that have ended and count."""
+    return sum(job["trials"].get(name, 0) for name in _DONE)
+
+
+def job_table(jobs: Iterable[Document]) -> Table:
+    """One line per job."""
+    now = time.time()
+    rows = [
+        (
+            text.short(job["id"]),
+            job["name"],
+            state(job["state"]),
+            f"{done(job)}/{job['spec']['budget']['trials']}",
+            job["spec"]["algorithm"]["name"],
+            text.ago(job["created_at"], now),
+        )
+        for job in jobs
+    ]
+    return table(("job", "name", "state", "trials", "algorithm", "submitted"), rows, right=("trials",))
+
+
+def job_lines(job: Document) -> Table:
+    """Everything about one job, a line per thing."""
+    best = job.get("best")
+    return pairs(
+        [
+            ("job", f"{job['name']}  {job['id']}"),
+            ("state", state(job["state"]) + (f"  ({job['request'].lower()} asked for)" if job["request"] else "")),
+            ("why", job["reason"]),
+            ("searches", _what(job["spec"])),
+            ("wants", wanted(job["spec"])),
+            ("budget", budget_line(job)),
+            ("trials", counts_line(job)),
+            ("rejected", rejected_line(job)),
+            ("pace", _pace(job)),
+            ("best", trial_line(best, metric_names(job["spec"])) if best else None),
+            ("front", f"{job['pareto_size']} trials" if len(job["spec"]["objectives"]) > 1 and best else None),
+            ("submitted", text.moment(job["created_at"]) + (f" by {job['owner']}" if job["owner"] else "")),
+            ("started", text.moment(job["started_at"]) if job["started_at"] else None),
+            ("ended", text.moment(job["finished_at"]) if job["finished_at"] else None),
+        ]
+    )
+
+
+def pairs(lines: Iterable[tuple[str, str | None]]) -> Table:
+    """Names and values in two columns; what has no value is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    result.add_column(style="dim", no_wrap=True)
+    result.add_column()
+    for name, value in lines:
+        if value:
+            result.add_row(name, Text.from_markup(value) if value.startswith("[") else Text(value))
+    return result
+
+
+def wanted(spec: Document) -> str:
+    """`maximize accuracy, minimize flops, with flops <= 3 M`."""
+    goals = ", ".join(f"{one['goal']} {one['metric']}" for one in spec["objectives"])
+    limits = ", ".join(map(limit, spec["constraints"]))
+    return f"{goals}, with {limits}" if limits else goals
+
+
+def limit(constraint: Document) -> str:
+    """`flops <= 3 M`."""
+    metric = constraint["metric"]
+    ends = ((">=", constraint.get("min")), ("<=", constraint.get("max")))
+    return f"{metric} " + " and ".join(f"{sign} {text.quantity(metric, end)}" for sign, end in ends if end is not None)
+
+
+def budget_line(job: Document) -> str:
+    """What is used of each limit."""
+    budget = job["spec"]["budget"]
+    parts = [f"{done(job)} of {budget['trials']} trials"]
+    if budget["seconds"] is not None:
+        parts.append(f"{text.duration(job['seconds_used'])} of {text.duration(budget['seconds'])}")
+    if budget["gpu_hours"] is not None:
+        parts.append(f"{job['gpu_seconds_used'] / 3600:.2f} of {budget['gpu_hours']:g} GPU-hours")
+    return ", ".join(parts)
+
+
+def counts_line(job: Document) -> str:
+    """`20 succeeded, 10 stopped early, 2 running`."""
+    words = {"STOPPED": "stopped early"}
+    named = [f"{number} {words.get(name, name.lower())}" for name, number in job["trials"].items() if number]
+    return ", ".join(named) or "none yet"
+
+
+def rejected_line(job: Document) -> str | None:
+    """What never became a trial."""
+    parts = [f"{number} by {reason}" for reason, number in job.get("rejected", {}).items()]
+    if job.get("answered"):
+        parts.append(f"{job['answered']} repeated, answered from the store")
+    return ", ".join(parts) or None
+
+
+def trial_table(
+    trials: Sequence[Document], metrics: Sequence[str], *, values: bool = False, tested: bool = False
+) -> Table:
+    """One line per trial: number, state, epochs, the metrics, what it is made of or why it ended so."""
+    shown = [
+        f"test {name}" for name in metrics if tested and any(name in (one["test_metrics"] or {}) for one in trials)
+    ]
+    rows = []
+    for trial in trials:
+        known = {**trial["costs"], **(trial["metrics"] or {})}
+        rows.append(
+            (
+                f"#{trial['number']}",
+                state(trial["state"]),
+                str(trial["step"]),
+                *(text.quantity(name, known.get(name)) for name in metrics),
+                *(text.quantity(name[5:], (trial["test_metrics"] or {}).get(name[5:])) for name in shown),
+                (values and text.values(trial["values"])) or remark(trial),
+            )
+        )
+    columns = ("trial", "state", "epoch", *metrics, *shown, "values" if values else "")
+    return table(columns, rows, right=("trial", "epoch", *metrics, *shown))
+
+
+def is_supernet(trial: Document) -> bool:
+    return bool(trial.get("kind") == "supernet")
+
+
+def for_people(trial: Document, metrics: Mapping[str, float] | None) -> dict[str, float]:
+    """Without the hundreds of numbers that a supernet measures of its parameters, `p/lr/0` and the like."""
+    return {name: value for name, value in (metrics or {}).items() if not (is_supernet(trial) and "/" in name)}
+
+
+def remark(trial: Document) -> str:
+    """Why it waits, stopped or failed; whether it trains a supernet, or is one that nothing stops."""
+    reason = (trial["reason"] or "").strip().splitlines()
+    what = "supernet" if is_supernet(trial) else "in full" if trial.get("in_full") else ""
+    last = reason[-1] if reason else what
+    return f"{trial['failure']}: {last}" if trial["failure"] and last else trial["failure"] or last
+
+
+def trial_line(trial: Document, metrics: Sequence[str]) -> str:
+    """`#9  accuracy 0.9821  flops 1.2 M`."""
+    known = {**trial["costs"], **(trial["metrics"] or {})}
+    reached = (f"{one} {text.quantity(one, known[one])}" for one in metrics if one in known)
+    return "  ".join([f"#{trial['number']}", *reached])
+
+
+def comparison(trials: Sequence[Document], *, everything: bool) -> Table:
+    """Trials side by side: what they reached, and the parameters in which they differ, or all."""
+    columns = [f"#{one['number']}" for one in trials]
+    known = [{**one["costs"], **for_people(one, one["metrics"]), **_tested(one)} for one in trials]
+    rows = [("state", *(state(one["state"]) for one in trials))]
+    rows += [
+        (name, *(text.quantity(name.removeprefix("test "), one.get(name)) for one in known))
+        for name in dict.fromkeys(name for one in known for name in one)
+    ]
+    for name in dict.fromkeys(name for one in trials for name in one["values"]):
+        given = [one["values"].get(name) for one in trials]
+        if everything or any(one != given[0] for one in given):
+            rows.append((name, *(text.value(one) for one in given)))
+    return table(("", *columns), rows, right=columns)
+
+
+def _tested(trial: Document) -> dict[str, float]:
+    return {f"test {name}": value for name, value in (trial["test_metrics"] or {}).items()}
+
+
+def values_table(trial: Document) -> Table:
+    """The candidate, a line per parameter."""
+    return table(("parameter", "value"), [(name, text.value(value)) for name, value in trial["values"].items()])
+
+
+def plan_lines(plan: Document) -> list[Table | str]:
+    """What a job would run."""
+    data = plan["dataset"]
+    size = "continuous" if plan["space_size"] is None else f"{plan['space_size']:,}"
+    shape = " x ".join(map(str, data["shape"]))
+    images = ", ".join(f"{number} {split}" for split, number in data["sizes"].items())
+    counted = ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in data["counts"].items())
+    share = f"{plan['feasible_share']:.1%} of {plan['sampled']:,} random ones"
+    head = pairs(
+        [
+            ("searches", _what(plan["spec"])),
+            ("wants", wanted(plan["spec"])),
+            ("dataset", f"{data['name']}: {len(data['classes'])} classes, {shape}, {images}"),
+            ("counted", counted or None),
+            ("candidates", size),
+            ("feasible", share if plan["hard_constraints"] else None),
+            *(("careful", warning) for warning in plan["warnings"]),
+        ]
+    )
+    if not plan["candidates"]:
+        return [head]
+    costs = list(plan["candidates"][0]["costs"])
+    rows = [
+        (*(text.quantity(name, one["costs"].get(name)) for name in costs), text.values(one["values"]))
+        for one in plan["candidates"]
+    ]
+    return [head, "", table((*costs, "the first candidates"), rows, right=costs), "", "Nothing was stored or trained."]
+
+
+def _what(spec: Document) -> str:
+    space = spec["space"].get("name") or f"{len(spec['space']['parameters'])} parameters"
+    data = spec["dataset"].get("path") or spec["dataset"]["name"]
+    rule = spec["stopping"]["name"]
+    method = spec["algorithm"]["name"] + (f" and {rule}" if rule != "none" else "")
+    return f"{space} on {data} by {method}, {spec['fidelity']['epochs']} epochs a trial"
+
+
+def _pace(job: Document) -> str | None:
+    if job.get("trials_per_minute") is None:
+        return None
+    pace = f"{job['trials_per_minute']:.1f} trials a minute"
+    left = job.get("eta_seconds")
+    return f"{pace}, {text.duration(left)} left" if left else pace

@@ -1,0 +1,75 @@
+"""The web application: REST under /api/v1, health checks and metrics beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from api.rest import errors, openapi
+from api.rest.deps import PREFIX
+from api.rest.idempotency import Replays
+from api.rest.metrics import Measured, Metrics
+from api.rest.middleware import HostCheck, SecurityHeaders, names_of
+from api.rest.routes import catalogue as tables
+from api.rest.routes import cluster, events, health, jobs, labels, results, tokens, trials
+from api.rest.routes import recommend as further
+from api.rest.sse import Feed
+from searchsvc.controller.controller import Controller
+from searchsvc.service.service import Service
+from searchsvc.settings import Settings
+
+
+def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
+    """The application over one service; `controller` runs beside it as long as it does.
+
+    Open event streams keep a server from ending: start uvicorn with `timeout_graceful_shutdown`.
+    """
+    app = FastAPI(
+        title="searchsvc",
+        version="1",
+        summary="Search for architectures and hyperparameters under hard limits.",
+        lifespan=_lifespan(controller),
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # their scripts come from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.state.replays = Replays()
+    app.state.feed = feed = Feed(
+        lambda after, job_id, limit: service.events(after=after, job_id=job_id, limit=limit), service.last_sequence
+    )
+    app.state.metrics = metrics = Metrics(service, lambda: len(feed.clients))
+    for room in (jobs, further, labels, trials, results, events, cluster, tables, tokens, health):
+        app.include_router(room.router)
+    app.include_router(trials.anywhere)
+    errors.install(app)
+    openapi.install(app)
+    names = names_of(settings.host)
+    if names is not None:
+        app.add_middleware(HostCheck, names=names)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measured, metrics=metrics)  # the last one added is the outermost
+    return app
+
+
+def _lifespan(controller: Controller | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - what FastAPI calls it with
+        if controller is None:
+            yield
+            return
+        stop = threading.Event()
+        thread = threading.Thread(target=controller.run, args=(stop,), name="controller")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.to_thread(thread.join)
+
+    return lifespan

@@ -1,0 +1,39 @@
+"""Who may do what: bearer tokens and their scopes, as a dependency of every route but the health checks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from searchsvc.domain import Token
+from searchsvc.service.service import Service
+from searchsvc.service.system.tokens import Scope, require
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="A token of scope read, submit or admin: `searchctl token create`, or the one in the data folder.",
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+class Needs:
+    """A dependency that lets a request through where its token covers `scope`, and gives the token."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self, request: Request, credentials: Credentials) -> Token:
+        """Raises Unauthenticated, Forbidden."""
+        service: Service = request.app.state.service
+        token = service.authenticate(credentials.credentials if credentials else None)
+        require(token, self.scope)
+        return token
+
+
+can_read, can_submit, can_administer = Needs(Scope.READ), Needs(Scope.SUBMIT), Needs(Scope.ADMIN)
+Reader = Annotated[Token, Depends(can_read)]
+Submitter = Annotated[Token, Depends(can_submit)]
+Administrator = Annotated[Token, Depends(can_administer)]

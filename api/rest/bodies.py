@@ -1,0 +1,96 @@
+"""Request bodies: JSON or YAML, read up to a limit, and checked before anything looks at them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from searchsvc.errors import InvalidInput
+from searchsvc.service.documents import documents
+from searchsvc.service.planning.resolve import parse_section
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def text_of(request: Request) -> bytes:
+    """The whole body. Raises 413 as soon as it is too large, whatever length was announced."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > documents.LARGEST_BYTES:
+            raise HTTPException(413, f"a body has at most {documents.LARGEST_BYTES} bytes")
+    return b"".join(chunks)
+
+
+async def document_of(request: Request) -> Any:
+    """The body as plain values. Raises 413, 415, 400 where it is no JSON or YAML, InvalidInput for its values."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in READERS:
+        raise HTTPException(415, f"send a body as {' or '.join(READERS)}, not as {media_type or 'nothing'}")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 15 or int(length) > documents.LARGEST_BYTES):
+        raise HTTPException(413, f"a body has at most {documents.LARGEST_BYTES} bytes")
+    return await run_in_threadpool(READERS[media_type], await text_of(request))
+
+
+def read_json(text: bytes) -> Any:
+    """Strict JSON: UTF-8, no NaN, no key twice in a mapping. Raises 400, InvalidInput."""
+    try:
+        return documents.checked(json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant))
+    except RecursionError:
+        raise HTTPException(400, "the document is nested too deep") from None
+    except ValueError as error:
+        raise HTTPException(400, f"this is not JSON: {error}") from None
+
+
+def read_yaml(text: bytes) -> Any:
+    """Raises 400, InvalidInput."""
+    try:
+        return documents.load_document(text)
+    except InvalidInput as error:
+        if any(fault.pointer for fault in error.faults):
+            raise
+        raise HTTPException(400, f"this is not YAML: {error}") from None
+
+
+READERS: Mapping[str, Callable[[bytes], Any]] = MappingProxyType(
+    {"application/json": read_json, "application/yaml": read_yaml}
+)
+Document = Annotated[Any, Depends(document_of)]
+
+
+def takes(schema: str) -> dict[str, Any]:
+    """What OpenAPI says of a body that is read here: one of the schemas of what is sent (`api.rest.openapi`)."""
+    reference = {"schema": {"$ref": f"#/components/schemas/{schema}-Input"}}
+    return {"requestBody": {"required": True, "content": dict.fromkeys(READERS, reference)}}
+
+
+def section(model: type[M]) -> Callable[[Any], M]:
+    """A dependency: the body as `model`. Raises InvalidInput with pointers."""
+
+    def read(document: Document) -> M:
+        if not isinstance(document, Mapping):
+            raise InvalidInput.at("", "the body is a mapping of keys to values")
+        return parse_section(model, document)
+
+    return read
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r:.80} is there twice")
+    return mapping
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")

@@ -1,0 +1,126 @@
+"""What routes take: the service, the things that a path names, pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from api.rest.auth import Credentials
+from api.rest.idempotency import Replays
+from api.rest.schemas.jobs import Page
+from api.rest.sse import Feed
+from searchsvc import domain
+from searchsvc.errors import NotFound
+from searchsvc.service.lookup.pages import Page as Rows
+from searchsvc.service.service import Service
+
+PREFIX = "/api/v1"
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+def service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def feed_of(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
+def scratch_folder() -> Iterator[FilePath]:
+    """A folder that is there until the answer has been sent."""
+    with tempfile.TemporaryDirectory(prefix="searchsvc-") as folder:
+        yield FilePath(folder)
+
+
+TheService = Annotated[Service, Depends(service_of)]
+TheFeed = Annotated[Feed, Depends(feed_of)]
+Scratch = Annotated[FilePath, Depends(scratch_folder)]
+
+JobRef = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
+        description="The job's id, the beginning of it (four characters at least), or its name, where one job has it.",
+    ),
+]
+UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+TrialRef = Annotated[str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="Its number in its job, or its id.")]
+TrialId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The trial's id.")]
+TokenId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The token's id.")]
+PageSize = Annotated[int, Query(ge=1, le=1000, description="Rows on a page at most.")]
+PageToken = Annotated[
+    str | None,
+    Query(max_length=512, pattern=r"^[A-Za-z0-9_-]*$", description="`next_page_token` of the page before."),
+]
+LogOffset = Annotated[
+    int | None, Query(ge=0, le=2**63 - 1, description="Where to begin, in bytes: `end` of the last piece.")
+]
+LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Only the last so many lines.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="A text that is new for every new wish: what comes again with it is not done again.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Does what a request asks for, or answers as before where the request has come before with its key."""
+
+    replays: Replays
+    who: str
+    key: str | None
+    request: str
+
+    def __call__(self, act: Callable[[], R], body: Any = None) -> R:
+        """Raises Conflict where the key came with another request."""
+        return self.replays.once(self.who, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
+
+
+def once_of(request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None) -> Once:
+    """Keys are a token's own: nobody is answered what another asked for."""
+    who = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
+    return Once(request.app.state.replays, who, idempotency_key, f"{request.method} {request.url.path}")
+
+
+Doing = Annotated[Once, Depends(once_of)]
+
+
+def trial_of(service: TheService, job: JobRef, trial: TrialRef) -> domain.Trial:
+    """The trial that a path names. Raises NotFound, also where it belongs to another job."""
+    if trial.isdecimal():
+        return service.trial(f"{job}/{trial}")
+    found = service.trial(trial)
+    if found.job_id != service.job(job).id:
+        raise NotFound(f"job {job} has no trial {trial}")
+    return found
+
+
+TheTrial = Annotated[domain.Trial, Depends(trial_of)]
+
+
+def page(rows: Rows[R], convert: Callable[[R], S]) -> Page[S]:
+    """A page of records as it is sent."""
+    return Page(items=[convert(row) for row in rows.items], next_page_token=rows.next_page_token)
+
+
+def whole(items: list[S]) -> Page[S]:
+    """A list that is short enough to be one page."""
+    return Page(items=items, next_page_token=None)

@@ -1,0 +1,96 @@
+"""Metrics for Prometheus: requests as they come, jobs and trials as the store has them when it is asked.
+
+Nothing in a label grows with use: routes are labelled by their template, never by what fills it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from searchsvc.domain import JobState, TrialState
+from searchsvc.service.service import Service
+
+METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
+BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """The registry of one app."""
+
+    def __init__(self, service: Service, sse_clients: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.requests = Counter(
+            "searchsvc_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "searchsvc_http_request_duration_seconds",
+            "Seconds until an answer began.",
+            ["method", "route"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        clients = Gauge("searchsvc_sse_clients", "Clients that listen to events.", registry=self.registry)
+        clients.set_function(sse_clients)
+        self.registry.register(_Stored(service))
+
+
+class _Stored(Collector):
+    """Jobs and trials by state, read when they are asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._service.store.statistics()
+        jobs = [(state, statistics.jobs.get(state, 0)) for state in JobState]
+        trials = [(state, statistics.trials.get(state, 0)) for state in TrialState]
+        yield _by_state("searchsvc_jobs", "Jobs by state.", jobs)
+        yield _by_state("searchsvc_trials", "Trials by state.", trials)
+
+
+def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=["state"])
+    for state, count in counts:
+        family.add_metric([str(state)], count)
+    return family
+
+
+class Measured:
+    """Counts every request and how long it took until its answer began."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, answered = time.perf_counter(), False
+
+        async def noting(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                self._note(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            if not answered:
+                self._note(scope, 500, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = getattr(scope.get("route"), "path", "none")
+        self.metrics.requests.labels(method, route, str(status)).inc()
+        self.metrics.seconds.labels(method, route).observe(seconds)

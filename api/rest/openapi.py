@@ -1,0 +1,47 @@
+"""The OpenAPI description: FastAPI's own, and the schemas of the bodies that `api.rest.bodies` reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from api.rest.errors import Problem
+from api.rest.schemas.jobs import Extension, TokenRequest
+from api.rest.schemas.labels import Doubt, Labels, Verdict
+from api.rest.schemas.recommend import Limits, Transfer
+from searchsvc.domain import JobSpec
+
+BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer, Labels, Doubt, Verdict)
+CHANGES = {
+    "type": "object",
+    "description": "A JSON merge patch (RFC 7396) on the spec: keys with new values; null takes a key away.",
+    "examples": [{"name": "digits-again", "seed": 1, "budget": {"trials": 96}}],
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app describe itself with the bodies included."""
+    original = app.openapi
+
+    def described() -> dict[str, Any]:
+        first = app.openapi_schema is None
+        document = original()
+        if first:
+            schemas = document["components"]["schemas"]
+            schemas["Changes-Input"] = CHANGES
+            schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schemas["Problem"].pop("$defs"))
+            for model in BODIES:
+                schemas.update(_input_schemas(model))
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+def _input_schemas(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of `model` as it is sent, and those that it refers to, by name."""
+    schema = model.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}-Input")
+    parts = {f"{name}-Input": part for name, part in schema.pop("$defs", {}).items()}
+    return {f"{model.__name__}-Input": schema, **parts}

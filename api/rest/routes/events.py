@@ -1,0 +1,110 @@
+"""Events, as pages of JSON or pushed as they happen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.responses import Response
+
+from api.rest import sse
+from api.rest.auth import can_read
+from api.rest.deps import PREFIX, JobRef, PageSize, PageToken, TheFeed, TheService, page
+from api.rest.errors import answers
+from api.rest.schemas.jobs import Event, Page
+from searchsvc.service.lookup.pages import page_of
+from searchsvc.service.service import Service
+
+STREAM = "text/event-stream"
+LARGEST = 2**63 - 1
+
+router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Depends(can_read)], responses=answers(401, 403, 422))
+both_kinds: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": Page[Event],
+        "description": "A page of events; with `Accept: text/event-stream` all of them, then each as it happens.",
+        "content": {STREAM: {"schema": {"type": "string"}}},
+    }
+}
+
+After = Annotated[
+    Annotated[int, Field(ge=0, le=LARGEST)] | Literal["latest"],
+    Query(description="Only events after this sequence number; `latest`: only those still to come."),
+]
+LastEventId = Annotated[
+    str | None,
+    Header(
+        pattern="^[0-9]{1,18}$", description="What a stream that was cut off goes on after; takes the place of `after`."
+    ),
+]
+UntilFinal = Annotated[bool, Query(description="End the stream when the job has ended and all its events are sent.")]
+
+
+@router.get("/events", operation_id="list_all_events", response_model=None, responses=both_kinds)
+def all_events(
+    request: Request,
+    service: TheService,
+    feed: TheFeed,
+    after: After = 0,
+    last_event_id: LastEventId = None,
+    page_size: PageSize = 200,
+    page_token: PageToken = None,
+) -> Response | Page[Event]:
+    """What happens to all jobs."""
+    start = _start(service, after if last_event_id is None else int(last_event_id))
+    if _wants_stream(request):
+        return _stream(sse.stream(feed, start, None, None))
+    return _page(service, start, None, page_size, page_token)
+
+
+@router.get(
+    "/jobs/{job}/events",
+    operation_id="list_job_events",
+    response_model=None,
+    responses={**both_kinds, **answers(404, 409)},
+)
+def job_events(
+    request: Request,
+    service: TheService,
+    feed: TheFeed,
+    job: JobRef,
+    after: After = 0,
+    last_event_id: LastEventId = None,
+    until_final: UntilFinal = False,
+    page_size: PageSize = 200,
+    page_token: PageToken = None,
+) -> Response | Page[Event]:
+    """What happens to one job."""
+    found = service.job(job).id
+    start = _start(service, after if last_event_id is None else int(last_event_id))
+    if _wants_stream(request):
+        is_over = (lambda: service.job(found).state.is_final) if until_final else None
+        return _stream(sse.stream(feed, start, found, is_over))
+    return _page(service, start, found, page_size, page_token)
+
+
+def _start(service: Service, after: int | Literal["latest"]) -> int:
+    return service.last_sequence() if after == "latest" else after
+
+
+def _wants_stream(request: Request) -> bool:
+    return STREAM in request.headers.get("accept", "")
+
+
+def _stream(chunks: sse.Chunks) -> StreamingResponse:
+    # X-Accel-Buffering: a proxy must hand every event on at once.
+    return StreamingResponse(chunks, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
+
+
+def _page(service: Service, start: int, job: str | None, size: int, token: str | None) -> Page[Event]:
+    rows = page_of(
+        lambda after, limit: service.events(after=start if after is None else after, job_id=job, limit=limit),
+        lambda event: event.sequence,
+        kind=int,
+        size=size,
+        token=token,
+        filters={"list": "events", "job": job},
+    )
+    return page(rows, Event.of)

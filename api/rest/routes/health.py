@@ -1,0 +1,48 @@
+"""Is it alive, is it ready, what does it count: for those who run the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from api.rest.auth import can_read
+from api.rest.deps import TheService
+from api.rest.errors import answers
+from searchsvc.store import schema
+
+READY_SECONDS = 2.0
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """It is well."""
+
+    status: str = Field(description="`ok`.", examples=["ok"])
+
+
+@router.get("/healthz", operation_id="healthz", responses=answers())
+async def healthz() -> Health:
+    """The process is alive. Open to everyone."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", operation_id="readyz", responses=answers())
+def readyz(service: TheService) -> Health:
+    """The database answers and has the schema of this version. Open to everyone."""
+    service.store.ping()
+    schema.check(service.settings.database_url, wait_seconds=READY_SECONDS)
+    return Health(status="ok")
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    dependencies=[Depends(can_read)],
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **answers(401, 403)},
+    response_class=Response,
+)
+def metrics(request: Request) -> Response:
+    """Counts for Prometheus. Needs a token of scope read, as every other page does."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,146 @@
+"""Jobs: submit, list, look at, steer, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.rest.auth import Submitter, can_read, can_submit
+from api.rest.bodies import Document, section, takes
+from api.rest.deps import PREFIX, Doing, IdempotencyKey, JobRef, PageSize, PageToken, TheService, page
+from api.rest.errors import answers
+from api.rest.schemas.jobs import Extension, Job, JobDetail, JobPlan, Page
+from searchsvc import domain
+from searchsvc.domain import JobState
+from searchsvc.errors import InvalidInput
+from searchsvc.service.service import Service
+
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401, 403, 422))
+
+ACTIONS: Mapping[str, tuple[Callable[[Service, str], domain.Job], str]] = {
+    "pause": (Service.pause, "End the running trials at once; after `resume` they go on from their checkpoints."),
+    "resume": (Service.resume, "Let a paused job go on."),
+    "stop": (Service.stop, "Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."),
+    "cancel": (Service.cancel, "Kill: all open trials end at once as CANCELLED."),
+    "retry": (Service.retry, "Run the FAILED trials again, and only those."),
+}
+LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+
+
+def out(service: Service, job: domain.Job) -> Job:
+    """A job with the counts of its trials."""
+    return Job.of(job, service.counts([job.id]).get(job.id, {}))
+
+
+@router.post(
+    "",
+    operation_id="create_job",
+    status_code=201,
+    response_model=Job,
+    responses={
+        200: {"model": JobPlan, "description": "With `validate_only`: what would run."},
+        201: {"headers": LOCATION},
+        **answers(409, 413, 415),
+    },
+    openapi_extra=takes("JobSpec"),
+)
+def create(
+    request: Request,
+    response: Response,
+    token: Submitter,
+    service: TheService,
+    document: Document,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: Annotated[bool, Query(description="Only say what would run; nothing is stored or spent.")] = False,
+) -> Any:
+    """Submit a search."""
+    if validate_only:
+        return Response(JobPlan.of(service.plan(document)).model_dump_json(), media_type="application/json")
+    job, _ = service.submit(document, owner=token.name, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"{request.url.path}/{job.id}"
+    return out(service, job)
+
+
+@router.get("", operation_id="list_jobs", dependencies=[Depends(can_read)])
+def list_jobs(
+    service: TheService,
+    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
+    name: Annotated[str | None, Query(max_length=128, description="Only jobs of this name.")] = None,
+    page_size: PageSize = 50,
+    page_token: PageToken = None,
+) -> Page[Job]:
+    """All jobs, the newest first."""
+    rows = service.jobs(state=state, name=name, page_size=page_size, page_token=page_token)
+    counts = service.counts([job.id for job in rows.items])
+    return page(rows, lambda job: Job.of(job, counts.get(job.id, {})))
+
+
+@router.get("/{job}", operation_id="get_job", dependencies=[Depends(can_read)], responses=answers(404, 409))
+def get(service: TheService, job: JobRef) -> JobDetail:
+    """A job and what it has found so far."""
+    return JobDetail.of_summary(service.summary(job))
+
+
+@router.delete(
+    "/{job}",
+    operation_id="delete_job",
+    status_code=204,
+    dependencies=[Depends(can_submit)],
+    responses=answers(404, 409),
+)
+def delete(service: TheService, job: JobRef) -> None:
+    """Delete a job that is not running, with its trials, weights and logs."""
+    service.delete(job)
+
+
+def _action(verb: str, act: Callable[[Service, str], domain.Job], about: str) -> None:
+    def handler(token: Submitter, service: TheService, job: JobRef, once: Doing) -> Job:  # noqa: ARG001 - it is needed
+        return once(lambda: out(service, act(service, job)))
+
+    handler.__doc__ = about
+    router.post(f"/{{job}}:{verb}", operation_id=f"{verb}_job", name=verb, responses=answers(404, 409))(handler)
+
+
+for _verb, (_act, _about) in ACTIONS.items():
+    _action(_verb, _act, _about)
+
+
+@router.post(
+    "/{job}:extend",
+    operation_id="extend_job",
+    dependencies=[Depends(can_submit)],
+    responses=answers(404, 409, 413, 415),
+    openapi_extra=takes("Extension"),
+)
+def extend(
+    service: TheService, job: JobRef, once: Doing, budget: Annotated[Extension, Depends(section(Extension))]
+) -> Job:
+    """Give a job a larger budget; one that has ended goes on."""
+    changed = budget.model_dump()
+    return once(lambda: out(service, service.extend(job, **changed)), changed)
+
+
+@router.post(
+    "/{job}:clone",
+    operation_id="clone_job",
+    status_code=201,
+    responses={201: {"headers": LOCATION}, **answers(404, 409, 413, 415)},
+    openapi_extra=takes("Changes"),
+)
+def clone(
+    request: Request,
+    response: Response,
+    token: Submitter,
+    service: TheService,
+    job: JobRef,
+    document: Document,
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Submit a new job with the spec of this one, changed by a JSON merge patch (RFC 7396)."""
+    if not isinstance(document, Mapping):
+        raise InvalidInput.at("", "the changes are a mapping of keys of the spec to new values, or to null")
+    made = service.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{made.id}"
+    return out(service, made)

@@ -1,0 +1,106 @@
+"""Doubtful labels: trials by other labels, questions to raters, label files from their answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api.rest.auth import Reader, Submitter, can_read, can_submit
+from api.rest.bodies import section, takes
+from api.rest.deps import PREFIX, JobRef, TheService
+from api.rest.errors import answers
+from api.rest.schemas.labels import (
+    Doubt,
+    ImageNumber,
+    Labels,
+    Questions,
+    Reassessment,
+    Relabelled,
+    Relabelling,
+    Verdict,
+)
+from searchsvc.service.labels.relabel import THRESHOLD
+
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(401, 403, 404, 409, 422))
+
+
+@router.post(
+    "/{job}:reassess",
+    operation_id="reassess",
+    dependencies=[Depends(can_read)],
+    responses=answers(413, 415),
+    openapi_extra=takes("Labels"),
+)
+def reassess(service: TheService, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
+    """What the finished trials are worth by the labels that are sent, and how their ranking changes. Trains nothing."""
+    return Reassessment.of(service.reassess(job, sent.labels, k=sent.k))
+
+
+@router.post(
+    "/{job}:relabel",
+    operation_id="relabel",
+    dependencies=[Depends(can_submit)],
+    responses=answers(413, 415),
+    openapi_extra=takes("Doubt"),
+)
+def relabel(service: TheService, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
+    """Make questions about labels, in place of those so far; verdicts on what is asked again count."""
+    return Relabelling.of(service.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
+
+
+@router.get("/{job}/relabelling", operation_id="get_relabelling", dependencies=[Depends(can_read)])
+def relabelling(service: TheService, job: JobRef) -> Relabelling:
+    """How far the questions are answered, and how good the raters are."""
+    return Relabelling.of(service.relabelling(job))
+
+
+@router.get("/{job}/relabelling/questions", operation_id="list_questions")
+def questions(
+    token: Reader,
+    service: TheService,
+    job: JobRef,
+    limit: Annotated[int, Query(ge=1, le=1000, description="So many at most.")] = 100,
+) -> Questions:
+    """What the owner of the token has not answered yet."""
+    return Questions.of(service.questions(job, token.name), limit)
+
+
+@router.post(
+    "/{job}/relabelling/verdicts",
+    operation_id="judge",
+    status_code=204,
+    responses=answers(413, 415),
+    openapi_extra=takes("Verdict"),
+)
+def judge(
+    token: Submitter, service: TheService, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
+) -> None:
+    """Accept or reject a label, as the owner of the token; the last word counts."""
+    service.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
+
+
+@router.get("/{job}/relabelling/labels", operation_id="get_relabelled", dependencies=[Depends(can_read)])
+def labels(
+    service: TheService,
+    job: JobRef,
+    threshold: Annotated[
+        float, Query(ge=0.5, lt=1, description="Of the probability that a label is right, from which on it is one.")
+    ] = THRESHOLD,
+) -> Relabelled:
+    """Label sets by all verdicts so far; what nobody has looked at keeps the label of the dataset."""
+    return Relabelled.of(service.relabelled(job, threshold=threshold))
+
+
+@router.get(
+    "/{job}/relabelling/images/{image}",
+    operation_id="get_validation_image",
+    dependencies=[Depends(can_read)],
+    response_class=Response,
+    responses={
+        200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}, "description": "A PNG."}
+    },
+)
+def picture(service: TheService, job: JobRef, image: ImageNumber) -> Response:
+    """A validation image."""
+    return Response(service.picture(job, image), media_type="image/png")

@@ -1,0 +1,74 @@
+"""Going on from what a job has found: recommendations within other limits, recipes for other networks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.rest.auth import Submitter, can_read
+from api.rest.bodies import section, takes
+from api.rest.deps import PREFIX, IdempotencyKey, JobRef, TheService
+from api.rest.errors import answers
+from api.rest.routes.jobs import LOCATION, out
+from api.rest.schemas.jobs import Job
+from api.rest.schemas.recommend import Advice, Limits, MeasuredTransfer, Transfer
+
+router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["results"], responses=answers(401, 403, 404, 409, 422))
+
+
+@router.post(
+    "/{job}:recommend",
+    operation_id="recommend",
+    responses={201: {"model": Advice, "headers": LOCATION, "description": "With `train`."}, **answers(413, 415)},
+    openapi_extra=takes("Limits"),
+)
+def recommend(
+    request: Request,
+    response: Response,
+    token: Submitter,
+    service: TheService,
+    job: JobRef,
+    limits: Annotated[Limits, Depends(section(Limits))],
+    idempotency_key: IdempotencyKey = None,
+) -> Advice:
+    """The candidates that a job's trials speak for within other limits. Trains nothing, unless `train` is set."""
+    found = service.recommend(job, limits.constraints, k=limits.k)
+    if not limits.train:
+        return Advice.of(found, None)
+    made = service.train(found, owner=token.name, idempotency_key=idempotency_key)
+    response.status_code = 201
+    _locate(request, response, made.id)
+    return Advice.of(found, out(service, made))
+
+
+@router.post(
+    "/{job}:transfer",
+    operation_id="transfer_recipes",
+    status_code=201,
+    responses={201: {"headers": LOCATION}, **answers(413, 415)},
+    openapi_extra=takes("Transfer"),
+)
+def transfer(
+    request: Request,
+    response: Response,
+    token: Submitter,
+    service: TheService,
+    job: JobRef,
+    wish: Annotated[Transfer, Depends(section(Transfer))],
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Submit a job that trains networks of another space with the recipes of this one, and with the default recipe."""
+    made = service.transfer(job, **wish.model_dump(), owner=token.name, idempotency_key=idempotency_key)
+    _locate(request, response, made.id)
+    return out(service, made)
+
+
+@router.get("/{job}/transfer", operation_id="get_transfer", dependencies=[Depends(can_read)])
+def report(service: TheService, job: JobRef) -> MeasuredTransfer:
+    """What the recipes did for each network, as far as a job that was made by `:transfer` has measured it."""
+    return MeasuredTransfer.of(service.transfer_report(job))
+
+
+def _locate(request: Request, response: Response, job_id: str) -> None:
+    response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{job_id}"

@@ -1,0 +1,105 @@
+"""What a job has found, and files to take away."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import FileResponse
+
+from api.rest.auth import can_read
+from api.rest.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
+from api.rest.errors import answers
+from api.rest.routes.trials import media_type
+from api.rest.schemas.analysis import Importance
+from api.rest.schemas.distributions import Distributions
+from api.rest.schemas.gains import MeasuredGains
+from api.rest.schemas.jobs import JobMeasurement, Log, Page, Round, Trial
+
+router = APIRouter(
+    prefix=f"{PREFIX}/jobs/{{job}}",
+    tags=["results"],
+    dependencies=[Depends(can_read)],
+    responses=answers(401, 403, 404, 409, 422),
+)
+
+
+@router.get("/best", operation_id="list_best_trials")
+def best(
+    service: TheService, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
+) -> Page[Trial]:
+    """The best trials by the first objective that keep every constraint."""
+    return whole([Trial.of(one) for one in service.best(job, k)])
+
+
+@router.get("/pareto", operation_id="list_pareto_front")
+def pareto(service: TheService, job: JobRef) -> Page[Trial]:
+    """The trials that no other one beats in every objective, best first by the first objective."""
+    return whole([Trial.of(one) for one in service.pareto(job)])
+
+
+@router.get("/rounds", operation_id="list_rounds")
+def rounds(service: TheService, job: JobRef) -> Page[Round]:
+    """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
+    return whole([Round.of(one) for one in service.rounds(job)])
+
+
+@router.get("/distributions", operation_id="get_distributions")
+def distributions(service: TheService, job: JobRef) -> Distributions:
+    """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
+    return Distributions.of(service.distributions(job))
+
+
+@router.get("/report", operation_id="get_report")
+def report(service: TheService, job: JobRef) -> MeasuredGains:
+    """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
+    return MeasuredGains.of(service.gains(job))
+
+
+@router.get("/importance", operation_id="get_importance")
+def importance(
+    service: TheService,
+    job: JobRef,
+    metric: Annotated[str | None, Query(max_length=64, description="Of what; the first objective by default.")] = None,
+) -> Importance:
+    """How much of a metric each parameter decides, by the newest results (PED-ANOVA)."""
+    return Importance.of(service.importance(job, metric))
+
+
+@router.get("/measurements", operation_id="list_job_measurements")
+def measurements(
+    service: TheService, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
+) -> Page[JobMeasurement]:
+    """What was measured of all trials of a job, in the order in which it was stored."""
+    return page(service.job_measurements(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row)
+
+
+@router.get("/logs", operation_id="get_job_log")
+def logs(service: TheService, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
+    """The log of the job's driver."""
+    return Log.of(service.logs(job, offset=offset, lines=lines))
+
+
+@router.get(
+    "/export",
+    operation_id="export_job",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
+        206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A part of it."},
+    },
+)
+def export(
+    service: TheService,
+    job: JobRef,
+    scratch: Scratch,
+    format: Annotated[  # noqa: A002 - the word of the CLI
+        str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
+    ],
+    trial: Annotated[
+        str | None, Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; left out: the best.")
+    ] = None,
+) -> FileResponse:
+    """A file to take away."""
+    path = service.export(job, format=format, destination=scratch, trial=trial)
+    return FileResponse(path, media_type=media_type(path.name), filename=path.name)

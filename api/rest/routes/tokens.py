@@ -1,0 +1,51 @@
+"""Tokens: make, list, revoke. For administrators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from api.rest.auth import can_administer
+from api.rest.bodies import section, takes
+from api.rest.deps import PREFIX, Doing, TheService, TokenId, whole
+from api.rest.errors import answers
+from api.rest.schemas.jobs import NewToken, Page, Token, TokenRequest
+
+router = APIRouter(
+    prefix=f"{PREFIX}/tokens", tags=["tokens"], dependencies=[Depends(can_administer)], responses=answers(401, 403, 422)
+)
+
+
+@router.post(
+    "",
+    operation_id="create_token",
+    status_code=201,
+    responses=answers(409, 413, 415),
+    openapi_extra=takes("TokenRequest"),
+)
+def create(
+    service: TheService, once: Doing, wanted: Annotated[TokenRequest, Depends(section(TokenRequest))]
+) -> NewToken:
+    """Make a token. Its secret is shown this once."""
+
+    def make() -> NewToken:
+        token, secret = service.create_token(wanted.name, scope=wanted.scope, expires_seconds=wanted.expires_seconds)
+        return NewToken.of(token, secret=secret)
+
+    return once(make, wanted.model_dump())
+
+
+@router.get("", operation_id="list_tokens")
+def list_tokens(service: TheService) -> Page[Token]:
+    """All tokens, without their secrets."""
+    return whole([Token.of(token) for token in service.tokens()])
+
+
+@router.delete("/{token}", operation_id="revoke_token", status_code=204, responses=answers(404))
+def revoke(
+    service: TheService,
+    token: TokenId,
+) -> None:
+    """Refuse a token from now on."""
+    service.revoke_token(token)

@@ -1,0 +1,152 @@
+"""Trials and what belongs to them: measurements, attempts, files, logs."""
+
+from __future__ import annotations
+
+import mimetypes
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from api.rest.auth import can_read
+from api.rest.deps import (
+    PREFIX,
+    JobRef,
+    LogLines,
+    LogOffset,
+    PageSize,
+    PageToken,
+    TheService,
+    TheTrial,
+    TrialId,
+    page,
+    whole,
+)
+from api.rest.errors import answers
+from api.rest.schemas.analysis import Architecture
+from api.rest.schemas.jobs import Artifact, Attempt, Comparison, Log, Measurement, Page, Trial
+from searchsvc.domain import TrialState
+from searchsvc.errors import InvalidInput, NotFound
+
+router = APIRouter(
+    prefix=f"{PREFIX}/jobs/{{job}}/trials",
+    tags=["trials"],
+    dependencies=[Depends(can_read)],
+    responses=answers(401, 403, 404, 409, 422),
+)
+
+
+anywhere = APIRouter(
+    prefix=PREFIX, tags=["trials"], dependencies=[Depends(can_read)], responses=answers(401, 403, 404, 409, 422)
+)
+
+
+Compared = Annotated[
+    list[Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]],
+    Query(min_length=1, max_length=100, description="Trials: each an id, or job/number."),
+]
+
+
+class Order(StrEnum):
+    """How trials are listed."""
+
+    NUMBER = "number"
+    NEWEST = "newest"
+    BEST = "best"
+
+
+@router.get("", operation_id="list_trials")
+def list_trials(
+    service: TheService,
+    job: JobRef,
+    state: Annotated[TrialState | None, Query(description="Only trials in this state.")] = None,
+    order: Annotated[Order, Query(description="best: one page of the best, without `state`.")] = Order.NUMBER,
+    page_size: PageSize = 50,
+    page_token: PageToken = None,
+) -> Page[Trial]:
+    """The trials of a job."""
+    if order is Order.BEST:
+        if state or page_token:
+            raise InvalidInput.at("/order", "the best are one page of ended trials: leave out state and page_token")
+        return whole([Trial.of(one) for one in service.best(job, page_size)])
+    newest = order is Order.NEWEST
+    rows = service.trials(job, state=state, newest_first=newest, page_size=page_size, page_token=page_token)
+    return page(rows, Trial.of)
+
+
+@router.get("/{trial}", operation_id="get_trial")
+def get(trial: TheTrial) -> Trial:
+    """One trial."""
+    return Trial.of(trial)
+
+
+@anywhere.get("/trials/{trial_id}", operation_id="get_trial_by_id")
+def get_by_id(service: TheService, trial_id: TrialId) -> Trial:
+    """One trial, of whatever job."""
+    return Trial.of(service.trial(trial_id))
+
+
+@anywhere.get("/trials:compare", operation_id="compare_trials")
+def compare(service: TheService, trials: Compared) -> Comparison:
+    """Trials side by side, of one job or of several."""
+    return Comparison.of(service.compare(trials))
+
+
+@router.get("/{trial}/measurements", operation_id="list_measurements")
+def measurements(service: TheService, trial: TheTrial) -> Page[Measurement]:
+    """What was measured of a trial, by step."""
+    return whole([Measurement.of(one) for one in service.measurements(trial.id)])
+
+
+@router.get("/{trial}/attempts", operation_id="list_attempts")
+def attempts(service: TheService, trial: TheTrial) -> Page[Attempt]:
+    """The executions of a trial."""
+    return whole([Attempt.of(one) for one in service.attempts(trial.id)])
+
+
+@router.get("/{trial}/architecture", operation_id="get_architecture")
+def architecture(service: TheService, trial: TheTrial) -> Architecture:
+    """What the network of a trial is made of, stage by stage, with exact costs."""
+    return Architecture.of(service.architecture(trial.id))
+
+
+@router.get("/{trial}/logs", operation_id="get_trial_log")
+def logs(service: TheService, trial: TheTrial, offset: LogOffset = None, lines: LogLines = None) -> Log:
+    """What a trial wrote while it was trained."""
+    return Log.of(service.trial_logs(trial.id, offset=offset, lines=lines))
+
+
+@router.get("/{trial}/artifacts", operation_id="list_artifacts")
+def artifacts(service: TheService, trial: TheTrial) -> Page[Artifact]:
+    """The files that a trial made."""
+    return whole([Artifact.of(one) for one in service.artifacts(trial.id)])
+
+
+@router.get(
+    "/{trial}/artifacts/{artifact}",
+    operation_id="download_artifact",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
+        206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A part of it."},
+    },
+)
+def download(
+    service: TheService,
+    trial: TheTrial,
+    artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
+) -> FileResponse:
+    """The content of a file, whole or by ranges."""
+    found = next((one for one in service.artifacts(trial.id) if one.name == artifact), None)
+    path = service.settings.artifacts_dir / found.path if found else None
+    if path is None or not path.is_file():
+        raise NotFound(f"trial {trial.number} has no file {artifact!r}")
+    return FileResponse(path, media_type=media_type(path.name), filename=path.name)
+
+
+def media_type(name: str) -> str:
+    """By the ending of the name; of what a browser might run nothing is named."""
+    guessed = mimetypes.guess_type(name)[0] or ""
+    return guessed if guessed in ("application/json", "text/csv", "text/plain") else "application/octet-stream"

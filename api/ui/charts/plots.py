@@ -1,0 +1,84 @@
+"""What charts are made of: ECharts options of axes, points and lines, in the colours of `theme`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from api.ui.parts.theme import HAIR, INK
+
+Options: TypeAlias = dict[str, Any]
+
+LEGEND: Mapping[str, Any] = MappingProxyType(
+    {"top": 0, "left": 0, "textStyle": {"color": INK}, "itemWidth": 14, "itemHeight": 8}
+)
+_FORMAT = "value => shortNumber(value)"
+_LARGE = 3000
+
+
+def plane(x: Options, y: Options, series: list[Options]) -> Options:
+    """Two axes with their series, a legend above where there are several."""
+    x |= {"nameLocation": "middle", "nameGap": 26}
+    several = len(series) > 1
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 20, "top": 58 if several else 30, "bottom": 30, "containLabel": True},
+        "legend": {**LEGEND, "show": several},
+        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
+        "xAxis": x,
+        "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},
+        "series": series,
+    }
+
+
+def axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Options:
+    """`reach`: values that must lie on it."""
+    found: Options = {
+        "type": "value",
+        "name": name,
+        "scale": True,
+        "axisLabel": {"color": INK, ":formatter": _FORMAT, "hideOverlap": True},
+        "nameTextStyle": {"color": INK},
+        "splitLine": {"lineStyle": {"color": HAIR}},
+        "axisLine": {"show": False},
+    }
+    if whole:
+        found["minInterval"] = 1
+    if reach:
+        found |= {
+            ":min": f"v => Math.min(v.min, {min(reach)!r})",
+            ":max": f"v => Math.max(v.max, {max(reach) * 1.02!r})",
+        }
+    return found
+
+
+def scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: str = "circle") -> Options:
+    """Points; many of them at once are drawn in one go."""
+    style = {"color": colour}
+    return {
+        "type": "scatter",
+        "name": name,
+        "data": data,
+        "symbolSize": size,
+        "symbol": symbol,
+        "itemStyle": style,
+        "large": len(data) > _LARGE,
+    }
+
+
+def line(
+    name: str, data: Sequence[Any], colour: str, *, width: float = 2, step: str | None = None, dots: bool = False
+) -> Options:
+    """Lines; None in `data` ends one, and the next begins."""
+    return {
+        "type": "line",
+        "name": name,
+        "data": list(data),
+        "showSymbol": dots,
+        "symbolSize": 4,
+        "connectNulls": False,
+        "lineStyle": {"color": colour, "width": width},
+        "itemStyle": {"color": colour},
+        **({"step": step} if step else {}),
+    }

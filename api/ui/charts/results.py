@@ -1,0 +1,222 @@
+"""Charts: from what is known of a job to ECharts options. Plain functions; colours are those of `theme`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.ui.charts import plots
+from api.ui.charts.plots import Options
+from api.ui.live.curves import Curve
+from api.ui.live.job_view import MOST_POINTS, JobView
+from api.ui.parts.numbers import limit_of
+from api.ui.parts.theme import HAIR, HEAT, INK, SERIES
+from searchsvc.domain import JobSpec, Measurement, Round
+from searchsvc.service.results.columns import sample
+from searchsvc.service.results.distributions import Distributions
+
+
+def best_so_far(view: JobView) -> Options:
+    """Each result in the order of ending, and the best up to it that keeps every constraint."""
+    spec, found = view.spec, view.results
+    first = spec.objectives[0]
+    values, places = found.column(first.metric), np.arange(1, len(found) + 1)
+    counted = found.kept(spec.constraints) & np.isfinite(values)
+    best = np.maximum.accumulate(np.where(counted, first.sign * values, -np.inf))
+    steps = np.flatnonzero(best > np.concatenate(([-np.inf], best[:-1])))
+    steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
+    drawn = sample(len(found), MOST_POINTS)
+    return plots.plane(
+        plots.axis("results, in the order in which they ended", whole=True),
+        plots.axis(first.metric),
+        [
+            plots.scatter("a result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
+            plots.line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
+        ],
+    )
+
+
+def front(view: JobView, cost: str) -> Options:
+    """The first objective against a cost: those on the Pareto front, those that break a limit, the limit itself."""
+    spec, found = view.spec, view.results
+    costs, values = found.column(cost), found.column(spec.objectives[0].metric)
+    there, kept = np.isfinite(costs) & np.isfinite(values), found.kept(spec.constraints)
+    is_on_front = np.isin(found.numbers, list(view.front))
+
+    def points(group: NDArray[np.bool_], most: int = MOST_POINTS) -> list[list[float]]:
+        index = np.flatnonzero(there & group)
+        index = index[sample(len(index), most)]
+        return _points(costs[index], values[index], found.numbers[index])
+
+    on_front = plots.scatter("Pareto front", sorted(points(is_on_front)), SERIES["best"], 10, symbol="diamond")
+    limit = limit_of(spec, cost)
+    ends = [one for one in (limit.min, limit.max) if one is not None] if limit else []
+    on_front["markLine"] = {
+        "silent": True,
+        "symbol": "none",
+        "lineStyle": {"color": SERIES["limit"], "type": "dashed", "width": 1.5},
+        "label": {"formatter": "limit", "color": INK},
+        "data": [{"xAxis": one} for one in ends],
+    }
+    return plots.plane(
+        plots.axis(cost, reach=ends),
+        plots.axis(spec.objectives[0].metric),
+        [
+            plots.scatter("keeps the limits", points(kept & ~is_on_front), SERIES["main"], 6),
+            plots.scatter("breaks a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
+            on_front,
+        ],
+    )
+
+
+def _points(*columns: NDArray[Any]) -> list[list[float]]:
+    """From columns to what ECharts takes; six digits are more than a screen shows."""
+    return [
+        [value if isinstance(value, int) else float(f"{value:.6g}") for value in point]
+        for point in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
+    """The first objective by epoch: one line per trial, those on the front and the running ones set off."""
+    groups: dict[str, list[list[float | None]]] = {"ended": [], "running": [], "front": []}
+    points = max(_FEWEST_POINTS, _CURVE_POINTS // max(1, len(drawn)))
+    for number, curve in sorted(drawn.items()):
+        trial = view.trials.get(number)
+        if trial is None or not trial.is_candidate:
+            continue
+        group = "front" if number in view.front else "ended" if trial.state.is_final else "running"
+        groups[group] += _segment(curve, number, points)
+    many = len(drawn) > _MANY_CURVES
+    highlight = plots.line("highlight", [], INK, width=3, dots=True) | {
+        "id": "highlight",
+        "z": 5,
+        "tooltip": {"show": False},
+    }
+    plane = plots.plane(
+        plots.axis("epoch", whole=True),
+        plots.axis(view.spec.objectives[0].metric),
+        [
+            plots.line("ended", groups["ended"], SERIES["faint"], width=0.6 if many else 1),
+            plots.line("running", groups["running"], SERIES["main"], width=1.5, dots=not many),
+            plots.line("on the Pareto front", groups["front"], SERIES["best"], width=2.5, dots=not many),
+            highlight,
+        ],
+    )
+    plane["legend"]["data"] = ["ended", "running", "on the Pareto front"]
+    return plane
+
+
+_MANY_CURVES = 100
+_CURVE_POINTS = 30_000
+"""Of all curves together; of each, what is left of its own."""
+_FEWEST_POINTS = 8
+
+
+def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
+    """The first objective of one trial by epoch, or the reward of a supernet by step."""
+    metric = spec.objectives[0].metric
+    if measurements and metric not in measurements[-1].metrics:
+        metric = "reward"
+    points = [[one.step, one.metrics[metric]] for one in measurements if metric in one.metrics]
+    return plots.plane(
+        plots.axis("epoch", whole=True), plots.axis(metric), [plots.line(metric, points, SERIES["main"], dots=True)]
+    )
+
+
+def _segment(curve: Curve, number: int, most: int) -> list[list[float | None]]:
+    """Points of a curve, evenly chosen, and a gap after it: many lines are one series, which stays fast."""
+    chosen = (curve[place] for place in sample(len(curve), most))
+    points: list[list[float | None]] = [[step, float(f"{value:.5g}"), number] for step, value in chosen]
+    return [*points, [None, None, None]]
+
+
+def quality(rounds: Sequence[Round]) -> Options | None:
+    """Rank correlation of predicted and measured values by round, with its 90 % interval; None: nothing was said."""
+    metrics = list(dict.fromkeys(name for one in rounds for name in _qualities(one)))
+    series: list[Options] = []
+    for metric, colour in zip(metrics, (SERIES["main"], SERIES["best"], SERIES["other"], SERIES["good"]), strict=False):
+        points, bars = [], []
+        for one in rounds:
+            found = _qualities(one).get(metric, {})
+            if found.get("rank_correlation") is not None:
+                points.append([one.number, found["rank_correlation"]])
+                if found.get("low") is not None:
+                    bars += [[one.number, found["low"]], [one.number, found["high"]], [None, None]]
+        series += [
+            plots.line(metric, points, colour, dots=True),
+            {**plots.line(metric, bars, colour, width=1), "tooltip": {"show": False}},
+        ]
+    if not any(one["data"] for one in series):
+        return None
+    plane = plots.plane(plots.axis("round", whole=True), plots.axis("rank correlation"), series)
+    plane["yAxis"] |= {"max": 1.0}
+    return plane
+
+
+def predictions(rounds: Sequence[Round], metric: str) -> Options | None:
+    """What was measured against what was predicted before; None: nothing was predicted, or it was not kept."""
+    said = [_qualities(one).get(metric, {}).get("predictions", []) for one in rounds]
+    points = [found for found in said if found]
+    if not points:
+        return None
+    *earlier, latest = points
+    values = [value for found in points for pair in found for value in pair]
+    ends = [[one, one] for one in (min(values), max(values))]
+    equal = plots.line("as predicted", ends, INK, width=1) | {"tooltip": {"show": False}}
+    return plots.plane(
+        plots.axis(f"{metric}, predicted"),
+        plots.axis(f"{metric}, measured"),
+        [
+            plots.scatter("earlier rounds", [pair for found in earlier for pair in found], SERIES["faint"], 6),
+            plots.scatter("the last round", list(latest), SERIES["main"], 8, symbol="diamond"),
+            equal,
+        ],
+    )
+
+
+def _qualities(one: Round) -> Mapping[str, Mapping[str, Any]]:
+    said = one.data.get("quality")
+    return {name: found for name, found in said.items() if isinstance(found, Mapping)} if said else {}
+
+
+def distributions(found: Distributions) -> Options:
+    """Probability of each option of each parameter, as a map of heat; options in the order of their range."""
+    cells, widest = [], max((len(one.options) for one in found.parameters), default=1)
+    for place, one in enumerate(found.parameters):
+        for index, probability in enumerate(one.probabilities):
+            cells.append(
+                {"value": [index, place, probability], "name": f"{one.parameter} = {_option(one.options[index])}"}
+            )
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 16, "top": 8, "bottom": 44, "containLabel": True},
+        "tooltip": {
+            "confine": True,
+            ":formatter": "p => echartsText(p.name) + '<br>' + (100 * p.value[2]).toFixed(1) + ' %'",
+        },
+        "xAxis": {
+            "type": "category",
+            "data": [str(index + 1) for index in range(widest)],
+            "name": "option",
+            "nameLocation": "middle",
+            "nameGap": 24,
+            "axisLabel": {"color": INK},
+            "nameTextStyle": {"color": INK},
+        },
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "data": [one.parameter for one in found.parameters],
+            "axisLabel": {"color": INK},
+        },
+        "visualMap": {"show": False, "min": 0, "max": 1, "inRange": {"color": list(HEAT)}},
+        "series": [{"type": "heatmap", "data": cells, "itemStyle": {"borderColor": HAIR, "borderWidth": 1}}],
+    }
+
+
+def _option(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

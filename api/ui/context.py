@@ -1,0 +1,100 @@
+"""What all pages share: the service, the one reader of events, and what is known of the jobs that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import anyio
+from fastapi import Request
+
+from api.rest.sse import Feed
+from api.ui.live.board import Board, BoardView
+from api.ui.live.cluster_view import ClusterReader
+from api.ui.live.curves import CurveBook
+from api.ui.live.job_view import JobReader, JobView
+from api.ui.live.log_tail import LOG_SECONDS, LogReader, LogTail
+from api.ui.live.topics import Model, Topic
+from api.ui.live.trial_view import TrialReader, TrialView
+from api.ui.session import Visitor, secret_of
+from api.ui.tables.rows import Rows
+from searchsvc.domain import Job, Trial
+from searchsvc.service.service import Service
+from searchsvc.service.system.cluster import Cluster
+from searchsvc.service.system.tokens import Scope, require
+
+BOARD = "jobs"
+"""The topic of all jobs; the others are named by the id of their job."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+SLOW_AT_ONCE = 2
+"""So many slow questions at once, of all pages together: they take a processor each, for seconds."""
+
+
+class Desk:
+    """Lives on one event loop; everything that asks the service does so in a thread."""
+
+    def __init__(self, service: Service, feed: Feed) -> None:
+        self.service, self._feed = service, feed
+        self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
+        self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
+        self._jobs: dict[str, Topic[JobView]] = {}
+        self._curves: dict[str, CurveBook] = {}
+
+    async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """What the call returns or raises, from a thread."""
+        return await self._feed.in_thread(lambda: call(*given, **named))
+
+    async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        """The same for what takes seconds: it keeps no other question waiting."""
+        return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
+
+    async def visitor(self, request: Request) -> Visitor:
+        """Raises Unauthenticated."""
+        secret = secret_of(request)
+        return Visitor(secret or "", await self.ask(self.service.authenticate, secret))
+
+    async def admit(self, visitor: Visitor, scope: Scope) -> None:
+        """Raises Unauthenticated or Forbidden where the token, as it is now, does not allow what is wanted."""
+        require(await self.ask(self.service.authenticate, visitor.secret), scope)
+
+    def job(self, job_id: str) -> Topic[JobView]:
+        """What is known of one job, shared by all pages that show it."""
+        for known, topic in list(self._jobs.items()):
+            if not topic.is_watched and known != job_id:
+                del self._jobs[known]
+                self._curves.pop(known, None)
+        if job_id not in self._jobs:
+            reader = JobReader(self.service, job_id)
+            self._jobs[job_id] = Topic(self._feed, job_id, reader, is_whole=lambda view: view.is_whole)
+        return self._jobs[job_id]
+
+    async def rows(self, topic: str) -> Rows:
+        """The rows of a topic, as soon as they are known. Raises NotFound, StoreUnavailable."""
+        found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
+        return (await found.known()).rows
+
+    def topic(self, model: Model[T]) -> Topic[T]:
+        """What is known of something that one page looks at, whichever jobs it is of."""
+        return Topic(self._feed, None, model)
+
+    def curves(self, job_id: str, most: int) -> CurveBook:
+        """Learning curves of a job, `most` of them, shared by all pages that show it."""
+        return self._curves.setdefault(job_id, CurveBook(self.service, most))
+
+    def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
+        """The log of one trial, for one page; it grows without events."""
+        return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
+
+    def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
+        """What is known of one trial, for one page."""
+        return Topic(self._feed, job.id, TrialReader(self.service, trial.id, job.spec))
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk

@@ -1,0 +1,247 @@
+"""JobView: one job with its trials, curves and events, kept up to date by what its events say."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, TypeVar
+
+from api.ui.live.curves import Curve, CurveBook
+from api.ui.parts.numbers import epochs_saved
+from api.ui.tables.rows import RowBook, Rows, trial_row
+from searchsvc.domain import Event, JobSpec, Round, Trial, TrialState
+from searchsvc.errors import Conflict
+from searchsvc.service.results.columns import Results
+from searchsvc.service.results.distributions import Distributions
+from searchsvc.service.results.standing import JobSummary
+from searchsvc.service.service import Service
+
+T = TypeVar("T")
+
+MOST_TRIALS = 10_000
+"""The newest, besides the best and those on the front; the others are in the exports."""
+MOST_POINTS = 2000
+"""Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
+PAUSE_SECONDS, LONG_PAUSE_SECONDS = 4.0, 20.0
+"""Between two drawings of such a sample, where the front has changed and where it has not: it is sent whole, and one
+more result hardly changes it.
+"""
+MOST_CURVES = 200
+"""Curves that are drawn at once: of the best trials, then of the newest."""
+MOST_EVENTS = 300
+_BEST_CURVES = 50
+WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
+_LOOKED_AT = 50
+PAGE = 1000
+"""Trials that are read at once, and all that the first picture of a job waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """What a job page shows."""
+
+    summary: JobSummary
+    trials: Mapping[int, Trial]
+    """By number, the newest first: the newest ones, the best, and those on the front."""
+    numbers: Mapping[str, int]
+    """Of these trials, by id."""
+    total: int
+    """Trials of the job; more than there are in `trials` where it has very many."""
+    is_whole: bool
+    """Whether `trials` are all that will be: the first picture of a job has the newest 1,000."""
+    results: Results = field(compare=False)
+    """Of all trials of the job."""
+    curves: Mapping[int, Curve]
+    front: frozenset[int]
+    """Numbers of the trials on the Pareto front."""
+    events: tuple[Event, ...]
+    """The newest first."""
+    rounds: tuple[Round, ...]
+    distributions: Distributions | None
+    epochs_saved: tuple[int, int]
+    """By stopping early, of all; of `trials`."""
+    rows: Rows = field(compare=False)
+    """What the table of trials shows."""
+    drawing: int = field(default=0, compare=False)
+    """Another one where the charts of results are to be drawn anew."""
+    made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def spec(self) -> JobSpec:
+        return self.summary.job.spec
+
+    @property
+    def costs(self) -> list[str]:
+        """Names of what is known of candidates before they are trained."""
+        newest = islice(self.trials.values(), _LOOKED_AT)
+        return sorted({name for one in newest for name in one.proposal.costs})
+
+    def once(self, key: Hashable, make: Callable[[JobView], T]) -> T:
+        """What `make` makes of this view, made once for all pages that show it."""
+        if key not in self.made:
+            self.made[key] = make(self)
+        made: T = self.made[key]
+        return made
+
+
+@dataclass(slots=True)
+class JobReader:
+    """Reads whole once, in two pictures where there are many trials; then only the trials that events name."""
+
+    service: Service
+    job_id: str
+    _trials: dict[int, Trial] = field(default_factory=dict)
+    _older: str | None = None
+    """Where reading goes on; None where all is read."""
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _results: Results = field(default_factory=lambda: Results.of(()))
+    _on_front: Results = field(default_factory=lambda: Results.of(()))
+    _best: tuple[int, ...] = ()
+    _curves: CurveBook = field(init=False)
+    _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
+    _rounds: tuple[Round, ...] = ()
+    _distributions: Distributions | None = None
+    _rows: RowBook[int, Trial] = field(default_factory=RowBook)
+    _front_shown: frozenset[int] = frozenset()
+    _drawing: int = 0
+    _drawn_front: frozenset[int] = frozenset()
+    _drawn_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._curves = CurveBook(self.service, MOST_CURVES)
+
+    def read(self, events: Sequence[Event] | None) -> JobView:
+        """Raises NotFound when the job is deleted, StoreUnavailable."""
+        if events is None:
+            self._results = self.service.result_columns(self.job_id)
+        summary = self.service.summary(self.job_id)
+        if events is None:
+            self._read_all(summary.job.spec)
+        else:
+            self._follow(summary.job.spec, events)
+        trials = dict(sorted(self._trials.items(), reverse=True))
+        front = frozenset(self._on_front.numbers.tolist())
+        return JobView(
+            summary=summary,
+            trials=trials,
+            numbers=dict(self._numbers),
+            total=sum(summary.counts.values()),
+            is_whole=self._older is None,
+            results=self._results,
+            curves=self._curves.read(trials, self._best, summary.job.spec.objectives[0].metric),
+            front=front,
+            events=tuple(reversed(self._events)),
+            rounds=self._rounds,
+            distributions=self._distributions,
+            epochs_saved=epochs_saved(trials.values(), summary.job.spec),
+            rows=self._turn(summary.job.spec, trials, front),
+            drawing=self._draws(front),
+        )
+
+    def _draws(self, front: frozenset[int]) -> int:
+        now = time.monotonic()
+        pause = PAUSE_SECONDS if front != self._drawn_front else LONG_PAUSE_SECONDS
+        if len(self._results) <= MOST_POINTS or now >= self._drawn_at + pause:
+            self._drawing, self._drawn_front, self._drawn_at = self._drawing + 1, front, now
+        return self._drawing
+
+    def _read_all(self, spec: JobSpec) -> None:
+        again, self._trials, self._numbers, self._older = bool(self._trials), {}, {}, None
+        self._take(self._page())
+        if again:
+            self._take_older()
+        self._rank(spec, self._results)
+        self._read_progress()
+        self._events.clear()
+        self._events.extend(self.service.latest_events(self.job_id, MOST_EVENTS))
+
+    def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
+        moved, self._front_shown = front ^ self._front_shown, front
+        return self._rows.turn(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
+
+    def _page(self) -> Sequence[Trial]:
+        """The newest trials, then those before them."""
+        page = self.service.trials(self.job_id, newest_first=True, page_size=PAGE, page_token=self._older)
+        self._older = page.next_page_token
+        return page.items
+
+    def _take_older(self) -> None:
+        for _ in range(PAGE, MOST_TRIALS, PAGE):
+            if self._older is not None:
+                self._take(self._page())
+        self._older = None
+
+    def _take(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            self._trials[trial.number] = trial
+            self._numbers[trial.id] = trial.number
+
+    def _rank(self, spec: JobSpec, candidates: Results) -> None:
+        """What is on the front and what is best belongs to what is shown, however old it is."""
+        self._on_front = candidates.front(spec.objectives, spec.constraints)
+        self._best = tuple(self._results.best(spec.objectives[0], _BEST_CURVES))
+        missing = [number for number in self._prominent() if number not in self._trials]
+        if missing:
+            self._take(self.service.trials_numbered(self.job_id, missing))
+
+    def _prominent(self) -> set[int]:
+        return {*self._best, *self._on_front.numbers.tolist()}
+
+    def _read_progress(self) -> None:
+        self._rounds = tuple(self.service.rounds(self.job_id))
+        try:
+            self._distributions = self.service.distributions(self.job_id)
+        except Conflict:
+            self._distributions = None
+
+    def _follow(self, spec: JobSpec, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+        if self._older is not None:
+            self._take_older()
+        changed = self.service.trials_with_ids(list({event.trial_id for event in events if event.trial_id}))
+        self._take(changed)
+        self._add_results(spec, changed)
+        self._drop_oldest()
+        if any(event.kind in _MOVES_PROGRESS or self._is_of_supernet(event) for event in events):
+            self._read_progress()
+
+    def _add_results(self, spec: JobSpec, changed: Iterable[Trial]) -> None:
+        last = self._results.last_place
+        rows = [
+            (trial.number, trial.told, trial.metrics)
+            for trial, _ in results(changed, spec)
+            if trial.told is not None and trial.told > last and trial.metrics
+        ]
+        if rows:
+            new = Results.of(rows)
+            self._results = self._results.joined(new)
+            self._rank(spec, self._on_front.joined(new))
+
+    def _drop_oldest(self) -> None:
+        over = len(self._trials) - MOST_TRIALS
+        if over > 0:
+            for number in nsmallest(over, self._trials.keys() - self._prominent()):
+                del self._numbers[self._trials.pop(number).id]
+
+    def _is_of_supernet(self, event: Event) -> bool:
+        """Whether the distributions have moved."""
+        number = self._numbers.get(event.trial_id or "")
+        return event.kind == "trial.measured" and number is not None and not self._trials[number].is_candidate
+
+
+_MOVES_PROGRESS = frozenset({"trial.finished", "round.finished", "job.retried"})
+
+
+def results(trials: Iterable[Trial], spec: JobSpec) -> list[tuple[Trial, float]]:
+    """Candidates that have ended with a result, and their first objective, larger is better."""
+    first = spec.objectives[0]
+    return [
+        (trial, first.sign * trial.metrics[first.metric])
+        for trial in trials
+        if trial.is_candidate and trial.state in WITH_RESULT and trial.metrics and first.metric in trial.metrics
+    ]

@@ -1,0 +1,47 @@
+"""TrialView: one trial with all that it has left but its log, read again when an event names it or while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from searchsvc.domain import Artifact, Attempt, Event, JobSpec, Measurement, Trial
+from searchsvc.service.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """What a trial page shows."""
+
+    spec: JobSpec
+    trial: Trial
+    measurements: tuple[Measurement, ...]
+    attempts: tuple[Attempt, ...]
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(slots=True)
+class TrialReader:
+    """Of one trial."""
+
+    service: Service
+    trial_id: str
+    spec: JobSpec
+    _known: TrialView | None = None
+
+    def read(self, events: Sequence[Event] | None) -> TrialView:
+        """Raises NotFound, StoreUnavailable."""
+        named = events is None or any(event.trial_id == self.trial_id for event in events)
+        if self._known is None or named or not self._known.trial.state.is_final:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> TrialView:
+        service, trial = self.service, self.trial_id
+        return TrialView(
+            spec=self.spec,
+            trial=service.trial(trial),
+            measurements=tuple(service.measurements(trial)),
+            attempts=tuple(service.attempts(trial)),
+            artifacts=tuple(service.artifacts(trial)),
+        )

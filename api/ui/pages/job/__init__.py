@@ -1,0 +1,1 @@
+"""The page of a job, one file per panel."""

@@ -1,0 +1,241 @@
+"""The head of a job page: state and reason, what may be done, the budget, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from nicegui import ui
+
+from api import text
+from api.rest.routes.jobs import ACTIONS
+from api.ui.context import Desk
+from api.ui.frame import attempt
+from api.ui.live.job_view import JobView
+from api.ui.pages.job.takeaway import clone_link, export_menu
+from api.ui.parts.numbers import cost_words, ended, known, limit_words, metric_names
+from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, link
+from api.ui.session import PATH, Visitor
+from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState
+from searchsvc.service.exports.export import Format
+from searchsvc.service.results.standing import JobSummary
+from searchsvc.service.system.tokens import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button: what it says, when it is offered, what is asked before (None: nothing), what is said after."""
+
+    label: str
+    fits: Callable[[JobSummary], bool]
+    question: str | None
+    done: str
+
+
+def _may_move(job: Job, state: JobState) -> bool:
+    return job.request is None and state in JOB_MOVES[job.state]
+
+
+OFFERS: Mapping[str, Offer] = MappingProxyType(
+    {
+        "pause": Offer(
+            "Pause", lambda one: _may_move(one.job, JobState.PAUSED), None, "Pausing: trials keep their checkpoints."
+        ),
+        "resume": Offer(
+            "Resume",
+            lambda one: one.job.state is JobState.PAUSED or one.job.request is JobRequest.PAUSE,
+            None,
+            "The job goes on.",
+        ),
+        "stop": Offer(
+            "Stop",
+            lambda one: not one.job.state.is_final and one.job.state is not JobState.STOPPING,
+            None,
+            "Stopping: running trials finish, nothing new starts.",
+        ),
+        "cancel": Offer(
+            "Cancel",
+            lambda one: not one.job.state.is_final and one.job.request is not JobRequest.CANCEL,
+            "Cancel ends all running trials at once. Stop would let them finish.",
+            "Cancelling.",
+        ),
+        "retry": Offer(
+            "Retry failed",
+            lambda one: one.counts.get(TrialState.FAILED, 0) > 0,
+            None,
+            "The failed trials run again.",
+        ),
+    }
+)
+
+
+class Head:
+    """Everything above the charts."""
+
+    def __init__(self, desk: Desk, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
+        self._desk, self._visitor, self._job = desk, visitor, job
+        self._buttons: dict[str, Any] = {}
+        with box("stack"):
+            link("← All jobs", f"{PATH}/", "small")
+            with box("row spread"):
+                with box("row"):
+                    Text("h1", job.name)
+                    self._state = State(job.state.value)
+                    self._request = Text("span", "", "muted small")
+                with box("row actions"):
+                    if visitor.may(Scope.SUBMIT):
+                        self._actions()
+                    export_menu(job, formats)
+            Text("p", _searches(job), "muted wrap")
+            if job.spec.tags:
+                with box("row small", "ul").classes("chosen") as tags:
+                    for tag in job.spec.tags:
+                        Text("li", tag, "chip wrap")
+                tags.props["aria-label"] = "Tags"
+        self._reason = Text("pre", "", "notice wrap hidden")
+        with box("card"):
+            self._budget()
+            with box("figures"):
+                self._figures = {
+                    name: Figure(name) for name in ("best", "on trial", "pace", "time left", "time used", "cost")
+                }
+                with box("figure"):
+                    Text("div", "submitted", "name")
+                    with box("value small"):
+                        Moment(job.created_at)
+
+    def _actions(self) -> None:
+        for verb, offer in OFFERS.items():
+            button = Text("button", offer.label, "plain danger" if offer.question else "plain")
+            button.props["type"], button.props["title"] = "button", ACTIONS[verb][1]
+            button.on("click", lambda _, verb=verb: self._asked(verb))
+            button.set_visibility(False)
+            self._buttons[verb] = button
+        extend = Text("button", "Extend", "plain")
+        extend.props["type"], extend.props["title"] = "button", "Give the job a larger budget"
+        extend.on("click", self._extend)
+        clone_link(self._job)
+
+    async def _asked(self, verb: str) -> None:
+        offer = OFFERS[verb]
+        if offer.question is None or await _confirmed(offer.label, offer.question):
+            act = ACTIONS[verb][0]
+            await attempt(
+                self._desk, self._visitor, Scope.SUBMIT, lambda: act(self._desk.service, self._job.id), offer.done
+            )
+
+    async def _extend(self) -> None:
+        budget = (await self._desk.ask(self._desk.service.job, self._job.id)).spec.budget
+        given = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
+        wanted = await _asked_for({name: value for name, value in given.items() if value is not None})
+        if wanted:
+            if "trials" in wanted:
+                wanted["trials"] = int(wanted["trials"])
+            await attempt(
+                self._desk,
+                self._visitor,
+                Scope.SUBMIT,
+                lambda: self._desk.service.extend(self._job.id, **wanted),
+                "The budget is larger now.",
+            )
+
+    def _budget(self) -> None:
+        budget = self._job.spec.budget
+        limits = {"trials": True, "time": budget.seconds is not None, "GPU-hours": budget.gpu_hours is not None}
+        self._bars: dict[str, tuple[Bar, Text]] = {}
+        with box("budget"):
+            for name, there in limits.items():
+                if there:
+                    Text("span", name, "muted")
+                    self._bars[name] = (Bar(name), Text("span"))
+
+    def show(self, view: JobView) -> None:
+        summary, job = view.summary, view.summary.job
+        self._state.show(job.state.value)
+        self._request.say(f"{job.request.value.lower()} asked for" if job.request else "")
+        self._reason.say(job.reason or "")
+        self._reason.classes(remove="hidden") if job.reason else self._reason.classes(add="hidden")
+        for verb, button in self._buttons.items():
+            button.set_visibility(OFFERS[verb].fits(summary))
+        for name, (share, words) in _used(summary).items():
+            if name in self._bars:
+                bar, label = self._bars[name]
+                bar.show(share)
+                label.say(words)
+        for name, value in _figures(summary).items():
+            self._figures[name].show(value)
+
+
+def _searches(job: Job) -> str:
+    """`mbconv-small on digits by tpe and asha, 8 epochs a trial: maximize accuracy, with flops <= 3 M`."""
+    spec = job.spec.model_dump(mode="json")
+    space = spec["space"].get("name") or f"{len(spec['space']['parameters'])} parameters"
+    rule = spec["stopping"]["name"]
+    method = spec["algorithm"]["name"] + (f" and {rule}" if rule != "none" else "")
+    wanted = ", ".join(f"{one.goal} {one.metric}" for one in job.spec.objectives)
+    limits = ", ".join(limit_words(one) for one in job.spec.constraints)
+    what = f"{space} on {job.spec.dataset.name} by {method}, {job.spec.fidelity.epochs} epochs a trial: {wanted}"
+    return f"{what}, with {limits}" if limits else what
+
+
+def _used(summary: JobSummary) -> dict[str, tuple[float, str]]:
+    """What is used of each limit: its share, and words."""
+    job, budget = summary.job, summary.job.spec.budget
+    done = ended(summary)
+    used = {"trials": (done / budget.trials, f"{done} of {budget.trials}")}
+    if budget.seconds is not None:
+        words = f"{text.duration(job.seconds_used)} of {text.duration(budget.seconds)}"
+        used["time"] = (job.seconds_used / budget.seconds, words)
+    if budget.gpu_hours is not None:
+        hours = job.gpu_seconds_used / 3600
+        used["GPU-hours"] = (hours / budget.gpu_hours, f"{hours:.2f} of {budget.gpu_hours:g}")
+    return used
+
+
+def _figures(summary: JobSummary) -> dict[str, str | None]:
+    job, best = summary.job, summary.best
+    names = metric_names(job.spec)
+    reached = known(best) if best else {}
+    running = summary.counts.get(TrialState.RUNNING, 0)
+    return {
+        "best": ", ".join(f"{one} {text.quantity(one, reached[one])}" for one in names if one in reached) or None,
+        "on trial": f"{running} running, {summary.counts.get(TrialState.QUEUED, 0)} waiting",
+        "pace": f"{summary.trials_per_minute:.1f} trials/min" if summary.trials_per_minute else None,
+        "time left": "over"
+        if job.state.is_final
+        else text.duration(summary.eta_seconds)
+        if summary.eta_seconds
+        else None,
+        "time used": text.duration(job.seconds_used),
+        "cost": cost_words(summary),
+    }
+
+
+async def _confirmed(label: str, question: str) -> bool:
+    with ui.dialog() as dialog, box("card"):
+        dialog.props["aria-label"] = f"{label} this job?"
+        Text("h2", f"{label} this job?")
+        Text("p", question)
+        with box("row"):
+            ui.button(label, on_click=lambda: dialog.submit(True)).props("color=negative unelevated")
+            ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
+    dialog.on("hide", dialog.delete)  # not before it has given back the focus
+    return bool(await dialog)
+
+
+async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
+    """New totals; those that are not larger are left out."""
+    with ui.dialog() as dialog, box("card"):
+        dialog.props["aria-label"] = "Extend the budget"
+        Text("h2", "Extend the budget")
+        Text("p", "New totals, not what is added. A job that has ended goes on.", "muted")
+        fields = {name: ui.number(name.replace("_", "-"), value=value) for name, value in budget.items()}
+        with box("row"):
+            ui.button("Extend", on_click=lambda: dialog.submit(True)).props("unelevated")
+            ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
+    dialog.on("hide", dialog.delete)
+    answer = await dialog
+    wanted = {name: field.value for name, field in fields.items() if field.value is not None}
+    return wanted if answer else None

@@ -1,0 +1,49 @@
+"""The job page: one job, live."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+from nicegui import ui
+
+from api.ui.context import Desk
+from api.ui.frame import follow, framed
+from api.ui.live.job_view import JobView
+from api.ui.pages.job import charts as job_charts
+from api.ui.pages.job import head as job_head
+from api.ui.pages.job import parameters as job_parameters
+from api.ui.pages.job import recommend as job_recommend
+from api.ui.pages.job import tables as job_tables
+from api.ui.pages.job import time as job_time
+from api.ui.parts.widgets import box, link
+from api.ui.session import PATH, Visitor
+from searchsvc.service.system.tokens import Scope
+
+
+def register() -> None:
+    ui.page("/jobs/{job}", response_timeout=30)(job_page)
+
+
+async def job_page(request: Request, job: str) -> Response | None:
+    async def build(desk: Desk, visitor: Visitor) -> None:
+        found = await desk.ask(desk.service.job, job)
+        ui.page_title(f"{found.name} - searchsvc")
+        head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.export_formats, found.id))
+        if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.can_be_doubted, found):
+            link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
+        with box("grid"):
+            charts = job_charts.make(desk, found)
+        panels = (
+            job_parameters.Parameters(desk, found),
+            job_time.Supernet(desk, found),
+            job_time.Timeline(desk, found),
+        )
+        asked = [job_recommend.Recommend(desk, visitor, found)] if visitor.may(Scope.SUBMIT) else []
+        tables = (job_tables.Trials(found), job_tables.Events())
+
+        def show(view: JobView) -> None:
+            for part in (head, *charts, *panels, *asked, *tables):
+                part.show(view)
+
+        follow(desk.job(found.id), show)
+
+    return await framed(request, "Job", "", build)

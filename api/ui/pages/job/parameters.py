@@ -1,0 +1,168 @@
+"""What the parameters of a job decide: one panel, five charts, of whatever metric the reader picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from api.ui.charts import parameters as charts
+from api.ui.charts.drawing import Drawing
+from api.ui.charts.plots import Options
+from api.ui.charts.surface import MOST_DRAWN, tried
+from api.ui.context import Desk
+from api.ui.live.job_view import JobView
+from api.ui.panel import Panel
+from api.ui.parts.fields import Choice
+from api.ui.parts.numbers import metric_names
+from api.ui.parts.widgets import Text, box
+from searchsvc.domain import Job, Parameter
+from searchsvc.errors import Conflict, SearchsvcError
+from searchsvc.service.results.importance import MOST_TRIALS, Importance
+
+_ROW_PIXELS = 24
+_AXIS_PIXELS = 84
+_FEWEST = 2
+NOTES: Mapping[str, str] = MappingProxyType(
+    {
+        "Parallel": "A line per candidate; drag along an axis to pick out those that pass there.",
+        "Importance": "How much of the metric each parameter decides, by where the best tenth lies (PED-ANOVA).",
+        "Slice": "What came of each value of one parameter, whatever the others were.",
+        "Contour": "The metric over two parameters, linear between results.",
+        "Rank": "Where in the ranges of two parameters the best and the worst lie.",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A chart, what there is to say of it, and the parameters that can be chosen for it."""
+
+    options: Options
+    said: str
+    names: tuple[str, ...] = ()
+    x: str = ""
+    y: str = ""
+
+
+class Parameters:
+    """The panel. What is chosen is of one page; what is read is of the job."""
+
+    def __init__(self, desk: Desk, job: Job) -> None:
+        self._desk, self._job = desk, job
+        self._view: JobView | None = None
+        self._kind, self._metric = "Parallel", job.spec.objectives[0].metric
+        self._x = self._y = ""
+        self._shown: Options | None = None
+        self._panel: Panel[_Drawn] = Panel(desk, "Parameters", "", self._read, self._draw)
+        with self._panel.tools:
+            self._buttons = {name: self._button(name) for name in NOTES}
+            self._metric_choice = Choice("metric", self._pick("_metric"), metric_names(job.spec))
+            self._x_choice = Choice("across", self._pick("_x"))
+            self._y_choice = Choice("up", self._pick("_y"))
+        with self._panel.content:
+            self._note = Text("p", NOTES[self._kind], "muted small")
+            self._holder = box("tall scroll")
+        self._arrange()
+
+    def show(self, view: JobView) -> None:
+        self._view = view
+        self._panel.changed()
+
+    def _button(self, name: str) -> Text:
+        button = Text("button", name, "plain")
+        button.props["type"] = "button"
+        button.on("click", lambda: self._turn_to(name))
+        return button
+
+    def _turn_to(self, kind: str) -> None:
+        self._kind, self._shown = kind, None
+        self._arrange()
+        self._panel.refresh()
+
+    def _arrange(self) -> None:
+        """Only what matters for the chart can be chosen."""
+        for name, button in self._buttons.items():
+            button.props["aria-pressed"] = "true" if name == self._kind else "false"
+        self._x_choice.set_visibility(self._kind in ("Slice", "Contour", "Rank"))
+        self._y_choice.set_visibility(self._kind in ("Contour", "Rank"))
+
+    def _pick(self, attribute: str) -> Callable[[str], None]:
+        def pick(name: str) -> None:
+            setattr(self, attribute, name)
+            self._shown = None
+            self._panel.refresh()
+
+        return pick
+
+    def _read(self) -> _Drawn:
+        """In a thread."""
+        view, metric, kind = self._view, self._metric, self._kind
+        assert view is not None  # panels are read when they were told of a change
+        if kind == "Importance":
+            importance = self._desk.service.importance(self._job.id, metric)
+            return _Drawn(charts.importances(importance), _told(importance))
+        minimised = _is_minimised(view, metric)
+        found = view.once(("tried", metric), lambda one: tried(one, metric, minimised=minimised))
+        if len(found) < _FEWEST:
+            raise Conflict(f"this is drawn from {_FEWEST} results on; there are {len(found)}")
+        ordered = self._ordered()
+        some = f"of {len(found):,} results the best and some of the others" if len(found) > MOST_DRAWN else ""
+        if kind == "Parallel":
+            axes = ordered[: charts.MOST_AXES]
+            most = f"the {len(axes)} most important of {len(ordered)} parameters" if len(ordered) > len(axes) else ""
+            return _Drawn(charts.parallel(found, axes, metric), ", ".join(filter(None, (most, some))))
+        x = next((one for one in ordered if one.name == self._x), ordered[0])
+        y = next((one for one in ordered if one.name == self._y), next((one for one in ordered if one is not x), x))
+        if kind == "Slice":
+            options = charts.slice_of(found, x, metric)
+        elif kind == "Rank":
+            options = charts.rank(found, x, y, metric)
+        else:
+            options = charts.contour(found, x, y, metric, minimised=minimised)
+        return _Drawn(options, some, tuple(sorted(one.name for one in ordered)), x.name, y.name)
+
+    def _ordered(self) -> list[Parameter]:
+        """The parameters of the job, the most important first as far as that is known."""
+        parameters = list(self._desk.service.space(self._job.id).parameters)
+        try:
+            shares = dict(self._desk.service.importance(self._job.id, self._metric).shares)
+        except SearchsvcError:
+            return parameters
+        return sorted(parameters, key=lambda one: -shares.get(one.name, 0.0))
+
+    def _draw(self, drawn: _Drawn) -> None:
+        said = f"{drawn.said[0].upper()}{drawn.said[1:]}." if drawn.said else ""
+        self._note.say(f"{NOTES[self._kind]} {said}")
+        if drawn.names:
+            self._x, self._y = drawn.x, drawn.y
+            for choice, name in ((self._x_choice, drawn.x), (self._y_choice, drawn.y)):
+                choice.offer(drawn.names)
+                choice.show(name)
+        if self._view is not None:
+            self._metric_choice.offer(list(dict.fromkeys([*metric_names(self._view.spec), *self._view.costs])))
+            self._metric_choice.show(self._metric)
+        if drawn.options == self._shown:
+            return
+        if self._shown is None:  # another kind of chart, or of something else: nothing of the old one may stay
+            self._holder.clear()
+            with self._holder:
+                self._chart = Drawing(f"{self._kind}. {NOTES[self._kind]}", "chart tall")
+        self._shown = drawn.options
+        if self._kind == "Parallel":
+            self._chart.style(f"min-width: {len(drawn.options['parallelAxis']) * _AXIS_PIXELS}px")
+        if self._kind == "Importance":
+            self._chart.style(f"height: {len(drawn.options['yAxis']['data']) * _ROW_PIXELS + 20}px")
+        self._chart.draw(drawn.options)
+
+
+def _is_minimised(view: JobView, metric: str) -> bool:
+    """Whether less is better: as the objective has it; costs and losses are."""
+    objective = next((one for one in view.spec.objectives if one.metric == metric), None)
+    return objective.sign < 0 if objective else True
+
+
+def _told(found: Importance) -> str:
+    newest = f"the newest {MOST_TRIALS:,} results" if found.results >= MOST_TRIALS else f"{found.results:,} results"
+    some = f"; nothing is said of {', '.join(found.conditional)}, which only some candidates have"
+    return f"from {newest}{some if found.conditional else ''}"

@@ -1,0 +1,179 @@
+"""The new-job page: a spec as text, with a form for its common parts; checked while it is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path as FilePath
+from typing import Any
+
+from fastapi import Request, Response
+from nicegui import background_tasks, context, ui
+
+from api.ui.context import Desk
+from api.ui.draft import Draft, looked_at
+from api.ui.frame import attempt, framed, words_of
+from api.ui.pages.new_job.form import Form, Offers, offers
+from api.ui.pages.new_job.plan import DryRun, Faults
+from api.ui.parts.fields import Choice
+from api.ui.parts.widgets import Text, box, card, link
+from api.ui.session import PATH, Visitor
+from searchsvc.errors import SearchsvcError
+from searchsvc.service.documents.documents import load_document
+from searchsvc.service.documents.drafts import Example
+from searchsvc.service.documents.yaml_text import Path, changed
+from searchsvc.service.system.tokens import Scope, require
+
+PAUSE_SECONDS = 0.4
+"""The text is looked at when nothing was typed for so long."""
+FIRST = "digits"
+"""The example that the page begins with."""
+_ASSETS = FilePath(__file__).parents[2] / "assets"
+
+
+def register() -> None:
+    ui.page("/jobs/new", response_timeout=30)(new_job_page)
+
+
+async def new_job_page(request: Request) -> Response | None:
+    """`?from=JOB`: with the spec of that job."""
+    source = request.query_params.get("from")
+
+    async def build(desk: Desk, visitor: Visitor) -> None:
+        require(visitor.token, Scope.SUBMIT)
+        examples = {one.name: one for one in await desk.ask(desk.service.examples)}
+        text = await desk.ask(desk.service.draft, source) if source else examples[FIRST].text
+        page = _Page(desk, visitor, await desk.ask_slowly(offers, desk.service))
+        page.lay_out(text, examples, chosen="" if source else FIRST)
+
+    return await framed(request, "New job", "Jobs", build)
+
+
+class _Page:
+    """One editor with what stands around it."""
+
+    def __init__(self, desk: Desk, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
+        self._desk, self._visitor, self._offered = desk, visitor, offered
+        self._checks = _Checks(desk, self._show)
+        self._editing = asyncio.Lock()
+        self._good: str | None = None
+        """The last text with nothing wrong."""
+
+    def lay_out(self, text: str, examples: Mapping[str, Example], chosen: str) -> None:
+        """Build the page, and keep looking at the text until the page is closed."""
+        ui.add_head_html(f"<style>{_asset('editor.css')}</style><script>{_asset('editor.js')}</script>")
+        link("← All jobs", f"{PATH}/", "small")
+        with box("row spread"):
+            Text("h1", "New job")
+            with box("row"):
+                start = Choice("Begin with", lambda name: self._begin_with(examples, name), ["", *examples])
+                self._submit = Text("button", "Submit", "primary")
+        start.show(chosen)
+        self._submit.props["type"], self._submit.props["disabled"] = "button", True
+        self._submit.on("click", self._send)
+        with box("grid new-job"):
+            with box("stack"):
+                with card("Spec", "What is searched, in YAML. The fields below write into it, and read from it."):
+                    self._editor = ui.codemirror(text, language="YAML", indent="  ", line_wrapping=True)
+                    self._editor.on_value_change(lambda: self._checks.want(self._editor.value))
+                    ui.run_javascript(f"dressEditor({self._editor.id}, 'Job spec')")
+                with card("Common parts"):
+                    self._form = Form(self._offered, self._edit)
+            with box("stack"):
+                self._faults = Faults(self._go_to)
+                self._plan = DryRun()
+        self._checks.want(text)
+        task = background_tasks.create(self._checks.run(context.client), name="checks of a draft")
+        context.client.on_delete(lambda: task.cancel())
+
+    def _show(self, draft: Draft) -> None:
+        self._good = draft.text if draft.plan is not None else None
+        self._faults.show(draft)
+        self._plan.show(draft.plan)
+        self._form.show(draft.document)
+        self._editor.decorations = [
+            {"kind": "line", "line": line, "class": "wrong-line"} for line in sorted({one.line for one in draft.marks})
+        ]
+        self._editor.line_tooltips = {
+            line: "\n".join(one.message for one in draft.marks if one.line == line)
+            for line in {one.line for one in draft.marks}
+        }
+        self._enable(draft.plan is not None)
+
+    def _enable(self, ready: bool) -> None:
+        if ready:
+            self._submit.props.pop("disabled", None)
+        else:
+            self._submit.props["disabled"] = True
+
+    def _go_to(self, line: int) -> None:
+        self._editor.reveal_line(line)
+
+    def _begin_with(self, examples: Mapping[str, Example], name: str) -> None:
+        if name in examples:
+            self._editor.value = examples[name].text
+
+    async def _edit(self, changes: Sequence[tuple[Path, Any]]) -> None:
+        """What a field of the form does; one field after the other, so that none undoes what another did."""
+        async with self._editing:
+            try:
+                text, document = await self._desk.ask(_edited, self._editor.value, changes)
+            except SearchsvcError as error:
+                ui.notify(f"The text has to be mended first. {words_of(error)}", type="negative")
+                return
+            self._editor.value = text
+            self._form.show(document)
+
+    async def _send(self) -> None:
+        text, made = self._editor.value, []
+        self._enable(False)
+        await attempt(
+            self._desk,
+            self._visitor,
+            Scope.SUBMIT,
+            lambda: made.append(self._desk.service.submit(load_document(text), owner=self._visitor.token.name)[0]),
+            "Submitted.",
+        )
+        if made:
+            ui.navigate.to(f"/jobs/{made[0].id}")
+        else:
+            self._enable(text == self._good)
+
+
+class _Checks:
+    """Looks at the newest text, in a thread, once nothing has been typed for a moment; never at two texts at once."""
+
+    def __init__(self, desk: Desk, show: Callable[[Draft], None]) -> None:
+        self._desk, self._show = desk, show
+        self._text = ""
+        self._wanted = asyncio.Event()
+
+    def want(self, text: str) -> None:
+        self._text = text
+        self._wanted.set()
+
+    async def run(self, client: Any) -> None:
+        with suppress(TimeoutError):
+            await client.connected(timeout=60)
+        while not client.is_deleted:
+            await self._wanted.wait()
+            while self._wanted.is_set():
+                self._wanted.clear()
+                await asyncio.sleep(PAUSE_SECONDS)
+            draft = await self._desk.ask_slowly(looked_at, self._desk.service, self._text)
+            if not self._wanted.is_set() and not client.is_deleted:
+                with client:
+                    self._show(draft)
+
+
+def _edited(text: str, changes: Sequence[tuple[Path, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """(the text with the changes, what it says then). Raises InvalidInput where it cannot be read."""
+    load_document(text)
+    for path, value in changes:
+        text = changed(text, path, value)
+    return text, load_document(text)
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")

@@ -1,0 +1,91 @@
+"""The panels beside the editor: what is wrong at which line, and what would run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from api import text
+from api.ui.draft import Draft, Mark
+from api.ui.parts.numbers import limit_words
+from api.ui.parts.widgets import Figure, Text, box, card, notice, table
+from searchsvc.service.planning.resolve import Plan
+from searchsvc.spaces.halves import halves
+
+
+class Faults:
+    """The faults, by line; a click goes there."""
+
+    def __init__(self, go_to: Callable[[int], None]) -> None:
+        self._go_to = go_to
+        with card("Check") as self._card:
+            self._said = Text("p", "Looking at it ...", "said")
+            self._said.props["role"] = "status"
+            self._list = box("stack", "ul").classes("faults")
+
+    def show(self, draft: Draft) -> None:
+        count = len(draft.marks)
+        self._said.say(f"{count} to mend." if count else "Nothing is wrong.")
+        self._list.clear()
+        with self._list:
+            for mark in draft.marks:
+                self._fault(mark)
+
+    def _fault(self, mark: Mark) -> None:
+        with box("wrap small", "li"):
+            button = Text("button", f"Line {mark.line}", "plain")
+            button.props["type"] = "button"
+            button.on("click", lambda: self._go_to(mark.line))
+            if mark.place:
+                Text("span", mark.place.removeprefix("/").replace("/", "."), "mono")
+            Text("span", mark.message)
+
+
+class DryRun:
+    """Size of the space, share that keeps the limits, the dataset, the first candidates with their costs."""
+
+    def __init__(self) -> None:
+        with card("Dry run", "What would run. Nothing is stored or trained for it."):
+            self._body = box("stack")
+
+    def show(self, plan: Plan | None) -> None:
+        """None: what is wrong has to be mended first."""
+        self._body.clear()
+        with self._body:
+            if plan is None:
+                Text("p", "It is shown as soon as nothing is wrong.", "muted")
+            else:
+                _plan(plan)
+
+
+def _plan(plan: Plan) -> None:
+    size, data = plan.space_size, plan.dataset
+    with box("figures"):
+        Figure("candidates").show("continuous" if math.isinf(size) else text.count(size))
+        if plan.hard:
+            Figure("keep the limits").show(f"{plan.feasible_share:.1%}")
+        Figure("classes").show(f"{len(data.classes)}")
+        Figure("image").show(" x ".join(map(str, data.shape)))
+    for warning in plan.warnings:
+        notice(warning)
+    if plan.hard:
+        limits = " and ".join(limit_words(one) for one in plan.hard)
+        Text("p", f"Looked at before a trial starts: {limits}, in {plan.sampled:,} random candidates.", "muted small")
+    if plan.outcome:
+        Text("p", f"Known only when trained: {' and '.join(map(limit_words, plan.outcome))}.", "muted small")
+    sizes = ", ".join(f"{number:,} {split}" for split, number in data.sizes.items())
+    Text("p", f"{data.name}: {sizes}", "muted small wrap")
+    _candidates(plan)
+
+
+def _candidates(plan: Plan) -> None:
+    if not plan.candidates:
+        Text("p", "The supernet finds the candidates: there are none to show before it is trained.", "muted small")
+        return
+    Text("h3", "The first candidates", "small")
+    costs: Sequence[str] = list(plan.candidates[0].costs)
+    rows = [
+        (*(text.quantity(name, one.costs[name]) for name in costs), *map(text.values, halves(one.candidate.values)))
+        for one in plan.candidates
+    ]
+    table((*costs, "architecture", "recipe"), rows, numbers=costs)

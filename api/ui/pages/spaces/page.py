@@ -1,0 +1,87 @@
+"""The spaces page: every space that a spec can name, with its parameters."""
+
+from __future__ import annotations
+
+import math
+
+from fastapi import Request, Response
+from nicegui import ui
+
+from api import text
+from api.ui.context import Desk
+from api.ui.frame import framed
+from api.ui.pages.spaces.sampler import Sampler
+from api.ui.parts.widgets import Text, box, card, table
+from api.ui.session import Visitor
+from searchsvc.domain import Basis, Categorical, Parameter
+from searchsvc.spaces.catalogue import SPACES, ShippedSpace
+
+
+def register() -> None:
+    ui.page("/spaces", response_timeout=30)(spaces_page)
+
+
+async def spaces_page(request: Request) -> Response | None:
+    return await framed(request, "Spaces", "Spaces", build)
+
+
+async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+    """A card per space; its parameters unfold, and random candidates can be drawn."""
+    Text("h1", "Spaces")
+    for shipped in SPACES.values():
+        _space(desk, shipped)
+
+
+def _space(desk: Desk, shipped: ShippedSpace) -> None:
+    with card(shipped.name, shipped.description):
+        with box("row muted small"):
+            Text("span", f"task {shipped.task}")
+            Text("span", _counted(shipped))
+            Text("span", _size(shipped.space.size()))
+        with box("", "details"):
+            Text("summary", "Parameters")
+            table(
+                ("parameter", "may be", "when"),
+                [(one.name, described(one), _condition(one)) for one in shipped.space.parameters],
+            )
+        if shipped.constants:
+            with box("", "details"):
+                Text("summary", "The same for all its candidates")
+                table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
+        Sampler(desk, shipped.name)
+
+
+def _size(size: float) -> str:
+    """`continuous`, `14,580 candidates`, `2.3 x 10^25 candidates`."""
+    if math.isinf(size):
+        return "continuous"
+    if size < _LONGEST_WRITTEN:
+        return f"{size:,} candidates"
+    mantissa, _, exponent = f"{size:.1e}".partition("e+")
+    return f"{mantissa} x 10^{int(exponent)} candidates"
+
+
+_LONGEST_WRITTEN = 10**9
+
+
+def _counted(shipped: ShippedSpace) -> str:
+    """How many parameters, and how many of them matter only under a condition."""
+    conditional = sum(bool(one.when) for one in shipped.space.parameters)
+    return f"{len(shipped.space)} parameters" + (f", {conditional} of them conditional" if conditional else "")
+
+
+def described(parameter: Parameter) -> str:
+    """What values it may take, on one line."""
+    if isinstance(parameter, Categorical):
+        return ", ".join(text.value(one) for one in parameter.choices)
+    if isinstance(parameter, Basis):
+        return f"mixtures of {', '.join(text.value(one) for one in parameter.values)}"
+    step = f" in steps of {text.value(parameter.step)}" if parameter.step not in (None, 1) else ""
+    scale = ", logarithmic" if parameter.log else ""
+    return f"{text.value(parameter.low)} to {text.value(parameter.high)}{step}{scale}"
+
+
+def _condition(parameter: Parameter) -> str:
+    """`depth = 2, 3`: what must hold for it to matter."""
+    when = parameter.when or {}
+    return "; ".join(f"{name} = {text.value(list(values))}" for name, values in when.items())

@@ -1,0 +1,195 @@
+"""The trial page: what was trained, how it went, what it left; live while it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from fastapi import Request, Response
+from nicegui import ui
+from nicegui.element import Element
+
+from api import text
+from api.ui.charts import results as charts
+from api.ui.charts.drawing import Drawing
+from api.ui.context import Desk
+from api.ui.frame import follow, framed
+from api.ui.live.log_tail import LOG_LINES, LogTail
+from api.ui.live.trial_view import TrialView
+from api.ui.pages.compare.page import compare_path, reference
+from api.ui.pages.trial import files as trial_files
+from api.ui.pages.trial import network as trial_network
+from api.ui.panel import Panel
+from api.ui.parts import words
+from api.ui.parts.numbers import known
+from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, card, link, table
+from api.ui.session import PATH, Visitor
+from searchsvc.domain import Attempt, Job, Measurement, Scalar, Trial
+from searchsvc.service.results.architecture import Architecture
+from searchsvc.spaces.halves import halves
+
+
+def register() -> None:
+    ui.page("/jobs/{job}/trials/{number}", response_timeout=30)(trial_page)
+
+
+async def trial_page(request: Request, job: str, number: str) -> Response | None:
+    async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+        found = await desk.ask(desk.service.job, job)
+        trial = await desk.ask(desk.service.trial, f"{found.id}/{number}")
+        ui.page_title(f"{found.name} #{trial.number} - searchsvc")
+        page = _Page(desk, found, trial)
+        follow(desk.trial(found, trial), page.show)
+        follow(desk.log(found, trial), page.log.show, tells=False)
+
+    return await framed(request, "Trial", "", build)
+
+
+class _Page:
+    """One trial."""
+
+    def __init__(self, desk: Desk, job: Job, trial: Trial) -> None:
+        self._shown: TrialView | None = None
+        link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
+        with box("row"):
+            Text("h1", f"Trial #{trial.number}")
+            link("Compare", compare_path([reference(trial)]), "plain small")
+            self._state = State(trial.state.value)
+            what = "supernet" if not trial.is_candidate else "in full" if trial.proposal.in_full else ""
+            Text("span", what, "muted small")
+        self._reason = Text("pre", "", "notice wrap hidden")
+        with box("card"):
+            with box("budget"):
+                Text("span", "epochs", "muted")
+                self._bar, self._epochs = Bar("epochs"), Text("span")
+            self._figures = box("figures")
+        self._network: Panel[Architecture] | None = None
+        if trial.is_candidate:
+            self._network = Panel(
+                desk,
+                "Architecture",
+                "From the image on: as high as the output is, and as wide as it has channels.",
+                lambda: desk.service.architecture(trial.id),
+                self._draw_network,
+            )
+        with box("halves"):
+            _candidate(trial)
+            with box("side"):
+                with card("Measurements"):
+                    self._chart = Drawing("Measurements by epoch")
+                    self._measured = box("scroll events")
+                    self._measured.props["tabindex"] = "0"
+                with card("Attempts", "Executions on workers; a retry adds one."):
+                    self._attempts = box("")
+                with card("Files"):
+                    self._files = box("stack")
+        with card("Log", f"What the trial writes while it is trained; the last {LOG_LINES} lines."):
+            self.log = _Log()
+
+    def _draw_network(self, found: Architecture) -> None:
+        assert self._network is not None
+        _anew(self._network.content, lambda: trial_network.draw(found))
+
+    def show(self, view: TrialView) -> None:
+        if view == self._shown:
+            return
+        before, self._shown = self._shown, view
+        trial, epochs = view.trial, view.spec.fidelity.epochs
+        self._state.show(trial.state.value)
+        reason = "\n".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
+        self._reason.say(reason)
+        self._reason.classes(remove="hidden") if reason else self._reason.classes(add="hidden")
+        self._bar.show(trial.step / epochs)
+        self._epochs.say(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
+        _anew(self._figures, lambda: _figures(trial))
+        if before is None and self._network is not None:
+            self._network.changed()
+        if before is None or before.measurements != view.measurements:
+            self._chart.draw(charts.trial_curve(view.measurements, view.spec))
+            _anew(self._measured, lambda: _measurements(view.measurements))
+        if before is None or before.attempts != view.attempts:
+            _anew(self._attempts, lambda: _attempts(view.attempts))
+        if before is None or before.artifacts != view.artifacts:
+            _anew(self._files, lambda: trial_files.draw(view.artifacts))
+
+
+class _Log:
+    """The end of a log: what is new is put below, what is too old goes. It stays at its end until it is scrolled."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[int, Text]] = deque()
+        self._next = 0
+        with box("log") as holder:
+            self._body = box("mono", "pre")
+        holder.props["tabindex"], holder.props["role"], holder.props["aria-label"] = "0", "log", "Log"
+        with self._body:
+            self._empty = Text("span", "No log yet: it is written when the work starts.", "muted")
+
+    def show(self, tail: LogTail) -> None:
+        self._empty.set_visibility(not tail.lines)
+        new = tail.lines[max(0, self._next - tail.first) :]
+        if not new:
+            return
+        self._next = tail.first + len(tail.lines)
+        with self._body:
+            self._parts.append((self._next, Text("span", "".join(f"{one}\n" for one in new))))
+        while self._parts[0][0] <= tail.first:
+            self._parts.popleft()[1].delete()
+
+
+def _anew(holder: Element, fill: Callable[[], None]) -> None:
+    """Replace what stands in an element."""
+    holder.clear()
+    with holder:
+        fill()
+
+
+def _candidate(trial: Trial) -> None:
+    """Its two halves: what is trained, and how."""
+    found = halves(trial.values)
+    with card("Candidate"):
+        for title, values in (("Architecture", found.architecture), ("Recipe", found.recipe)):
+            if values:
+                Text("h3", title, "muted small")
+                _values(values)
+        if not trial.values:
+            Text("p", "A supernet: one network whose weights all candidates share.", "muted")
+
+
+def _values(values: Mapping[str, Scalar]) -> None:
+    table(("parameter", "value"), [(name, text.value(value)) for name, value in values.items()])
+
+
+def _figures(trial: Trial) -> None:
+    """Costs and the metrics of the best step, then those on the test split."""
+    tested = {f"test {name}": value for name, value in (trial.test_metrics or {}).items()}
+    for name, value in {**known(trial), **tested, "training": trial.seconds}.items():
+        if "/" not in name:
+            unit = "seconds" if name == "training" else name.removeprefix("test ")
+            Figure(name).show(text.quantity(unit, value))
+
+
+def _measurements(measured: Sequence[Measurement]) -> None:
+    names = list(dict.fromkeys(name for one in measured for name in one.metrics if "/" not in name))
+    columns = ("epoch", *names, "seconds")
+    rows = [
+        (str(one.step), *(text.quantity(name, one.metrics.get(name)) for name in names), f"{one.seconds:.1f}")
+        for one in reversed(measured)
+    ]
+    table(columns, rows, numbers=columns)
+
+
+def _attempts(attempts: Iterable[Attempt]) -> None:
+    rows = [
+        (
+            str(one.number),
+            lambda one=one: State(one.state.value),
+            lambda one=one: Moment(one.started_at),
+            text.duration(one.finished_at - one.started_at) if one.finished_at else "",
+            words.node_of(one),
+            one.pid or "",
+            "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
+        )
+        for one in attempts
+    ]
+    table(("attempt", "state", "started", "took", "node", "process", "why"), rows, numbers=("took", "process"))

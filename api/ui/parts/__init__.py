@@ -1,0 +1,1 @@
+"""Widgets and formats that all pages use."""

@@ -1,0 +1,78 @@
+"""Fields of forms: an element of the browser with its label. What readers choose is heard when they have chosen it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import context
+from nicegui.element import Element
+
+from api.ui.parts.widgets import Text, box
+
+Heard = Callable[[str], Any]
+
+
+class Field(Element):
+    """A label with its control. `show` changes what stands in it, unless the reader is at work there."""
+
+    def __init__(self, name: str, heard: Heard, control: str, **properties: str) -> None:
+        super().__init__("label")
+        self.classes("form-field")
+        self._shown: str | None = None
+        with self:
+            Text("span", name, "muted small")
+            self.control = box("field", control)
+        self.control.props.update(properties)
+        self.control.on("change", lambda event: self._chosen(event.args, heard), js_handler=_VALUE)
+
+    def _chosen(self, value: str, heard: Heard) -> Any:
+        self._shown = value
+        return heard(value)
+
+    def show(self, value: object) -> None:
+        text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        if text != self._shown:
+            self._shown = text
+            context.client.run_javascript(f"setField({self.control.id}, {json.dumps(text)})")
+
+
+class Entry(Field):
+    """A line of text, or a number."""
+
+    def __init__(self, name: str, heard: Heard, **properties: str) -> None:
+        super().__init__(name, heard, "input", **properties)
+
+
+class Choice(Field):
+    """One of several."""
+
+    def __init__(self, name: str, heard: Heard, options: Sequence[str] = ()) -> None:
+        super().__init__(name, heard, "select")
+        self._offered: tuple[str, ...] = ()
+        self._options: tuple[str, ...] = ()
+        self.offer(options)
+
+    def offer(self, options: Sequence[str]) -> None:
+        """These, in place of those before."""
+        if tuple(options) != self._offered:
+            self._offered = tuple(options)
+            self._hold(self._offered)
+
+    def show(self, value: object) -> None:
+        """A value that is not offered stands behind those that are: the text may say what the form does not know."""
+        text = "" if value is None else str(value)
+        if text not in self._options:
+            self._hold((*self._offered, text))
+        super().show(text)
+
+    def _hold(self, options: tuple[str, ...]) -> None:
+        self._options, self._shown = options, None
+        self.control.clear()
+        with self.control:
+            for one in options:
+                Text("option", one).props["value"] = one
+
+
+_VALUE = "e => emit(e.target.value)"

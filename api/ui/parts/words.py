@@ -1,0 +1,77 @@
+"""Events in words, with the reasons that they carry, and where an attempt ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from api import rounds_text as views_rounds
+from api import text
+from searchsvc.domain import Attempt, Event, JobSpec
+
+Data = Mapping[str, Any]
+
+
+def of_event(event: Event, number: int | None, spec: JobSpec) -> str:
+    """`trial 7 stopped early: accuracy 0.91` for trial.finished, and so on; a kind without words is named as it is."""
+    who = "" if event.trial_id is None else "a trial " if number is None else f"trial {number} "
+    said = _WORDS.get(event.kind)
+    if isinstance(said, str):
+        return who + said
+    return who + (said(event.data, spec) if said else f"{event.kind.replace('.', ' ')} {text.values(event.data)}")
+
+
+def node_of(attempt: Attempt) -> str:
+    """Its address; Ray's id of the node is left out where the address follows it. Empty where none is known."""
+    return (attempt.node or "").rpartition(" ")[2]
+
+
+def _measured(data: Data, spec: JobSpec) -> str:
+    metric = spec.objectives[0].metric
+    value = data["metrics"].get(metric)
+    return f"measured after epoch {data['step']}" + (f": {metric} {text.quantity(metric, value)}" if value else "")
+
+
+def _finished(data: Data, spec: JobSpec) -> str:
+    metric = spec.objectives[0].metric
+    word = {"STOPPED": "stopped early"}.get(data["state"], data["state"].lower())
+    value = (data.get("metrics") or {}).get(metric)
+    reached = f"{metric} {text.quantity(metric, value)}" if value is not None else ""
+    return ": ".join(filter(None, (word, ", ".join(filter(None, (_why(data), reached))))))
+
+
+def _why(data: Data) -> str:
+    return " ".join(filter(None, (data.get("failure"), data.get("reason"))))
+
+
+def _round(data: Data, _spec: JobSpec) -> str:
+    said = dict(data)
+    return views_rounds.round_line(said.pop("round"), said)
+
+
+def _job_moved(words: Callable[[Data], str]) -> Callable[[Data, JobSpec], str]:
+    """Words that do not depend on what the job is about."""
+    return lambda data, _: words(data)
+
+
+_WORDS: Mapping[str, str | Callable[[Data, JobSpec], str]] = MappingProxyType(
+    {
+        "job.submitted": "the job was submitted",
+        "job.claimed": _job_moved(lambda data: f"a driver took the job (run {data['epoch']})"),
+        "job.released": "the driver let the job go",
+        "job.paused": "the job was paused",
+        "job.resumed": "the job was resumed",
+        "job.stopping": "the job drains: running trials finish, nothing new starts",
+        "job.extended": _job_moved(lambda data: f"the budget is now {text.values(data['budget'])}"),
+        "job.retried": _job_moved(lambda data: f"{data['trials']} failed trials run again"),
+        "trial.proposed": "was proposed",
+        "trial.started": _job_moved(lambda data: f"started (attempt {data['attempt']}) on {data['node']}"),
+        "trial.waiting": _job_moved(lambda data: f"waits: {data['reason']}" if data["reason"] else "waits no longer"),
+        "trial.measured": _measured,
+        "trial.finished": _finished,
+        "trial.requeued": _job_moved(lambda data: f"queued again after attempt {data['attempt']}: {_why(data)}"),
+        "trial.tested": _job_moved(lambda data: f"was tested: {text.values(data['metrics'])}"),
+        "round.finished": _round,
+    }
+)

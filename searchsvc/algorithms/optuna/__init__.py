@@ -1,0 +1,1 @@
+"""Samplers of Optuna, one file per method, behind one adapter."""

@@ -1,0 +1,61 @@
+"""GP: Bayesian optimisation with a Gaussian process (Matérn 5/2, ARD) and log expected improvement (Ament et al. 2023),
+by Optuna. Several objectives: expected hypervolume improvement. Outcome constraints: probability of feasibility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from searchsvc.algorithms.base import Problem
+from searchsvc.algorithms.options import Options
+
+if TYPE_CHECKING:
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
+
+
+class GpOptions(Options):
+    """Optuna's defaults; `window` bounds what grows with the cube of the number of results."""
+
+    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    window: Annotated[
+        int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
+    ] = 300
+
+
+def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
+    """Parameters without conditions are modelled; conditional ones are drawn uniformly."""
+    from optuna.samplers import GPSampler
+
+    from searchsvc.algorithms.optuna.adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna.views import Window
+
+    def sampler(seed: int) -> GPSampler:
+        return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
+
+    method = Method(
+        sampler,
+        suits=lambda _: True,
+        blocks=False,
+        by_asking=False,
+        view=lambda: Window(options.window),
+        around=_one_thread,
+    )
+    return OptunaAlgorithm(problem, method)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The matrices are small: threads cost more than they bring (60 times as much on busy cores), and their number
+    would decide how sums are rounded, and so what is proposed."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

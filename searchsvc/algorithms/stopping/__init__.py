@@ -1,0 +1,1 @@
+"""Stopping rules: one file per rule, one table."""

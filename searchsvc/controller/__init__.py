@@ -1,0 +1,1 @@
+"""The controller: claims jobs, starts their drivers and watches them."""

@@ -1,0 +1,1 @@
+"""From an algorithm to the next trial: suggestion, deduplication, hard constraints, replay."""

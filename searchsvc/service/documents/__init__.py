@@ -1,0 +1,1 @@
+"""Job documents in YAML and JSON."""

@@ -1,0 +1,111 @@
+"""What can be taken away from a job. One table, name -> format: of every job, and what its task adds.
+
+Nothing else names the formats: REST, searchctl and the tests of the documentation ask here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from searchsvc import tasks
+from searchsvc.domain import Job, Task
+from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.service.exports import by_task, spec, table, weights
+from searchsvc.service.exports.source import Source
+from searchsvc.service.results import optuna_study
+from searchsvc.settings import Settings
+
+Writer = Callable[[Source, Path], None]
+"""What to write, and the file to write it to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way to take results away."""
+
+    description: str
+    suffix: str
+    write: Writer
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "weights": Format("the trained network of one trial", ".safetensors", weights.write),
+        "spec": Format("a job spec that trains one trial's candidate again", ".yaml", spec.write),
+        "csv": Format("all trials, a column per parameter and metric", ".csv", table.write),
+        "optuna": Format("a study in an SQLite file that Optuna opens", ".db", optuna_study.write),
+    }
+)
+
+
+def formats_of(task: Task) -> Mapping[str, Format]:
+    """All formats of the jobs of a task."""
+    own = {name: Format(one.description, one.suffix, by_task.writer(task, name)) for name, one in task.exports.items()}
+    return {**FORMATS, **own}
+
+
+def formats_of_job(job: Job) -> Mapping[str, Format]:
+    """All formats of a job; where its task is not installed, those that every job has."""
+    try:
+        return formats_of(tasks.find(job.spec.task))
+    except NotFound:
+        return FORMATS
+
+
+def names() -> list[str]:
+    """Of every format that some job can be exported as."""
+    return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))
+
+
+def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: A002 - the user's word
+    """Write the file and return its path. The destination is a file, or a folder that gets a file named by the job.
+
+    What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound,
+    RuntimeUnavailable.
+    """
+    chosen = _format(format, source.job)
+    target = destination.expanduser()
+    if target.is_dir():
+        target = target / f"{source.job.name.replace(' ', '-')}{chosen.suffix}"
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        chosen.write(source, temporary)
+        _to_disk(temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise InvalidInput.at("/destination", f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def remove_files(settings: Settings, job_id: str) -> None:
+    """Weights, checkpoints and logs of a job that is deleted."""
+    shutil.rmtree(settings.artifacts_dir / job_id, ignore_errors=True)
+    log = settings.job_log(job_id)
+    for path in (log, log.with_suffix(".log.1")):
+        path.unlink(missing_ok=True)
+
+
+def _format(name: str, job: Job) -> Format:
+    if name in FORMATS:
+        return FORMATS[name]
+    known, task = formats_of_job(job), job.spec.task
+    if name not in known:
+        raise InvalidInput.at("/format", f"a job of task {task} has no format {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

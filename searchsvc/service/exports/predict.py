@@ -1,0 +1,43 @@
+"""Images in files, shown to a trained model: what its task says of them, picture by picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from searchsvc import tasks
+from searchsvc.domain import PredictingTask, Prediction
+from searchsvc.errors import InvalidInput
+
+_SUFFIX = ".boxes.png"
+
+
+def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None = None) -> Iterator[Prediction]:
+    """What a model that `weights` exported says of each image. A task that draws writes `NAME.boxes.png` for each.
+
+    `folder`: where to; None: beside the image. Raises InvalidInput, NotFound where there is no such task.
+    """
+    found = tasks.find(task)
+    if not isinstance(found, PredictingTask):
+        raise InvalidInput.at("/task", f"models of the task {task} cannot be shown single images")
+    if folder is not None and not found.draws:
+        raise InvalidInput.at("/out", f"models of the task {task} draw nothing: leave it out")
+    missing = [image for image in images if not image.is_file()]
+    if missing:
+        raise InvalidInput.at("/images", f"there is no image {', '.join(map(str, missing))}")
+    pictures = _pictures(images, folder) if found.draws else []
+    try:
+        yield from found.predict(model, images, pictures)
+    except OSError as error:
+        raise InvalidInput.at("/out", f"{error.filename} cannot be written: {error.strerror or error}") from error
+
+
+def _pictures(images: Sequence[Path], folder: Path | None) -> list[Path]:
+    """The files to write, no two the same."""
+    paths = [(image.parent if folder is None else folder) / f"{image.stem}{_SUFFIX}" for image in images]
+    if twice := [str(path) for path, count in Counter(paths).items() if count > 1]:
+        raise InvalidInput.at("/images", f"several images would be drawn to {', '.join(twice)}")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return paths

@@ -1,0 +1,1 @@
+"""Labels that people or networks judge anew."""

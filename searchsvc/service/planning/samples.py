@@ -1,0 +1,40 @@
+"""A random candidate of a shipped space with its costs: to see what a space holds, before any job is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchsvc import tasks
+from searchsvc.domain import Candidate, DatasetInfo
+from searchsvc.errors import InvalidInput
+from searchsvc.service.lookup import datasets
+from searchsvc.spaces import catalogue, cost_model_for
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A candidate, drawn uniformly."""
+
+    candidate: Candidate
+    costs: Mapping[str, float]
+    dataset: DatasetInfo
+    """Whose images and classes the costs are for."""
+
+
+def sample(space: str, seed: int) -> Sample:
+    """The same for the same seed; its costs are for the first dataset of the space's task.
+
+    Raises NotFound, and InvalidInput for a seed below 0.
+    """
+    if seed < 0:
+        raise InvalidInput.at("/seed", f"must be 0 or larger, not {seed}")
+    shipped = catalogue.find(space)
+    task = tasks.find(shipped.task)
+    dataset = datasets.inspect(task, {"name": task.datasets()[0][0]}, 0)
+    matrix = shipped.space.sample(1, np.random.default_rng(seed))
+    model = cost_model_for(shipped.task, shipped.space, dataset, shipped.constants)
+    costs = {name: float(values[0]) for name, values in model(matrix).items()} if model is not None else {}
+    return Sample(shipped.space.from_matrix(matrix)[0], costs, dataset)

@@ -1,0 +1,1 @@
+"""Candidates predicted to be best, for new limits or another space."""

@@ -1,0 +1,1 @@
+"""Results of jobs: standings, fronts, columns, importance."""

@@ -1,0 +1,101 @@
+"""How much each parameter decides a metric, by Optuna's PED-ANOVA (Watanabe et al., arXiv 2304.10255).
+
+It asks where the best tenth of the results lies, and takes a second for a thousand trials; fANOVA takes a minute.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from searchsvc.domain import Job, Trial
+from searchsvc.errors import Conflict, InvalidInput
+from searchsvc.service.lookup import checks
+from searchsvc.service.results.optuna_study import distributions_of
+from searchsvc.store import Store
+
+MOST_TRIALS = 1000
+"""Results that are looked at, the newest."""
+FEWEST_TRIALS = 10
+"""Of fewer nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Of the parameters that every candidate has, the most important first; the shares add up to 1."""
+
+    metric: str
+    results: int
+    """From how many results it is told."""
+    shares: tuple[tuple[str, float], ...]
+    conditional: tuple[str, ...]
+    """Parameters that only some candidates have: nothing is said of them."""
+
+
+def importance(store: Store, job: Job, metric: str) -> Importance:
+    """Raises Conflict where there are too few results, InvalidInput where none has that metric."""
+    trials = [one for one in store.newest_results(job.id, MOST_TRIALS) if one.is_candidate]
+    if len(trials) < FEWEST_TRIALS:
+        raise Conflict(f"job {job.name} has {len(trials)} results; importance is told from {FEWEST_TRIALS} on")
+    values = [{**one.proposal.costs, **(one.metrics or {})}.get(metric) for one in trials]
+    measured = [(one, value) for one, value in zip(trials, values, strict=True) if value is not None]
+    if len(measured) < FEWEST_TRIALS:
+        known = sorted({name for one in trials for name in {**one.proposal.costs, **(one.metrics or {})}})
+        raise InvalidInput.at("/metric", f"fewer than {FEWEST_TRIALS} results have {metric!r}; try {', '.join(known)}")
+    space = checks.space_of(job.spec, None)
+    objective = next((one for one in job.spec.objectives if one.metric == metric), None)
+    minimised = objective.sign < 0 if objective else metric in measured[0][0].proposal.costs
+    shares = _shares(job, measured, minimised=minimised)
+    return Importance(
+        metric=metric,
+        results=len(measured),
+        shares=tuple(sorted(shares.items(), key=lambda pair: -pair[1])),
+        conditional=tuple(one.name for one in space.parameters if one.when),
+    )
+
+
+def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.storages import InMemoryStorage
+    from optuna.study import StudyDirection
+    from optuna.trial import FrozenTrial, TrialState
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every study that is made
+    distributions = distributions_of(job.spec)
+    trials = [
+        FrozenTrial(
+            number=number,
+            state=TrialState.COMPLETE,
+            value=value,
+            datetime_start=None,
+            datetime_complete=None,
+            params={name: value for name, value in trial.values.items() if name in distributions},
+            distributions={name: distributions[name] for name in trial.values if name in distributions},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=number,
+        )
+        for number, (trial, value) in enumerate(measured)
+    ]
+
+    class Results(InMemoryStorage):
+        """A study of these trials, which are not copied whenever it is asked for them."""
+
+        def get_all_trials(
+            self,
+            study_id: int,  # noqa: ARG002 - inherited
+            deepcopy: bool = True,  # noqa: ARG002 - inherited
+            states: Container[TrialState] | None = None,
+        ) -> list[FrozenTrial]:
+            return trials if states is None or TrialState.COMPLETE in states else []
+
+    storage = Results()
+    storage.create_new_study([StudyDirection.MINIMIZE if minimised else StudyDirection.MAXIMIZE], job.id)
+    study = optuna.Study(job.id, storage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the evaluator is marked as experimental
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in found.items()}

@@ -1,0 +1,1 @@
+"""The installation: its health, its cluster, its tokens."""

@@ -1,0 +1,202 @@
+"""doctor: whether everything that is needed is there, what was found, and how to mend what is not.
+
+Libraries are looked up, not imported: the service loads neither torch nor Ray.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from searchsvc import tasks
+from searchsvc.errors import SearchsvcError, StoreOutdated
+from searchsvc.service.planning import machine
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+
+_OLDEST_PYTHON = (3, 11)
+_LEAST_FREE_BYTES = 2 * 2**30
+_LITTLE_FREE_BYTES = 10 * 2**30
+_SHARED_MEMORY_BYTES = 512 * 2**20
+_DATABASE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    mend: str | None = None
+    """How to mend it; None where it is ok."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing failed; warnings may be there."""
+        return all(check.state != "failed" for check in self.checks)
+
+
+def examine(settings: Settings) -> Health:
+    """Look at everything; what one check finds keeps no other from being made."""
+    return Health(tuple(check(settings) for check in CHECKS))
+
+
+def check_python(_settings: Settings) -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < _OLDEST_PYTHON:
+        return Check("python", "failed", found, "install Python 3.11 or newer and set the environment up again")
+    return Check("python", "ok", found)
+
+
+def check_torch(_settings: Settings) -> Check:
+    found = _installed("torch")
+    if found is None:
+        return Check(
+            "torch", "failed", "not installed", "pip install torch torchvision: no trial can be trained without"
+        )
+    gpus = machine.gpus()
+    if gpus and found.endswith("+cpu"):
+        return Check("torch", "warning", f"{found}, {gpus} GPUs", "install a CUDA build of torch to use the GPUs")
+    return Check("torch", "ok", f"{found}, {gpus} GPUs" if gpus else f"{found}, no GPU: trials run on the CPU")
+
+
+def check_ray(settings: Settings) -> Check:
+    found = _installed("ray")
+    if found is None:
+        return Check("ray", "failed", "not installed", 'pip install "ray[tune]": trials run on it')
+    return Check("ray", "ok", f"{found}, {settings.ray_address or 'a local one is started when needed'}")
+
+
+def check_tasks(_settings: Settings) -> Check:
+    names = tasks.names()
+    if not names:
+        return Check(
+            "tasks", "failed", "none", "install searchsvc itself (pip install -e .): its entry points are missing"
+        )
+    return Check("tasks", "ok", ", ".join(names))
+
+
+def check_database(settings: Settings) -> Check:
+    try:
+        store = Store.open(settings.database_url, wait_seconds=_DATABASE_SECONDS)
+    except StoreOutdated as error:
+        return Check("database", "failed", str(error), "run `searchctl db upgrade`")
+    except SearchsvcError as error:
+        return Check("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+    try:
+        store.ping()
+    except SearchsvcError as error:
+        return Check("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+    finally:
+        store.close()
+    kind = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
+    return Check("database", "ok", f"{kind} answers, schema is up to date")
+
+
+def check_data_dir(settings: Settings) -> Check:
+    folder = settings.data_dir
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"searchsvc")
+    except OSError as error:
+        mend = f"make {folder} writable for this user, or set SEARCHSVC_DATA_DIR"
+        return Check("data folder", "failed", f"{folder}: {error.strerror}", mend)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o022:
+        return Check("data folder", "warning", f"{folder} can be written by others ({mode:o})", f"chmod 700 {folder}")
+    return Check("data folder", "ok", f"{folder}, writable")
+
+
+def check_disk(settings: Settings) -> Check:
+    free = shutil.disk_usage(_existing(settings.data_dir)).free
+    found = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
+    mend = "delete jobs that are not needed (`searchctl delete`), or move SEARCHSVC_DATA_DIR to a larger disk"
+    if free < _LEAST_FREE_BYTES:
+        return Check("disk", "failed", found, mend)
+    return Check(
+        "disk", "ok" if free >= _LITTLE_FREE_BYTES else "warning", found, _unless(free >= _LITTLE_FREE_BYTES, mend)
+    )
+
+
+def check_shared_memory(_settings: Settings) -> Check:
+    folder = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+    if not folder.is_dir():
+        return Check(
+            "shared memory", "warning", "there is no /dev/shm", "Ray keeps its objects on disk, which is slower"
+        )
+    size = shutil.disk_usage(folder).total
+    enough = size >= _SHARED_MEMORY_BYTES
+    mend = "give the container more: docker run --shm-size=2g, or shm_size in docker-compose.yml"
+    return Check("shared memory", "ok" if enough else "warning", f"{size / 2**20:,.0f} MiB", _unless(enough, mend))
+
+
+def check_port(settings: Settings) -> Check:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((settings.host, settings.port))
+        except OSError as error:
+            found = f"{settings.host}:{settings.port} cannot be taken: {error.strerror}"
+            return Check("port", "warning", found, "the service runs already, or another program: set SEARCHSVC_PORT")
+    return Check("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def check_token(settings: Settings) -> Check:
+    try:
+        mode = stat.S_IMODE(settings.token_path.stat().st_mode)
+    except FileNotFoundError:
+        return Check("token", "ok", "none yet: it is made when the service first starts")
+    except OSError as error:
+        return Check("token", "failed", f"{settings.token_path}: {error.strerror}", "make the data folder readable")
+    if mode & 0o077:
+        return Check("token", "failed", f"others can read it ({mode:o})", f"chmod 600 {settings.token_path}")
+    return Check("token", "ok", f"{settings.token_path}, for this user alone")
+
+
+CHECKS: tuple[Callable[[Settings], Check], ...] = (
+    check_python,
+    check_torch,
+    check_ray,
+    check_tasks,
+    check_database,
+    check_data_dir,
+    check_disk,
+    check_shared_memory,
+    check_port,
+    check_token,
+)
+
+
+def _installed(name: str) -> str | None:
+    """The version of a distribution that can be imported; None where there is none."""
+    try:
+        return version(name) if find_spec(name) is not None else None
+    except PackageNotFoundError:
+        return None
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def _unless(fine: bool, mend: str) -> str | None:
+    return None if fine else mend

@@ -1,0 +1,1 @@
+"""Exact costs of networks, vectorised over candidates."""

@@ -1,0 +1,99 @@
+"""Costs of whole matrices as sums over parts, where each part depends on few parameters: one gather per part.
+
+What a part costs is computed once for every combination of its parameters, as a table. Where a space is so wide that a
+table would be large, the part is computed anew for every matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.spaces.costs.axes import Axis
+from searchsvc.spaces.space import Matrix, Space
+
+_ROWS = 8192
+"""Candidates at a time: what is computed of them stays in the cache of a core."""
+_LARGEST_TABLE = 2**21
+
+Array: TypeAlias = NDArray[Any]
+"""Numbers, real or complex, of any shape that broadcasts."""
+Values: TypeAlias = Mapping[str, Array]
+"""Name of a parameter -> its values."""
+Costs: TypeAlias = Callable[[Values], Array]
+"""From the values of the parameters of a part to its costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the parameters of these names decide together."""
+
+    names: tuple[str, ...]
+    costs: Costs
+
+    def grid(self, axes: Mapping[str, Axis]) -> Values:
+        """Every combination of values: along one dimension per name, in their order."""
+        return dict(zip(self.names, np.ix_(*(axes[name].values for name in self.names)), strict=True))
+
+    def table(self, axes: Mapping[str, Axis]) -> Array | None:
+        """(product of the lengths of the axes,) costs; None where that would be too many."""
+        lengths = [len(axes[name].values) for name in self.names]
+        if math.prod(lengths) > _LARGEST_TABLE:
+            return None
+        return np.broadcast_to(self.costs(self.grid(axes)), lengths).ravel()
+
+
+class Gather:
+    """(n, d) matrix -> (n,) sums of the costs of all parts, of the number type `dtype`."""
+
+    def __init__(self, space: Space, axes: Mapping[str, Axis], parts: Iterable[Part], dtype: type) -> None:
+        found = [(part, part.table(axes)) for part in parts]
+        self._axes, self._dtype = axes, dtype
+        self._tables = [table for _, table in found if table is not None]
+        self._computed = [part for part, table in found if table is None]
+        tabled = [part for part, table in found if table is not None]
+        columns = {name: one for part in tabled for name in part.names if (one := axes[name].column) is not None}
+        self._columns = list(columns.values())
+        self._missing = np.array([axes[name].missing for name in columns])
+        self._conditional = any(space.parameters[column].when for column in self._columns)
+        self._weights, self._offset = _strides(tabled, axes, list(columns))
+
+    def __call__(self, matrix: Matrix) -> Array:
+        total: Array = np.empty(len(matrix), self._dtype)
+        for start in range(0, len(matrix), _ROWS):
+            rows = slice(start, start + _ROWS)
+            total[rows] = self._sums(matrix[rows])
+        return total
+
+    def _sums(self, rows: Matrix) -> Array:
+        """(r,) from (r, d)."""
+        genes = rows[:, self._columns]
+        if self._conditional:
+            genes = np.where(np.isnan(genes), self._missing, genes)
+        # Every index is a sum over the parameters of a part, so one product of matrices gives all of them: (parts, r).
+        index = np.rint(self._weights @ genes.T + self._offset).astype(np.intp)
+        total: Array = np.zeros(len(rows), self._dtype)
+        for table, chosen in zip(self._tables, index, strict=True):
+            total += table[chosen]
+        for part in self._computed:
+            total += part.costs({name: self._axes[name].decoded(rows) for name in part.names})
+        return total
+
+
+def _strides(parts: Sequence[Part], axes: Mapping[str, Axis], names: Sequence[str]) -> tuple[Matrix, Matrix]:
+    """(parts, g) and (parts, 1): index into a part's table = weights * entries of the parameters `names` + offset."""
+    weights, offset = np.zeros((len(parts), len(names))), np.zeros((len(parts), 1))
+    for row, part in enumerate(parts):
+        stride = 1.0
+        for name in reversed(part.names):
+            axis = axes[name]
+            if axis.column is not None:
+                weights[row, names.index(name)] += stride / axis.step
+                offset[row] -= stride * axis.low / axis.step
+            stride *= len(axis.values)
+    return weights, offset

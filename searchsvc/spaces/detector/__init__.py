@@ -1,0 +1,1 @@
+"""Spaces of one-stage detectors."""

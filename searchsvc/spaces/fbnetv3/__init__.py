@@ -1,0 +1,1 @@
+"""Spaces in the form of FBNetV3 (arXiv:2006.02049)."""

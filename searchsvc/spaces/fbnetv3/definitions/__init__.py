@@ -1,0 +1,23 @@
+"""The released networks that ship as definitions, by name."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from searchsvc.errors import NotFound
+from searchsvc.spaces.fbnetv3.definition import Definition, parse
+
+
+def names() -> list[str]:
+    """All names, in alphabetical order."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def find(name: str) -> Definition:
+    """The definition of that name. Raises NotFound, which lists the names that there are."""
+    import yaml
+
+    if name not in names():
+        raise NotFound(f"no definition {name!r}; there are {', '.join(names())}")
+    return parse(yaml.safe_load(resources.files(__name__).joinpath(f"{name}.yaml").read_text("utf-8")))

@@ -1,0 +1,202 @@
+"""FBNetV3 networks cut into parts (stem with stage 1, stages 2 to 6, stage 7 with the head).
+
+What a part costs depends on few genes. `prices` says what one operator costs: its FLOPs and parameters, its latency.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from searchsvc.errors import InvalidInput
+from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.operators import Layer
+from searchsvc.spaces.fbnetv3.space import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, Family
+from searchsvc.spaces.resolution import RESOLUTION
+
+Prices: TypeAlias = Callable[[Layer], Array]
+"""Costs of a layer, of the common shape of its fields."""
+
+_ZERO, _ONE = np.zeros(()), np.ones(())
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Equal layers of a stage (0: the stem, 8: the head), one after another."""
+
+    stage: int
+    layer: Layer
+    count: Array
+
+
+Cut: TypeAlias = Callable[[Values], Sequence[Piece]]
+"""From the values of the genes of a part to what it is made of, from the image on."""
+
+
+def genes(family: Family) -> tuple[str, ...]:
+    """What decides the network of a family."""
+    return (*family.defaults, RESOLUTION)
+
+
+def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[Part]:
+    """For images of `shape` (channels, height, width), which a resolution replaces."""
+
+    def priced(cut: Cut) -> Callable[[Values], Array]:
+        return lambda values: sum((one.count * prices(one.layer) for one in cut(values)), _ZERO)
+
+    return [Part(names, priced(cut)) for names, cut in cuts(family, shape)]
+
+
+def cuts(family: Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:
+    """The genes that decide a part, and what it is made of; parts and shape as in `parts`."""
+    cut = _Cutter(family, shape)
+    return [
+        (("c0", "c1", "k1", "n1", RESOLUTION), cut.beginning),
+        *((_names(stage), cut.stage(stage)) for stage in STAGES[1:-1]),
+        (("c6", "c7", "k7", "trim4", "trim6", RESOLUTION), cut.end),
+    ]
+
+
+def check_maps(family: Family, shape: tuple[int, int, int], values: Values) -> None:
+    """Raise InvalidInput where a map of some candidate, its genes among `values`, has no pixel left."""
+    trims = {f"trim{stage}": np.ones((), dtype=bool) & values[f"trim{stage}"].any() for stage in TRIMMED}
+    smallest = sides_after(family, shape, STAGES[-1], {RESOLUTION: np.unique(values[RESOLUTION]), **trims})
+    if (np.minimum(*smallest) < 1).any():
+        raise InvalidInput.at("", "with trim4 or trim6 nothing is left of the maps of images this small")
+
+
+def sides_after(family: Family, shape: tuple[int, int, int], stage: int, values: Values) -> tuple[Array, Array]:
+    """(height, width) of the map after a stage (0: the stem); 0 where it has vanished."""
+    sides = seen(shape, values)
+    smaller = np.minimum(*sides)
+    for one in range(stage + 1):
+        trim = 2.0 * values[f"trim{one}"] if one in TRIMMED else 0.0
+        stride = _stride(family, one, smaller)
+        height, width = (np.maximum(0.0, np.floor((side - 1.0 - trim) / stride) + 1.0) for side in sides)
+        sides = height, width
+    return sides
+
+
+def seen(shape: tuple[int, int, int], values: Values) -> tuple[Array, Array]:
+    """(height, width) of images as the network sees them."""
+    height, width = (np.where(values[RESOLUTION], values[RESOLUTION], float(side)) for side in shape[1:])
+    return height, width
+
+
+def round8(channels: Array) -> Array:
+    """As `searchsvc.spaces.fbnetv3.definition.round8`, of arrays."""
+    rounded = np.maximum(8.0, np.floor((channels + 4.0) / 8.0) * 8.0)
+    result: Array = rounded + 8.0 * (rounded < 0.95 * channels)
+    return result
+
+
+class _Cutter:
+    """What the parts are made of, as functions of arrays of genes."""
+
+    def __init__(self, family: Family, shape: tuple[int, int, int]) -> None:
+        self._family, self._shape = family, shape
+
+    def beginning(self, values: Values) -> list[Piece]:
+        """Stem and stage 1."""
+        height, width = seen(self._shape, values)
+        stem = Layer(
+            "stem",
+            inputs=np.array(float(self._shape[0])),
+            mid=_ZERO,
+            outputs=round8(values["c0"]),
+            kernel=np.array(3.0),
+            stride=self._strides(0, values),
+            pad=_ONE,
+            squeeze=_ZERO,
+            height=height,
+            width=width,
+        )
+        return [Piece(0, stem, _ONE), *self._group(1, values, (_ONE, _ONE), values["k1"], values["n1"])]
+
+    def stage(self, stage: int) -> Cut:
+        """One of the stages 2 to 6."""
+        first, other = EXPANSIONS[stage]
+
+        def pieces(values: Values) -> list[Piece]:
+            a, b = values[first], values[other]
+            others = values[f"k{stage}b"]
+            kernel = np.where(others, others, values[f"k{stage}"])
+            return self._group(stage, values, (a, np.where(b, b, a)), kernel, values[f"n{stage}"])
+
+        return pieces
+
+    def end(self, values: Values) -> list[Piece]:
+        """Stage 7, head and classifier."""
+        family, outputs = self._family, round8(values["c7"])
+        height, width = sides_after(family, self._shape, 7, values)
+        head = Layer(
+            "head",
+            inputs=outputs,
+            mid=round8(outputs * family.pool_expansion),
+            outputs=np.array(float(family.pool_width)),
+            kernel=_ONE,
+            stride=_ONE,
+            pad=_ZERO,
+            squeeze=_ZERO,
+            height=height,
+            width=width,
+        )
+        e = np.array(float(family.last_expansion))
+        return [*self._group(7, values, (e, e), values["k7"], _ONE), Piece(8, head, _ONE)]
+
+    def _group(
+        self, stage: int, values: Values, expansions: tuple[Array, Array], kernel: Array, blocks: Array
+    ) -> list[Piece]:
+        """The first block of a stage, and the others; `kernel` is theirs."""
+        inputs, outputs = round8(values[f"c{stage - 1}"]), round8(values[f"c{stage}"])
+        before, after = (sides_after(self._family, self._shape, one, values) for one in (stage - 1, stage))
+        trim = values[f"trim{stage}"] if stage in TRIMMED else _ZERO
+        strides = self._strides(stage, values)
+        squeezed = stage in SQUEEZED
+        first = _block(inputs, outputs, values[f"k{stage}"], expansions[0], squeezed, strides, trim, before)
+        other = _block(outputs, outputs, kernel, expansions[1], squeezed, _ONE, _ZERO, after)
+        return [Piece(stage, first, _ONE), Piece(stage, other, blocks - 1.0)]
+
+    def _strides(self, stage: int, values: Values) -> Array:
+        return _stride(self._family, stage, np.minimum(*seen(self._shape, values)))
+
+
+def _block(
+    inputs: Array,
+    outputs: Array,
+    kernel: Array,
+    expansion: Array,
+    squeezed: bool,
+    stride: Array,
+    trim: Array,
+    side: tuple[Array, Array],
+) -> Layer:
+    mid = round8(inputs * expansion)
+    return Layer(
+        "block",
+        inputs=inputs,
+        mid=mid,
+        outputs=outputs,
+        kernel=kernel,
+        stride=stride,
+        pad=(kernel - 1.0) / 2.0 - trim,
+        squeeze=round8(np.floor(mid * 0.25 / expansion)) if squeezed else _ZERO,
+        height=side[0],
+        width=side[1],
+    )
+
+
+def _names(stage: int) -> tuple[str, ...]:
+    """The genes that decide a stage."""
+    first, other = EXPANSIONS[stage]
+    trims = tuple(f"trim{one}" for one in TRIMMED if one <= stage)
+    widths = (f"c{stage - 1}", f"c{stage}", f"k{stage}", f"k{stage}b", first, other, f"n{stage}")
+    return (*widths, *trims, RESOLUTION)
+
+
+def _stride(family: Family, stage: int, side: Array) -> Array:
+    return np.where(side >= family.halved_from.get(stage, math.inf), 2.0, 1.0)

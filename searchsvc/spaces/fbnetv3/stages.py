@@ -1,0 +1,56 @@
+"""The stages of one network of FBNetV3's make, from the pieces that the cost model sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.task import DatasetInfo
+from searchsvc.spaces.costs.stages import CONVOLUTION, INVERTED_RESIDUAL, Stage
+from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
+from searchsvc.spaces.fbnetv3.costs import work
+from searchsvc.spaces.fbnetv3.parts import Piece, Prices
+from searchsvc.spaces.fbnetv3.space import Family
+
+_BLOCKS = {"stem": CONVOLUTION, "block": INVERTED_RESIDUAL, "head": "expansion, mean, classifier"}
+
+
+def stages_of(family: Family) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
+    """The stages of the network of a family that complete values describe."""
+
+    def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
+        genes = {name: np.array(values[name], float) for name in fbnetv3_parts.genes(family)}
+        pieces = (piece for _, cut in fbnetv3_parts.cuts(family, info.shape) for piece in cut(genes))
+        return list(stages(pieces, work(len(info.classes))))
+
+    return listed
+
+
+def stages(pieces: Iterable[Piece], prices: Prices) -> Iterator[Stage]:
+    """Of one network: all sizes are single numbers, and prices are FLOPs + params * 1j."""
+    for piece in pieces:
+        if piece.count > 0:
+            cost = complex(piece.count * prices(piece.layer))
+            yield replace(_shape(piece), count=int(piece.count), flops=cost.real, params=cost.imag)
+
+
+def _shape(piece: Piece) -> Stage:
+    layer = piece.layer
+    is_head, is_block = layer.kind == "head", layer.kind == "block"
+    height, width = (1, 1) if is_head else map(int, layer.output)
+    return Stage(
+        "stem" if layer.kind == "stem" else "head" if is_head else f"stage {piece.stage}",
+        _BLOCKS[layer.kind],
+        kernel=None if is_head else int(layer.kernel),
+        stride=int(layer.stride),
+        channels=int(layer.outputs),
+        expansion=float(layer.mid / layer.inputs) if is_block else None,
+        squeezes=bool(layer.squeeze > 0),
+        height=height,
+        width=width,
+        flops=0.0,
+        params=0.0,
+    )

@@ -1,0 +1,135 @@
+"""searchctl run, with a real driver, a local Ray and real training."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.cli.commands.run import _job
+from api.cli.page import page
+from searchsvc.domain import JobSpec, TrialState
+from searchsvc.errors import RuntimeUnavailable
+from searchsvc.service.documents.documents import load_document
+from searchsvc.service.service import Service
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+from tests.unit.api.cli.conftest import SPEC
+
+SEARCHCTL = str(Path(sys.executable).with_name("searchctl"))
+
+
+@pytest.fixture
+def ray_ended(home: Path) -> Iterator[None]:
+    yield
+    subprocess.run([sys.executable, "-m", "workers.cluster", "stop"], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_ended")
+def test_a_run_ends_with_a_model_and_the_next_one_starts_anew(
+    spec: str, home: Path, service: Service, document: dict[str, Any]
+) -> None:
+    first = subprocess.run([SEARCHCTL, "run", spec, "--json"], capture_output=True, text=True, timeout=240)
+    assert first.returncode == 0, first.stderr
+    result = json.loads(first.stdout)
+    assert result["job"]["trials"]["SUCCEEDED"] == 2
+    assert result["winner"]["test_metrics"]
+    assert Path(result["model"]) == home.parent / "tiny.safetensors"
+    assert Path(result["model"]).stat().st_size > 1000
+    assert service.job(result["job"]["id"]).spec == JobSpec.parse(document)
+    assert _job(service, document, new=False)[0].id != result["job"]["id"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_ended")
+def test_a_run_that_is_interrupted_drains_and_goes_on_with_the_same_command(spec: str, store: Store) -> None:
+    command = [SEARCHCTL, "run", spec, "--set", "budget.trials=4", "--set", "resources.concurrency=1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _wait_for_a_result(store, process)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 130, errors
+    drained = json.loads(out)["job"]
+    assert drained["state"] == "SUCCEEDED"
+    assert not drained["trials"].get("RUNNING")
+    again = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, again.stderr
+    finished = json.loads(again.stdout)["job"]
+    assert finished["id"] == drained["id"]
+    assert finished["trials"]["SUCCEEDED"] == 4
+
+
+def _wait_for_a_result(store: Store, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        jobs = store.jobs(state=None, name=None, after=None, limit=1)
+        if jobs and store.trial_counts(jobs[0].id).get(TrialState.SUCCEEDED):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no result came")
+
+
+# ---- which job a run goes on with ----------------------------------------------------------------------------------
+
+
+def test_a_page_is_served_while_a_command_runs_and_no_longer(service: Service) -> None:
+    with page(service, "/ui/jobs/one", any_port=True) as link:
+        answer = httpx.get(link, timeout=60)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs/one")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(link)
+
+
+def test_a_page_takes_a_free_port_unless_one_is_asked_for(service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        service.settings = service.settings.model_copy(update={"port": taken.getsockname()[1]})
+        with pytest.raises(RuntimeUnavailable, match="cannot listen"), page(service, "/ui/", any_port=False):
+            pass
+
+
+@pytest.fixture
+def service(store: Store, home: Path) -> Service:
+    return Service(store, Settings(data_dir=home))
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = load_document(SPEC)
+    return found
+
+
+def test_an_unfinished_job_with_the_same_spec_is_taken_up(service: Service, document: dict[str, Any]) -> None:
+    first, said = _job(service, document, new=False)
+    assert said is None
+    again, said = _job(service, document, new=False)
+    assert again.id == first.id
+    assert said
+    assert first.id in said
+
+
+@pytest.mark.parametrize("verb", ["pause", "stop", "cancel"])
+def test_a_job_that_was_ended_by_hand_goes_on(service: Service, document: dict[str, Any], verb: str) -> None:
+    first, _ = _job(service, document, new=False)
+    getattr(service, verb)(first.id)
+    again, _ = _job(service, document, new=False)
+    assert (again.id, again.state) == (first.id, "QUEUED")
+
+
+def test_another_spec_or_new_starts_another_job(service: Service, document: dict[str, Any]) -> None:
+    first, _ = _job(service, document, new=False)
+    other, _ = _job(service, {**document, "seed": 1}, new=False)
+    anew, _ = _job(service, document, new=True)
+    assert len({first.id, other.id, anew.id}) == 3

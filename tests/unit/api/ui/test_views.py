@@ -1,0 +1,158 @@
+"""What pages know of jobs, as they follow their events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.ui.charts import results as charts
+from api.ui.live import job_view
+from api.ui.live.board import Board
+from api.ui.live.job_view import JobReader
+from api.ui.parts.numbers import epochs_saved, funnel
+from api.ui.parts.words import of_event
+from searchsvc.errors import NotFound
+from searchsvc.service.service import Service
+from searchsvc.settings import Settings
+from searchsvc.store import Store
+from tests.support.pages import EPOCHS, Running, a_search, record_rounds
+from tests.support.supernets import a_job_with_a_supernet
+
+
+@pytest.fixture
+def service(tmp_path: Path, sqlite_url: str) -> Iterator[Service]:
+    store = Store.open(sqlite_url)
+    yield Service(store, Settings(data_dir=tmp_path / "data", database_url=sqlite_url).prepare())
+    store.close()
+
+
+@pytest.fixture
+def search(service: Service) -> Running:
+    return a_search(service, 12)
+
+
+def test_following_events_shows_what_reading_everything_shows(service: Service, search: Running) -> None:
+    reader = JobReader(service, search.id)
+    before = reader.read(None)
+    after = before.events[0].sequence
+    number = search.propose()
+    search.start(number)
+    search.measure(number, 1, 0.5)
+    search.measure(number, 2, 0.6)
+    search.end(number)
+    search.flush()
+    followed = reader.read(service.events(after=after, job_id=search.id))
+    assert followed == JobReader(service, search.id).read(None)
+    assert followed.curves[number] == ((1, 0.5), (2, 0.6))
+    assert number not in before.trials
+
+
+def test_the_first_picture_has_the_newest_trials_and_the_next_one_all(
+    service: Service, search: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = JobReader(service, search.id).read(None)
+    monkeypatch.setattr(job_view, "PAGE", 4)
+    reader = JobReader(service, search.id)
+    first = reader.read(None)
+    assert (whole.is_whole, first.is_whole) == (True, False)
+    assert set(first.trials) >= {13, 12, 11, 10} | first.front
+    assert len(first.trials) < first.total == 14
+    assert charts.best_so_far(first) == charts.best_so_far(whole)
+    assert reader.read([]) == whole
+    assert reader.read(None).is_whole
+
+
+def test_a_sample_is_drawn_anew_when_the_front_moves(
+    service: Service, search: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_view, "MOST_POINTS", 1)
+    monkeypatch.setattr(job_view, "PAUSE_SECONDS", 0.0)
+    reader = JobReader(service, search.id)
+    before = reader.read(None)
+    assert reader.read([]).drawing == before.drawing
+    number = search.propose(flops=1.0)
+    search.start(number)
+    search.measure(number, 1, 1.0)
+    search.end(number)
+    search.flush()
+    after = reader.read(service.events(after=before.events[0].sequence, job_id=search.id))
+    assert (after.front, after.drawing) == ({number}, before.drawing + 1)
+
+
+def test_the_board_looks_at_no_results(service: Service, search: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "results", None)
+    found = Board(service).read(None).jobs[search.id]
+    assert found.best is not None
+    assert found == service.standing(search.id)
+
+
+def test_the_funnel_adds_up(service: Service, search: Running) -> None:
+    view = JobReader(service, search.id).read(None)
+    stages = {one.name: one.count for one in funnel(view.summary)}
+    assert stages["proposed"] == 14 + sum(number % 3 for number in range(14))
+    assert (stages["started"], stages["stopped early"], stages["failed"], stages["trained in full"]) == (13, 2, 1, 9)
+    assert epochs_saved(view.trials.values(), view.spec) == (2 * (EPOCHS - 2), 11 * EPOCHS)
+
+
+def test_the_board_forgets_a_job_that_was_deleted(service: Service, search: Running) -> None:
+    board, reader = Board(service), JobReader(service, search.id)
+    search.finish()
+    assert list(board.read(None).jobs) == [search.id]
+    after = service.last_sequence()
+    service.delete(search.id)
+    assert list(board.read(service.events(after=after)).jobs) == []
+    with pytest.raises(NotFound):
+        reader.read([])
+
+
+def test_charts_draw_the_limit_and_leave_out_what_breaks_it(service: Service, search: Running) -> None:
+    view = JobReader(service, search.id).read(None)
+    kept, broken, front = charts.front(view, "flops")["series"]
+    assert front["markLine"]["data"] == [{"xAxis": 5e5}]
+    assert {point[0] <= 5e5 for point in kept["data"] + front["data"]} == {True}
+    assert {point[0] > 5e5 for point in broken["data"]} == {True}
+    assert {point[2] for point in front["data"]} == view.front
+    best = [value for _, value in charts.best_so_far(view)["series"][1]["data"]]
+    assert best == sorted(best)
+
+
+def test_quality_is_drawn_where_something_was_predicted(service: Service, search: Running) -> None:
+    assert charts.quality(service.rounds(search.id)) is None
+    record_rounds(search, 3)
+    drawn = charts.quality(service.rounds(search.id))
+    assert drawn is not None
+    assert [point[0] for point in drawn["series"][0]["data"]] == [1, 2]
+
+
+def test_what_was_predicted_is_drawn_against_what_was_measured(service: Service, search: Running) -> None:
+    assert charts.predictions(service.rounds(search.id), "accuracy") is None
+    record_rounds(search, 3)
+    drawn = charts.predictions(service.rounds(search.id), "accuracy")
+    assert drawn is not None
+    earlier, latest, equal = (one["data"] for one in drawn["series"])
+    assert (len(earlier), len(latest)) == (8, 8)
+    assert latest[0] == [0.8, 0.79]
+    assert equal == [[0.79, 0.79], [0.874, 0.874]]
+
+
+def test_distributions_have_a_cell_for_every_option(service: Service) -> None:
+    job = a_job_with_a_supernet(service.store)
+    view = JobReader(service, job.id).read(None)
+    assert view.distributions is not None
+    cells = charts.distributions(view.distributions)["series"][0]["data"]
+    assert sorted({one["value"][1] for one in cells}) == [0, 1, 2]
+    assert len(cells) == 3 + 2 + 3
+
+
+def test_every_event_has_words(service: Service, search: Running) -> None:
+    record_rounds(search, 1)
+    service.pause(search.id)
+    events = service.latest_events(search.id, 300)
+    said = {event.kind: of_event(event, 3, search.job.spec) for event in events}
+    assert said["trial.finished"].startswith("trial 3 ")
+    assert said["trial.proposed"] == "trial 3 was proposed"
+    assert "early_stop_epoch=3" in said["round.finished"]
+    stops = [event for event in events if event.data.get("state") == "STOPPED"]
+    assert "asha: below the best third" in of_event(stops[0], 6, search.job.spec)

@@ -1,0 +1,226 @@
+"""FBNetV3 as an algorithm: its start, its batches, its stages, its rounds, and what it does when nothing goes well."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from searchsvc.algorithms import Algorithm, create
+from searchsvc.algorithms.base import Staged
+from searchsvc.algorithms.fbnetv3.learner import fitted_results
+from searchsvc.algorithms.fbnetv3.search import FbnetV3
+from searchsvc.domain import Candidate, Constraint, FailureKind, Measurement, Objective, Observation
+from searchsvc.errors import NothingFeasible
+from searchsvc.proposing.proposer import Proposer
+from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+
+SPACE = Space([*(Integer(f"width{i}", 1, 8) for i in range(4)), Float("rate", 1e-4, 1.0, log=True)])
+GRID = Space([Integer(f"width{i}", 1, 6) for i in range(4)])
+ACCURACY = Objective(metric="accuracy")
+LIMIT = Constraint(metric="flops", max=16)
+
+
+def cost_model(matrix: Matrix) -> dict[str, Matrix]:
+    return {"flops": matrix[:, :4].sum(axis=1)}
+
+
+def made(space: Space = SPACE, **changes: Any) -> FbnetV3:
+    arguments = {"objectives": [ACCURACY], "cost_model": cost_model, "seed": 3, **changes}
+    algorithm = create("fbnetv3", space=space, **arguments)
+    assert isinstance(algorithm, FbnetV3)
+    return algorithm
+
+
+def accuracy(candidate: Candidate) -> float:
+    values = [float(candidate.values[f"width{i}"]) for i in range(4)]
+    rate = float(candidate.values.get("rate", 0.01))
+    loss = sum((value - best) ** 2 for value, best in zip(values, (5, 2, 6, 3), strict=True))
+    return -loss - float(np.log10(rate / 0.01)) ** 2
+
+
+def result(candidate: Candidate, **changes: Any) -> Observation:
+    return Observation(candidate, {"accuracy": accuracy(candidate)}, step=1, **changes)
+
+
+def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
+    candidates = []
+    for _ in range(count):
+        candidates += algorithm.ask(1)
+        algorithm.tell([result(candidates[-1])])
+    return candidates
+
+
+@pytest.mark.parametrize("space", [SPACE, GRID])
+def test_two_dozen_trials_find_what_chance_finds_in_a_hundred(space: Space) -> None:
+    found = [max(map(accuracy, searched(made(space, seed=seed), 24))) for seed in range(3)]
+    drawn = np.array([accuracy(one) for one in space.from_matrix(space.sample(9600, np.random.default_rng(0)))])
+    assert np.median(found) > np.median(drawn.reshape(-1, 96).max(axis=1)) - 0.01
+
+
+def test_all_it_proposes_keeps_the_hard_constraints() -> None:
+    algorithm = made(constraints=[LIMIT])
+    candidates = searched(algorithm, 10) + algorithm.ask(4)
+    assert all(cost_model(SPACE.to_matrix([one]))["flops"][0] <= 16 for one in candidates)
+
+
+@pytest.mark.parametrize("space", [SPACE, GRID])
+def test_the_first_batch_reaches_both_ends_of_the_costs_and_of_every_parameter(space: Space) -> None:
+    matrix = space.to_matrix(made(space).ask(8))
+    drawn = cost_model(space.sample(1000, np.random.default_rng(0)))["flops"]
+    flops = cost_model(matrix)["flops"]
+    assert flops.min() < np.quantile(drawn, 0.05)
+    assert flops.max() > np.quantile(drawn, 0.95)
+    assert (np.ptp(space.to_unit(matrix), axis=0) > 0.6).all()
+
+
+def test_a_batch_is_not_one_candidate_over_and_over() -> None:
+    algorithm = made(GRID)
+    searched(algorithm, 12)
+    batch = algorithm.ask(8)
+    assert len(set(batch)) == 8
+    values = GRID.to_matrix(batch)
+    assert sum(len(np.unique(column)) > 1 for column in values.T) >= 2
+
+
+def test_it_waits_for_nobody() -> None:
+    algorithm = made()
+    batch = algorithm.ask(6)
+    algorithm.tell([result(one) for one in batch[:4]])
+    assert len(algorithm.ask(3)) == 3
+
+
+def test_a_candidate_that_failed_is_not_proposed_again_but_may_be_tried_again() -> None:
+    algorithm = made(GRID)
+    searched(algorithm, 6)
+    [failed] = algorithm.ask(1)
+    algorithm.tell([Observation(failed, None, FailureKind.OUT_OF_MEMORY)])
+    assert failed not in algorithm.ask(5)
+
+
+def test_it_is_staged() -> None:
+    assert isinstance(made(), Staged)
+
+
+def test_the_first_batch_and_the_last_trials_are_trained_in_full() -> None:
+    proposer = Proposer(made(GRID, batch=4, top=2, startup=4), GRID, cost_model=cost_model)
+    in_full = []
+    for number in range(9):
+        [proposal] = proposer.propose(1, budget=9)
+        in_full.append(proposal.in_full)
+        proposer.tell(number, result(proposal.candidate, stopped=not proposal.in_full))
+    assert in_full == [True] * 4 + [False] * 3 + [True] * 2
+
+
+def test_the_last_trials_are_the_best_by_prediction_those_stopped_early_among_them() -> None:
+    algorithm = made(GRID, batch=4, top=3)
+    candidates = []
+    for _ in range(25):
+        candidates += algorithm.ask(1)
+        algorithm.tell([result(candidates[-1], stopped=len(candidates) > 4)])
+    algorithm.plan(25, 28)
+    finals = algorithm.ask(3)
+    assert len(set(finals)) == 3
+    assert max(map(accuracy, finals)) == max(map(accuracy, [*candidates, *finals]))
+    assert set(finals) & set(candidates)
+
+
+def test_without_a_budget_there_is_no_last_stage() -> None:
+    algorithm = made(batch=4)
+    searched(algorithm, 6)
+    algorithm.ask(1)
+    assert not algorithm.is_in_full(algorithm.asks)
+
+
+def test_trials_are_compared_by_the_early_stop_epoch() -> None:
+    """The first batch ranks at epoch 2 as at its end; what came after it ends there and is as good as it looks."""
+    algorithm = made(GRID, batch=4, startup=4)
+    batch = algorithm.ask(5)
+    for candidate, final in zip(batch, (0.9, 0.8, 0.7, 0.6, 0.5), strict=True):
+        course = [-final, final - 0.4, final - 0.3, final]
+        history = tuple(Measurement(step, {"accuracy": value}, 1.0) for step, value in enumerate(course, 1))
+        algorithm.tell([Observation(candidate, {"accuracy": final}, step=4, history=history)])
+    [(number, data)] = algorithm.take_rounds()
+    assert (number, data["results"], data["early_stop_epoch"]) == (0, 4, 2)
+    predicted = algorithm._learner.outlook(algorithm._results).predictors["accuracy"].warp.values
+    np.testing.assert_allclose(np.sort(predicted), np.sort(np.array([0.9, 0.8, 0.7, 0.6, 0.5]) - 0.4))
+
+
+def test_every_round_says_how_good_its_predictions_were() -> None:
+    algorithm = made(batch=8)
+    searched(algorithm, 26)
+    rounds = algorithm.take_rounds()
+    assert [(number, data["results"]) for number, data in rounds] == [(0, 8), (1, 16), (2, 24)]
+    assert rounds[0][1]["quality"] == {}
+    for _, data in rounds[1:]:
+        found = data["quality"]["accuracy"]
+        assert found["results"] == 8
+        assert -1 <= found["low"] <= found["high"] <= 1
+        assert 0 <= found["inside_50"] <= found["inside_90"] <= 1
+        new = algorithm._results[data["results"] - 8 : data["results"]]
+        told = [one.observation.metrics["accuracy"] for one in new]
+        assert [measured for _, measured in found["predictions"]] == pytest.approx(told, rel=1e-4)
+    assert algorithm.take_rounds() == []
+
+
+def test_several_objectives_one_of_them_exact_spread_along_the_front() -> None:
+    algorithm = made(GRID, objectives=[ACCURACY, Objective(metric="flops", goal="minimize")])
+    candidates = searched(algorithm, 16) + algorithm.ask(4)
+    flops = cost_model(GRID.to_matrix(candidates[8:]))["flops"]
+    assert flops.max() - flops.min() >= 5
+
+
+def test_an_outcome_constraint_is_learned() -> None:
+    algorithm = made(GRID, cost_model=None, constraints=[Constraint(metric="latency", max=12)])
+    candidates = []
+    for _ in range(24):
+        candidates += algorithm.ask(1)
+        latency = float(sum(candidates[-1].values.values()))  # type: ignore[arg-type]
+        algorithm.tell([Observation(candidates[-1], {"accuracy": accuracy(candidates[-1]), "latency": latency})])
+    late = GRID.to_matrix(candidates[12:]).sum(axis=1)
+    assert np.mean(late <= 12) > 0.7
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), None])
+def test_results_that_say_nothing_do_no_harm(value: float | None) -> None:
+    algorithm = made(GRID)
+    for _ in range(9):
+        [candidate] = algorithm.ask(1)
+        failure = FailureKind.ERROR if value is None else None
+        algorithm.tell([Observation(candidate, None if value is None else {"accuracy": value}, failure)])
+    assert len(set(algorithm.ask(3))) == 3
+
+
+def test_a_space_of_one_candidate_is_exhausted_after_one_trial() -> None:
+    space = Space([Integer(f"width{i}", 2, 2) for i in range(4)])
+    proposer = Proposer(made(space), space, cost_model=cost_model)
+    assert len(proposer.propose(3, budget=3)) == 1
+    assert proposer.exhausted
+
+
+def test_limits_that_nothing_keeps_end_with_the_reason() -> None:
+    limit = Constraint(metric="flops", max=1)
+    proposer = Proposer(made(constraints=[limit]), SPACE, cost_model=cost_model, hard=[limit], max_tries=300)
+    with pytest.raises(NothingFeasible, match="flops"):
+        proposer.propose(1)
+
+
+def test_a_fit_lags_by_a_small_part_of_the_results() -> None:
+    assert [fitted_results(n) for n in (4, 63, 65, 131)] == [4, 63, 64, 128]
+    assert all(n - fitted_results(n) <= max(0, n // 32) for n in range(1, 20_000))
+    assert max(n - fitted_results(n) for n in range(10_000, 20_000)) == 255
+
+
+def test_an_ask_after_thousands_of_results_is_fast_on_average() -> None:
+    space = Space([*(Integer(f"width{i}", 1, 8) for i in range(4)), Categorical("a", ("p", "q")), Float("rate", 0, 1)])
+    algorithm = made(space, cost_model=None)
+    matrix = space.sample(10_000, np.random.default_rng(0))
+    algorithm.tell([result(one) for one in space.from_matrix(matrix)])
+    algorithm.ask(1)
+    started = time.process_time()
+    candidates = algorithm.ask(64)
+    per_ask = (time.process_time() - started) / 64
+    algorithm.tell([result(one) for one in candidates])
+    assert per_ask < 0.05

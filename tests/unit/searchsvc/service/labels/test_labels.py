@@ -1,0 +1,227 @@
+"""Reassess and relabel: rankings by other labels, questions to raters, and what comes out, without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from searchsvc.domain import Job, ValidationSplit
+from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.labels import Predictions
+from searchsvc.labels.comparison import compared
+from searchsvc.labels.proposals import diverse, proposals
+from searchsvc.service.service import Service
+from tests.support.labels import a_labelled_job, said
+from tests.support.statements import statements
+
+
+@pytest.fixture
+def labelled(service: Service, document: dict[str, Any]) -> Callable[..., Job]:
+    def make(answers: list[np.ndarray], **changes: Any) -> Job:
+        return a_labelled_job(service, {**document, **changes}, answers)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def images() -> ValidationSplit:
+    from workers.tasks.classification import TASK
+
+    return TASK.validation({"name": "digits"})
+
+
+def off(images: ValidationSplit, wrong: range, by: int = 1) -> np.ndarray:
+    """Answers that are right but for some images, where they are the next class, or another."""
+    answers = images.labels.copy()
+    answers[wrong] = (answers[wrong] + by) % 10
+    return answers
+
+
+# ---- reassess --------------------------------------------------------------------------------------------------------
+
+
+def test_a_ranking_by_other_labels_is_told_with_intervals(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    """By the dataset's labels #0 is the best; the file says that #2 was right where it differed."""
+    job = labelled([off(images, range(10)), off(images, range(10, 40)), off(images, range(40, 90))])
+    sets: list[list[int]] = [[] for _ in range(images.total)]
+    for place, (number, label) in enumerate(zip(images.numbers.tolist(), images.labels.tolist(), strict=True)):
+        sets[number] = [] if place >= 280 else [(label + 1) % 10] if 40 <= place < 90 else [label]
+    found = service.reassess(job.id, sets)
+    assert [one.trial.number for one in found.items] == [2, 0, 1]
+    assert [(one.rank, one.real_rank) for one in found.items] == [(3, 1), (1, 2), (2, 3)]
+    assert (found.images, found.counted, found.labels) == (287, 280, 280)
+    assert [one.real_accuracy.value for one in found.items] == pytest.approx([1.0, 1 - 60 / 280, 1 - 80 / 280])
+    for one in found.items[1:]:
+        for estimate in (one.accuracy, one.real_accuracy):
+            assert estimate.low < estimate.value < estimate.high
+            assert estimate.high - estimate.low < 0.15
+    assert found.correlation is not None
+    assert found.correlation.value == pytest.approx(-0.5)
+    assert -1 <= found.correlation.low <= -0.5 <= found.correlation.high
+
+
+def test_several_answers_may_be_looked_at(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([off(images, range(287))])
+    sets = {name: [images.classes[label]] for name, label in zip(images.names, images.labels, strict=True)}
+    assert [service.reassess(job.id, sets, k=k).items[0].real_accuracy.value for k in (1, 10)] == [0, 1]
+    with pytest.raises(InvalidInput, match="/k: must lie from 1 to 16"):
+        service.reassess(job.id, sets, k=17)
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    random = np.random.default_rng(0)
+    inside = 0
+    for seed in range(60):
+        hits = random.random((1, 400)) < 0.7
+        [estimate] = compared(hits, hits, np.ones(400, bool), seed=seed).real_accuracies
+        inside += estimate.low <= 0.7 <= estimate.high
+    assert 48 <= inside <= 59
+
+
+def test_statements_do_not_grow_with_the_trials(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    sets = [[0]] * images.total
+    jobs = [labelled([images.labels] * count, name=f"of-{count}") for count in (2, 7)]
+    sent = []
+    for job in jobs:
+        with statements() as one:
+            service.reassess(job.id, sets)
+            service.relabel(job.id)
+        sent.append(len(one))
+    assert sent[0] == sent[1]
+
+
+def test_bad_files_and_jobs_without_predictions_are_told(
+    service: Service, labelled: Callable[..., Job], finished_job: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([images.labels])
+    with pytest.raises(InvalidInput, match="/labels: has 3 lists; the dataset has 1,797 images"):
+        service.reassess(job.id, [[1], [2], [3]])
+    with pytest.raises(InvalidInput, match=r"/labels/\d+/0: no class 10"):
+        service.reassess(job.id, [[10]] * images.total)
+    with pytest.raises(InvalidInput, match="/labels: the sets of all 287 validation images are empty"):
+        service.reassess(job.id, [[]] * images.total)
+    with pytest.raises(InvalidInput, match="/labels: says nothing of 287 of 287 validation images"):
+        service.reassess(job.id, {"nobody": ["1"]})
+    with pytest.raises(Conflict, match="no finished trial of job older has left its predictions"):
+        service.reassess(finished_job(name="older").id, [[0]] * images.total)
+
+
+def test_predictions_of_other_images_are_refused(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([images.labels])
+    [trial] = service.trials(job.id).items
+    path = service.settings.trial_dir(job.id, trial.id) / "predictions.npz"
+    path.write_bytes(said(images, images.labels, labels=images.labels[::-1]).content())
+    with pytest.raises(Conflict, match="the dataset has changed since trial 0"):
+        service.reassess(job.id, [[0]] * images.total)
+
+
+def test_a_metric_that_takes_a_label_file_is_refused_without_one(service: Service, document: dict[str, Any]) -> None:
+    objectives = [{"metric": "accuracy"}, {"metric": "real_accuracy"}]
+    with pytest.raises(InvalidInput, match=r"/objectives/1/metric: real_accuracy cannot be measured .*reassessed"):
+        service.submit({**document, "objectives": objectives})
+
+
+def test_a_label_file_lies_where_datasets_may_lie(service: Service, document: dict[str, Any], tmp_path: Any) -> None:
+    (tmp_path / "data").mkdir()
+    for folder in (tmp_path, tmp_path / "data"):
+        (folder / "labels.json").write_text(str([[1]] * 1797))
+    inside = {**document, "dataset": {"name": "digits", "reassessed": "labels.json"}}
+    job, _ = service.submit({**inside, "objectives": [{"metric": "real_accuracy"}]})
+    assert job.spec.dataset.options["reassessed"] == str(tmp_path / "data" / "labels.json")
+    outside = {"name": "digits", "reassessed": str(tmp_path / "labels.json")}
+    with pytest.raises(InvalidInput, match="/dataset/reassessed: must lie under one of the data roots"):
+        service.submit({**document, "dataset": outside})
+
+
+# ---- relabel ---------------------------------------------------------------------------------------------------------
+
+
+def test_networks_are_chosen_that_differ() -> None:
+    answers = np.array([[0] * 8, [0] * 7 + [1], [0] * 4 + [1] * 4, [0] * 4 + [1] * 3 + [2]])
+    assert diverse(answers, 3) == [0, 2, 1]
+    assert diverse(answers, 9)[:2] == [0, 2]
+
+
+def test_images_on_which_all_agree_are_settled_and_the_rest_is_asked() -> None:
+    labels = np.array([0, 1, 2, 3])
+    classes = np.array([[0, 1], [1, 2], [1, 2], [3, 0]])
+    shares = np.array([[0.9, 0.05], [0.6, 0.4], [0.9, 0.1], [0.9, 0.1]], np.float16)
+    other = np.array([[0, 1], [1, 0], [2, 1], [3, 0]])
+    found = proposals([Predictions(one, shares, labels) for one in (classes, other)], 0.25)
+    assert found.settled.tolist() == [True, False, False, True]
+    assert list(zip(found.images, found.classes, strict=True)) == [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_raters_answer_take_back_and_are_combined(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([off(images, range(6)), off(images, range(3), by=2)])
+    asked = service.relabel(job.id)
+    assert (asked.images, asked.settled, asked.questions, asked.open) == (287, 281, 15, 15)
+    assert asked.trials == (1, 0)
+    first = service.questions(job.id, "ann").items
+    assert {(one.image, one.label) for one in first if one.is_given} == {(i, images.labels[i]) for i in range(6)}
+    for rater in ("ann", "bob", "cem"):
+        for one in service.questions(job.id, rater).items:
+            if one.image < 5:  # on the last nobody says anything
+                wrong = rater == "cem" and one.image == 0
+                service.judge(job.id, rater, one.image, one.label, (one.image % 2 == 0 or not one.is_given) != wrong)
+    service.judge(job.id, "ann", first[0].image, first[0].label, None)
+    left = service.questions(job.id, "ann")
+    assert (len(left.items), left.answered, left.total) == (3, 12, 15)
+    assert left.items[0] == first[0]
+    service.judge(job.id, "ann", first[0].image, first[0].label, True)
+
+    made = service.relabelled(job.id)
+    names = [images.names[place] for place in range(287)]
+    assert list(made.labels) == names
+    for place in range(5):
+        label = images.labels[place]
+        others = {str((label + 1) % 10)} | ({str((label + 2) % 10)} if place < 3 else set())
+        assert set(made.labels[names[place]]) == others | ({str(label)} if place % 2 == 0 else set())
+    assert [made.labels[name] for name in names[5:]] == [[str(one)] for one in images.labels[5:]]
+    assert {one.name: one.answered for one in made.progress.raters} == {"ann": 13, "bob": 13, "cem": 13}
+    assert made.progress.open == 2
+    accuracy = {one.name: one.accuracy for one in made.progress.raters}
+    assert accuracy["ann"] > 0.9 > accuracy["cem"]
+    assert service.reassess(job.id, made.labels).counted == 287
+
+
+def test_questions_made_anew_keep_the_verdicts_that_still_apply(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([off(images, range(4)), images.labels])
+    service.relabel(job.id)
+    for one in service.questions(job.id, "ann").items:
+        service.judge(job.id, "ann", one.image, one.label, True)
+    assert service.relabel(job.id, networks=1).open == 0
+    assert service.relabelling(job.id).questions == 0, "the best trial agrees with every label"
+    assert service.relabel(job.id).open == 0
+
+
+def test_what_is_not_asked_cannot_be_answered(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([off(images, range(1))])
+    with pytest.raises(Conflict, match="searchctl relabel"):
+        service.questions(job.id, "ann")
+    service.relabel(job.id)
+    with pytest.raises(NotFound, match="whether image 5 shows class 0 is not asked"):
+        service.judge(job.id, "ann", 5, 0, True)
+    for fault, options in (("/networks", {"networks": 0}), ("/confidence", {"confidence": 0.0})):
+        with pytest.raises(InvalidInput, match=fault):
+            service.relabel(job.id, **options)
+    with pytest.raises(InvalidInput, match="/threshold"):
+        service.relabelled(job.id, threshold=1.0)
+    assert service.picture(job.id, 0).startswith(b"\x89PNG")

@@ -1,0 +1,141 @@
+"""The predictor and its search, on results whose rule is known: limits, differences, fronts, what cannot be filled."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from searchsvc.domain import Constraint, Objective
+from searchsvc.service.recommending import search as guided
+from searchsvc.service.recommending.recommend import Found, Inquiry
+from searchsvc.service.recommending.training_data import Evidence
+from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+
+SPACE = Space(
+    [
+        *(Integer(f"depth_{stage}", 1, 6) for stage in range(5)),
+        Float("lr", 1e-3, 1.0, log=True),
+        Categorical("optimizer", ("sgd", "adam")),
+        Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}),
+    ]
+)
+ACCURACY, FLOPS = Objective(metric="accuracy"), Objective(metric="flops", goal="minimize")
+
+
+def costs(matrix: Matrix) -> dict[str, Matrix]:
+    return {"flops": 1e5 * (matrix[:, :5] * np.arange(1, 6)).sum(axis=1)}
+
+
+def accuracy(matrix: Matrix) -> Matrix:
+    """Deeper is better, with less and less to gain; the best rate is 0.03; adam is a little better."""
+    depth = np.log(matrix[:, :5]).sum(axis=1) / 20
+    return 0.5 + depth - 0.05 * (np.log10(matrix[:, 5]) + 1.5) ** 2 + 0.02 * matrix[:, 6]
+
+
+def inquiry(trials: int = 60, space: Space = SPACE, **changes: Any) -> Inquiry:
+    """After so many trials of random candidates."""
+    matrix = space.sample(trials, np.random.default_rng(0))
+    flops = costs(matrix)["flops"]
+    metrics = tuple(
+        {"accuracy": float(a), "loss": float(1 - a), "flops": float(f)}
+        for a, f in zip(accuracy(matrix), flops, strict=True)
+    )
+    asked: dict[str, Any] = {
+        "known": Evidence((), matrix, metrics, 1),
+        "space": space,
+        "cost_model": costs,
+        "identity": None,
+        "constraints": (),
+        "predicted": ("accuracy",),
+        "example": np.empty((0, len(space))),
+        "objectives": (ACCURACY,),
+        "k": 3,
+        "seed": 0,
+    }
+    return Inquiry(**asked | changes)
+
+
+def rows(found: Any) -> Matrix:
+    return np.stack([one.row for one in found])
+
+
+@pytest.fixture(scope="module")
+def within() -> tuple[list[Found], float]:
+    """Three answers within 4 M FLOPs, and the CPU seconds they took."""
+    guided.search(inquiry(8, k=1))  # what is imported is not counted
+    began = time.process_time()
+    found = guided.search(inquiry(constraints=(Constraint(metric="flops", max=4e6),)))
+    return list(found), time.process_time() - began
+
+
+def test_answers_keep_the_limits_and_beat_what_was_measured(within: tuple[list[Found], float]) -> None:
+    matrix, known = rows(within[0]), inquiry().known.matrix
+    assert (costs(matrix)["flops"] <= 4e6).all()
+    assert accuracy(matrix).min() > accuracy(known[costs(known)["flops"] <= 4e6]).max()
+
+
+def test_the_best_by_the_prediction_comes_first(within: tuple[list[Found], float]) -> None:
+    means = [one.predicted["accuracy"].mean for one in within[0]]
+    assert means == sorted(means, reverse=True)
+
+
+def test_predictions_are_near_the_truth_within_their_deviations(within: tuple[list[Found], float]) -> None:
+    for one, truth in zip(within[0], accuracy(rows(within[0])), strict=True):
+        predicted = one.predicted["accuracy"]
+        assert abs(predicted.mean - truth) < 4 * predicted.deviation < 0.5
+
+
+def test_answers_differ_in_a_fifth_of_their_parameters(within: tuple[list[Found], float]) -> None:
+    unit = np.nan_to_num(SPACE.to_unit(rows(within[0])), nan=-1.0)
+    for index, row in enumerate(unit):
+        others = np.delete(unit, index, axis=0)
+        assert ((np.abs(others - row) > 0.1).mean(axis=1) >= 0.2).all()
+
+
+def test_the_same_results_give_the_same_answers_in_seconds(within: tuple[list[Found], float]) -> None:
+    again = guided.search(inquiry(constraints=(Constraint(metric="flops", max=4e6),)))
+    np.testing.assert_array_equal(rows(again), rows(within[0]))
+    assert [one.predicted for one in again] == [one.predicted for one in within[0]]
+    assert within[1] < 10
+
+
+def test_where_hardly_anything_keeps_the_limits_the_example_is_a_beginning() -> None:
+    smallest = SPACE.to_matrix([]).reshape(0, len(SPACE))
+    smallest = np.vstack([smallest, [1, 1, 1, 1, 1, 0.03, 1, np.nan]])
+    limit = Constraint(metric="flops", max=1.5e6)  # all depths 1: one architecture of 7,776
+    found = guided.search(inquiry(constraints=(limit,), example=smallest, k=2))
+    assert (costs(rows(found))["flops"] == 1.5e6).all()
+
+
+def test_several_objectives_are_answered_along_the_front() -> None:
+    found = guided.search(inquiry(objectives=(ACCURACY, FLOPS), k=4))
+    means = [one.predicted["accuracy"].mean for one in found]
+    flops = costs(rows(found))["flops"].tolist()
+    assert len(found) == 4
+    assert means == sorted(means, reverse=True)
+    assert flops == sorted(flops, reverse=True)
+    assert flops[0] > 2 * flops[-1]
+    assert set(found[0].predicted) == {"accuracy"}
+
+
+def test_a_limit_on_what_is_predicted_is_kept_by_the_prediction() -> None:
+    limit = Constraint(metric="loss", min=0.3)
+    found = guided.search(inquiry(constraints=(limit,), predicted=("accuracy", "loss")))
+    assert all(one.predicted["loss"].mean >= 0.3 for one in found)
+
+
+def test_a_space_with_fewer_candidates_than_asked_for_gives_those() -> None:
+    space = SPACE.fix({name: 1 for name in SPACE.names if name.startswith("depth")} | {"lr": 0.1, "optimizer": "adam"})
+    known = replace(inquiry(8).known, matrix=space.sample(8, np.random.default_rng(0)))
+    asked = replace(inquiry(8), space=space, known=known, cost_model=None, example=np.empty((0, len(space))), k=5)
+    found = guided.search(asked)
+    assert len(found) == 1
+
+
+def test_candidates_that_build_the_same_are_one_answer() -> None:
+    found = guided.search(inquiry(identity=lambda matrix: matrix[:, 5:6].round(), k=5))
+    assert len({round(float(one.row[5])) for one in found}) == len(found) <= 2

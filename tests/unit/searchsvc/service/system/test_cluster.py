@@ -1,0 +1,48 @@
+"""What is seen of the cluster: nodes while a driver is at work, what of them is in use, what waits and why."""
+
+from __future__ import annotations
+
+from searchsvc.domain import Node
+from searchsvc.service.service import Service
+from searchsvc.service.system.cluster import Cluster
+from searchsvc.store import Store
+from tests.support.pages import SPEC, Running
+
+NODES = (Node("a3f1", "10.0.0.7", 8.0, 1.0, 2.0**35, False), Node("b7c2", "10.0.0.8", 4.0, 0.0, 2.0**34, True))
+
+
+def test_nothing_is_known_where_no_driver_is_at_work(service: Service) -> None:
+    assert service.cluster() == Cluster((), (), ())
+
+
+def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: Service) -> None:
+    running = Running(service, resources={"cpu": 2, "memory_bytes": 2**30})
+    for number in range(3):
+        running.propose()
+        if number < 2:
+            running.start(number)
+    running.flush()
+    service.store.report_nodes(running.lease, NODES)
+    later = [service.submit({**SPEC, "name": name})[0] for name in ("later", "last")]
+    found = service.cluster()
+    assert [(one.node.id, one.attempts, one.cpus, one.memory_bytes) for one in found.nodes] == [
+        ("a3f1", 2, 4.0, 2.0**31),
+        ("b7c2", 0, 0.0, 0.0),
+    ]
+    assert [(one.trial.number, one.attempt.pid) for one in found.running] == [(0, 4200), (1, 4201)]
+    assert [(one.job.id, one.trial.number if one.trial else None, one.reason) for one in found.queue] == [
+        (later[0].id, None, "waits for a controller: first in line"),
+        (later[1].id, None, "waits for a controller: second in line"),
+        (running.id, 2, "its turn has not come"),
+    ]
+
+
+def test_a_driver_that_lost_its_job_reports_nothing(service: Service) -> None:
+    running = Running(service)
+    store: Store = service.store
+    store.release(running.lease)
+    store.report_nodes(running.lease, NODES)
+    assert service.cluster().nodes == ()
+    assert store.claim_job(running.id, "another", 60.0) is not None
+    store.report_nodes(running.lease, NODES)
+    assert service.cluster().nodes == ()

@@ -1,0 +1,66 @@
+"""The doctor finds what is missing and says how to mend it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from searchsvc.service.service import Service
+from searchsvc.service.system.doctor import Check, examine
+from searchsvc.settings import Settings
+
+
+def _checks(settings: Settings) -> dict[str, Check]:
+    return {check.name: check for check in examine(settings).checks}
+
+
+def test_a_sound_installation_is_ok(service: Service) -> None:
+    service.local_token()
+    health = service.doctor()
+    assert health.ok
+    assert all((check.mend is None) == (check.state == "ok") for check in health.checks)
+    assert {check.name: check.found for check in health.checks}["tasks"] == "classification, detection"
+
+
+def test_a_database_without_schema_is_mended_by_an_upgrade(settings: Settings, tmp_path: Path) -> None:
+    check = _checks(settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/empty.db"}))["database"]
+    assert (check.state, check.mend) == ("failed", "run `searchctl db upgrade`")
+
+
+def test_a_database_that_is_not_there_is_found_in_seconds(settings: Settings) -> None:
+    url = "postgresql://nobody:secret@127.0.0.1:1/none"
+    check = _checks(settings.model_copy(update={"database_url": url}))["database"]
+    assert check.state == "failed"
+    assert "secret" not in check.found
+
+
+def test_a_token_that_others_can_read_is_found(service: Service) -> None:
+    service.local_token()
+    service.settings.token_path.chmod(0o644)
+    check = _checks(service.settings)["token"]
+    assert (check.state, check.mend) == ("failed", f"chmod 600 {service.settings.token_path}")
+
+
+def test_a_taken_port_is_found(settings: Settings) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        taken = settings.model_copy(update={"port": server.getsockname()[1]})
+        assert _checks(taken)["port"].state == "warning"
+
+
+def test_a_data_folder_that_is_not_there_is_found(settings: Settings, tmp_path: Path) -> None:
+    assert _checks(settings.model_copy(update={"data_dir": tmp_path / "none"}))["data folder"].state == "failed"
+
+
+def test_the_service_loads_neither_torch_nor_ray_nor_a_web_framework(tmp_path: Path) -> None:
+    code = (
+        "import sys, searchsvc.controller.controller, searchsvc.service.service, searchsvc.service.planning.resolve;"
+        "import searchsvc.service.documents.documents, searchsvc.service.system.doctor;"
+        "import searchsvc.service.exports.export;"
+        "print([name for name in ('ray', 'torch', 'fastapi', 'workers') if name in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output.strip() == "[]"

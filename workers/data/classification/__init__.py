@@ -1,0 +1,67 @@
+"""Datasets for image classification: one file per format, one table, one cache per process.
+
+Those for detection are in `workers.data.detection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from workers.data.catalogue import Catalogue
+from workers.data.classification.digits import DIGITS
+from workers.data.classification.imagefolder import IMAGEFOLDER
+from workers.data.classification.npz import NPZ
+from workers.data.classification.reassessed import label_file, read_sets
+from workers.data.dataset import Dataset, Images, Labels, RawDataset, Split, split
+from workers.data.options import DatasetFormat, DatasetOptions, ReassessedOptions, SplitOptions
+
+NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits": DIGITS})
+"""Datasets that ship with a dependency."""
+
+FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
+"""Ways to read files."""
+
+__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "fingerprint", "load", "raw", "shares"]
+
+
+def load(dataset: Mapping[str, Any]) -> Dataset:
+    """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
+    return _CATALOGUE.load(dataset)
+
+
+def raw(dataset: Mapping[str, Any]) -> RawDataset:
+    """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
+    return _CATALOGUE.raw(dataset)
+
+
+def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
+    """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+    return _CATALOGUE.fingerprint(dataset)
+
+
+def shares(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """How the images of the dataset of a spec are split: the arguments of `split`. Raises InvalidInput."""
+    return _shares(_CATALOGUE.chosen(dataset)[1])
+
+
+def _shares(options: DatasetOptions) -> dict[str, Any]:
+    if isinstance(options, SplitOptions):
+        return {"validation": options.validation, "test": options.test, "seed": options.split_seed}
+    return {"validation": 0.2, "test": 0.2, "seed": 0}
+
+
+def _split(raw: RawDataset, options: DatasetOptions) -> Dataset:
+    dataset = split(raw, **_shares(options))
+    if not isinstance(options, ReassessedOptions) or options.reassessed is None:
+        return dataset
+    return replace(dataset, reassessed=read_sets(options.reassessed, dataset.validation_images))
+
+
+def _label_file(options: DatasetOptions) -> Hashable:
+    return label_file(options) if isinstance(options, ReassessedOptions) else None
+
+
+_CATALOGUE = Catalogue(NAMED, FORMATS, _split, _label_file)

@@ -1,0 +1,30 @@
+"""The label file of a dataset: sets of classes for its validation images, beside the one class that each has."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from searchsvc.domain.task import ValidationSplit
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.labels import LabelSets, label_sets, read_labels
+from workers.data.options import ReassessedOptions, existing, stamps
+
+_OPTION = "/reassessed"
+
+
+def label_file(options: ReassessedOptions) -> Hashable:
+    """Changes when the file does."""
+    if options.reassessed is None:
+        return None
+    return stamps([existing(options.reassessed, folder=False, pointer=_OPTION)])
+
+
+def read_sets(path: str, images: ValidationSplit) -> LabelSets:
+    """Of the validation images, in their order. Raises InvalidInput; messages say where in the file it is wrong."""
+    try:
+        return label_sets(read_labels(existing(path, folder=False, pointer=_OPTION)), images)
+    except InvalidInput as error:
+        raise InvalidInput(
+            one if one.pointer == _OPTION else Fault(_OPTION, f"{one.pointer} {one.message}".strip())
+            for one in error.faults
+        ) from None

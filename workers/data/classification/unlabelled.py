@@ -1,0 +1,125 @@
+"""Images without labels for classification: what a student learns from beside the labelled ones.
+
+They are `rest`, the training images outside the trial's data fraction, or those of a section: a folder of images
+(`format: images`), an npz with or without labels, or any labelled dataset, whose images are all taken. Where there are
+labels, nothing is trained on them: they say how good pseudo labels are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.errors import InvalidInput
+from workers.data import classification as data
+from workers.data.classification import npz
+from workers.data.dataset import Dataset, Images, Labels
+from workers.data.imagefiles import Decoder, files_below, images_of
+from workers.data.leakage import Pixels, check_apart
+from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, parsed, stamps
+
+_TOGETHER = 256
+"""Images that are decoded at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlabelled:
+    """n images."""
+
+    images: Images
+    places: NDArray[np.intp]
+    """(n,): of each among all images of the folder, the file or the dataset."""
+    names: tuple[str, ...] | None
+    """Of their files, where each has one: paths below the folder, or that of the classes."""
+    truth: Labels | None
+    """(n,): what each is, UNKNOWN where that is no class of the dataset; None: not known."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> Unlabelled:
+    """The images of a section; None: the rest of the dataset, beside that fraction of its training images.
+
+    Read once per process while the files stay as they are. Raises InvalidInput (pointers into the section) where they
+    cannot be read, there are none, they do not fit the dataset's, or are in its validation or test split, too.
+    """
+    if section is None:
+        return _rest(data.load(dataset), fraction)
+    try:
+        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), _stamp(section))
+    except OSError as error:
+        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def _rest(dataset: Dataset, fraction: float) -> Unlabelled:
+    index = dataset.rest(fraction)
+    if not len(index):
+        raise nothing_left(fraction)
+    images = dataset.train.images.take(index, axis=0)
+    places = index if dataset.origins is None else dataset.origins[index]
+    names = None if dataset.names is None else tuple(dataset.names[position] for position in index)
+    return Unlabelled(images, places, names, dataset.train.labels[index])
+
+
+@lru_cache(maxsize=2)
+def _read(section: str, dataset: str, stamp: Hashable) -> Unlabelled:  # noqa: ARG001 - a key
+    beside = data.load(json.loads(dataset))
+    found = _found(json.loads(section), beside)
+    shape, wanted = found.images.shape[1:], beside.info.shape
+    if shape != wanted:
+        raise InvalidInput.at("", f"its images are {shape} as (channels, height, width), those of the dataset {wanted}")
+    names = found.names or tuple(f"image {place}" for place in found.places)
+    held_out = {"validation": _pixels(beside.validation.images), "test": _pixels(beside.test.images)}
+    check_apart(_pixels(found.images), names, held_out)
+    return found
+
+
+def _stamp(section: Mapping[str, Any]) -> Hashable:
+    if section.get("format") == IMAGES:
+        return stamps(files_below(existing(parsed(ImagesOptions, section).path, folder=True)))
+    return data.fingerprint(section)
+
+
+def _found(section: Mapping[str, Any], beside: Dataset) -> Unlabelled:
+    channels, height, width = beside.info.shape
+    if section.get("format") == IMAGES:
+        return _below(parsed(ImagesOptions, section), channels, height, width)
+    if section.get("format") == "npz" and (images := npz.unlabelled(parsed(npz.NpzOptions, section).path)) is not None:
+        return Unlabelled(images, np.arange(len(images)), None, None)
+    size = {"size": height, "color": channels == 3} if section.get("format") == "imagefolder" else {}
+    raw = data.raw({**size, **section})
+    labels = _translated(raw.all.labels, raw.classes, beside.classes)
+    return Unlabelled(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
+
+
+def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Unlabelled:
+    root = existing(options.path, folder=True)
+    paths = tuple(files_below(root))
+    if not paths:
+        raise InvalidInput.at("/path", f"{root} holds no image")
+    if height != width or channels not in (1, 3):
+        taken = f"the dataset has images of {width}x{height} px and {channels} channel(s)"
+        raise InvalidInput.at("/format", f"files become square images of 1 or 3 channels, but {taken}: use an npz")
+    images = images_of(paths, Decoder(height, channels == 3), options.memory_bytes)
+    return Unlabelled(images, np.arange(len(paths)), tuple(path.relative_to(root).as_posix() for path in paths), None)
+
+
+def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> Labels:
+    """Labels of other classes -> of `classes`, by their names."""
+    known = {name: label for label, name in enumerate(classes)}
+    return np.array([known.get(name, UNKNOWN) for name in own], np.int64)[labels]
+
+
+def _pixels(images: Images) -> Pixels:
+    """One image after the other, a few in memory at a time."""
+    count = images.shape[0]
+    for index in np.array_split(np.arange(count), math.ceil(count / _TOGETHER) or 1):
+        yield from images[index]

@@ -1,0 +1,25 @@
+"""What the tasks ask of a space and a dataset before they train a supernet. Cheap: without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from searchsvc.domain.parameters import Parameter, Scalar
+from searchsvc.domain.task import DatasetInfo
+from searchsvc.errors import InvalidInput
+from searchsvc.spaces import Space
+from searchsvc.spaces.sharing import check_sharable
+
+
+def check_supernet(
+    parameters: Sequence[Parameter], constants: Mapping[str, Scalar], dataset: DatasetInfo, task: str, *, least: int
+) -> None:
+    """See `searchsvc.domain.task.SupernetTask.check_search`. `least`: validation images that there must be."""
+    found = dataset.sizes["validation"]
+    if found < least:
+        message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"
+        raise InvalidInput.at("/dataset", message)
+    try:
+        check_sharable(Space(parameters), constants, task)
+    except InvalidInput as error:
+        raise error.below("/space") from None

@@ -1,0 +1,36 @@
+"""What a classifier learns by: one choice among all classes, or a yes or no to each (arXiv 2006.07159, section 5).
+
+| symbol | meaning | shape |
+|---|---|---|
+| logits | of n images and K classes | (n, K) |
+| targets | indices of classes, or the probability that each class should get | (n,) or (n, K) |
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the field's name for it
+
+from workers.training.classification.augment import smoothed
+
+
+def class_loss(kind: str, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean over images: `softmax` cross-entropy, or `sigmoid` binary cross-entropy, summed over classes.
+
+    Where other true classes are in an image, only the second does not push them down to raise the one that was named.
+    """
+    if kind == "softmax":
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    if targets.ndim == 1:
+        targets = smoothed(targets, logits.shape[1], smoothing)
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
+
+
+def start_rare(network: nn.Module, classes: int) -> None:
+    """Make every class as unlikely at first as one of `classes` is: else the first steps only learn that."""
+    *_, last = (module for module in network.modules() if isinstance(module, nn.Linear))
+    with torch.no_grad():
+        last.bias.fill_(-math.log(classes))

@@ -1,0 +1,149 @@
+"""How a classifier is trained: one network, one recipe, epoch by epoch.
+
+On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers come
+from (seed, epoch), everything else is in `state()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from searchsvc.spaces.networks import completed
+from searchsvc.spaces.recipe import SIGMOID
+from workers.data.dataset import Dataset
+from workers.models.inputs import Inputs
+from workers.models.networks import build, input_shape
+from workers.training.beside import PSEUDO_LOSS, Beside
+from workers.training.classification.augment import Augmentation, mixup, smoothed
+from workers.training.classification.class_loss import class_loss, start_rare
+from workers.training.classification.splits import Batches
+from workers.training.optimisation import Losses, Optimisation, mean_losses
+from workers.training.precision import Precision
+from workers.training.recipe import ClassifierRecipe
+from workers.training.seeds import INITIAL, generator, passes, torch_seeded
+
+TRAIN_LOSS = "train_loss"
+
+
+def untrained(values: Mapping[str, Any], dataset: Dataset, seed: int) -> nn.Module:
+    """The network of a trial with its first weights, which follow from the seed: on every device the same."""
+    with torch_seeded(seed, INITIAL, torch.device("cpu")):
+        network = build(values, dataset.info.shape, len(dataset.classes))
+    if values.get("class_loss") == SIGMOID:
+        start_rare(network, len(dataset.classes))
+    return network
+
+
+class Trainer:
+    """Owns the weights of a trial while it is trained."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        values: Mapping[str, Any],
+        train: Batches,
+        dataset: Dataset,
+        *,
+        epochs: int,
+        seed: int,
+        device: torch.device,
+        images: int | None = None,
+        beside: Beside[Batches] | None = None,
+        compiled: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `beside`: what else.
+
+        `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
+        torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
+        what it raises ends the epoch.
+        """
+        self._train, self._beside = train, beside
+        self._seed, self._device, self._check = seed, device, check
+        self._classes, self._images = len(dataset.classes), images or len(train)
+        self._recipe = ClassifierRecipe.of(completed(values))
+        self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
+        self.model = self._optimisation.model
+        self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
+        shape = dataset.info.shape
+        self.inputs = Inputs.of(dataset.mean, dataset.std, shape, input_shape(values, shape), device)
+        self._augmentation = Augmentation.of(self._recipe, dataset.peak)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is measured and kept."""
+        return self._optimisation.evaluated
+
+    @property
+    def independent(self) -> bool:
+        """Whether the network says of each class by itself how likely it is."""
+        return self._recipe.class_loss == SIGMOID
+
+    @property
+    def precision(self) -> Precision:
+        return self._optimisation.precision
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train epoch 1, 2, ...: its mean loss, and that of the images beside. Raises TrialFailed (DIVERGED)."""
+        random = generator(self._seed, epoch)
+        order = passes(random, len(self._train), self._images) % len(self._train)
+        self._optimisation.begin_epoch()
+
+        def steps() -> Iterator[tuple[Losses, int]]:
+            batches = self._train.batches(order, self._optimisation.batches)
+            for (images, labels), pseudo in zip(batches, self._pseudo_losses(epoch, len(order)), strict=False):
+                yield self._train_step(self._loss_of(images, labels, random), pseudo), len(labels)
+
+        with torch_seeded(self._seed, epoch, self._device):
+            return mean_losses(steps(), epoch, self._check)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+        joint = self._beside.loss.state() if self._beside else None
+        return {**self._optimisation.state(), "joint_loss": joint}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state()` of a trainer that was made with the same arguments."""
+        self._optimisation.restore(state)
+        if self._beside:
+            self._beside.loss.restore(state["joint_loss"])
+
+    def _pseudo_losses(self, epoch: int, count: int) -> Iterator[Tensor | None]:
+        """Of the images beside, by the weights as they are when it is asked for; None for ever where there are none."""
+        if (beside := self._beside) is None:
+            yield from repeat(None)
+            return
+        random = generator(beside.seed, epoch)
+        order = beside.draws(epoch, count) % beside.count
+        for images, targets in beside.split.batches(order, self._optimisation.batches):
+            yield self._loss_of(images, targets, random)
+
+    def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:
+        """One step of the optimiser down the loss of the labelled images, and of those beside."""
+        losses = {TRAIN_LOSS: labelled.detach()}
+        if pseudo is None or self._beside is None:
+            self._optimisation.step(labelled)
+            return losses
+        self._optimisation.step(self._beside.loss(labelled, pseudo))
+        return {**losses, PSEUDO_LOSS: pseudo.detach()}
+
+    def _loss_of(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """Of uint8 images (m, c, h, w), augmented, and labels (m,) or targets (m, K)."""
+        return self._loss(self.inputs(self._augmentation(images, random)), labels, random)
+
+    def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
+        """Mean loss with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
+        recipe, targets, smoothing = self._recipe, labels, self._recipe.label_smoothing
+        if recipe.mixup:
+            weight = float(random.beta(recipe.mixup, recipe.mixup))
+            inputs, targets = mixup(inputs, smoothed(labels, self._classes, smoothing), weight)
+            smoothing = 0.0
+        with self.precision.autocast():
+            logits = self._network(inputs)
+        return class_loss(recipe.class_loss, logits.float(), targets, smoothing)

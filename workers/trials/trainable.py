@@ -1,0 +1,140 @@
+"""The Tune trainable: a thin shell around TrialRun, one actor that runs one attempt after another.
+
+Of a supernet that several processes train it is rank 0; the others are its Peers.
+
+A result holds what one call of `step` brought: a Measurement, an Outcome, or (after the last epoch) both.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+import ray
+from ray import tune
+
+from searchsvc.domain import FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
+from searchsvc.tasks import find
+from workers.trials.files import LOG
+from workers.trials.peers import Peers
+from workers.trials.run_trial import TrialRun
+
+TASK, PART, RESOURCES, AVOIDED = "task", "part", "resources", "avoided"
+"""Keys of a configuration: a TrialTask, a Part, Resources, ids of nodes."""
+MEASUREMENT, OUTCOME, TEST, DONE = "measurement", "outcome", "test", "done"
+"""Keys of a result."""
+GRACE_SECONDS = 5.0
+"""After the limit of a trial, before its process is ended: for the epoch that is under way, and to load the data."""
+
+
+class Part(StrEnum):
+    """What is to be done with a trial."""
+
+    TRAIN = "train"
+    STOP = "stop"
+    """Only to be ended as a result: the stopping rule had spoken when an earlier attempt was lost."""
+    TEST = "test"
+    """Its best weights are to be measured on the test split."""
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
+    """One process on a node of the cluster."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return resource_request(config[RESOURCES], config[AVOIDED], config[TASK].workers)
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._find = cache(find)  # a look through all installed packages takes longer than a short trial
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._end()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._part is Part.TEST:
+            return {
+                MEASUREMENT: None,
+                OUTCOME: None,
+                TEST: dict(self._find(self._task.task).test(self._task)),
+                DONE: True,
+            }
+        if self._part is Part.STOP:
+            return self._ended(None, stop=True)
+        measurement = next(self._run, None)
+        if measurement is None or measurement.step >= self._task.last_step:
+            return self._ended(measurement)
+        return {MEASUREMENT: measurement, OUTCOME: None, DONE: False}
+
+    def end_early(self) -> None:
+        """The next step ends the trial as a result."""
+        self._part = Part.STOP
+
+    def place(self) -> tuple[str, str, int]:
+        """(id of the node, its address, pid of this process)"""
+        return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid()
+
+    def cleanup(self) -> None:
+        self._end()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._task: TrialTask = config[TASK]
+        self._part = Part(config[PART])
+        self._peers = Peers(self._task)
+        self._run = TrialRun(self._task, self._find, self._peers.join if self._task.workers > 1 else None)
+        self._log = self._watch()
+
+    def _ended(self, measurement: Measurement | None, *, stop: bool = False) -> dict[str, Any]:
+        """Files are finished and memory is free before the result leaves."""
+        if stop:
+            outcome = self._run.stop()
+        elif next(self._run, None) is None:
+            outcome = self._peers.explained(self._run.outcome())
+        else:
+            outcome = Outcome(TrialState.FAILED, FailureKind.ERROR, "the task went on after its last epoch")
+        self._end()
+        return {MEASUREMENT: measurement, OUTCOME: outcome, DONE: True}
+
+    def _end(self) -> None:
+        self._run.close()
+        self._peers.close()
+        if self._log is not None:
+            faulthandler.cancel_dump_traceback_later()
+            self._log.close()
+            self._log = None
+        if self._task.device != "cpu":
+            gc.collect()
+
+    def _watch(self) -> TextIO | None:
+        """Where a trial that outlives its limit hangs is written to its log, shortly before the driver ends it."""
+        if self._task.trial_seconds is None:
+            return None
+        directory = Path(self._task.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        log = (directory / LOG).open("a")
+        faulthandler.dump_traceback_later(self._task.trial_seconds + GRACE_SECONDS - 1.0, file=log)
+        return log
+
+
+def resource_request(
+    resources: Resources, avoided: tuple[str, ...] = (), workers: int = 1
+) -> tune.PlacementGroupFactory:
+    """What a trial of so many processes needs, as Ray counts it, on as few nodes as can be, none of them avoided."""
+    bundles = [bundle_of(resources)] * workers
+    if not avoided:
+        return tune.PlacementGroupFactory(bundles)
+    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
+    return tune.PlacementGroupFactory(bundles, bundle_label_selector=[elsewhere] * workers)
+
+
+def bundle_of(resources: Resources) -> dict[str, float]:
+    """{"CPU": 1.0, ...}: amounts above 0 only."""
+    amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory_bytes)}
+    return {name: amount for name, amount in amounts.items() if amount > 0}
