@@ -13,7 +13,7 @@ from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
 from searchsvc.algorithms.fbnetv3.search import FbnetV3, FbnetV3Options, stopping
-from searchsvc.algorithms.given import Given, GivenOptions
+from searchsvc.algorithms.fixed_list import Given, GivenOptions
 from searchsvc.algorithms.options import Options, unknown_name, validated
 from searchsvc.algorithms.optuna.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.optuna.gp import GpOptions, gp

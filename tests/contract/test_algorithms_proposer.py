@@ -15,7 +15,7 @@ from searchsvc.proposing.proposer import MAX_REPEATS, Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
 SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]
-"""Those others have lists: see test_algorithms_given.py and test_algorithms_shared.py."""
+"""Those others have lists: see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
 QUICK = [name for name in SEARCHING if name != "gp"]
 OPTIONS: dict[str, dict[str, int]] = {
     "gp": {"startup_trials": 50},

@@ -22,9 +22,9 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem, generator
-from searchsvc.algorithms.fbnetv3.learner import Learner, Result, fitted_results
 from searchsvc.algorithms.fbnetv3.pool import Pool
 from searchsvc.algorithms.fbnetv3.posterior import Outlook, Shortlist
+from searchsvc.algorithms.fbnetv3.surrogate import Learner, Result, fitted_results
 from searchsvc.algorithms.options import Options
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.candidates import Candidate, Observation

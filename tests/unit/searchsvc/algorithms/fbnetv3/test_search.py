@@ -10,8 +10,8 @@ import pytest
 
 from searchsvc.algorithms import Algorithm, create
 from searchsvc.algorithms.base import Staged
-from searchsvc.algorithms.fbnetv3.learner import fitted_results
 from searchsvc.algorithms.fbnetv3.search import FbnetV3
+from searchsvc.algorithms.fbnetv3.surrogate import fitted_results
 from searchsvc.domain import Candidate, Constraint, FailureKind, Measurement, Objective, Observation
 from searchsvc.errors import NothingFeasible
 from searchsvc.proposing.proposer import Proposer
