@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import TrialKind
 from searchsvc.errors import Fault, InvalidInput
@@ -37,7 +37,7 @@ class SoftLimit(BaseModel):
     weight: Annotated[float, Field(gt=0)] = 0.1
 
 
-class AutohasOptions(Options):
+class AutohasOptions(MethodOptions):
     """How the supernet is trained, how its controller learns, and what comes out."""
 
     variant: Literal["reinforce", "differentiable"] = Field("reinforce", description="what moves the distributions")

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem, generator
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import crowding_distances, signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Categorical
@@ -29,7 +29,7 @@ from searchsvc.spaces.space import Matrix
 _MUTATION_TRIES = 32
 
 
-class EvolutionOptions(Options):
+class EvolutionOptions(MethodOptions):
     """Defaults keep the paper's ratio of population to tournament at the budgets of a service: hundreds of trials."""
 
     population: Annotated[int, Field(ge=2, le=100_000, description="Results that may become parents.")] = 20

@@ -1,4 +1,4 @@
-"""Given: candidates that someone else has chosen, each trained in turn; then there is nothing more to propose."""
+"""A fixed list of candidates (`given` in a spec): each is trained in turn, then the search ends."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.hard_constraints import Feasibility
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.hard_constraints import HardConstraints
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import Fault, InvalidInput
 
 
-class GivenOptions(Options):
+class FixedListOptions(MethodOptions):
     """What is trained."""
 
     candidates: list[dict[str, Scalar]] = Field(
@@ -23,12 +23,12 @@ class GivenOptions(Options):
     )
 
 
-class Given:
+class FixedList:
     """Candidate i of the list is what ask number i + 1 gives."""
 
     replays_by_asking = False
 
-    def __init__(self, problem: Problem, options: GivenOptions) -> None:
+    def __init__(self, problem: Problem, options: FixedListOptions) -> None:
         """Raises InvalidInput, pointers `/candidates/2/lr`, where a candidate is not one that the job may train."""
         given = [Candidate(values) for values in options.candidates]
         if not given:
@@ -72,7 +72,7 @@ def _outside(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[Faul
 
 
 def _infeasible(problem: Problem, matrix: np.ndarray) -> Iterator[Fault]:
-    judgement = Feasibility(problem.cost_model, problem.hard).judge(matrix)
+    judgement = HardConstraints(problem.cost_model, problem.hard).judge(matrix)
     for constraint, broken in zip(problem.hard, judgement.broken, strict=True):
         for index in np.flatnonzero(broken):
             found = float(judgement.costs[constraint.metric][index])

@@ -33,7 +33,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Feasibility:
+class HardConstraints:
     """The hard constraints of one job and the cost model that decides them."""
 
     cost_model: CostModel | None
@@ -50,7 +50,7 @@ class Feasibility:
 
 
 @dataclass(slots=True)
-class Tally:
+class Rejections:
     """What happened to the candidates since the last one that was proposed."""
 
     rejected: dict[str, int] = field(default_factory=dict)

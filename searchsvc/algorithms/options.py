@@ -12,13 +12,13 @@ from searchsvc.domain.spec import faults_of
 from searchsvc.errors import Fault, InvalidInput
 
 
-class Options(BaseModel):
-    """Options of one entry. Every field has a default and a description."""
+class MethodOptions(BaseModel):
+    """Options of one algorithm or stopping rule. Every field has a default and a description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def validated(model: type[Options], options: Mapping[str, Any], entry: str) -> Options:
+def validated(model: type[MethodOptions], options: Mapping[str, Any], entry: str) -> MethodOptions:
     """The options as the entry's model. Raises InvalidInput with pointers `/<option>`."""
     try:
         return model.model_validate(dict(options))

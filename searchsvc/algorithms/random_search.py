@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from searchsvc.algorithms.base import BLOCK, Problem, Stream, generator
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 
 
-class RandomOptions(Options):
+class RandomOptions(MethodOptions):
     """Random search has no options."""
 
 

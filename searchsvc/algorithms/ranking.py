@@ -58,7 +58,7 @@ def crowding_distances(values: Matrix) -> Matrix:
     return distances
 
 
-class Standing(Protocol):
+class RankedValues(Protocol):
     """A collection of values that knows how many of its members are better than a given one."""
 
     def __len__(self) -> int: ...
@@ -70,13 +70,13 @@ class Standing(Protocol):
         """How many members are better than `values` (m,). Equal ones are not."""
 
 
-def standing(objectives: int) -> Standing:
-    """An empty Standing for so many objectives."""
-    return SortedValues() if objectives == 1 else Fronts(objectives)
+def ranked_values(objectives: int) -> RankedValues:
+    """Return an empty collection for so many objectives."""
+    return SortedValues() if objectives == 1 else NondominatedFronts(objectives)
 
 
 class SortedValues:
-    """Standing for one objective: a sorted list."""
+    """RankedValues for one objective: a sorted list."""
 
     def __init__(self) -> None:
         self._ascending: list[float] = []
@@ -91,8 +91,8 @@ class SortedValues:
         return len(self._ascending) - bisect_right(self._ascending, values[0])
 
 
-class Fronts:
-    """Standing for several objectives: non-dominated ranks, kept up to date as members are added.
+class NondominatedFronts:
+    """RankedValues for several objectives: non-dominated ranks, kept up to date as members are added.
 
     A member's rank is the length of the longest chain of members that dominate each other above it, so an addition
     changes only those that it dominates, each by one at most (Li et al. 2017, efficient non-domination level update).

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from searchsvc.algorithms.base import BLOCK, Problem, Stream
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.spaces.space import Matrix
 
 _BITS = 30
 _LARGEST_DIMENSION = 21_201
 
 
-class SobolOptions(Options):
+class SobolOptions(MethodOptions):
     """The sequence has no options: its scrambling comes from the job's seed."""
 
 

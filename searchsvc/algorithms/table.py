@@ -13,8 +13,8 @@ from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
 from searchsvc.algorithms.fbnetv3.search import FbnetV3, FbnetV3Options, stopping
-from searchsvc.algorithms.fixed_list import Given, GivenOptions
-from searchsvc.algorithms.options import Options, unknown_name, validated
+from searchsvc.algorithms.fixed_list import FixedList, FixedListOptions
+from searchsvc.algorithms.options import MethodOptions, unknown_name, validated
 from searchsvc.algorithms.optuna.cmaes import CmaEsOptions, cmaes
 from searchsvc.algorithms.optuna.gp import GpOptions, gp
 from searchsvc.algorithms.optuna.nsga2 import NsgaOptions, nsga2
@@ -34,7 +34,7 @@ class AlgorithmEntry:
     description: str
     factory: Callable[[Problem, Any], Algorithm]
     """From the problem and an instance of `options`."""
-    options: type[Options]
+    options: type[MethodOptions]
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
     """The stopping rule that goes with it where a spec names none, from an instance of `options`."""
     shares_weights: bool = False
@@ -51,7 +51,7 @@ _ENTRIES = (
     AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
     AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
     AlgorithmEntry("autohas", "Weight sharing (AutoHAS).", Autohas, AutohasOptions, shares_weights=True),
-    AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", Given, GivenOptions),
+    AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", FixedList, FixedListOptions),
 )
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
@@ -79,7 +79,7 @@ def create(
     return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, cost_model, seed, hard), settings)
 
 
-def validate_options(name: str, options: Mapping[str, Any]) -> Options:
+def validate_options(name: str, options: Mapping[str, Any]) -> MethodOptions:
     """The options of algorithm `name`, defaults included. Raises InvalidInput with pointers `/name`, `/<option>`."""
     if name not in ALGORITHMS:
         raise unknown_name("algorithm", name, ALGORITHMS)

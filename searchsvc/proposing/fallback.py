@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from searchsvc.algorithms.base import BLOCK, generator
-from searchsvc.algorithms.hard_constraints import Feasibility, Tally
+from searchsvc.algorithms.hard_constraints import HardConstraints, Rejections
 from searchsvc.domain.candidates import Candidate
 from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Space
@@ -18,14 +18,16 @@ ENUMERABLE = 2**15
 _TAG = 0x0DD
 
 
-class Unseen:
+class FallbackSampler:
     """Feasible candidates of a space that have not been proposed."""
 
-    def __init__(self, space: Space, feasibility: Feasibility, seed: int, key: Callable[[Candidate], Hashable]) -> None:
+    def __init__(
+        self, space: Space, constraints: HardConstraints, seed: int, key: Callable[[Candidate], Hashable]
+    ) -> None:
         """`key`: equal for candidates that count as the same."""
         self._space = space
         self._key = key
-        self._feasibility = feasibility
+        self._constraints = constraints
         self._seed = seed
         self.size = space.size()
 
@@ -33,7 +35,7 @@ class Unseen:
         """Whether it is certain that every feasible candidate has been seen: only known where all can be listed."""
         return self._all is not None and all(key in seen for key in self._all)
 
-    def draw(self, ask: int, seen: Container[Hashable], tally: Tally, tries: int) -> Candidate | None:
+    def draw(self, ask: int, seen: Container[Hashable], rejections: Rejections, tries: int) -> Candidate | None:
         """The candidate that ask number `ask` falls back to; None where none was found.
 
         Where the space can be listed, None is certain; elsewhere it means that `tries` draws met only what was seen.
@@ -42,20 +44,20 @@ class Unseen:
         random = generator(self._seed, ask, _TAG)
         if self._all is not None:
             if not self._all:
-                raise tally.nothing_feasible()
+                raise rejections.nothing_feasible()
             left = [one for key, one in self._all.items() if key not in seen]
             return left[int(random.integers(len(left)))] if left else None
         met = False
         for _ in range(0, tries, BLOCK):
             matrix = self._space.sample(BLOCK, random)
-            judgement = self._feasibility.judge(matrix)
+            judgement = self._constraints.judge(matrix)
             for candidate in self._space.from_matrix(matrix[judgement.feasible]):
                 met = True
                 if self._key(candidate) not in seen:
                     return candidate
-            tally.reject(self._feasibility.hard, judgement, slice(None))
+            rejections.reject(self._constraints.hard, judgement, slice(None))
         if not met:
-            raise tally.nothing_feasible()
+            raise rejections.nothing_feasible()
         return None
 
     @cached_property
@@ -64,5 +66,5 @@ class Unseen:
         matrix = enumerate_space(self._space, ENUMERABLE)
         if matrix is None:
             return None
-        feasible = self._feasibility.judge(matrix).feasible
+        feasible = self._constraints.judge(matrix).feasible
         return {self._key(one): one for one in self._space.from_matrix(matrix[np.flatnonzero(feasible)])}

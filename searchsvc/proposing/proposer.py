@@ -14,14 +14,14 @@ from types import MappingProxyType
 from typing import Any
 
 from searchsvc.algorithms.base import Algorithm, Listed, Shared, Staged
-from searchsvc.algorithms.hard_constraints import Feasibility, Tally
+from searchsvc.algorithms.hard_constraints import HardConstraints, Rejections
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Constraint, Measurement
 from searchsvc.domain.records import Proposal, Trial
 from searchsvc.domain.states import TrialKind, TrialState
 from searchsvc.errors import FailureKind, NothingFeasible
-from searchsvc.proposing.fallback import Unseen
-from searchsvc.proposing.suggester import Asked, asker
+from searchsvc.proposing.fallback import FallbackSampler
+from searchsvc.proposing.suggester import Suggestion, suggester_for
 from searchsvc.spaces.space import CostModel, Identity, Space
 
 MAX_REPEATS = 10
@@ -56,9 +56,9 @@ class Proposer:
         `max_tries`: candidates in a row that may break a hard constraint before NothingFeasible is raised.
         """
         self._algorithm = algorithm
-        self._feasibility = Feasibility(cost_model, tuple(hard))
-        self._asker = asker(algorithm, space, self._feasibility, max_tries)
-        self._unseen = Unseen(space, self._feasibility, algorithm.seed, self._key)
+        self._constraints = HardConstraints(cost_model, tuple(hard))
+        self._suggester = suggester_for(algorithm, space, self._constraints, max_tries)
+        self._fallback = FallbackSampler(space, self._constraints, algorithm.seed, self._key)
         self._space, self._identity = space, identity
         self._repeats = repeats
         self._max_tries = max_tries
@@ -67,7 +67,7 @@ class Proposer:
         self._seen: dict[Hashable, int] = {}
         self._supernet: int | None = None
         """The last trial of a supernet."""
-        self._tally = Tally()
+        self._rejections = Rejections()
         self._told = 0
         self._exhausted = False
         self.diverged_at: int | None = None
@@ -106,8 +106,8 @@ class Proposer:
                 candidate=asked.candidate,
                 asks=self._algorithm.asks,
                 told=self._told,
-                rejected=dict(self._tally.rejected),
-                answered=tuple(self._tally.answered),
+                rejected=dict(self._rejections.rejected),
+                answered=tuple(self._rejections.answered),
                 costs=asked.costs,
                 in_full=asked.in_full,
                 kind=asked.kind,
@@ -137,13 +137,13 @@ class Proposer:
 
     # ---- one candidate ---------------------------------------------------------------------------------------------
 
-    def _next(self) -> Asked | None:
+    def _next(self) -> Suggestion | None:
         """The next candidate that may become a trial, pending in the algorithm; None where there is none now."""
         repeated = 0
         while repeated < self._max_repeats and not self._out_of_candidates():
-            asked = self._asker.next(self._tally)
+            asked = self._suggester.next(self._rejections)
             if asked is None:
-                if self._tally.tries < self._asker.patience:
+                if self._rejections.tries < self._suggester.patience:
                     return None
                 break
             number = None if self._is_new(asked) else self._seen.get(self._key(asked.candidate))
@@ -151,16 +151,16 @@ class Proposer:
                 return asked
             self._answer(number, asked.candidate)
             repeated += 1
-            if repeated == 1 and self._unseen.none_left(self._seen):
+            if repeated == 1 and self._fallback.none_left(self._seen):
                 self._exhausted = True
         return None if self._exhausted else self._fall_back()
 
-    def _is_new(self, asked: Asked) -> bool:
+    def _is_new(self, asked: Suggestion) -> bool:
         """Whatever was proposed before."""
         return self._repeats or asked.kind is TrialKind.SUPERNET
 
     def _out_of_candidates(self) -> bool:
-        all_seen = not self._repeats and len(self._seen) >= self._unseen.size
+        all_seen = not self._repeats and len(self._seen) >= self._fallback.size
         if all_seen or (isinstance(self._algorithm, Listed) and not self._algorithm.left()):
             self._exhausted = True
         return self._exhausted
@@ -175,7 +175,7 @@ class Proposer:
         if observation is None or observation.candidate != candidate:
             self._release(candidate)
         if observation is not None:
-            self._tally.answered.append(number)
+            self._rejections.answered.append(number)
             self._algorithm.tell([observation])
 
     def _key(self, candidate: Candidate) -> Hashable:
@@ -184,16 +184,16 @@ class Proposer:
             return candidate.key
         return self._identity(self._space.to_matrix([candidate])).tobytes()
 
-    def _fall_back(self) -> Asked | None:
+    def _fall_back(self) -> Suggestion | None:
         """A uniform draw in the algorithm's stead, counted as one ask more."""
         seen = {} if self._repeats else self._seen
         ask = self._algorithm.asks
-        candidate = self._unseen.draw(ask, seen, self._tally, self._max_tries - self._tally.tries)
+        candidate = self._fallback.draw(ask, seen, self._rejections, self._max_tries - self._rejections.tries)
         if candidate is None:
             self._exhausted = True
             return None
         self._algorithm.resume(candidate, ask + 1)
-        return Asked(candidate, self._feasibility.judge(self._space.to_matrix([candidate])).costs_of(0))
+        return Suggestion(candidate, self._constraints.judge(self._space.to_matrix([candidate])).costs_of(0))
 
     def _release(self, candidate: Candidate) -> None:
         self._algorithm.tell([Observation(candidate, None, FailureKind.INFEASIBLE)])
@@ -204,7 +204,7 @@ class Proposer:
         else:
             self._seen[self._key(proposal.candidate)] = len(self._entries)
         self._entries.append(_Entry(proposal))
-        self._tally = Tally()
+        self._rejections = Rejections()
 
     # ---- from the store --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from searchsvc.algorithms.base import BLOCK, Algorithm, Listed, Shared, Staged, Stream
-from searchsvc.algorithms.hard_constraints import Feasibility, Judgement, Tally
+from searchsvc.algorithms.hard_constraints import HardConstraints, Judgement, Rejections
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import TrialKind
 from searchsvc.errors import FailureKind
@@ -20,7 +20,7 @@ takes its place. One that has a list wastes nothing: the next of the list costs 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Suggestion:
     """A feasible candidate, or a supernet, pending in the algorithm."""
 
     candidate: Candidate
@@ -30,47 +30,47 @@ class Asked:
     kind: TrialKind = TrialKind.CANDIDATE
 
 
-class Asker(Protocol):
+class Suggester(Protocol):
     """Asks until a candidate is feasible."""
 
     patience: int
     """Rejected candidates in a row after which it gives up."""
 
-    def next(self, tally: Tally) -> Asked | None:
-        """The next feasible candidate; rejected ones are counted in `tally`.
+    def next(self, rejections: Rejections) -> Suggestion | None:
+        """The next feasible candidate; rejected ones are counted in `rejections`.
 
-        None with `tally.tries` below `patience`: the algorithm waits for results.
+        None with `rejections.tries` below `patience`: the algorithm waits for results.
         """
 
 
-def asker(algorithm: Algorithm, space: Space, feasibility: Feasibility, max_tries: int) -> Asker:
+def suggester_for(algorithm: Algorithm, space: Space, constraints: HardConstraints, max_tries: int) -> Suggester:
     """The faster way that the algorithm allows."""
     if isinstance(algorithm, Stream):
-        return BlockAsker(algorithm, space, feasibility, max_tries)
+        return BlockSuggester(algorithm, space, constraints, max_tries)
     patience = max_tries if isinstance(algorithm, Listed) else min(PATIENCE, max_tries)
-    return SingleAsker(algorithm, space, feasibility, patience)
+    return SingleSuggester(algorithm, space, constraints, patience)
 
 
-class SingleAsker:
+class SingleSuggester:
     """One candidate per ask; a rejected one is let go. A supernet is none and passes."""
 
-    def __init__(self, algorithm: Algorithm, space: Space, feasibility: Feasibility, patience: int) -> None:
+    def __init__(self, algorithm: Algorithm, space: Space, constraints: HardConstraints, patience: int) -> None:
         self._algorithm = algorithm
         self._space = space
-        self._feasibility = feasibility
+        self._constraints = constraints
         self.patience = patience
 
-    def next(self, tally: Tally) -> Asked | None:
-        while tally.tries < self.patience:
+    def next(self, rejections: Rejections) -> Suggestion | None:
+        while rejections.tries < self.patience:
             candidates = self._algorithm.ask(1)
             if not candidates:
                 return None
             if self._kind() is TrialKind.SUPERNET:
-                return Asked(candidates[0], {}, kind=TrialKind.SUPERNET)
-            judgement = self._feasibility.judge(self._space.to_matrix(candidates))
+                return Suggestion(candidates[0], {}, kind=TrialKind.SUPERNET)
+            judgement = self._constraints.judge(self._space.to_matrix(candidates))
             if judgement.feasible[0]:
-                return Asked(candidates[0], judgement.costs_of(0), self._is_in_full())
-            tally.reject(self._feasibility.hard, judgement, slice(None))
+                return Suggestion(candidates[0], judgement.costs_of(0), self._is_in_full())
+            rejections.reject(self._constraints.hard, judgement, slice(None))
             self._algorithm.tell([Observation(candidates[0], None, FailureKind.INFEASIBLE)])
         return None
 
@@ -82,32 +82,32 @@ class SingleAsker:
         return isinstance(self._algorithm, Staged) and self._algorithm.is_in_full(self._algorithm.asks)
 
 
-class BlockAsker:
+class BlockSuggester:
     """Judges whole blocks of a stream: only feasible rows become candidates."""
 
-    def __init__(self, stream: Stream, space: Space, feasibility: Feasibility, patience: int) -> None:
+    def __init__(self, stream: Stream, space: Space, constraints: HardConstraints, patience: int) -> None:
         self._stream = stream
         self._space = space
-        self._feasibility = feasibility
+        self._constraints = constraints
         self._judged: tuple[int, Matrix, Judgement] | None = None
         self.patience = patience
 
-    def next(self, tally: Tally) -> Asked | None:
-        while tally.tries < self.patience:
+    def next(self, rejections: Rejections) -> Suggestion | None:
+        while rejections.tries < self.patience:
             block, offset = divmod(self._stream.asks, BLOCK)
             matrix, judgement = self._judge(block)
-            rows = judgement.feasible[offset : offset + self.patience - tally.tries + 1]
-            skipped = int(rows.argmax()) if rows.any() else min(len(rows), self.patience - tally.tries)
+            rows = judgement.feasible[offset : offset + self.patience - rejections.tries + 1]
+            skipped = int(rows.argmax()) if rows.any() else min(len(rows), self.patience - rejections.tries)
             row = offset + skipped
-            tally.reject(self._feasibility.hard, judgement, slice(offset, row))
+            rejections.reject(self._constraints.hard, judgement, slice(offset, row))
             if skipped < len(rows) and rows[skipped]:
                 self._stream.skip_to(block * BLOCK + row + 1)
-                return Asked(self._space.from_matrix(matrix[row : row + 1])[0], judgement.costs_of(row))
+                return Suggestion(self._space.from_matrix(matrix[row : row + 1])[0], judgement.costs_of(row))
             self._stream.skip_to(block * BLOCK + row)
         return None
 
     def _judge(self, block: int) -> tuple[Matrix, Judgement]:
         if self._judged is None or self._judged[0] != block:
             matrix = self._stream.block(block)
-            self._judged = block, matrix, self._feasibility.judge(matrix)
+            self._judged = block, matrix, self._constraints.judge(matrix)
         return self._judged[1], self._judged[2]

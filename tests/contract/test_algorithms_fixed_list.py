@@ -1,4 +1,4 @@
-"""Given: a list of candidates, checked whole, proposed in its order, and then the end."""
+"""`given`: a fixed list of candidates, checked whole, proposed in its order, and then the end."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_samplers_in_generations_need_no_more_than_they_are_shown(
     ours = create(name, space=SPACE, objectives=objectives, constraints=[limit], seed=4, **options)
     assert isinstance(ours, OptunaAlgorithm)
     problem = Problem(SPACE, tuple(objectives), (limit,), None, 4)
-    whole = OptunaAlgorithm(problem, replace(ours._method, view=AllByNumber))
+    whole = OptunaAlgorithm(problem, replace(ours._traits, view=AllByNumber))
     assert searched(ours, 300) == searched(whole, 300)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.algorithms.ranking import Fronts, crowding_distances, signed_values, slacks, standing
+from searchsvc.algorithms.ranking import NondominatedFronts, crowding_distances, ranked_values, signed_values, slacks
 from searchsvc.domain import Constraint, Objective, nondominated_ranks
 
 COARSE = st.lists(st.tuples(*[st.integers(0, 6).map(float)] * 3), min_size=1, max_size=40)
@@ -26,7 +26,7 @@ def better_by_definition(values: np.ndarray, row: int) -> int:
 
 @given(COARSE)
 def test_growing_fronts_rank_as_sorting_all_at_once(rows: list[tuple[float, ...]]) -> None:
-    fronts = Fronts(3)
+    fronts = NondominatedFronts(3)
     for count, row in enumerate(rows, 1):
         fronts.add(row)
         assert fronts.better(row) == better_by_definition(np.array(rows[:count]), count - 1)
@@ -34,7 +34,7 @@ def test_growing_fronts_rank_as_sorting_all_at_once(rows: list[tuple[float, ...]
 
 @given(COARSE, st.tuples(*[st.integers(0, 6).map(float)] * 3))
 def test_one_from_outside_is_placed_as_if_it_were_in(rows: list[tuple[float, ...]], other: tuple[float, ...]) -> None:
-    fronts = Fronts(3)
+    fronts = NondominatedFronts(3)
     for row in rows:
         fronts.add(row)
     assert fronts.better(other) == better_by_definition(np.array([*rows, other]), len(rows))
@@ -42,7 +42,7 @@ def test_one_from_outside_is_placed_as_if_it_were_in(rows: list[tuple[float, ...
 
 @given(st.lists(st.integers(0, 9).map(float), max_size=30), st.integers(0, 9).map(float))
 def test_with_one_objective_the_larger_are_better(values: list[float], other: float) -> None:
-    order = standing(1)
+    order = ranked_values(1)
     for value in values:
         order.add((value,))
     assert order.better((other,)) == sum(value > other for value in values)
@@ -51,7 +51,7 @@ def test_with_one_objective_the_larger_are_better(values: list[float], other: fl
 
 def test_ten_thousand_reports_are_placed_in_seconds() -> None:
     points = np.random.default_rng(0).random((10_000, 2))
-    fronts, started = Fronts(2), time.process_time()
+    fronts, started = NondominatedFronts(2), time.process_time()
     for point in points:
         fronts.add(tuple(point))
         fronts.better(tuple(point))

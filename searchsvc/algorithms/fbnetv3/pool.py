@@ -21,7 +21,7 @@ _BITS = 30
 _TAG = 0x500
 
 
-class Pool:
+class CandidatePool:
     """Candidates of one problem that keep its hard constraints."""
 
     def __init__(self, problem: Problem, encoding: Encoding, size: int, start: int) -> None:

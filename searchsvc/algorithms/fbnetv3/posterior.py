@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.fbnetv3.acquisition import improvement, probability_within, scalarised_improvement, top
-from searchsvc.algorithms.fbnetv3.pool import Pool
+from searchsvc.algorithms.fbnetv3.pool import CandidatePool
 from searchsvc.domain.pareto import nondominated_ranks
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.gaussian import Located
@@ -53,7 +53,7 @@ class Shortlist:
     """metric -> S as the posterior sees it."""
 
 
-class Outlook:
+class Posterior:
     """Made of results alone: the same for the same results in the same order."""
 
     def __init__(
@@ -82,14 +82,14 @@ class Outlook:
         self._known = self._objectives(results, estimate)[0]
         """(m, r) posterior means of the objectives."""
 
-    def shortlist(self, pool: Pool, random: np.random.Generator) -> Shortlist:
+    def shortlist(self, pool: CandidatePool, random: np.random.Generator) -> Shortlist:
         """S, without the results."""
         rows = self._chosen(pool, random)
         features = self._encoding.features(rows)
         located = {metric: one.process.locate(features) for metric, one in self.predictors.items()}
         return Shortlist(rows, tuple(row.tobytes() for row in rows), self._estimate(rows, features), located)
 
-    def _chosen(self, pool: Pool, random: np.random.Generator) -> Matrix:
+    def _chosen(self, pool: CandidatePool, random: np.random.Generator) -> Matrix:
         rows, told = pool.rows, {row.tobytes() for row in self.results}
         left = np.array([key not in told for key in pool.keys], dtype=bool)
         scores = np.where(left, self._scores(rows, pool.features, random), -np.inf)

@@ -22,10 +22,10 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem, generator
-from searchsvc.algorithms.fbnetv3.pool import Pool
-from searchsvc.algorithms.fbnetv3.posterior import Outlook, Shortlist
-from searchsvc.algorithms.fbnetv3.surrogate import Learner, Result, fitted_results
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.fbnetv3.pool import CandidatePool
+from searchsvc.algorithms.fbnetv3.posterior import Posterior, Shortlist
+from searchsvc.algorithms.fbnetv3.surrogate import Result, Surrogate, fitted_results
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.spec import StoppingSpec
@@ -39,7 +39,7 @@ _MOST_FINALS = 256
 _TAG = 0xFB3
 
 
-class FbnetV3Options(Options):
+class FbnetV3Options(MethodOptions):
     """The paper's batch is 48 trials of hundreds; `startup` is small, as the predictor is of use from a few on."""
 
     startup: Annotated[
@@ -75,7 +75,7 @@ class FbnetV3:
     def __init__(self, problem: Problem, options: FbnetV3Options) -> None:
         self._problem = problem
         self._options = options
-        self._learner = Learner(problem, batch=options.batch, threshold=options.threshold, neural=options.neural)
+        self._surrogate = Surrogate(problem, batch=options.batch, threshold=options.threshold, neural=options.neural)
         self._results: list[Result] = []
         self._told: set[bytes] = set()
         """Their keys."""
@@ -88,7 +88,7 @@ class FbnetV3:
         """Trials that the job may still have; None where there is no job."""
         self._rounds = 0
         self._asks = 0
-        self._fit: tuple[int, Outlook, Shortlist] | None = None
+        self._fit: tuple[int, Posterior, Shortlist] | None = None
         self._finals: tuple[int, list[Matrix]] | None = None
 
     @property
@@ -111,7 +111,7 @@ class FbnetV3:
     def tell(self, observations: Sequence[Observation]) -> None:
         for observation in observations:
             row = self._problem.space.to_matrix([observation.candidate])[0]
-            if signed_values(observation.metrics, self._learner.measured_objectives) is None:
+            if signed_values(observation.metrics, self._surrogate.measured_objectives) is None:
                 self._release(row.tobytes(), observation.failure)
             else:
                 asked = min(self._asks_of(row.tobytes()), default=0)
@@ -138,8 +138,8 @@ class FbnetV3:
         while (end := self._end_of_round(self._rounds)) <= len(self._results):
             start = self._end_of_round(self._rounds - 1) if self._rounds else 0
             seen = self._results[:end]
-            quality = self._learner.quality(seen[:start], seen[start:]) if start else {}
-            epoch = self._learner.early_stop_epoch(seen)
+            quality = self._surrogate.quality(seen[:start], seen[start:]) if start else {}
+            epoch = self._surrogate.early_stop_epoch(seen)
             rounds.append((self._rounds, {"results": end, "early_stop_epoch": epoch, "quality": quality}))
             self._rounds += 1
         return rounds
@@ -180,36 +180,36 @@ class FbnetV3:
 
     def _most_promising(self, taken: set[bytes], random: np.random.Generator) -> Matrix | None:
         """The candidate of the shortlist whose measurement promises most, given what is awaited."""
-        seen, outlook, shortlist = self._fitted()
+        seen, posterior, shortlist = self._fitted()
         free = np.array([key not in taken for key in shortlist.keys], dtype=bool)
         if not free.any():
             return None
         since = {one.asks: one.row for one in self._results[seen:] if one.asks}
         awaited = sorted({**since, **self._pending}.items())
         rows = np.array([row for _, row in awaited]).reshape(len(awaited), len(self._problem.space))
-        gain = outlook.expected_gain(shortlist, rows, random)
+        gain = posterior.expected_gain(shortlist, rows, random)
         return np.asarray(shortlist.rows[int(np.where(free, gain, -np.inf).argmax())])
 
     def _final(self) -> Matrix | None:
         """The best of stage 2 that was not trained in full yet; None where none is left."""
-        seen, outlook, _ = self._fitted()
+        seen, posterior, _ = self._fitted()
         if self._finals is None or self._finals[0] != seen:
-            self._finals = seen, self._searched(outlook)
+            self._finals = seen, self._searched(posterior)
         done = {one.key for one in self._results if not one.observation.stopped} | self._failed
         done |= {row.tobytes() for row in self._pending.values()}
         return next((row for row in self._finals[1] if row.tobytes() not in done), None)
 
-    def _searched(self, outlook: Outlook) -> list[Matrix]:
+    def _searched(self, posterior: Posterior) -> list[Matrix]:
         problem = self._problem
-        limits = [one for one in (*problem.hard, *problem.constraints) if outlook.knows(one.metric)]
+        limits = [one for one in (*problem.hard, *problem.constraints) if posterior.knows(one.metric)]
         try:
             found = search(
-                outlook.predictors,
+                posterior.predictors,
                 problem.space,
                 problem.cost_model,
                 limits,
                 problem.objectives,
-                seeds=outlook.results,
+                seeds=posterior.results,
                 k=min(self._options.top + len(self._results), _MOST_FINALS),
                 seed=self.seed,
             )
@@ -217,18 +217,18 @@ class FbnetV3:
             return []
         return [one.row for one in found]
 
-    def _fitted(self) -> tuple[int, Outlook, Shortlist]:
+    def _fitted(self) -> tuple[int, Posterior, Shortlist]:
         """(results seen, what is believed since, shortlist)"""
         seen = fitted_results(len(self._results))
         if self._fit is None or self._fit[0] != seen:
-            outlook = self._learner.outlook(self._results[:seen])
+            posterior = self._surrogate.posterior(self._results[:seen])
             random = generator(self.seed, seen, _TAG)
-            self._fit = seen, outlook, outlook.shortlist(self._pool, random)
+            self._fit = seen, posterior, posterior.shortlist(self._pool, random)
         return self._fit
 
     @cached_property
-    def _pool(self) -> Pool:
-        return Pool(self._problem, self._learner.encoding, self._options.pool, self._options.batch)
+    def _pool(self) -> CandidatePool:
+        return CandidatePool(self._problem, self._surrogate.encoding, self._options.pool, self._options.batch)
 
     # ---- what is pending -------------------------------------------------------------------------------------------
 

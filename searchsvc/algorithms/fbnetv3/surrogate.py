@@ -1,4 +1,4 @@
-"""From results to an Outlook: which are fitted, to what values, and how good earlier predictions of them were."""
+"""The surrogate model of FBNetV3: the results and values it is fitted to, and how well earlier fits predicted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.fbnetv3.fidelity import metrics_by, shared_epoch
-from searchsvc.algorithms.fbnetv3.posterior import Outlook
+from searchsvc.algorithms.fbnetv3.posterior import Posterior
 from searchsvc.domain.candidates import Observation
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import LEAST_FOR_NEURAL, LEAST_RESULTS, Predictor, pretrained
@@ -41,8 +41,8 @@ def fitted_results(results: int) -> int:
     return results - results % min(step, _LONGEST)
 
 
-class Learner:
-    """Fits predictors for one problem. Its outlooks are functions of the results that they are given."""
+class Surrogate:
+    """Fits predictors for one problem. A posterior is a function of the results that it is fitted to."""
 
     def __init__(self, problem: Problem, *, batch: int, threshold: float, neural: bool) -> None:
         self._problem = problem
@@ -59,7 +59,7 @@ class Learner:
     def encoding(self) -> Encoding:
         return Encoding(self._problem.space, self._problem.cost_model)
 
-    def outlook(self, results: Sequence[Result]) -> Outlook:
+    def posterior(self, results: Sequence[Result]) -> Posterior:
         matrix, measured = np.array([one.row for one in results]), self._measured(results)
         predictors = {}
         for metric, values in measured.items():
@@ -69,14 +69,14 @@ class Learner:
                 predictors[metric] = Predictor.fit(
                     self.encoding, matrix[known], values[known], seed=self._problem.seed, encoder=encoder
                 )
-        return Outlook(self._problem, self.encoding, predictors, matrix, measured)
+        return Posterior(self._problem, self.encoding, predictors, matrix, measured)
 
     def quality(self, earlier: Sequence[Result], later: Sequence[Result]) -> dict[str, Any]:
         """How well the fit to `earlier` predicted `later`; `predictions`: pairs of what was predicted and measured."""
-        outlook = self.outlook(earlier)
+        posterior = self.posterior(earlier)
         matrix, measured = np.array([one.row for one in later]), self._measured([*earlier, *later])
         qualities = {}
-        for metric, predictor in outlook.predictors.items():
+        for metric, predictor in posterior.predictors.items():
             values = measured[metric][len(earlier) :]
             known = np.isfinite(values)
             if known.any():

@@ -32,7 +32,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.optuna.space import Distributions, OptunaSpace, single_value
+from searchsvc.algorithms.optuna.space import OptunaDistributions, OptunaSpace, single_value
 from searchsvc.algorithms.optuna.views import Everything, View
 from searchsvc.algorithms.ranking import signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
@@ -44,7 +44,7 @@ _WARM = -(2**30)  # numbers of results that were never asked for: before those o
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class SamplerTraits:
     """What tells the samplers apart."""
 
     sampler: Callable[[int], BaseSampler]
@@ -66,23 +66,23 @@ class Method:
 class OptunaAlgorithm:
     """An Optuna sampler as an Algorithm."""
 
-    def __init__(self, problem: Problem, method: Method) -> None:
+    def __init__(self, problem: Problem, traits: SamplerTraits) -> None:
         _quiet()
         self._problem = problem
-        self._method = method
+        self._traits = traits
         self._space = OptunaSpace(problem.space)
-        self._results = method.view()
+        self._results = traits.view()
         self._pending = _Pending()
         self._study_name = f"searchsvc-{problem.seed}"
         directions = [optuna.study.StudyDirection.MAXIMIZE] * len(problem.objectives)
         self._storage = _Storage(self._results, self._pending)
         self._storage.create_new_study(directions, self._study_name)
         self._relative = [
-            self._space.searched(block.names, method.suits) if method.blocks or not block.when else {}
+            self._space.searched(block.names, traits.suits) if traits.blocks or not block.when else {}
             for block in self._space.blocks
         ]
         self._asks = 0
-        self.replays_by_asking = method.by_asking
+        self.replays_by_asking = traits.by_asking
 
     @property
     def seed(self) -> int:
@@ -104,7 +104,7 @@ class OptunaAlgorithm:
         if self._pending.reopen(asks):
             return
         trial = self._open(asks)
-        if self._method.by_asking:
+        if self._traits.by_asking:
             self._sample(trial, asks)
         trial.params = self._space.internal(candidate)
         self._asks = max(self._asks, asks)
@@ -121,20 +121,20 @@ class OptunaAlgorithm:
         return candidate
 
     def _open(self, asks: int) -> FrozenTrial:
-        number = asks if self._method.by_asking else _PENDING + asks
+        number = asks if self._traits.by_asking else _PENDING + asks
         return _trial(number, TrialState.RUNNING, {}, self._space.distributions)
 
     def _sample(self, trial: FrozenTrial, asks: int) -> dict[str, float]:
         """The parameters of what ask number `asks` (from 1) gives; the sampler's notes are left on the trial."""
         seed = int(np.random.SeedSequence([self._problem.seed, asks - 1]).generate_state(1)[0])
-        sampler = self._method.sampler(seed)
+        sampler = self._traits.sampler(seed)
         self._storage.current = trial
         study = optuna.load_study(study_name=self._study_name, storage=self._storage, sampler=sampler)
         sampler.before_trial(study, trial)
         params: dict[str, float] = {}
         values: dict[str, Scalar] = {}
         # Samplers overflow or divide by zero where a search has converged, and mend it themselves.
-        with self._method.around(), np.errstate(all="ignore"):
+        with self._traits.around(), np.errstate(all="ignore"):
             for block, distributions in zip(self._space.blocks, self._relative, strict=True):
                 if block.is_active(values):
                     drawn = self._sample_block(sampler, study, trial, block.names, distributions)
@@ -143,7 +143,12 @@ class OptunaAlgorithm:
         return params
 
     def _sample_block(
-        self, sampler: BaseSampler, study: Study, trial: FrozenTrial, names: Iterable[str], together: Distributions
+        self,
+        sampler: BaseSampler,
+        study: Study,
+        trial: FrozenTrial,
+        names: Iterable[str],
+        together: OptunaDistributions,
     ) -> dict[str, float]:
         drawn = dict(sampler.sample_relative(study, trial, together)) if together else {}
         for name in names:
@@ -167,7 +172,7 @@ class OptunaAlgorithm:
             trial.system_attrs[f"constraints:{index}"] = slack
         trial.params = self._space.internal(observation.candidate)
         trial.distributions = self._space.distributions
-        if observation.stopped and self._method.prunes and len(values) == 1:
+        if observation.stopped and self._traits.prunes and len(values) == 1:
             trial.state = TrialState.PRUNED
             trial.intermediate_values = {observation.step: values[0]}
         else:
@@ -239,7 +244,7 @@ class _Storage(InMemoryStorage):
         self.current.system_attrs[key] = value
 
 
-def _trial(number: int, state: TrialState, params: dict[str, Any], distributions: Distributions) -> FrozenTrial:
+def _trial(number: int, state: TrialState, params: dict[str, Any], distributions: OptunaDistributions) -> FrozenTrial:
     """A trial of a study; its id is its number."""
     return FrozenTrial(
         number=number,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.errors import InvalidInput
 
 if TYPE_CHECKING:
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 
 
-class CmaEsOptions(Options):
+class CmaEsOptions(MethodOptions):
     """Optuna's defaults."""
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 1
@@ -31,7 +31,7 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
     from optuna.distributions import CategoricalDistribution
     from optuna.samplers import CmaEsSampler
 
-    from searchsvc.algorithms.optuna.adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
     from searchsvc.algorithms.optuna.views import CmaGenerations
 
     if len(problem.objectives) > 1:
@@ -51,4 +51,4 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
     def view() -> CmaGenerations:
         return CmaGenerations(options.startup_trials)
 
-    return OptunaAlgorithm(problem, Method(sampler, suits=is_number, blocks=False, by_asking=True, view=view))
+    return OptunaAlgorithm(problem, SamplerTraits(sampler, suits=is_number, blocks=False, by_asking=True, view=view))

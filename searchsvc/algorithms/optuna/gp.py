@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 
 if TYPE_CHECKING:
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 
 
-class GpOptions(Options):
+class GpOptions(MethodOptions):
     """Optuna's defaults; `window` bounds what grows with the cube of the number of results."""
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
@@ -30,13 +30,13 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
     """Parameters without conditions are modelled; conditional ones are drawn uniformly."""
     from optuna.samplers import GPSampler
 
-    from searchsvc.algorithms.optuna.adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
     from searchsvc.algorithms.optuna.views import Window
 
     def sampler(seed: int) -> GPSampler:
         return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
 
-    method = Method(
+    traits = SamplerTraits(
         sampler,
         suits=lambda _: True,
         blocks=False,
@@ -44,7 +44,7 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
         view=lambda: Window(options.window),
         around=_one_thread,
     )
-    return OptunaAlgorithm(problem, method)
+    return OptunaAlgorithm(problem, traits)
 
 
 @contextmanager

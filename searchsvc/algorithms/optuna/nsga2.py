@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 
 if TYPE_CHECKING:
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 
 
-class NsgaOptions(Options):
+class NsgaOptions(MethodOptions):
     """Optuna's defaults."""
 
     population: Annotated[int, Field(ge=2, le=100_000, description="Candidates per generation.")] = 50
@@ -30,7 +30,7 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
     """Parameters without conditions are inherited; conditional ones are drawn uniformly."""
     from optuna.samplers import NSGAIISampler
 
-    from searchsvc.algorithms.optuna.adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
     from searchsvc.algorithms.optuna.views import NsgaGenerations
 
     def sampler(seed: int) -> NSGAIISampler:
@@ -42,5 +42,5 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
             mutation_prob=options.mutation,
         )
 
-    method = Method(sampler, suits=lambda _: True, blocks=False, by_asking=True, view=NsgaGenerations)
-    return OptunaAlgorithm(problem, method)
+    traits = SamplerTraits(sampler, suits=lambda _: True, blocks=False, by_asking=True, view=NsgaGenerations)
+    return OptunaAlgorithm(problem, traits)

@@ -14,11 +14,11 @@ from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.spaces.space import Space
 
-Distributions = dict[str, BaseDistribution]
+OptunaDistributions = dict[str, BaseDistribution]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ParameterGroup:
     """Parameters that are active together: those with the same conditions."""
 
     when: Mapping[str, tuple[Scalar, ...]]
@@ -38,11 +38,11 @@ class OptunaSpace:
             for parameter in space.parameters
             if isinstance(parameter, Categorical)
         }
-        self.distributions: Distributions = {one.name: _distribution(one) for one in space.parameters}
+        self.distributions: OptunaDistributions = {one.name: _distribution(one) for one in space.parameters}
         self.blocks = tuple(_blocks(space))
         """In an order in which each block comes after those that its conditions name."""
 
-    def searched(self, names: tuple[str, ...], suits: Callable[[BaseDistribution], bool]) -> Distributions:
+    def searched(self, names: tuple[str, ...], suits: Callable[[BaseDistribution], bool]) -> OptunaDistributions:
         """The distributions of `names` that have more than one value and suit a sampler, by name."""
         named = ((name, self.distributions[name]) for name in sorted(names))
         return {name: one for name, one in named if not one.single() and suits(one)}
@@ -88,7 +88,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, parameter.log)
 
 
-def _blocks(space: Space) -> Iterator[Block]:
+def _blocks(space: Space) -> Iterator[ParameterGroup]:
     waiting = list(space.parameters)
     known: set[str] = set()
     while waiting:
@@ -98,6 +98,6 @@ def _blocks(space: Space) -> Iterator[Block]:
             conditions = frozenset((other, frozenset(allowed)) for other, allowed in one.when.items())
             groups.setdefault(conditions, []).append(one)
         for group in groups.values():
-            yield Block(group[0].when, tuple(one.name for one in group))
+            yield ParameterGroup(group[0].when, tuple(one.name for one in group))
         known.update(one.name for one in ready)
         waiting = [one for one in waiting if one.name not in known]

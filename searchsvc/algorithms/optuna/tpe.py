@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 
 if TYPE_CHECKING:
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 
 
-class TpeOptions(Options):
+class TpeOptions(MethodOptions):
     """Optuna's defaults."""
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
@@ -33,7 +33,7 @@ def tpe(problem: Problem, options: TpeOptions) -> OptunaAlgorithm:
     """Parameters with the same conditions are modelled jointly, from the trials in which they were active."""
     from optuna.samplers import TPESampler
 
-    from searchsvc.algorithms.optuna.adapter import Method, OptunaAlgorithm
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
 
     joint = len(problem.objectives) == 1 if options.multivariate is None else options.multivariate
 
@@ -45,5 +45,5 @@ def tpe(problem: Problem, options: TpeOptions) -> OptunaAlgorithm:
             multivariate=joint,
         )
 
-    method = Method(sampler, suits=lambda _: joint, blocks=True, by_asking=False, prunes=True)
-    return OptunaAlgorithm(problem, method)
+    traits = SamplerTraits(sampler, suits=lambda _: joint, blocks=True, by_asking=False, prunes=True)
+    return OptunaAlgorithm(problem, traits)

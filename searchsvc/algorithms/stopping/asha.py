@@ -14,14 +14,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from searchsvc.algorithms.options import Options
-from searchsvc.algorithms.ranking import Standing, signed_values, standing
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.ranking import RankedValues, ranked_values, signed_values
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.domain.states import Decision
 
 
-class AshaOptions(Options):
+class AshaOptions(MethodOptions):
     """Li et al. reduce by 4; 3, near the optimum that Hyperband derives (Li et al. 2018), is the habit of the field."""
 
     reduction: Annotated[int, Field(ge=2, le=100, description="One in so many goes on at each rung.")] = 3
@@ -41,7 +41,7 @@ class Asha:
         while rung < fidelity.epochs:
             self.rungs.append(rung)
             rung *= options.reduction
-        self._recorded: list[Standing] = [standing(len(self._objectives)) for _ in self.rungs]
+        self._recorded: list[RankedValues] = [ranked_values(len(self._objectives)) for _ in self.rungs]
         self._reached: dict[int, int] = {}
         self.saved_steps = 0
 

@@ -14,14 +14,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from searchsvc.algorithms.options import Options
-from searchsvc.algorithms.ranking import Standing, signed_values, standing
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.ranking import RankedValues, ranked_values, signed_values
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.domain.states import Decision
 
 
-class MedianOptions(Options):
+class MedianOptions(MethodOptions):
     """Katib's defaults."""
 
     min_trials: Annotated[int, Field(ge=1, le=100_000, description="Other trials that must have reached the step.")] = 3
@@ -46,7 +46,7 @@ class MedianRule:
         self._epochs = fidelity.epochs
         self._options = options
         self._courses: dict[int, _Course] = {}
-        self._averages: dict[int, Standing] = {}
+        self._averages: dict[int, RankedValues] = {}
         self.saved_steps = 0
 
     def report(self, trial: int, measurement: Measurement) -> Decision:
@@ -55,7 +55,7 @@ class MedianRule:
             return Decision.CONTINUE
         course = self._courses[trial]
         average = tuple(total / course.count for total in course.total)
-        others = self._averages.setdefault(measurement.step, standing(len(values)))
+        others = self._averages.setdefault(measurement.step, ranked_values(len(values)))
         stop = self._is_hopeless(measurement.step, course.best if len(values) == 1 else average, others)
         others.add(average)
         if not stop:
@@ -73,7 +73,7 @@ class MedianRule:
         course.best = tuple(map(max, course.best, values))
         return True
 
-    def _is_hopeless(self, step: int, values: tuple[float, ...], others: Standing) -> bool:
+    def _is_hopeless(self, step: int, values: tuple[float, ...], others: RankedValues) -> bool:
         options = self._options
         if not options.min_epochs <= step < self._epochs or len(others) < options.min_trials:
             return False

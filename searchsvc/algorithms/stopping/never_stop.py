@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.domain.states import Decision
 
 
-class NeverStopOptions(Options):
+class NeverStopOptions(MethodOptions):
     """There is nothing to set."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
@@ -21,7 +21,7 @@ from searchsvc.domain.states import Decision
 from searchsvc.predictors.early_stop import LEAST_TRIALS, early_stop_epoch
 
 
-class RankCorrelationOptions(Options):
+class RankCorrelationOptions(MethodOptions):
     """The paper's threshold; its first batch has 48 trials."""
 
     trials: Annotated[

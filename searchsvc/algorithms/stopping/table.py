@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from searchsvc.algorithms.options import Options, unknown_name, validated
+from searchsvc.algorithms.options import MethodOptions, unknown_name, validated
 from searchsvc.algorithms.stopping.asha import Asha, AshaOptions
 from searchsvc.algorithms.stopping.median import MedianOptions, MedianRule
 from searchsvc.algorithms.stopping.never_stop import NeverStop, NeverStopOptions
@@ -48,7 +48,7 @@ class StoppingRuleEntry:
     description: str
     factory: Callable[[Sequence[Objective], Fidelity, Any], StoppingRule]
     """From objectives, the fidelity of a whole trial and an instance of `options`."""
-    options: type[Options]
+    options: type[MethodOptions]
 
 
 _ENTRIES = (

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS
-from searchsvc.algorithms.options import Options
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.stopping.table import StoppingRule
 from searchsvc.domain import (
     Candidate,
@@ -268,11 +268,11 @@ def _pretrained(
     )
 
 
-def _algorithm_options(spec: JobSpec) -> Options:
+def _algorithm_options(spec: JobSpec) -> MethodOptions:
     return checks.below("/algorithm", lambda: algorithms.validate_options(spec.algorithm.name, spec.algorithm.options))
 
 
-def _with_stopping_rule(spec: JobSpec, options: Options) -> JobSpec:
+def _with_stopping_rule(spec: JobSpec, options: MethodOptions) -> JobSpec:
     """The spec with the stopping rule that goes with its algorithm, where it names none."""
     if "stopping" in spec.model_fields_set:
         return spec

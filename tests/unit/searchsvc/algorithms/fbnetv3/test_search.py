@@ -144,7 +144,7 @@ def test_trials_are_compared_by_the_early_stop_epoch() -> None:
         algorithm.tell([Observation(candidate, {"accuracy": final}, step=4, history=history)])
     [(number, data)] = algorithm.take_rounds()
     assert (number, data["results"], data["early_stop_epoch"]) == (0, 4, 2)
-    predicted = algorithm._learner.outlook(algorithm._results).predictors["accuracy"].warp.values
+    predicted = algorithm._surrogate.posterior(algorithm._results).predictors["accuracy"].warp.values
     np.testing.assert_allclose(np.sort(predicted), np.sort(np.array([0.9, 0.8, 0.7, 0.6, 0.5]) - 0.4))
 
 
