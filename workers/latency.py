@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.latency import Device
 from searchsvc.spaces.costs.operators import Operator

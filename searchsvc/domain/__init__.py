@@ -1,4 +1,4 @@
-"""The words of searchsvc: jobs, trials, candidates, objectives. Pure data and arithmetic, no I/O."""
+"""The domain of searchsvc: jobs, trials, candidates, objectives. Pure data and arithmetic, no I/O."""
 
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.ids import is_id, new_id
@@ -20,22 +20,34 @@ from searchsvc.domain.records import (
     Verdict,
 )
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, ModelSource, Resources
-from searchsvc.domain.states import JOB_MOVES, Decision, JobRequest, JobState, TrialKind, TrialState
+from searchsvc.domain.states import (
+    JOB_MOVES,
+    Decision,
+    JobRequest,
+    JobState,
+    TrialKind,
+    TrialState,
+    count_for_budget,
+    count_results,
+)
 from searchsvc.domain.task import (
-    DatasetInfo,
     ExportFormat,
-    FileMade,
     Finding,
     LabelledTask,
-    Outcome,
     PredictingTask,
     Prediction,
     PretrainedTask,
     SelfTrainedTask,
-    SelfTraining,
-    SharedSearch,
     SupernetTask,
     Task,
+    TimedTask,
+)
+from searchsvc.domain.trial_task import (
+    DatasetInfo,
+    FileMade,
+    Outcome,
+    SelfTraining,
+    SharedSearch,
     TrialTask,
     ValidationSplit,
     WeightsFile,
@@ -88,6 +100,7 @@ __all__ = [
     "SharedSearch",
     "SupernetTask",
     "Task",
+    "TimedTask",
     "Token",
     "Trial",
     "TrialKind",
@@ -97,6 +110,8 @@ __all__ = [
     "Verdict",
     "WeightsFile",
     "best_measurement",
+    "count_for_budget",
+    "count_results",
     "hypervolume",
     "is_id",
     "new_id",

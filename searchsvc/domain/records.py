@@ -103,8 +103,13 @@ class Trial:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it trains one candidate, and so may be a result of the search."""
+        """Whether it trains one candidate, and not a supernet."""
         return self.proposal.kind is TrialKind.CANDIDATE
+
+    @property
+    def is_search_result(self) -> bool:
+        """Whether it trained a candidate and has a result, so that it may be the best or be learned from."""
+        return self.is_candidate and self.state.has_result
 
     def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
         """The finished trial as an algorithm is told of it; `history`: its measurements, by step."""

@@ -1,13 +1,14 @@
-"""The states of jobs and trials, the ways a trial can fail, and the moves between states that are allowed."""
+"""States of jobs and trials, and the allowed moves between them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 
 class JobState(StrEnum):
-    """Where a job stands.
+    """The life cycle of a job.
 
     ::
 
@@ -20,7 +21,7 @@ class JobState(StrEnum):
                       │                v                v
                       └──── SUCCEEDED, FAILED, CANCELLED
 
-    A job whose driver died stays RUNNING (or STOPPING): its lease runs out and the next claim goes on with it.
+    A job whose driver died stays RUNNING (or STOPPING): its lease expires, and the next claim resumes it.
     """
 
     QUEUED = "QUEUED"
@@ -33,18 +34,19 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the job has ended; only an extension or a retry by the user starts it again."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 class JobRequest(StrEnum):
-    """What was asked of a job that a driver is running, and that the driver has not yet carried out."""
+    """A user's request to the driver of a running job, until the driver carries it out."""
 
     PAUSE = "PAUSE"
     CANCEL = "CANCEL"
 
 
 class TrialState(StrEnum):
-    """Where a trial, or one attempt at it, stands.
+    """The life cycle of a trial, and of one attempt at it.
 
     ::
 
@@ -65,20 +67,41 @@ class TrialState(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the trial has ended; only a retry by the user runs it again."""
         return self not in (TrialState.QUEUED, TrialState.RUNNING)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the trial was trained, to its fidelity or until the stopping rule ended it."""
+        return self in (TrialState.SUCCEEDED, TrialState.STOPPED)
+
+    @property
+    def counts_for_budget(self) -> bool:
+        """Whether the trial uses up one of the job's budget: it has ended, and not because the user cancelled it."""
+        return self.is_final and self is not TrialState.CANCELLED
+
+
+def count_results(counts: Mapping[TrialState, int]) -> int:
+    """Return how many trials have a result, given the number of trials in each state."""
+    return sum(number for state, number in counts.items() if state.has_result)
+
+
+def count_for_budget(counts: Mapping[TrialState, int]) -> int:
+    """Return how many trials count for the budget, given the number of trials in each state."""
+    return sum(number for state, number in counts.items() if state.counts_for_budget)
 
 
 class TrialKind(StrEnum):
-    """What a trial is for."""
+    """The purpose of a trial."""
 
     CANDIDATE = "candidate"
-    """It trains one candidate."""
+    """Train one candidate."""
     SUPERNET = "supernet"
-    """It trains weights that all candidates share, and finds those that are worth a trial of their own."""
+    """Train weights that all candidates share, and select candidates that deserve a trial of their own."""
 
 
 class Decision(StrEnum):
-    """What a stopping rule says of a running trial."""
+    """The verdict of a stopping rule on a running trial."""
 
     CONTINUE = "CONTINUE"
     STOP = "STOP"
@@ -97,4 +120,4 @@ JOB_MOVES = MappingProxyType(
         JobState.CANCELLED: frozenset({JobState.QUEUED}),
     }
 )
-"""The states a job may move to, for each state."""
+"""For each state, the states to which a job may move."""

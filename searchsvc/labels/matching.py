@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from searchsvc.domain.task import ValidationSplit
+from searchsvc.domain.trial_task import ValidationSplit
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.labels.files import LabelDocument
 from searchsvc.labels.sets import LabelSets, Statistics

@@ -29,6 +29,7 @@ from searchsvc.domain import (
     Trial,
     TrialState,
     Verdict,
+    count_results,
     is_id,
     new_id,
 )
@@ -266,7 +267,7 @@ class Service:
         """
         job = self.job(job_id)
         metric = metric or job.spec.objectives[0].metric
-        ended, key = _with_result(self.store.trial_counts(job.id)), (job.id, metric)
+        ended, key = count_results(self.store.trial_counts(job.id)), (job.id, metric)
         known = self._importances.get(key)
         if known is None or known[0] != ended:
             found = importance.importance(self.store, job, metric)
@@ -283,7 +284,7 @@ class Service:
 
     def _front_size(self, job: Job, counts: Mapping[TrialState, int]) -> int:
         """Remembered until another trial ends."""
-        ended, known = _with_result(counts), self._fronts.get(job.id)
+        ended, known = count_results(counts), self._fronts.get(job.id)
         if known is None or known.ended != ended:
             known = _remember(self._fronts, job.id, results.known_front(self.store, job, ended, known))
         return known.size
@@ -464,9 +465,7 @@ class Service:
         """
         return reassess.reassess(self.store, self.settings.artifacts_dir, self.job(job_id), labels, k)
 
-    def relabel(
-        self, job_id: str, *, networks: int = NETWORKS, confidence: float = CONFIDENCE
-    ) -> Progress:
+    def relabel(self, job_id: str, *, networks: int = NETWORKS, confidence: float = CONFIDENCE) -> Progress:
         """Ask about the labels of the validation images: questions from the answers of the best trials that differ.
 
         Where there are questions already, these take their place; verdicts stay.
@@ -587,11 +586,6 @@ _REMEMBERED = 1000
 _SUM_SECONDS = 5.0
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-def _with_result(counts: Mapping[TrialState, int]) -> int:
-    """How many trials have ended with one."""
-    return counts[TrialState.SUCCEEDED] + counts[TrialState.STOPPED]
 
 
 def _remember(known: dict[K, V], key: K, value: V) -> V:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import limits, mbconv, recipe, resnet
 from searchsvc.spaces.costs.latency import LatencyTable

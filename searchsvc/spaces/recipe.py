@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
-from searchsvc.domain.task import REPLICATE
+from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.spaces.limits import Limits
 
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")

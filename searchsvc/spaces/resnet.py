@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Integer, Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import recipe
 from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, Stage

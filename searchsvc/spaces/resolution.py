@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.space import CostModel, Matrix, Space
 
 RESOLUTION = "resolution"

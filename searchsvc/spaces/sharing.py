@@ -16,7 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
-from searchsvc.domain.task import REPLICATE
+from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
 from searchsvc.spaces.fbnetv3.space import FAMILIES

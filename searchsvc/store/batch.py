@@ -40,7 +40,6 @@ _MUTABLE: Final = (
     "started_at",
     "finished_at",
 )
-_RESULTS: Final = (TrialState.SUCCEEDED, TrialState.STOPPED)
 _READ: Final = ("id", "number", "costs", *_MUTABLE)
 _IDS_PER_STATEMENT = 10_000  # both databases limit the parameters of one statement
 _REASON_LENGTH = 500
@@ -124,7 +123,7 @@ class Batch:
         row = self._trial(trial_id)
         row |= {"state": outcome.state.value, "failure": _name(outcome.failure), "told": told, "finished_at": at}
         row["reason"] = _last_line(outcome.message)
-        if outcome.state in _RESULTS and row["metrics"] is None:
+        if outcome.state.has_result and row["metrics"] is None:
             self._rate(row, {})  # nothing was measured: the costs are the result
         self._end_attempt(trial_id, attempt, outcome, at)
         for made in outcome.files:

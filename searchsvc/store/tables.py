@@ -143,16 +143,18 @@ trials = Table(
     Index("trials_by_told", "job_id", "told"),
 )
 
-RANKED = text("trials.state IN ('SUCCEEDED', 'STOPPED') AND trials.badness IS NOT NULL")
-"""Trials with a result. In words, since SQLite uses a partial index only for the very condition it was made with."""
+_WITH_RESULT = ", ".join(f"'{state.value}'" for state in TrialState if state.has_result)
+_RANKED = f"state IN ({_WITH_RESULT}) AND badness IS NOT NULL"
+RANKED = text(f"trials.state IN ({_WITH_RESULT}) AND trials.badness IS NOT NULL")
+"""Trials with a result. As text, since SQLite uses a partial index only for exactly the condition of its definition."""
 
 Index(
     "trials_by_badness",
     trials.c.job_id,
     trials.c.badness,
     trials.c.number,
-    postgresql_where=text("state IN ('SUCCEEDED', 'STOPPED') AND badness IS NOT NULL"),
-    sqlite_where=text("state IN ('SUCCEEDED', 'STOPPED') AND badness IS NOT NULL"),
+    postgresql_where=text(_RANKED),
+    sqlite_where=text(_RANKED),
 )
 
 attempts = Table(

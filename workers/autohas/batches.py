@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.recipe import CLASSIFICATION
 from searchsvc.spaces.space import Space
 from workers.autohas.lessons import Ground, Lesson

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from searchsvc.domain.metrics import Constraint
-from searchsvc.domain.task import SharedSearch
+from searchsvc.domain.trial_task import SharedSearch
 from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Matrix
 from workers.autohas.distributions import Distributions, Draw

@@ -22,7 +22,7 @@ import torch
 
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import SharedSearch, TrialTask
+from searchsvc.domain.trial_task import SharedSearch, TrialTask
 from searchsvc.errors import FailureKind, NotFound, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.bases import with_bases

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.detector.space import bins_of
 from searchsvc.spaces.recipe import DETECTION
 from searchsvc.spaces.sharing import fixed_values

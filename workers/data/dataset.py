@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.task import DatasetInfo, ValidationSplit
+from searchsvc.domain.trial_task import DatasetInfo, ValidationSplit
 from searchsvc.labels import LabelSets
 from workers.data.imagefiles import ImageFiles
 

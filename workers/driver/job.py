@@ -16,7 +16,7 @@ from workers.driver.dispatcher import Dispatcher, Interrupted, Reason
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
 from workers.driver.steering import Heartbeat
-from workers.driver.winners import has_result, why_failed, winners
+from workers.driver.winners import why_failed, winners
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class JobRun:
     def _conclude(self) -> None:
         job = self._heartbeat.beat()
         trials = self._store.all_trials(self._job_id)
-        if not any(map(has_result, trials)) and job.state is not JobState.STOPPING:
+        if not any(trial.is_search_result for trial in trials) and job.state is not JobState.STOPPING:
             self._end(JobState.FAILED, why_failed(trials), job)
             return
         best = winners(trials, job.spec.objectives, job.spec.constraints)

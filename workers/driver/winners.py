@@ -25,11 +25,6 @@ def winners(trials: Sequence[Trial], objectives: Sequence[Objective], constraint
     return best if len(objectives) > 1 else best[:1]
 
 
-def has_result(trial: Trial) -> bool:
-    """Whether its candidate was trained, to the end or as far as the stopping rule let it."""
-    return trial.is_candidate and trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED)
-
-
 def why_failed(trials: Sequence[Trial]) -> str:
     """Why a job without any result has none."""
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
@@ -43,7 +38,7 @@ def why_failed(trials: Sequence[Trial]) -> str:
 
 
 def _counts(trial: Trial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> bool:
-    if not has_result(trial) or trial.metrics is None:
+    if not trial.is_search_result or trial.metrics is None:
         return False
     measured = all(one.metric in trial.metrics for one in objectives)
     return measured and all(one.holds(_metric(trial, one.metric)) for one in constraints)

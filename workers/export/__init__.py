@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from workers.export import onnx, script
 from workers.models.trained import Classifier
 from workers.models.trained_detector import TrainedDetector

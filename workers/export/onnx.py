@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import InvalidInput, RuntimeUnavailable
 from workers.models.blocks.sac import SwitchableAtrousConv
 from workers.models.inputs import Inputs

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain.task import REPLICATE, TrialTask
+from searchsvc.domain.trial_task import REPLICATE, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers.data import classification as data

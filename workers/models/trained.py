@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import DatasetInfo, TrialTask
+from searchsvc.domain.trial_task import DatasetInfo, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks
 from searchsvc.spaces.recipe import SIGMOID

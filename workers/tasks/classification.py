@@ -15,7 +15,8 @@ import numpy as np
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask, ValidationSplit
+from searchsvc.domain.task import ExportFormat, Prediction
+from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask, ValidationSplit
 from searchsvc.errors import NotFound
 from searchsvc.spaces import networks
 from workers.data import classification as data
@@ -140,7 +141,7 @@ class Classification:
         return predict(model, images)
 
     def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
-        """See `searchsvc.service.latency.timing.TimedTask`."""
+        """See `searchsvc.domain.task.TimedTask`."""
         from workers.latency import TorchBench
 
         return TorchBench(info, device=device, batch=batch, threads=threads)

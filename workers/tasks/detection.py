@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import DatasetInfo, ExportFormat, Prediction, SelfTraining, TrialTask
+from searchsvc.domain.task import ExportFormat, Prediction
+from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask
 from searchsvc.spaces import networks
 from workers.data import detection as data
 from workers.data.options import below

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space
 from searchsvc.spaces.sharing import check_sharable

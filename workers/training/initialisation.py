@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from searchsvc.checksums import sha256_of
-from searchsvc.domain.task import TrialTask, WeightsFile
+from searchsvc.domain.trial_task import TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import recipe
 from workers.models.detector import Detector

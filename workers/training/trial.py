@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from searchsvc.domain.metrics import Measurement, best_measurement
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import FailureKind, InvalidInput, TrialFailed
 from searchsvc.spaces.recipe import DATA_FRACTION
 from workers.training import checkpoint

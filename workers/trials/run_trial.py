@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from searchsvc.checksums import sha256_of
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.states import Decision, TrialState
-from searchsvc.domain.task import FileMade, Outcome, SupernetTask, Task, TrialTask
+from searchsvc.domain.task import SupernetTask, Task
+from searchsvc.domain.trial_task import FileMade, Outcome, TrialTask
 from searchsvc.errors import FailureKind, SearchsvcError, TrialFailed
 from searchsvc.tasks import find
 from workers.trials.files import note

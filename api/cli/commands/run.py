@@ -128,10 +128,9 @@ def _has_budget_left(service: Service, job: Job) -> bool:
 
 
 def _ended(service: Service, job: Job) -> int:
-    from searchsvc.domain import TrialState
+    from searchsvc.domain import count_for_budget
 
-    counts = service.counts([job.id]).get(job.id, {})
-    return sum(number for state, number in counts.items() if state.is_final and state is not TrialState.CANCELLED)
+    return count_for_budget(service.counts([job.id]).get(job.id, {}))
 
 
 def _reopened(service: Service, job: Job) -> Job:

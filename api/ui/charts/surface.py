@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import griddata
 from scipy.spatial import QhullError
 
-from api.ui.live.job_view import WITH_RESULT, JobView
+from api.ui.live.job_view import JobView
 from api.ui.parts.numbers import known
 from searchsvc.domain import Categorical, Parameter, Scalar
 from searchsvc.service.results.columns import sample
@@ -39,7 +39,7 @@ def tried(view: JobView, metric: str, *, minimised: bool) -> list[Tried]:
     found = [
         (trial, value)
         for trial in view.trials.values()
-        if trial.is_candidate and trial.state in WITH_RESULT and (value := known(trial).get(metric)) is not None
+        if trial.is_search_result and (value := known(trial).get(metric)) is not None
     ]
     ordered = sorted(found, key=lambda pair: pair[1] if minimised else -pair[1])
     last = max(1, len(ordered) - 1)

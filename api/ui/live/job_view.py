@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from api.ui.live.curves import Curve, CurveBook
 from api.ui.parts.numbers import epochs_saved
 from api.ui.tables.rows import RowBook, Rows, trial_row
-from searchsvc.domain import Event, JobSpec, Round, Trial, TrialState
+from searchsvc.domain import Event, JobSpec, Round, Trial
 from searchsvc.errors import Conflict
 from searchsvc.service.results.columns import Results
 from searchsvc.service.results.distributions import Distributions
@@ -35,7 +35,6 @@ MOST_CURVES = 200
 """Curves that are drawn at once: of the best trials, then of the newest."""
 MOST_EVENTS = 300
 _BEST_CURVES = 50
-WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
 _LOOKED_AT = 50
 PAGE = 1000
 """Trials that are read at once, and all that the first picture of a job waits for."""
@@ -243,5 +242,5 @@ def results(trials: Iterable[Trial], spec: JobSpec) -> list[tuple[Trial, float]]
     return [
         (trial, first.sign * trial.metrics[first.metric])
         for trial in trials
-        if trial.is_candidate and trial.state in WITH_RESULT and trial.metrics and first.metric in trial.metrics
+        if trial.is_search_result and trial.metrics and first.metric in trial.metrics
     ]

@@ -9,13 +9,6 @@ from api import text
 from searchsvc.domain import Constraint, JobSpec, Trial, TrialState
 from searchsvc.service.results.standing import Standing
 
-ENDED = (TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.FAILED)
-"""States of trials that use up the budget."""
-
-
-def ended(summary: Standing) -> int:
-    return sum(summary.counts.get(state, 0) for state in ENDED)
-
 
 def cost_words(summary: Standing) -> str:
     """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs, minutes where it is little."""
@@ -70,6 +63,6 @@ def funnel(summary: Standing) -> list[Stage]:
 
 def epochs_saved(trials: Iterable[Trial], spec: JobSpec) -> tuple[int, int]:
     """(epochs that stopped trials were spared, epochs that all ended candidates would have taken in full)."""
-    ended_ones = [one for one in trials if one.is_candidate and one.state in (TrialState.SUCCEEDED, TrialState.STOPPED)]
+    ended_ones = [one for one in trials if one.is_search_result]
     spared = sum(spec.fidelity.epochs - one.step for one in ended_ones if one.state is TrialState.STOPPED)
     return spared, spec.fidelity.epochs * len(ended_ones)

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import orjson
 
 from api import text
-from api.ui.parts.numbers import cost_words, ended, known, metric_names
-from searchsvc.domain import JobSpec, Trial
+from api.ui.parts.numbers import cost_words, known, metric_names
+from searchsvc.domain import JobSpec, Trial, count_for_budget
 from searchsvc.service.results.standing import Standing
 
 K = TypeVar("K", str, int)
@@ -103,7 +103,7 @@ def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
 def job_row(summary: Standing) -> Row:
     """A job as the table of jobs holds it."""
     job, spec = summary.job, summary.job.spec
-    metric, done = spec.objectives[0].metric, ended(summary)
+    metric, done = spec.objectives[0].metric, count_for_budget(summary.counts)
     return {
         "name": job.name,
         "state": job.state.value,

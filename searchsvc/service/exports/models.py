@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchsvc.checksums import sha256_of
-from searchsvc.domain import Job, ModelSource, PretrainedTask, Task, Trial, TrialState, WeightsFile
+from searchsvc.domain import Job, ModelSource, PretrainedTask, Task, Trial, WeightsFile
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.service.exports import weights
 from searchsvc.service.exports.source import Source
@@ -19,8 +19,6 @@ from searchsvc.service.lookup.datasets import located_path
 from searchsvc.service.results import standing as results
 from searchsvc.settings import Settings
 from searchsvc.store import Store
-
-_FINISHED = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def _chosen(source: ModelSource, store: Store) -> tuple[Job, Trial]:
         return job, results.the_best(store, job)
     trial = references.find_trial(store, source.trial or "")
     job = store.job(trial.job_id)
-    if trial.state not in _FINISHED:
+    if not trial.state.has_result:
         raise Conflict(f"trial {trial.number} of job {job.name} is {trial.state}: name one that has succeeded")
     return job, trial
 

@@ -9,15 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from searchsvc import tasks
-from searchsvc.domain import Job, LabelledTask, Trial, TrialState, ValidationSplit
+from searchsvc.domain import Job, LabelledTask, Trial, ValidationSplit
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.labels import Predictions
 from searchsvc.labels.predictions import FILE
 from searchsvc.store import Store
 
 T = TypeVar("T")
-
-_RESULTS = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 def has_labels(job: Job) -> bool:
@@ -60,7 +58,7 @@ def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[
     found = [
         (trial, paths[trial.id])
         for trial in store.all_trials(job.id)
-        if trial.state in _RESULTS and trial.id in paths and paths[trial.id].is_file()
+        if trial.state.has_result and trial.id in paths and paths[trial.id].is_file()
     ]
     if not found:
         raise Conflict(f"no finished trial of job {job.name} has left its predictions")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchsvc import tasks
-from searchsvc.domain import DatasetInfo
+from searchsvc.domain import DatasetInfo, TimedTask
 from searchsvc.errors import InvalidInput
-from searchsvc.service.latency.timing import Bench, Clock, Progress, TimedTask, time_networks, time_operators, typical
+from searchsvc.service.latency.timing import Bench, Clock, Progress, time_networks, time_operators, typical
 from searchsvc.spaces import catalogue, networks
 from searchsvc.spaces.catalogue import ShippedSpace
 from searchsvc.spaces.costs.latency import LATENCY, Check, LatencyTable, TimedOperator
@@ -84,7 +84,8 @@ def _bench(shipped: ShippedSpace, wanted: Wanted) -> Bench:
     task = tasks.find(shipped.task)
     if not isinstance(task, TimedTask):
         raise InvalidInput.at("/space", f"the task {shipped.task} cannot time its networks")
-    return task.latency_bench(wanted.info, device=wanted.device, batch=wanted.batch, threads=wanted.threads)
+    bench: Bench = task.latency_bench(wanted.info, device=wanted.device, batch=wanted.batch, threads=wanted.threads)
+    return bench
 
 
 def _timed(operators: Sequence[Operator], samples: dict[Operator, list[float]]) -> list[TimedOperator]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from searchsvc.domain import DatasetInfo, Scalar
+from searchsvc.domain import Scalar
 from searchsvc.spaces.costs.latency import Device
 from searchsvc.spaces.costs.operators import Operator
 
@@ -40,14 +40,6 @@ class Bench(Protocol):
 
     def network(self, values: Mapping[str, Scalar]) -> Call:
         """The whole network that the values of a trial describe."""
-
-
-@runtime_checkable
-class TimedTask(Protocol):
-    """What a task has, besides what every `searchsvc.domain.Task` has, where its networks can be timed."""
-
-    def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
-        """For images and classes of a dataset. Raises InvalidInput (pointer `/device`) where there is none such."""
 
 
 def time_operators(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchsvc.domain import Job, Measurement, Trial, TrialState, best_measurement
+from searchsvc.domain import Job, Measurement, Trial, best_measurement
 from searchsvc.errors import Conflict
 from searchsvc.spaces import Matrix, Space
 from searchsvc.store import Store
@@ -22,7 +22,6 @@ NEEDED = 8
 MOST = 2000
 """Of more trials than this, the best half and the latest half are looked at."""
 _PAGE = 10_000
-_ENDED = (TrialState.SUCCEEDED, TrialState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def evidence(store: Store, job: Job, space: Space, wanted: Collection[str]) -> E
 
 def _has(trial: Trial, wanted: Collection[str]) -> bool:
     """Whether it is a candidate with a result that knows all metrics in `wanted`."""
-    return trial.is_candidate and trial.state in _ENDED and set(wanted) <= (trial.metrics or {}).keys()
+    return trial.is_search_result and set(wanted) <= (trial.metrics or {}).keys()
 
 
 def _looked_at(store: Store, job: Job) -> list[Trial]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState
 from searchsvc.domain.spec import NamedSpace
-from searchsvc.domain.task import REPLICATE
+from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
 from searchsvc.service.lookup.checks import close_to
 from searchsvc.service.recommending.recommend import training_spec

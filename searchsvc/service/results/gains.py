@@ -17,7 +17,7 @@ from itertools import chain, combinations, product
 from typing import TypeAlias
 
 from searchsvc.domain import Categorical, Job, Objective, Scalar, TrialState
-from searchsvc.domain.task import REPLICATE
+from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Conflict
 from searchsvc.service.results import intervals
 from searchsvc.service.results.intervals import Estimate

@@ -133,9 +133,7 @@ def _trial_row(trial: Trial) -> Row:
 
 def _value_rows(trial: Trial, spec: JobSpec) -> Iterator[Row]:
     metrics = trial.metrics or {}
-    if trial.state in (TrialState.SUCCEEDED, TrialState.STOPPED) and all(
-        one.metric in metrics for one in spec.objectives
-    ):
+    if trial.state.has_result and all(one.metric in metrics for one in spec.objectives):
         for index, objective in enumerate(spec.objectives):
             yield _id(trial.number), index, metrics[objective.metric]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState
+from searchsvc.domain import Constraint, Job, JobSpec, JobState, Scalar, Trial, TrialState, count_for_budget
 from searchsvc.errors import Conflict
 from searchsvc.service.results.columns import Results
 from searchsvc.store import Store
@@ -157,7 +157,7 @@ def standing(store: Store, job: Job, trained_seconds: Callable[[int], float]) ->
     """`trained_seconds` is told how many trials have ended."""
     counts = store.trial_counts(job.id)
     rejected, answered = store.rejections(job.id)
-    ended = sum(number for state, number in counts.items() if state.is_final and state is not TrialState.CANCELLED)
+    ended = count_for_budget(counts)
     pace = ended / job.seconds_used if ended and job.seconds_used > 0 else None
     first = best(store, job, 1)
     return Standing(

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.gathers import Array
 from searchsvc.spaces.costs.operators import Layer, Operator

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.gathers import Part
 from searchsvc.spaces.costs.stages import CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.detector import costs as detector_costs

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.costs.gathers import Array, Gather
 from searchsvc.spaces.costs.latency import LATENCY, LatencyTable

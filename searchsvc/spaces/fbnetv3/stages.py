@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.domain.task import DatasetInfo
+from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.stages import CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
 from searchsvc.spaces.fbnetv3.costs import work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from searchsvc.domain.task import ValidationSplit
+from searchsvc.domain.trial_task import ValidationSplit
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.labels import LabelSets, label_sets, read_labels
 from workers.data.options import ReassessedOptions, existing, stamps

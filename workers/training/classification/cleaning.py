@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data.dataset import Dataset, Labels, Split
 from workers.training.checkpoint import write_atomically

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data.classification import unlabelled as data

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data import classification as data
 from workers.data.classification import Dataset

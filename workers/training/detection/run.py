@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import TrialTask
+from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes
@@ -110,7 +110,7 @@ class _Detection:
         how = (self._validation, trained.evaluated, self._inputs, trained.precision)
         self._found = found_in(*how)
         found = dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
-        slow = {LATENCY: milliseconds(*how, self._task.threads)} if LATENCY in self._task.asked else {}
+        slow = {LATENCY: milliseconds(*how, self._task.threads)} if LATENCY in self._task.required_metrics else {}
         return {**found, **slow, **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:

@@ -16,7 +16,7 @@ import torch
 
 from searchsvc.checksums import sha256_of
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import SelfTraining, TrialTask
+from searchsvc.domain.trial_task import SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.recipe import SELF_TRAINING
 from workers.training import checkpoint, trial

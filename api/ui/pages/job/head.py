@@ -15,10 +15,10 @@ from api.ui.context import Desk
 from api.ui.frame import attempt
 from api.ui.live.job_view import JobView
 from api.ui.pages.job.takeaway import clone_link, export_menu
-from api.ui.parts.numbers import cost_words, ended, known, limit_words, metric_names
+from api.ui.parts.numbers import cost_words, known, limit_words, metric_names
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
-from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState
+from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState, count_for_budget
 from searchsvc.service.exports.export import Format
 from searchsvc.service.results.standing import JobSummary
 from searchsvc.service.system.tokens import Scope
@@ -183,7 +183,7 @@ def _searches(job: Job) -> str:
 def _used(summary: JobSummary) -> dict[str, tuple[float, str]]:
     """What is used of each limit: its share, and words."""
     job, budget = summary.job, summary.job.spec.budget
-    done = ended(summary)
+    done = count_for_budget(summary.counts)
     used = {"trials": (done / budget.trials, f"{done} of {budget.trials}")}
     if budget.seconds is not None:
         words = f"{text.duration(job.seconds_used)} of {text.duration(budget.seconds)}"

@@ -8,7 +8,7 @@ import pytest
 
 from searchsvc.domain import Candidate, FailureKind, Objective, Proposal, Trial, TrialKind, TrialState
 from tests.contract.test_algorithms_replay import stored
-from workers.driver.winners import has_result, why_failed, winners
+from workers.driver.winners import why_failed, winners
 
 SUPERNET = Proposal(Candidate({}), asks=1, told=0, kind=TrialKind.SUPERNET)
 CANDIDATE = Proposal(Candidate({"lr": 0.1}), asks=2, told=1)
@@ -22,7 +22,7 @@ def ended(number: int, proposal: Proposal, state: TrialState, **changes: object)
 def test_a_supernet_is_no_result_and_wins_nothing_whatever_it_measured() -> None:
     supernet = ended(0, SUPERNET, TrialState.SUCCEEDED, metrics={"accuracy": 0.99, "reward": 0.9})
     trained = ended(1, CANDIDATE, TrialState.SUCCEEDED, metrics={"accuracy": 0.5})
-    assert not has_result(supernet)
+    assert not supernet.is_search_result
     assert winners([supernet, trained], [ACCURACY], []) == [trained]
 
 

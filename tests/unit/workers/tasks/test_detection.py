@@ -96,7 +96,8 @@ def test_a_detector_that_is_compiled_for_a_gpu_learns_as_one_that_is_not(
 
 
 def test_latency_is_measured_where_the_job_asks_for_it(dataset: dict[str, Any], tmp_path: Path) -> None:
-    [measured] = metrics_of(TrialRun(a_task(dataset, tmp_path / "trial", asked=frozenset(("ap", "latency_ms")))))
+    task = a_task(dataset, tmp_path / "trial", required_metrics=frozenset(("ap", "latency_ms")))
+    [measured] = metrics_of(TrialRun(task))
     assert 0.0 < measured["latency_ms"] < 5_000.0
 
 
@@ -189,9 +190,7 @@ def test_an_image_in_a_file_is_seen_as_one_of_the_dataset(
     assert prediction.picture == drawn
 
 
-def test_an_image_that_cannot_be_decoded_is_named(
-    learned: tuple[Path, list[dict[str, float]]], tmp_path: Path
-) -> None:
+def test_an_image_that_cannot_be_decoded_is_named(learned: tuple[Path, list[dict[str, float]]], tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(InvalidInput, match=r"text\.png cannot be decoded"):
         list(TASK.predict(learned[0], [tmp_path / "text.png"], [tmp_path / "x.png"]))
