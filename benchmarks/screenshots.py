@@ -55,8 +55,8 @@ def main() -> None:
             playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_ARGUMENTS) as browser,
         ):
             jobs = [_run(site.service, name, changes) for name, changes in JOBS.items()]
-            site.service.relabel(jobs[0].id)
-            best = site.service.best(jobs[0].id, 2)
+            site.service.labels.relabel(jobs[0].id)
+            best = site.service.results.best(jobs[0].id, 2)
             places = {"job": jobs[0].id, "trial": best[0].number, "other": best[-1].number}
             FOLDER.mkdir(exist_ok=True)
             for theme in THEMES:
@@ -73,9 +73,9 @@ def main() -> None:
 def _run(service: Service, name: str, changes: Mapping[str, Any]) -> Job:
     """An example, run to its end."""
     document = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
-    job, _ = service.submit({**document, **changes}, owner="you")
+    job, _ = service.jobs.submit({**document, **changes}, owner="you")
     end = time.monotonic() + _JOB_SECONDS
-    while not (found := service.job(job.id)).state.is_final:
+    while not (found := service.jobs.get(job.id)).state.is_final:
         if time.monotonic() > end:
             raise TimeoutError(f"{name} is {found.state.value.lower()} after {_JOB_SECONDS:.0f} s")
         time.sleep(1)

@@ -66,7 +66,7 @@ class Client:
 
         settings = service.settings
         transport = LocalTransport(create_app(service, settings=settings))
-        headers = {"Authorization": f"Bearer {service.local_token()}"}
+        headers = {"Authorization": f"Bearer {service.access.local_token()}"}
         address = f"http://127.0.0.1:{settings.port}"
         return cls(
             httpx.Client(transport=transport, base_url=address, headers=headers, timeout=_TIMEOUT), service=service

@@ -34,7 +34,7 @@ def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
         serving = _Serving(service, bound, links)
         serving.start()
         try:
-            link = links.make(service.local_token())
+            link = links.make(service.access.local_token())
             yield f"{address_of(service.settings, bound)}{link}?next={onward}"
         finally:
             serving.end()

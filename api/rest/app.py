@@ -41,7 +41,8 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
     app.state.service = service
     app.state.replays = Replays()
     app.state.feed = feed = Feed(
-        lambda after, job_id, limit: service.events(after=after, job_id=job_id, limit=limit), service.last_sequence
+        lambda after, job_id, limit: service.events.read(after=after, job_id=job_id, limit=limit),
+        service.events.last_sequence,
     )
     app.state.metrics = metrics = Metrics(service, lambda: len(feed.clients))
     for room in (jobs, further, labels, trials, results, events, cluster, tables, tokens, health):

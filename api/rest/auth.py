@@ -28,7 +28,7 @@ class Needs:
     def __call__(self, request: Request, credentials: Credentials) -> Token:
         """Raises Unauthenticated, Forbidden."""
         service: Service = request.app.state.service
-        token = service.authenticate(credentials.credentials if credentials else None)
+        token = service.access.authenticate(credentials.credentials if credentials else None)
         require(token, self.scope)
         return token
 

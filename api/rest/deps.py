@@ -106,9 +106,9 @@ Doing = Annotated[Once, Depends(once_of)]
 def trial_of(service: TheService, job: JobRef, trial: TrialRef) -> domain.Trial:
     """The trial that a path names. Raises NotFound, also where it belongs to another job."""
     if trial.isdecimal():
-        return service.trial(f"{job}/{trial}")
-    found = service.trial(trial)
-    if found.job_id != service.job(job).id:
+        return service.trials.get(f"{job}/{trial}")
+    found = service.trials.get(trial)
+    if found.job_id != service.jobs.get(job).id:
         raise NotFound(f"job {job} has no trial {trial}")
     return found
 

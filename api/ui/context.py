@@ -56,11 +56,11 @@ class Desk:
     async def visitor(self, request: Request) -> Visitor:
         """Raises Unauthenticated."""
         secret = secret_of(request)
-        return Visitor(secret or "", await self.ask(self.service.authenticate, secret))
+        return Visitor(secret or "", await self.ask(self.service.access.authenticate, secret))
 
     async def admit(self, visitor: Visitor, scope: Scope) -> None:
         """Raises Unauthenticated or Forbidden where the token, as it is now, does not allow what is wanted."""
-        require(await self.ask(self.service.authenticate, visitor.secret), scope)
+        require(await self.ask(self.service.access.authenticate, visitor.secret), scope)
 
     def job(self, job_id: str) -> Topic[JobView]:
         """What is known of one job, shared by all pages that show it."""

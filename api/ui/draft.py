@@ -43,7 +43,7 @@ def looked_at(service: Service, text: str) -> Draft:
     try:
         found = load_document(text)
         document = found if isinstance(found, Mapping) else None
-        return Draft(text, document, service.plan(found), ())
+        return Draft(text, document, service.jobs.plan(found), ())
     except InvalidInput as error:
         marks = [_mark(text, fault) for fault in error.faults]
         return Draft(text, document, None, tuple(sorted(marks, key=lambda mark: mark.line)))

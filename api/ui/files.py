@@ -24,7 +24,7 @@ Words = Annotated[str, Query(max_length=4000)]
 @router.get("/exports/{job}", response_class=FileResponse)
 def export(request: Request, service: TheService, job: JobRef, scratch: Scratch, format: str) -> FileResponse:  # noqa: A002 - the word of REST
     """Raises Unauthenticated, NotFound, and Conflict where there is nothing to export yet."""
-    service.authenticate(secret_of(request))
+    service.access.authenticate(secret_of(request))
     return results.export(service, job, scratch, format)
 
 
@@ -33,14 +33,14 @@ def matching_trials(
     request: Request, service: TheService, job: JobRef, scratch: Scratch, matching: Words = "", where: Words = "{}"
 ) -> FileResponse:
     """The trials that the filters of the table match, as CSV. Raises Unauthenticated, NotFound, InvalidInput."""
-    service.authenticate(secret_of(request))
-    wanted, spec = RowFilter.of(matching, where), service.job(job).spec
-    front = {trial.number for trial in service.pareto(job)}
+    service.access.authenticate(secret_of(request))
+    wanted, spec = RowFilter.of(matching, where), service.jobs.get(job).spec
+    front = {trial.number for trial in service.results.front(job)}
 
     def keep(trial: Trial) -> bool:
         return wanted.keeps(trial_row(trial, spec, on_front=trial.number in front))
 
-    path = service.export(job, format="csv", destination=scratch, keep=keep)
+    path = service.exports.write(job, format="csv", destination=scratch, keep=keep)
     return FileResponse(path, media_type=trials.media_type(path.name), filename=path.name)
 
 
@@ -49,17 +49,17 @@ def download(
     request: Request, service: TheService, trial_id: TrialId, artifact: str, shown: bool = False
 ) -> FileResponse:
     """`shown`: a picture, to be part of a page. Raises Unauthenticated, NotFound."""
-    service.authenticate(secret_of(request))
-    found = trials.download(service, service.trial(trial_id), artifact)
+    service.access.authenticate(secret_of(request))
+    found = trials.download(service, service.trials.get(trial_id), artifact)
     return FileResponse(found.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else found
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)
 def picture(request: Request, service: TheService, job: JobRef, image: ImageNumber) -> Response:
     """A validation image. Raises Unauthenticated, NotFound, Conflict."""
-    service.authenticate(secret_of(request))
+    service.access.authenticate(secret_of(request))
     return Response(
-        service.picture(job, image), media_type="image/png", headers={"Cache-Control": "private, max-age=600"}
+        service.labels.picture(job, image), media_type="image/png", headers={"Cache-Control": "private, max-age=600"}
     )
 
 

@@ -146,7 +146,7 @@ async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
         await client.connected(timeout=60)
     while not client.is_deleted:
         try:
-            await desk.ask(desk.service.authenticate, visitor.secret)
+            await desk.ask(desk.service.access.authenticate, visitor.secret)
         except Unauthenticated:
             client.open(sign_in_path("expired").removeprefix(PATH))
             return

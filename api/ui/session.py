@@ -108,7 +108,7 @@ def sign_in(request: Request, service: TheService, body: Annotated[bytes, Depend
     if not _is_ours(request):
         return RedirectResponse(sign_in_path("elsewhere", onward), 303)
     try:
-        service.authenticate(secret)
+        service.access.authenticate(secret)
     except Unauthenticated:
         return RedirectResponse(sign_in_path("refused", onward), 303)
     except StoreUnavailable:

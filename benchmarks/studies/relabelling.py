@@ -115,11 +115,11 @@ def _ranked(
 ) -> Row:
     job = stored(service, document, trials, folder)
     images = validation_of(job)
-    asked = service.relabel(job.id)
+    asked = service.labels.relabel(job.id)
     answered(service, job, dataset.validation, np.random.default_rng([seed, 1]))
-    found = service.relabelled(job.id)
+    found = service.labels.relabelled(job.id)
     made = [found.labels[one] for one in images.names]
-    by_number = {one.trial.number: one for one in service.reassess(job.id, found.labels).items}
+    by_number = {one.trial.number: one for one in service.labels.reassess(job.id, found.labels).items}
     truth, tested = LabelSets.of(dataset.validation), LabelSets.of(dataset.test)
     kept = []
     for one in trials:
@@ -130,9 +130,7 @@ def _ranked(
             "accuracy": measured.accuracy.value, "reassessed": measured.real_accuracy.value,
             "truth": real_accuracy(said.classes, truth), "test": real_accuracy(answers, tested), "values": one.values,
         })  # fmt: skip
-    raters = [
-        {"name": one.name, "accuracy": RATERS[one.name], "found": one.accuracy} for one in found.progress.raters
-    ]
+    raters = [{"name": one.name, "accuracy": RATERS[one.name], "found": one.accuracy} for one in found.progress.raters]
     return {
         "kind": "labels", "dataset": DATASET, "arm": "", "seed": seed, "trials": kept, "raters": raters,
         "images": asked.images, "settled": asked.settled, "questions": asked.questions,
@@ -187,9 +185,7 @@ def doubtful(options: Search, seed: int, folder: Path) -> Doubtful:
         images[number], sets[number] = _plain(pool_images[other]), [int(pool_labels[other])]
     section["path"] = str(folder / "doubtful.npz")
     np.savez(folder / "doubtful.npz", x_train=images, **arrays)
-    return Doubtful(
-        section, [sets[number] for number in validation.numbers], wrong, test_images[:, None], test_sets
-    )
+    return Doubtful(section, [sets[number] for number in validation.numbers], wrong, test_images[:, None], test_sets)
 
 
 def _validation(section: dict[str, Any]) -> ValidationSplit:
@@ -233,7 +229,7 @@ def _narrow(image: Images) -> Images:
 
 def stored(service: Service, document: dict[str, Any], trials: Sequence[Trained], folder: Path) -> Job:
     """A finished job of trials that have been trained without one; their files lie in `folder` by number."""
-    job, _ = service.submit(document, trusted=True)
+    job, _ = service.jobs.submit(document, trusted=True)
     claimed = service.store.claim_job(job.id, "study", 600.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])
@@ -251,12 +247,12 @@ def stored(service: Service, document: dict[str, Any], trials: Sequence[Trained]
         writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED, files=(made,)), one.number)
     writer.finish_job(JobState.SUCCEEDED)
     writer.flush()
-    return service.job(job.id)
+    return service.jobs.get(job.id)
 
 
 def answered(service: Service, job: Job, truth: Sets, random: np.random.Generator) -> None:
     """Every rater answers every question, and errs as often as it does."""
     for rater, accuracy in RATERS.items():
-        for one in service.questions(job.id, rater).items:
+        for one in service.labels.questions(job.id, rater).items:
             right = one.label in truth[one.image]
-            service.judge(job.id, rater, one.image, one.label, right == bool(random.random() < accuracy))
+            service.labels.judge(job.id, rater, one.image, one.label, right == bool(random.random() < accuracy))

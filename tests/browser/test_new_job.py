@@ -35,8 +35,8 @@ def test_a_job_is_written_checked_and_submitted(open_page: Open, site: Site) -> 
     expect(page.locator(".wrong-line")).to_have_count(0)
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", name="written")).to_be_visible()
-    assert site.service.job("written").spec.budget.trials == 4
-    assert site.service.job("written").owner == "the admin"
+    assert site.service.jobs.get("written").spec.budget.trials == 4
+    assert site.service.jobs.get("written").owner == "the admin"
 
 
 def test_the_form_writes_into_the_text_and_reads_from_it(open_page: Open) -> None:

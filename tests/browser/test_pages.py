@@ -38,7 +38,7 @@ def test_a_job_that_is_submitted_appears_and_moves_without_reload(open_page: Ope
 
 def test_the_job_page_follows_its_job_and_its_trials(open_page: Open, search: Running) -> None:
     page = open_page(job_path(search))
-    done = sum(1 for one in search.service.trials(search.id).items if one.state.is_final)
+    done = sum(1 for one in search.service.trials.page(search.id).items if one.state.is_final)
     expect(page.get_by_text(f"{done} of 48")).to_be_visible()
     predicted = ("Predictor quality", "Predicted and measured")
     for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", *predicted):
@@ -58,7 +58,7 @@ def test_the_csv_of_the_trials_holds_what_the_filters_match(open_page: Open, sea
     page = open_page(job_path(search))
     rows = page.locator(".trials-grid .ag-center-cols-container .ag-row")
     expect(rows.first).to_be_visible()
-    every = search.service.trials(search.id).items
+    every = search.service.trials.page(search.id).items
     page.get_by_label("Filter the trials").fill("diverged")
     expect(rows).to_have_count(1)
     assert _numbers(page) == ["5"]

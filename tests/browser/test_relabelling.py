@@ -36,7 +36,7 @@ def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, sit
     page.get_by_role("button", name="Make the questions").click()
     expect(page.get_by_text("0 of 4")).to_be_visible()
     rater = "the admin"
-    items = site.service.questions(job.id, rater).items
+    items = site.service.labels.questions(job.id, rater).items
     picture = page.locator("img:visible[src*=validation]")
     for place, key in enumerate(("y", "ArrowLeft", "n")):
         asked(page, items[place].class_name)
@@ -62,7 +62,7 @@ def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, sit
 
 def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site, job: Job) -> None:
     if site.service.store.relabelling(job.id) is None:
-        site.service.relabel(job.id)
+        site.service.labels.relabel(job.id)
     page = open_page(f"/ui/jobs/{job.id}/relabel", Scope.SUBMIT)
     expect(page.get_by_text("0 of 4")).to_be_visible()
     for answered in range(1, 5):
@@ -71,7 +71,7 @@ def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site,
     page.set_viewport_size({"width": 360, "height": 740})
     expect(page.get_by_role("heading", name="You have answered all questions")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    made = site.service.relabelled(job.id)
+    made = site.service.labels.relabelled(job.id)
     assert "the submit" in {one.name for one in made.progress.raters}
     assert made.progress.open == 0
     assert np.sum([len(one) for one in made.labels.values()]) >= 287

@@ -33,11 +33,11 @@ def test_what_is_not_there_is_said_plainly(contexts: Enter, site: Site, search: 
 
 
 def test_a_job_that_is_deleted_while_it_is_looked_at_says_so(open_page: Open, site: Site) -> None:
-    job = site.service.submit({**SPEC, "name": "short-lived"})[0]
-    site.service.cancel(job.id)
+    job = site.service.jobs.submit({**SPEC, "name": "short-lived"})[0]
+    site.service.jobs.cancel(job.id)
     page = open_page(f"/ui/jobs/{job.id}")
     expect(page.get_by_text("cancelled").first).to_be_visible()
-    site.service.delete(job.id)
+    site.service.jobs.delete(job.id)
     expect(page.get_by_text("This job has been deleted.")).to_be_visible()
 
 

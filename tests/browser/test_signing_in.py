@@ -53,11 +53,11 @@ def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, new_context: New
     page.fill("#token", "ssvc_wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_text("This token is not known here")).to_be_visible()
-    token, secret = site.service.create_token("guest", scope=Scope.READ)
+    token, secret = site.service.access.create("guest", scope=Scope.READ)
     page.fill("#token", secret)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Spaces")).to_be_visible()
-    site.service.revoke_token(token.id)
+    site.service.access.revoke(token.id)
     page.reload()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     sign_in(page, site, site.secret(Scope.READ))
@@ -84,7 +84,7 @@ def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewCont
     console.forgive("401")
     context = new_context()
     page = context.new_page()
-    secret = site.service.create_token("short", scope=Scope.READ, expires_seconds=8.0)[1]
+    secret = site.service.access.create("short", scope=Scope.READ, expires_seconds=8.0)[1]
     sign_in(page, site, secret)
     expect(page.get_by_text("Your sign-in has ended")).to_be_visible()
     context.close()

@@ -57,7 +57,7 @@ def app(service: Service) -> FastAPI:
 
 def evaluated_job(service: Service) -> str:
     """A job with one finished trial, so that answers have something in them."""
-    job = service.submit(SPEC)[0]
+    job = service.jobs.submit(SPEC)[0]
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
     writer, trial = service.store.writer(claimed[1]), new_id()
@@ -95,7 +95,7 @@ def check(operation: APIOperation[Any, Any, Any], mode: GenerationMode, known: d
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
 def test_every_answer_is_as_described(app: FastAPI, service: Service, mode: GenerationMode) -> None:
-    secret = service.create_token("test", scope=Scope.ADMIN)[1]
+    secret = service.access.create("test", scope=Scope.ADMIN)[1]
     known = {"job": evaluated_job(service), "trial": "0", "name": "mbconv-small"}
     schema = from_asgi("/api/v1/openapi.json", app)
     seen = 0

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import String, cast, insert, literal, select, text, update
 
 from searchsvc.domain import TrialState, new_id
-from searchsvc.service.results import standing as results
+from searchsvc.service.results import front, standing
 from searchsvc.store import Store
 from searchsvc.store.tables import jobs, total_of, trials
 from tests.support.jobs import a_claimed_job
@@ -89,9 +89,10 @@ def test_a_job_of_a_hundred_thousand_trials_is_read_as_fast_as_a_small_one(store
     copy(store, job.id, limited.id)
     for one in (job, limited):
         fronts: dict[str, Callable[[], object]] = {
-            f"pareto within {one.spec.constraints}": partial(results.pareto, store, one),
-            f"known_front within {one.spec.constraints}": partial(results.known_front, store, one, TRIALS),
-            f"best within {one.spec.constraints}": partial(results.best, store, one, 5),
+            f"pareto within {one.spec.constraints}": partial(front.trials_on_front, store, one),
+            f"front within {one.spec.constraints}": partial(front.grown, store, one),
+            f"ties within {one.spec.constraints}": partial(front.ties_for_best, store, one),
+            f"best within {one.spec.constraints}": partial(standing.best, store, one, 5),
         }
         slow |= too_slow(fronts, FRONT_SECONDS)
         assert all(look() for look in fronts.values())

@@ -88,9 +88,7 @@ def _controller(service: Service, behaviour: str, *, standby: bool = False) -> C
 
 
 @contextlib.contextmanager
-def _running(
-    service: Service, behaviour: str, *, leave_drivers: bool = False, standby: bool = False
-) -> Iterator[None]:
+def _running(service: Service, behaviour: str, *, leave_drivers: bool = False, standby: bool = False) -> Iterator[None]:
     stop = threading.Event()
     controller = _controller(service, behaviour, standby=standby)
     controller.leave_drivers = leave_drivers
@@ -158,7 +156,7 @@ def test_a_driver_that_only_crashes_is_given_up_with_the_tail_of_its_log(service
     assert failed.reason is not None
     assert "3 crashes in a row: the driver ended with exit code 3\nboom in epoch 3" in failed.reason
     assert len(_starts(service.settings)) == 3
-    assert "boom in epoch 1" in service.logs(job.id).text
+    assert "boom in epoch 1" in service.jobs.log(job.id).text
 
 
 def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(service: Service) -> None:
@@ -226,7 +224,7 @@ def test_a_paused_job_stays_paused_through_restarts_of_the_controller(service: S
     job = _submit(service)
     with _running(service, "run"):
         _wait_for_heartbeat(service, job)
-        service.pause(job.id)
+        service.jobs.pause(job.id)
         _wait_for_state(service, job, JobState.PAUSED)
     for _ in range(2):
         with _running(service, "run"):
@@ -239,7 +237,7 @@ def test_a_pause_is_carried_out_although_the_driver_that_should_do_it_is_killed(
     job = _submit(service)
     with _running(service, "deaf"):
         _wait_for_heartbeat(service, job)
-        service.pause(job.id)
+        service.jobs.pause(job.id)
         os.kill(_starts(service.settings)[0][2], signal.SIGKILL)
         _wait_for_state(service, job, JobState.PAUSED)
     assert len(_starts(service.settings)) == 1
@@ -249,7 +247,7 @@ def test_a_cancellation_that_the_driver_ignores_is_carried_out_and_the_driver_ki
     job = _submit(service)
     with _running(service, "deaf"):
         _wait_for_heartbeat(service, job)
-        service.cancel(job.id)
+        service.jobs.cancel(job.id)
         _wait_for_state(service, job, JobState.CANCELLED)
         _wait(lambda: not _is_alive(_starts(service.settings)[0][2]))
 

@@ -30,7 +30,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
 
 def trained(service: Service, document: dict[str, Any]) -> tuple[Job, list[Trial]]:
     """Submit a job and do what a driver and its workers would."""
-    job, _ = service.submit(document, trusted=True)
+    job, _ = service.jobs.submit(document, trusted=True)
     claimed = service.store.claim_job(job.id, "test", 600.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])
@@ -93,8 +93,8 @@ def test_a_detector_starts_from_the_best_trial_of_a_job_of_classifiers(service: 
     detectors, [trial] = trained(service, {**second, "pretrained": {"job": classifiers.id}})
     assert trial.metrics is not None, trial
     assert trial.metrics["pretrained_share"] == 1.0
-    assert "pretrained.json" in {one.name for one in service.artifacts(trial.id)}
-    best = service.best(classifiers.id, 1)[0]
+    assert "pretrained.json" in {one.name for one in service.trials.artifacts(trial.id)}
+    best = service.results.best(classifiers.id, 1)[0]
     given, found = (
         load_file(service.settings.trial_dir(job.id, one.id) / "model.safetensors")
         for job, one in ((classifiers, best), (detectors, trial))

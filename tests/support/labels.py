@@ -39,7 +39,7 @@ def said(
 
 def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Sequence[NDArray[np.integer]]) -> Job:
     """A finished job on digits with one trial per row of answers to its validation images."""
-    job, _ = service.submit({**document, "budget": {"trials": len(answers)}})
+    job, _ = service.jobs.submit({**document, "budget": {"trials": len(answers)}})
     images = validation_of(job)
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
@@ -58,4 +58,4 @@ def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Seque
         writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED, files=(made,)), number)
     writer.finish_job(JobState.SUCCEEDED)
     writer.flush()
-    return service.job(job.id)
+    return service.jobs.get(job.id)

@@ -47,7 +47,7 @@ class Running:
 
     def __init__(self, service: Service, **changes: Any) -> None:
         self.service = service
-        job, _ = service.submit({**SPEC, **changes})
+        job, _ = service.jobs.submit({**SPEC, **changes})
         claimed = service.store.claim_job(job.id, "driver", TTL_SECONDS)
         assert claimed is not None
         self.id: str = job.id
@@ -58,7 +58,7 @@ class Running:
 
     @property
     def job(self) -> Job:
-        return self.service.job(self.id)
+        return self.service.jobs.get(self.id)
 
     def propose(self, candidate: Candidate | None = None, **costs: float) -> int:
         """A trial that waits; its number."""

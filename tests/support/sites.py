@@ -39,7 +39,7 @@ class Site:
         return int(self.address.rpartition(":")[2])
 
     def secret(self, scope: Scope) -> str:
-        return self.service.create_token(f"the {scope.value}", scope=scope)[1]
+        return self.service.access.create(f"the {scope.value}", scope=scope)[1]
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def _run(
     from api.cli.commands.watch import follow, screen_for
 
     service = controller.service
-    after = service.last_sequence()
+    after = service.events.last_sequence()
     with (
         Client.inside(service) as client,
         page,
@@ -100,14 +100,14 @@ def _job(service: Service, document: dict[str, Any], *, new: bool) -> tuple[Job,
 
     found = None if new else _unfinished(service, JobSpec.parse(document))
     if found is None:
-        return service.submit(document, trusted=True)[0], None
+        return service.jobs.submit(document, trusted=True)[0], None
     words = f"Going on with {found.name} ({found.id}), {_ended(service, found)} trials done. --new starts another job."
     return _reopened(service, found), words
 
 
 def _unfinished(service: Service, spec: JobSpec) -> Job | None:
     """The newest job with this spec, where its budget is not used up."""
-    page = service.jobs(name=spec.name, page_size=_NAMESAKES)
+    page = service.jobs.page(name=spec.name, page_size=_NAMESAKES)
     same = next((job for job in page.items if job.spec.document() == spec.document()), None)
     return same if same is not None and _has_budget_left(service, same) else None
 
@@ -130,16 +130,16 @@ def _has_budget_left(service: Service, job: Job) -> bool:
 def _ended(service: Service, job: Job) -> int:
     from searchsvc.domain import count_for_budget
 
-    return count_for_budget(service.counts([job.id]).get(job.id, {}))
+    return count_for_budget(service.jobs.trial_counts([job.id]).get(job.id, {}))
 
 
 def _reopened(service: Service, job: Job) -> Job:
     from searchsvc.domain import JobRequest, JobState
 
     if job.state.is_final:
-        return service.extend(job.id, trials=job.spec.budget.trials)
+        return service.jobs.extend(job.id, trials=job.spec.budget.trials)
     if job.state is JobState.PAUSED or job.request is JobRequest.PAUSE:
-        return service.resume(job.id)
+        return service.jobs.resume(job.id)
     return job
 
 
@@ -257,7 +257,7 @@ def _plan(service: Service, document: dict[str, Any], *, as_json: bool) -> None:
     from api.cli.views.jobs import plan_lines
     from api.rest.schemas.jobs import JobPlan
 
-    plan = JobPlan.of(service.plan(document, trusted=True)).model_dump(mode="json")
+    plan = JobPlan.of(service.jobs.plan(document, trusted=True)).model_dump(mode="json")
     if as_json:
         emit(plan)
     else:
@@ -280,7 +280,7 @@ def _model(service: Service, winner: dict[str, Any], output: Path | None, name: 
 
     destination = (output or Path(f"{name}.safetensors")).absolute()
     try:
-        return service.export(winner["job_id"], format="weights", destination=destination, trial=winner["id"])
+        return service.exports.write(winner["job_id"], format="weights", destination=destination, trial=winner["id"])
     except (SearchsvcError, OSError) as error:
         hint(f"The model was not written: {error}")
         return None

@@ -59,7 +59,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
     with listener(settings) as bound, _service(settings) as service:
-        secret = service.local_token()
+        secret = service.access.local_token()
         controller = Controller(service) if with_controller else None
         app = create_app(service, settings=settings, controller=controller)
         links = mount(app, service)

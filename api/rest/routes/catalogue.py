@@ -45,7 +45,9 @@ def stopping_rules() -> Page[Method]:
 @router.get("/datasets", operation_id="list_datasets")
 def datasets(service: TheService) -> Page[Dataset]:
     """The datasets, and the formats of datasets on disk, that tasks can read."""
-    return whole([Dataset(task=one.task, name=one.name, description=one.description) for one in service.datasets()])
+    return whole(
+        [Dataset(task=one.task, name=one.name, description=one.description) for one in service.catalogue.datasets()]
+    )
 
 
 @router.get("/tasks", operation_id="list_tasks")

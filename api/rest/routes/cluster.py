@@ -15,4 +15,4 @@ router = APIRouter(prefix=PREFIX, tags=["cluster"], dependencies=[Depends(can_re
 @router.get("/cluster", operation_id="get_cluster")
 def cluster(service: TheService) -> Cluster:
     """Nodes as the drivers at work report them, the attempts that run, and what waits with the reasons."""
-    return Cluster.of(service.cluster())
+    return Cluster.of(service.system.cluster())

@@ -77,16 +77,16 @@ def job_events(
     page_token: PageToken = None,
 ) -> Response | Page[Event]:
     """What happens to one job."""
-    found = service.job(job).id
+    found = service.jobs.get(job).id
     start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
-        is_over = (lambda: service.job(found).state.is_final) if until_final else None
+        is_over = (lambda: service.jobs.get(found).state.is_final) if until_final else None
         return _stream(sse.stream(feed, start, found, is_over))
     return _page(service, start, found, page_size, page_token)
 
 
 def _start(service: Service, after: int | Literal["latest"]) -> int:
-    return service.last_sequence() if after == "latest" else after
+    return service.events.last_sequence() if after == "latest" else after
 
 
 def _wants_stream(request: Request) -> bool:
@@ -100,7 +100,7 @@ def _stream(chunks: sse.Chunks) -> StreamingResponse:
 
 def _page(service: Service, start: int, job: str | None, size: int, token: str | None) -> Page[Event]:
     rows = page_of(
-        lambda after, limit: service.events(after=start if after is None else after, job_id=job, limit=limit),
+        lambda after, limit: service.events.read(after=start if after is None else after, job_id=job, limit=limit),
         lambda event: event.sequence,
         kind=int,
         size=size,

@@ -16,22 +16,23 @@ from searchsvc import domain
 from searchsvc.domain import JobState
 from searchsvc.errors import InvalidInput
 from searchsvc.service.service import Service
+from searchsvc.service.use_cases.jobs import JobService
 
 router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401, 403, 422))
 
-ACTIONS: Mapping[str, tuple[Callable[[Service, str], domain.Job], str]] = {
-    "pause": (Service.pause, "End the running trials at once; after `resume` they go on from their checkpoints."),
-    "resume": (Service.resume, "Let a paused job go on."),
-    "stop": (Service.stop, "Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."),
-    "cancel": (Service.cancel, "Kill: all open trials end at once as CANCELLED."),
-    "retry": (Service.retry, "Run the FAILED trials again, and only those."),
+ACTIONS: Mapping[str, tuple[Callable[[JobService, str], domain.Job], str]] = {
+    "pause": (JobService.pause, "End the running trials at once; after `resume` they go on from their checkpoints."),
+    "resume": (JobService.resume, "Let a paused job go on."),
+    "stop": (JobService.stop, "Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."),
+    "cancel": (JobService.cancel, "Kill: all open trials end at once as CANCELLED."),
+    "retry": (JobService.retry, "Run the FAILED trials again, and only those."),
 }
 LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
 
 
 def out(service: Service, job: domain.Job) -> Job:
     """A job with the counts of its trials."""
-    return Job.of(job, service.counts([job.id]).get(job.id, {}))
+    return Job.of(job, service.jobs.trial_counts([job.id]).get(job.id, {}))
 
 
 @router.post(
@@ -57,8 +58,8 @@ def create(
 ) -> Any:
     """Submit a search."""
     if validate_only:
-        return Response(JobPlan.of(service.plan(document)).model_dump_json(), media_type="application/json")
-    job, _ = service.submit(document, owner=token.name, idempotency_key=idempotency_key)
+        return Response(JobPlan.of(service.jobs.plan(document)).model_dump_json(), media_type="application/json")
+    job, _ = service.jobs.submit(document, owner=token.name, idempotency_key=idempotency_key)
     response.headers["Location"] = f"{request.url.path}/{job.id}"
     return out(service, job)
 
@@ -72,15 +73,15 @@ def list_jobs(
     page_token: PageToken = None,
 ) -> Page[Job]:
     """All jobs, the newest first."""
-    rows = service.jobs(state=state, name=name, page_size=page_size, page_token=page_token)
-    counts = service.counts([job.id for job in rows.items])
+    rows = service.jobs.page(state=state, name=name, page_size=page_size, page_token=page_token)
+    counts = service.jobs.trial_counts([job.id for job in rows.items])
     return page(rows, lambda job: Job.of(job, counts.get(job.id, {})))
 
 
 @router.get("/{job}", operation_id="get_job", dependencies=[Depends(can_read)], responses=answers(404, 409))
 def get(service: TheService, job: JobRef) -> JobDetail:
     """A job and what it has found so far."""
-    return JobDetail.of_summary(service.summary(job))
+    return JobDetail.of_summary(service.results.summary(job))
 
 
 @router.delete(
@@ -92,12 +93,12 @@ def get(service: TheService, job: JobRef) -> JobDetail:
 )
 def delete(service: TheService, job: JobRef) -> None:
     """Delete a job that is not running, with its trials, weights and logs."""
-    service.delete(job)
+    service.jobs.delete(job)
 
 
-def _action(verb: str, act: Callable[[Service, str], domain.Job], about: str) -> None:
+def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str) -> None:
     def handler(token: Submitter, service: TheService, job: JobRef, once: Doing) -> Job:  # noqa: ARG001 - it is needed
-        return once(lambda: out(service, act(service, job)))
+        return once(lambda: out(service, act(service.jobs, job)))
 
     handler.__doc__ = about
     router.post(f"/{{job}}:{verb}", operation_id=f"{verb}_job", name=verb, responses=answers(404, 409))(handler)
@@ -119,7 +120,7 @@ def extend(
 ) -> Job:
     """Give a job a larger budget; one that has ended goes on."""
     changed = budget.model_dump()
-    return once(lambda: out(service, service.extend(job, **changed)), changed)
+    return once(lambda: out(service, service.jobs.extend(job, **changed)), changed)
 
 
 @router.post(
@@ -141,6 +142,6 @@ def clone(
     """Submit a new job with the spec of this one, changed by a JSON merge patch (RFC 7396)."""
     if not isinstance(document, Mapping):
         raise InvalidInput.at("", "the changes are a mapping of keys of the spec to new values, or to null")
-    made = service.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
+    made = service.jobs.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
     response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{made.id}"
     return out(service, made)

@@ -34,7 +34,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(4
 )
 def reassess(service: TheService, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
     """What the finished trials are worth by the labels that are sent, and how their ranking changes. Trains nothing."""
-    return Reassessment.of(service.reassess(job, sent.labels, k=sent.k))
+    return Reassessment.of(service.labels.reassess(job, sent.labels, k=sent.k))
 
 
 @router.post(
@@ -46,13 +46,13 @@ def reassess(service: TheService, job: JobRef, sent: Annotated[Labels, Depends(s
 )
 def relabel(service: TheService, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
     """Make questions about labels, in place of those so far; verdicts on what is asked again count."""
-    return Relabelling.of(service.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
+    return Relabelling.of(service.labels.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
 
 
 @router.get("/{job}/relabelling", operation_id="get_relabelling", dependencies=[Depends(can_read)])
 def relabelling(service: TheService, job: JobRef) -> Relabelling:
     """How far the questions are answered, and how good the raters are."""
-    return Relabelling.of(service.relabelling(job))
+    return Relabelling.of(service.labels.progress(job))
 
 
 @router.get("/{job}/relabelling/questions", operation_id="list_questions")
@@ -63,7 +63,7 @@ def questions(
     limit: Annotated[int, Query(ge=1, le=1000, description="So many at most.")] = 100,
 ) -> Questions:
     """What the owner of the token has not answered yet."""
-    return Questions.of(service.questions(job, token.name), limit)
+    return Questions.of(service.labels.questions(job, token.name), limit)
 
 
 @router.post(
@@ -77,7 +77,7 @@ def judge(
     token: Submitter, service: TheService, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
 ) -> None:
     """Accept or reject a label, as the owner of the token; the last word counts."""
-    service.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
+    service.labels.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
 
 
 @router.get("/{job}/relabelling/labels", operation_id="get_relabelled", dependencies=[Depends(can_read)])
@@ -89,7 +89,7 @@ def labels(
     ] = THRESHOLD,
 ) -> Relabelled:
     """Label sets by all verdicts so far; what nobody has looked at keeps the label of the dataset."""
-    return Relabelled.of(service.relabelled(job, threshold=threshold))
+    return Relabelled.of(service.labels.relabelled(job, threshold=threshold))
 
 
 @router.get(
@@ -103,4 +103,4 @@ def labels(
 )
 def picture(service: TheService, job: JobRef, image: ImageNumber) -> Response:
     """A validation image."""
-    return Response(service.picture(job, image), media_type="image/png")
+    return Response(service.labels.picture(job, image), media_type="image/png")

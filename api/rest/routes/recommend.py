@@ -33,10 +33,10 @@ def recommend(
     idempotency_key: IdempotencyKey = None,
 ) -> Advice:
     """The candidates that a job's trials speak for within other limits. Trains nothing, unless `train` is set."""
-    found = service.recommend(job, limits.constraints, k=limits.k)
+    found = service.recommendations.recommend(job, limits.constraints, k=limits.k)
     if not limits.train:
         return Advice.of(found, None)
-    made = service.train(found, owner=token.name, idempotency_key=idempotency_key)
+    made = service.recommendations.train(found, owner=token.name, idempotency_key=idempotency_key)
     response.status_code = 201
     _locate(request, response, made.id)
     return Advice.of(found, out(service, made))
@@ -59,7 +59,7 @@ def transfer(
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job that trains networks of another space with the recipes of this one, and with the default recipe."""
-    made = service.transfer(job, **wish.model_dump(), owner=token.name, idempotency_key=idempotency_key)
+    made = service.recommendations.transfer(job, **wish.model_dump(), owner=token.name, idempotency_key=idempotency_key)
     _locate(request, response, made.id)
     return out(service, made)
 
@@ -67,7 +67,7 @@ def transfer(
 @router.get("/{job}/transfer", operation_id="get_transfer", dependencies=[Depends(can_read)])
 def report(service: TheService, job: JobRef) -> MeasuredTransfer:
     """What the recipes did for each network, as far as a job that was made by `:transfer` has measured it."""
-    return MeasuredTransfer.of(service.transfer_report(job))
+    return MeasuredTransfer.of(service.recommendations.transfer_report(job))
 
 
 def _locate(request: Request, response: Response, job_id: str) -> None:

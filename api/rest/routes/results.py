@@ -29,31 +29,31 @@ def best(
     service: TheService, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
 ) -> Page[Trial]:
     """The best trials by the first objective that keep every constraint."""
-    return whole([Trial.of(one) for one in service.best(job, k)])
+    return whole([Trial.of(one) for one in service.results.best(job, k)])
 
 
 @router.get("/pareto", operation_id="list_pareto_front")
 def pareto(service: TheService, job: JobRef) -> Page[Trial]:
     """The trials that no other one beats in every objective, best first by the first objective."""
-    return whole([Trial.of(one) for one in service.pareto(job)])
+    return whole([Trial.of(one) for one in service.results.front(job)])
 
 
 @router.get("/rounds", operation_id="list_rounds")
 def rounds(service: TheService, job: JobRef) -> Page[Round]:
     """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
-    return whole([Round.of(one) for one in service.rounds(job)])
+    return whole([Round.of(one) for one in service.results.rounds(job)])
 
 
 @router.get("/distributions", operation_id="get_distributions")
 def distributions(service: TheService, job: JobRef) -> Distributions:
     """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
-    return Distributions.of(service.distributions(job))
+    return Distributions.of(service.results.distributions(job))
 
 
 @router.get("/report", operation_id="get_report")
 def report(service: TheService, job: JobRef) -> MeasuredGains:
     """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
-    return MeasuredGains.of(service.gains(job))
+    return MeasuredGains.of(service.results.gains(job))
 
 
 @router.get("/importance", operation_id="get_importance")
@@ -63,7 +63,7 @@ def importance(
     metric: Annotated[str | None, Query(max_length=64, description="Of what; the first objective by default.")] = None,
 ) -> Importance:
     """How much of a metric each parameter decides, by the newest results (PED-ANOVA)."""
-    return Importance.of(service.importance(job, metric))
+    return Importance.of(service.results.importance(job, metric))
 
 
 @router.get("/measurements", operation_id="list_job_measurements")
@@ -71,13 +71,15 @@ def measurements(
     service: TheService, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
 ) -> Page[JobMeasurement]:
     """What was measured of all trials of a job, in the order in which it was stored."""
-    return page(service.job_measurements(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row)
+    return page(
+        service.trials.measurements_of_job(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row
+    )
 
 
 @router.get("/logs", operation_id="get_job_log")
 def logs(service: TheService, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
     """The log of the job's driver."""
-    return Log.of(service.logs(job, offset=offset, lines=lines))
+    return Log.of(service.jobs.log(job, offset=offset, lines=lines))
 
 
 @router.get(
@@ -101,5 +103,5 @@ def export(
     ] = None,
 ) -> FileResponse:
     """A file to take away."""
-    path = service.export(job, format=format, destination=scratch, trial=trial)
+    path = service.exports.write(job, format=format, destination=scratch, trial=trial)
     return FileResponse(path, media_type=media_type(path.name), filename=path.name)

@@ -30,7 +30,7 @@ def create(
     """Make a token. Its secret is shown this once."""
 
     def make() -> NewToken:
-        token, secret = service.create_token(wanted.name, scope=wanted.scope, expires_seconds=wanted.expires_seconds)
+        token, secret = service.access.create(wanted.name, scope=wanted.scope, expires_seconds=wanted.expires_seconds)
         return NewToken.of(token, secret=secret)
 
     return once(make, wanted.model_dump())
@@ -39,7 +39,7 @@ def create(
 @router.get("", operation_id="list_tokens")
 def list_tokens(service: TheService) -> Page[Token]:
     """All tokens, without their secrets."""
-    return whole([Token.of(token) for token in service.tokens()])
+    return whole([Token.of(token) for token in service.access.tokens()])
 
 
 @router.delete("/{token}", operation_id="revoke_token", status_code=204, responses=answers(404))
@@ -48,4 +48,4 @@ def revoke(
     token: TokenId,
 ) -> None:
     """Refuse a token from now on."""
-    service.revoke_token(token)
+    service.access.revoke(token)

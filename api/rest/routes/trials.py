@@ -70,9 +70,9 @@ def list_trials(
     if order is Order.BEST:
         if state or page_token:
             raise InvalidInput.at("/order", "the best are one page of ended trials: leave out state and page_token")
-        return whole([Trial.of(one) for one in service.best(job, page_size)])
+        return whole([Trial.of(one) for one in service.results.best(job, page_size)])
     newest = order is Order.NEWEST
-    rows = service.trials(job, state=state, newest_first=newest, page_size=page_size, page_token=page_token)
+    rows = service.trials.page(job, state=state, newest_first=newest, page_size=page_size, page_token=page_token)
     return page(rows, Trial.of)
 
 
@@ -85,43 +85,43 @@ def get(trial: TheTrial) -> Trial:
 @anywhere.get("/trials/{trial_id}", operation_id="get_trial_by_id")
 def get_by_id(service: TheService, trial_id: TrialId) -> Trial:
     """One trial, of whatever job."""
-    return Trial.of(service.trial(trial_id))
+    return Trial.of(service.trials.get(trial_id))
 
 
 @anywhere.get("/trials:compare", operation_id="compare_trials")
 def compare(service: TheService, trials: Compared) -> Comparison:
     """Trials side by side, of one job or of several."""
-    return Comparison.of(service.compare(trials))
+    return Comparison.of(service.trials.compare(trials))
 
 
 @router.get("/{trial}/measurements", operation_id="list_measurements")
 def measurements(service: TheService, trial: TheTrial) -> Page[Measurement]:
     """What was measured of a trial, by step."""
-    return whole([Measurement.of(one) for one in service.measurements(trial.id)])
+    return whole([Measurement.of(one) for one in service.trials.measurements(trial.id)])
 
 
 @router.get("/{trial}/attempts", operation_id="list_attempts")
 def attempts(service: TheService, trial: TheTrial) -> Page[Attempt]:
     """The executions of a trial."""
-    return whole([Attempt.of(one) for one in service.attempts(trial.id)])
+    return whole([Attempt.of(one) for one in service.trials.attempts(trial.id)])
 
 
 @router.get("/{trial}/architecture", operation_id="get_architecture")
 def architecture(service: TheService, trial: TheTrial) -> Architecture:
     """What the network of a trial is made of, stage by stage, with exact costs."""
-    return Architecture.of(service.architecture(trial.id))
+    return Architecture.of(service.trials.architecture(trial.id))
 
 
 @router.get("/{trial}/logs", operation_id="get_trial_log")
 def logs(service: TheService, trial: TheTrial, offset: LogOffset = None, lines: LogLines = None) -> Log:
     """What a trial wrote while it was trained."""
-    return Log.of(service.trial_logs(trial.id, offset=offset, lines=lines))
+    return Log.of(service.trials.log(trial.id, offset=offset, lines=lines))
 
 
 @router.get("/{trial}/artifacts", operation_id="list_artifacts")
 def artifacts(service: TheService, trial: TheTrial) -> Page[Artifact]:
     """The files that a trial made."""
-    return whole([Artifact.of(one) for one in service.artifacts(trial.id)])
+    return whole([Artifact.of(one) for one in service.trials.artifacts(trial.id)])
 
 
 @router.get(
@@ -139,7 +139,7 @@ def download(
     artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
 ) -> FileResponse:
     """The content of a file, whole or by ranges."""
-    found = next((one for one in service.artifacts(trial.id) if one.name == artifact), None)
+    found = next((one for one in service.trials.artifacts(trial.id) if one.name == artifact), None)
     path = service.settings.artifacts_dir / found.path if found else None
     if path is None or not path.is_file():
         raise NotFound(f"trial {trial.number} has no file {artifact!r}")

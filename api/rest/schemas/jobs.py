@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from searchsvc import domain
 from searchsvc.domain import FailureKind, JobRequest, JobSpec, JobState, Scalar, TrialKind, TrialState
 from searchsvc.service.planning.resolve import Plan
-from searchsvc.service.results.standing import Comparison as Compared
+from searchsvc.service.results.comparison import TrialComparison
 from searchsvc.service.results.standing import JobSummary
-from searchsvc.service.service import LogPart
+from searchsvc.service.system.logs import LogPart
 from searchsvc.service.system.tokens import Scope
 
 T = TypeVar("T")
@@ -285,7 +285,7 @@ class Comparison(_Out):
     differing: list[str] = Field(description="The parameters in which the trials are not all alike.")
 
     @classmethod
-    def of(cls, comparison: Compared) -> Self:
+    def of(cls, comparison: TrialComparison) -> Self:
         return cls(
             trials=[Trial.of(one) for one in comparison.trials],
             parameters={name: list(values) for name, values in comparison.parameters.items()},

@@ -119,7 +119,7 @@ class Relabelling(_Out):
     raters: list[Rater] = Field(description="Who has answered, by name.")
 
     @classmethod
-    def of(cls, found: relabel.Progress) -> Self:
+    def of(cls, found: relabel.RelabellingProgress) -> Self:
         return cls(
             trials=list(found.trials),
             confidence=found.confidence,

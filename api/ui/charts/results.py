@@ -24,7 +24,7 @@ def best_so_far(view: JobView) -> Options:
     spec, found = view.spec, view.results
     first = spec.objectives[0]
     values, places = found.column(first.metric), np.arange(1, len(found) + 1)
-    counted = found.kept(spec.constraints) & np.isfinite(values)
+    counted = found.within(spec.constraints) & np.isfinite(values)
     best = np.maximum.accumulate(np.where(counted, first.sign * values, -np.inf))
     steps = np.flatnonzero(best > np.concatenate(([-np.inf], best[:-1])))
     steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
@@ -43,7 +43,7 @@ def front(view: JobView, cost: str) -> Options:
     """The first objective against a cost: those on the Pareto front, those that break a limit, the limit itself."""
     spec, found = view.spec, view.results
     costs, values = found.column(cost), found.column(spec.objectives[0].metric)
-    there, kept = np.isfinite(costs) & np.isfinite(values), found.kept(spec.constraints)
+    there, kept = np.isfinite(costs) & np.isfinite(values), found.within(spec.constraints)
     is_on_front = np.isin(found.numbers, list(view.front))
 
     def points(group: NDArray[np.bool_], most: int = MOST_POINTS) -> list[list[float]]:

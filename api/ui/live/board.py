@@ -37,7 +37,7 @@ class Board:
     def read(self, events: Sequence[Event] | None) -> BoardView:
         """Raises StoreUnavailable."""
         if events is None:
-            page = self.service.jobs(page_size=MOST_JOBS)
+            page = self.service.jobs.page(page_size=MOST_JOBS)
             self._more = page.next_page_token is not None
             wanted = {job.id for job in page.items}
             self._known = {one: known for one, known in self._known.items() if one in wanted}
@@ -52,6 +52,6 @@ class Board:
 
     def _read(self, job_id: str) -> None:
         try:
-            self._known[job_id] = self.service.standing(job_id)
+            self._known[job_id] = self.service.results.standing(job_id)
         except NotFound:
             self._known.pop(job_id, None)

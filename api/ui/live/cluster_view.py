@@ -18,4 +18,4 @@ class ClusterReader:
 
     def read(self, events: Sequence[Event] | None) -> Cluster:  # noqa: ARG002 - whatever they are about
         """Raises StoreUnavailable."""
-        return self.service.cluster()
+        return self.service.system.cluster()

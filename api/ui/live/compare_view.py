@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from searchsvc.domain import Event, Job, Measurement
 from searchsvc.errors import InvalidInput
-from searchsvc.service.results.standing import Comparison
+from searchsvc.service.results.comparison import TrialComparison
 from searchsvc.service.service import Service
 
 MOST = 6
@@ -18,7 +18,7 @@ MOST = 6
 class CompareView:
     """What a compare page shows."""
 
-    comparison: Comparison
+    comparison: TrialComparison
     jobs: Mapping[str, Job]
     """Of the trials, by id."""
     measurements: tuple[tuple[Measurement, ...], ...]
@@ -52,8 +52,8 @@ class CompareReader:
     def _read(self) -> CompareView:
         if not 1 <= len(self.trials) <= MOST:
             raise InvalidInput.at("/trials", f"name one to {MOST} trials, not {len(self.trials)}")
-        comparison = self.service.compare(self.trials)
-        jobs = {one.job_id: self.service.job(one.job_id) for one in comparison.trials}
+        comparison = self.service.trials.compare(self.trials)
+        jobs = {one.job_id: self.service.jobs.get(one.job_id) for one in comparison.trials}
         return CompareView(
-            comparison, jobs, tuple(tuple(self.service.measurements(one.id)) for one in comparison.trials)
+            comparison, jobs, tuple(tuple(self.service.trials.measurements(one.id)) for one in comparison.trials)
         )

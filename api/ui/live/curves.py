@@ -31,7 +31,7 @@ class CurveBook:
         with self._lock:
             chosen = list(self._chosen(trials, best))
             moved = [one for one in chosen if self._known.get(one.number, _NOTHING)[0] != _stand(one)]
-            measured = self.service.measurements_of([one.id for one in moved]) if moved else {}
+            measured = self.service.trials.measurements_of([one.id for one in moved]) if moved else {}
             for trial in moved:
                 found = measured.get(trial.id, ())
                 curve = tuple((one.step, one.metrics[metric]) for one in found if metric in one.metrics)

@@ -16,7 +16,7 @@ from api.ui.parts.numbers import epochs_saved
 from api.ui.tables.rows import RowBook, Rows, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial
 from searchsvc.errors import Conflict
-from searchsvc.service.results.columns import Results
+from searchsvc.service.results.columns import ResultColumns
 from searchsvc.service.results.distributions import Distributions
 from searchsvc.service.results.standing import JobSummary
 from searchsvc.service.service import Service
@@ -53,7 +53,7 @@ class JobView:
     """Trials of the job; more than there are in `trials` where it has very many."""
     is_whole: bool
     """Whether `trials` are all that will be: the first picture of a job has the newest 1,000."""
-    results: Results = field(compare=False)
+    results: ResultColumns = field(compare=False)
     """Of all trials of the job."""
     curves: Mapping[int, Curve]
     front: frozenset[int]
@@ -98,8 +98,8 @@ class JobReader:
     _older: str | None = None
     """Where reading goes on; None where all is read."""
     _numbers: dict[str, int] = field(default_factory=dict)
-    _results: Results = field(default_factory=lambda: Results.of(()))
-    _on_front: Results = field(default_factory=lambda: Results.of(()))
+    _results: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
+    _on_front: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
     _best: tuple[int, ...] = ()
     _curves: CurveBook = field(init=False)
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
@@ -117,8 +117,8 @@ class JobReader:
     def read(self, events: Sequence[Event] | None) -> JobView:
         """Raises NotFound when the job is deleted, StoreUnavailable."""
         if events is None:
-            self._results = self.service.result_columns(self.job_id)
-        summary = self.service.summary(self.job_id)
+            self._results = self.service.results.columns(self.job_id)
+        summary = self.service.results.summary(self.job_id)
         if events is None:
             self._read_all(summary.job.spec)
         else:
@@ -157,7 +157,7 @@ class JobReader:
         self._rank(spec, self._results)
         self._read_progress()
         self._events.clear()
-        self._events.extend(self.service.latest_events(self.job_id, MOST_EVENTS))
+        self._events.extend(self.service.events.latest(self.job_id, MOST_EVENTS))
 
     def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
         moved, self._front_shown = front ^ self._front_shown, front
@@ -165,7 +165,7 @@ class JobReader:
 
     def _page(self) -> Sequence[Trial]:
         """The newest trials, then those before them."""
-        page = self.service.trials(self.job_id, newest_first=True, page_size=PAGE, page_token=self._older)
+        page = self.service.trials.page(self.job_id, newest_first=True, page_size=PAGE, page_token=self._older)
         self._older = page.next_page_token
         return page.items
 
@@ -180,21 +180,21 @@ class JobReader:
             self._trials[trial.number] = trial
             self._numbers[trial.id] = trial.number
 
-    def _rank(self, spec: JobSpec, candidates: Results) -> None:
+    def _rank(self, spec: JobSpec, candidates: ResultColumns) -> None:
         """What is on the front and what is best belongs to what is shown, however old it is."""
         self._on_front = candidates.front(spec.objectives, spec.constraints)
         self._best = tuple(self._results.best(spec.objectives[0], _BEST_CURVES))
         missing = [number for number in self._prominent() if number not in self._trials]
         if missing:
-            self._take(self.service.trials_numbered(self.job_id, missing))
+            self._take(self.service.trials.numbered(self.job_id, missing))
 
     def _prominent(self) -> set[int]:
         return {*self._best, *self._on_front.numbers.tolist()}
 
     def _read_progress(self) -> None:
-        self._rounds = tuple(self.service.rounds(self.job_id))
+        self._rounds = tuple(self.service.results.rounds(self.job_id))
         try:
-            self._distributions = self.service.distributions(self.job_id)
+            self._distributions = self.service.results.distributions(self.job_id)
         except Conflict:
             self._distributions = None
 
@@ -202,7 +202,7 @@ class JobReader:
         self._events.extend(events)
         if self._older is not None:
             self._take_older()
-        changed = self.service.trials_with_ids(list({event.trial_id for event in events if event.trial_id}))
+        changed = self.service.trials.with_ids(list({event.trial_id for event in events if event.trial_id}))
         self._take(changed)
         self._add_results(spec, changed)
         self._drop_oldest()
@@ -217,7 +217,7 @@ class JobReader:
             if trial.told is not None and trial.told > last and trial.metrics
         ]
         if rows:
-            new = Results.of(rows)
+            new = ResultColumns.of(rows)
             self._results = self._results.joined(new)
             self._rank(spec, self._on_front.joined(new))
 

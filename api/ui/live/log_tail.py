@@ -42,14 +42,14 @@ class LogReader:
         """Raises StoreUnavailable, and NotFound when the trial is deleted."""
         self._is_over = self._is_over and not any(event.trial_id == self.trial_id for event in events or ())
         if not self._is_over and not self._read():
-            self._is_over = self.service.trial(self.trial_id).state.is_final
+            self._is_over = self.service.trials.get(self.trial_id).state.is_final
         return LogTail(self._count - len(self._lines), tuple(self._lines))
 
     def _read(self) -> bool:
         """Whether there was anything new."""
         try:
             lines = LOG_LINES if self._end is None else None
-            part = self.service.trial_logs(self.trial_id, offset=self._end, lines=lines)
+            part = self.service.trials.log(self.trial_id, offset=self._end, lines=lines)
         except NotFound:  # of the log or of the trial: that is asked for next
             return False
         if self._end is not None and part.end < self._end:

@@ -40,8 +40,8 @@ class TrialReader:
         service, trial = self.service, self.trial_id
         return TrialView(
             spec=self.spec,
-            trial=service.trial(trial),
-            measurements=tuple(service.measurements(trial)),
-            attempts=tuple(service.attempts(trial)),
-            artifacts=tuple(service.artifacts(trial)),
+            trial=service.trials.get(trial),
+            measurements=tuple(service.trials.measurements(trial)),
+            attempts=tuple(service.trials.attempts(trial)),
+            artifacts=tuple(service.trials.artifacts(trial)),
         )

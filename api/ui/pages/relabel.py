@@ -27,12 +27,12 @@ def register() -> None:
 async def relabel_page(request: Request, job: str) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        found = await desk.ask(desk.service.job, job)
+        found = await desk.ask(desk.service.jobs.get, job)
         ui.page_title(f"Labels of {found.name} - searchsvc")
         link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
         Text("h1", "Labels of the validation images")
         try:
-            asked = await desk.ask(desk.service.questions, found.id, visitor.token.name)
+            asked = await desk.ask(desk.service.labels.questions, found.id, visitor.token.name)
         except Conflict as error:
             _offer(desk, visitor, found, str(error))
         else:
@@ -46,7 +46,7 @@ def _offer(desk: Desk, visitor: Visitor, job: Job, why: str) -> None:
 
     async def make() -> None:
         done = "The questions are made."
-        if await attempt(desk, visitor, Scope.SUBMIT, lambda: desk.service.relabel(job.id), done):
+        if await attempt(desk, visitor, Scope.SUBMIT, lambda: desk.service.labels.relabel(job.id), done):
             ui.navigate.reload()
 
     with card("Nothing is asked yet", why):
@@ -120,7 +120,7 @@ class _Page:
             self._desk,
             self._visitor,
             Scope.SUBMIT,
-            lambda: service.judge(self._job.id, rater, image, label, accepted),
+            lambda: service.labels.judge(self._job.id, rater, image, label, accepted),
         )
 
     def _show(self) -> None:

@@ -16,7 +16,7 @@ from searchsvc.service.exports import weights
 from searchsvc.service.exports.source import Source
 from searchsvc.service.lookup import references
 from searchsvc.service.lookup.datasets import located_path
-from searchsvc.service.results import standing as results
+from searchsvc.service.results import standing
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
@@ -87,7 +87,7 @@ def _chosen(source: ModelSource, store: Store) -> tuple[Job, Trial]:
     """Raises NotFound, and Conflict where no finished trial is meant."""
     if source.job is not None:
         job = references.find_job(store, source.job)
-        return job, results.the_best(store, job)
+        return job, standing.the_best(store, job)
     trial = references.find_trial(store, source.trial or "")
     job = store.job(trial.job_id)
     if not trial.state.has_result:

@@ -9,7 +9,7 @@ from pathlib import Path
 from searchsvc.domain import Job, Trial, TrialTask
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service.lookup import checks
-from searchsvc.service.results import standing as results
+from searchsvc.service.results import standing
 from searchsvc.store import Store
 
 PAGE = 1000
@@ -29,7 +29,7 @@ class Source:
         """The trial that was asked for, or the best. Raises Conflict where there is none yet, or it is no candidate."""
         if self.trial is not None and not self.trial.is_candidate:
             raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, which is no candidate")
-        return self.trial if self.trial is not None else results.the_best(self.store, self.job)
+        return self.trial if self.trial is not None else standing.the_best(self.store, self.job)
 
     def task_of(self, trial: Trial) -> TrialTask:
         """What its worker was given."""

@@ -42,7 +42,7 @@ class Rater:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RelabellingProgress:
     """Where a relabelling stands."""
 
     job: Job
@@ -85,7 +85,7 @@ class Questions:
 class Relabelled:
     """What came out."""
 
-    progress: Progress
+    progress: RelabellingProgress
     threshold: float
     labels: Mapping[str, list[int | str]]
     """Names of classes by name of image, of every validation image."""
@@ -94,7 +94,9 @@ class Relabelled:
 # ---- asking ----------------------------------------------------------------------------------------------------------
 
 
-def start(store: Store, artifacts_dir: Path, job: Job, *, networks: int, confidence: float, now: float) -> Progress:
+def start(
+    store: Store, artifacts_dir: Path, job: Job, *, networks: int, confidence: float, now: float
+) -> RelabellingProgress:
     """Make the questions, in place of those so far; verdicts on questions that are asked again count.
 
     Raises InvalidInput (pointers `/networks`, `/confidence`), and Conflict where no trial has left its predictions.
@@ -144,7 +146,7 @@ def withdraw(store: Store, job: Job, rater: str, image: int, label: int) -> None
 # ---- what came out ---------------------------------------------------------------------------------------------------
 
 
-def progress(store: Store, job: Job) -> Progress:
+def progress(store: Store, job: Job) -> RelabellingProgress:
     """Raises Conflict where there are no questions."""
     return _progress(job, _Answers.of(_asked(store, job), store.verdicts(job.id)))
 
@@ -202,9 +204,9 @@ class _Answers:
         )
 
 
-def _progress(job: Job, answers: _Answers) -> Progress:
+def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
     made_from: Mapping[str, Any] = answers.asked.made_from
-    return Progress(
+    return RelabellingProgress(
         job=job,
         trials=tuple(made_from["trials"]),
         confidence=made_from["confidence"],

@@ -68,9 +68,7 @@ def check(spec: JobSpec, task: Task, search: SharedSearch, constants: Mapping[st
 def _too_many_options(search: SharedSearch) -> Iterator[Fault]:
     for one in search.parameters:
         if isinstance(one, Integer) and (count := (one.high - one.low) // one.step + 1) > MOST_OPTIONS:
-            message = (
-                f"{one.name} has {count:,} values, each with a probability of its own: {MOST_OPTIONS:,} at most"
-            )
+            message = f"{one.name} has {count:,} values, each with a probability of its own: {MOST_OPTIONS:,} at most"
             yield Fault(f"/space/{one.name}", f"{message}; narrow it, or make it a basis")
 
 

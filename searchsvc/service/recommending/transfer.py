@@ -18,7 +18,7 @@ from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
 from searchsvc.service.lookup.checks import close_to
 from searchsvc.service.recommending.recommend import training_spec
-from searchsvc.service.results import standing as results
+from searchsvc.service.results import standing
 from searchsvc.spaces import ShippedSpace, catalogue, recipe
 from searchsvc.spaces.halves import halves
 from searchsvc.spaces.networks import NETWORK
@@ -142,7 +142,7 @@ def _found(store: Store, job: Job, k: int) -> list[Recipe]:
     """The recipes of the best trials, each once, whole. Raises Conflict where there is none."""
     searched = catalogue.find(job.spec.space.name) if isinstance(job.spec.space, NamedSpace) else None
     constants = {**_default(job), **halves(searched.constants if searched else {}).recipe}
-    trials = results.best(store, job, _LOOKED_AT)
+    trials = standing.best(store, job, _LOOKED_AT)
     if not trials:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
     if not any(halves(trial.values).recipe for trial in trials):

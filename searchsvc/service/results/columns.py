@@ -27,7 +27,7 @@ def sample(count: int, most: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Results:
+class ResultColumns:
     """In the order in which they ended."""
 
     numbers: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Results:
     """Costs and metrics of the best steps, (n,) each; NaN where one was not measured."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Results:
+    def of(cls, rows: Sequence[Row]) -> ResultColumns:
         """In any order."""
         ordered = sorted(rows, key=lambda row: row[1])
         names = dict.fromkeys(name for _, _, metrics in ordered for name in metrics)
@@ -67,7 +67,7 @@ class Results:
         """(n, m), larger is better."""
         return np.column_stack([one.sign * self.column(one.metric) for one in objectives])
 
-    def kept(self, constraints: Iterable[Constraint]) -> NDArray[np.bool_]:
+    def within(self, constraints: Iterable[Constraint]) -> NDArray[np.bool_]:
         """Which keep every constraint, (n,); one whose metric was not measured is not kept."""
         kept = np.ones(len(self), dtype=bool)
         for one in constraints:
@@ -82,22 +82,22 @@ class Results:
         found: list[int] = self.numbers[np.argsort(badness, kind="stable")[:count]].tolist()
         return found
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Results:
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ResultColumns:
         """Those at these places, or where this is true."""
-        return Results(
+        return ResultColumns(
             self.numbers[index], self.places[index], {name: column[index] for name, column in self.metrics.items()}
         )
 
-    def joined(self, more: Results) -> Results:
+    def joined(self, more: ResultColumns) -> ResultColumns:
         """With those that ended later."""
         names = dict.fromkeys((*self.metrics, *more.metrics))
-        return Results(
+        return ResultColumns(
             np.concatenate([self.numbers, more.numbers]),
             np.concatenate([self.places, more.places]),
             {name: np.concatenate([self.column(name), more.column(name)]) for name in names},
         )
 
-    def front(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Results:
+    def front(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> ResultColumns:
         """Those that keep the constraints and that no other one dominates."""
-        kept = self.take(self.kept(constraints))
+        kept = self.take(self.within(constraints))
         return kept.take(pareto_front(kept.values(objectives)))

@@ -81,7 +81,7 @@ def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: boo
         for number, (trial, value) in enumerate(measured)
     ]
 
-    class Results(InMemoryStorage):
+    class TrialsInMemory(InMemoryStorage):
         """A study of these trials, which are not copied whenever it is asked for them."""
 
         def get_all_trials(
@@ -92,7 +92,7 @@ def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: boo
         ) -> list[FrozenTrial]:
             return trials if states is None or TrialState.COMPLETE in states else []
 
-    storage = Results()
+    storage = TrialsInMemory()
     storage.create_new_study([StudyDirection.MINIMIZE if minimised else StudyDirection.MAXIMIZE], job.id)
     study = optuna.Study(job.id, storage)
     with warnings.catch_warnings():

@@ -31,7 +31,7 @@ _DATABASE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One thing that was looked at."""
 
     name: str
@@ -42,10 +42,10 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthReport:
     """All checks."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[HealthCheck, ...]
 
     @property
     def ok(self) -> bool:
@@ -53,101 +53,105 @@ class Health:
         return all(check.state != "failed" for check in self.checks)
 
 
-def examine(settings: Settings) -> Health:
+def examine(settings: Settings) -> HealthReport:
     """Look at everything; what one check finds keeps no other from being made."""
-    return Health(tuple(check(settings) for check in CHECKS))
+    return HealthReport(tuple(check(settings) for check in CHECKS))
 
 
-def check_python(_settings: Settings) -> Check:
+def check_python(_settings: Settings) -> HealthCheck:
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < _OLDEST_PYTHON:
-        return Check("python", "failed", found, "install Python 3.11 or newer and set the environment up again")
-    return Check("python", "ok", found)
+        return HealthCheck("python", "failed", found, "install Python 3.11 or newer and set the environment up again")
+    return HealthCheck("python", "ok", found)
 
 
-def check_torch(_settings: Settings) -> Check:
+def check_torch(_settings: Settings) -> HealthCheck:
     found = _installed("torch")
     if found is None:
-        return Check(
+        return HealthCheck(
             "torch", "failed", "not installed", "pip install torch torchvision: no trial can be trained without"
         )
     gpus = machine.gpus()
     if gpus and found.endswith("+cpu"):
-        return Check("torch", "warning", f"{found}, {gpus} GPUs", "install a CUDA build of torch to use the GPUs")
-    return Check("torch", "ok", f"{found}, {gpus} GPUs" if gpus else f"{found}, no GPU: trials run on the CPU")
+        return HealthCheck("torch", "warning", f"{found}, {gpus} GPUs", "install a CUDA build of torch to use the GPUs")
+    return HealthCheck("torch", "ok", f"{found}, {gpus} GPUs" if gpus else f"{found}, no GPU: trials run on the CPU")
 
 
-def check_ray(settings: Settings) -> Check:
+def check_ray(settings: Settings) -> HealthCheck:
     found = _installed("ray")
     if found is None:
-        return Check("ray", "failed", "not installed", 'pip install "ray[tune]": trials run on it')
-    return Check("ray", "ok", f"{found}, {settings.ray_address or 'a local one is started when needed'}")
+        return HealthCheck("ray", "failed", "not installed", 'pip install "ray[tune]": trials run on it')
+    return HealthCheck("ray", "ok", f"{found}, {settings.ray_address or 'a local one is started when needed'}")
 
 
-def check_tasks(_settings: Settings) -> Check:
+def check_tasks(_settings: Settings) -> HealthCheck:
     names = tasks.names()
     if not names:
-        return Check(
+        return HealthCheck(
             "tasks", "failed", "none", "install searchsvc itself (pip install -e .): its entry points are missing"
         )
-    return Check("tasks", "ok", ", ".join(names))
+    return HealthCheck("tasks", "ok", ", ".join(names))
 
 
-def check_database(settings: Settings) -> Check:
+def check_database(settings: Settings) -> HealthCheck:
     try:
         store = Store.open(settings.database_url, wait_seconds=_DATABASE_SECONDS)
     except StoreOutdated as error:
-        return Check("database", "failed", str(error), "run `searchctl db upgrade`")
+        return HealthCheck("database", "failed", str(error), "run `searchctl db upgrade`")
     except SearchsvcError as error:
-        return Check("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+        return HealthCheck("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
     try:
         store.ping()
     except SearchsvcError as error:
-        return Check("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+        return HealthCheck("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
     finally:
         store.close()
     kind = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
-    return Check("database", "ok", f"{kind} answers, schema is up to date")
+    return HealthCheck("database", "ok", f"{kind} answers, schema is up to date")
 
 
-def check_data_dir(settings: Settings) -> Check:
+def check_data_dir(settings: Settings) -> HealthCheck:
     folder = settings.data_dir
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"searchsvc")
     except OSError as error:
         mend = f"make {folder} writable for this user, or set SEARCHSVC_DATA_DIR"
-        return Check("data folder", "failed", f"{folder}: {error.strerror}", mend)
+        return HealthCheck("data folder", "failed", f"{folder}: {error.strerror}", mend)
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o022:
-        return Check("data folder", "warning", f"{folder} can be written by others ({mode:o})", f"chmod 700 {folder}")
-    return Check("data folder", "ok", f"{folder}, writable")
+        return HealthCheck(
+            "data folder", "warning", f"{folder} can be written by others ({mode:o})", f"chmod 700 {folder}"
+        )
+    return HealthCheck("data folder", "ok", f"{folder}, writable")
 
 
-def check_disk(settings: Settings) -> Check:
+def check_disk(settings: Settings) -> HealthCheck:
     free = shutil.disk_usage(_existing(settings.data_dir)).free
     found = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     mend = "delete jobs that are not needed (`searchctl delete`), or move SEARCHSVC_DATA_DIR to a larger disk"
     if free < _LEAST_FREE_BYTES:
-        return Check("disk", "failed", found, mend)
-    return Check(
+        return HealthCheck("disk", "failed", found, mend)
+    return HealthCheck(
         "disk", "ok" if free >= _LITTLE_FREE_BYTES else "warning", found, _unless(free >= _LITTLE_FREE_BYTES, mend)
     )
 
 
-def check_shared_memory(_settings: Settings) -> Check:
+def check_shared_memory(_settings: Settings) -> HealthCheck:
     folder = Path("/dev/shm")  # noqa: S108 - looked at, not written to
     if not folder.is_dir():
-        return Check(
+        return HealthCheck(
             "shared memory", "warning", "there is no /dev/shm", "Ray keeps its objects on disk, which is slower"
         )
     size = shutil.disk_usage(folder).total
     enough = size >= _SHARED_MEMORY_BYTES
     mend = "give the container more: docker run --shm-size=2g, or shm_size in docker-compose.yml"
-    return Check("shared memory", "ok" if enough else "warning", f"{size / 2**20:,.0f} MiB", _unless(enough, mend))
+    return HealthCheck(
+        "shared memory", "ok" if enough else "warning", f"{size / 2**20:,.0f} MiB", _unless(enough, mend)
+    )
 
 
-def check_port(settings: Settings) -> Check:
+def check_port(settings: Settings) -> HealthCheck:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -155,23 +159,27 @@ def check_port(settings: Settings) -> Check:
             server.bind((settings.host, settings.port))
         except OSError as error:
             found = f"{settings.host}:{settings.port} cannot be taken: {error.strerror}"
-            return Check("port", "warning", found, "the service runs already, or another program: set SEARCHSVC_PORT")
-    return Check("port", "ok", f"{settings.host}:{settings.port} is free")
+            return HealthCheck(
+                "port", "warning", found, "the service runs already, or another program: set SEARCHSVC_PORT"
+            )
+    return HealthCheck("port", "ok", f"{settings.host}:{settings.port} is free")
 
 
-def check_token(settings: Settings) -> Check:
+def check_token(settings: Settings) -> HealthCheck:
     try:
         mode = stat.S_IMODE(settings.token_path.stat().st_mode)
     except FileNotFoundError:
-        return Check("token", "ok", "none yet: it is made when the service first starts")
+        return HealthCheck("token", "ok", "none yet: it is made when the service first starts")
     except OSError as error:
-        return Check("token", "failed", f"{settings.token_path}: {error.strerror}", "make the data folder readable")
+        return HealthCheck(
+            "token", "failed", f"{settings.token_path}: {error.strerror}", "make the data folder readable"
+        )
     if mode & 0o077:
-        return Check("token", "failed", f"others can read it ({mode:o})", f"chmod 600 {settings.token_path}")
-    return Check("token", "ok", f"{settings.token_path}, for this user alone")
+        return HealthCheck("token", "failed", f"others can read it ({mode:o})", f"chmod 600 {settings.token_path}")
+    return HealthCheck("token", "ok", f"{settings.token_path}, for this user alone")
 
 
-CHECKS: tuple[Callable[[Settings], Check], ...] = (
+CHECKS: tuple[Callable[[Settings], HealthCheck], ...] = (
     check_python,
     check_torch,
     check_ray,

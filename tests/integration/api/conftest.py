@@ -68,7 +68,7 @@ def connect(app: FastAPI, service: Service) -> Iterator[Connect]:
             made = TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)
             made.portal = first.portal
             if scope is not None:
-                made.headers["Authorization"] = f"Bearer {service.create_token(scope.value, scope=scope)[1]}"
+                made.headers["Authorization"] = f"Bearer {service.access.create(scope.value, scope=scope)[1]}"
             return made
 
         yield client
@@ -81,7 +81,7 @@ def client(connect: Connect) -> TestClient:
 
 @pytest.fixture
 def job(service: Service, spec: dict[str, Any]) -> Job:
-    return service.submit(spec)[0]
+    return service.jobs.submit(spec)[0]
 
 
 @pytest.fixture

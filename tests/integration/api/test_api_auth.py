@@ -94,10 +94,10 @@ def test_tokens_expire_and_are_revoked(connect: Connect, service: Service, monke
     user.headers["Authorization"] = f"Bearer {made.json()['secret']}"
     assert user.get("/api/v1/jobs").status_code == 200
     assert user.get("/api/v1/tokens").status_code == 403
-    now = service.clock()
-    monkeypatch.setattr(service, "clock", lambda: now + 61)
+    now = service.context.clock()
+    monkeypatch.setattr(service.context, "clock", lambda: now + 61)
     assert "expired" in user.get("/api/v1/jobs").json()["detail"]
-    monkeypatch.setattr(service, "clock", lambda: now)
+    monkeypatch.setattr(service.context, "clock", lambda: now)
     assert admin.delete(f"/api/v1/tokens/{made.json()['id']}").status_code == 204
     assert "revoked" in user.get("/api/v1/jobs").json()["detail"]
 

@@ -23,7 +23,7 @@ def test_a_job_is_made_run_read_and_deleted(
     headers = {"Idempotency-Key": "one"}
     made, again = (client.post(JOBS, json=spec, headers=headers).json() for _ in range(2))
     assert made["id"] == again["id"]
-    job: Job = service.job(made["id"])
+    job: Job = service.jobs.get(made["id"])
     ids = evaluate(job, 25)
     listed = client.get(f"{JOBS}/{job.id}/trials", params={"page_size": 20}).json()
     rest = client.get(
@@ -34,7 +34,7 @@ def test_a_job_is_made_run_read_and_deleted(
     stream = client.get(
         f"{JOBS}/{job.id}/events", params={"until_final": "true"}, headers={"Accept": "text/event-stream"}
     )
-    assert stream.text.count("id: ") == len(service.events(job_id=job.id))
+    assert stream.text.count("id: ") == len(service.events.read(job_id=job.id))
     assert 'searchsvc_trials{state="SUCCEEDED"} 25.0' in client.get("/metrics").text
     assert client.delete(f"{JOBS}/{job.id}").status_code == 204
     assert client.get(f"{JOBS}/{job.id}/events").status_code == 404

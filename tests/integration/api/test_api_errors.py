@@ -57,7 +57,7 @@ def test_each_fault_of_a_spec_is_named_by_its_pointer(
     assert answer.status_code == 422, answer.text
     assert answer.headers["Content-Type"] == MEDIA_TYPE
     assert pointer in [one["pointer"] for one in answer.json()["errors"]], answer.text
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_body_that_cannot_be_read_is_refused(
         answer = client.post(path, content=text, headers=encoded)
         assert answer.status_code == status, answer.text
         assert answer.headers["Content-Type"] == MEDIA_TYPE
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 def test_ten_megabytes_are_refused_while_they_are_read(client: TestClient, service: Service) -> None:
@@ -118,7 +118,7 @@ def test_ten_megabytes_are_refused_while_they_are_read(client: TestClient, servi
     chunked = client.post(JOBS, content=chunks(), headers=JSON)
     assert (announced.status_code, chunked.status_code) == (413, 413)
     assert chunked.json()["type"] == "/problems/too-large"
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 @pytest.mark.parametrize(

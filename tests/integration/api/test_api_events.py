@@ -24,14 +24,14 @@ def sequences(text: str) -> list[int]:
 
 
 def stored(service: Service, job: Job) -> list[int]:
-    return [event.sequence for event in service.events(job_id=job.id, limit=100_000)]
+    return [event.sequence for event in service.events.read(job_id=job.id, limit=100_000)]
 
 
 def test_a_stream_of_an_ended_job_has_all_its_events_and_ends(
     client: TestClient, service: Service, job: Job, evaluate: Evaluate
 ) -> None:
     evaluate(job, 300)
-    service.cancel(job.id)
+    service.jobs.cancel(job.id)
     answer = client.get(f"/api/v1/jobs/{job.id}/events", headers=STREAM, params={"until_final": "true"})
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     assert sequences(answer.text) == stored(service, job)
@@ -44,7 +44,7 @@ def test_last_event_id_goes_on_where_a_stream_broke(
     client: TestClient, service: Service, job: Job, evaluate: Evaluate
 ) -> None:
     evaluate(job, 20)
-    service.cancel(job.id)
+    service.jobs.cancel(job.id)
     path, query = f"/api/v1/jobs/{job.id}/events", {"until_final": "true"}
     known = stored(service, job)
     resumed = client.get(path, headers={**STREAM, "Last-Event-ID": str(known[9])}, params=query)
@@ -54,8 +54,8 @@ def test_last_event_id_goes_on_where_a_stream_broke(
 
 
 def quick_feed(service: Service) -> sse.Feed:
-    read = lambda after, job, limit: service.events(after=after, job_id=job, limit=limit)  # noqa: E731
-    return sse.Feed(read, service.last_sequence, tick_seconds=0.01)
+    read = lambda after, job, limit: service.events.read(after=after, job_id=job, limit=limit)  # noqa: E731
+    return sse.Feed(read, service.events.last_sequence, tick_seconds=0.01)
 
 
 class Writer(threading.Thread):
@@ -75,7 +75,7 @@ class Writer(threading.Thread):
                 writer.flush()
                 time.sleep(0.002)
         writer.flush()
-        self.service.cancel(self.job.id)
+        self.service.jobs.cancel(self.job.id)
         self.service.store.release(self.lease)
 
 
@@ -104,10 +104,10 @@ def test_streams_that_break_and_resume_while_a_writer_appends_see_every_event_on
         writer.start()
         return await asyncio.wait_for(asyncio.gather(*(breaking(pieces) for pieces in (10_000, 5, 40, 113))), 60)
 
-    last = service.last_sequence() + 600
+    last = service.events.last_sequence() + 600
     results = asyncio.run(all_at_once())
     writer.join()
-    assert len(service.events(job_id=job.id, limit=10_000)) > 600
+    assert len(service.events.read(job_id=job.id, limit=10_000)) > 600
     expected = [one for one in stored(service, job) if one <= last]
     for seen in results:
         assert [one for one in seen if one <= last] == expected
@@ -118,11 +118,11 @@ def test_two_hundred_clients_cost_one_query_per_tick(service: Service, job: Job)
 
     def counted(after: int, job_id: str | None, limit: int) -> list[Event]:
         reads.append(job_id)
-        return service.events(after=after, job_id=job_id, limit=limit)
+        return service.events.read(after=after, job_id=job_id, limit=limit)
 
-    feed = sse.Feed(counted, service.last_sequence, tick_seconds=0.02)
+    feed = sse.Feed(counted, service.events.last_sequence, tick_seconds=0.02)
     writer = Writer(service, job, 50)
-    last = service.last_sequence() + 50
+    last = service.events.last_sequence() + 50
 
     async def listen() -> list[list[int]]:
         clients = [asyncio.create_task(read(feed, 0, job.id, lambda seen: seen[-1:] >= [last])) for _ in range(200)]
@@ -153,7 +153,7 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
     async def slowly() -> list[int]:
         nonlocal longest
         seen: list[int] = []
-        stream = sse.stream(feed, 0, job.id, lambda: service.job(job.id).state.is_final)
+        stream = sse.stream(feed, 0, job.id, lambda: service.jobs.get(job.id).state.is_final)
         writer.start()
         async for chunk in stream:
             seen += sequences(chunk.decode())
@@ -164,7 +164,7 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
         return seen
 
-    last = service.last_sequence() + 300
+    last = service.events.last_sequence() + 300
     seen = asyncio.run(asyncio.wait_for(slowly(), 60))
     writer.join()
     assert seen == [one for one in stored(service, job) if one <= seen[-1]]
@@ -177,9 +177,9 @@ def test_the_reader_rests_when_nobody_listens(service: Service, job: Job) -> Non
     def counted(after: int, job_id: str | None, limit: int) -> list[Event]:
         nonlocal reads
         reads += 1
-        return service.events(after=after, job_id=job_id, limit=limit)
+        return service.events.read(after=after, job_id=job_id, limit=limit)
 
-    feed = sse.Feed(counted, service.last_sequence, tick_seconds=0.01)
+    feed = sse.Feed(counted, service.events.last_sequence, tick_seconds=0.01)
 
     async def come_and_go() -> None:
         await read(feed, 0, job.id, bool)
@@ -197,7 +197,7 @@ def test_an_idle_stream_is_pinged(service: Service, job: Job, monkeypatch: pytes
     feed = quick_feed(service)
 
     async def first_ping() -> bytes:
-        async for chunk in sse.stream(feed, service.last_sequence(), job.id, None):
+        async for chunk in sse.stream(feed, service.events.last_sequence(), job.id, None):
             if chunk.startswith(b":"):
                 return chunk
         return b""

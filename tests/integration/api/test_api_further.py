@@ -82,9 +82,9 @@ def test_importance_and_architectures_are_told(client: TestClient, searched: Job
 
 
 def test_a_recommendation_stores_nothing(client: TestClient, service: Service, searched: Job) -> None:
-    before = service.last_sequence()
+    before = service.events.last_sequence()
     answer = client.post(f"{JOBS}/{searched.id}:recommend", json={"constraints": [{"metric": "flops", "max": 1e9}]})
-    assert (answer.status_code, service.last_sequence()) == (200, before)
+    assert (answer.status_code, service.events.last_sequence()) == (200, before)
     found = answer.json()
     assert (found["learned_from"], found["epoch"], found["job"], len(found["items"])) == (10, 1, None, 5)
     first = found["items"][0]
@@ -149,7 +149,7 @@ def test_what_is_worth_it_is_reported(
 ) -> None:
     assert client.get(f"{JOBS}/{searched.id}/report").status_code == 409
     level = {"type": "categorical", "name": "augmentation", "choices": ["none", "S4"]}
-    job, _ = service.submit({**spec, "space": {"parameters": [level]}})
+    job, _ = service.jobs.submit({**spec, "space": {"parameters": [level]}})
     assert client.get(f"{JOBS}/{job.id}/report").json() == {
         "objective": {"metric": "accuracy", "goal": "maximize"},
         "genes": ["augmentation"],

@@ -38,8 +38,8 @@ def test_validate_only_says_what_would_run_and_stores_nothing(
     assert answer.status_code == 200
     assert answer.json()["candidates"]
     assert answer.json()["dataset"]["name"] == "digits"
-    assert service.jobs().items == ()
-    assert service.last_sequence() == 0
+    assert service.jobs.page().items == ()
+    assert service.events.last_sequence() == 0
 
 
 def test_the_same_idempotency_key_makes_one_job(client: TestClient, service: Service, spec: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def test_the_same_idempotency_key_makes_one_job(client: TestClient, service: Ser
     first, second = (client.post(JOBS, json=spec, headers=headers) for _ in range(2))
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json()["id"] == second.json()["id"]
-    assert len(service.jobs().items) == 1
+    assert len(service.jobs.page().items) == 1
     other = client.post(JOBS, json={**spec, "seed": 5}, headers=headers)
     assert other.status_code == 409
 
@@ -107,7 +107,7 @@ def test_clone_changes_what_the_patch_names(client: TestClient, service: Service
     assert [one.status_code for one in made] == [201, 201]
     assert made[0].json()["id"] == made[1].json()["id"] != job.id
     assert client.get(made[0].headers["Location"]).json()["spec"]["seed"] == 7
-    assert service.job(made[0].json()["id"]).spec.dataset == job.spec.dataset
+    assert service.jobs.get(made[0].json()["id"]).spec.dataset == job.spec.dataset
     assert client.post(f"{JOBS}/{job.id}:clone", json={"budget": {"trials": 0}}).json()["errors"] == [
         {"pointer": "/budget/trials", "message": "Input should be greater than or equal to 1"}
     ]

@@ -61,7 +61,7 @@ def wait_for(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 def test_an_event_is_pushed_to_a_listener_and_a_listener_that_leaves_is_forgotten(
     app: FastAPI, address: str, service: Service, job: Job
 ) -> None:
-    secret = service.create_token("listener", scope=Scope.READ)[1]
+    secret = service.access.create("listener", scope=Scope.READ)[1]
     headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
     with (
         httpx.Client(base_url=address, headers=headers, timeout=10) as http,
@@ -70,17 +70,17 @@ def test_an_event_is_pushed_to_a_listener_and_a_listener_that_leaves_is_forgotte
         lines = answer.iter_lines()
         assert next(lines).startswith("retry: ")
         wait_for(lambda: len(app.state.feed.clients) == 1)
-        service.pause(job.id)
+        service.jobs.pause(job.id)
         began = time.monotonic()
         data = next(line for line in lines if line.startswith("data: "))
         assert "job.paused" in data
         assert time.monotonic() - began < 2.0
-    service.resume(job.id)
+    service.jobs.resume(job.id)
     wait_for(lambda: not app.state.feed.clients)
 
 
 def test_the_server_ends_although_somebody_listens(server: Serving, service: Service, job: Job) -> None:
-    secret = service.create_token("listener", scope=Scope.READ)[1]
+    secret = service.access.create("listener", scope=Scope.READ)[1]
     headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
     with (
         httpx.Client(base_url=server.address, headers=headers, timeout=10) as http,
@@ -93,7 +93,7 @@ def test_the_server_ends_although_somebody_listens(server: Serving, service: Ser
 def test_a_body_that_breaks_off_is_no_failure(
     server: Serving, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secret = service.create_token("s", scope=Scope.SUBMIT)[1]
+    secret = service.access.create("s", scope=Scope.SUBMIT)[1]
     head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as connection:
@@ -102,11 +102,11 @@ def test_a_body_that_breaks_off_is_no_failure(
     time.sleep(0.2)
     assert server.end()
     assert not caplog.records
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 def test_a_large_body_without_a_length_is_cut_off_by_the_server(address: str, service: Service) -> None:
-    headers = {"Authorization": f"Bearer {service.create_token('s', scope=Scope.SUBMIT)[1]}"}
+    headers = {"Authorization": f"Bearer {service.access.create('s', scope=Scope.SUBMIT)[1]}"}
 
     def endless() -> Iterator[bytes]:
         for _ in range(10_000):
@@ -120,7 +120,7 @@ def test_a_large_body_without_a_length_is_cut_off_by_the_server(address: str, se
         except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
             pass  # the server hung up while we were still sending
     assert time.monotonic() - began < 10
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 def test_a_controller_runs_as_long_as_the_app_does(service: Service) -> None:

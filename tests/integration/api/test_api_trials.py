@@ -77,7 +77,7 @@ def test_a_trial_is_found_by_number_and_by_id(client: TestClient, job: Job, eval
 def test_a_trial_of_another_job_is_not_found_below_this_one(
     client: TestClient, service: Service, job: Job, evaluate: Evaluate
 ) -> None:
-    other = service.clone(job.id, {"name": "other"})
+    other = service.jobs.clone(job.id, {"name": "other"})
     [trial] = evaluate(other, 1)
     assert client.get(f"{JOBS}/{job.id}/trials/{trial}").status_code == 404
 

@@ -188,10 +188,10 @@ def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: p
     store = Store.create(settings.database_url)
     service = Service(store, settings)
     job = relabelling.stored(service, relabelling._document(options, dataset, 0), trained, striped / "trials")
-    service.relabel(job.id)
+    service.labels.relabel(job.id)
     relabelling.answered(service, job, dataset.validation, np.random.default_rng(0))
-    labels = service.relabelled(job.id).labels
-    by_number = {one.trial.number: one for one in service.reassess(job.id, labels).items}
+    labels = service.labels.relabelled(job.id).labels
+    by_number = {one.trial.number: one for one in service.labels.reassess(job.id, labels).items}
     assert by_number[0].accuracy.value < by_number[1].accuracy.value == 1.0
     assert by_number[0].real_accuracy.value == 1.0
     assert by_number[1].real_accuracy.value == pytest.approx(1 - len(dataset.wrong) / len(images.names))

@@ -32,7 +32,7 @@ def read(service: Service, view: CompareView) -> Networks:
     found, untold = {}, []
     for label, trial in zip(view.labels, view.comparison.trials, strict=True):
         try:
-            found[label] = service.architecture(trial.id)
+            found[label] = service.trials.architecture(trial.id)
         except Conflict as error:
             untold.append(f"{label}: {error}")
     rows = aligned([one.stages for one in found.values()])

@@ -57,7 +57,7 @@ async def compare_page(request: Request) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
         reader = CompareReader(desk.service, _whole([one for one in named if one]))
         view = await desk.ask(reader.read, None)
-        best = await desk.ask(desk.service.best, view.comparison.trials[0].job_id, _SUGGESTED)
+        best = await desk.ask(desk.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
         page = _Page(desk, view, best)
         follow(desk.topic(reader), page.show)
 

@@ -123,11 +123,11 @@ class Head:
         if offer.question is None or await _confirmed(offer.label, offer.question):
             act = ACTIONS[verb][0]
             await attempt(
-                self._desk, self._visitor, Scope.SUBMIT, lambda: act(self._desk.service, self._job.id), offer.done
+                self._desk, self._visitor, Scope.SUBMIT, lambda: act(self._desk.service.jobs, self._job.id), offer.done
             )
 
     async def _extend(self) -> None:
-        budget = (await self._desk.ask(self._desk.service.job, self._job.id)).spec.budget
+        budget = (await self._desk.ask(self._desk.service.jobs.get, self._job.id)).spec.budget
         given = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
         wanted = await _asked_for({name: value for name, value in given.items() if value is not None})
         if wanted:
@@ -137,7 +137,7 @@ class Head:
                 self._desk,
                 self._visitor,
                 Scope.SUBMIT,
-                lambda: self._desk.service.extend(self._job.id, **wanted),
+                lambda: self._desk.service.jobs.extend(self._job.id, **wanted),
                 "The budget is larger now.",
             )
 

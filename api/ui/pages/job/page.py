@@ -25,10 +25,10 @@ def register() -> None:
 
 async def job_page(request: Request, job: str) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:
-        found = await desk.ask(desk.service.job, job)
+        found = await desk.ask(desk.service.jobs.get, job)
         ui.page_title(f"{found.name} - searchsvc")
-        head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.export_formats, found.id))
-        if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.can_be_doubted, found):
+        head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.exports.formats, found.id))
+        if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.labels.can_be_doubted, found):
             link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
         with box("grid"):
             charts = job_charts.make(desk, found)

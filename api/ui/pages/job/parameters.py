@@ -100,7 +100,7 @@ class Parameters:
         view, metric, kind = self._view, self._metric, self._kind
         assert view is not None  # panels are read when they were told of a change
         if kind == "Importance":
-            importance = self._desk.service.importance(self._job.id, metric)
+            importance = self._desk.service.results.importance(self._job.id, metric)
             return _Drawn(charts.importances(importance), _told(importance))
         minimised = _is_minimised(view, metric)
         found = view.once(("tried", metric), lambda one: tried(one, metric, minimised=minimised))
@@ -124,9 +124,9 @@ class Parameters:
 
     def _ordered(self) -> list[Parameter]:
         """The parameters of the job, the most important first as far as that is known."""
-        parameters = list(self._desk.service.space(self._job.id).parameters)
+        parameters = list(self._desk.service.jobs.space(self._job.id).parameters)
         try:
-            shares = dict(self._desk.service.importance(self._job.id, self._metric).shares)
+            shares = dict(self._desk.service.results.importance(self._job.id, self._metric).shares)
         except SearchsvcError:
             return parameters
         return sorted(parameters, key=lambda one: -shares.get(one.name, 0.0))

@@ -110,7 +110,9 @@ class Recommend:
         self._said.say(f"Predicting within {limit_words(limit)} ...")
         try:
             await self._desk.admit(self._visitor, Scope.SUBMIT)
-            found = await self._desk.ask_slowly(self._desk.service.recommend, self._job.id, [limit], k=_SHOWN)
+            found = await self._desk.ask_slowly(
+                self._desk.service.recommendations.recommend, self._job.id, [limit], k=_SHOWN
+            )
         except SearchsvcError as error:
             self._tell(None, words_of(error))
             return
@@ -135,7 +137,7 @@ class Recommend:
             self._desk,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(self._desk.service.train(found, owner=self._visitor.token.name)),
+            lambda: made.append(self._desk.service.recommendations.train(found, owner=self._visitor.token.name)),
             "Submitted.",
         )
         if made:

@@ -40,7 +40,7 @@ class Timeline:
         self._panel.changed()
 
     def _read(self) -> Options:
-        attempts = self._desk.service.job_attempts(self._job.id, limit=MOST_ATTEMPTS)
+        attempts = self._desk.service.trials.attempts_of_job(self._job.id, limit=MOST_ATTEMPTS)
         if not attempts:
             raise Conflict("no trial has started yet")
         return charts.timeline(attempts, time.time())
@@ -59,7 +59,7 @@ class Supernet:
             desk,
             "What the supernet learned",
             "The probability of the likeliest option of every parameter by step, or of each option of one.",
-            lambda: desk.service.learning(job.id),
+            lambda: desk.service.results.learning(job.id),
             self._draw,
         )
         with self._panel.tools:

@@ -34,7 +34,7 @@ class Offers:
 
 def offers(service: Service) -> Mapping[str, Offers]:
     """By task. Loads the tasks."""
-    datasets = service.datasets()
+    datasets = service.catalogue.datasets()
     return {
         task.name: Offers(
             task.metrics,

@@ -42,8 +42,8 @@ async def new_job_page(request: Request) -> Response | None:
 
     async def build(desk: Desk, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        examples = {one.name: one for one in await desk.ask(desk.service.examples)}
-        text = await desk.ask(desk.service.draft, source) if source else examples[FIRST].text
+        examples = {one.name: one for one in await desk.ask(desk.service.catalogue.examples)}
+        text = await desk.ask(desk.service.catalogue.draft, source) if source else examples[FIRST].text
         page = _Page(desk, visitor, await desk.ask_slowly(offers, desk.service))
         page.lay_out(text, examples, chosen="" if source else FIRST)
 
@@ -132,7 +132,7 @@ class _Page:
             self._desk,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(self._desk.service.submit(load_document(text), owner=self._visitor.token.name)[0]),
+            lambda: made.append(self._desk.service.jobs.submit(load_document(text), owner=self._visitor.token.name)[0]),
             "Submitted.",
         )
         if made:

@@ -37,7 +37,7 @@ class Sampler:
     async def _draw(self, seed: int) -> None:
         self._said.say("Drawing ...")
         try:
-            found = await self._desk.ask_slowly(self._desk.service.sample, self._space, seed)
+            found = await self._desk.ask_slowly(self._desk.service.catalogue.sample, self._space, seed)
         except SearchsvcError as error:
             self._said.say(words_of(error))
             return

@@ -35,8 +35,8 @@ def register() -> None:
 
 async def trial_page(request: Request, job: str, number: str) -> Response | None:
     async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-        found = await desk.ask(desk.service.job, job)
-        trial = await desk.ask(desk.service.trial, f"{found.id}/{number}")
+        found = await desk.ask(desk.service.jobs.get, job)
+        trial = await desk.ask(desk.service.trials.get, f"{found.id}/{number}")
         ui.page_title(f"{found.name} #{trial.number} - searchsvc")
         page = _Page(desk, found, trial)
         follow(desk.trial(found, trial), page.show)
@@ -69,7 +69,7 @@ class _Page:
                 desk,
                 "Architecture",
                 "From the image on: as high as the output is, and as wide as it has channels.",
-                lambda: desk.service.architecture(trial.id),
+                lambda: desk.service.trials.architecture(trial.id),
                 self._draw_network,
             )
         with box("halves"):

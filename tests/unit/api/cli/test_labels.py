@@ -61,8 +61,8 @@ def test_questions_are_made_and_answers_written_as_a_file(
     made = searchctl("relabel", doubted.name, "--networks", "3", "--json").document
     assert made["open"] == made["questions"] > 0
     service: Any = Service(store, Settings(data_dir=home))
-    for one in service.questions(doubted.id, "ann").items:
-        service.judge(doubted.id, "ann", one.image, one.label, not one.is_given)
+    for one in service.labels.questions(doubted.id, "ann").items:
+        service.labels.judge(doubted.id, "ann", one.image, one.label, not one.is_given)
     shown = searchctl("relabel", doubted.name, "--output", str(tmp_path / "out.json"))
     assert "ann" in shown.out
     written = json.loads((tmp_path / "out.json").read_text())

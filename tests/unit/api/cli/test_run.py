@@ -46,7 +46,7 @@ def test_a_run_ends_with_a_model_and_the_next_one_starts_anew(
     assert result["winner"]["test_metrics"]
     assert Path(result["model"]) == home.parent / "tiny.safetensors"
     assert Path(result["model"]).stat().st_size > 1000
-    assert service.job(result["job"]["id"]).spec == JobSpec.parse(document)
+    assert service.jobs.get(result["job"]["id"]).spec == JobSpec.parse(document)
     assert _job(service, document, new=False)[0].id != result["job"]["id"]
 
 

@@ -110,7 +110,7 @@ def test_slice_rank_and_contour_know_the_trial_of_each_point() -> None:
 
 
 def test_the_timeline_has_a_row_per_worker_and_runs_to_now(service: Service, search: Running) -> None:
-    attempts = service.job_attempts(search.id)
+    attempts = service.trials.attempts_of_job(search.id)
     now = attempts[-1][1].started_at + 60
     options = charts_time.timeline(attempts, now)
     assert len(options["yAxis"]["data"]) == 13
@@ -121,7 +121,7 @@ def test_the_timeline_has_a_row_per_worker_and_runs_to_now(service: Service, sea
 
 
 def test_what_a_supernet_learned_has_a_column_per_step(service: Service) -> None:
-    found = service.learning(a_job_with_a_supernet(service.store).id)
+    found = service.results.learning(a_job_with_a_supernet(service.store).id)
     sure = charts_time.certainty(found)
     assert len(sure["series"][0]["data"]) == STEPS * len(found.parameters)
     options = charts_time.options_over_time(found, "optimizer")
@@ -135,13 +135,13 @@ def test_curves_are_read_again_only_where_a_trial_went_on(
     service: Service, search: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    reads = service.measurements_of
+    reads = service.trials.measurements_of
 
     def counted(trial_ids: list[str]) -> object:
         asked.append(len(trial_ids))
         return reads(trial_ids)
 
-    monkeypatch.setattr(service, "measurements_of", counted)
+    monkeypatch.setattr(service.trials, "measurements_of", counted)
     reader = JobReader(service, search.id)
     first = reader.read(None).curves
     assert len(first[0]) == EPOCHS
@@ -203,4 +203,4 @@ def test_the_log_of_a_trial_that_is_over_is_read_to_its_end_and_left_alone(servi
 
 
 def test_what_little_costs_is_said_in_minutes(service: Service, search: Running) -> None:
-    assert cost_words(service.summary(search.id)) == "2 CPU-min"
+    assert cost_words(service.results.summary(search.id)) == "2 CPU-min"

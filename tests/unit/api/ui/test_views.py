@@ -43,7 +43,7 @@ def test_following_events_shows_what_reading_everything_shows(service: Service, 
     search.measure(number, 2, 0.6)
     search.end(number)
     search.flush()
-    followed = reader.read(service.events(after=after, job_id=search.id))
+    followed = reader.read(service.events.read(after=after, job_id=search.id))
     assert followed == JobReader(service, search.id).read(None)
     assert followed.curves[number] == ((1, 0.5), (2, 0.6))
     assert number not in before.trials
@@ -77,7 +77,7 @@ def test_a_sample_is_drawn_anew_when_the_front_moves(
     search.measure(number, 1, 1.0)
     search.end(number)
     search.flush()
-    after = reader.read(service.events(after=before.events[0].sequence, job_id=search.id))
+    after = reader.read(service.events.read(after=before.events[0].sequence, job_id=search.id))
     assert (after.front, after.drawing) == ({number}, before.drawing + 1)
 
 
@@ -85,7 +85,7 @@ def test_the_board_looks_at_no_results(service: Service, search: Running, monkey
     monkeypatch.setattr(Store, "results", None)
     found = Board(service).read(None).jobs[search.id]
     assert found.best is not None
-    assert found == service.standing(search.id)
+    assert found == service.results.standing(search.id)
 
 
 def test_the_funnel_adds_up(service: Service, search: Running) -> None:
@@ -100,9 +100,9 @@ def test_the_board_forgets_a_job_that_was_deleted(service: Service, search: Runn
     board, reader = Board(service), JobReader(service, search.id)
     search.finish()
     assert list(board.read(None).jobs) == [search.id]
-    after = service.last_sequence()
-    service.delete(search.id)
-    assert list(board.read(service.events(after=after)).jobs) == []
+    after = service.events.last_sequence()
+    service.jobs.delete(search.id)
+    assert list(board.read(service.events.read(after=after)).jobs) == []
     with pytest.raises(NotFound):
         reader.read([])
 
@@ -119,17 +119,17 @@ def test_charts_draw_the_limit_and_leave_out_what_breaks_it(service: Service, se
 
 
 def test_quality_is_drawn_where_something_was_predicted(service: Service, search: Running) -> None:
-    assert charts.quality(service.rounds(search.id)) is None
+    assert charts.quality(service.results.rounds(search.id)) is None
     record_rounds(search, 3)
-    drawn = charts.quality(service.rounds(search.id))
+    drawn = charts.quality(service.results.rounds(search.id))
     assert drawn is not None
     assert [point[0] for point in drawn["series"][0]["data"]] == [1, 2]
 
 
 def test_what_was_predicted_is_drawn_against_what_was_measured(service: Service, search: Running) -> None:
-    assert charts.predictions(service.rounds(search.id), "accuracy") is None
+    assert charts.predictions(service.results.rounds(search.id), "accuracy") is None
     record_rounds(search, 3)
-    drawn = charts.predictions(service.rounds(search.id), "accuracy")
+    drawn = charts.predictions(service.results.rounds(search.id), "accuracy")
     assert drawn is not None
     earlier, latest, equal = (one["data"] for one in drawn["series"])
     assert (len(earlier), len(latest)) == (8, 8)
@@ -148,8 +148,8 @@ def test_distributions_have_a_cell_for_every_option(service: Service) -> None:
 
 def test_every_event_has_words(service: Service, search: Running) -> None:
     record_rounds(search, 1)
-    service.pause(search.id)
-    events = service.latest_events(search.id, 300)
+    service.jobs.pause(search.id)
+    events = service.events.latest(search.id, 300)
     said = {event.kind: of_event(event, 3, search.job.spec) for event in events}
     assert said["trial.finished"].startswith("trial 3 ")
     assert said["trial.proposed"] == "trial 3 was proposed"

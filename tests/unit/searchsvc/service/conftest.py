@@ -52,9 +52,9 @@ def finished_job(service: Service, document: dict[str, Any]) -> Callable[..., Jo
     """Makes a job with results, of which every fifth trial failed and every seventh was stopped early."""
 
     def make(trials: int = 12, **changes: Any) -> Job:
-        job, _ = service.submit({**document, "budget": {"trials": trials}, **changes})
+        job, _ = service.jobs.submit({**document, "budget": {"trials": trials}, **changes})
         run_job(service, job, trials)
-        return service.job(job.id)
+        return service.jobs.get(job.id)
 
     return make
 

@@ -29,8 +29,8 @@ def test_optuna_opens_the_study_and_finds_the_same_best(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(12)
-    study = _study(service.export(job.id, format="optuna", destination=tmp_path / "study.db"))
-    best = service.best(job.id, 1)[0]
+    study = _study(service.exports.write(job.id, format="optuna", destination=tmp_path / "study.db"))
+    best = service.results.best(job.id, 1)[0]
     assert study.best_trial.number == best.number
     assert study.best_trial.params == dict(best.values)
     assert study.best_trial.value == pytest.approx(best.metrics["accuracy"] if best.metrics else None)
@@ -45,7 +45,7 @@ def test_optuna_goes_on_with_the_study_and_draws_its_plots(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(12)
-    study = _study(service.export(job.id, format="optuna", destination=tmp_path))
+    study = _study(service.exports.write(job.id, format="optuna", destination=tmp_path))
     assert optuna.importance.get_param_importances(study)
     distributions = study.best_trial.distributions
     kernel = catalogue.find("mbconv-small").space["kernel"]
@@ -57,12 +57,12 @@ def test_optuna_goes_on_with_the_study_and_draws_its_plots(
 
 def test_open_trials_are_enqueued_in_the_study(service: Service, finished_job: Finished, tmp_path: Path) -> None:
     job = finished_job(12)
-    service.retry(job.id)
-    study = _study(service.export(job.id, format="optuna", destination=tmp_path / "study.db"))
+    service.jobs.retry(job.id)
+    study = _study(service.exports.write(job.id, format="optuna", destination=tmp_path / "study.db"))
     [waiting, _] = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
     asked = study.ask(study.best_trial.distributions)
     assert asked.number == waiting.number == 4
-    assert dict(service.trial(f"{job.id}/4").values).items() <= asked.params.items()
+    assert dict(service.trials.get(f"{job.id}/4").values).items() <= asked.params.items()
 
 
 def test_thousands_of_trials_become_a_study_in_seconds(
@@ -70,13 +70,15 @@ def test_thousands_of_trials_become_a_study_in_seconds(
 ) -> None:
     job = finished_job(1000, fidelity={"epochs": 1}, constraints=[])
     before = time.perf_counter()
-    path = service.export(job.id, format="optuna", destination=tmp_path / "study.db")
+    path = service.exports.write(job.id, format="optuna", destination=tmp_path / "study.db")
     assert time.perf_counter() - before < 5
     assert len(_study(path).trials) == 1000
 
 
 def test_csv_holds_the_trials_that_are_kept(service: Service, finished_job: Finished, tmp_path: Path) -> None:
-    path = service.export(finished_job(12).id, format="csv", destination=tmp_path, keep=lambda one: one.number % 5 == 1)
+    path = service.exports.write(
+        finished_job(12).id, format="csv", destination=tmp_path, keep=lambda one: one.number % 5 == 1
+    )
     with path.open() as file:
         assert [row["number"] for row in csv.DictReader(file)] == ["1", "6", "11"]
 
@@ -85,7 +87,7 @@ def test_csv_has_a_row_per_trial_and_a_column_per_parameter_and_metric(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(12)
-    path = service.export(job.id, format="csv", destination=tmp_path)
+    path = service.exports.write(job.id, format="csv", destination=tmp_path)
     assert path == tmp_path / "digits.csv"
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -101,10 +103,10 @@ def test_the_spec_of_a_trial_proposes_exactly_its_candidate(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(12)
-    path = service.export(job.id, format="spec", destination=tmp_path / "again.yaml", trial="3")
-    plan = service.plan(load_document(path.read_text()))
+    path = service.exports.write(job.id, format="spec", destination=tmp_path / "again.yaml", trial="3")
+    plan = service.jobs.plan(load_document(path.read_text()))
     assert plan.space_size == 1
-    assert plan.candidates[0].candidate == service.trial(f"{job.id}/3").proposal.candidate
+    assert plan.candidates[0].candidate == service.trials.get(f"{job.id}/3").proposal.candidate
     assert (plan.spec.name, plan.spec.budget.trials) == ("digits-trial-3", 1)
 
 
@@ -117,17 +119,19 @@ def test_the_spec_of_an_inline_space_can_be_submitted_again(
         {"type": "float", "name": "momentum", "low": 0.5, "high": 0.9, "when": {"optimizer": "sgd"}},
     ]
     job = finished_job(4, space={"parameters": parameters}, constraints=[])
-    path = service.export(job.id, format="spec", destination=tmp_path / "again.yaml")
-    plan = service.plan(load_document(path.read_text()))
-    assert plan.candidates[0].candidate == service.best(job.id, 1)[0].proposal.candidate
+    path = service.exports.write(job.id, format="spec", destination=tmp_path / "again.yaml")
+    plan = service.jobs.plan(load_document(path.read_text()))
+    assert plan.candidates[0].candidate == service.results.best(job.id, 1)[0].proposal.candidate
 
 
 def test_weights_are_those_of_the_best_or_of_the_given_trial(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(12)
-    best = service.export(job.id, format="weights", destination=tmp_path / "best.safetensors")
-    given = service.export(job.id, format="weights", destination=tmp_path / "three.safetensors", trial=f"{job.id}/3")
+    best = service.exports.write(job.id, format="weights", destination=tmp_path / "best.safetensors")
+    given = service.exports.write(
+        job.id, format="weights", destination=tmp_path / "three.safetensors", trial=f"{job.id}/3"
+    )
     assert (best.read_bytes(), given.read_bytes()) == (b"weights of trial 11", b"weights of trial 3")
 
 
@@ -135,12 +139,12 @@ def test_damaged_weights_are_not_exported_and_what_is_there_stays(
     service: Service, finished_job: Finished, tmp_path: Path
 ) -> None:
     job = finished_job(2)
-    trial = service.trial(f"{job.id}/1")
+    trial = service.trials.get(f"{job.id}/1")
     (service.settings.trial_dir(job.id, trial.id) / "model.safetensors").write_bytes(b"weights of trial X")
     target = tmp_path / "model.safetensors"
     target.write_bytes(b"before")
     with pytest.raises(Conflict, match="are damaged"):
-        service.export(job.id, format="weights", destination=target)
+        service.exports.write(job.id, format="weights", destination=target)
     assert [(path.name, path.read_bytes()) for path in tmp_path.glob("*model*")] == [("model.safetensors", b"before")]
 
 
@@ -159,10 +163,10 @@ def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
 ) -> None:
     job = finished_job(6, space={"name": "fbnetv3-small"}, constraints=[])
     monkeypatch.setattr("searchsvc.tasks.find", lambda _: _Noting())
-    path = service.export(job.id, format="note", destination=tmp_path, trial="3")
+    path = service.exports.write(job.id, format="note", destination=tmp_path, trial="3")
     assert path == tmp_path / "digits.txt"
     name, given = path.read_text().splitlines()
-    trial = service.trial(f"{job.id}/3")
+    trial = service.trials.get(f"{job.id}/3")
     folder = service.settings.trial_dir(job.id, trial.id)
     values = {**trial.values, **catalogue.find("fbnetv3-small").constants}
     assert values["network"] == "fbnetv3-small"
@@ -170,9 +174,9 @@ def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
     assert json.loads(given) == {"directory": str(folder), "seed": 3, "values": values}
     (folder / "model.safetensors").write_bytes(b"weights of trial X")
     with pytest.raises(Conflict, match="are damaged"):
-        service.export(job.id, format="note", destination=tmp_path, trial="3")
+        service.exports.write(job.id, format="note", destination=tmp_path, trial="3")
     with pytest.raises(NotFound, match="has no weights"):
-        service.export(job.id, format="note", destination=tmp_path, trial="4")
+        service.exports.write(job.id, format="note", destination=tmp_path, trial="4")
 
 
 def test_what_every_job_has_is_exported_without_its_task(
@@ -180,26 +184,26 @@ def test_what_every_job_has_is_exported_without_its_task(
 ) -> None:
     job = finished_job(2)
     monkeypatch.setattr("searchsvc.tasks.entry_points", lambda **_: [])
-    assert service.export(job.id, format="csv", destination=tmp_path).exists()
+    assert service.exports.write(job.id, format="csv", destination=tmp_path).exists()
     with pytest.raises(InvalidInput, match="no format 'onnx'; there are weights, spec, csv, optuna"):
-        service.export(job.id, format="onnx", destination=tmp_path)
+        service.exports.write(job.id, format="onnx", destination=tmp_path)
 
 
 def test_what_cannot_be_exported_is_said(service: Service, finished_job: Finished, tmp_path: Path) -> None:
     job = finished_job(6)
     with pytest.raises(NotFound, match="has no weights"):
-        service.export(job.id, format="weights", destination=tmp_path, trial="4")
+        service.exports.write(job.id, format="weights", destination=tmp_path, trial="4")
     with pytest.raises(InvalidInput, match="/format"):
-        service.export(job.id, format="pickle", destination=tmp_path)
+        service.exports.write(job.id, format="pickle", destination=tmp_path)
     with pytest.raises(InvalidInput, match="/trial"):
-        service.export(job.id, format="csv", destination=tmp_path, trial="1")
+        service.exports.write(job.id, format="csv", destination=tmp_path, trial="1")
     with pytest.raises(InvalidInput, match="/destination"):
-        service.export(job.id, format="csv", destination=Path("/proc/nothing/x.csv"))
+        service.exports.write(job.id, format="csv", destination=Path("/proc/nothing/x.csv"))
 
 
 def test_a_job_without_results_has_no_best_to_export(
     service: Service, document: dict[str, Any], tmp_path: Path
 ) -> None:
-    job, _ = service.submit(document)
+    job, _ = service.jobs.submit(document)
     with pytest.raises(Conflict, match="no finished trial"):
-        service.export(job.id, format="weights", destination=tmp_path)
+        service.exports.write(job.id, format="weights", destination=tmp_path)

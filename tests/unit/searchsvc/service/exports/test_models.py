@@ -75,14 +75,14 @@ def test_what_is_not_there_is_named(
             find(**source)
     with pytest.raises(InvalidInput, match="/file: must lie under one of the data roots"):
         find(file=str(tmp_path / "none.pth"), trusted=False)
-    service.delete(job.id)
+    service.jobs.delete(job.id)
     with pytest.raises(InvalidInput, match="/job: no job"):
         find(job=job.name)
 
 
 def test_damaged_weights_are_refused(service: Service, find: Callable[..., FoundModel], finished_job: Finished) -> None:
     job = finished_job(12)
-    path = service.settings.artifacts_dir / service.artifacts(f"{job.name}/11")[0].path
+    path = service.settings.artifacts_dir / service.trials.artifacts(f"{job.name}/11")[0].path
     path.write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match=r"/job: .* are damaged"):
         find(job=job.id)
@@ -100,17 +100,17 @@ def test_a_spec_names_one_source(document: dict[str, Any]) -> None:
 def test_a_job_is_stored_with_the_trial_that_it_starts_from(
     service: Service, document: dict[str, Any], finished_job: Finished
 ) -> None:
-    best = service.best(finished_job(12).id, 1)[0]
-    job, _ = service.submit({**document, "name": "next", "pretrained": {"job": "digits"}})
+    best = service.results.best(finished_job(12).id, 1)[0]
+    job, _ = service.jobs.submit({**document, "name": "next", "pretrained": {"job": "digits"}})
     assert job.spec.pretrained is not None
     assert job.spec.pretrained.trial == best.id
     blueprint = resolve(job.spec, trusted=True, settings=service.settings, store=service.store)
     assert blueprint.pretrained is not None
     assert Path(blueprint.pretrained.path).read_bytes() == b"weights of trial 11"
-    assert service.clone(job.id, {"name": "again"}).spec.pretrained == job.spec.pretrained
+    assert service.jobs.clone(job.id, {"name": "again"}).spec.pretrained == job.spec.pretrained
 
 
 def test_faults_of_the_source_are_told_with_the_others(service: Service, document: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as raised:
-        service.submit({**document, "pretrained": {"job": "never"}, "algorithm": {"name": "none"}})
+        service.jobs.submit({**document, "pretrained": {"job": "never"}, "algorithm": {"name": "none"}})
     assert {one.pointer for one in raised.value.faults} >= {"/pretrained/job", "/algorithm/name"}

@@ -51,7 +51,7 @@ def test_a_ranking_by_other_labels_is_told_with_intervals(
     sets: list[list[int]] = [[] for _ in range(images.total)]
     for place, (number, label) in enumerate(zip(images.numbers.tolist(), images.labels.tolist(), strict=True)):
         sets[number] = [] if place >= 280 else [(label + 1) % 10] if 40 <= place < 90 else [label]
-    found = service.reassess(job.id, sets)
+    found = service.labels.reassess(job.id, sets)
     assert [one.trial.number for one in found.items] == [2, 0, 1]
     assert [(one.rank, one.real_rank) for one in found.items] == [(3, 1), (1, 2), (2, 3)]
     assert (found.images, found.counted, found.labels) == (287, 280, 280)
@@ -70,9 +70,9 @@ def test_several_answers_may_be_looked_at(
 ) -> None:
     job = labelled([off(images, range(287))])
     sets = {name: [images.classes[label]] for name, label in zip(images.names, images.labels, strict=True)}
-    assert [service.reassess(job.id, sets, k=k).items[0].real_accuracy.value for k in (1, 10)] == [0, 1]
+    assert [service.labels.reassess(job.id, sets, k=k).items[0].real_accuracy.value for k in (1, 10)] == [0, 1]
     with pytest.raises(InvalidInput, match="/k: must lie from 1 to 16"):
-        service.reassess(job.id, sets, k=17)
+        service.labels.reassess(job.id, sets, k=17)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
@@ -93,8 +93,8 @@ def test_statements_do_not_grow_with_the_trials(
     sent = []
     for job in jobs:
         with statements() as one:
-            service.reassess(job.id, sets)
-            service.relabel(job.id)
+            service.labels.reassess(job.id, sets)
+            service.labels.relabel(job.id)
         sent.append(len(one))
     assert sent[0] == sent[1]
 
@@ -104,32 +104,32 @@ def test_bad_files_and_jobs_without_predictions_are_told(
 ) -> None:
     job = labelled([images.labels])
     with pytest.raises(InvalidInput, match="/labels: has 3 lists; the dataset has 1,797 images"):
-        service.reassess(job.id, [[1], [2], [3]])
+        service.labels.reassess(job.id, [[1], [2], [3]])
     with pytest.raises(InvalidInput, match=r"/labels/\d+/0: no class 10"):
-        service.reassess(job.id, [[10]] * images.total)
+        service.labels.reassess(job.id, [[10]] * images.total)
     with pytest.raises(InvalidInput, match="/labels: the sets of all 287 validation images are empty"):
-        service.reassess(job.id, [[]] * images.total)
+        service.labels.reassess(job.id, [[]] * images.total)
     with pytest.raises(InvalidInput, match="/labels: says nothing of 287 of 287 validation images"):
-        service.reassess(job.id, {"nobody": ["1"]})
+        service.labels.reassess(job.id, {"nobody": ["1"]})
     with pytest.raises(Conflict, match="no finished trial of job older has left its predictions"):
-        service.reassess(finished_job(name="older").id, [[0]] * images.total)
+        service.labels.reassess(finished_job(name="older").id, [[0]] * images.total)
 
 
 def test_predictions_of_other_images_are_refused(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
     job = labelled([images.labels])
-    [trial] = service.trials(job.id).items
+    [trial] = service.trials.page(job.id).items
     path = service.settings.trial_dir(job.id, trial.id) / "predictions.npz"
     path.write_bytes(said(images, images.labels, labels=images.labels[::-1]).content())
     with pytest.raises(Conflict, match="the dataset has changed since trial 0"):
-        service.reassess(job.id, [[0]] * images.total)
+        service.labels.reassess(job.id, [[0]] * images.total)
 
 
 def test_a_metric_that_takes_a_label_file_is_refused_without_one(service: Service, document: dict[str, Any]) -> None:
     objectives = [{"metric": "accuracy"}, {"metric": "real_accuracy"}]
     with pytest.raises(InvalidInput, match=r"/objectives/1/metric: real_accuracy cannot be measured .*reassessed"):
-        service.submit({**document, "objectives": objectives})
+        service.jobs.submit({**document, "objectives": objectives})
 
 
 def test_a_label_file_lies_where_datasets_may_lie(service: Service, document: dict[str, Any], tmp_path: Any) -> None:
@@ -137,11 +137,11 @@ def test_a_label_file_lies_where_datasets_may_lie(service: Service, document: di
     for folder in (tmp_path, tmp_path / "data"):
         (folder / "labels.json").write_text(str([[1]] * 1797))
     inside = {**document, "dataset": {"name": "digits", "reassessed": "labels.json"}}
-    job, _ = service.submit({**inside, "objectives": [{"metric": "real_accuracy"}]})
+    job, _ = service.jobs.submit({**inside, "objectives": [{"metric": "real_accuracy"}]})
     assert job.spec.dataset.options["reassessed"] == str(tmp_path / "data" / "labels.json")
     outside = {"name": "digits", "reassessed": str(tmp_path / "labels.json")}
     with pytest.raises(InvalidInput, match="/dataset/reassessed: must lie under one of the data roots"):
-        service.submit({**document, "dataset": outside})
+        service.jobs.submit({**document, "dataset": outside})
 
 
 # ---- relabel ---------------------------------------------------------------------------------------------------------
@@ -167,23 +167,25 @@ def test_raters_answer_take_back_and_are_combined(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
     job = labelled([off(images, range(6)), off(images, range(3), by=2)])
-    asked = service.relabel(job.id)
+    asked = service.labels.relabel(job.id)
     assert (asked.images, asked.settled, asked.questions, asked.open) == (287, 281, 15, 15)
     assert asked.trials == (1, 0)
-    first = service.questions(job.id, "ann").items
+    first = service.labels.questions(job.id, "ann").items
     assert {(one.image, one.label) for one in first if one.is_given} == {(i, images.labels[i]) for i in range(6)}
     for rater in ("ann", "bob", "cem"):
-        for one in service.questions(job.id, rater).items:
+        for one in service.labels.questions(job.id, rater).items:
             if one.image < 5:  # on the last nobody says anything
                 wrong = rater == "cem" and one.image == 0
-                service.judge(job.id, rater, one.image, one.label, (one.image % 2 == 0 or not one.is_given) != wrong)
-    service.judge(job.id, "ann", first[0].image, first[0].label, None)
-    left = service.questions(job.id, "ann")
+                service.labels.judge(
+                    job.id, rater, one.image, one.label, (one.image % 2 == 0 or not one.is_given) != wrong
+                )
+    service.labels.judge(job.id, "ann", first[0].image, first[0].label, None)
+    left = service.labels.questions(job.id, "ann")
     assert (len(left.items), left.answered, left.total) == (3, 12, 15)
     assert left.items[0] == first[0]
-    service.judge(job.id, "ann", first[0].image, first[0].label, True)
+    service.labels.judge(job.id, "ann", first[0].image, first[0].label, True)
 
-    made = service.relabelled(job.id)
+    made = service.labels.relabelled(job.id)
     names = [images.names[place] for place in range(287)]
     assert list(made.labels) == names
     for place in range(5):
@@ -195,19 +197,19 @@ def test_raters_answer_take_back_and_are_combined(
     assert made.progress.open == 2
     accuracy = {one.name: one.accuracy for one in made.progress.raters}
     assert accuracy["ann"] > 0.9 > accuracy["cem"]
-    assert service.reassess(job.id, made.labels).counted == 287
+    assert service.labels.reassess(job.id, made.labels).counted == 287
 
 
 def test_questions_made_anew_keep_the_verdicts_that_still_apply(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
     job = labelled([off(images, range(4)), images.labels])
-    service.relabel(job.id)
-    for one in service.questions(job.id, "ann").items:
-        service.judge(job.id, "ann", one.image, one.label, True)
-    assert service.relabel(job.id, networks=1).open == 0
-    assert service.relabelling(job.id).questions == 0, "the best trial agrees with every label"
-    assert service.relabel(job.id).open == 0
+    service.labels.relabel(job.id)
+    for one in service.labels.questions(job.id, "ann").items:
+        service.labels.judge(job.id, "ann", one.image, one.label, True)
+    assert service.labels.relabel(job.id, networks=1).open == 0
+    assert service.labels.progress(job.id).questions == 0, "the best trial agrees with every label"
+    assert service.labels.relabel(job.id).open == 0
 
 
 def test_what_is_not_asked_cannot_be_answered(
@@ -215,13 +217,13 @@ def test_what_is_not_asked_cannot_be_answered(
 ) -> None:
     job = labelled([off(images, range(1))])
     with pytest.raises(Conflict, match="searchctl relabel"):
-        service.questions(job.id, "ann")
-    service.relabel(job.id)
+        service.labels.questions(job.id, "ann")
+    service.labels.relabel(job.id)
     with pytest.raises(NotFound, match="whether image 5 shows class 0 is not asked"):
-        service.judge(job.id, "ann", 5, 0, True)
+        service.labels.judge(job.id, "ann", 5, 0, True)
     for fault, options in (("/networks", {"networks": 0}), ("/confidence", {"confidence": 0.0})):
         with pytest.raises(InvalidInput, match=fault):
-            service.relabel(job.id, **options)
+            service.labels.relabel(job.id, **options)
     with pytest.raises(InvalidInput, match="/threshold"):
-        service.relabelled(job.id, threshold=1.0)
-    assert service.picture(job.id, 0).startswith(b"\x89PNG")
+        service.labels.relabelled(job.id, threshold=1.0)
+    assert service.labels.picture(job.id, 0).startswith(b"\x89PNG")

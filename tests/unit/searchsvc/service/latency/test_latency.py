@@ -176,13 +176,13 @@ def timed(document: Document, settings: Settings) -> Document:
 def fault(service: Service, document: Document) -> tuple[str, str]:
     """(pointer, message) of the one thing that is wrong."""
     with pytest.raises(InvalidInput) as refused:
-        service.submit(document)
+        service.jobs.submit(document)
     assert len(refused.value.faults) == 1, refused.value.faults
     return refused.value.faults[0].pointer, refused.value.faults[0].message
 
 
 def test_latency_limits_candidates_before_training(service: Service, timed: Document) -> None:
-    plan = service.plan(timed)
+    plan = service.jobs.plan(timed)
     assert [str(one) for one in plan.hard] == ["latency <= 0.1"]
     assert 0 < plan.feasible_share < 1
     assert all(one.costs["latency"] <= 0.1 and one.costs["flops"] > 0 for one in plan.candidates)
@@ -190,13 +190,13 @@ def test_latency_limits_candidates_before_training(service: Service, timed: Docu
 
 def test_latency_can_be_an_objective(service: Service, timed: Document) -> None:
     objectives = [{"metric": "accuracy"}, {"metric": "latency", "goal": "minimize"}]
-    plan = service.plan({**timed, "objectives": objectives})
+    plan = service.jobs.plan({**timed, "objectives": objectives})
     assert all(one.costs["latency"] > 0 for one in plan.candidates)
-    assert service.submit({**timed, "objectives": objectives})[1]
+    assert service.jobs.submit({**timed, "objectives": objectives})[1]
 
 
 def test_the_job_keeps_which_table_it_was(service: Service, timed: Document, settings: Settings) -> None:
-    job, _ = service.submit(timed)
+    job, _ = service.jobs.submit(timed)
     assert isinstance(job.spec.space, NamedSpace)
     assert job.spec.space.latency == f"laptop@{small_table().digest}"
     resolve(job.spec, trusted=True, settings=settings)
@@ -229,10 +229,10 @@ def test_a_fixed_resolution_takes_the_table_of_its_shape(service: Service, timed
     table = table_of(networks.operators_for(shipped.space, info, shipped.constants), shape=info.shape)
     latency_tables.save(settings, "larger", table)
     space = {"name": "fbnetv3-small", "fix": {"resolution": 16}}
-    service.submit({**timed, "constraints": [], "space": {**space, "latency": "larger"}})
+    service.jobs.submit({**timed, "constraints": [], "space": {**space, "latency": "larger"}})
     document = {**timed, "constraints": [], "space": {**space, "latency": "laptop"}}
     with pytest.raises(InvalidInput, match="1 x 8 x 8 in 10 classes not for fbnetv3-small on images of 1 x 16 x 16"):
-        service.submit(document)
+        service.jobs.submit(document)
 
 
 def test_a_searched_resolution_makes_the_sides_of_the_images_irrelevant(
@@ -241,7 +241,7 @@ def test_a_searched_resolution_makes_the_sides_of_the_images_irrelevant(
     shipped, info = catalogue.find("fbnetv3"), replace(DIGITS, shape=(1, 224, 224))
     table = table_of(networks.operators_for(shipped.space, info, shipped.constants), space="fbnetv3", shape=info.shape)
     latency_tables.save(settings, "full", table)
-    plan = service.plan({**timed, "constraints": [], "space": {"name": "fbnetv3", "latency": "full"}})
+    plan = service.jobs.plan({**timed, "constraints": [], "space": {"name": "fbnetv3", "latency": "full"}})
     assert {one.costs["latency"] > 0 for one in plan.candidates} == {True}
 
 

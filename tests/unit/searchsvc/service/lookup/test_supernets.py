@@ -22,8 +22,8 @@ _LR = SPEC["space"]["parameters"][-1]
 
 def faults(service: Service, **changes: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refused:
-        service.submit({**SPEC, "name": "refused", **changes}, trusted=True)
-    assert service.jobs().items == ()
+        service.jobs.submit({**SPEC, "name": "refused", **changes}, trusted=True)
+    assert service.jobs.page().items == ()
     return {fault.pointer: fault.message for fault in refused.value.faults}
 
 
@@ -76,9 +76,9 @@ class TestRefused:
 
     def test_networks_that_share_nothing_are_named_where_they_are_chosen(self, service: Service) -> None:
         networks = {"type": "categorical", "name": "network", "choices": ["mbconv", "fbnetv3-small"]}
-        assert "have no weights in common" in faults(service, space={"parameters": [_LR, networks]})[
-            "/space/parameters/1"
-        ]
+        assert (
+            "have no weights in common" in faults(service, space={"parameters": [_LR, networks]})["/space/parameters/1"]
+        )
 
     def test_a_parameter_of_a_shipped_space_is_named_where_it_may_be_fixed(self, service: Service) -> None:
         found = faults(service, space={"name": "mbconv-small"})
@@ -114,7 +114,7 @@ class TestRefused:
 class TestAccepted:
     def test_limits_on_costs_may_be_hard_and_soft_and_others_judge_the_finalists(self, service: Service) -> None:
         soft = [{"metric": "flops", "max": 1e6, "weight": 0.5}]
-        job, _ = service.submit(
+        job, _ = service.jobs.submit(
             {
                 **SPEC,
                 "space": {"name": "fbnetv3-small"},
@@ -126,7 +126,7 @@ class TestAccepted:
         assert job.spec.algorithm.options["soft_limits"] == soft
 
     def test_a_plan_names_no_candidates_as_the_supernet_is_to_find_them(self, service: Service) -> None:
-        plan = service.plan({**SPEC, "space": {"name": "fbnetv3-small"}})
+        plan = service.jobs.plan({**SPEC, "space": {"name": "fbnetv3-small"}})
         assert plan.candidates == ()
         assert plan.warnings == ()
 
@@ -134,7 +134,7 @@ class TestAccepted:
 class TestDistributions:
     def test_options_stand_beside_their_probabilities(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store, steps=2)
-        found = service.distributions(job.id)
+        found = service.results.distributions(job.id)
         assert (found.trial.number, found.step, found.steps) == (0, 2, 4)
         assert (found.metrics["reward"], found.metrics["baseline"], found.metrics["rejected"]) == (0.5, 0.5, 3.0)
         n3, optimizer, lr = found.parameters
@@ -147,12 +147,12 @@ class TestDistributions:
     def test_before_the_first_measurement_there_is_nothing_to_show(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store, steps=0)
         with pytest.raises(Conflict, match="has measured nothing yet"):
-            service.distributions(job.id)
+            service.results.distributions(job.id)
 
     def test_a_job_without_a_supernet_says_so(self, service: Service, document: Document) -> None:
-        job, _ = service.submit(document)
+        job, _ = service.jobs.submit(document)
         with pytest.raises(Conflict, match="no supernet: random trains each candidate by itself"):
-            service.distributions(job.id)
+            service.results.distributions(job.id)
 
 
 class TestReaders:
@@ -160,27 +160,27 @@ class TestReaders:
 
     def test_results_are_those_of_the_finalists(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store)
-        assert [trial.number for trial in service.trials(job.id).items] == [0, 1, 2]
-        assert [trial.number for trial in service.best(job.id)] == [2, 1]
-        assert [trial.number for trial in service.pareto(job.id)] == [2]
-        summary = service.summary(job.id)
+        assert [trial.number for trial in service.trials.page(job.id).items] == [0, 1, 2]
+        assert [trial.number for trial in service.results.best(job.id)] == [2, 1]
+        assert [trial.number for trial in service.results.front(job.id)] == [2]
+        summary = service.results.summary(job.id)
         assert summary.best is not None
         assert (summary.best.number, summary.pareto_size) == (2, 1)
 
     def test_predictors_learn_from_finalists_alone(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store, algorithm={"name": "autohas", "basis_values": 3, "finalists": 9})
-        assert len(service.recommend(job.id, [], k=1).items) == 1
+        assert len(service.recommendations.recommend(job.id, [], k=1).items) == 1
         few = a_job_with_a_supernet(service.store, algorithm={"name": "autohas", "basis_values": 3, "finalists": 7})
         with pytest.raises(Conflict, match="has 7 trials with a result"):
-            service.recommend(few.id, [], k=1)
+            service.recommendations.recommend(few.id, [], k=1)
 
     def test_exports_hold_the_finalists(self, service: Service, tmp_path: Path) -> None:
         job = a_job_with_a_supernet(service.store)
-        table = service.export(job.id, format="csv", destination=tmp_path / "trials.csv")
+        table = service.exports.write(job.id, format="csv", destination=tmp_path / "trials.csv")
         rows = list(csv.DictReader(table.open()))
         assert [row["number"] for row in rows] == ["1", "2"]
         assert not [name for name in rows[0] if "finalist" in name]
-        study = service.export(job.id, format="optuna", destination=tmp_path / "study.db")
+        study = service.exports.write(job.id, format="optuna", destination=tmp_path / "study.db")
         opened = optuna.load_study(study_name="shared", storage=f"sqlite:///{study}")
         assert [trial.number for trial in opened.trials] == [1, 2]
         assert opened.best_trial.number == 2
@@ -193,4 +193,4 @@ class TestReaders:
     ) -> None:
         job = a_job_with_a_supernet(service.store)
         with pytest.raises(Conflict, match="trial 0 of job shared trains a supernet, which is no candidate"):
-            service.export(job.id, format=format_, destination=tmp_path, trial="0")
+            service.exports.write(job.id, format=format_, destination=tmp_path, trial="0")

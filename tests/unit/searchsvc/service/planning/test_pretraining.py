@@ -32,13 +32,13 @@ def weights(service: Service) -> dict[str, str]:
 def submit(service: Service, document: dict[str, Any]) -> Callable[..., Job]:
     def submit(*parameters: dict[str, Any], fix: dict[str, Any] | None = None, **changes: Any) -> Job:
         space = {"parameters": [*parameters], "fix": fix or {}}
-        return service.submit({**document, "constraints": [], "space": space, **changes})[0]
+        return service.jobs.submit({**document, "constraints": [], "space": space, **changes})[0]
 
     return submit
 
 
 def values_of(service: Service, job: Job) -> list[dict[str, Any]]:
-    plan = service.plan(job.spec.document(), trusted=True)
+    plan = service.jobs.plan(job.spec.document(), trusted=True)
     return [dict(one.candidate.values) for one in plan.candidates]
 
 
@@ -86,7 +86,7 @@ def test_with_weights_and_no_gene_all_trials_start_from_them(
 
     assert checks.constants_of(job.spec)["init"] == "pretrained"
     unused = submit(RATE, pretrained=weights, fix={"init": "scratch"})
-    assert any("no trial starts from the weights" in one for one in service.plan(unused.spec.document()).warnings)
+    assert any("no trial starts from the weights" in one for one in service.jobs.plan(unused.spec.document()).warnings)
 
 
 def test_a_shipped_space_searches_first_weights_where_there_are_some(
@@ -119,7 +119,7 @@ def test_a_replicate_decides_the_seed_and_a_grid_of_them_is_a_job(
     replicate = {"type": "integer", "name": "replicate", "low": 1, "high": 3}
     level = {"type": "categorical", "name": "augmentation", "choices": ["none", "S1"]}
     job = submit(replicate, level, fix={"lr": 0.05}, budget={"trials": 6}, seed=5)
-    plan = service.plan(job.spec.document(), trusted=True)
+    plan = service.jobs.plan(job.spec.document(), trusted=True)
     assert plan.space_size == 6
 
     def seed(number: int, **values: Any) -> int:

@@ -21,9 +21,9 @@ _INLINE_LR = {"type": "float", "name": "lr", "low": 1e-4, "high": 0.1, "log": Tr
 def _faults(service: Service, document: Document, *, trusted: bool = False) -> dict[str, str]:
     """Message by pointer; nothing may have been stored."""
     with pytest.raises(InvalidInput) as refused:
-        service.submit(document, trusted=trusted)
-    assert service.jobs().items == ()
-    assert service.last_sequence() == 0
+        service.jobs.submit(document, trusted=trusted)
+    assert service.jobs.page().items == ()
+    assert service.events.last_sequence() == 0
     return {fault.pointer: fault.message for fault in refused.value.faults}
 
 
@@ -122,7 +122,7 @@ def test_constraints_that_exclude_each_other_are_refused(service: Service, docum
 
 def test_a_constraint_that_few_candidates_meet_is_accepted(service: Service, document: Document) -> None:
     rare = {**document, "constraints": [{"metric": "flops", "max": 21_000}]}
-    assert service.submit(rare)[1]
+    assert service.jobs.submit(rare)[1]
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "..", "link", "a/../../x"])
@@ -182,32 +182,32 @@ def test_a_job_is_stored_with_the_path_that_was_found(
     monkeypatch.chdir(tmp_path)
     changed = {**document, "dataset": {"format": "imagefolder", "path": "elsewhere/flowers"}}
     assert "/dataset/path" in _faults(service, changed)
-    job, _ = service.submit(changed, trusted=True)
+    job, _ = service.jobs.submit(changed, trusted=True)
     assert job.spec.document()["dataset"]["path"] == os.path.realpath(root)
 
 
 def test_a_key_that_was_seen_answers_with_the_same_job(service: Service, document: Document) -> None:
-    first, new = service.submit(document, idempotency_key="k", owner="me")
-    again, new_again = service.submit(dict(reversed(document.items())), idempotency_key="k", owner="me")
+    first, new = service.jobs.submit(document, idempotency_key="k", owner="me")
+    again, new_again = service.jobs.submit(dict(reversed(document.items())), idempotency_key="k", owner="me")
     assert (new, new_again, again.id) == (True, False, first.id)
     with pytest.raises(Conflict):
-        service.submit({**document, "seed": 7}, idempotency_key="k", owner="me")
+        service.jobs.submit({**document, "seed": 7}, idempotency_key="k", owner="me")
 
 
 def test_a_clone_is_the_same_job_with_changes_and_is_validated_whole(service: Service, document: Document) -> None:
-    job, _ = service.submit(document)
-    clone = service.clone(job.id, {"name": "again", "constraints": None, "budget": {"seconds": 60}})
+    job, _ = service.jobs.submit(document)
+    clone = service.jobs.clone(job.id, {"name": "again", "constraints": None, "budget": {"seconds": 60}})
     assert (clone.spec.name, clone.spec.constraints, clone.spec.budget.trials) == ("again", (), 12)
     with pytest.raises(InvalidInput, match="/budget/trials"):
-        service.clone(job.id, {"budget": {"trials": None}})
+        service.jobs.clone(job.id, {"budget": {"trials": None}})
 
 
 def test_an_extension_only_grows_and_is_checked(service: Service, document: Document) -> None:
-    job, _ = service.submit(document)
-    assert service.extend(job.id, trials=20).spec.budget.trials == 20
+    job, _ = service.jobs.submit(document)
+    assert service.jobs.extend(job.id, trials=20).spec.budget.trials == 20
     with pytest.raises(InvalidInput, match="/trials"):
-        service.extend(job.id, trials=3)
+        service.jobs.extend(job.id, trials=3)
     with pytest.raises(InvalidInput, match="/seconds: must be a finite number"):
-        service.extend(job.id, seconds=math.inf)
+        service.jobs.extend(job.id, seconds=math.inf)
     with pytest.raises(InvalidInput, match="name the new budget"):
-        service.extend(job.id)
+        service.jobs.extend(job.id)

@@ -36,7 +36,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def faults(service: Service, job: Job, *limits: Constraint, k: int = 5) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refused:
-        service.recommend(job.id, limits, k=k)
+        service.recommendations.recommend(job.id, limits, k=k)
     return {fault.pointer: fault.message for fault in refused.value.faults}
 
 
@@ -46,13 +46,13 @@ class TestLimits:
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
         limits = [{"metric": "flops", "max": 1e6}, {"metric": "params", "max": 9e4}, {"metric": "loss", "max": 0.6}]
-        found = service.recommend(finished_job(12, constraints=limits).id, [FLOPS])
+        found = service.recommendations.recommend(finished_job(12, constraints=limits).id, [FLOPS])
         assert [str(one) for one in found.constraints] == ["flops <= 400000", "params <= 90000"]
         assert [str(one) for one in found.outcome] == ["loss <= 0.6"]
         assert all(one.costs["flops"] <= 4e5 and one.costs["params"] <= 9e4 for one in found.items)
 
     def test_without_limits_those_of_the_job_hold(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommend(finished_job(12).id, [])
+        found = service.recommendations.recommend(finished_job(12).id, [])
         assert [str(one) for one in found.constraints] == ["flops <= 1e+06"]
 
     def test_a_limit_that_nothing_meets_is_answered_with_the_smallest_there_is(
@@ -88,13 +88,13 @@ class TestLimits:
 class TestAnswers:
     def test_what_was_measured_already_is_said(self, service: Service, finished_job: Callable[..., Job]) -> None:
         job = finished_job(12)
-        first = service.recommend(job.id, []).items[0]
+        first = service.recommendations.recommend(job.id, []).items[0]
         assert first.trial is not None
         assert first.trial.proposal.candidate == first.candidate
         assert first.costs == pytest.approx(first.trial.proposal.costs)
 
     def test_a_candidate_is_split_in_its_halves(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        one = service.recommend(finished_job(12).id, []).items[0]
+        one = service.recommendations.recommend(finished_job(12).id, []).items[0]
         assert {"lr", "optimizer"} <= one.halves.recipe.keys()
         assert {"depth_1", "kernel"} & one.halves.architecture.keys()
         assert {**one.halves.architecture, **one.halves.recipe} == one.candidate.values
@@ -102,11 +102,11 @@ class TestAnswers:
     def test_too_few_results_are_a_conflict_and_nothing_is_stored(
         self, service: Service, document: dict[str, Any]
     ) -> None:
-        job, _ = service.submit(document)
-        before = service.last_sequence()
+        job, _ = service.jobs.submit(document)
+        before = service.events.last_sequence()
         with pytest.raises(Conflict, match="has 0 trials with a result"):
-            service.recommend(job.id, [])
-        assert service.last_sequence() == before
+            service.recommendations.recommend(job.id, [])
+        assert service.events.last_sequence() == before
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -115,14 +115,14 @@ class TestTraining:
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
         job = finished_job(12, stopping={"name": "asha"}, budget={"trials": 12, "seconds": 60.0})
-        found = service.recommend(job.id, [FLOPS], k=3)
-        made = service.train(found, owner="me")
+        found = service.recommendations.recommend(job.id, [FLOPS], k=3)
+        made = service.recommendations.train(found, owner="me")
         assert (made.name, made.owner, made.spec.stopping.name) == ("digits-recommended", "me", "none")
         assert (made.spec.fidelity, made.spec.constraints) == (job.spec.fidelity, (FLOPS,))
         assert made.spec.budget.model_dump() == {"trials": 3, "seconds": None, "gpu_hours": None}
-        proposer = service.plan(made.spec.document()).candidates
+        proposer = service.jobs.plan(made.spec.document()).candidates
         assert [one.candidate for one in proposer] == [one.candidate for one in found.items]
 
     def test_the_same_key_makes_one_job(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommend(finished_job(12).id, [FLOPS])
-        assert len({service.train(found, idempotency_key="k").id for _ in range(2)}) == 1
+        found = service.recommendations.recommend(finished_job(12).id, [FLOPS])
+        assert len({service.recommendations.train(found, idempotency_key="k").id for _ in range(2)}) == 1

@@ -38,19 +38,19 @@ def test_each_network_gets_the_default_recipe_and_those_found(
     service: Service, finished_job: Callable[..., Job]
 ) -> None:
     source = finished_job(12)
-    made = service.transfer(source.id, "zoo", k=2)
+    made = service.recommendations.transfer(source.id, "zoo", k=2)
     assert [one["network"] for one in candidates(made)] == ["mbconv"] * 3 + ["fbnetv3-small"] * 3
     default, first, second = (halves(one).recipe for one in candidates(made)[:3])
     # The constants of a space go with what is searched in it.
     assert default == halves(recipe.CLASSIFICATION.defaults).recipe
-    for found, trial in zip((first, second), service.best(source.id, 2), strict=True):
+    for found, trial in zip((first, second), service.results.best(source.id, 2), strict=True):
         assert found.keys() == default.keys()
         assert halves(trial.values).recipe.items() <= found.items()
     assert (made.name, made.spec.budget.trials, made.spec.constraints) == ("digits-transfer", 6, ())
 
 
 def test_networks_are_chosen_by_name_and_repeated(service: Service, finished_job: Callable[..., Job]) -> None:
-    made = service.transfer(finished_job(12).id, "zoo", k=1, networks=["fbnetv3-small"], repeats=3)
+    made = service.recommendations.transfer(finished_job(12).id, "zoo", k=1, networks=["fbnetv3-small"], repeats=3)
     assert [one["network"] for one in candidates(made)] == ["fbnetv3-small"] * 6
     assert made.spec.repeats
     assert made.spec.budget.trials == 6
@@ -70,7 +70,7 @@ def test_what_is_wrong_is_named_with_its_place(
     service: Service, finished_job: Callable[..., Job], wish: dict[str, Any], pointer: str, said: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        service.transfer(finished_job(5).id, **wish)
+        service.recommendations.transfer(finished_job(5).id, **wish)
     [fault] = refused.value.faults
     assert fault.pointer == pointer
     assert said in fault.message
@@ -78,7 +78,7 @@ def test_what_is_wrong_is_named_with_its_place(
 
 def test_without_a_result_there_is_nothing_to_transfer(service: Service, document: dict[str, Any]) -> None:
     with pytest.raises(Conflict, match="no finished trial"):
-        service.transfer(service.submit(document)[0].id, "zoo")
+        service.recommendations.transfer(service.jobs.submit(document)[0].id, "zoo")
 
 
 def test_a_job_that_searched_only_architectures_has_no_recipe(
@@ -87,13 +87,13 @@ def test_a_job_that_searched_only_architectures_has_no_recipe(
     parameters = [{"type": "integer", "name": "depth_2", "low": 1, "high": 3}]
     job = finished_job(2, space={"parameters": parameters}, constraints=[])
     with pytest.raises(Conflict, match="searches no recipe"):
-        service.transfer(job.id, "zoo")
+        service.recommendations.transfer(job.id, "zoo")
 
 
 def test_the_report_says_what_each_recipe_gains(service: Service, finished_job: Callable[..., Job]) -> None:
-    made = service.transfer(finished_job(12).id, "zoo", k=1, repeats=2)
+    made = service.recommendations.transfer(finished_job(12).id, "zoo", k=1, repeats=2)
     run_job(service, made, 8)  # accuracy 0.502 + 0.01 n; trials 4 failed and 6 was stopped early
-    report = service.transfer_report(made.id)
+    report = service.recommendations.transfer_report(made.id)
     assert list(report.networks) == ["mbconv", "fbnetv3-small"]
     default, found = report.networks["mbconv"]
     assert (default.mean, default.gain) == (pytest.approx(0.507), None)
@@ -109,17 +109,17 @@ def test_the_report_says_what_each_recipe_gains(service: Service, finished_job: 
 
 def test_where_less_is_better_a_gain_is_what_it_is_less(service: Service, finished_job: Callable[..., Job]) -> None:
     source = finished_job(12, objectives=[{"metric": "loss", "goal": "minimize"}])
-    made = service.transfer(source.id, "zoo", k=1, networks=["mbconv"])
+    made = service.recommendations.transfer(source.id, "zoo", k=1, networks=["mbconv"])
     run_job(service, made, 2)
-    assert service.transfer_report(made.id).networks["mbconv"][1].gain == pytest.approx(0.01)
+    assert service.recommendations.transfer_report(made.id).networks["mbconv"][1].gain == pytest.approx(0.01)
 
 
 def test_before_a_trial_has_ended_nothing_is_said_of_it(service: Service, finished_job: Callable[..., Job]) -> None:
-    made = service.transfer(finished_job(12).id, "zoo", k=1)
-    rows = service.transfer_report(made.id).networks["mbconv"]
+    made = service.recommendations.transfer(finished_job(12).id, "zoo", k=1)
+    rows = service.recommendations.transfer_report(made.id).networks["mbconv"]
     assert [(one.trials, one.mean, one.gain) for one in rows] == [(0, None, None)] * 2
 
 
 def test_another_job_has_no_such_report(service: Service, finished_job: Callable[..., Job]) -> None:
     with pytest.raises(Conflict, match="transfers no recipes"):
-        service.transfer_report(finished_job(5).id)
+        service.recommendations.transfer_report(finished_job(5).id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from searchsvc.domain import Constraint, Objective
-from searchsvc.service.results.columns import Results, Row
+from searchsvc.service.results.columns import ResultColumns, Row
 
 OBJECTIVES = (Objective(metric="accuracy"), Objective(metric="flops", goal="minimize"))
 LIMITS = (Constraint(metric="flops", max=8.0),)
@@ -21,23 +21,25 @@ def rows(count: int, seed: int = 0) -> list[Row]:
 
 def test_results_stand_in_the_order_in_which_they_ended_whatever_order_they_are_read_in() -> None:
     read = rows(9)
-    found = Results.of(read[::-1])
+    found = ResultColumns.of(read[::-1])
     assert found.numbers.tolist() == [number for number, _, _ in read]
     assert found.column("accuracy").tolist() == [metrics["accuracy"] for _, _, metrics in read]
     assert found.last_place == 8
-    assert Results.of([]).last_place == -1
+    assert ResultColumns.of([]).last_place == -1
 
 
 def test_what_was_not_measured_is_not_kept() -> None:
-    found = Results.of([(0, 0, {"accuracy": 1.0}), (1, 1, {"accuracy": 1.0, "flops": 8.0}), (2, 2, {"flops": 9.0})])
-    assert found.kept(LIMITS).tolist() == [False, True, False]
+    found = ResultColumns.of(
+        [(0, 0, {"accuracy": 1.0}), (1, 1, {"accuracy": 1.0, "flops": 8.0}), (2, 2, {"flops": 9.0})]
+    )
+    assert found.within(LIMITS).tolist() == [False, True, False]
     assert found.front(OBJECTIVES, LIMITS).numbers.tolist() == [1]
 
 
 def test_the_front_of_a_front_and_what_ended_since_is_the_front_of_all() -> None:
     read = rows(200)
-    whole = Results.of(read).front(OBJECTIVES, LIMITS)
-    grown = Results.of(())
+    whole = ResultColumns.of(read).front(OBJECTIVES, LIMITS)
+    grown = ResultColumns.of(())
     for start in range(0, 200, 40):
-        grown = grown.joined(Results.of(read[start : start + 40])).front(OBJECTIVES, LIMITS)
+        grown = grown.joined(ResultColumns.of(read[start : start + 40])).front(OBJECTIVES, LIMITS)
     assert set(grown.numbers.tolist()) == set(whole.numbers.tolist())

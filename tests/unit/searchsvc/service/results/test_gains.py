@@ -70,9 +70,9 @@ def report_of(service: Service, document: dict[str, Any]) -> Callable[..., GainR
         pretrained = {"pretrained": {"file": weights.name}} if INIT in parameters else {}
         space = {"parameters": [*parameters]}
         spec = {**document, "constraints": [], "space": space, "budget": {"trials": 100}, **pretrained, **changes}
-        job, _ = service.submit(spec)
+        job, _ = service.jobs.submit(spec)
         run(service, job, accuracy)
-        return service.gains(job.id)
+        return service.results.gains(job.id)
 
     return make
 

@@ -15,7 +15,7 @@ from tests.support.statements import statements
 
 
 def test_a_plan_says_what_would_run_and_stores_nothing(service: Service, document: dict[str, Any]) -> None:
-    plan = service.plan(document)
+    plan = service.jobs.plan(document)
     assert plan.space_size > 1000
     assert 0 < plan.feasible_share < 1
     assert [str(one) for one in plan.hard] == ["flops <= 1e+06"]
@@ -24,12 +24,12 @@ def test_a_plan_says_what_would_run_and_stores_nothing(service: Service, documen
     assert len(plan.candidates) == 5
     assert all(one.costs["flops"] <= 1e6 for one in plan.candidates)
     assert plan.warnings == ()
-    assert service.jobs().items == ()
+    assert service.jobs.page().items == ()
 
 
 def test_a_plan_proposes_what_the_job_will(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job()
-    plan = service.plan(job.spec.document())
+    plan = service.jobs.plan(job.spec.document())
     assert [one.candidate for one in plan.candidates] == [
         trial.proposal.candidate for trial in service.store.all_trials(job.id)[:5]
     ]
@@ -38,14 +38,14 @@ def test_a_plan_proposes_what_the_job_will(service: Service, finished_job: Calla
 def test_a_plan_warns_of_what_no_machine_here_can_give(service: Service, document: dict[str, Any]) -> None:
     document["resources"] = {"cpu": 9000, "gpu": 64, "memory_bytes": 2**50}
     document["budget"]["gpu_hours"] = 1
-    assert len(service.plan(document).warnings) == 3
+    assert len(service.jobs.plan(document).warnings) == 3
     document["resources"] = {"gpu": 0}
-    assert "gpu_hours limits nothing" in service.plan(document).warnings[0]
+    assert "gpu_hours limits nothing" in service.jobs.plan(document).warnings[0]
 
 
 def test_a_plan_warns_of_a_space_smaller_than_the_budget(service: Service, document: dict[str, Any]) -> None:
     parameters = [{"type": "integer", "name": "depth_2", "low": 1, "high": 2}]
-    plan = service.plan({**document, "space": {"parameters": parameters}, "constraints": []})
+    plan = service.jobs.plan({**document, "space": {"parameters": parameters}, "constraints": []})
     assert plan.space_size == 2
     assert "the space has 2 candidates" in plan.warnings[0]
     assert len(plan.candidates) == 2
@@ -53,7 +53,7 @@ def test_a_plan_warns_of_a_space_smaller_than_the_budget(service: Service, docum
 
 def test_a_summary_has_counts_pace_and_the_best(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12)
-    summary = service.summary(job.id)
+    summary = service.results.summary(job.id)
     assert {state: count for state, count in summary.counts.items() if count} == {
         TrialState.SUCCEEDED: 9,
         TrialState.STOPPED: 1,
@@ -69,37 +69,37 @@ def test_a_summary_has_counts_pace_and_the_best(service: Service, finished_job: 
 def test_a_summary_before_the_first_trial_says_that_nothing_is_known(
     service: Service, document: dict[str, Any]
 ) -> None:
-    summary = service.summary(service.submit(document)[0].id)
+    summary = service.results.summary(service.jobs.submit(document)[0].id)
     assert (summary.best, summary.pareto_size, summary.trials_per_minute, summary.eta_seconds) == (None, 0, None, None)
 
 
 def test_an_extended_job_has_an_estimate_of_the_time_left(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12)
-    service.extend(job.id, trials=36)
-    assert service.summary(job.id).eta_seconds == pytest.approx(24 / 12 * 60)
+    service.jobs.extend(job.id, trials=36)
+    assert service.results.summary(job.id).eta_seconds == pytest.approx(24 / 12 * 60)
 
 
 def test_the_best_keep_every_constraint(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12, constraints=[{"metric": "accuracy", "max": 0.57}])
-    assert [trial.number for trial in service.best(job.id, 3)] == [6, 5, 3]
+    assert [trial.number for trial in service.results.best(job.id, 3)] == [6, 5, 3]
     with pytest.raises(InvalidInput, match="/k"):
-        service.best(job.id, 0)
+        service.results.best(job.id, 0)
 
 
 def test_the_pareto_front_weighs_all_objectives(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12, objectives=[{"metric": "accuracy"}, {"metric": "flops", "goal": "minimize"}])
-    front = service.pareto(job.id)
+    front = service.results.front(job.id)
     points = [(trial.metrics["accuracy"], trial.metrics["flops"]) for trial in front if trial.metrics]
     assert points == sorted(points, reverse=True)
     assert len({flops for _, flops in points}) == len(points) > 1
     assert [flops for _, flops in points] == sorted((flops for _, flops in points), reverse=True)
-    assert service.summary(job.id).pareto_size == len(front)
+    assert service.results.summary(job.id).pareto_size == len(front)
 
 
 def test_trials_side_by_side(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job()
-    trials = service.trials(job.id, page_size=2).items
-    comparison = service.compare([trials[0].id, f"{job.name}/1"])
+    trials = service.trials.page(job.id, page_size=2).items
+    comparison = service.trials.compare([trials[0].id, f"{job.name}/1"])
     assert comparison.trials == trials
     assert comparison.parameters["lr"] == tuple(trial.values["lr"] for trial in trials)
     assert "lr" in comparison.differing
@@ -108,34 +108,34 @@ def test_trials_side_by_side(service: Service, finished_job: Callable[..., Job])
 
 def test_trials_come_in_pages_either_way(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12)
-    first = service.trials(job.id, page_size=8, newest_first=True)
+    first = service.trials.page(job.id, page_size=8, newest_first=True)
     assert first.next_page_token is not None
-    second = service.trials(job.id, page_size=8, newest_first=True, page_token=first.next_page_token)
+    second = service.trials.page(job.id, page_size=8, newest_first=True, page_token=first.next_page_token)
     assert [one.number for one in (*first.items, *second.items)] == list(range(11, -1, -1))
     with pytest.raises(InvalidInput, match="/page_token"):
-        service.trials(job.id, page_token=first.next_page_token)
-    assert len(service.trials(job.id, state=TrialState.FAILED).items) == 2
+        service.trials.page(job.id, page_token=first.next_page_token)
+    assert len(service.trials.page(job.id, state=TrialState.FAILED).items) == 2
 
 
 def test_measurements_of_a_job_come_in_pages_in_their_order(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12)
-    first = service.job_measurements(job.id, page_size=20)
-    second = service.job_measurements(job.id, page_size=20, page_token=first.next_page_token)
+    first = service.trials.measurements_of_job(job.id, page_size=20)
+    second = service.trials.measurements_of_job(job.id, page_size=20, page_token=first.next_page_token)
     assert [number for _, number, _ in (*first.items, *second.items)] == [
         number for number in range(12) for _ in (1, 2)
     ]
 
 
 def test_a_job_is_found_by_id_beginning_of_id_and_name(service: Service, document: dict[str, Any]) -> None:
-    job, _ = service.submit({**document, "name": "alpha"})
-    assert service.job(job.id).id == service.job(job.id[:18]).id == service.job("alpha").id == job.id
-    twin, _ = service.submit({**document, "name": "alpha"})
-    assert service.job("alpha").id == twin.id  # the newest of that name
+    job, _ = service.jobs.submit({**document, "name": "alpha"})
+    assert service.jobs.get(job.id).id == service.jobs.get(job.id[:18]).id == service.jobs.get("alpha").id == job.id
+    twin, _ = service.jobs.submit({**document, "name": "alpha"})
+    assert service.jobs.get("alpha").id == twin.id  # the newest of that name
     with pytest.raises(Conflict, match="fits several jobs"):
-        service.job(twin.id[:4])
+        service.jobs.get(twin.id[:4])
     for unknown in ("beta", job.id[:3], "0" * 8, "00000000-0000-0000-0000-000000000000", "%", ""):
         with pytest.raises(NotFound):
-            service.job(unknown)
+            service.jobs.get(unknown)
 
 
 @pytest.mark.parametrize("reference", ["digits/99", "digits/x", "digits", "nothing/1", "digits/²", "/"])
@@ -144,49 +144,53 @@ def test_a_trial_that_is_not_there_is_not_found(
 ) -> None:
     finished_job()
     with pytest.raises(NotFound):
-        service.trial(reference)
+        service.trials.get(reference)
 
 
 def test_states_change_as_asked(service: Service, document: dict[str, Any]) -> None:
-    job, _ = service.submit(document)
-    assert service.pause(job.id).state is JobState.PAUSED
-    assert service.resume(job.name).state is JobState.QUEUED
-    assert service.cancel(job.id[:18]).state is JobState.CANCELLED
+    job, _ = service.jobs.submit(document)
+    assert service.jobs.pause(job.id).state is JobState.PAUSED
+    assert service.jobs.resume(job.name).state is JobState.QUEUED
+    assert service.jobs.cancel(job.id[:18]).state is JobState.CANCELLED
 
 
 def test_failed_trials_are_run_again_on_request(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12)
-    assert service.retry(job.id).state is JobState.QUEUED
-    assert service.counts([job.id])[job.id][TrialState.QUEUED] == 2
+    assert service.jobs.retry(job.id).state is JobState.QUEUED
+    assert service.jobs.trial_counts([job.id])[job.id][TrialState.QUEUED] == 2
 
 
 def test_a_deleted_job_leaves_no_files(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job()
     service.settings.job_log(job.id).write_text("log")
-    service.delete(job.id)
+    service.jobs.delete(job.id)
     assert not (service.settings.artifacts_dir / job.id).exists()
     assert not service.settings.job_log(job.id).exists()
     with pytest.raises(NotFound):
-        service.job(job.id)
+        service.jobs.get(job.id)
 
 
 def test_a_log_can_be_followed(service: Service, document: dict[str, Any]) -> None:
-    job, _ = service.submit(document)
+    job, _ = service.jobs.submit(document)
     with pytest.raises(NotFound, match="no log yet"):
-        service.logs(job.id)
+        service.jobs.log(job.id)
     path: Path = service.settings.job_log(job.id)
     path.write_text("one\ntwo\nthree\n")
-    assert service.logs(job.id, lines=1).text == "three\n"
-    end = service.logs(job.id).end
+    assert service.jobs.log(job.id, lines=1).text == "three\n"
+    end = service.jobs.log(job.id).end
     path.write_text("one\ntwo\nthree\nfour\n")
-    assert service.logs(job.id, offset=end).text == "four\n"
+    assert service.jobs.log(job.id, offset=end).text == "four\n"
 
 
 def test_a_summary_takes_as_many_statements_for_many_trials_as_for_few(
     service: Service, finished_job: Callable[..., Job]
 ) -> None:
     few, many = finished_job(5, name="few"), finished_job(150, name="many", constraints=[])
-    assert _statements(lambda: service.summary(many.id)) == _statements(lambda: service.summary(few.id)) <= 6
+    assert (
+        _statements(lambda: service.results.summary(many.id))
+        == _statements(lambda: service.results.summary(few.id))
+        <= 6
+    )
 
 
 @pytest.mark.parametrize("constraints", [[], [{"metric": "accuracy", "max": 0.505}]], ids=["free", "constrained"])
@@ -195,16 +199,18 @@ def test_the_front_takes_as_many_statements_for_many_trials_as_for_few(
 ) -> None:
     changes = {"constraints": constraints, "objectives": [{"metric": "accuracy"}, {"metric": "loss"}]}
     few, many = finished_job(5, name="few", **changes), finished_job(150, name="many", **changes)
-    assert _statements(lambda: service.pareto(many.id)) == _statements(lambda: service.pareto(few.id)) == 3
-    assert _statements(lambda: service.best(many.id, 3)) <= 4
+    assert (
+        _statements(lambda: service.results.front(many.id)) == _statements(lambda: service.results.front(few.id)) == 3
+    )
+    assert _statements(lambda: service.results.best(many.id, 3)) <= 4
 
 
 def test_the_best_are_found_although_the_first_ones_break_a_constraint(
     service: Service, finished_job: Callable[..., Job]
 ) -> None:
     job = finished_job(100, constraints=[{"metric": "accuracy", "max": 0.57}])
-    assert [trial.number for trial in service.best(job.id, 3)] == [6, 5, 3]
-    assert [trial.number for trial in service.pareto(job.id)] == [6]
+    assert [trial.number for trial in service.results.best(job.id, 3)] == [6, 5, 3]
+    assert [trial.number for trial in service.results.front(job.id)] == [6]
 
 
 def test_the_best_of_equal_trials_is_on_the_front(service: Service, finished_job: Callable[..., Job]) -> None:
@@ -212,7 +218,7 @@ def test_the_best_of_equal_trials_is_on_the_front(service: Service, finished_job
     job = finished_job(
         12, objectives=[{"metric": "train_loss", "goal": "minimize"}, {"metric": "flops", "goal": "minimize"}]
     )
-    best, front = service.best(job.id, 12), service.pareto(job.id)
+    best, front = service.results.best(job.id, 12), service.results.front(job.id)
     assert [trial.metrics["flops"] for trial in best if trial.metrics] == sorted(
         trial.metrics["flops"] for trial in best if trial.metrics
     )

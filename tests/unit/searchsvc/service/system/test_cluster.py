@@ -12,7 +12,7 @@ NODES = (Node("a3f1", "10.0.0.7", 8.0, 1.0, 2.0**35, False), Node("b7c2", "10.0.
 
 
 def test_nothing_is_known_where_no_driver_is_at_work(service: Service) -> None:
-    assert service.cluster() == Cluster((), (), ())
+    assert service.system.cluster() == Cluster((), (), ())
 
 
 def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: Service) -> None:
@@ -23,8 +23,8 @@ def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: S
             running.start(number)
     running.flush()
     service.store.report_nodes(running.lease, NODES)
-    later = [service.submit({**SPEC, "name": name})[0] for name in ("later", "last")]
-    found = service.cluster()
+    later = [service.jobs.submit({**SPEC, "name": name})[0] for name in ("later", "last")]
+    found = service.system.cluster()
     assert [(one.node.id, one.attempts, one.cpus, one.memory_bytes) for one in found.nodes] == [
         ("a3f1", 2, 4.0, 2.0**31),
         ("b7c2", 0, 0.0, 0.0),
@@ -42,7 +42,7 @@ def test_a_driver_that_lost_its_job_reports_nothing(service: Service) -> None:
     store: Store = service.store
     store.release(running.lease)
     store.report_nodes(running.lease, NODES)
-    assert service.cluster().nodes == ()
+    assert service.system.cluster().nodes == ()
     assert store.claim_job(running.id, "another", 60.0) is not None
     store.report_nodes(running.lease, NODES)
-    assert service.cluster().nodes == ()
+    assert service.system.cluster().nodes == ()

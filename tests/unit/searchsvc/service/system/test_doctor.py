@@ -8,17 +8,17 @@ import sys
 from pathlib import Path
 
 from searchsvc.service.service import Service
-from searchsvc.service.system.doctor import Check, examine
+from searchsvc.service.system.doctor import HealthCheck, examine
 from searchsvc.settings import Settings
 
 
-def _checks(settings: Settings) -> dict[str, Check]:
+def _checks(settings: Settings) -> dict[str, HealthCheck]:
     return {check.name: check for check in examine(settings).checks}
 
 
 def test_a_sound_installation_is_ok(service: Service) -> None:
-    service.local_token()
-    health = service.doctor()
+    service.access.local_token()
+    health = service.system.doctor()
     assert health.ok
     assert all((check.mend is None) == (check.state == "ok") for check in health.checks)
     assert {check.name: check.found for check in health.checks}["tasks"] == "classification, detection"
@@ -37,7 +37,7 @@ def test_a_database_that_is_not_there_is_found_in_seconds(settings: Settings) ->
 
 
 def test_a_token_that_others_can_read_is_found(service: Service) -> None:
-    service.local_token()
+    service.access.local_token()
     service.settings.token_path.chmod(0o644)
     check = _checks(service.settings)["token"]
     assert (check.state, check.mend) == ("failed", f"chmod 600 {service.settings.token_path}")

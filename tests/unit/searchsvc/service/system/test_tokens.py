@@ -12,36 +12,36 @@ from searchsvc.service.system.tokens import Scope, require
 
 
 def test_a_secret_opens_its_token_and_is_not_stored(service: Service) -> None:
-    token, secret = service.create_token("ci", scope=Scope.SUBMIT, expires_seconds=60)
-    found = service.authenticate(secret)
+    token, secret = service.access.create("ci", scope=Scope.SUBMIT, expires_seconds=60)
+    found = service.access.authenticate(secret)
     assert (found.id, found.scope, found.expires_at) == (token.id, "submit", 1060.0)
     assert secret.startswith("ssvc_")
-    assert secret not in str(service.tokens())
-    assert service.tokens()[0].used_at == 1000.0
+    assert secret not in str(service.access.tokens())
+    assert service.access.tokens()[0].used_at == 1000.0
 
 
 @pytest.mark.parametrize("secret", [None, "", "ssvc_unknown", "Bearer x"])
 def test_a_secret_that_is_not_known_is_refused(service: Service, secret: str | None) -> None:
     with pytest.raises(Unauthenticated):
-        service.authenticate(secret)
+        service.access.authenticate(secret)
 
 
 def test_an_expired_token_is_refused(service: Service) -> None:
-    _, secret = service.create_token("short", expires_seconds=10)
+    _, secret = service.access.create("short", expires_seconds=10)
     later = Service(service.store, service.settings, clock=lambda: 1010.0)
     with pytest.raises(Unauthenticated, match="has expired"):
-        later.authenticate(secret)
+        later.access.authenticate(secret)
 
 
 def test_a_revoked_token_is_refused(service: Service) -> None:
-    token, secret = service.create_token("old")
-    service.revoke_token(token.id)
+    token, secret = service.access.create("old")
+    service.access.revoke(token.id)
     with pytest.raises(Unauthenticated, match="has been revoked"):
-        service.authenticate(secret)
+        service.access.authenticate(secret)
 
 
 def test_a_scope_covers_those_below_it(service: Service) -> None:
-    token, _ = service.create_token("ci", scope=Scope.SUBMIT)
+    token, _ = service.access.create("ci", scope=Scope.SUBMIT)
     require(token, Scope.READ)
     require(token, Scope.SUBMIT)
     with pytest.raises(Forbidden, match="needs a token of scope admin; yours has submit"):
@@ -51,26 +51,26 @@ def test_a_scope_covers_those_below_it(service: Service) -> None:
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_an_expiry_must_lie_ahead(service: Service, seconds: float) -> None:
     with pytest.raises(InvalidInput, match="/expires_seconds"):
-        service.create_token("ci", expires_seconds=seconds)
+        service.access.create("ci", expires_seconds=seconds)
 
 
 def test_the_local_token_is_made_once_for_its_owner_alone(service: Service) -> None:
-    secret = service.local_token()
-    assert service.local_token() == secret == service.settings.token_path.read_text().strip()
+    secret = service.access.local_token()
+    assert service.access.local_token() == secret == service.settings.token_path.read_text().strip()
     assert stat.S_IMODE(service.settings.token_path.stat().st_mode) == 0o600
-    assert service.authenticate(secret).scope == "admin"
-    assert len(service.tokens()) == 1
+    assert service.access.authenticate(secret).scope == "admin"
+    assert len(service.access.tokens()) == 1
 
 
 def test_a_local_token_that_the_store_does_not_know_is_made_again(service: Service) -> None:
     service.settings.token_path.write_text("ssvc_of_another_store\n")
     service.settings.token_path.chmod(0o644)
-    secret = service.local_token()
-    assert service.authenticate(secret).name == "local"
+    secret = service.access.local_token()
+    assert service.access.authenticate(secret).name == "local"
     assert stat.S_IMODE(service.settings.token_path.stat().st_mode) == 0o600
 
 
 def test_a_revoked_local_token_is_made_again(service: Service) -> None:
-    first = service.local_token()
-    service.revoke_token(service.authenticate(first).id)
-    assert service.local_token() != first
+    first = service.access.local_token()
+    service.access.revoke(service.access.authenticate(first).id)
+    assert service.access.local_token() != first

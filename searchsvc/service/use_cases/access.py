@@ -1,0 +1,37 @@
+"""Access: the tokens that open the service."""
+
+from __future__ import annotations
+
+from searchsvc.domain import Token
+from searchsvc.service.system import tokens
+from searchsvc.service.use_cases.context import ServiceContext
+
+
+class AccessService:
+    """The use cases of tokens."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._store = context.store
+
+    def create(
+        self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
+    ) -> tuple[Token, str]:
+        """Create a token. Its secret is returned this once and never stored."""
+        return tokens.create(self._store, name, scope, expires_seconds, now=self._context.clock())
+
+    def tokens(self) -> list[Token]:
+        """List all tokens."""
+        return self._store.tokens()
+
+    def revoke(self, token_id: str) -> None:
+        """Refuse a token from now on. Raises NotFound."""
+        self._store.revoke_token(token_id)
+
+    def authenticate(self, secret: str | None) -> Token:
+        """Find the token of a secret. Raises Unauthenticated if it is missing, unknown, expired or revoked."""
+        return tokens.authenticate(self._store, secret, now=self._context.clock())
+
+    def local_token(self) -> str:
+        """The secret of this machine's token, created at first start and kept in the data folder."""
+        return tokens.ensure_local_token(self._store, self._context.settings, now=self._context.clock())

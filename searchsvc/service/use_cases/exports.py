@@ -1,0 +1,45 @@
+"""Exports: a job written to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from searchsvc.domain import Trial, is_id
+from searchsvc.errors import InvalidInput
+from searchsvc.service.exports import export
+from searchsvc.service.exports.export import Format
+from searchsvc.service.exports.source import Source
+from searchsvc.service.use_cases.context import ServiceContext
+
+
+class ExportService:
+    """The use cases of exports."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+
+    def formats(self, job_id: str) -> Mapping[str, Format]:
+        """The formats in which a job can be exported, by name."""
+        return export.formats_of_job(self._context.job(job_id))
+
+    def write(
+        self,
+        job_id: str,
+        *,
+        format: str,  # noqa: A002 - the word of the CLI
+        destination: Path,
+        trial: str | None = None,
+        keep: Callable[[Trial], bool] | None = None,
+    ) -> Path:
+        """Export a job to `destination` (a file or a folder); returns the file that was written.
+
+        A format of one trial exports `trial`, or the best; a format of many exports all, or the trials that pass
+        `keep`. An existing file is replaced, in one step.
+        """
+        context, job = self._context, self._context.job(job_id)
+        chosen = context.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
+        if chosen is not None and chosen.job_id != job.id:
+            raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")
+        source = Source(context.store, context.settings.artifacts_dir, job, chosen, keep)
+        return export.export(source, format=format, destination=destination)

@@ -1,0 +1,154 @@
+"""Jobs: submit, steer, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from searchsvc.domain import Budget, Job, JobSpec, JobState, TrialState, new_id
+from searchsvc.errors import InvalidInput
+from searchsvc.service.documents import documents
+from searchsvc.service.exports import export
+from searchsvc.service.lookup import checks
+from searchsvc.service.lookup.pages import Page, page_of
+from searchsvc.service.planning import resolve as planning
+from searchsvc.service.system.logs import LogPart, read_part
+from searchsvc.service.use_cases.context import DEFAULT_PAGE_SIZE, ServiceContext
+from searchsvc.spaces import Space
+from searchsvc.store import Idempotency
+
+
+class JobService:
+    """The use cases of jobs."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._store = context.store
+
+    def plan(self, document: object, *, trusted: bool = False) -> planning.Plan:
+        """Plan a job: its space, the feasible share of it, the first candidates. Stores and spends nothing.
+
+        Raises InvalidInput with every fault of the document. `trusted`: its files may lie anywhere.
+        """
+        spec = JobSpec.parse(documents.checked(document))
+        return planning.plan(
+            planning.resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
+        )
+
+    def submit(
+        self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        """Store a job for a controller to run. Returns the job, and False if the key was used before.
+
+        Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
+        """
+        spec = JobSpec.parse(documents.checked(document))
+        blueprint = planning.resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
+        planning.check_reachable(blueprint)
+        return self._create(blueprint.spec, owner, idempotency_key)
+
+    def submit_derived(self, document: Mapping[str, Any], owner: str | None, idempotency_key: str | None) -> Job:
+        """Store a job on the data of an accepted one: its paths were checked when that one was submitted."""
+        return self.submit(document, owner=owner, trusted=True, idempotency_key=idempotency_key)[0]
+
+    def clone(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any],
+        *,
+        owner: str | None = None,
+        trusted: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit the spec of a job again, changed by a JSON merge patch (RFC 7396) and validated as a whole."""
+        source = self.get(job_id).spec.document()
+        return self.submit(
+            documents.merge_patch(source, changes), owner=owner, trusted=trusted, idempotency_key=idempotency_key
+        )[0]
+
+    def pause(self, job_id: str) -> Job:
+        """End the running trials at once; they continue from their checkpoints after `resume`."""
+        return self._store.pause_job(self._context.job_id(job_id))
+
+    def resume(self, job_id: str) -> Job:
+        """Continue a paused job."""
+        return self._store.resume_job(self._context.job_id(job_id))
+
+    def stop(self, job_id: str) -> Job:
+        """Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."""
+        return self._store.stop_job(self._context.job_id(job_id))
+
+    def cancel(self, job_id: str) -> Job:
+        """Kill: all open trials end at once as CANCELLED."""
+        return self._store.cancel_job(self._context.job_id(job_id))
+
+    def retry(self, job_id: str) -> Job:
+        """Run the FAILED trials again. Raises Conflict if there are none."""
+        return self._store.retry_job(self._context.job_id(job_id))
+
+    def extend(
+        self,
+        job_id: str,
+        *,
+        trials: int | None = None,
+        seconds: float | None = None,
+        gpu_hours: float | None = None,
+    ) -> Job:
+        """Raise the budget to these totals; a job that has ended continues. Raises InvalidInput."""
+        job = self.get(job_id)
+        totals = {"trials": trials, "seconds": seconds, "gpu_hours": gpu_hours}
+        changes = {name: value for name, value in totals.items() if value is not None}
+        if not changes:
+            raise InvalidInput.at("", "name the new budget: trials, seconds or gpu_hours")
+        document = {**job.spec.budget.model_dump(mode="json"), **documents.checked(changes)}
+        return self._store.extend_job(job.id, planning.parse_section(Budget, document))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that is not running, with its trials, weights and logs."""
+        full_id = self._context.job_id(job_id)
+        self._store.delete_job(full_id)
+        self._context.memo.forget(full_id)
+        export.remove_files(self._context.settings, full_id)
+
+    def get(self, job_id: str) -> Job:
+        """Find a job by id, by name (the newest of that name), or by the beginning of its id.
+
+        Raises NotFound, and Conflict if several ids begin like that.
+        """
+        return self._context.job(job_id)
+
+    def page(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        page_size: int = DEFAULT_PAGE_SIZE,
+        page_token: str | None = None,
+    ) -> Page[Job]:
+        """List jobs, the newest first."""
+        return page_of(
+            lambda after, limit: self._store.jobs(state=state, name=name, after=after, limit=limit),
+            lambda job: job.id,
+            kind=str,
+            size=page_size,
+            token=page_token,
+            filters={"list": "jobs", "state": state, "name": name},
+        )
+
+    def trial_counts(self, job_ids: Sequence[str]) -> dict[str, dict[TrialState, int]]:
+        """Count the trials of many jobs by state, in one statement."""
+        return self._store.trial_counts_of(job_ids)
+
+    def space(self, job_id: str) -> Space:
+        """The space that a job searches, with `fix` and `narrow` applied."""
+        return checks.space_of(self.get(job_id).spec, None)
+
+    def log(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
+        """Read the log of a job's driver: from byte `offset` on, or its last `lines`."""
+        return read_part(self._context.settings.job_log(self._context.job_id(job_id)), offset, lines)
+
+    def _create(self, spec: JobSpec, owner: str | None, key: str | None) -> tuple[Job, bool]:
+        if key is not None and not 1 <= len(key) <= 255:
+            raise InvalidInput.at("/idempotency_key", "must be a text of 1 to 255 characters")
+        idempotency = Idempotency(key, documents.digest(spec.document())) if key is not None else None
+        return self._store.create_job(spec, job_id=new_id(), owner=owner, idempotency=idempotency)

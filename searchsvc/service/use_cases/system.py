@@ -1,0 +1,22 @@
+"""System: the cluster and the health of the installation."""
+
+from __future__ import annotations
+
+from searchsvc.service.system import cluster
+from searchsvc.service.system.doctor import HealthReport, examine
+from searchsvc.service.use_cases.context import ServiceContext
+
+
+class SystemService:
+    """The use cases of whoever runs the service."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+
+    def cluster(self) -> cluster.Cluster:
+        """The nodes that drivers report, the running attempts, and the queue with reasons."""
+        return cluster.look(self._context.store)
+
+    def doctor(self) -> HealthReport:
+        """Check the installation, and say how to mend what fails."""
+        return examine(self._context.settings)
