@@ -90,7 +90,7 @@ class _Variants:
 
     def __init__(self, table: Table, seed: int) -> None:
         self._seed = seed
-        self._encoding = Encoding(table.space, table.costs_of)
+        self._encoding = Encoding(table.space, table.cost_model)
         self._costless = Encoding(table.space)
         self._encoder = neural.pretrain(self._encoding, seed)
 
@@ -144,7 +144,7 @@ def stage_2(
     """The best of five candidates, in truth and as predicted: those of stage 2, and others by the same predictor."""
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for seed in range(repeats):
-        encoding = Encoding(table.space, table.costs_of)
+        encoding = Encoding(table.space, table.cost_model)
         encoder = neural.pretrain(encoding, seed)
         for count in labels:
             known, at = Draw.of(table, count, seed), f"{count} labels"
@@ -160,7 +160,7 @@ def _proposals(table: Table, known: Draw, predictor: Predictor, pool: int, seed:
     """Where they come from -> (<= 5, d)."""
     objective, sign = table.objective, table.objective.sign
     predictors = {objective.metric: predictor}
-    answers = search(predictors, table.space, table.costs_of, (), (objective,), seeds=known.matrix, k=BEST, seed=seed)
+    answers = search(predictors, table.space, table.cost_model, (), (objective,), seeds=known.matrix, k=BEST, seed=seed)
     everything = _all(table)
     drawn = np.vstack([known.matrix, _quasi_random(table, pool, seed)])
     return {

@@ -134,7 +134,6 @@ def median_member(dataset: Dataset) -> dict[str, Any]:
     """The candidate of median FLOPs among 101, without its own recipe."""
     shipped = catalogue.find("fbnetv3-small")
     model = networks.cost_model_for("classification", shipped.space, dataset.info, shipped.constants)
-    assert model is not None
     drawn = shipped.space.sample(101, np.random.default_rng(0))
     median = np.argsort(model(drawn)["flops"])[50]
     [member] = shipped.space.from_matrix(drawn[median : median + 1])

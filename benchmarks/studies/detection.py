@@ -127,7 +127,6 @@ def as_many_flops(values: Mapping[str, Any], other: Mapping[str, Any], info: Dat
         Candidate(dict(zip(names, one, strict=True))) for one in itertools.product(_WIDTHS, *[_DEPTHS] * len(depths))
     ]
     model = networks.cost_model_for("detection", space, info, values)
-    assert model is not None
     costs = model(space.to_matrix(every))["flops"]
     return dict(every[int(np.argmin(np.abs(costs - flops_of(other, info))))].values)
 
@@ -135,7 +134,6 @@ def as_many_flops(values: Mapping[str, Any], other: Mapping[str, Any], info: Dat
 def flops_of(values: Mapping[str, Any], info: DatasetInfo) -> float:
     space = Space([Categorical("base_width", (values.get("base_width", 8),))])
     model = networks.cost_model_for("detection", space, info, values)
-    assert model is not None
     return float(model(space.sample(1, np.random.default_rng(0)))["flops"][0])
 
 

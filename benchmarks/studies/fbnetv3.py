@@ -82,7 +82,6 @@ def limits_of(data: Data, folder: Path) -> list[float]:
     """FLOPs at the quantiles of LIMITS."""
     free = Arm("", {"name": "random"}, {}, "")
     blueprint = blueprint_of(document(data, free, 0, 1e12), folder)
-    assert blueprint.cost_model is not None
     drawn = blueprint.space.sample(20_000, np.random.default_rng(0))
     return [float(np.round(one, -4)) for one in np.quantile(blueprint.cost_model(drawn)["flops"], LIMITS)]
 

@@ -17,7 +17,8 @@ import numpy as np
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.states import TrialKind
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
+from searchsvc.spaces.space import Matrix, Space
 
 BLOCK = 256
 """Rows that a Stream draws at once."""
@@ -31,7 +32,7 @@ class Problem:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     """Outcome constraints: on metrics that are known only after training."""
-    cost_model: CostModel | None
+    cost_model: CostModel
     seed: int
     hard: tuple[Constraint, ...] = ()
     """Constraints on what the cost model knows. Whatever breaks one is rejected before it becomes a trial."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from searchsvc.domain.metrics import Constraint
 from searchsvc.errors import NothingFeasible
-from searchsvc.spaces.space import CostModel, Matrix
+from searchsvc.spaces.costs.model import CostModel, broken
+from searchsvc.spaces.space import Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,13 @@ class Judgement:
 class HardConstraints:
     """The hard constraints of one job and the cost model that decides them."""
 
-    cost_model: CostModel | None
+    cost_model: CostModel
     hard: Sequence[Constraint]
 
     def judge(self, matrix: Matrix) -> Judgement:
         """Costs and broken constraints of (n, d)."""
-        costs = {} if self.cost_model is None else dict(self.cost_model(matrix))
-        broken = np.zeros((len(self.hard), len(matrix)), dtype=bool)
-        for index, constraint in enumerate(self.hard):
-            values = costs[constraint.metric]
-            broken[index] = (constraint.excess(values) > 0) | np.isnan(values)
-        return Judgement(costs, broken)
+        costs = self.cost_model(matrix)
+        return Judgement(costs, broken(costs, self.hard, len(matrix)))
 
 
 @dataclass(slots=True)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from searchsvc.algorithms.autohas import Autohas, AutohasOptions
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
@@ -23,7 +21,8 @@ from searchsvc.algorithms.random_search import RandomOptions, random_search
 from searchsvc.algorithms.sobol import SobolOptions, sobol
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.spec import StoppingSpec
-from searchsvc.spaces.space import CostModel, Space
+from searchsvc.spaces.costs.model import CostFunction, CostModel
+from searchsvc.spaces.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +62,19 @@ def create(
     space: Space,
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
-    cost_model: CostModel | None = None,
+    cost_model: CostModel | CostFunction | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Algorithm:
     """The algorithm `name`, fresh.
 
-    Constraints on what the cost model knows are hard: they are decided before a trial (see Proposer), whatever an
-    algorithm makes of them; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
+    A constraint on a metric of the cost model is hard: it is decided before a trial (see Proposer), whatever the
+    algorithm makes of it; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
     """
     settings = validate_options(name, options)
-    known = cost_model(space.sample(1, np.random.default_rng(0))) if cost_model is not None else {}
-    outcome = tuple(one for one in constraints if one.metric not in known)
-    hard = tuple(one for one in constraints if one.metric in known)
-    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, cost_model, seed, hard), settings)
+    costs = CostModel.of(cost_model, space)
+    hard, outcome = costs.split(constraints)
+    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, costs, seed, hard), settings)
 
 
 def validate_options(name: str, options: Mapping[str, Any]) -> MethodOptions:

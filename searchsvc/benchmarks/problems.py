@@ -16,7 +16,8 @@ from searchsvc.benchmarks.tables import TABLES, Table
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.errors import InvalidInput, NotFound
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel, within
+from searchsvc.spaces.space import Matrix, Space
 
 LIMITED_SHARE = 0.25
 """The share of candidates that a limit leaves where its value is not given."""
@@ -61,7 +62,7 @@ class Tabular:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.statement = Statement(table.space, table.objective, table.costs_of)
+        self.statement = Statement(table.space, table.objective, table.cost_model)
         self.optimum = best(table.means, table.objective)
 
     def evaluate(self, candidate: Candidate, evaluation: int) -> Mapping[str, float]:  # noqa: ARG002 - all are equal
@@ -104,11 +105,11 @@ class Limited:
         """`limit` is on a cost of `table`, whose candidates the problem has. Raises InvalidInput where none is left."""
         self._problem = problem
         limits = (*problem.statement.limits, limit)
-        within = np.logical_and.reduce([one.excess(table.costs[one.metric]) == 0 for one in limits])
-        if not within.any():
+        rows = within(table.costs, limits, len(table.means))
+        if not rows.any():
             raise InvalidInput.at("/limit", f"no candidate of the table is within {', '.join(map(str, limits))}")
         self.statement = replace(problem.statement, limits=limits)
-        self.optimum = best(table.means[within], table.objective)
+        self.optimum = best(table.means[rows], table.objective)
 
     def evaluate(self, candidate: Candidate, evaluation: int) -> Mapping[str, float]:
         return self._problem.evaluate(candidate, evaluation)

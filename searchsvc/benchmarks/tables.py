@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.spaces.costs.model import CostModel, Costs
 from searchsvc.spaces.space import Matrix, Space
 
 Array = NDArray[Any]
@@ -79,10 +80,15 @@ class Table:
         sizes = [len(one.choices) for one in self.space.parameters if isinstance(one, Categorical)]
         return np.asarray(np.ravel_multi_index(tuple(matrix.T.astype(np.intp)), sizes))
 
-    def costs_of(self, matrix: Matrix) -> dict[str, Matrix]:
-        """The cost model of the space: (n, d) -> metric -> (n,)."""
-        rows = self.rows(matrix)
-        return {metric: column[rows] for metric, column in self.costs.items()}
+    @property
+    def cost_model(self) -> CostModel:
+        """The cost model of the space, which looks the costs up."""
+
+        def costs(matrix: Matrix) -> Costs:
+            rows = self.rows(matrix)
+            return {metric: column[rows] for metric, column in self.costs.items()}
+
+        return CostModel(self.costs, costs)
 
 
 def nasbench201(path: Path) -> Table:

@@ -25,8 +25,9 @@ from searchsvc.errors import NothingFeasible
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.threads import one_thread
 from searchsvc.predictors.variation import crossed, distinct, filled, mutated
+from searchsvc.spaces.costs.model import CostModel
 from searchsvc.spaces.enumeration import enumerate_space
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import Matrix, Space
 
 BEST, RANDOM, CHILDREN, KEPT = 50, 50, 24, 40
 LEAST_GAIN = 1e-6
@@ -57,14 +58,16 @@ class Goal:
 
     space: Space
     objectives: Sequence[Objective]
-    constraints: Sequence[Constraint]
-    """On costs or on predicted metrics."""
+    hard: Sequence[Constraint]
+    """Limits on costs."""
+    outcome: Sequence[Constraint]
+    """Limits on predicted metrics."""
     predictors: Mapping[str, Predictor]
-    cost_model: CostModel | None
+    cost_model: CostModel
 
     def outlook(self, matrix: Matrix) -> tuple[dict[str, Matrix], dict[str, Matrix], dict[str, Matrix]]:
         """metric -> (n,): means, standard deviations, costs."""
-        costs = {} if self.cost_model is None else dict(self.cost_model(matrix))
+        costs = dict(self.cost_model(matrix))
         means, deviations = {}, {}
         for metric, predictor in self.predictors.items():
             means[metric], deviations[metric] = predictor.predict(matrix)
@@ -76,29 +79,22 @@ class Goal:
 
     def within(self, matrix: Matrix) -> NDArray[np.bool_]:
         """(n,) whether the limits on costs hold."""
-        costs = {} if self.cost_model is None else self.cost_model(matrix)
-        holds = np.ones(len(matrix), dtype=bool)
-        for constraint in self.constraints:
-            if constraint.metric in costs:
-                values = costs[constraint.metric]
-                holds &= (constraint.excess(values) == 0) & ~np.isnan(values)
-        return holds
+        return self.cost_model.within(matrix, self.hard)
 
     def values(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """V (n, m), and by how much predicted metrics break their limits (n,)."""
-        means, _, costs = self.outlook(matrix)
+        means, _, _ = self.outlook(matrix)
         columns = [one.sign * means[one.metric] for one in self.objectives]
         violations = np.zeros(len(matrix))
-        for constraint in self.constraints:
-            if constraint.metric not in costs:
-                violations += constraint.excess(means[constraint.metric])
+        for constraint in self.outcome:
+            violations += constraint.excess(means[constraint.metric])
         return np.stack(columns, axis=1), violations
 
 
 def search(
     predictors: Mapping[str, Predictor],
     space: Space,
-    cost_model: CostModel | None,
+    cost_model: CostModel,
     constraints: Sequence[Constraint],
     objectives: Sequence[Objective],
     *,
@@ -112,7 +108,8 @@ def search(
     from, the measured ones. With several objectives the answers come from the predicted front. Raises NothingFeasible
     where neither the seeds nor 131,072 random candidates keep the limits.
     """
-    goal = Goal(space, tuple(objectives), tuple(constraints), predictors, cost_model)
+    hard, outcome = cost_model.split(constraints)
+    goal = Goal(space, tuple(objectives), hard, outcome, predictors, cost_model)
     random = np.random.default_rng(seed)
     with one_thread():
         listed = enumerate_space(space, ENUMERABLE)
@@ -206,4 +203,3 @@ def _some(matrix: Matrix) -> Matrix:
     if not len(matrix):
         raise NothingFeasible("no candidate within the limits was found: widen them")
     return matrix
-

@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Parameter
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
+from searchsvc.spaces.space import Matrix, Space
 
 Kind = Literal["choice", "order", "active", "count", "cost"]
 
@@ -56,7 +57,7 @@ class Block:
 class Encoding:
     """The features of one space under one cost model. Deterministic: it samples the space with a seed of its own."""
 
-    def __init__(self, space: Space, cost_model: CostModel | None = None) -> None:
+    def __init__(self, space: Space, cost_model: CostModel = NO_COSTS) -> None:
         self.space = space
         self._cost_model = cost_model
         self._groups = _groups(space.parameters)
@@ -64,7 +65,7 @@ class Encoding:
         self._logs = self._sampled(sample)
         self.costs = tuple(self._logs)
         """Metrics of the cost model that are features: those that differ over the space."""
-        self._probe = _dependent(space, cost_model) if cost_model is not None and self.costs else None
+        self._probe = _dependent(space, cost_model) if self.costs else None
         self.blocks: tuple[Block, ...] = tuple(self._numbered(sample[:1]))
         self.width = self.blocks[-1].stop
         self._centre = np.zeros(self.width)
@@ -125,15 +126,13 @@ class Encoding:
 
     def _costs_of(self, matrix: Matrix) -> Iterator[tuple[str, Matrix]]:
         """(metric, (n,) logarithms) of `costs`; what is not known is at the median."""
-        costs = self._cost_model(matrix) if self._cost_model is not None and self._logs else {}
+        costs = self._cost_model(matrix) if self._logs else {}
         for name, known in self._logs.items():
             logs = _log(costs[name])
             yield name, np.where(np.isfinite(logs), logs, np.median(known))
 
     def _sampled(self, sample: Matrix) -> dict[str, Matrix]:
         """metric -> its logarithms over the space, ascending, where they differ."""
-        if self._cost_model is None:
-            return {}
         logs = {name: _log(values) for name, values in self._cost_model(sample).items()}
         finite = {name: np.sort(values[np.isfinite(values)]) for name, values in logs.items()}
         return {name: values for name, values in finite.items() if values.size and np.ptp(values) > 1e-9}

@@ -20,7 +20,8 @@ from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.gaussian import GaussianProcess
 from searchsvc.predictors.threads import one_thread
 from searchsvc.predictors.warp import Warp
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
+from searchsvc.spaces.space import Matrix, Space
 
 if TYPE_CHECKING:
     from searchsvc.predictors.neural import Encoder, NeuralEnsemble
@@ -96,7 +97,7 @@ def fit_predictors(
     observations: Sequence[Observation],
     metrics: Iterable[str],
     *,
-    cost_model: CostModel | None,
+    cost_model: CostModel,
     seed: int,
     neural: bool = True,
 ) -> Mapping[str, Predictor]:

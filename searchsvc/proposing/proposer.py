@@ -22,7 +22,8 @@ from searchsvc.domain.states import TrialKind, TrialState
 from searchsvc.errors import FailureKind, NothingFeasible
 from searchsvc.proposing.fallback import FallbackSampler
 from searchsvc.proposing.suggester import Suggestion, suggester_for
-from searchsvc.spaces.space import CostModel, Identity, Space
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
+from searchsvc.spaces.space import Identity, Space
 
 MAX_REPEATS = 10
 """Repeated candidates in a row, after which a candidate that was not seen yet is drawn uniformly."""
@@ -45,7 +46,7 @@ class Proposer:
         algorithm: Algorithm,
         space: Space,
         *,
-        cost_model: CostModel | None = None,
+        cost_model: CostModel = NO_COSTS,
         hard: Sequence[Constraint] = (),
         identity: Identity | None = None,
         repeats: bool = False,

@@ -3,11 +3,13 @@
 from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter
 from searchsvc.spaces.bases import on_grid, with_bases
 from searchsvc.spaces.catalogue import SPACES, ShippedSpace, find
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from searchsvc.spaces.networks import NETWORKS, cost_model_for, identity_for
-from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
+from searchsvc.spaces.space import Identity, Matrix, Space
 
 __all__ = [
     "NETWORKS",
+    "NO_COSTS",
     "SPACES",
     "Basis",
     "Categorical",

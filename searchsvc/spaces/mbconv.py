@@ -32,11 +32,12 @@ from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
+from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import Matrix, Space
 
 STAGES = (1, 2, 3)
 
@@ -122,9 +123,9 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar] =
         for start in range(0, len(matrix), _ROWS):
             rows = slice(start, start + _ROWS)
             flops[rows], params[rows] = _network(_columns(space, matrix[rows], defaults), info.shape, len(info.classes))
-        return {"flops": flops, "params": params}
+        return {FLOPS: flops, PARAMS: params}
 
-    return costs
+    return CostModel(COUNTED, costs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import limits, mbconv, recipe, resnet
 from searchsvc.spaces.costs.latency import LatencyTable
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel, Costs
 from searchsvc.spaces.costs.operators import Operator
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector import costs as detector_costs
@@ -29,7 +30,7 @@ from searchsvc.spaces.fbnetv3 import stages as fbnetv3_stages
 from searchsvc.spaces.fbnetv3.identity import identity as fbnetv3_identity
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import at_resolutions
-from searchsvc.spaces.space import CostModel, Identity, Matrix, Space
+from searchsvc.spaces.space import Identity, Matrix, Space
 
 Values = Mapping[str, Scalar]
 
@@ -157,10 +158,8 @@ def defaults_of(task: str) -> dict[str, Scalar]:
     return {**own, NETWORK: DEFAULTS[task]} if own else own
 
 
-def cost_model_for(
-    task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})
-) -> CostModel | None:
-    """The cost model of any space whose names are all known to the networks that it can describe; else None.
+def cost_model_for(task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})) -> CostModel:
+    """The cost model of any space whose names are all known to the networks that it can describe; else NO_COSTS.
 
     `constants` are values besides those of the space. Raises InvalidInput (pointers `/0`, `/1`, ...) where a range
     reaches beyond what can be built or trained.
@@ -169,7 +168,7 @@ def cost_model_for(
     networks = [NETWORKS[name] for name in named if name in NETWORKS and NETWORKS[name].task == task]
     known = {name for one in networks for name in one.parameters}
     if len(networks) < len(named) or not known.issuperset(space.names):
-        return None
+        return NO_COSTS
     limits.check_space(space, _limits_of(networks))
     models = [
         one.cost_model and one.cost_model(space, info, {**one.parameters, **constants, NETWORK: one.name})
@@ -177,7 +176,7 @@ def cost_model_for(
     ]
     given = [one for one in models if one is not None]
     if not given or len(given) < len(named):
-        return None
+        return NO_COSTS
     return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
 
 
@@ -247,12 +246,14 @@ def _limits_of(networks: Iterable[Network]) -> Limits:
 def _by_network(column: int, models: list[CostModel]) -> CostModel:
     """One cost model out of those of each network: `column` holds the index of the network."""
 
-    def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-        result: dict[str, Matrix] = {}
+    metrics = tuple(dict.fromkeys(metric for model in models for metric in model.metrics))
+
+    def costs(matrix: Matrix) -> Costs:
+        result = {metric: np.full(len(matrix), np.nan) for metric in metrics}
         for code, model in enumerate(models):
             rows = np.flatnonzero(matrix[:, column] == code)
-            for name, values in model(matrix[rows]).items():
-                result.setdefault(name, np.empty(len(matrix)))[rows] = values
+            for metric, values in model(matrix[rows]).items():
+                result[metric][rows] = values
         return result
 
-    return costs
+    return CostModel(metrics, costs)

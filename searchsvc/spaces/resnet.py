@@ -17,10 +17,11 @@ from searchsvc.domain.parameters import Categorical, Integer, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import recipe
 from searchsvc.spaces.costs.axes import Axis
+from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import Matrix, Space
 
 LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
     {"resnet10t": (1, 1, 1, 1), "resnet18d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3)}
@@ -57,9 +58,9 @@ def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]]
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
             chosen = np.broadcast_to(axis.codes(matrix), len(matrix))
-            return {"flops": table[chosen, 0], "params": table[chosen, 1]}
+            return {FLOPS: table[chosen, 0], PARAMS: table[chosen, 1]}
 
-        return costs
+        return CostModel(COUNTED, costs)
 
     return bound
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import COUNTED, CostModel, Costs
+from searchsvc.spaces.space import Matrix, Space
 
 RESOLUTION = "resolution"
 
@@ -39,18 +40,18 @@ def at_resolutions(
 def _per_resolution(space: Space, at: Callable[[Scalar], CostModel], defaults: Values) -> CostModel:
     column, models = space.names.index(RESOLUTION), dict[float, CostModel]()
 
-    def costs(matrix: Matrix) -> Mapping[str, Matrix]:
+    def costs(matrix: Matrix) -> Costs:
         sides = _sides(space, matrix[:, column], defaults[RESOLUTION])
-        result: dict[str, Matrix] = {}
-        for side in np.unique(sides).tolist() or [0.0]:
+        result = {metric: np.empty(len(matrix)) for metric in COUNTED}
+        for side in np.unique(sides).tolist():
             rows = np.flatnonzero(sides == side)
             if side not in models:
                 models[side] = at(side)
-            for name, values in models[side](matrix[rows]).items():
-                result.setdefault(name, np.empty(len(matrix)))[rows] = values
+            for metric, values in models[side](matrix[rows]).items():
+                result[metric][rows] = values
         return result
 
-    return costs
+    return CostModel(COUNTED, costs)
 
 
 def _sides(space: Space, column: Matrix, default: Scalar) -> Matrix:

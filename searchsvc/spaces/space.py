@@ -26,8 +26,6 @@ from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import Fault, InvalidInput
 
 Matrix = NDArray[np.float64]
-CostModel = Callable[[Matrix], Mapping[str, Matrix]]
-"""(n, d) matrix -> {"flops": (n,), "params": (n,), ...}: vectorised, exact, bound to one space."""
 Identity = Callable[[Matrix], Matrix]
 """(n, d) matrix -> (n, i): rows are equal exactly where candidates are the same network, trained the same way."""
 
@@ -253,9 +251,7 @@ class Space:
                 continue
             rest = component[index + 1 :]
             shares = self._shares(parameter, rest)
-            return total * sum(
-                count * self._count(rest, {**chosen, parameter.name: value}) for value, count in shares
-            )
+            return total * sum(count * self._count(rest, {**chosen, parameter.name: value}) for value, count in shares)
         return total
 
     def _shares(self, parameter: Parameter, rest: Sequence[Parameter]) -> list[tuple[Scalar, int]]:

@@ -12,6 +12,7 @@ from searchsvc.domain import Constraint, Objective, Observation
 from searchsvc.errors import InvalidInput
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 
 SPACE = Space(
     [
@@ -38,7 +39,7 @@ def proposer(candidates: Sequence[dict[str, Any]], *hard: Constraint, repeats: b
         cost_model=costs,
         candidates=candidates,
     )
-    return Proposer(algorithm, SPACE, cost_model=costs, hard=hard, repeats=repeats)
+    return Proposer(algorithm, SPACE, cost_model=CostModel.of(costs, SPACE), hard=hard, repeats=repeats)
 
 
 def proposed(given: Proposer) -> list[dict[str, Any]]:

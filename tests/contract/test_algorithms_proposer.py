@@ -13,6 +13,7 @@ from searchsvc.domain import Constraint, FailureKind, Objective, Observation, Pr
 from searchsvc.errors import NothingFeasible
 from searchsvc.proposing.proposer import MAX_REPEATS, Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 
 SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]
 """Those others have lists: see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
@@ -34,7 +35,7 @@ def flops(matrix: Matrix) -> dict[str, Matrix]:
 
 
 def proposer(name: str, space: Space, *hard: Constraint, max_tries: int = 10_000, **options: Any) -> Proposer:
-    cost_model = flops if hard else None
+    cost_model = CostModel(("flops", "params"), flops) if hard else NO_COSTS
     algorithm = create(
         name,
         space=space,

@@ -28,6 +28,7 @@ from searchsvc.domain import (
 )
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 
 OPTIONS: dict[str, dict[str, int]] = {
     "random": {},
@@ -78,7 +79,7 @@ def build(
         **(options or {}),
         **(feasible_of(space) if name == "given" else {}),
     )
-    return Proposer(algorithm, space, cost_model=cost_model, hard=[HARD], **changes)
+    return Proposer(algorithm, space, cost_model=CostModel.of(cost_model, space), hard=[HARD], **changes)
 
 
 def feasible_of(space: Space) -> dict[str, list[dict[str, Scalar]]]:

@@ -25,6 +25,7 @@ from searchsvc.domain import (
 from searchsvc.errors import InvalidInput
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 from tests.contract.test_algorithms_replay import stored
 
 SPACE = Space(
@@ -50,7 +51,7 @@ def proposer(*hard: Constraint, repeats: bool = False, **options: Any) -> Propos
     algorithm = create(
         "autohas", space=SPACE, objectives=[ACCURACY], constraints=hard, cost_model=costs, seed=3, **options
     )
-    return Proposer(algorithm, SPACE, cost_model=costs, hard=hard, repeats=repeats)
+    return Proposer(algorithm, SPACE, cost_model=CostModel.of(costs, SPACE), hard=hard, repeats=repeats)
 
 
 class Search:

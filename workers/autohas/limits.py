@@ -13,6 +13,7 @@ from torch import Tensor
 from searchsvc.domain.metrics import Constraint
 from searchsvc.domain.trial_task import SharedSearch
 from searchsvc.errors import FailureKind, TrialFailed
+from searchsvc.spaces.costs.model import broken
 from searchsvc.spaces.space import Matrix
 from workers.autohas.distributions import Distributions, Draw
 
@@ -47,10 +48,8 @@ class Limits:
             return np.zeros((len(matrix), 0), np.bool_), np.zeros(len(matrix))
         assert self._costs is not None
         costs = self._costs(matrix)
-        broken = [one.excess(costs[one.metric]) > 0 for one in self.hard]
         taken = [one["weight"] * np.maximum(0.0, costs[one["metric"]] / one["max"] - 1.0) for one in self._soft]
-        none = np.zeros(len(matrix))
-        return np.array([*broken, none], np.bool_)[:-1].T, np.sum([*taken, none], 0)
+        return broken(costs, self.hard, len(matrix)).T, np.sum([*taken, np.zeros(len(matrix))], 0)
 
 
 class Drawing:
@@ -70,7 +69,7 @@ class Drawing:
     def __call__(self, count: int, generator: torch.Generator) -> list[Draw]:
         """`count` draws. Raises TrialFailed (INFEASIBLE) where a limit leaves next to nothing."""
         found: list[Draw] = []
-        tries, broken = 0, np.zeros(len(self._limits.hard), np.intp)
+        tries, counts = 0, np.zeros(len(self._limits.hard), np.intp)
         while len(found) < count:
             sample = self._distributions.sample(_AT_ONCE if tries else count, generator)
             breaks, penalties = self._limits.judge(sample.matrix)
@@ -80,9 +79,9 @@ class Drawing:
                     if len(found) == count:
                         break
                 self.rejected += int(rejected)
-            tries, broken = tries + len(breaks), broken + breaks.sum(0)
+            tries, counts = tries + len(breaks), counts + breaks.sum(0)
             if len(found) < count and tries >= count * _MOST_TRIES:
-                limit = self._limits.hard[int(broken.argmax())]
+                limit = self._limits.hard[int(counts.argmax())]
                 message = f"{limit} leaves {len(found)} of {tries} draws: loosen it, or narrow the space"
                 raise TrialFailed(FailureKind.INFEASIBLE, message)
         return found

@@ -82,16 +82,7 @@ class CandidatePool:
         return rows
 
     def _feasible(self, matrix: Matrix) -> Matrix:
-        problem = self._problem
-        if problem.cost_model is None or not problem.hard or not len(matrix):
-            return matrix
-        costs = problem.cost_model(matrix)
-        holds = np.ones(len(matrix), dtype=bool)
-        for constraint in problem.hard:
-            values = costs[constraint.metric]
-            holds &= (constraint.excess(values) == 0) & ~np.isnan(values)
-        return matrix[holds]
-
+        return matrix[self._problem.cost_model.within(matrix, self._problem.hard)]
 
 
 def farthest(features: Matrix, count: int) -> NDArray[np.intp]:

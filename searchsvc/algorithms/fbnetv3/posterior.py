@@ -26,6 +26,7 @@ from searchsvc.predictors.gaussian import Located
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.variation import distinct
 from searchsvc.predictors.warp import Warp
+from searchsvc.spaces.costs.model import within
 from searchsvc.spaces.space import Matrix
 
 SHORTLIST = 1024
@@ -70,13 +71,11 @@ class Posterior:
         self.results = results
         self._problem = problem
         self._encoding = encoding
-        costs = {} if problem.cost_model is None else problem.cost_model(results)
-        self._costs = frozenset(costs)
+        costs = problem.cost_model(results)
         self._exact = {
             one.metric: Warp.of(costs[one.metric]) for one in problem.objectives if one.metric not in predictors
         }
-        holds = [one.excess(measured[one.metric]) == 0 for one in problem.constraints]
-        self._kept = np.logical_and.reduce(holds, axis=0) if holds else np.ones(len(results), dtype=bool)
+        self._kept = within(measured, problem.constraints, len(results))
         """(r,) which results keep all limits."""
         estimate = self._estimate(results, encoding.features(results))
         self._known = self._objectives(results, estimate)[0]
@@ -123,7 +122,7 @@ class Posterior:
 
     def knows(self, metric: str) -> bool:
         """Whether a limit on it can be judged before training."""
-        return metric in self.predictors or metric in self._costs
+        return metric in self.predictors or metric in self._problem.cost_model.metrics
 
     @property
     def merits(self) -> Matrix:
@@ -163,7 +162,7 @@ class Posterior:
 
     def _objectives(self, rows: Matrix, estimate: Estimate) -> tuple[Matrix, Matrix]:
         """(m, n) means and deviations of the objectives, signed; those that the cost model knows are exact."""
-        costs = {} if self._problem.cost_model is None or not self._exact else self._problem.cost_model(rows)
+        costs = self._problem.cost_model(rows) if self._exact else {}
         means, deviations = [], []
         for one in self._problem.objectives:
             if one.metric in self._exact:

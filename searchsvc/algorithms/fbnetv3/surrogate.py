@@ -49,7 +49,7 @@ class Surrogate:
         self._batch = batch
         self._threshold = threshold
         self._neural = neural
-        known = _costs(problem)
+        known = problem.cost_model.metrics
         self.measured_objectives = tuple(one for one in problem.objectives if one.metric not in known)
         limits = [one.metric for one in problem.constraints]
         self.metrics = tuple(dict.fromkeys([*(one.metric for one in self.measured_objectives), *limits]))
@@ -102,10 +102,3 @@ class Surrogate:
     @cached_property
     def _encoder(self) -> Any:
         return pretrained(self.encoding, self._problem.seed) if self._neural else None
-
-
-def _costs(problem: Problem) -> frozenset[str]:
-    """Metrics that the cost model knows."""
-    if problem.cost_model is None:
-        return frozenset()
-    return frozenset(problem.cost_model(problem.space.sample(1, np.random.default_rng(0))))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from searchsvc.domain import Constraint
 from searchsvc.errors import Fault
 from searchsvc.spaces import CostModel, Matrix, Space
+from searchsvc.spaces.costs.model import within
 
 SAMPLES = 4096
 _PARENTS = 64
@@ -46,10 +47,10 @@ def examine(
     unit = generator.random((SAMPLES, len(space)))
     sample = space.from_unit(unit)
     costs = cost_model(sample)
-    excess = np.stack([_relative(one, costs[one.metric]) for one in hard]) if hard else np.zeros((1, SAMPLES))
-    feasible = (excess == 0).all(axis=0)
+    feasible = within(costs, hard, SAMPLES)
     if feasible.any():
         return Feasibility(float(feasible.mean()), SAMPLES, (), sample[feasible.argmax()])
+    excess = [_relative(one, costs[one.metric]) for one in hard]
     search = _Search(space, cost_model, generator, unit)
     faults = [
         Fault(f"/{constraints.index(one)}", _unreachable(one, found))

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from searchsvc import algorithms
@@ -40,12 +39,11 @@ from searchsvc.service.planning import reachability as feasibility
 from searchsvc.settings import Settings
 from searchsvc.spaces import CostModel, Space, cost_model_for, identity_for, networks
 from searchsvc.spaces.costs.latency import LATENCY
+from searchsvc.spaces.costs.model import COUNTED
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from searchsvc.store import Store
 
 S = TypeVar("S", bound=BaseModel)
-
-_COSTS = ("flops", "params")  # what a cost model knows; used for messages while there is none yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Blueprint:
     dataset: DatasetInfo
     space: Space
     """With `fix` and `narrow` applied."""
-    cost_model: CostModel | None
+    cost_model: CostModel
     hard: tuple[Constraint, ...]
     """Constraints that the cost model knows before a trial starts."""
     outcome: tuple[Constraint, ...]
@@ -132,10 +130,10 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
         cost_model = faults.collect(lambda: _cost_model(spec, known_space, known_dataset))
         timed = faults.collect(lambda: _latencies(spec, known_space, known_dataset, settings))
         if timed is not None:
-            spec, cost_model = timed[0], cost_model and _both(cost_model, timed[1])
-    costs = _names_of(cost_model, space) if cost_model is not None and space is not None else ()
+            spec, cost_model = timed[0], cost_model and cost_model | timed[1]
+    costs = cost_model.metrics if cost_model is not None else ()
     if task is not None:
-        known = costs if dataset is not None and space is not None else _COSTS
+        known = costs if dataset is not None and space is not None else COUNTED
         unmeasured = dataset.unmeasured if dataset is not None else {}
         faults.found += checks.metric_faults(spec, task, (*known, *_promised(spec)), unmeasured)
     if task is not None and space is not None:
@@ -144,14 +142,16 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
     assert task is not None
     assert space is not None
     assert dataset is not None
+    assert cost_model is not None
+    hard, outcome = cost_model.split(spec.constraints)
     blueprint = Blueprint(
         spec=spec,
         task=task,
         dataset=dataset,
         space=space,
         cost_model=cost_model,
-        hard=tuple(one for one in spec.constraints if one.metric in costs),
-        outcome=tuple(one for one in spec.constraints if one.metric not in costs),
+        hard=hard,
+        outcome=outcome,
         constants=checks.constants_of(spec),
         pretrained=pretrained,
         self_training=taught.how if taught else None,
@@ -164,7 +164,7 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
 
 def check_reachable(blueprint: Blueprint) -> feasibility.Feasibility:
     """How much of the space keeps the hard constraints. Raises InvalidInput where nothing does."""
-    if not blueprint.hard or blueprint.cost_model is None:
+    if not blueprint.hard:
         return feasibility.Feasibility(1.0, 0, (), None)
     spec = blueprint.spec
     found = feasibility.examine(blueprint.space, blueprint.cost_model, spec.constraints, blueprint.hard, spec.seed)
@@ -292,7 +292,7 @@ def _stopping_rule(spec: JobSpec) -> StoppingRule:
     )
 
 
-def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel | None:
+def _cost_model(spec: JobSpec, space: Space, dataset: DatasetInfo) -> CostModel:
     constants = checks.constants_of(spec)
     return checks.below("/space/parameters", lambda: cost_model_for(spec.task, space, dataset, constants))
 
@@ -321,11 +321,3 @@ def _latencies(
 def _promised(spec: JobSpec) -> tuple[str, ...]:
     """The cost that a named table gives; when the table itself is at fault, that alone is to be told."""
     return (LATENCY,) if isinstance(spec.space, NamedSpace) and spec.space.latency else ()
-
-
-def _both(first: CostModel, second: CostModel) -> CostModel:
-    return lambda matrix: {**first(matrix), **second(matrix)}
-
-
-def _names_of(cost_model: CostModel, space: Space) -> tuple[str, ...]:
-    return tuple(cost_model(space.sample(1, np.random.default_rng(0))))

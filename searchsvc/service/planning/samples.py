@@ -36,5 +36,5 @@ def sample(space: str, seed: int) -> Sample:
     dataset = datasets.inspect(task, {"name": task.datasets()[0][0]}, 0)
     matrix = shipped.space.sample(1, np.random.default_rng(seed))
     model = cost_model_for(shipped.task, shipped.space, dataset, shipped.constants)
-    costs = {name: float(values[0]) for name, values in model(matrix).items()} if model is not None else {}
+    costs = {metric: float(values[0]) for metric, values in model(matrix).items()}
     return Sample(shipped.space.from_matrix(matrix)[0], costs, dataset)

@@ -72,7 +72,7 @@ class Inquiry:
 
     known: Evidence
     space: Space
-    cost_model: CostModel | None
+    cost_model: CostModel
     identity: Identity | None
     """What tells candidates apart; without it, their values do."""
     constraints: tuple[Constraint, ...]
@@ -163,14 +163,14 @@ class _Force:
 
 def _in_force(job: Job, blueprint: Blueprint, limits: Sequence[Constraint]) -> _Force:
     """The limits that hold. Raises InvalidInput where one cannot be looked at before training, or not be met."""
-    costs = _cost_names(blueprint)
+    costs = blueprint.cost_model.metrics
     faults = [*_unknown(limits, costs), *_twice(limits)]
     if faults:
         raise InvalidInput(faults)
     replaced = {one.metric for one in limits}
     kept = [one for one in job.spec.constraints if one.metric not in replaced]
-    hard = (*limits, *(one for one in kept if one.metric in costs))
-    outcome = tuple(one for one in kept if one.metric not in costs)
+    own, outcome = blueprint.cost_model.split(kept)
+    hard = (*limits, *own)
     named = [*(one.metric for one in job.spec.objectives), *(one.metric for one in outcome)]
     predicted = tuple(name for name in dict.fromkeys(named) if name not in costs)
     return _Force(hard, outcome, predicted, _example(job, blueprint, hard, len(limits)))
@@ -178,7 +178,7 @@ def _in_force(job: Job, blueprint: Blueprint, limits: Sequence[Constraint]) -> _
 
 def _example(job: Job, blueprint: Blueprint, hard: tuple[Constraint, ...], sent: int) -> Matrix:
     """(1, d) a candidate within the hard constraints, the first `sent` of which came with the request; (0, d): any."""
-    if not hard or blueprint.cost_model is None:
+    if not hard:
         return np.empty((0, len(blueprint.space)))
     reached = feasibility.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
     if reached.faults or reached.example is None:
@@ -190,12 +190,6 @@ def _as_sent(fault: Fault, sent: int) -> Fault:
     """A fault of the constraints in force at its place among those that were sent; those of the job have none."""
     own = fault.pointer and int(fault.pointer[1:]) >= sent
     return Fault("/constraints" + ("" if own else fault.pointer), fault.message)
-
-
-def _cost_names(blueprint: Blueprint) -> tuple[str, ...]:
-    if blueprint.cost_model is None:
-        return ()
-    return tuple(blueprint.cost_model(blueprint.space.sample(1, np.random.default_rng(0))))
 
 
 def _unknown(limits: Sequence[Constraint], costs: Sequence[str]) -> list[Fault]:
@@ -222,7 +216,7 @@ def _recommendations(inquiry: Inquiry, found: Sequence[Found]) -> list[Recommend
     if not found:
         return []
     rows = np.stack([one.row for one in found])
-    costs = inquiry.cost_model(rows) if inquiry.cost_model is not None else {}
+    costs = inquiry.cost_model(rows)
     measured = dict(zip(inquiry.keys(inquiry.known.matrix), inquiry.known.trials, strict=True))
     candidates = inquiry.space.from_matrix(rows)
     return [

@@ -17,7 +17,7 @@ import numpy as np
 from searchsvc.domain import Categorical, Constraint, Observation, pareto_front
 from searchsvc.errors import NothingFeasible
 from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
-from searchsvc.spaces import Matrix
+from searchsvc.spaces import CostModel, Matrix
 
 if TYPE_CHECKING:
     from searchsvc.predictors.constrained_search import Found as Answer
@@ -67,15 +67,11 @@ class _Guide:
         from searchsvc.predictors import constrained_search as evolution
 
         inquiry = self.inquiry
-        known = inquiry.cost_model or (lambda _: {})
-
-        def costs(matrix: Matrix) -> dict[str, Matrix]:
-            return {**known(matrix), _APART.metric: _difference(inquiry, matrix, chosen)}
-
+        difference = CostModel((_APART.metric,), lambda matrix: {_APART.metric: _difference(inquiry, matrix, chosen)})
         return evolution.search(
             self.predictors,
             inquiry.space,
-            costs,
+            inquiry.cost_model | difference,
             (*inquiry.constraints, _APART),
             inquiry.objectives,
             seeds=np.vstack([inquiry.known.matrix, inquiry.example]),

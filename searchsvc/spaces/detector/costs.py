@@ -22,6 +22,7 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import recipe
 from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.costs.gathers import Array, Gather, Part, Values
+from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.operators import Layer
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.blocks import NOTHING, Cost, Size
@@ -42,7 +43,7 @@ from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.resolution import RESOLUTION
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import Matrix, Space
 
 _LIMITS: Limits = MappingProxyType({**recipe.DETECTION.limits, **LIMITS, **fbnetv3.LIMITS})
 _GENES = (*LIMITS, *(f"trim{stage}" for stage in fbnetv3.TRIMMED), RESOLUTION, "class_loss", "boxes", "dfl_bins")
@@ -75,9 +76,9 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) 
         pairs = list(zip(counts(*_steps(axes, matrix)), sums, strict=True))
         flops = sum((count.flops * cost.real for count, cost in pairs), np.zeros(()))
         params = sum((count.params * cost.imag for count, cost in pairs), np.zeros(()))
-        return {"flops": flops, "params": params}
+        return {FLOPS: flops, PARAMS: params}
 
-    return costs
+    return CostModel(COUNTED, costs)
 
 
 def counts(steps: Array, copies: Array) -> tuple[Cost, Cost, Cost, Cost, Cost]:

@@ -17,10 +17,11 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.costs.gathers import Array, Gather
 from searchsvc.spaces.costs.latency import LATENCY, LatencyTable
+from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.operators import Layer, Operator
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
 from searchsvc.spaces.fbnetv3.space import Family
-from searchsvc.spaces.space import CostModel, Matrix, Space
+from searchsvc.spaces.space import Matrix, Space
 
 Defaults: TypeAlias = Mapping[str, Scalar]
 """Values of what the space does not give."""
@@ -35,9 +36,9 @@ def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults], CostM
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
             total = sums(matrix)
-            return {"flops": total.real.copy(), "params": total.imag.copy()}
+            return {FLOPS: total.real.copy(), PARAMS: total.imag.copy()}
 
-        return costs
+        return CostModel(COUNTED, costs)
 
     return bound
 
@@ -51,7 +52,7 @@ def latency_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults, Lat
     def bound(space: Space, info: DatasetInfo, defaults: Defaults, table: LatencyTable) -> CostModel:
         axes = _axes(family, space, info, defaults)
         sums = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, table.prices), float)
-        return lambda matrix: {LATENCY: table.scale * sums(matrix)}
+        return CostModel((LATENCY,), lambda matrix: {LATENCY: table.scale * sums(matrix)})
 
     return bound
 

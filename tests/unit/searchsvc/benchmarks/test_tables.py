@@ -23,7 +23,7 @@ def test_every_row_of_the_file_is_found_by_its_candidate(table: Table, arrays: d
         row = table.rows(matrix)[0]
         np.testing.assert_array_equal(table.values[row], loss)
         assert table.means[row] == pytest.approx(np.nanmean(loss))
-        assert table.costs_of(matrix)["params"] == params
+        assert table.cost_model(matrix)["params"] == params
 
 
 def test_the_rows_are_in_the_order_of_the_space(table: Table) -> None:

@@ -11,6 +11,7 @@ from searchsvc.predictors.constrained_search import Found, search
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.spaces import Categorical, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 from searchsvc.spaces.enumeration import enumerate_space
 
 LARGE = Space([*(Integer(f"width{i}", 1, 12) for i in range(6)), Categorical("optimizer", ("sgd", "adam", "lion"))])
@@ -19,8 +20,11 @@ ACCURACY = Objective(metric="accuracy")
 FLOPS = Objective(metric="flops", goal="minimize")
 
 
-def cost_model(matrix: Matrix) -> dict[str, Matrix]:
+def costs(matrix: Matrix) -> dict[str, Matrix]:
     return {"flops": matrix[:, :6].sum(axis=1)}
+
+
+COST_MODEL = CostModel(("flops",), costs)
 
 
 def accuracy(matrix: Matrix) -> Matrix:
@@ -29,20 +33,20 @@ def accuracy(matrix: Matrix) -> Matrix:
 
 def predictor(space: Space, results: int = 80) -> tuple[Predictor, Matrix]:
     matrix = space.sample(results, np.random.default_rng(0))
-    return Predictor.fit(Encoding(space, cost_model), matrix, accuracy(matrix), seed=0), matrix
+    return Predictor.fit(Encoding(space, COST_MODEL), matrix, accuracy(matrix), seed=0), matrix
 
 
 def found(
     space: Space, constraints: list[Constraint], *, objectives: tuple[Objective, ...] = (ACCURACY,), k: int = 5
 ) -> list[Found]:
     fitted, matrix = predictor(space)
-    return search({"accuracy": fitted}, space, cost_model, constraints, objectives, seeds=matrix, k=k, seed=1)
+    return search({"accuracy": fitted}, space, COST_MODEL, constraints, objectives, seeds=matrix, k=k, seed=1)
 
 
 def test_it_finds_better_than_was_measured_within_the_limits() -> None:
     answers = found(LARGE, [Constraint(metric="flops", max=38)])
     _, matrix = predictor(LARGE)
-    measured = accuracy(matrix[cost_model(matrix)["flops"] <= 38])
+    measured = accuracy(matrix[COST_MODEL(matrix)["flops"] <= 38])
     assert len({answer.row.tobytes() for answer in answers}) == 5
     assert all(answer.costs["flops"] <= 38 for answer in answers)
     assert accuracy(answers[0].row[None])[0] > measured.max()
@@ -60,7 +64,7 @@ def test_a_space_that_can_be_listed_gives_the_best_of_all() -> None:
 
 def test_costs_and_exact_objectives_come_from_the_cost_model() -> None:
     for answer in found(LARGE, [], objectives=(ACCURACY, FLOPS), k=8):
-        assert answer.means["flops"] == answer.costs["flops"] == cost_model(answer.row[None])["flops"][0]
+        assert answer.means["flops"] == answer.costs["flops"] == COST_MODEL(answer.row[None])["flops"][0]
         assert answer.deviations["flops"] == 0
         assert answer.deviations["accuracy"] > 0
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 
 SPACE = Space(
     [
@@ -18,8 +19,11 @@ SPACE = Space(
 )
 
 
-def cost_model(matrix: Matrix) -> dict[str, Matrix]:
+def costs(matrix: Matrix) -> dict[str, Matrix]:
     return {"flops": matrix[:, 0] ** 2 * matrix[:, 1], "ones": np.ones(len(matrix))}
+
+
+COST_MODEL = CostModel(("flops", "ones"), costs)
 
 
 def block(encoding: Encoding, kind: str, parameter: int, matrix: Matrix) -> Matrix:
@@ -28,7 +32,7 @@ def block(encoding: Encoding, kind: str, parameter: int, matrix: Matrix) -> Matr
 
 
 def test_the_architecture_is_what_the_cost_model_depends_on() -> None:
-    encoding = Encoding(SPACE, cost_model)
+    encoding = Encoding(SPACE, COST_MODEL)
     assert encoding.architecture == (0, 1)
     assert encoding.costs == ("flops",)
     architecture, recipe = encoding.halves
@@ -40,10 +44,8 @@ def test_what_a_condition_of_the_architecture_asks_for_is_architecture_too() -> 
     kernel = Integer("kernel", 1, 9, when={"op": "conv"})
     space = Space([Categorical("op", ("conv", "skip")), kernel, Integer("x", 0, 5)])
 
-    def costs(matrix: Matrix) -> dict[str, Matrix]:
-        return {"flops": np.nan_to_num(matrix[:, 1]) + 1}
-
-    assert Encoding(space, costs).architecture == (0, 1)
+    kernels = CostModel(("flops",), lambda matrix: {"flops": np.nan_to_num(matrix[:, 1]) + 1})
+    assert Encoding(space, kernels).architecture == (0, 1)
 
 
 def test_without_a_cost_model_all_is_architecture() -> None:
@@ -80,6 +82,6 @@ def test_parameters_with_the_same_values_are_counted_together() -> None:
 
 def test_features_are_centred_and_of_bounded_size() -> None:
     sample = SPACE.sample(4000, np.random.default_rng(1))
-    features = Encoding(SPACE, cost_model).features(sample)
+    features = Encoding(SPACE, COST_MODEL).features(sample)
     assert np.isfinite(features).all()
     assert np.abs(features.mean(axis=0)).max() < 0.1

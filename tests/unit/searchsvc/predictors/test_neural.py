@@ -12,6 +12,7 @@ from searchsvc.predictors import neural
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.quality import quality
 from searchsvc.spaces import Categorical, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 
 SPACE = Space(
     [*(Categorical(f"edge{i}", ("none", "skip", "1x1", "3x3")) for i in range(6)), Integer("rate", 1, 9)]
@@ -19,17 +20,20 @@ SPACE = Space(
 WEIGHTS = np.array([0.0, 0.1, 1.0, 3.0])
 
 
-def cost_model(matrix: Matrix) -> dict[str, Matrix]:
+def costs(matrix: Matrix) -> dict[str, Matrix]:
     return {"flops": 1 + WEIGHTS[matrix[:, :6].astype(int)].sum(axis=1)}
 
 
+COST_MODEL = CostModel(("flops",), costs)
+
+
 def accuracy(matrix: Matrix) -> Matrix:
-    return np.log(cost_model(matrix)["flops"]) - ((matrix[:, 6] - 4) / 6) ** 2
+    return np.log(costs(matrix)["flops"]) - ((matrix[:, 6] - 4) / 6) ** 2
 
 
 @pytest.fixture(scope="module")
 def encoding() -> Encoding:
-    return Encoding(SPACE, cost_model)
+    return Encoding(SPACE, COST_MODEL)
 
 
 @pytest.fixture(scope="module")

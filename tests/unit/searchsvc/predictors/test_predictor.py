@@ -12,6 +12,7 @@ from searchsvc.predictors.predictor import Predictor, fit_predictors, pretrained
 from searchsvc.predictors.quality import quality
 from searchsvc.predictors.warp import Warp
 from searchsvc.spaces import Categorical, Float, Matrix, Space
+from searchsvc.spaces.costs.model import NO_COSTS
 
 SPACE = Space([Float("x", -1, 1), Float("y", -1, 1), Categorical("c", ("p", "q", "r"))])
 
@@ -64,14 +65,15 @@ def test_constant_results_are_predicted_as_they_are() -> None:
 def test_the_same_results_give_the_same_predictions() -> None:
     matrix = sample(30, 6)
     once, again = (
-        fit_predictors(SPACE, observations(matrix), ["accuracy"], cost_model=None, seed=3)["accuracy"] for _ in range(2)
+        fit_predictors(SPACE, observations(matrix), ["accuracy"], cost_model=NO_COSTS, seed=3)["accuracy"]
+        for _ in range(2)
     )
     np.testing.assert_array_equal(once.predict(sample(9, 7)), again.predict(sample(9, 7)))
 
 
 def test_a_metric_that_was_hardly_measured_is_named() -> None:
     with pytest.raises(InvalidInput, match="needs 2 results") as caught:
-        fit_predictors(SPACE, observations(sample(5, 8)), ["accuracy", "latency"], cost_model=None, seed=0)
+        fit_predictors(SPACE, observations(sample(5, 8)), ["accuracy", "latency"], cost_model=NO_COSTS, seed=0)
     assert [fault.pointer for fault in caught.value.faults] == ["/latency"]
 
 

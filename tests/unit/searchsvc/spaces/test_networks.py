@@ -20,6 +20,7 @@ from searchsvc.spaces import (
     identity_for,
     networks,
 )
+from searchsvc.spaces.costs.model import NO_COSTS
 from searchsvc.spaces.limits import check_values
 from searchsvc.spaces.recipe import TABLES, Table
 
@@ -30,7 +31,6 @@ LARGE = DatasetInfo("large", tuple("ab"), (3, 96, 96), {})
 def costs(space: Space, info: DatasetInfo = DIGITS, **values: object) -> list[tuple[float, float]]:
     """(FLOPs, params) of one candidate per keyword value list."""
     model = cost_model_for("classification", space, info)
-    assert model is not None
     rows = [Candidate(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]  # type: ignore[call-overload]
     found = model(space.to_matrix(rows))
     return list(zip(found["flops"].tolist(), found["params"].tolist(), strict=True))
@@ -69,7 +69,7 @@ def test_every_shipped_space_and_its_constants_can_be_built(shipped: ShippedSpac
     assert not set(shipped.constants) & set(shipped.space.names)
     for candidate in shipped.space.from_matrix(shipped.space.sample(5, np.random.default_rng(1))):
         networks.completed({**shipped.constants, **candidate.values})
-    assert cost_model_for(shipped.task, shipped.space, LARGE, shipped.constants) is not None
+    assert cost_model_for(shipped.task, shipped.space, LARGE, shipped.constants) is not NO_COSTS
 
 
 def test_the_defaults_of_a_task_are_those_of_all_its_networks() -> None:
@@ -96,8 +96,8 @@ def test_the_network_may_be_a_gene_with_costs_of_each() -> None:
 
 def test_a_gene_that_no_named_network_has_leaves_costs_unknown() -> None:
     space = Space([Categorical("network", ("mbconv",)), Integer("c3", 16, 32, 8)])
-    assert cost_model_for("classification", space, DIGITS) is None
-    assert cost_model_for("classification", Space([Categorical("network", ("vgg",))]), DIGITS) is None
+    assert cost_model_for("classification", space, DIGITS) is NO_COSTS
+    assert cost_model_for("classification", Space([Categorical("network", ("vgg",))]), DIGITS) is NO_COSTS
 
 
 def test_the_resolution_decides_costs_where_it_is_given() -> None:
@@ -111,7 +111,6 @@ def test_the_resolution_decides_costs_where_it_is_given() -> None:
 def test_an_inactive_resolution_is_that_of_the_dataset() -> None:
     space = Space([Categorical("se", (False, True)), Categorical("resolution", (8, 16), when={"se": True})])
     model = cost_model_for("classification", space, DIGITS)
-    assert model is not None
     plain, eight, sixteen = model(np.array([[0.0, np.nan], [1.0, 0.0], [1.0, 1.0]]))["flops"]
     assert plain < eight < sixteen
 

@@ -44,7 +44,6 @@ Whole = tuple[TrialTask, list[Measurement]]
 
 def costs(matrix: np.ndarray) -> dict[str, np.ndarray]:
     model = networks.cost_model_for("classification", SPACE, data.load(DATASET).info, SHIPPED.constants)
-    assert model is not None
     return dict(model(matrix))
 
 

@@ -18,7 +18,6 @@ def check(name: str, info: DatasetInfo, candidates: int, space: Space | None = N
     shipped = catalogue.find(name)
     space = space or shipped.space
     model = cost_model_for("detection", space, info, shipped.constants)
-    assert model is not None
     matrix = space.sample(candidates, np.random.default_rng(candidates))
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):

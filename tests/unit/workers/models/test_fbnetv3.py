@@ -77,7 +77,6 @@ class TestCostModel:
         shipped = catalogue.find(name)
         space = space or shipped.space
         model = cost_model_for("classification", space, info, shipped.constants)
-        assert model is not None
         matrix = space.sample(candidates, np.random.default_rng(3))
         costs = model(matrix)
         for row, candidate in enumerate(space.from_matrix(matrix)):

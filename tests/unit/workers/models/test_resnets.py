@@ -22,7 +22,6 @@ def test_costs_of_the_space_equal_what_the_built_networks_count(info: DatasetInf
     shipped = catalogue.find("resnet-small")
     space = Space([shipped.space["network"], shipped.space["base_width"]])
     model = cost_model_for("classification", space, info, shipped.constants)
-    assert model is not None
     matrix = np.array([[network, width] for network in range(2) for width in range(3)], float)
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
@@ -35,7 +34,6 @@ def test_costs_of_a_fixed_network_at_other_resolutions_are_exact() -> None:
     values: dict[str, Scalar] = {"network": "resnet34d", "base_width": 8, "resolution": 24}
     space = Space([catalogue.find("resnet-small").space["lr"]])
     model = cost_model_for("classification", space, DIGITS, values)
-    assert model is not None
     found = Countable(lambda: build(values, DIGITS.shape, 10)).counted((1, 24, 24))
     costs = model(np.array([[0.01], [0.02]]))
     assert costs["flops"].tolist() == [found.flops] * 2

@@ -16,6 +16,7 @@ from searchsvc.domain import Candidate, Constraint, FailureKind, Measurement, Ob
 from searchsvc.errors import NothingFeasible
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import CostModel
 
 SPACE = Space([*(Integer(f"width{i}", 1, 8) for i in range(4)), Float("rate", 1e-4, 1.0, log=True)])
 GRID = Space([Integer(f"width{i}", 1, 6) for i in range(4)])
@@ -105,7 +106,7 @@ def test_it_is_staged() -> None:
 
 
 def test_the_first_batch_and_the_last_trials_are_trained_in_full() -> None:
-    proposer = Proposer(made(GRID, batch=4, top=2, startup=4), GRID, cost_model=cost_model)
+    proposer = Proposer(made(GRID, batch=4, top=2, startup=4), GRID, cost_model=CostModel.of(cost_model, GRID))
     in_full = []
     for number in range(9):
         [proposal] = proposer.propose(1, budget=9)
@@ -195,14 +196,16 @@ def test_results_that_say_nothing_do_no_harm(value: float | None) -> None:
 
 def test_a_space_of_one_candidate_is_exhausted_after_one_trial() -> None:
     space = Space([Integer(f"width{i}", 2, 2) for i in range(4)])
-    proposer = Proposer(made(space), space, cost_model=cost_model)
+    proposer = Proposer(made(space), space, cost_model=CostModel.of(cost_model, space))
     assert len(proposer.propose(3, budget=3)) == 1
     assert proposer.exhausted
 
 
 def test_limits_that_nothing_keeps_end_with_the_reason() -> None:
     limit = Constraint(metric="flops", max=1)
-    proposer = Proposer(made(constraints=[limit]), SPACE, cost_model=cost_model, hard=[limit], max_tries=300)
+    proposer = Proposer(
+        made(constraints=[limit]), SPACE, cost_model=CostModel.of(cost_model, SPACE), hard=[limit], max_tries=300
+    )
     with pytest.raises(NothingFeasible, match="flops"):
         proposer.propose(1)
 

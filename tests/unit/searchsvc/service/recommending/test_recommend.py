@@ -21,7 +21,6 @@ def rows_within(inquiry: Inquiry) -> Sequence[Found]:
     """Stands for the predictor: what is known of those that keep the limits, the best first, then random rows."""
     known, generator = inquiry.known, np.random.default_rng(inquiry.seed)
     rows = np.vstack([known.matrix[::-1], inquiry.space.sample(500, generator)])
-    assert inquiry.cost_model is not None
     costs = inquiry.cost_model(rows)
     kept = np.logical_and.reduce(
         [one.excess(costs[one.metric]) == 0 for one in inquiry.constraints if one.metric in costs]

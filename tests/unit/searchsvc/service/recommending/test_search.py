@@ -14,6 +14,7 @@ from searchsvc.service.recommending import search as guided
 from searchsvc.service.recommending.recommend import Found, Inquiry
 from searchsvc.service.recommending.training_data import Evidence
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 
 SPACE = Space(
     [
@@ -47,7 +48,7 @@ def inquiry(trials: int = 60, space: Space = SPACE, **changes: Any) -> Inquiry:
     asked: dict[str, Any] = {
         "known": Evidence((), matrix, metrics, 1),
         "space": space,
-        "cost_model": costs,
+        "cost_model": CostModel(("flops",), costs),
         "identity": None,
         "constraints": (),
         "predicted": ("accuracy",),
@@ -131,7 +132,7 @@ def test_a_limit_on_what_is_predicted_is_kept_by_the_prediction() -> None:
 def test_a_space_with_fewer_candidates_than_asked_for_gives_those() -> None:
     space = SPACE.fix({name: 1 for name in SPACE.names if name.startswith("depth")} | {"lr": 0.1, "optimizer": "adam"})
     known = replace(inquiry(8).known, matrix=space.sample(8, np.random.default_rng(0)))
-    asked = replace(inquiry(8), space=space, known=known, cost_model=None, example=np.empty((0, len(space))), k=5)
+    asked = replace(inquiry(8), space=space, known=known, cost_model=NO_COSTS, example=np.empty((0, len(space))), k=5)
     found = guided.search(asked)
     assert len(found) == 1
 

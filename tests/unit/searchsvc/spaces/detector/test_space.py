@@ -18,6 +18,7 @@ from searchsvc.spaces import (
     identity_for,
     networks,
 )
+from searchsvc.spaces.costs.model import NO_COSTS
 from searchsvc.spaces.detector.space import FAMILIES, strides_of
 from searchsvc.spaces.fbnetv3.space import LIMITS as FBNETV3_GENES
 from searchsvc.spaces.halves import halves
@@ -35,9 +36,7 @@ ARCHITECTURE = {
 
 
 def model_of(space: Space, **constants: Scalar) -> CostModel:
-    model = cost_model_for("detection", space, SCENES, {"network": "detector-small", **constants})
-    assert model is not None
-    return model
+    return cost_model_for("detection", space, SCENES, {"network": "detector-small", **constants})
 
 
 def costs(**values: Scalar) -> tuple[float, float]:
@@ -106,7 +105,6 @@ def test_a_shared_backbone_is_run_as_often_and_counted_once() -> None:
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda one: one.name)
 def test_costs_of_a_matrix_are_those_of_its_rows(shipped: ShippedSpace) -> None:
     model = cost_model_for("detection", shipped.space, SCENES, shipped.constants)
-    assert model is not None
     matrix = shipped.space.sample(20, np.random.default_rng(3))
     whole = model(matrix)
     for row in range(20):
@@ -118,7 +116,7 @@ def test_costs_of_a_matrix_are_those_of_its_rows(shipped: ShippedSpace) -> None:
 def test_images_that_are_too_small_are_refused() -> None:
     tiny = DatasetInfo("tiny", tuple("ab"), (3, 64, 200), {})
     shipped = catalogue.find("detector-small")
-    assert cost_model_for("detection", shipped.space, tiny, shipped.constants) is not None  # it has a resolution
+    assert cost_model_for("detection", shipped.space, tiny, shipped.constants) is not NO_COSTS  # it has a resolution
     space = Space([Categorical("neck", ("fpn", "rfp"))])
     with pytest.raises(InvalidInput, match="65 px or more on a side, not 64"):
         cost_model_for("detection", space, tiny, shipped.constants)
@@ -129,11 +127,9 @@ def test_images_that_are_too_small_are_refused() -> None:
 def test_an_inline_space_without_a_network_is_of_the_full_family() -> None:
     space = Space([Integer("head_depth", 1, 4)])
     unnamed, named = (cost_model_for("detection", space, SCENES, one) for one in ({}, {"network": "detector"}))
-    assert unnamed is not None
-    assert named is not None
     assert unnamed(np.array([[4.0]])) == named(np.array([[4.0]]))
     assert networks.completed({}, "detection")["base_width"] == 64
-    assert cost_model_for("classification", space, SCENES) is None
+    assert cost_model_for("classification", space, SCENES) is NO_COSTS
 
 
 def test_widths_that_round_to_the_same_are_the_same_detector() -> None:

@@ -1,0 +1,85 @@
+"""CostModel: what every candidate of a space costs before it is trained, and which candidates keep limits on costs.
+
+| symbol | meaning | shape |
+|---|---|---|
+| M | candidates, as the space has them | (n, d) |
+| costs | FLOPs, parameters, latency, ..., by metric | (n,) each |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchsvc.domain.metrics import Constraint
+from searchsvc.spaces.space import Matrix, Space
+
+Costs: TypeAlias = Mapping[str, Matrix]
+"""metric -> (n,)"""
+CostFunction: TypeAlias = Callable[[Matrix], Costs]
+"""From (n, d), with at least one row, to the same metrics for every matrix."""
+
+FLOPS, PARAMS = "flops", "params"
+COUNTED: Final = (FLOPS, PARAMS)
+"""The metrics that are counted for every network; latency is measured."""
+
+
+class CostModel:
+    """The costs of all candidates of one space: vectorised and exact."""
+
+    __slots__ = ("_function", "metrics")
+
+    def __init__(self, metrics: Iterable[str], function: CostFunction) -> None:
+        self.metrics = tuple(metrics)
+        self._function = function
+
+    @classmethod
+    def of(cls, costs: CostModel | CostFunction | None, space: Space) -> CostModel:
+        """Wrap a function that a user wrote; one candidate of `space` shows which metrics it returns."""
+        if costs is None or isinstance(costs, CostModel):
+            return costs or NO_COSTS
+        return cls(costs(space.sample(1, np.random.default_rng(0))), costs)
+
+    def __call__(self, matrix: Matrix) -> Costs:
+        """Return metric -> (n,) for M (n, d). The function is never called with an empty matrix."""
+        if not len(matrix):
+            return {metric: np.empty(0) for metric in self.metrics}
+        return self._function(matrix)
+
+    def __or__(self, other: CostModel) -> CostModel:
+        """Return a model of the metrics of both; as for dicts, `other` decides those that both have."""
+        metrics = dict.fromkeys((*self.metrics, *other.metrics))
+        return CostModel(metrics, lambda matrix: {**self(matrix), **other(matrix)})
+
+    def split(self, constraints: Iterable[Constraint]) -> tuple[tuple[Constraint, ...], tuple[Constraint, ...]]:
+        """Return (hard, outcome): constraints on the metrics of this model, and those that only training decides."""
+        constraints = tuple(constraints)
+        hard = tuple(constraint for constraint in constraints if constraint.metric in self.metrics)
+        return hard, tuple(constraint for constraint in constraints if constraint.metric not in self.metrics)
+
+    def within(self, matrix: Matrix, constraints: Sequence[Constraint]) -> NDArray[np.bool_]:
+        """Return (n,): whether each row of M (n, d) keeps all `constraints`, which are on metrics of this model."""
+        return within(self(matrix) if constraints else {}, constraints, len(matrix))
+
+
+NO_COSTS: Final = CostModel((), lambda _: {})
+"""The model of a space of whose candidates nothing is known before training."""
+
+
+def broken(values: Costs, constraints: Sequence[Constraint], count: int) -> NDArray[np.bool_]:
+    """Return (c, n): whether each of `count` candidates breaks each constraint. NaN breaks every limit on its metric.
+
+    `values` holds the metric of every constraint: costs, or measured results.
+    """
+    result = np.zeros((len(constraints), count), dtype=bool)
+    for index, constraint in enumerate(constraints):
+        result[index] = ~(constraint.excess(values[constraint.metric]) <= 0)  # comparisons with NaN are false
+    return result
+
+
+def within(values: Costs, constraints: Sequence[Constraint], count: int) -> NDArray[np.bool_]:
+    """Return (n,): whether each of `count` candidates keeps all constraints; see `broken`."""
+    return np.asarray(~broken(values, constraints, count).any(axis=0))
