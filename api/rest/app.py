@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from api.rest import errors, openapi
 from api.rest.deps import PREFIX
 from api.rest.idempotency import Replays
-from api.rest.metrics import Measured, Metrics
+from api.rest.metrics import Metrics, RequestMetrics
 from api.rest.middleware import HostCheck, SecurityHeaders, names_of
 from api.rest.routes import catalogue as tables
 from api.rest.routes import cluster, events, health, jobs, labels, results, tokens, trials
@@ -44,7 +44,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         lambda after, job_id, limit: service.events.read(after=after, job_id=job_id, limit=limit),
         service.events.last_sequence,
     )
-    app.state.metrics = metrics = Metrics(service, lambda: len(feed.clients))
+    app.state.metrics = metrics = Metrics(service, lambda: len(feed.subscribers))
     for room in (jobs, further, labels, trials, results, events, cluster, tables, tokens, health):
         app.include_router(room.router)
     app.include_router(trials.anywhere)
@@ -54,7 +54,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
     if names is not None:
         app.add_middleware(HostCheck, names=names)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Measured, metrics=metrics)  # the last one added is the outermost
+    app.add_middleware(RequestMetrics, metrics=metrics)  # the last one added is the outermost
     return app
 
 

@@ -19,7 +19,7 @@ bearer = HTTPBearer(
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-class Needs:
+class RequiredScope:
     """A dependency that lets a request through where its token covers `scope`, and gives the token."""
 
     def __init__(self, scope: Scope) -> None:
@@ -33,7 +33,11 @@ class Needs:
         return token
 
 
-can_read, can_submit, can_administer = Needs(Scope.READ), Needs(Scope.SUBMIT), Needs(Scope.ADMIN)
+can_read, can_submit, can_administer = (
+    RequiredScope(Scope.READ),
+    RequiredScope(Scope.SUBMIT),
+    RequiredScope(Scope.ADMIN),
+)
 Reader = Annotated[Token, Depends(can_read)]
 Submitter = Annotated[Token, Depends(can_submit)]
 Administrator = Annotated[Token, Depends(can_administer)]

@@ -43,9 +43,9 @@ def scratch_folder() -> Iterator[FilePath]:
         yield FilePath(folder)
 
 
-TheService = Annotated[Service, Depends(service_of)]
-TheFeed = Annotated[Feed, Depends(feed_of)]
-Scratch = Annotated[FilePath, Depends(scratch_folder)]
+ServiceDep = Annotated[Service, Depends(service_of)]
+FeedDep = Annotated[Feed, Depends(feed_of)]
+ScratchFolder = Annotated[FilePath, Depends(scratch_folder)]
 
 JobRef = Annotated[
     str,
@@ -81,7 +81,7 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentAction:
     """Does what a request asks for, or answers as before where the request has come before with its key."""
 
     replays: Replays
@@ -94,16 +94,18 @@ class Once:
         return self.replays.once(self.who, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
 
 
-def once_of(request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None) -> Once:
+def idempotent_action(
+    request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None
+) -> IdempotentAction:
     """Keys are a token's own: nobody is answered what another asked for."""
     who = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
-    return Once(request.app.state.replays, who, idempotency_key, f"{request.method} {request.url.path}")
+    return IdempotentAction(request.app.state.replays, who, idempotency_key, f"{request.method} {request.url.path}")
 
 
-Doing = Annotated[Once, Depends(once_of)]
+IdempotentDep = Annotated[IdempotentAction, Depends(idempotent_action)]
 
 
-def trial_of(service: TheService, job: JobRef, trial: TrialRef) -> domain.Trial:
+def trial_of(service: ServiceDep, job: JobRef, trial: TrialRef) -> domain.Trial:
     """The trial that a path names. Raises NotFound, also where it belongs to another job."""
     if trial.isdecimal():
         return service.trials.get(f"{job}/{trial}")
@@ -113,7 +115,7 @@ def trial_of(service: TheService, job: JobRef, trial: TrialRef) -> domain.Trial:
     return found
 
 
-TheTrial = Annotated[domain.Trial, Depends(trial_of)]
+TrialDep = Annotated[domain.Trial, Depends(trial_of)]
 
 
 def page(rows: Rows[R], convert: Callable[[R], S]) -> Page[S]:

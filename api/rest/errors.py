@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -43,8 +43,10 @@ class ProblemFault(BaseModel):
     message: str = Field(description="What is wrong there, and what would be right.")
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """What went wrong, as RFC 9457 has it."""
+
+    model_config = ConfigDict(title="Problem")
 
     type: str = Field(description="What kind of problem it is; stable, to be compared by programs.")
     title: str = Field(description="The kind in words.")
@@ -55,7 +57,7 @@ class Problem(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ErrorKind:
     """A kind of problem: the last part of its type, its status and its title."""
 
     slug: str
@@ -65,40 +67,40 @@ class Kind:
     """Said in place of the error's own words where those hold what is not for everyone, the database's address say."""
 
 
-INVALID = Kind("invalid-input", 422, "The input is not valid")
-INTERNAL = Kind("internal", 500, "The service failed")
+INVALID = ErrorKind("invalid-input", 422, "The input is not valid")
+INTERNAL = ErrorKind("internal", 500, "The service failed")
 
-KINDS: Mapping[type[SearchsvcError], Kind] = MappingProxyType(
+KINDS: Mapping[type[SearchsvcError], ErrorKind] = MappingProxyType(
     {
         InvalidInput: INVALID,
-        NothingFeasible: Kind("nothing-feasible", 422, "No candidate keeps the hard constraints"),
-        NotFound: Kind("not-found", 404, "There is no such thing"),
-        Conflict: Kind("conflict", 409, "The state of the thing forbids it"),
-        Unauthenticated: Kind("unauthenticated", 401, "A valid token is needed"),
-        Forbidden: Kind("forbidden", 403, "The scope of the token does not reach"),
-        StoreUnavailable: Kind("store-unavailable", 503, "The database does not answer", "try again in a while"),
-        StoreOutdated: Kind(
+        NothingFeasible: ErrorKind("nothing-feasible", 422, "No candidate keeps the hard constraints"),
+        NotFound: ErrorKind("not-found", 404, "There is no such thing"),
+        Conflict: ErrorKind("conflict", 409, "The state of the thing forbids it"),
+        Unauthenticated: ErrorKind("unauthenticated", 401, "A valid token is needed"),
+        Forbidden: ErrorKind("forbidden", 403, "The scope of the token does not reach"),
+        StoreUnavailable: ErrorKind("store-unavailable", 503, "The database does not answer", "try again in a while"),
+        StoreOutdated: ErrorKind(
             "store-outdated",
             503,
             "The database schema is not the one of this version",
             "it needs `searchctl db upgrade`",
         ),
-        RuntimeUnavailable: Kind("runtime-unavailable", 503, "A part of the service cannot be reached"),
+        RuntimeUnavailable: ErrorKind("runtime-unavailable", 503, "A part of the service cannot be reached"),
     }
 )
 
 
-OF_STATUS: Mapping[int, Kind] = MappingProxyType(
+OF_STATUS: Mapping[int, ErrorKind] = MappingProxyType(
     {
         one.status: one
         for one in (
-            Kind("malformed", 400, "The request cannot be read"),
-            Kind("not-found", 404, "There is no such thing"),
-            Kind("method-not-allowed", 405, "This cannot be done with it"),
-            Kind("too-large", 413, "The body is too large"),
-            Kind("unsupported-media-type", 415, "The body is of a kind that is not read"),
-            Kind("range-not-satisfiable", 416, "The file has no such range"),
-            Kind("misdirected", 421, "This service does not answer to that name"),
+            ErrorKind("malformed", 400, "The request cannot be read"),
+            ErrorKind("not-found", 404, "There is no such thing"),
+            ErrorKind("method-not-allowed", 405, "This cannot be done with it"),
+            ErrorKind("too-large", 413, "The body is too large"),
+            ErrorKind("unsupported-media-type", 415, "The body is of a kind that is not read"),
+            ErrorKind("range-not-satisfiable", 416, "The file has no such range"),
+            ErrorKind("misdirected", 421, "This service does not answer to that name"),
         )
     }
 )
@@ -137,14 +139,14 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem(
     request: Request,
-    kind: Kind,
+    kind: ErrorKind,
     detail: str,
     *,
     faults: Iterable[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer for one error."""
-    body = Problem(
+    body = ProblemDetails(
         type=f"/problems/{kind.slug}",
         title=kind.title,
         status=kind.status,
@@ -160,9 +162,9 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def kind_of_status(status: int) -> Kind:
+def kind_of_status(status: int) -> ErrorKind:
     """The kind of an error that has no more to it than its HTTP status."""
-    return OF_STATUS.get(status) or Kind(f"http-{status}", status, HTTPStatus(status).phrase)
+    return OF_STATUS.get(status) or ErrorKind(f"http-{status}", status, HTTPStatus(status).phrase)
 
 
 def _searchsvc_error(request: Request, error: Exception) -> Response:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _StoredAnswer:
     request: str
     at: float
     value: Any
@@ -32,7 +32,7 @@ class Replays:
     """Answers by (who asked, key)."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], _StoredAnswer] = OrderedDict()
         self._lock = threading.Lock()
         self._clock = clock
 
@@ -55,16 +55,16 @@ class Replays:
                 del self._answers[who, key]
             raise
         with self._lock:
-            self._answers[who, key] = _Answer(request, self._clock(), value, done=True)
+            self._answers[who, key] = _StoredAnswer(request, self._clock(), value, done=True)
         return value
 
-    def _begin(self, name: tuple[str, str], request: str) -> _Answer | None:
+    def _begin(self, name: tuple[str, str], request: str) -> _StoredAnswer | None:
         """The answer that is known; None: there is none, and from now on others wait for ours."""
         with self._lock:
             self._forget()
             known = self._answers.get(name)
             if known is None:
-                self._answers[name] = _Answer(request, self._clock(), None, done=False)
+                self._answers[name] = _StoredAnswer(request, self._clock(), None, done=False)
                 return None
         if known.request != request:
             raise Conflict(f"the idempotency key {name[1]!r} was used for another request: take a new one")

@@ -37,10 +37,10 @@ class Metrics:
         )
         clients = Gauge("searchsvc_sse_clients", "Clients that listen to events.", registry=self.registry)
         clients.set_function(sse_clients)
-        self.registry.register(_Stored(service))
+        self.registry.register(_StoreCollector(service))
 
 
-class _Stored(Collector):
+class _StoreCollector(Collector):
     """Jobs and trials by state, read when they are asked for."""
 
     def __init__(self, service: Service) -> None:
@@ -64,7 +64,7 @@ def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metri
     return family
 
 
-class Measured:
+class RequestMetrics:
     """Counts every request and how long it took until its answer began."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from api.rest.errors import Problem
+from api.rest.errors import ProblemDetails
 from api.rest.schemas.jobs import Extension, TokenRequest
 from api.rest.schemas.labels import Doubt, Labels, Verdict
 from api.rest.schemas.recommend import Limits, Transfer
@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
         if first:
             schemas = document["components"]["schemas"]
             schemas["Changes-Input"] = CHANGES
-            schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas["Problem"] = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schemas["Problem"].pop("$defs"))
             for model in BODIES:
                 schemas.update(_input_schemas(model))

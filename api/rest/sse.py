@@ -29,7 +29,7 @@ TICK_SECONDS = 0.25
 BATCH = 500
 THREADS = 4
 QUEUE = 1000
-"""Events that may wait for one client before it has to read the store itself."""
+"""Events that may wait for one subscriber before it has to read the store itself."""
 
 _AFTER_ERROR_SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Frame:
 
 
 @dataclass(eq=False, slots=True)
-class Client:
+class Subscriber:
     """One listener: what was handed out and is not sent yet."""
 
     job_id: str | None
@@ -68,7 +68,7 @@ class Client:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hand(self, frames: Iterable[Frame]) -> None:
-        """Add what this client listens to; where too much waits, all of it is dropped."""
+        """Add what this subscriber listens to; where too much waits, all of it is dropped."""
         mine = [frame for frame in frames if self.job_id in (None, frame.job_id)]
         if len(self.waiting) + len(mine) > QUEUE:
             self.waiting, self.missed = [], True
@@ -88,7 +88,7 @@ class Feed:
     """The shared reader. Its methods run on one event loop; the store is read in a few threads of their own."""
 
     def __init__(self, read: Read, last: Callable[[], int], *, tick_seconds: float = TICK_SECONDS) -> None:
-        self.clients: set[Client] = set()
+        self.subscribers: set[Subscriber] = set()
         self._read_store, self._last, self._tick_seconds = read, last, tick_seconds
         self._starting = asyncio.Lock()
         self._threads = anyio.CapacityLimiter(THREADS)
@@ -103,25 +103,25 @@ class Feed:
         return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
     @asynccontextmanager
-    async def listening(self, job_id: str | None) -> AsyncIterator[Client]:
+    async def listening(self, job_id: str | None) -> AsyncIterator[Subscriber]:
         """A client that is handed every event stored from now on."""
-        client = Client(job_id)
-        self.clients.add(client)
+        subscriber = Subscriber(job_id)
+        self.subscribers.add(subscriber)
         try:
             async with self._starting:
                 if self._reader is None or self._reader.done():
                     position = await self.in_thread(self._last)
                     self._reader = asyncio.create_task(self._run(position), name="event reader")
-            yield client
+            yield subscriber
         finally:
-            self.clients.discard(client)
+            self.subscribers.discard(subscriber)
 
     async def _run(self, position: int) -> None:
-        """Hands out until the last client has left; where the store does not answer, goes on when it does."""
-        while self.clients:
+        """Hands out until the last subscriber has left; where the store does not answer, goes on when it does."""
+        while self.subscribers:
             frames = await self._next(position)
-            for client in self.clients:
-                client.hand(frames)
+            for subscriber in self.subscribers:
+                subscriber.hand(frames)
             if frames:
                 position = frames[-1].sequence
             if len(frames) < BATCH:
@@ -135,9 +135,9 @@ class Feed:
             return []
         except Exception:  # noqa: BLE001 - a reader that ended would leave all clients waiting without a word
             _log.exception("events cannot be read")
-            for client in self.clients:
-                client.missed = True
-                client.arrived.set()
+            for subscriber in self.subscribers:
+                subscriber.missed = True
+                subscriber.arrived.set()
             await asyncio.sleep(_AFTER_ERROR_SECONDS)
             return []
 
@@ -146,16 +146,16 @@ async def stream(feed: Feed, after: int, job_id: str | None, is_over: Callable[[
     """The text of an event stream from the event after `after` on.
 
     `is_over` is asked whenever the job may have ended; when it says so, the stream ends after the last stored event.
-    Where the store does not answer the stream ends too: the client comes back by itself.
+    Where the store does not answer the stream ends too: the subscriber comes back by itself.
     """
     yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
     position = after
     with contextlib.suppress(StoreUnavailable, NotFound):
-        async with feed.listening(job_id) as client:
+        async with feed.listening(job_id) as subscriber:
             while True:
-                frames = client.take()
-                if client.missed:
-                    client.missed = False
+                frames = subscriber.take()
+                if subscriber.missed:
+                    subscriber.missed = False
                     async for batch in _stored(feed, position, job_id):
                         yield _text(batch)
                         position = batch[-1].sequence
@@ -167,7 +167,7 @@ async def stream(feed: Feed, after: int, job_id: str | None, is_over: Callable[[
                     may_be_over = not frames or any(frame.kind.startswith("job.") for frame in frames)
                 if is_over and may_be_over and await feed.in_thread(is_over):
                     break
-                await _wait(client)
+                await _wait(subscriber)
             async for batch in _stored(feed, position, job_id):
                 yield _text(batch)
 
@@ -181,10 +181,10 @@ async def _stored(feed: Feed, after: int, job_id: str | None) -> AsyncIterator[l
             return
 
 
-async def _wait(client: Client) -> None:
-    """Until something has been handed to the client, or it is time for a ping."""
+async def _wait(subscriber: Subscriber) -> None:
+    """Until something has been handed to the subscriber, or it is time for a ping."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(client.arrived.wait(), PING_SECONDS)
+        await asyncio.wait_for(subscriber.arrived.wait(), PING_SECONDS)
 
 
 def _text(frames: Iterable[Frame]) -> bytes:

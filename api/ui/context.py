@@ -34,7 +34,7 @@ SLOW_AT_ONCE = 2
 """So many slow questions at once, of all pages together: they take a processor each, for seconds."""
 
 
-class Desk:
+class PageContext:
     """Lives on one event loop; everything that asks the service does so in a thread."""
 
     def __init__(self, service: Service, feed: Feed) -> None:
@@ -95,6 +95,6 @@ class Desk:
         return Topic(self._feed, job.id, TrialReader(self.service, trial.id, job.spec))
 
 
-def desk_of(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
+def page_context_of(request: Request) -> PageContext:
+    context: PageContext = request.app.state.page_context
+    return context

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from api.rest.deps import JobRef, Scratch, TheService, TrialId
+from api.rest.deps import JobRef, ScratchFolder, ServiceDep, TrialId
 from api.rest.routes import results, trials
 from api.rest.schemas.labels import ImageNumber
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.pages.trial.files import PICTURE
 from api.ui.session import PATH, secret_of
 from api.ui.tables.row_filter import RowFilter
@@ -22,7 +22,7 @@ Words = Annotated[str, Query(max_length=4000)]
 
 
 @router.get("/exports/{job}", response_class=FileResponse)
-def export(request: Request, service: TheService, job: JobRef, scratch: Scratch, format: str) -> FileResponse:  # noqa: A002 - the word of REST
+def export(request: Request, service: ServiceDep, job: JobRef, scratch: ScratchFolder, format: str) -> FileResponse:  # noqa: A002 - the word of REST
     """Raises Unauthenticated, NotFound, and Conflict where there is nothing to export yet."""
     service.access.authenticate(secret_of(request))
     return results.export(service, job, scratch, format)
@@ -30,7 +30,12 @@ def export(request: Request, service: TheService, job: JobRef, scratch: Scratch,
 
 @router.get("/exports/{job}/matching", response_class=FileResponse)
 def matching_trials(
-    request: Request, service: TheService, job: JobRef, scratch: Scratch, matching: Words = "", where: Words = "{}"
+    request: Request,
+    service: ServiceDep,
+    job: JobRef,
+    scratch: ScratchFolder,
+    matching: Words = "",
+    where: Words = "{}",
 ) -> FileResponse:
     """The trials that the filters of the table match, as CSV. Raises Unauthenticated, NotFound, InvalidInput."""
     service.access.authenticate(secret_of(request))
@@ -46,7 +51,7 @@ def matching_trials(
 
 @router.get("/files/{trial_id}/{artifact}", response_class=FileResponse)
 def download(
-    request: Request, service: TheService, trial_id: TrialId, artifact: str, shown: bool = False
+    request: Request, service: ServiceDep, trial_id: TrialId, artifact: str, shown: bool = False
 ) -> FileResponse:
     """`shown`: a picture, to be part of a page. Raises Unauthenticated, NotFound."""
     service.access.authenticate(secret_of(request))
@@ -55,7 +60,7 @@ def download(
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)
-def picture(request: Request, service: TheService, job: JobRef, image: ImageNumber) -> Response:
+def picture(request: Request, service: ServiceDep, job: JobRef, image: ImageNumber) -> Response:
     """A validation image. Raises Unauthenticated, NotFound, Conflict."""
     service.access.authenticate(secret_of(request))
     return Response(
@@ -66,9 +71,9 @@ def picture(request: Request, service: TheService, job: JobRef, image: ImageNumb
 @router.get("/rows/{topic}")
 async def rows(request: Request, topic: str) -> Response:
     """Raises Unauthenticated, NotFound."""
-    desk: Desk = request.app.state.desk
-    await desk.visitor(request)
-    found = await desk.rows(topic)
-    packed = await desk.ask(lambda: found.packed)
+    context: PageContext = request.app.state.page_context
+    await context.visitor(request)
+    found = await context.rows(topic)
+    packed = await context.ask(lambda: found.packed)
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(packed, media_type="application/json", headers=headers)

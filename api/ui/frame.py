@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from nicegui import background_tasks, context, ui
+from nicegui import background_tasks, ui
 
 from api.rest.errors import KINDS
-from api.ui.context import Desk, desk_of
+from api.ui.context import PageContext, page_context_of
 from api.ui.live.topics import Topic, Watcher
 from api.ui.parts import theme
 from api.ui.parts.visibility import looked_at
@@ -29,7 +29,7 @@ from searchsvc.errors import (
 )
 
 T = TypeVar("T")
-Build = Callable[[Desk, Visitor], Awaitable[None]]
+Build = Callable[[PageContext, Visitor], Awaitable[None]]
 
 NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"), ("Cluster", f"{PATH}/cluster"))
 _CHECK_SECONDS = 5.0
@@ -40,11 +40,11 @@ _ANSWER_SECONDS = 6.0
 
 async def framed(request: Request, title: str, here: str, build: Build) -> Response | None:
     """A page for a reader who is signed in; the others are sent to the sign-in page."""
-    desk = desk_of(request)
+    context = page_context_of(request)
     dress(request, title)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            visitor = await desk.visitor(request)
+            visitor = await context.visitor(request)
     except TimeoutError:
         with _main():
             _wrong(StoreUnavailable("who you are cannot be looked up"))
@@ -59,12 +59,12 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
     _top(here, visitor)
     with _main() as main:
         try:
-            await build(desk, visitor)
+            await build(context, visitor)
         except SearchsvcError as error:
             main.clear()
             _wrong(error)
             return None
-    background_tasks.create(_watch_sign_in(desk, visitor, context.client), name="sign-in of a page")
+    background_tasks.create(_watch_sign_in(context, visitor, ui.context.client), name="sign-in of a page")
     return None
 
 
@@ -131,7 +131,7 @@ def _wrong(error: SearchsvcError) -> None:
     title, status = next(
         ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("It did not work", 500)
     )
-    context.client.status_code = status
+    ui.context.client.status_code = status
     with box("card empty"):
         Text("h1", title)
         Text("p", words_of(error), "wrap")
@@ -140,13 +140,13 @@ def _wrong(error: SearchsvcError) -> None:
             link("All jobs", f"{PATH}/")
 
 
-async def _watch_sign_in(desk: Desk, visitor: Visitor, client: Any) -> None:
+async def _watch_sign_in(context: PageContext, visitor: Visitor, client: Any) -> None:
     """Leave the page when the token is revoked or has expired."""
     with suppress(TimeoutError):
         await client.connected(timeout=60)
     while not client.is_deleted:
         try:
-            await desk.ask(desk.service.access.authenticate, visitor.secret)
+            await context.ask(context.service.access.authenticate, visitor.secret)
         except Unauthenticated:
             client.open(sign_in_path("expired").removeprefix(PATH))
             return
@@ -163,7 +163,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
 
     `tells`: False where something else on the page says what is wrong.
     """
-    client = context.client
+    client = ui.context.client
     problem = notice("", bad=True).classes("hidden")
 
     async def run() -> None:
@@ -194,11 +194,13 @@ def _say(problem: Text, watcher: Watcher[Any]) -> None:
     problem.classes(remove="hidden") if error else problem.classes(add="hidden")
 
 
-async def attempt(desk: Desk, visitor: Visitor, scope: Any, call: Callable[[], object], done: str = "") -> bool:
+async def attempt(
+    context: PageContext, visitor: Visitor, scope: Any, call: Callable[[], object], done: str = ""
+) -> bool:
     """Do what a button is for, if its reader still may; say what became of it (of what shows by itself, nothing)."""
     try:
-        await desk.admit(visitor, scope)
-        await desk.ask(call)
+        await context.admit(visitor, scope)
+        await context.ask(call)
     except Unauthenticated:
         ui.navigate.to(sign_in_path("expired").removeprefix(PATH))
         return False

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.rest.sse import Feed
 from api.ui import files, pages, session
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.session import PATH, Links
 from searchsvc.service.service import Service
 
@@ -52,7 +52,7 @@ def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
     app.include_router(files.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route(PATH, _home, include_in_schema=False)
-    app.state.desk = core.app.state.desk = Desk(service, feed)
+    app.state.page_context = core.app.state.page_context = PageContext(service, feed)
     core.app.add_middleware(PageHeaders)
     core.sio.eio.cors_allowed_origins = None  # sockets are for pages of our own origin
     core.app.config.quasar_config.update(QUASAR)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from nicegui import background_tasks, context, ui
+from nicegui import background_tasks, ui
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import words_of
 from api.ui.parts.widgets import Text, box, card
 from searchsvc.errors import SearchsvcError
@@ -28,9 +28,11 @@ _log = logging.getLogger(__name__)
 class Panel(Generic[T]):
     """A card. What stands in its `content` is drawn when it first comes into view, and anew when something changed."""
 
-    def __init__(self, desk: Desk, title: str, note: str, read: Callable[[], T], draw: Callable[[T], None]) -> None:
+    def __init__(
+        self, context: PageContext, title: str, note: str, read: Callable[[], T], draw: Callable[[T], None]
+    ) -> None:
         """`read` is called in a thread; SearchsvcErrors that it raises are shown. `draw` shows what it returned."""
-        self._desk, self._read, self._draw, self._client = desk, read, draw, context.client
+        self._context, self._read, self._draw, self._client = context, read, draw, ui.context.client
         self._in_view = self._is_observed = self._is_busy = False
         self._is_stale, self._wake = True, asyncio.Event()
         with card(title, note) as self.card:
@@ -80,7 +82,7 @@ class Panel(Generic[T]):
     async def _show(self) -> None:
         said = ""
         try:
-            found = await self._desk.ask(self._read)
+            found = await self._context.ask(self._read)
             if self._wake.is_set():  # for what was chosen before; what is chosen now is read next
                 return
             with self._client:

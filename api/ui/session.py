@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from api.rest.bodies import text_of
-from api.rest.deps import TheService
+from api.rest.deps import ServiceDep
 from searchsvc.domain import Token
 from searchsvc.errors import StoreUnavailable, Unauthenticated
 from searchsvc.service.system.tokens import Scope
@@ -101,7 +101,7 @@ def open_once(
 
 
 @router.post("/session")
-def sign_in(request: Request, service: TheService, body: Annotated[bytes, Depends(text_of)]) -> RedirectResponse:
+def sign_in(request: Request, service: ServiceDep, body: Annotated[bytes, Depends(text_of)]) -> RedirectResponse:
     """Sign in with a token, from the form of the sign-in page."""
     form = parse_qs(body.decode("utf-8", "replace"))
     secret, onward = form.get("token", [""])[0].strip(), local_path(form.get("next", [""])[0])

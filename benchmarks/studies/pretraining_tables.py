@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.studies.pretraining import LEVELS
 from benchmarks.studies.ranks import rank_correlation
 from searchsvc.domain import Objective
-from searchsvc.service.results.gains import Gain, Measured, found_in
-from searchsvc.service.results.intervals import Estimate
+from searchsvc.service.results.gains import Gain, MeasuredTrial, found_in
+from searchsvc.service.results.intervals import MeanEstimate
 
 PLAIN: Mapping[str, Any] = {"data_fraction": 1.0, "init": "scratch", "self_training": False, "augmentation": "S1"}
 STUDENT, BEFORE = {"self_training": True}, {"init": "pretrained"}
@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 def gains(rows: Iterable[Row]) -> tuple[Gain, ...]:
     """What `searchctl report` would say of the trainings, by their test images, in points."""
     trials = [
-        Measured({**one["values"], "replicate": row["seed"] + 1}, {"points": 100 * one["test"]})
+        MeasuredTrial({**one["values"], "replicate": row["seed"] + 1}, {"points": 100 * one["test"]})
         for row in rows
         for one in row["trainings"]
         if "test" in one
@@ -96,7 +96,7 @@ def _told(gain: Gain | None) -> str:
     return "" if gain is None else _interval(gain.gain)
 
 
-def _interval(found: Estimate) -> str:
+def _interval(found: MeanEstimate) -> str:
     if found.low is None or found.high is None:
         return f"{found.value:+.1f}"
     return f"{found.value:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
@@ -170,7 +170,7 @@ def _counted(own: Sequence[Gain]) -> str:
     return f"above 0 in {above} of {len(own)} cells; clearly in {better}, clearly below in {worse}"
 
 
-def _side(found: Estimate) -> int:
+def _side(found: MeanEstimate) -> int:
     """1 where the whole interval lies above 0, -1 where it lies below."""
     if found.low is None or found.high is None:
         return 0
@@ -194,9 +194,7 @@ def _by_data(changed: Mapping[str, Any]) -> Callable[[Sequence[Gain]], str]:
 def _by_augmentation(found: Sequence[Gain]) -> str:
     """Means over the sizes."""
     own = [one for one in found if one.changed == BEFORE and not one.plain.values["self_training"]]
-    means = {
-        level: [one.gain.value for one in own if one.plain.values["augmentation"] == level] for level in LEVELS
-    }
+    means = {level: [one.gain.value for one in own if one.plain.values["augmentation"] == level] for level in LEVELS}
     return ", ".join(f"{level}: {np.mean(values):+.1f}" for level, values in means.items() if values)
 
 

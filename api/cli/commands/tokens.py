@@ -12,7 +12,7 @@ from api.cli.options import AsJson, group, session
 app = group("Make, list and revoke bearer tokens.")
 
 
-class Scope(StrEnum):
+class ScopeOption(StrEnum):
     """What a token allows."""
 
     READ = "read"
@@ -24,7 +24,9 @@ class Scope(StrEnum):
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="What it is for.")],
-    scope: Annotated[Scope, typer.Option("--scope", help="read: look; submit: jobs too; admin: all.")] = Scope.READ,
+    scope: Annotated[
+        ScopeOption, typer.Option("--scope", help="read: look; submit: jobs too; admin: all.")
+    ] = ScopeOption.READ,
     days: Annotated[float | None, typer.Option("--days", min=0, help="Days until it expires; none: never.")] = None,
     as_json: AsJson = False,
 ) -> None:

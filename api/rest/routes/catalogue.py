@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from api.rest.auth import can_read
-from api.rest.deps import PREFIX, TheService, whole
+from api.rest.deps import PREFIX, ServiceDep, whole
 from api.rest.errors import answers
 from api.rest.schemas.catalogue import Dataset, Method, Space, SpaceDetail, TableName, Task
 from api.rest.schemas.jobs import Page
@@ -43,7 +43,7 @@ def stopping_rules() -> Page[Method]:
 
 
 @router.get("/datasets", operation_id="list_datasets")
-def datasets(service: TheService) -> Page[Dataset]:
+def datasets(service: ServiceDep) -> Page[Dataset]:
     """The datasets, and the formats of datasets on disk, that tasks can read."""
     return whole(
         [Dataset(task=one.task, name=one.name, description=one.description) for one in service.catalogue.datasets()]

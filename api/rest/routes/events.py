@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.rest import sse
 from api.rest.auth import can_read
-from api.rest.deps import PREFIX, JobRef, PageSize, PageToken, TheFeed, TheService, page
+from api.rest.deps import PREFIX, FeedDep, JobRef, PageSize, PageToken, ServiceDep, page
 from api.rest.errors import answers
 from api.rest.schemas.jobs import Event, Page
 from searchsvc.service.lookup.pages import page_of
@@ -45,8 +45,8 @@ UntilFinal = Annotated[bool, Query(description="End the stream when the job has 
 @router.get("/events", operation_id="list_all_events", response_model=None, responses=both_kinds)
 def all_events(
     request: Request,
-    service: TheService,
-    feed: TheFeed,
+    service: ServiceDep,
+    feed: FeedDep,
     after: After = 0,
     last_event_id: LastEventId = None,
     page_size: PageSize = 200,
@@ -67,8 +67,8 @@ def all_events(
 )
 def job_events(
     request: Request,
-    service: TheService,
-    feed: TheFeed,
+    service: ServiceDep,
+    feed: FeedDep,
     job: JobRef,
     after: After = 0,
     last_event_id: LastEventId = None,

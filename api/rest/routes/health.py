@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from api.rest.auth import can_read
-from api.rest.deps import TheService
+from api.rest.deps import ServiceDep
 from api.rest.errors import answers
 from searchsvc.store import schema
 
@@ -29,7 +29,7 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", operation_id="readyz", responses=answers())
-def readyz(service: TheService) -> Health:
+def readyz(service: ServiceDep) -> Health:
     """The database answers and has the schema of this version. Open to everyone."""
     service.store.ping()
     schema.check(service.settings.database_url, wait_seconds=READY_SECONDS)

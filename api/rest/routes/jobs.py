@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.rest.auth import Submitter, can_read, can_submit
 from api.rest.bodies import Document, section, takes
-from api.rest.deps import PREFIX, Doing, IdempotencyKey, JobRef, PageSize, PageToken, TheService, page
+from api.rest.deps import PREFIX, IdempotencyKey, IdempotentDep, JobRef, PageSize, PageToken, ServiceDep, page
 from api.rest.errors import answers
 from api.rest.schemas.jobs import Extension, Job, JobDetail, JobPlan, Page
 from searchsvc import domain
@@ -51,7 +51,7 @@ def create(
     request: Request,
     response: Response,
     token: Submitter,
-    service: TheService,
+    service: ServiceDep,
     document: Document,
     idempotency_key: IdempotencyKey = None,
     validate_only: Annotated[bool, Query(description="Only say what would run; nothing is stored or spent.")] = False,
@@ -66,7 +66,7 @@ def create(
 
 @router.get("", operation_id="list_jobs", dependencies=[Depends(can_read)])
 def list_jobs(
-    service: TheService,
+    service: ServiceDep,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
     name: Annotated[str | None, Query(max_length=128, description="Only jobs of this name.")] = None,
     page_size: PageSize = 50,
@@ -79,7 +79,7 @@ def list_jobs(
 
 
 @router.get("/{job}", operation_id="get_job", dependencies=[Depends(can_read)], responses=answers(404, 409))
-def get(service: TheService, job: JobRef) -> JobDetail:
+def get(service: ServiceDep, job: JobRef) -> JobDetail:
     """A job and what it has found so far."""
     return JobDetail.of_summary(service.results.summary(job))
 
@@ -91,13 +91,13 @@ def get(service: TheService, job: JobRef) -> JobDetail:
     dependencies=[Depends(can_submit)],
     responses=answers(404, 409),
 )
-def delete(service: TheService, job: JobRef) -> None:
+def delete(service: ServiceDep, job: JobRef) -> None:
     """Delete a job that is not running, with its trials, weights and logs."""
     service.jobs.delete(job)
 
 
 def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str) -> None:
-    def handler(token: Submitter, service: TheService, job: JobRef, once: Doing) -> Job:  # noqa: ARG001 - it is needed
+    def handler(token: Submitter, service: ServiceDep, job: JobRef, once: IdempotentDep) -> Job:  # noqa: ARG001 - it is needed
         return once(lambda: out(service, act(service.jobs, job)))
 
     handler.__doc__ = about
@@ -116,7 +116,7 @@ for _verb, (_act, _about) in ACTIONS.items():
     openapi_extra=takes("Extension"),
 )
 def extend(
-    service: TheService, job: JobRef, once: Doing, budget: Annotated[Extension, Depends(section(Extension))]
+    service: ServiceDep, job: JobRef, once: IdempotentDep, budget: Annotated[Extension, Depends(section(Extension))]
 ) -> Job:
     """Give a job a larger budget; one that has ended goes on."""
     changed = budget.model_dump()
@@ -134,7 +134,7 @@ def clone(
     request: Request,
     response: Response,
     token: Submitter,
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     document: Document,
     idempotency_key: IdempotencyKey = None,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.rest.auth import Reader, Submitter, can_read, can_submit
 from api.rest.bodies import section, takes
-from api.rest.deps import PREFIX, JobRef, TheService
+from api.rest.deps import PREFIX, JobRef, ServiceDep
 from api.rest.errors import answers
 from api.rest.schemas.labels import (
     Doubt,
@@ -32,7 +32,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(4
     responses=answers(413, 415),
     openapi_extra=takes("Labels"),
 )
-def reassess(service: TheService, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
+def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
     """What the finished trials are worth by the labels that are sent, and how their ranking changes. Trains nothing."""
     return Reassessment.of(service.labels.reassess(job, sent.labels, k=sent.k))
 
@@ -44,13 +44,13 @@ def reassess(service: TheService, job: JobRef, sent: Annotated[Labels, Depends(s
     responses=answers(413, 415),
     openapi_extra=takes("Doubt"),
 )
-def relabel(service: TheService, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
+def relabel(service: ServiceDep, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
     """Make questions about labels, in place of those so far; verdicts on what is asked again count."""
     return Relabelling.of(service.labels.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
 
 
 @router.get("/{job}/relabelling", operation_id="get_relabelling", dependencies=[Depends(can_read)])
-def relabelling(service: TheService, job: JobRef) -> Relabelling:
+def relabelling(service: ServiceDep, job: JobRef) -> Relabelling:
     """How far the questions are answered, and how good the raters are."""
     return Relabelling.of(service.labels.progress(job))
 
@@ -58,7 +58,7 @@ def relabelling(service: TheService, job: JobRef) -> Relabelling:
 @router.get("/{job}/relabelling/questions", operation_id="list_questions")
 def questions(
     token: Reader,
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     limit: Annotated[int, Query(ge=1, le=1000, description="So many at most.")] = 100,
 ) -> Questions:
@@ -74,7 +74,7 @@ def questions(
     openapi_extra=takes("Verdict"),
 )
 def judge(
-    token: Submitter, service: TheService, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
+    token: Submitter, service: ServiceDep, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
 ) -> None:
     """Accept or reject a label, as the owner of the token; the last word counts."""
     service.labels.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
@@ -82,7 +82,7 @@ def judge(
 
 @router.get("/{job}/relabelling/labels", operation_id="get_relabelled", dependencies=[Depends(can_read)])
 def labels(
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     threshold: Annotated[
         float, Query(ge=0.5, lt=1, description="Of the probability that a label is right, from which on it is one.")
@@ -101,6 +101,6 @@ def labels(
         200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}, "description": "A PNG."}
     },
 )
-def picture(service: TheService, job: JobRef, image: ImageNumber) -> Response:
+def picture(service: ServiceDep, job: JobRef, image: ImageNumber) -> Response:
     """A validation image."""
     return Response(service.labels.picture(job, image), media_type="image/png")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api.rest.auth import Submitter, can_read
 from api.rest.bodies import section, takes
-from api.rest.deps import PREFIX, IdempotencyKey, JobRef, TheService
+from api.rest.deps import PREFIX, IdempotencyKey, JobRef, ServiceDep
 from api.rest.errors import answers
 from api.rest.routes.jobs import LOCATION, out
 from api.rest.schemas.jobs import Job
@@ -27,7 +27,7 @@ def recommend(
     request: Request,
     response: Response,
     token: Submitter,
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     limits: Annotated[Limits, Depends(section(Limits))],
     idempotency_key: IdempotencyKey = None,
@@ -53,7 +53,7 @@ def transfer(
     request: Request,
     response: Response,
     token: Submitter,
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     wish: Annotated[Transfer, Depends(section(Transfer))],
     idempotency_key: IdempotencyKey = None,
@@ -65,7 +65,7 @@ def transfer(
 
 
 @router.get("/{job}/transfer", operation_id="get_transfer", dependencies=[Depends(can_read)])
-def report(service: TheService, job: JobRef) -> MeasuredTransfer:
+def report(service: ServiceDep, job: JobRef) -> MeasuredTransfer:
     """What the recipes did for each network, as far as a job that was made by `:transfer` has measured it."""
     return MeasuredTransfer.of(service.recommendations.transfer_report(job))
 

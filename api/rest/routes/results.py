@@ -8,7 +8,18 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 
 from api.rest.auth import can_read
-from api.rest.deps import PREFIX, JobRef, LogLines, LogOffset, PageSize, PageToken, Scratch, TheService, page, whole
+from api.rest.deps import (
+    PREFIX,
+    JobRef,
+    LogLines,
+    LogOffset,
+    PageSize,
+    PageToken,
+    ScratchFolder,
+    ServiceDep,
+    page,
+    whole,
+)
 from api.rest.errors import answers
 from api.rest.routes.trials import media_type
 from api.rest.schemas.analysis import Importance
@@ -26,39 +37,39 @@ router = APIRouter(
 
 @router.get("/best", operation_id="list_best_trials")
 def best(
-    service: TheService, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
+    service: ServiceDep, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
 ) -> Page[Trial]:
     """The best trials by the first objective that keep every constraint."""
     return whole([Trial.of(one) for one in service.results.best(job, k)])
 
 
 @router.get("/pareto", operation_id="list_pareto_front")
-def pareto(service: TheService, job: JobRef) -> Page[Trial]:
+def pareto(service: ServiceDep, job: JobRef) -> Page[Trial]:
     """The trials that no other one beats in every objective, best first by the first objective."""
     return whole([Trial.of(one) for one in service.results.front(job)])
 
 
 @router.get("/rounds", operation_id="list_rounds")
-def rounds(service: TheService, job: JobRef) -> Page[Round]:
+def rounds(service: ServiceDep, job: JobRef) -> Page[Round]:
     """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
     return whole([Round.of(one) for one in service.results.rounds(job)])
 
 
 @router.get("/distributions", operation_id="get_distributions")
-def distributions(service: TheService, job: JobRef) -> Distributions:
+def distributions(service: ServiceDep, job: JobRef) -> Distributions:
     """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
     return Distributions.of(service.results.distributions(job))
 
 
 @router.get("/report", operation_id="get_report")
-def report(service: TheService, job: JobRef) -> MeasuredGains:
+def report(service: ServiceDep, job: JobRef) -> MeasuredGains:
     """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
     return MeasuredGains.of(service.results.gains(job))
 
 
 @router.get("/importance", operation_id="get_importance")
 def importance(
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     metric: Annotated[str | None, Query(max_length=64, description="Of what; the first objective by default.")] = None,
 ) -> Importance:
@@ -68,7 +79,7 @@ def importance(
 
 @router.get("/measurements", operation_id="list_job_measurements")
 def measurements(
-    service: TheService, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
+    service: ServiceDep, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
 ) -> Page[JobMeasurement]:
     """What was measured of all trials of a job, in the order in which it was stored."""
     return page(
@@ -77,7 +88,7 @@ def measurements(
 
 
 @router.get("/logs", operation_id="get_job_log")
-def logs(service: TheService, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
+def logs(service: ServiceDep, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
     """The log of the job's driver."""
     return Log.of(service.jobs.log(job, offset=offset, lines=lines))
 
@@ -92,9 +103,9 @@ def logs(service: TheService, job: JobRef, offset: LogOffset = None, lines: LogL
     },
 )
 def export(
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
-    scratch: Scratch,
+    scratch: ScratchFolder,
     format: Annotated[  # noqa: A002 - the word of the CLI
         str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
     ],

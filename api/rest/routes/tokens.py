@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from api.rest.auth import can_administer
 from api.rest.bodies import section, takes
-from api.rest.deps import PREFIX, Doing, TheService, TokenId, whole
+from api.rest.deps import PREFIX, IdempotentDep, ServiceDep, TokenId, whole
 from api.rest.errors import answers
 from api.rest.schemas.jobs import NewToken, Page, Token, TokenRequest
 
@@ -25,7 +25,7 @@ router = APIRouter(
     openapi_extra=takes("TokenRequest"),
 )
 def create(
-    service: TheService, once: Doing, wanted: Annotated[TokenRequest, Depends(section(TokenRequest))]
+    service: ServiceDep, once: IdempotentDep, wanted: Annotated[TokenRequest, Depends(section(TokenRequest))]
 ) -> NewToken:
     """Make a token. Its secret is shown this once."""
 
@@ -37,14 +37,14 @@ def create(
 
 
 @router.get("", operation_id="list_tokens")
-def list_tokens(service: TheService) -> Page[Token]:
+def list_tokens(service: ServiceDep) -> Page[Token]:
     """All tokens, without their secrets."""
     return whole([Token.of(token) for token in service.access.tokens()])
 
 
 @router.delete("/{token}", operation_id="revoke_token", status_code=204, responses=answers(404))
 def revoke(
-    service: TheService,
+    service: ServiceDep,
     token: TokenId,
 ) -> None:
     """Refuse a token from now on."""

@@ -18,8 +18,8 @@ from api.rest.deps import (
     LogOffset,
     PageSize,
     PageToken,
-    TheService,
-    TheTrial,
+    ServiceDep,
+    TrialDep,
     TrialId,
     page,
     whole,
@@ -59,7 +59,7 @@ class Order(StrEnum):
 
 @router.get("", operation_id="list_trials")
 def list_trials(
-    service: TheService,
+    service: ServiceDep,
     job: JobRef,
     state: Annotated[TrialState | None, Query(description="Only trials in this state.")] = None,
     order: Annotated[Order, Query(description="best: one page of the best, without `state`.")] = Order.NUMBER,
@@ -77,49 +77,49 @@ def list_trials(
 
 
 @router.get("/{trial}", operation_id="get_trial")
-def get(trial: TheTrial) -> Trial:
+def get(trial: TrialDep) -> Trial:
     """One trial."""
     return Trial.of(trial)
 
 
 @anywhere.get("/trials/{trial_id}", operation_id="get_trial_by_id")
-def get_by_id(service: TheService, trial_id: TrialId) -> Trial:
+def get_by_id(service: ServiceDep, trial_id: TrialId) -> Trial:
     """One trial, of whatever job."""
     return Trial.of(service.trials.get(trial_id))
 
 
 @anywhere.get("/trials:compare", operation_id="compare_trials")
-def compare(service: TheService, trials: Compared) -> Comparison:
+def compare(service: ServiceDep, trials: Compared) -> Comparison:
     """Trials side by side, of one job or of several."""
     return Comparison.of(service.trials.compare(trials))
 
 
 @router.get("/{trial}/measurements", operation_id="list_measurements")
-def measurements(service: TheService, trial: TheTrial) -> Page[Measurement]:
+def measurements(service: ServiceDep, trial: TrialDep) -> Page[Measurement]:
     """What was measured of a trial, by step."""
     return whole([Measurement.of(one) for one in service.trials.measurements(trial.id)])
 
 
 @router.get("/{trial}/attempts", operation_id="list_attempts")
-def attempts(service: TheService, trial: TheTrial) -> Page[Attempt]:
+def attempts(service: ServiceDep, trial: TrialDep) -> Page[Attempt]:
     """The executions of a trial."""
     return whole([Attempt.of(one) for one in service.trials.attempts(trial.id)])
 
 
 @router.get("/{trial}/architecture", operation_id="get_architecture")
-def architecture(service: TheService, trial: TheTrial) -> Architecture:
+def architecture(service: ServiceDep, trial: TrialDep) -> Architecture:
     """What the network of a trial is made of, stage by stage, with exact costs."""
     return Architecture.of(service.trials.architecture(trial.id))
 
 
 @router.get("/{trial}/logs", operation_id="get_trial_log")
-def logs(service: TheService, trial: TheTrial, offset: LogOffset = None, lines: LogLines = None) -> Log:
+def logs(service: ServiceDep, trial: TrialDep, offset: LogOffset = None, lines: LogLines = None) -> Log:
     """What a trial wrote while it was trained."""
     return Log.of(service.trials.log(trial.id, offset=offset, lines=lines))
 
 
 @router.get("/{trial}/artifacts", operation_id="list_artifacts")
-def artifacts(service: TheService, trial: TheTrial) -> Page[Artifact]:
+def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
     """The files that a trial made."""
     return whole([Artifact.of(one) for one in service.trials.artifacts(trial.id)])
 
@@ -134,8 +134,8 @@ def artifacts(service: TheService, trial: TheTrial) -> Page[Artifact]:
     },
 )
 def download(
-    service: TheService,
-    trial: TheTrial,
+    service: ServiceDep,
+    trial: TrialDep,
     artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
 ) -> FileResponse:
     """The content of a file, whole or by ranges."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.rest.schemas.jobs import Values
 from searchsvc import domain
 from searchsvc.service.results.gains import Cell, GainReport
-from searchsvc.service.results.intervals import Estimate
+from searchsvc.service.results.intervals import MeanEstimate
 
 
 class _Out(BaseModel):
@@ -24,7 +24,7 @@ class Estimated(_Out):
     high: float | None
 
     @classmethod
-    def of(cls, found: Estimate) -> Self:
+    def of(cls, found: MeanEstimate) -> Self:
         return cls(value=found.value, low=found.low, high=found.high)
 
 

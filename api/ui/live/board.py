@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from api.ui.tables.rows import RowBook, Rows, job_row
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
-from searchsvc.service.results.standing import Standing
+from searchsvc.service.results.standing import JobStanding
 from searchsvc.service.service import Service
 
 MOST_JOBS = 500
@@ -19,7 +19,7 @@ MOST_JOBS = 500
 class BoardView:
     """The newest jobs by id, the newest first."""
 
-    jobs: Mapping[str, Standing]
+    jobs: Mapping[str, JobStanding]
     there_are_more: bool
     rows: Rows
     """What the table of jobs shows."""
@@ -30,9 +30,9 @@ class Board:
     """Reads a job again only when something happened to it, or while it is not over."""
 
     service: Service
-    _known: dict[str, Standing] = field(default_factory=dict)
+    _known: dict[str, JobStanding] = field(default_factory=dict)
     _more: bool = False
-    _rows: RowBook[str, Standing] = field(default_factory=RowBook)
+    _rows: RowBook[str, JobStanding] = field(default_factory=RowBook)
 
     def read(self, events: Sequence[Event] | None) -> BoardView:
         """Raises StoreUnavailable."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from api.rest.sse import Client, Feed
+from api.rest.sse import Feed, Subscriber
 from searchsvc.domain import Event
 from searchsvc.errors import SearchsvcError
 
@@ -144,7 +144,7 @@ class Topic(Generic[T]):
             self._hand(watcher)
             await asyncio.sleep(SHARE_SECONDS)
 
-    async def _read(self, client: Client) -> None:
+    async def _read(self, client: Subscriber) -> None:
         events = [frame.event for frame in client.take()]
         anew, client.missed = client.missed, False
         reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._model.read(None if anew else events)))

@@ -1,4 +1,4 @@
-"""The pages, one file each. A page asks the desk and lays out what it hears; it knows no rules and no tables."""
+"""The pages, one file each. A page asks the context and lays out what it hears; it knows no rules and no tables."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from nicegui import ui
 from nicegui.element import Element
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.parts.widgets import Bar, Moment, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
@@ -26,12 +26,12 @@ async def cluster_page(request: Request) -> Response | None:
     return await framed(request, "Cluster", "Cluster", build)
 
 
-async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
     """Three cards that follow what happens."""
     Text("h1", "Cluster")
     note = "As the drivers at work report them. In use is what the running trials of this service were given."
     page = _Page(_card("Nodes", note), _card("Running"), _card("Queue"))
-    follow(desk.cluster, page.show)
+    follow(context.cluster, page.show)
 
 
 class _Page:

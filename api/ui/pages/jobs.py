@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from nicegui import ui
 
-from api.ui.context import BOARD, Desk
+from api.ui.context import BOARD, PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.board import MOST_JOBS, BoardView
 from api.ui.parts.widgets import Text, box, link
@@ -53,7 +53,7 @@ async def jobs_page(request: Request) -> Response | None:
     return await framed(request, "Jobs", "Jobs", build)
 
 
-async def build(desk: Desk, visitor: Visitor) -> None:
+async def build(context: PageContext, visitor: Visitor) -> None:
     """The table, or how to start where there is nothing to put into it."""
     with box("row spread"):
         Text("h1", "Jobs")
@@ -71,7 +71,7 @@ async def build(desk: Desk, visitor: Visitor) -> None:
         grid.show(view.rows)
 
     empty.set_visibility(False)
-    follow(desk.board, show)
+    follow(context.board, show)
 
 
 def _empty(visitor: Visitor) -> Any:

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import attempt, framed
 from api.ui.parts.widgets import Bar, Text, box, card, link
 from api.ui.session import PATH, Visitor
@@ -25,28 +25,28 @@ def register() -> None:
 
 
 async def relabel_page(request: Request, job: str) -> Response | None:
-    async def build(desk: Desk, visitor: Visitor) -> None:
+    async def build(context: PageContext, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        found = await desk.ask(desk.service.jobs.get, job)
+        found = await context.ask(context.service.jobs.get, job)
         ui.page_title(f"Labels of {found.name} - searchsvc")
         link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
         Text("h1", "Labels of the validation images")
         try:
-            asked = await desk.ask(desk.service.labels.questions, found.id, visitor.token.name)
+            asked = await context.ask(context.service.labels.questions, found.id, visitor.token.name)
         except Conflict as error:
-            _offer(desk, visitor, found, str(error))
+            _offer(context, visitor, found, str(error))
         else:
-            _Page(desk, visitor, found, asked)
+            _Page(context, visitor, found, asked)
 
     return await framed(request, "Labels", "", build)
 
 
-def _offer(desk: Desk, visitor: Visitor, job: Job, why: str) -> None:
+def _offer(context: PageContext, visitor: Visitor, job: Job, why: str) -> None:
     """What is shown while there is nothing to be asked."""
 
     async def make() -> None:
         done = "The questions are made."
-        if await attempt(desk, visitor, Scope.SUBMIT, lambda: desk.service.labels.relabel(job.id), done):
+        if await attempt(context, visitor, Scope.SUBMIT, lambda: context.service.labels.relabel(job.id), done):
             ui.navigate.reload()
 
     with card("Nothing is asked yet", why):
@@ -60,8 +60,8 @@ def _offer(desk: Desk, visitor: Visitor, job: Job, why: str) -> None:
 class _Page:
     """The questions of one rater."""
 
-    def __init__(self, desk: Desk, visitor: Visitor, job: Job, asked: Questions) -> None:
-        self._desk, self._visitor, self._job, self._asked = desk, visitor, job, asked
+    def __init__(self, context: PageContext, visitor: Visitor, job: Job, asked: Questions) -> None:
+        self._context, self._visitor, self._job, self._asked = context, visitor, job, asked
         self._place, self._turn = 0, asyncio.Lock()
         with box("card"), box("budget"):
             Text("span", "answered", "muted")
@@ -114,10 +114,10 @@ class _Page:
                 self._show()
 
     async def _say(self, question: Question, accepted: bool | None) -> bool:
-        rater, service = self._visitor.token.name, self._desk.service
+        rater, service = self._visitor.token.name, self._context.service
         image, label = question.image, question.label
         return await attempt(
-            self._desk,
+            self._context,
             self._visitor,
             Scope.SUBMIT,
             lambda: service.labels.judge(self._job.id, rater, image, label, accepted),

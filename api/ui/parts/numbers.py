@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from api import text
 from searchsvc.domain import Constraint, JobSpec, Trial, TrialState
-from searchsvc.service.results.standing import Standing
+from searchsvc.service.results.standing import JobStanding
 
 
-def cost_words(summary: Standing) -> str:
+def cost_words(summary: JobStanding) -> str:
     """`1.52 CPU-hours, 0.4 GPU-hours`; the latter where there are GPUs, minutes where it is little."""
     used = [("CPU", summary.cpu_hours), ("GPU", summary.gpu_hours)][: 2 if summary.job.spec.resources.gpu else 1]
     return ", ".join(f"{one:.3g} {what}-hours" if one >= 0.1 else f"{60 * one:.2g} {what}-min" for what, one in used)
@@ -45,7 +45,7 @@ class Stage:
     count: int
 
 
-def funnel(summary: Standing) -> list[Stage]:
+def funnel(summary: JobStanding) -> list[Stage]:
     """From all that were proposed to those that were trained in full."""
     counts = summary.counts
     trials = sum(counts.values())

@@ -14,7 +14,7 @@ import orjson
 from api import text
 from api.ui.parts.numbers import cost_words, known, metric_names
 from searchsvc.domain import JobSpec, Trial, count_for_budget
-from searchsvc.service.results.standing import Standing
+from searchsvc.service.results.standing import JobStanding
 
 K = TypeVar("K", str, int)
 S = TypeVar("S")
@@ -100,7 +100,7 @@ def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
     }
 
 
-def job_row(summary: Standing) -> Row:
+def job_row(summary: JobStanding) -> Row:
     """A job as the table of jobs holds it."""
     job, spec = summary.job, summary.job.spec
     metric, done = spec.objectives[0].metric, count_for_budget(summary.counts)

@@ -13,7 +13,7 @@ from searchsvc.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class ParetoFront:
     """The Pareto front of a job as columns."""
 
     columns: ResultColumns
@@ -21,12 +21,12 @@ class Front:
     """The place of the last result that was considered; -1 before the first."""
 
 
-def front_of(job: Job, results: ResultColumns) -> Front:
+def front_of(job: Job, results: ResultColumns) -> ParetoFront:
     """The Pareto front of all results of a job."""
-    return Front(results.front(job.spec.objectives, job.spec.constraints), results.last_place)
+    return ParetoFront(results.front(job.spec.objectives, job.spec.constraints), results.last_place)
 
 
-def grown(store: Store, job: Job, before: Front | None = None) -> Front:
+def grown(store: Store, job: Job, before: ParetoFront | None = None) -> ParetoFront:
     """The Pareto front as of now; `before` is an earlier one, so that only newer results are read."""
     new = ResultColumns.of(store.results(job.id, after=before.until if before else -1))
     if before is not None and not len(new):
@@ -34,7 +34,7 @@ def grown(store: Store, job: Job, before: Front | None = None) -> Front:
     return front_of(job, before.columns.joined(new) if before else new)
 
 
-def trials_on_front(store: Store, job: Job, before: Front | None = None) -> list[Trial]:
+def trials_on_front(store: Store, job: Job, before: ParetoFront | None = None) -> list[Trial]:
     """The trials on the front, best first by the first objective."""
     if len(job.spec.objectives) == 1:
         ties = ties_for_best(store, job)

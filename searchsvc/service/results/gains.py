@@ -20,7 +20,7 @@ from searchsvc.domain import Categorical, Job, Objective, Scalar, TrialState
 from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Conflict
 from searchsvc.service.results import intervals
-from searchsvc.service.results.intervals import Estimate
+from searchsvc.service.results.intervals import MeanEstimate
 from searchsvc.spaces import Space
 from searchsvc.spaces.recipe import DATA_FRACTION, INIT
 from searchsvc.store import Store
@@ -34,7 +34,7 @@ Key: TypeAlias = tuple[tuple[str, Scalar], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredTrial:
     """A trial that has ended well."""
 
     values: Genes
@@ -47,7 +47,7 @@ class Cell:
 
     values: Genes
     trials: int
-    mean: Estimate
+    mean: MeanEstimate
     """Of the objective."""
 
 
@@ -59,7 +59,7 @@ class Gain:
     plain: Cell
     """With the plain values of what was changed."""
     cell: Cell
-    gain: Estimate
+    gain: MeanEstimate
     """By how much the objective is better, whichever direction is better."""
     pairs: int
     """Trials that were set beside one of the same replicate; 0: the cells were compared as wholes."""
@@ -87,7 +87,7 @@ def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
         raise Conflict(f"job {job.name} has nothing to compare: none of {names} is in its space")
     objective = job.spec.objectives[0]
     finished = [
-        Measured(one.values, one.metrics)
+        MeasuredTrial(one.values, one.metrics)
         for one in store.all_trials(job.id)
         if one.state is TrialState.SUCCEEDED and one.metrics
     ]
@@ -95,7 +95,7 @@ def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
     return GainReport(job, objective, genes, found_in(finished, plain, defaults, objective))
 
 
-def found_in(trials: Sequence[Measured], plain: Genes, defaults: Genes, objective: Objective) -> tuple[Gain, ...]:
+def found_in(trials: Sequence[MeasuredTrial], plain: Genes, defaults: Genes, objective: Objective) -> tuple[Gain, ...]:
     """What trials say of the genes in `plain`, their plain values; `defaults`: of genes that a trial does not name."""
     return tuple(_gains(_cells(trials, tuple(plain), defaults), plain, objective))
 
@@ -108,15 +108,15 @@ def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
     return default if default in parameter.choices else parameter.choices[0]
 
 
-def _cells(trials: Sequence[Measured], genes: Sequence[str], defaults: Genes) -> dict[Key, list[Measured]]:
+def _cells(trials: Sequence[MeasuredTrial], genes: Sequence[str], defaults: Genes) -> dict[Key, list[MeasuredTrial]]:
     """Sorted as `genes` are, by value."""
-    found: dict[Key, list[Measured]] = {}
+    found: dict[Key, list[MeasuredTrial]] = {}
     for trial in trials:
         found.setdefault(tuple((name, trial.values.get(name, defaults[name])) for name in genes), []).append(trial)
     return dict(sorted(found.items(), key=lambda one: [(str(type(value)), value) for _, value in one[0]]))
 
 
-def _gains(cells: Mapping[Key, Sequence[Measured]], plain: Genes, objective: Objective) -> Iterator[Gain]:
+def _gains(cells: Mapping[Key, Sequence[MeasuredTrial]], plain: Genes, objective: Objective) -> Iterator[Gain]:
     for group, (key, trials) in product(COMPARED, cells.items()):
         others = [(name, value) for name, value in key if name in group and value != plain[name]]
         for some in chain.from_iterable(combinations(others, count) for count in range(1, len(others) + 1)):
@@ -127,7 +127,10 @@ def _gains(cells: Mapping[Key, Sequence[Measured]], plain: Genes, objective: Obj
 
 
 def _gain(
-    changed: Genes, plain: tuple[Key, Sequence[Measured]], cell: tuple[Key, Sequence[Measured]], objective: Objective
+    changed: Genes,
+    plain: tuple[Key, Sequence[MeasuredTrial]],
+    cell: tuple[Key, Sequence[MeasuredTrial]],
+    objective: Objective,
 ) -> Gain:
     before, after = plain[1], cell[1]
     pairs = _pairs(before, after)
@@ -137,7 +140,9 @@ def _gain(
     return Gain(changed, _cell(*plain, objective), _cell(*cell, objective), found, len(pairs))
 
 
-def _pairs(before: Sequence[Measured], after: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
+def _pairs(
+    before: Sequence[MeasuredTrial], after: Sequence[MeasuredTrial]
+) -> list[tuple[MeasuredTrial, MeasuredTrial]]:
     """Trials of the same replicate; none where one trial has no replicate, or shares it, or is left alone."""
     first, second = ({one.values.get(REPLICATE): one for one in trials} for trials in (before, after))
     are_alone = len(first) == len(before) and len(second) == len(after)
@@ -146,9 +151,9 @@ def _pairs(before: Sequence[Measured], after: Sequence[Measured]) -> list[tuple[
     return [(one, second[number]) for number, one in first.items()]
 
 
-def _cell(key: Key, trials: Sequence[Measured], objective: Objective) -> Cell:
+def _cell(key: Key, trials: Sequence[MeasuredTrial], objective: Objective) -> Cell:
     return Cell(dict(key), len(trials), intervals.mean(_measured(trials, objective)))
 
 
-def _measured(trials: Sequence[Measured], objective: Objective) -> list[float]:
+def _measured(trials: Sequence[MeasuredTrial], objective: Objective) -> list[float]:
     return [one.metrics[objective.metric] for one in trials]

@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _CachedValue:
     """A value, the version of the results it was computed from, and the time it was stored."""
 
     value: Any
@@ -33,7 +33,7 @@ class Memo:
     def __init__(self, most: int = MOST_ENTRIES, *, clock: Callable[[], float] = time.time) -> None:
         self._most = most
         self._clock = clock
-        self._entries: OrderedDict[tuple[str, Hashable], _Stored] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, Hashable], _CachedValue] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class Memo:
     def put(self, job_id: str, what: Hashable, value: Any, version: int | None = None) -> None:
         """Store a value. Without a version it is never served as it is: the next `get` computes from it."""
         with self._lock:
-            self._entries[job_id, what] = _Stored(value, version, self._clock())
+            self._entries[job_id, what] = _CachedValue(value, version, self._clock())
             self._entries.move_to_end((job_id, what))
             while len(self._entries) > self._most:
                 self._entries.popitem(last=False)
@@ -82,7 +82,7 @@ class Memo:
             for key in [key for key in self._entries if key[0] == job_id]:
                 del self._entries[key]
 
-    def _find(self, job_id: str, what: Hashable) -> _Stored | None:
+    def _find(self, job_id: str, what: Hashable) -> _CachedValue | None:
         with self._lock:
             stored = self._entries.get((job_id, what))
             if stored is not None:

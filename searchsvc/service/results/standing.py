@@ -17,7 +17,7 @@ FIRST_LOOK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JobStanding:
     """The state of a job in stored numbers, read with few statements, however many trials there are."""
 
     job: Job
@@ -45,19 +45,19 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSummary(Standing):
+class JobSummary(JobStanding):
     """The standing of a job with the size of its Pareto front, which takes a look at all results."""
 
     pareto_size: int
 
 
-def standing(store: Store, job: Job, counts: Mapping[TrialState, int], trained_seconds: float) -> Standing:
+def standing(store: Store, job: Job, counts: Mapping[TrialState, int], trained_seconds: float) -> JobStanding:
     """The standing of a job with these trials by state."""
     rejected, answered = store.rejections(job.id)
     ended = count_for_budget(counts)
     pace = ended / job.seconds_used if ended and job.seconds_used > 0 else None
     first = best(store, job, 1)
-    return Standing(
+    return JobStanding(
         job=job,
         counts=counts,
         rejected=rejected,
@@ -69,7 +69,7 @@ def standing(store: Store, job: Job, counts: Mapping[TrialState, int], trained_s
     )
 
 
-def summary(standing: Standing, pareto_size: int) -> JobSummary:
+def summary(standing: JobStanding, pareto_size: int) -> JobSummary:
     """The standing with the size of the Pareto front."""
     return JobSummary(**{each.name: getattr(standing, each.name) for each in fields(standing)}, pareto_size=pareto_size)
 

@@ -10,10 +10,10 @@ from searchsvc.service.lookup import checks
 from searchsvc.service.results import distributions, front, gains, importance, standing
 from searchsvc.service.results.columns import ResultColumns
 from searchsvc.service.results.distributions import Distributions, Learning
-from searchsvc.service.results.front import Front
+from searchsvc.service.results.front import ParetoFront
 from searchsvc.service.results.gains import GainReport
 from searchsvc.service.results.importance import Importance
-from searchsvc.service.results.standing import JobSummary, Standing
+from searchsvc.service.results.standing import JobStanding, JobSummary
 from searchsvc.service.use_cases.context import ServiceContext
 
 _TRAINED_SECONDS_KEPT = 5.0
@@ -28,7 +28,7 @@ class ResultService:
         self._store = context.store
         self._memo = context.memo
 
-    def standing(self, job_id: str) -> Standing:
+    def standing(self, job_id: str) -> JobStanding:
         """Summarise a job without its Pareto front: counts, pace, time left, the best trial."""
         job = self._context.job(job_id)
         counts = self._store.trial_counts(job.id)
@@ -98,7 +98,7 @@ class ResultService:
         if len(job.spec.objectives) == 1:
             return self._memo.get(job.id, "ties", version, lambda _: len(front.ties_for_best(self._store, job)))
 
-        def grown(before: Front | None) -> Front:
+        def grown(before: ParetoFront | None) -> ParetoFront:
             return front.grown(self._store, job, before)
 
         return len(self._memo.get(job.id, "front", version, grown).columns)

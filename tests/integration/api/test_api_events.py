@@ -126,7 +126,7 @@ def test_two_hundred_clients_cost_one_query_per_tick(service: Service, job: Job)
 
     async def listen() -> list[list[int]]:
         clients = [asyncio.create_task(read(feed, 0, job.id, lambda seen: seen[-1:] >= [last])) for _ in range(200)]
-        while len(feed.clients) < 200 or reads.count(job.id) < 200:
+        while len(feed.subscribers) < 200 or reads.count(job.id) < 200:
             await asyncio.sleep(0.01)
         reads.clear()
         began = time.monotonic()
@@ -158,7 +158,7 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
         async for chunk in stream:
             seen += sequences(chunk.decode())
             await asyncio.sleep(0.1)
-            longest = max(longest, *(len(client.waiting) for client in feed.clients), 0)
+            longest = max(longest, *(len(client.waiting) for client in feed.subscribers), 0)
             if seen and seen[-1] >= last:
                 break
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator

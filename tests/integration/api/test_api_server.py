@@ -64,26 +64,26 @@ def test_an_event_is_pushed_to_a_listener_and_a_listener_that_leaves_is_forgotte
     secret = service.access.create("listener", scope=Scope.READ)[1]
     headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
     with (
-        httpx.Client(base_url=address, headers=headers, timeout=10) as http,
+        httpx.Subscriber(base_url=address, headers=headers, timeout=10) as http,
         http.stream("GET", f"/api/v1/jobs/{job.id}/events", params={"after": "latest"}) as answer,
     ):
         lines = answer.iter_lines()
         assert next(lines).startswith("retry: ")
-        wait_for(lambda: len(app.state.feed.clients) == 1)
+        wait_for(lambda: len(app.state.feed.subscribers) == 1)
         service.jobs.pause(job.id)
         began = time.monotonic()
         data = next(line for line in lines if line.startswith("data: "))
         assert "job.paused" in data
         assert time.monotonic() - began < 2.0
     service.jobs.resume(job.id)
-    wait_for(lambda: not app.state.feed.clients)
+    wait_for(lambda: not app.state.feed.subscribers)
 
 
 def test_the_server_ends_although_somebody_listens(server: Serving, service: Service, job: Job) -> None:
     secret = service.access.create("listener", scope=Scope.READ)[1]
     headers = {"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
     with (
-        httpx.Client(base_url=server.address, headers=headers, timeout=10) as http,
+        httpx.Subscriber(base_url=server.address, headers=headers, timeout=10) as http,
         http.stream("GET", f"/api/v1/jobs/{job.id}/events") as answer,
     ):
         assert answer.status_code == 200
@@ -113,7 +113,7 @@ def test_a_large_body_without_a_length_is_cut_off_by_the_server(address: str, se
             yield b" " * 65_536
 
     began = time.monotonic()
-    with httpx.Client(base_url=address, headers=headers, timeout=10) as http:
+    with httpx.Subscriber(base_url=address, headers=headers, timeout=10) as http:
         try:
             answer = http.post("/api/v1/jobs", content=endless(), headers={"Content-Type": "application/json"})
             assert answer.status_code == 413

@@ -15,7 +15,7 @@ from api.ui.charts import plots
 from api.ui.charts import results as charts
 from api.ui.charts.drawing import Drawing
 from api.ui.charts.plots import Options
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.compare_view import MOST, CompareReader, CompareView
 from api.ui.pages.compare import network as compare_network
@@ -54,12 +54,12 @@ async def compare_page(request: Request) -> Response | None:
     """`?trials=A,B,...`: ids, or JOB/NUMBER; a number alone is of the job of the first."""
     named = [one.strip() for given in request.query_params.getlist("trials") for one in given.split(",")]
 
-    async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-        reader = CompareReader(desk.service, _whole([one for one in named if one]))
-        view = await desk.ask(reader.read, None)
-        best = await desk.ask(desk.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
-        page = _Page(desk, view, best)
-        follow(desk.topic(reader), page.show)
+    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+        reader = CompareReader(context.service, _whole([one for one in named if one]))
+        view = await context.ask(reader.read, None)
+        best = await context.ask(context.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
+        page = _Page(context, view, best)
+        follow(context.topic(reader), page.show)
 
     return await framed(request, "Compare", "", build)
 
@@ -77,7 +77,7 @@ def reference(trial: Trial) -> str:
 class _Page:
     """Some trials."""
 
-    def __init__(self, desk: Desk, view: CompareView, best: Sequence[Trial]) -> None:
+    def __init__(self, context: PageContext, view: CompareView, best: Sequence[Trial]) -> None:
         self._shown: CompareView | None = None
         self._networks: Networks | None = None
         self._everything = False
@@ -94,10 +94,10 @@ class _Page:
             with card("Learning curves", f"{job.spec.objectives[0].metric} by epoch."):
                 self._chart = Drawing("Learning curves of the trials")
         self._panel: Panel[Networks] = Panel(
-            desk,
+            context,
             "Architecture",
             "Stage by stage, from the image on; with the share of the FLOPs, which is not compared.",
-            lambda: compare_network.read(desk.service, view),
+            lambda: compare_network.read(context.service, view),
             self._draw_networks,
         )
         with box("grid wide"):

@@ -10,7 +10,7 @@ from api import text
 from api.ui.charts import results as charts
 from api.ui.charts.drawing import Drawing, packed
 from api.ui.charts.plots import Options
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.live.job_view import MOST_POINTS, MOST_TRIALS, JobView
 from api.ui.pages.job.curves import Curves
 from api.ui.parts.numbers import funnel, metric_names
@@ -24,7 +24,7 @@ class Part(Protocol):
     def show(self, view: JobView) -> None: ...
 
 
-def make(desk: Desk, job: Job) -> list[Part]:
+def make(context: PageContext, job: Job) -> list[Part]:
     """The charts that a job page begins with, laid out where this is called."""
     metric = job.spec.objectives[0].metric
     return [
@@ -35,7 +35,7 @@ def make(desk: Desk, job: Job) -> list[Part]:
             charts.best_so_far,
             said=_reached,
         ),
-        Curves(desk, job),
+        Curves(context, job),
         Funnel(),
         Chart(
             "Predictor quality",

@@ -7,7 +7,7 @@ from nicegui import ui
 from api.ui.charts import results as charts
 from api.ui.charts.drawing import Drawing, packed
 from api.ui.charts.plots import Options
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.live.job_view import MOST_CURVES, JobView
 from api.ui.panel import Panel
 from api.ui.parts.widgets import Text, link
@@ -22,13 +22,13 @@ BEST_CURVES = 500
 class Curves:
     """One line per trial. The one nearest to the pointer is drawn over the others, a click keeps it."""
 
-    def __init__(self, desk: Desk, job: Job) -> None:
-        self._book, self._wants_all = desk.curves(job.id, ALL_CURVES), False
+    def __init__(self, context: PageContext, job: Job) -> None:
+        self._book, self._wants_all = context.curves(job.id, ALL_CURVES), False
         self._view: JobView | None = None
         self._shown: bytes | None = None
         metric = job.spec.objectives[0].metric
         self._panel: Panel[bytes] = Panel(
-            desk,
+            context,
             "Learning curves",
             f"{metric} by epoch, a line per trial; point at one to read it.",
             self._read,

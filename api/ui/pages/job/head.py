@@ -11,7 +11,7 @@ from nicegui import ui
 
 from api import text
 from api.rest.routes.jobs import ACTIONS
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import attempt
 from api.ui.live.job_view import JobView
 from api.ui.pages.job.takeaway import clone_link, export_menu
@@ -74,8 +74,8 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
 class Head:
     """Everything above the charts."""
 
-    def __init__(self, desk: Desk, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
-        self._desk, self._visitor, self._job = desk, visitor, job
+    def __init__(self, context: PageContext, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
+        self._context, self._visitor, self._job = context, visitor, job
         self._buttons: dict[str, Any] = {}
         with box("stack"):
             link("← All jobs", f"{PATH}/", "small")
@@ -123,21 +123,25 @@ class Head:
         if offer.question is None or await _confirmed(offer.label, offer.question):
             act = ACTIONS[verb][0]
             await attempt(
-                self._desk, self._visitor, Scope.SUBMIT, lambda: act(self._desk.service.jobs, self._job.id), offer.done
+                self._context,
+                self._visitor,
+                Scope.SUBMIT,
+                lambda: act(self._context.service.jobs, self._job.id),
+                offer.done,
             )
 
     async def _extend(self) -> None:
-        budget = (await self._desk.ask(self._desk.service.jobs.get, self._job.id)).spec.budget
+        budget = (await self._context.ask(self._context.service.jobs.get, self._job.id)).spec.budget
         given = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
         wanted = await _asked_for({name: value for name, value in given.items() if value is not None})
         if wanted:
             if "trials" in wanted:
                 wanted["trials"] = int(wanted["trials"])
             await attempt(
-                self._desk,
+                self._context,
                 self._visitor,
                 Scope.SUBMIT,
-                lambda: self._desk.service.jobs.extend(self._job.id, **wanted),
+                lambda: self._context.service.jobs.extend(self._job.id, **wanted),
                 "The budget is larger now.",
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 from nicegui import ui
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.job_view import JobView
 from api.ui.pages.job import charts as job_charts
@@ -24,26 +24,26 @@ def register() -> None:
 
 
 async def job_page(request: Request, job: str) -> Response | None:
-    async def build(desk: Desk, visitor: Visitor) -> None:
-        found = await desk.ask(desk.service.jobs.get, job)
+    async def build(context: PageContext, visitor: Visitor) -> None:
+        found = await context.ask(context.service.jobs.get, job)
         ui.page_title(f"{found.name} - searchsvc")
-        head = job_head.Head(desk, visitor, found, await desk.ask(desk.service.exports.formats, found.id))
-        if visitor.may(Scope.SUBMIT) and await desk.ask(desk.service.labels.can_be_doubted, found):
+        head = job_head.Head(context, visitor, found, await context.ask(context.service.exports.formats, found.id))
+        if visitor.may(Scope.SUBMIT) and await context.ask(context.service.labels.can_be_doubted, found):
             link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
         with box("grid"):
-            charts = job_charts.make(desk, found)
+            charts = job_charts.make(context, found)
         panels = (
-            job_parameters.Parameters(desk, found),
-            job_time.Supernet(desk, found),
-            job_time.Timeline(desk, found),
+            job_parameters.Parameters(context, found),
+            job_time.Supernet(context, found),
+            job_time.Timeline(context, found),
         )
-        asked = [job_recommend.Recommend(desk, visitor, found)] if visitor.may(Scope.SUBMIT) else []
+        asked = [job_recommend.Recommend(context, visitor, found)] if visitor.may(Scope.SUBMIT) else []
         tables = (job_tables.Trials(found), job_tables.Events())
 
         def show(view: JobView) -> None:
             for part in (head, *charts, *panels, *asked, *tables):
                 part.show(view)
 
-        follow(desk.job(found.id), show)
+        follow(context.job(found.id), show)
 
     return await framed(request, "Job", "", build)

@@ -10,7 +10,7 @@ from api.ui.charts import parameters as charts
 from api.ui.charts.drawing import Drawing
 from api.ui.charts.plots import Options
 from api.ui.charts.surface import MOST_DRAWN, tried
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.live.job_view import JobView
 from api.ui.panel import Panel
 from api.ui.parts.fields import Choice
@@ -48,13 +48,13 @@ class _Drawn:
 class Parameters:
     """The panel. What is chosen is of one page; what is read is of the job."""
 
-    def __init__(self, desk: Desk, job: Job) -> None:
-        self._desk, self._job = desk, job
+    def __init__(self, context: PageContext, job: Job) -> None:
+        self._context, self._job = context, job
         self._view: JobView | None = None
         self._kind, self._metric = "Parallel", job.spec.objectives[0].metric
         self._x = self._y = ""
         self._shown: Options | None = None
-        self._panel: Panel[_Drawn] = Panel(desk, "Parameters", "", self._read, self._draw)
+        self._panel: Panel[_Drawn] = Panel(context, "Parameters", "", self._read, self._draw)
         with self._panel.tools:
             self._buttons = {name: self._button(name) for name in NOTES}
             self._metric_choice = Choice("metric", self._pick("_metric"), metric_names(job.spec))
@@ -100,7 +100,7 @@ class Parameters:
         view, metric, kind = self._view, self._metric, self._kind
         assert view is not None  # panels are read when they were told of a change
         if kind == "Importance":
-            importance = self._desk.service.results.importance(self._job.id, metric)
+            importance = self._context.service.results.importance(self._job.id, metric)
             return _Drawn(charts.importances(importance), _told(importance))
         minimised = _is_minimised(view, metric)
         found = view.once(("tried", metric), lambda one: tried(one, metric, minimised=minimised))
@@ -124,9 +124,9 @@ class Parameters:
 
     def _ordered(self) -> list[Parameter]:
         """The parameters of the job, the most important first as far as that is known."""
-        parameters = list(self._desk.service.jobs.space(self._job.id).parameters)
+        parameters = list(self._context.service.jobs.space(self._job.id).parameters)
         try:
-            shares = dict(self._desk.service.results.importance(self._job.id, self._metric).shares)
+            shares = dict(self._context.service.results.importance(self._job.id, self._metric).shares)
         except SearchsvcError:
             return parameters
         return sorted(parameters, key=lambda one: -shares.get(one.name, 0.0))

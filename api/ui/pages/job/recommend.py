@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from nicegui import ui
 
 from api import text
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import attempt, words_of
 from api.ui.live.job_view import JobView
 from api.ui.parts.fields import Choice, Entry
@@ -28,8 +28,8 @@ _SHOWN = 5
 class Recommend:
     """A limit that can be moved, and what is predicted to be best within it. Trains nothing by itself."""
 
-    def __init__(self, desk: Desk, visitor: Visitor, job: Job) -> None:
-        self._desk, self._visitor, self._job = desk, visitor, job
+    def __init__(self, context: PageContext, visitor: Visitor, job: Job) -> None:
+        self._context, self._visitor, self._job = context, visitor, job
         self._ranges: dict[str, tuple[float, float]] = {}
         self._metric = ""
         self._wanted: Constraint | None = None
@@ -109,9 +109,9 @@ class Recommend:
     async def _answer(self, limit: Constraint) -> None:
         self._said.say(f"Predicting within {limit_words(limit)} ...")
         try:
-            await self._desk.admit(self._visitor, Scope.SUBMIT)
-            found = await self._desk.ask_slowly(
-                self._desk.service.recommendations.recommend, self._job.id, [limit], k=_SHOWN
+            await self._context.admit(self._visitor, Scope.SUBMIT)
+            found = await self._context.ask_slowly(
+                self._context.service.recommendations.recommend, self._job.id, [limit], k=_SHOWN
             )
         except SearchsvcError as error:
             self._tell(None, words_of(error))
@@ -134,10 +134,10 @@ class Recommend:
         if found is None:
             return
         await attempt(
-            self._desk,
+            self._context,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(self._desk.service.recommendations.train(found, owner=self._visitor.token.name)),
+            lambda: made.append(self._context.service.recommendations.train(found, owner=self._visitor.token.name)),
             "Submitted.",
         )
         if made:

@@ -7,7 +7,7 @@ import time
 from api.ui.charts import time as charts
 from api.ui.charts.drawing import Drawing
 from api.ui.charts.plots import Options
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.live.job_view import JobView
 from api.ui.panel import Panel
 from api.ui.parts.fields import Choice
@@ -24,10 +24,10 @@ _METRICS = ("entropy", "reward")
 class Timeline:
     """A bar per attempt, a row per worker."""
 
-    def __init__(self, desk: Desk, job: Job) -> None:
-        self._desk, self._job = desk, job
+    def __init__(self, context: PageContext, job: Job) -> None:
+        self._context, self._job = context, job
         self._panel: Panel[Options] = Panel(
-            desk,
+            context,
             "Timeline",
             f"Attempts of the newest trials, {MOST_ATTEMPTS:,} at most, by worker: the {charts.MOST_WORKERS} latest.",
             self._read,
@@ -40,7 +40,7 @@ class Timeline:
         self._panel.changed()
 
     def _read(self) -> Options:
-        attempts = self._desk.service.trials.attempts_of_job(self._job.id, limit=MOST_ATTEMPTS)
+        attempts = self._context.service.trials.attempts_of_job(self._job.id, limit=MOST_ATTEMPTS)
         if not attempts:
             raise Conflict("no trial has started yet")
         return charts.timeline(attempts, time.time())
@@ -53,13 +53,13 @@ class Timeline:
 class Supernet:
     """How the probabilities of options moved, and what the supernet measured of itself."""
 
-    def __init__(self, desk: Desk, job: Job) -> None:
-        self._desk, self._job, self._parameter = desk, job, _EVERY
+    def __init__(self, context: PageContext, job: Job) -> None:
+        self._context, self._job, self._parameter = context, job, _EVERY
         self._panel: Panel[Learning] = Panel(
-            desk,
+            context,
             "What the supernet learned",
             "The probability of the likeliest option of every parameter by step, or of each option of one.",
-            lambda: desk.service.results.learning(job.id),
+            lambda: context.service.results.learning(job.id),
             self._draw,
         )
         with self._panel.tools:

@@ -9,9 +9,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import Request, Response
-from nicegui import background_tasks, context, ui
+from nicegui import background_tasks, ui
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.draft import Draft, looked_at
 from api.ui.frame import attempt, framed, words_of
 from api.ui.pages.new_job.form import Form, Offers, offers
@@ -40,11 +40,11 @@ async def new_job_page(request: Request) -> Response | None:
     """`?from=JOB`: with the spec of that job."""
     source = request.query_params.get("from")
 
-    async def build(desk: Desk, visitor: Visitor) -> None:
+    async def build(context: PageContext, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        examples = {one.name: one for one in await desk.ask(desk.service.catalogue.examples)}
-        text = await desk.ask(desk.service.catalogue.draft, source) if source else examples[FIRST].text
-        page = _Page(desk, visitor, await desk.ask_slowly(offers, desk.service))
+        examples = {one.name: one for one in await context.ask(context.service.catalogue.examples)}
+        text = await context.ask(context.service.catalogue.draft, source) if source else examples[FIRST].text
+        page = _Page(context, visitor, await context.ask_slowly(offers, context.service))
         page.lay_out(text, examples, chosen="" if source else FIRST)
 
     return await framed(request, "New job", "Jobs", build)
@@ -53,9 +53,9 @@ async def new_job_page(request: Request) -> Response | None:
 class _Page:
     """One editor with what stands around it."""
 
-    def __init__(self, desk: Desk, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
-        self._desk, self._visitor, self._offered = desk, visitor, offered
-        self._checks = _Checks(desk, self._show)
+    def __init__(self, context: PageContext, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
+        self._context, self._visitor, self._offered = context, visitor, offered
+        self._checks = _Checks(context, self._show)
         self._editing = asyncio.Lock()
         self._good: str | None = None
         """The last text with nothing wrong."""
@@ -84,8 +84,8 @@ class _Page:
                 self._faults = Faults(self._go_to)
                 self._plan = DryRun()
         self._checks.want(text)
-        task = background_tasks.create(self._checks.run(context.client), name="checks of a draft")
-        context.client.on_delete(lambda: task.cancel())
+        task = background_tasks.create(self._checks.run(ui.context.client), name="checks of a draft")
+        ui.context.client.on_delete(lambda: task.cancel())
 
     def _show(self, draft: Draft) -> None:
         self._good = draft.text if draft.plan is not None else None
@@ -118,7 +118,7 @@ class _Page:
         """What a field of the form does; one field after the other, so that none undoes what another did."""
         async with self._editing:
             try:
-                text, document = await self._desk.ask(_edited, self._editor.value, changes)
+                text, document = await self._context.ask(_edited, self._editor.value, changes)
             except SearchsvcError as error:
                 ui.notify(f"The text has to be mended first. {words_of(error)}", type="negative")
                 return
@@ -129,10 +129,12 @@ class _Page:
         text, made = self._editor.value, []
         self._enable(False)
         await attempt(
-            self._desk,
+            self._context,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(self._desk.service.jobs.submit(load_document(text), owner=self._visitor.token.name)[0]),
+            lambda: made.append(
+                self._context.service.jobs.submit(load_document(text), owner=self._visitor.token.name)[0]
+            ),
             "Submitted.",
         )
         if made:
@@ -144,8 +146,8 @@ class _Page:
 class _Checks:
     """Looks at the newest text, in a thread, once nothing has been typed for a moment; never at two texts at once."""
 
-    def __init__(self, desk: Desk, show: Callable[[Draft], None]) -> None:
-        self._desk, self._show = desk, show
+    def __init__(self, context: PageContext, show: Callable[[Draft], None]) -> None:
+        self._context, self._show = context, show
         self._text = ""
         self._wanted = asyncio.Event()
 
@@ -161,7 +163,7 @@ class _Checks:
             while self._wanted.is_set():
                 self._wanted.clear()
                 await asyncio.sleep(PAUSE_SECONDS)
-            draft = await self._desk.ask_slowly(looked_at, self._desk.service, self._text)
+            draft = await self._context.ask_slowly(looked_at, self._context.service, self._text)
             if not self._wanted.is_set() and not client.is_deleted:
                 with client:
                     self._show(draft)

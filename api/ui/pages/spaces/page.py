@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from nicegui import ui
 
 from api import text
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import framed
 from api.ui.pages.spaces.sampler import Sampler
 from api.ui.parts.widgets import Text, box, card, table
@@ -25,14 +25,14 @@ async def spaces_page(request: Request) -> Response | None:
     return await framed(request, "Spaces", "Spaces", build)
 
 
-async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
     """A card per space; its parameters unfold, and random candidates can be drawn."""
     Text("h1", "Spaces")
     for shipped in SPACES.values():
-        _space(desk, shipped)
+        _space(context, shipped)
 
 
-def _space(desk: Desk, shipped: ShippedSpace) -> None:
+def _space(context: PageContext, shipped: ShippedSpace) -> None:
     with card(shipped.name, shipped.description):
         with box("row muted small"):
             Text("span", f"task {shipped.task}")
@@ -48,7 +48,7 @@ def _space(desk: Desk, shipped: ShippedSpace) -> None:
             with box("", "details"):
                 Text("summary", "The same for all its candidates")
                 table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
-        Sampler(desk, shipped.name)
+        Sampler(context, shipped.name)
 
 
 def _size(size: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api import text
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import words_of
 from api.ui.parts.fields import Entry
 from api.ui.parts.widgets import Figure, Text, box, table
@@ -15,8 +15,8 @@ from searchsvc.spaces.halves import halves
 class Sampler:
     """A button, a seed, and what was drawn."""
 
-    def __init__(self, desk: Desk, space: str) -> None:
-        self._desk, self._space = desk, space
+    def __init__(self, context: PageContext, space: str) -> None:
+        self._context, self._space = context, space
         self._next = 0
         with box("row sampler"):
             self._button = Text("button", "Draw a candidate", "plain")
@@ -37,7 +37,7 @@ class Sampler:
     async def _draw(self, seed: int) -> None:
         self._said.say("Drawing ...")
         try:
-            found = await self._desk.ask_slowly(self._desk.service.catalogue.sample, self._space, seed)
+            found = await self._context.ask_slowly(self._context.service.catalogue.sample, self._space, seed)
         except SearchsvcError as error:
             self._said.say(words_of(error))
             return

@@ -12,7 +12,7 @@ from nicegui.element import Element
 from api import text
 from api.ui.charts import results as charts
 from api.ui.charts.drawing import Drawing
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.log_tail import LOG_LINES, LogTail
 from api.ui.live.trial_view import TrialView
@@ -34,13 +34,13 @@ def register() -> None:
 
 
 async def trial_page(request: Request, job: str, number: str) -> Response | None:
-    async def build(desk: Desk, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-        found = await desk.ask(desk.service.jobs.get, job)
-        trial = await desk.ask(desk.service.trials.get, f"{found.id}/{number}")
+    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+        found = await context.ask(context.service.jobs.get, job)
+        trial = await context.ask(context.service.trials.get, f"{found.id}/{number}")
         ui.page_title(f"{found.name} #{trial.number} - searchsvc")
-        page = _Page(desk, found, trial)
-        follow(desk.trial(found, trial), page.show)
-        follow(desk.log(found, trial), page.log.show, tells=False)
+        page = _Page(context, found, trial)
+        follow(context.trial(found, trial), page.show)
+        follow(context.log(found, trial), page.log.show, tells=False)
 
     return await framed(request, "Trial", "", build)
 
@@ -48,7 +48,7 @@ async def trial_page(request: Request, job: str, number: str) -> Response | None
 class _Page:
     """One trial."""
 
-    def __init__(self, desk: Desk, job: Job, trial: Trial) -> None:
+    def __init__(self, context: PageContext, job: Job, trial: Trial) -> None:
         self._shown: TrialView | None = None
         link(f"← {job.name}", f"{PATH}/jobs/{job.id}", "small")
         with box("row"):
@@ -66,10 +66,10 @@ class _Page:
         self._network: Panel[Architecture] | None = None
         if trial.is_candidate:
             self._network = Panel(
-                desk,
+                context,
                 "Architecture",
                 "From the image on: as high as the output is, and as wide as it has channels.",
-                lambda: desk.service.trials.architecture(trial.id),
+                lambda: context.service.trials.architecture(trial.id),
                 self._draw_network,
             )
         with box("halves"):

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 from nicegui import Client, core, ui
 
-from api.ui.context import Desk
+from api.ui.context import PageContext
 from api.ui.panel import Panel
 
 
-class SlowDesk:
+class SlowContext:
     """Answers when it is let, with what was so when it was asked."""
 
     def __init__(self) -> None:
@@ -29,9 +29,9 @@ class SlowDesk:
 class Reader:
     """Looks at a panel that shows what was chosen and, as the panel of the parameters does, keeps to what it shows."""
 
-    def __init__(self, desk: SlowDesk) -> None:
+    def __init__(self, context: SlowContext) -> None:
         self.chosen, self.drawn = "depth", asyncio.Queue[str]()
-        self.panel = Panel(cast(Desk, desk), "Parameters", "", lambda: self.chosen, self._draw)
+        self.panel = Panel(cast(PageContext, context), "Parameters", "", lambda: self.chosen, self._draw)
 
     def look(self) -> None:
         self.panel.changed()
@@ -50,14 +50,14 @@ class Reader:
 def test_a_choice_made_while_the_one_before_is_read_is_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def choose_twice() -> list[str]:
         monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
-        desk, page = SlowDesk(), Client(ui.page("/panel"))
+        context, page = SlowContext(), Client(ui.page("/panel"))
         with page:
-            reader = Reader(desk)
+            reader = Reader(context)
             reader.look()
-            first = await desk.asked.get()
+            first = await context.asked.get()
             reader.choose("optimizer")
             first.set()
-            (await desk.asked.get()).set()
+            (await context.asked.get()).set()
             seen = [await reader.drawn.get(), reader.chosen]
         page.delete()
         return seen
