@@ -1,7 +1,7 @@
 """AutoHAS (arXiv 2006.03656): architecture and hyperparameters by weight sharing.
 
-The first ask is for a supernet, which a worker trains while its controller learns a distribution over candidates. What
-the last measurement of that trial names as finalists is what the further asks give, one after another.
+The first ask is for a supernet, which a worker trains while its controller learns a distribution over candidates. The
+last measurement of that trial names finalists, and later asks return them one after another.
 
 The authors publish no settings of their controller: the share of frozen steps is that of TuNAS (arXiv 2008.06120), the
 others are ours.
@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from searchsvc.algorithms.base import Problem
+from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import TrialKind
@@ -24,11 +24,11 @@ from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces.space import Space
 
 FINALIST = "finalist"
-"""`finalist/<rank>/<parameter>`: how the last measurement of a supernet names an entry of a row of the space."""
+"""`finalist/<rank>/<parameter>`: a metric in the last measurement of a supernet, one entry of a row of the space."""
 
 
 class SoftLimit(BaseModel):
-    """A limit of a cost that may be broken at a price: weight * (cost / max - 1) is taken off the reward above it."""
+    """A limit of a cost that may be broken at a price: above it, the reward falls by weight * (cost / max - 1)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -38,7 +38,7 @@ class SoftLimit(BaseModel):
 
 
 class AutohasOptions(MethodOptions):
-    """How the supernet is trained, how its controller learns, and what comes out."""
+    """Settings of the supernet's training, of its controller, and of the finalists."""
 
     variant: Literal["reinforce", "differentiable"] = Field("reinforce", description="what moves the distributions")
     epochs: int = Field(0, ge=0, le=100_000, description="of the supernet; 0: twice those of a trial")
@@ -59,85 +59,74 @@ class AutohasOptions(MethodOptions):
 
     @model_validator(mode="after")
     def _limits_differ(self) -> Self:
-        if len({one.metric for one in self.soft_limits}) < len(self.soft_limits):
+        if len({limit.metric for limit in self.soft_limits}) < len(self.soft_limits):
             raise ValueError("soft_limits: each needs a metric of its own")
         return self
 
 
-class Autohas:
-    """Ask and tell; see the module."""
+class Autohas(Algorithm):
+    """Asks for one supernet, then for its finalists."""
 
-    replays_by_asking = False
+    learns_from_histories = True
 
     def __init__(self, problem: Problem, options: AutohasOptions) -> None:
-        """Raises InvalidInput: `/name` where there are several objectives, `/soft_limits/0/metric`."""
+        """Raises InvalidInput: `/name` if there are several objectives, `/soft_limits/0/metric`."""
+        super().__init__(problem)
         if len(problem.objectives) > 1:
             raise InvalidInput.at("/name", "autohas searches one objective; for several use nsga2, tpe or fbnetv3")
         if faults := [*_unknown_costs(problem, options.soft_limits)]:
             raise InvalidInput(faults)
-        self._problem = problem
-        self._asks = 0
         self._supernet = 0
-        """Its ask, counted from 1; 0 where there is none."""
+        """The ask of the supernet, counted from 1; 0 if there is none."""
         self._finalists: list[Candidate] | None = None
-        """None until the supernet has told of them."""
-
-    @property
-    def seed(self) -> int:
-        return self._problem.seed
-
-    @property
-    def asks(self) -> int:
-        return self._asks
+        """None until the supernet has reported them."""
 
     def kind(self, asks: int) -> TrialKind:
         return TrialKind.SUPERNET if asks == self._supernet else TrialKind.CANDIDATE
 
-    def left(self) -> int:
-        """At least 1 as long as the finalists are not known."""
+    def remaining(self) -> int:
+        """At least 1 until the finalists are known."""
         return 1 if self._finalists is None else max(0, len(self._finalists) - (self._asks - self._supernet))
 
-    def ask(self, count: int) -> list[Candidate]:
-        if count and not self._supernet:
-            self._asks += 1
-            self._supernet = self._asks
-            return [Candidate({})]
-        given = self._asks - self._supernet
-        asked = (self._finalists or [])[given : given + count]
-        self._asks += len(asked)
-        return asked
-
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Only supernets teach anything. One that failed is pending: it may be tried again."""
-        for one in observations:
-            if one.candidate.values:
+        """Learn from supernets only. A supernet that failed is pending: it may be tried again."""
+        for observation in observations:
+            if observation.candidate.values:
                 continue
-            if one.metrics is not None:
-                self._finalists = finalists(self._problem.space, one.history[-1].metrics if one.history else {})
-            elif one.failure is None:
+            if observation.metrics is not None:
+                last = observation.history[-1].metrics if observation.history else {}
+                self._finalists = finalists(self._problem.space, last)
+            elif observation.failure is None:
                 self._supernet = 0
 
     def resume(self, candidate: Candidate, asks: int) -> None:
-        self._asks = max(self._asks, asks)
+        super().resume(candidate, asks)
         if not candidate.values:
             self._supernet = asks
 
+    def _next(self, asks: int) -> Candidate | None:
+        if not self._supernet:
+            self._supernet = asks
+            return Candidate({})
+        index = asks - 1 - self._supernet
+        return self._finalists[index] if self._finalists is not None and index < len(self._finalists) else None
+
 
 def finalists(space: Space, metrics: Mapping[str, float]) -> list[Candidate]:
-    """The candidates that a supernet names in its last measurement, the best first."""
+    """Read the candidates that a supernet names in its last measurement, the best first."""
     rows: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for name, value in metrics.items():
         kind, _, place = name.partition("/")
         if kind == FINALIST:
             rank, _, parameter = place.partition("/")
             rows[int(rank)][parameter] = value
-    matrix = [[rows[rank].get(name, np.nan) for name in space.names] for rank in sorted(rows)]
+    matrix = [[rows[rank].get(name, np.nan) for name in space.names] for rank in sorted(rows)]  # (finalists, d)
     return space.from_matrix(np.array(matrix, dtype=np.float64).reshape(len(rows), len(space)))
 
 
 def _unknown_costs(problem: Problem, limits: Sequence[SoftLimit]) -> Iterator[Fault]:
-    known = problem.cost_model.metrics
-    for index, one in enumerate(limits):
-        if one.metric not in known:
-            there_are = f"there are {', '.join(known)}" if known else "nothing is, of this space"
-            yield Fault(f"/soft_limits/{index}/metric", f"{one.metric!r} is not known before training; {there_are}")
+    costs = problem.cost_model.metrics
+    for index, limit in enumerate(limits):
+        if limit.metric not in costs:
+            there_are = f"there are {', '.join(costs)}" if costs else "nothing is, of this space"
+            yield Fault(f"/soft_limits/{index}/metric", f"{limit.metric!r} is not known before training; {there_are}")

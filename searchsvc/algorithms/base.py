@@ -1,168 +1,191 @@
 """Ask and tell: the contract of an algorithm, and the rule by which its random numbers are drawn.
 
 An algorithm is a function of (problem, seed, results told, candidates pending, number of asks). It keeps no generator:
-whatever is random in ask number `i` (0, 1, ...) comes from `generator(seed, i)`. So a search that was killed and is
-rebuilt from stored trials proposes what it would have proposed without the kill.
+all random numbers of ask number `i` (0, 1, ...) come from `generator(seed, i)`. A search that was killed and is rebuilt
+from stored trials therefore proposes the candidates that it would have proposed without the kill.
+
+::
+
+    Algorithm             ask, tell, resume; counts asks; has stages that do nothing unless overridden
+    ├── Evolution
+    ├── FbnetV3           plans with the budget of a job, trains some trials in full, reports rounds
+    ├── OptunaAlgorithm   tpe, gp, nsga2, cmaes
+    ├── Autohas           asks for a supernet first, then for its finalists
+    ├── FixedList         ends with its list
+    └── Stream            random, sobol: asks do not depend on results
+
+Pending candidates are kept in `searchsvc.algorithms.pending`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.states import TrialKind
-from searchsvc.spaces.costs.model import CostModel
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from searchsvc.spaces.space import Matrix, Space
 
 BLOCK = 256
 """Rows that a Stream draws at once."""
+_CACHED_BLOCKS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is searched and what is wanted: all that an algorithm knows besides its options."""
+    """The space to search and the goals: all that an algorithm is given besides its options."""
 
     space: Space
     objectives: tuple[Objective, ...]
-    constraints: tuple[Constraint, ...]
-    """Outcome constraints: on metrics that are known only after training."""
-    cost_model: CostModel
-    seed: int
     hard: tuple[Constraint, ...] = ()
-    """Constraints on what the cost model knows. Whatever breaks one is rejected before it becomes a trial."""
+    """Constraints on costs. A candidate that breaks one is rejected before it becomes a trial."""
+    constraints: tuple[Constraint, ...] = ()
+    """Outcome constraints: on metrics that are known only after training."""
+    cost_model: CostModel = NO_COSTS
+    seed: int
 
 
-class Algorithm(Protocol):
+class Algorithm(ABC):
     """Proposes candidates.
 
     ::
 
         ask(1) -> [c]                                   c is pending; one more ask is counted
-        tell([Observation(c, {"accuracy": 0.9})])       the earliest pending ask of c is done, its result is known
-        tell([Observation(c, None, failure=...)])       the latest pending ask of c is let go and leaves no trace
+        tell([Observation(c, {"accuracy": 0.9})])       ends the earliest pending ask of c; its result is known
+        tell([Observation(c, None, failure=...)])       releases the latest pending ask of c without a trace
         tell([Observation(never_asked, {...})])         its result is known (a warm start, an answered repeat)
 
     Observations come in any order and in batches of any size. `ask(n)` equals n times `ask(1)`. A failure of any kind
     only releases: a failed trial that is tried again later then leads to the same state as one that never failed.
     Metrics that miss an objective, or hold NaN or infinity, count as a failure.
+
+    A subclass implements `_next` and `tell`. All other methods have defaults that suit an algorithm without stages.
     """
 
-    replays_by_asking: bool
-    """Whether the state holds more than results, pending candidates and the number of asks (the generation that a
-    candidate was born into, say): then a replay asks again where `resume` would do otherwise."""
+    replays_by_asking = False
+    """Whether the state holds more than results, pending candidates and the number of asks (for example the generation
+    of a candidate). A replay then asks again instead of calling `resume`."""
+    learns_from_histories = False
+    """Whether observations need the measurements of each step, in a replay too."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._asks = 0
+        self._trials_left: int | None = None
+        """Trials that the job may still have; None outside a job."""
 
     @property
     def seed(self) -> int:
         """The seed of all its random numbers."""
+        return self._problem.seed
 
     @property
     def asks(self) -> int:
         """Candidates asked for so far."""
-
-    def ask(self, count: int) -> list[Candidate]:
-        """The next candidates. Fewer than `count`: nothing more to propose until something is told."""
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Take note of results."""
-
-    def resume(self, candidate: Candidate, asks: int) -> None:
-        """Take `candidate` for what ask number `asks` (counted from 1) gave: it is pending, without being sampled.
-
-        Where that ask was let go for a failure of its trial, it is pending again.
-        """
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """An algorithm that goes through stages within a job's budget, and says how it gets on."""
-
-    def plan(self, existing: int, budget: int) -> None:
-        """Before an ask: the job has so many trials so far, of so many that it may have.
-
-        Never called where there is no job; then there is no end to plan for.
-        """
-
-    def is_in_full(self, asks: int) -> bool:
-        """Whether the trial of ask number `asks` (counted from 1) is to be trained to the whole fidelity.
-
-        Then no stopping rule ends it, and its candidate may be one that an earlier trial, stopped early, had.
-        """
-
-    def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """(number, what to keep) of the rounds that ended since the last call. A replay may give some again."""
-
-
-@runtime_checkable
-class Shared(Protocol):
-    """An algorithm some of whose asks are no candidates, but supernets. It is told results with their histories.
-
-    The candidate of a supernet has no values. One that was cancelled is told without metrics and without a failure:
-    it leaves no trace, and the next ask may be for another.
-    """
-
-    def kind(self, asks: int) -> TrialKind:
-        """What the trial of ask number `asks` (counted from 1) is for."""
-
-
-@runtime_checkable
-class Listed(Protocol):
-    """An algorithm that has a list: where a candidate repeats, the next is taken and nothing is drawn in its stead."""
-
-    def left(self) -> int:
-        """Candidates that were not asked for yet."""
-
-
-class Stream:
-    """An algorithm whose asks do not depend on what it was told: row i of an endless matrix is what ask i gives."""
-
-    replays_by_asking = False
-
-    def __init__(self, problem: Problem, draw: Callable[[int], Matrix]) -> None:
-        """`draw(block)` gives rows block * BLOCK ... (block + 1) * BLOCK of the unit cube: (BLOCK, d)."""
-        self._space = problem.space
-        self._seed = problem.seed
-        self._draw = draw
-        self._asks = 0
-        self._blocks: OrderedDict[int, Matrix] = OrderedDict()
-
-    @property
-    def seed(self) -> int:
-        return self._seed
-
-    @property
-    def asks(self) -> int:
         return self._asks
 
+    def ask(self, count: int) -> list[Candidate]:
+        """The next candidates. Fewer than `count`: there is nothing more to propose until results are told."""
+        candidates: list[Candidate] = []
+        while len(candidates) < count and (candidate := self._next(self._asks + 1)) is not None:
+            self._asks += 1
+            candidates.append(candidate)
+        return candidates
+
+    @abstractmethod
+    def _next(self, asks: int) -> Candidate | None:
+        """The candidate of ask number `asks` (counted from 1), now pending. None if there is none yet."""
+
+    @abstractmethod
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Learn from results."""
+
+    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - overridden where it matters
+        """Make `candidate` pending as the candidate of ask number `asks` (counted from 1), without sampling.
+
+        If that ask was released because its trial failed, it is pending again.
+        """
+        self._asks = max(self._asks, asks)
+
+    # ---- stages: of use to some algorithms only ----------------------------------------------------------------------
+
+    def plan(self, existing: int, budget: int) -> None:
+        """Note before an ask that the job has `existing` trials of the `budget` that it may have.
+
+        Never called outside a job: there is then no end to plan for.
+        """
+        self._trials_left = budget - existing
+
+    def is_in_full(self, asks: int) -> bool:  # noqa: ARG002 - overridden where it matters
+        """Whether the trial of ask number `asks` (counted from 1) is to be trained to the whole fidelity.
+
+        Then no stopping rule ends it, and its candidate may repeat that of an earlier trial which was stopped early.
+        """
+        return False
+
+    def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """(number, report) of the rounds that ended since the last call. A replay may report some again."""
+        return []
+
+    def kind(self, asks: int) -> TrialKind:  # noqa: ARG002 - overridden where it matters
+        """Whether the trial of ask number `asks` (counted from 1) trains a candidate or a supernet.
+
+        The candidate of a supernet has no values. The observation of a cancelled supernet has neither metrics nor a
+        failure: it leaves no trace, and the next ask may be for another supernet.
+        """
+        return TrialKind.CANDIDATE
+
+    def remaining(self) -> int | None:
+        """Candidates of a list that have not been asked for yet. None if the algorithm does not go through a list.
+
+        When a candidate of a list repeats, the next one is taken and nothing is drawn in its place.
+        """
+        return None
+
+    def as_stream(self) -> Stream | None:
+        """The algorithm itself if its asks do not depend on results; its candidates are then judged in blocks."""
+        return None
+
+
+class Stream(Algorithm):
+    """An endless matrix: row i is the candidate of ask i, whatever is told."""
+
+    def __init__(self, problem: Problem, draw: Callable[[int], Matrix]) -> None:
+        """`draw(block)` returns rows block * BLOCK ... (block + 1) * BLOCK of the unit cube: (BLOCK, d)."""
+        super().__init__(problem)
+        self._draw = draw
+        self._blocks: OrderedDict[int, Matrix] = OrderedDict()
+
     def block(self, index: int) -> Matrix:
-        """(BLOCK, d) matrix: what asks index * BLOCK ... give."""
+        """(BLOCK, d) candidates of the asks from index * BLOCK on."""
         if index not in self._blocks:
-            self._blocks[index] = self._space.from_unit(self._draw(index))
-            if len(self._blocks) > 4:
+            self._blocks[index] = self._problem.space.from_unit(self._draw(index))
+            if len(self._blocks) > _CACHED_BLOCKS:
                 self._blocks.popitem(last=False)
         return self._blocks[index]
 
-    def ask(self, count: int) -> list[Candidate]:
-        first, self._asks = self._asks, self._asks + count
-        rows = [self.block(row // BLOCK)[row % BLOCK] for row in range(first, self._asks)]
-        return self._space.from_matrix(np.array(rows).reshape(count, len(self._space)))
-
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Nothing is learned."""
+        """Ignore results: nothing is learned."""
 
     def skip_to(self, asks: int) -> None:
         """Count asks whose candidates were taken from `block`."""
         self._asks = max(self._asks, asks)
 
-    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - the contract names it
-        self.skip_to(asks)
+    def as_stream(self) -> Stream:
+        return self
+
+    def _next(self, asks: int) -> Candidate:
+        block, offset = divmod(asks - 1, BLOCK)
+        return self._problem.space.from_matrix(self.block(block)[offset : offset + 1])[0]
 
 
 def generator(seed: int, ask: int, *tags: int) -> np.random.Generator:
-    """The random numbers of one ask. `tags` tell apart several uses within it."""
+    """The random numbers of one ask. `tags` tell several uses within it apart."""
     return np.random.default_rng([seed, ask, *tags])

@@ -5,8 +5,8 @@ The population is the last `population` results: the oldest dies, however good. 
 
 A mutation changes one active parameter: a choice to another choice, a number by a step in the unit cube. Parameters
 that become active by it are drawn uniformly. With several objectives the best is the one of the lowest non-dominated
-rank in its tournament, the most isolated (crowding distance) within the rank; those that break an outcome constraint
-come after those that do not, by how far they break it.
+rank in its tournament, the most isolated (crowding distance) within the rank; members that break an outcome constraint
+come last, ordered by how far they break it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from searchsvc.algorithms.base import Problem, generator
+from searchsvc.algorithms.base import Algorithm, Problem, generator
 from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import crowding_distances, signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
@@ -41,54 +41,37 @@ class EvolutionOptions(MethodOptions):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One result."""
+    """A result that may become a parent."""
 
     row: Matrix
     """(d,) of the candidate."""
     values: tuple[float, ...]
     violation: float
-    """Sum of what outcome constraints are overstepped by."""
+    """Sum of the excesses over outcome constraints."""
 
 
-class Evolution:
-    """Regularised evolution on any space, with one objective or several."""
-
-    replays_by_asking = False
+class Evolution(Algorithm):
+    """Regularised evolution on any space, with one objective or several. Pending candidates play no part."""
 
     def __init__(self, problem: Problem, options: EvolutionOptions) -> None:
-        self._problem = problem
+        super().__init__(problem)
         self._options = options
         self._members: list[Member] = []
-        self._asks = 0
-
-    @property
-    def seed(self) -> int:
-        return self._problem.seed
-
-    @property
-    def asks(self) -> int:
-        return self._asks
-
-    def ask(self, count: int) -> list[Candidate]:
-        rows = [self._propose(self._asks + index) for index in range(count)]
-        self._asks += count
-        return self._problem.space.from_matrix(np.array(rows).reshape(count, len(self._problem.space)))
 
     def tell(self, observations: Sequence[Observation]) -> None:
         for observation in observations:
             values = signed_values(observation.metrics, self._problem.objectives)
             if values is not None and observation.metrics is not None:
-                over = slacks(observation.metrics, self._problem.constraints)
-                violation = np.inf if over is None else sum(max(0.0, one) for one in over)
+                excesses = slacks(observation.metrics, self._problem.constraints)
+                violation = np.inf if excesses is None else sum(max(0.0, excess) for excess in excesses)
                 row = self._problem.space.to_matrix([observation.candidate])[0]
                 self._members.append(Member(row, values, violation))
 
-    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - pending ones play no part
-        self._asks = max(self._asks, asks)
+    def _next(self, asks: int) -> Candidate:
+        return self._problem.space.from_matrix(self._propose(generator(self.seed, asks - 1))[None])[0]
 
-    def _propose(self, ask: int) -> Matrix:
-        """(d,) of what ask number `ask` gives."""
-        random = generator(self.seed, ask)
+    def _propose(self, random: np.random.Generator) -> Matrix:
+        """(d,) a uniform draw, or a child once the population is full."""
         if len(self._members) < self._options.population:
             drawn: Matrix = self._problem.space.sample(1, random)[0]
             return drawn
@@ -106,37 +89,37 @@ class Evolution:
             if child[column] != parent[column]:
                 break
         child = space.activate(child[None])[0]
-        # What the change made active gets its value from a uniform draw that agrees with the child elsewhere.
-        unit = space.to_unit(child[None])
+        # Parameters that the change made active get values from a uniform draw that agrees with the child elsewhere.
+        unit = space.to_unit(child[None])  # (1, d), NaN where a value is missing
         drawn = space.from_unit(np.where(np.isnan(unit), random.random(unit.shape), unit))[0]
         completed: Matrix = np.where(np.isnan(child), drawn, child)
         return completed
 
     def _changed(self, column: int, parent: Matrix, random: np.random.Generator) -> float:
-        """Another value for one parameter of `parent` (d,); the same where there is no other."""
+        """Another value for one parameter of `parent` (d,); the same value if there is no other."""
         space = self._problem.space
         parameter = space.parameters[column]
         if isinstance(parameter, Categorical):
             others = len(parameter.choices) - 1
             step = random.integers(others) + 1 if others else 0
             return float((parent[column] + step) % len(parameter.choices))
-        unit = np.where(np.isnan(parent), 0.5, space.to_unit(parent[None])[0])
-        tries = np.tile(unit, (_MUTATION_TRIES, 1))
+        unit = np.where(np.isnan(parent), 0.5, space.to_unit(parent[None])[0])  # (d,)
+        tries = np.tile(unit, (_MUTATION_TRIES, 1))  # (tries, d)
         # The step doubles along the tries, so that one of them leaves a coarse grid's cell.
         widths = self._options.step * 2.0 ** np.arange(_MUTATION_TRIES)
         tries[:, column] = _reflected(unit[column] + widths * random.standard_normal(_MUTATION_TRIES))
-        values = space.from_unit(tries)[:, column]
-        other = np.flatnonzero(values != parent[column])
-        return float(values[other[0]]) if other.size else float(parent[column])
+        values = space.from_unit(tries)[:, column]  # (tries,)
+        changed = np.flatnonzero(values != parent[column])
+        return float(values[changed[0]]) if changed.size else float(parent[column])
 
 
 def best_of(members: Sequence[Member]) -> Member:
-    """The one that wins a tournament; the first among equals."""
-    violations = np.array([one.violation for one in members])
+    """The winner of a tournament; the first among equals."""
+    violations = np.array([member.violation for member in members])  # (n,)
     if violations.min() > 0:
         return members[int(violations.argmin())]
-    feasible = [one for one in members if one.violation == 0]
-    values = np.array([one.values for one in feasible])
+    feasible = [member for member in members if member.violation == 0]
+    values = np.array([member.values for member in feasible])  # (n, m)
     if values.shape[1] == 1:
         return feasible[int(values[:, 0].argmax())]
     front = np.flatnonzero(nondominated_ranks(values) == 0)
@@ -144,7 +127,7 @@ def best_of(members: Sequence[Member]) -> Member:
 
 
 def _reflected(unit: Matrix) -> Matrix:
-    """Points mirrored at 0 and 1 until they lie in between."""
+    """Mirror points at 0 and 1 until they lie in between."""
     folded = np.mod(unit, 2.0)
     mirrored: Matrix = np.where(folded > 1.0, 2.0 - folded, folded)
     return mirrored

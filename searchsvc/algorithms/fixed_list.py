@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import Field
 
-from searchsvc.algorithms.base import Problem
+from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.hard_constraints import HardConstraints
 from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.candidates import Candidate, Observation
@@ -16,53 +16,37 @@ from searchsvc.errors import Fault, InvalidInput
 
 
 class FixedListOptions(MethodOptions):
-    """What is trained."""
+    """The list."""
 
     candidates: list[dict[str, Scalar]] = Field(
         [], max_length=10_000, description="a value for every active parameter of the space, each"
     )
 
 
-class FixedList:
-    """Candidate i of the list is what ask number i + 1 gives."""
-
-    replays_by_asking = False
+class FixedList(Algorithm):
+    """Candidate i of the list (0, 1, ...) is the candidate of ask number i + 1."""
 
     def __init__(self, problem: Problem, options: FixedListOptions) -> None:
-        """Raises InvalidInput, pointers `/candidates/2/lr`, where a candidate is not one that the job may train."""
-        given = [Candidate(values) for values in options.candidates]
-        if not given:
+        """Raises InvalidInput, pointers `/candidates/2/lr`, if the job may not train a candidate."""
+        super().__init__(problem)
+        candidates = [Candidate(values) for values in options.candidates]
+        if not candidates:
             raise InvalidInput.at("/candidates", "name at least one candidate: {name: value, ...}")
-        if faults := [*_outside(problem, given)]:
+        if faults := [*_outside(problem, candidates)]:
             raise InvalidInput(faults)
-        matrix = problem.space.to_matrix(given)
+        matrix = problem.space.to_matrix(candidates)
         if faults := [*_infeasible(problem, matrix)]:
             raise InvalidInput(faults)
-        self._candidates = problem.space.from_matrix(matrix)  # each value as the space has it: 1 as 1.0 of a float
-        self._seed = problem.seed
-        self._asks = 0
-
-    @property
-    def seed(self) -> int:
-        return self._seed
-
-    @property
-    def asks(self) -> int:
-        return self._asks
-
-    def left(self) -> int:
-        return len(self._candidates) - self._asks
-
-    def ask(self, count: int) -> list[Candidate]:
-        asked = self._candidates[self._asks : self._asks + count]
-        self._asks += len(asked)
-        return asked
+        self._candidates = problem.space.from_matrix(matrix)  # values get the types of the space: 1 of a float is 1.0
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Nothing is learned."""
+        """Ignore results: nothing is learned."""
 
-    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - the contract names it
-        self._asks = max(self._asks, asks)
+    def remaining(self) -> int:
+        return len(self._candidates) - self._asks
+
+    def _next(self, asks: int) -> Candidate | None:
+        return self._candidates[asks - 1] if asks <= len(self._candidates) else None
 
 
 def _outside(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[Fault]:
@@ -75,5 +59,5 @@ def _infeasible(problem: Problem, matrix: np.ndarray) -> Iterator[Fault]:
     judgement = HardConstraints(problem.cost_model, problem.hard).judge(matrix)
     for constraint, broken in zip(problem.hard, judgement.broken, strict=True):
         for index in np.flatnonzero(broken):
-            found = float(judgement.costs[constraint.metric][index])
-            yield Fault(f"/candidates/{index}", f"has {constraint.metric} {found:,.6g}: the job wants {constraint}")
+            cost = float(judgement.costs[constraint.metric][index])
+            yield Fault(f"/candidates/{index}", f"has {constraint.metric} {cost:,.6g}: the job wants {constraint}")

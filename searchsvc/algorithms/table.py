@@ -1,4 +1,4 @@
-"""The table of algorithms: name -> what it is, its options, how it is made."""
+"""The table of algorithms: a description, options and a factory by name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AlgorithmEntry:
     """From the problem and an instance of `options`."""
     options: type[MethodOptions]
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
-    """The stopping rule that goes with it where a spec names none, from an instance of `options`."""
+    """The stopping rule that goes with it if a spec names none, from an instance of `options`."""
     shares_weights: bool = False
     """Whether it searches by a supernet: its task is then a SupernetTask, and there is one objective."""
 
@@ -66,19 +66,27 @@ def create(
     seed: int = 0,
     **options: Any,
 ) -> Algorithm:
-    """The algorithm `name`, fresh.
+    """Create the algorithm `name`.
 
-    A constraint on a metric of the cost model is hard: it is decided before a trial (see Proposer), whatever the
-    algorithm makes of it; the others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
+    A constraint on a metric of the cost model is hard: it is checked before a trial (see Proposer), whether or not the
+    algorithm uses it. The others are outcome constraints. Raises InvalidInput with pointers `/name`, `/<option>`.
     """
     settings = validate_options(name, options)
     costs = CostModel.of(cost_model, space)
     hard, outcome = costs.split(constraints)
-    return ALGORITHMS[name].factory(Problem(space, tuple(objectives), outcome, costs, seed, hard), settings)
+    problem = Problem(
+        space=space,
+        objectives=tuple(objectives),
+        hard=hard,
+        constraints=outcome,
+        cost_model=costs,
+        seed=seed,
+    )
+    return ALGORITHMS[name].factory(problem, settings)
 
 
 def validate_options(name: str, options: Mapping[str, Any]) -> MethodOptions:
-    """The options of algorithm `name`, defaults included. Raises InvalidInput with pointers `/name`, `/<option>`."""
+    """Complete the options of algorithm `name`. Raises InvalidInput with pointers `/name`, `/<option>`."""
     if name not in ALGORITHMS:
         raise unknown_name("algorithm", name, ALGORITHMS)
     return validated(ALGORITHMS[name].options, options, name)

@@ -1,1 +1,1 @@
-"""From an algorithm to the next trial: suggestion, deduplication, hard constraints, replay."""
+"""From an algorithm to the next trial: suggestion, hard constraints, duplicates, fallback, replay."""

@@ -1,4 +1,4 @@
-"""Where an algorithm repeats itself or breaks hard constraints: a uniform draw of a feasible candidate not seen yet."""
+"""Uniform draws of new feasible candidates, for when an algorithm repeats itself or breaks hard constraints."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from functools import cached_property
 import numpy as np
 
 from searchsvc.algorithms.base import BLOCK, generator
-from searchsvc.algorithms.hard_constraints import HardConstraints, Rejections
+from searchsvc.algorithms.hard_constraints import HardConstraints
 from searchsvc.domain.candidates import Candidate
+from searchsvc.proposing.rejections import Rejections
 from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Space
 
 ENUMERABLE = 2**15
-"""Spaces of up to so many candidates are listed whole: there it is known when nothing is left."""
+"""Spaces of up to so many candidates are listed as a whole, which shows when no candidate remains."""
 _TAG = 0x0DD
 
 
 class FallbackSampler:
-    """Feasible candidates of a space that have not been proposed."""
+    """Draws feasible candidates of a space that have not been proposed."""
 
     def __init__(
         self, space: Space, constraints: HardConstraints, seed: int, key: Callable[[Candidate], Hashable]
@@ -29,42 +30,49 @@ class FallbackSampler:
         self._key = key
         self._constraints = constraints
         self._seed = seed
-        self.size = space.size()
+        self.space_size = space.size()
+        """Candidates of the space, feasible or not."""
 
-    def none_left(self, seen: Container[Hashable]) -> bool:
-        """Whether it is certain that every feasible candidate has been seen: only known where all can be listed."""
-        return self._all is not None and all(key in seen for key in self._all)
+    def is_exhausted(self, seen: Container[Hashable]) -> bool:
+        """Whether every feasible candidate has certainly been seen. Never certain if the space cannot be listed."""
+        return self._feasible is not None and all(key in seen for key in self._feasible)
 
     def draw(self, ask: int, seen: Container[Hashable], rejections: Rejections, tries: int) -> Candidate | None:
-        """The candidate that ask number `ask` falls back to; None where none was found.
+        """Draw a candidate in place of ask number `ask`; None if there is no new one.
 
-        Where the space can be listed, None is certain; elsewhere it means that `tries` draws met only what was seen.
-        Raises NothingFeasible where they met nothing feasible at all.
+        If the space cannot be listed, None means that the feasible ones among `tries` draws had all been seen.
+        Raises NothingFeasible if no candidate is feasible at all.
         """
         random = generator(self._seed, ask, _TAG)
-        if self._all is not None:
-            if not self._all:
-                raise rejections.nothing_feasible()
-            left = [one for key, one in self._all.items() if key not in seen]
-            return left[int(random.integers(len(left)))] if left else None
-        met = False
+        if self._feasible is None:
+            return self._sample(random, seen, rejections, tries)
+        if not self._feasible:
+            raise rejections.error()
+        candidates = [candidate for key, candidate in self._feasible.items() if key not in seen]
+        return candidates[int(random.integers(len(candidates)))] if candidates else None
+
+    def _sample(
+        self, random: np.random.Generator, seen: Container[Hashable], rejections: Rejections, tries: int
+    ) -> Candidate | None:
+        """Draw from a space that is too large to be listed."""
+        any_feasible = False
         for _ in range(0, tries, BLOCK):
-            matrix = self._space.sample(BLOCK, random)
+            matrix = self._space.sample(BLOCK, random)  # (BLOCK, d)
             judgement = self._constraints.judge(matrix)
             for candidate in self._space.from_matrix(matrix[judgement.feasible]):
-                met = True
+                any_feasible = True
                 if self._key(candidate) not in seen:
                     return candidate
-            rejections.reject(self._constraints.hard, judgement, slice(None))
-        if not met:
-            raise rejections.nothing_feasible()
+            rejections.add(judgement, slice(None))
+        if not any_feasible:
+            raise rejections.error()
         return None
 
     @cached_property
-    def _all(self) -> dict[Hashable, Candidate] | None:
-        """Every feasible candidate by its key, where the space can be listed."""
+    def _feasible(self) -> dict[Hashable, Candidate] | None:
+        """Every feasible candidate by its key; None if the space is too large to be listed."""
         matrix = enumerate_space(self._space, ENUMERABLE)
         if matrix is None:
             return None
-        feasible = self._constraints.judge(matrix).feasible
-        return {self._key(one): one for one in self._space.from_matrix(matrix[np.flatnonzero(feasible)])}
+        feasible = matrix[np.flatnonzero(self._constraints.judge(matrix).feasible)]
+        return {self._key(candidate): candidate for candidate in self._space.from_matrix(feasible)}

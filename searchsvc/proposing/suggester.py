@@ -1,5 +1,4 @@
-"""Two ways to ask an algorithm for a feasible candidate: one at a time, or a block at once where asks do not depend on
-results."""
+"""Feasible candidates from an algorithm: one at a time, or from whole blocks if its asks do not depend on results."""
 
 from __future__ import annotations
 
@@ -7,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from searchsvc.algorithms.base import BLOCK, Algorithm, Listed, Shared, Staged, Stream
-from searchsvc.algorithms.hard_constraints import HardConstraints, Judgement, Rejections
+from searchsvc.algorithms.base import BLOCK, Algorithm, Stream
+from searchsvc.algorithms.hard_constraints import HardConstraints, Judgement
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.states import TrialKind
 from searchsvc.errors import FailureKind
+from searchsvc.proposing.rejections import Rejections
 from searchsvc.spaces.space import Matrix, Space
 
 PATIENCE = 64
-"""Candidates in a row that an algorithm may waste on hard constraints, each costing a whole ask, before a uniform draw
-takes its place. One that has a list wastes nothing: the next of the list costs nothing."""
+"""Candidates in a row that an algorithm may waste on hard constraints before a uniform draw replaces them: each costs a
+whole ask. An algorithm with a list has no such limit, as the next candidate of a list costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +26,33 @@ class Suggestion:
     candidate: Candidate
     costs: Mapping[str, float]
     in_full: bool = False
-    """Whether its trial is to be trained to the whole fidelity, whatever a stopping rule says."""
+    """Whether its trial is to be trained to the whole fidelity, whatever a stopping rule decides."""
     kind: TrialKind = TrialKind.CANDIDATE
 
 
 class Suggester(Protocol):
-    """Asks until a candidate is feasible."""
+    """Asks an algorithm until a candidate is feasible."""
 
     patience: int
     """Rejected candidates in a row after which it gives up."""
 
-    def next(self, rejections: Rejections) -> Suggestion | None:
-        """The next feasible candidate; rejected ones are counted in `rejections`.
+    def suggest(self, rejections: Rejections) -> Suggestion | None:
+        """The next feasible candidate. Rejected candidates are counted in `rejections`.
 
-        None with `rejections.tries` below `patience`: the algorithm waits for results.
+        None while `rejections.in_a_row` is below `patience`: the algorithm waits for results.
         """
 
 
 def suggester_for(algorithm: Algorithm, space: Space, constraints: HardConstraints, max_tries: int) -> Suggester:
-    """The faster way that the algorithm allows."""
-    if isinstance(algorithm, Stream):
-        return BlockSuggester(algorithm, space, constraints, max_tries)
-    patience = max_tries if isinstance(algorithm, Listed) else min(PATIENCE, max_tries)
+    """The fastest suggester that the algorithm allows."""
+    if (stream := algorithm.as_stream()) is not None:
+        return BlockSuggester(stream, space, constraints, max_tries)
+    patience = min(PATIENCE, max_tries) if algorithm.remaining() is None else max_tries
     return SingleSuggester(algorithm, space, constraints, patience)
 
 
 class SingleSuggester:
-    """One candidate per ask; a rejected one is let go. A supernet is none and passes."""
+    """Asks for one candidate at a time and releases rejected ones. A supernet has no costs and is not checked."""
 
     def __init__(self, algorithm: Algorithm, space: Space, constraints: HardConstraints, patience: int) -> None:
         self._algorithm = algorithm
@@ -60,53 +60,54 @@ class SingleSuggester:
         self._constraints = constraints
         self.patience = patience
 
-    def next(self, rejections: Rejections) -> Suggestion | None:
-        while rejections.tries < self.patience:
+    def suggest(self, rejections: Rejections) -> Suggestion | None:
+        while rejections.in_a_row < self.patience:
             candidates = self._algorithm.ask(1)
             if not candidates:
                 return None
-            if self._kind() is TrialKind.SUPERNET:
+            asks = self._algorithm.asks
+            if self._algorithm.kind(asks) is TrialKind.SUPERNET:
                 return Suggestion(candidates[0], {}, kind=TrialKind.SUPERNET)
             judgement = self._constraints.judge(self._space.to_matrix(candidates))
             if judgement.feasible[0]:
-                return Suggestion(candidates[0], judgement.costs_of(0), self._is_in_full())
-            rejections.reject(self._constraints.hard, judgement, slice(None))
+                return Suggestion(candidates[0], judgement.costs_of(0), self._algorithm.is_in_full(asks))
+            rejections.add(judgement, slice(None))
             self._algorithm.tell([Observation(candidates[0], None, FailureKind.INFEASIBLE)])
         return None
 
-    def _kind(self) -> TrialKind:
-        algorithm = self._algorithm
-        return algorithm.kind(algorithm.asks) if isinstance(algorithm, Shared) else TrialKind.CANDIDATE
-
-    def _is_in_full(self) -> bool:
-        return isinstance(self._algorithm, Staged) and self._algorithm.is_in_full(self._algorithm.asks)
-
 
 class BlockSuggester:
-    """Judges whole blocks of a stream: only feasible rows become candidates."""
+    """Checks whole blocks of a stream: only feasible rows become candidates."""
 
     def __init__(self, stream: Stream, space: Space, constraints: HardConstraints, patience: int) -> None:
         self._stream = stream
         self._space = space
         self._constraints = constraints
         self._judged: tuple[int, Matrix, Judgement] | None = None
+        """Index, rows (BLOCK, d) and judgement of the current block."""
         self.patience = patience
 
-    def next(self, rejections: Rejections) -> Suggestion | None:
-        while rejections.tries < self.patience:
+    def suggest(self, rejections: Rejections) -> Suggestion | None:
+        while rejections.in_a_row < self.patience:
+            # The next ask takes row `offset` of its block.
             block, offset = divmod(self._stream.asks, BLOCK)
             matrix, judgement = self._judge(block)
-            rows = judgement.feasible[offset : offset + self.patience - rejections.tries + 1]
-            skipped = int(rows.argmax()) if rows.any() else min(len(rows), self.patience - rejections.tries)
+            # With n rejections to go, the first feasible row is at most n rows further on. The slice ends with the
+            # block, so it may be shorter.
+            allowed = self.patience - rejections.in_a_row
+            feasible = judgement.feasible[offset : offset + allowed + 1]
+            # Infeasible rows before the first feasible one, or all that may be rejected if there is none.
+            skipped = int(feasible.argmax()) if feasible.any() else min(len(feasible), allowed)
             row = offset + skipped
-            rejections.reject(self._constraints.hard, judgement, slice(offset, row))
-            if skipped < len(rows) and rows[skipped]:
-                self._stream.skip_to(block * BLOCK + row + 1)
+            rejections.add(judgement, slice(offset, row))
+            if skipped < len(feasible) and feasible[skipped]:
+                self._stream.skip_to(block * BLOCK + row + 1)  # the row itself counts as an ask
                 return Suggestion(self._space.from_matrix(matrix[row : row + 1])[0], judgement.costs_of(row))
-            self._stream.skip_to(block * BLOCK + row)
+            self._stream.skip_to(block * BLOCK + row)  # go on in the next block, or give up
         return None
 
     def _judge(self, block: int) -> tuple[Matrix, Judgement]:
+        """Rows (BLOCK, d) of a block and their judgement."""
         if self._judged is None or self._judged[0] != block:
             matrix = self._stream.block(block)
             self._judged = block, matrix, self._constraints.judge(matrix)

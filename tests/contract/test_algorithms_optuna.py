@@ -17,7 +17,6 @@ from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
 from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation
 from searchsvc.spaces import Categorical, Float, Integer, Space
-from searchsvc.spaces.costs.model import NO_COSTS
 
 SPACE = Space(
     [Float("x", -2.0, 2.0), Float("y", 1e-3, 1.0, log=True), Integer("n", 1, 20), Categorical("c", ("a", "b"))]
@@ -77,7 +76,7 @@ def test_samplers_in_generations_need_no_more_than_they_are_shown(
     limit = Constraint(metric="latency", max=1.0)
     ours = create(name, space=SPACE, objectives=objectives, constraints=[limit], seed=4, **options)
     assert isinstance(ours, OptunaAlgorithm)
-    problem = Problem(SPACE, tuple(objectives), (limit,), NO_COSTS, 4)
+    problem = Problem(space=SPACE, objectives=tuple(objectives), constraints=(limit,), seed=4)
     whole = OptunaAlgorithm(problem, replace(ours._traits, view=AllByNumber))
     assert searched(ours, 300) == searched(whole, 300)
 

@@ -11,7 +11,8 @@ import pytest
 from searchsvc.algorithms import ALGORITHMS, create
 from searchsvc.domain import Constraint, FailureKind, Objective, Observation, Proposal
 from searchsvc.errors import NothingFeasible
-from searchsvc.proposing.proposer import MAX_REPEATS, Proposer
+from searchsvc.proposing.proposer import Proposer
+from searchsvc.proposing.selection import MAX_REPEATS
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from searchsvc.domain import Candidate, FailureKind, Measurement, Observation, TrialState
+from searchsvc.algorithms import Algorithm, Problem
+from searchsvc.domain import Candidate, FailureKind, Measurement, Objective, Observation, TrialState
 from searchsvc.domain.records import Proposal, Trial
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Integer, Space
@@ -15,41 +16,39 @@ from searchsvc.spaces import Integer, Space
 SPACE = Space([Integer("x", 0, 9)])
 
 
-class Counting:
+class Counting(Algorithm):
     """Proposes 0, 1, 2, ...; the last two trials of a budget are the first candidates again, in full."""
 
-    replays_by_asking = False
-    seed = 0
+    learns_from_histories = True
 
     def __init__(self) -> None:
-        self.asks = 0
+        super().__init__(Problem(space=SPACE, objectives=(Objective(metric="score"),), seed=0))
         self.plans: list[tuple[int, int]] = []
         self.told: list[Observation] = []
         self._finals: set[int] = set()
 
     def plan(self, existing: int, budget: int) -> None:
+        super().plan(existing, budget)
         self.plans.append((existing, budget))
 
     def ask(self, count: int) -> list[Candidate]:
         assert count == 1
-        self.asks += 1
-        left = self.plans[-1][1] - self.plans[-1][0] if self.plans else None
-        if left is not None and left <= 2:
-            self._finals.add(self.asks)
-            return [Candidate({"x": 2 - left})]
-        return [Candidate({"x": self.asks - 1})]
+        return super().ask(count)
 
     def tell(self, observations: Sequence[Observation]) -> None:
         self.told += [one for one in observations if one.failure is not FailureKind.INFEASIBLE]
-
-    def resume(self, candidate: Candidate, asks: int) -> None:  # noqa: ARG002 - the contract names it
-        self.asks = max(self.asks, asks)
 
     def is_in_full(self, asks: int) -> bool:
         return asks in self._finals
 
     def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
         return [(0, {"told": len(self.told)})]
+
+    def _next(self, asks: int) -> Candidate:
+        if self._trials_left is not None and self._trials_left <= 2:
+            self._finals.add(asks)
+            return Candidate({"x": 2 - self._trials_left})
+        return Candidate({"x": asks - 1})
 
 
 def ended(proposal: Proposal, *, stopped: bool) -> Observation:

@@ -1,4 +1,4 @@
-"""Comparable values of trials that trained for different lengths: what each had measured by the early-stop epoch."""
+"""Comparable values of trials that trained for different lengths: their metrics at the early-stop epoch."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from searchsvc.spaces.space import Matrix
 def shared_epoch(
     observations: Sequence[Observation], objectives: Sequence[Objective], trials: int, threshold: float
 ) -> int | None:
-    """The early-stop epoch by the first `trials` that trained to the end; None as long as there are fewer.
+    """The early-stop epoch by the first `trials` trials that trained to the end; None as long as there are fewer.
 
-    The end is where the first of them ended. With several objectives the latest of their epochs counts.
+    The end is the last epoch of the first of them. With several objectives, the latest of their epochs counts.
     """
     curves: list[Matrix] = []
-    for one in observations:
-        curve = _curve(one, objectives)
+    for observation in observations:
+        curve = _curve(observation, objectives)
         if curve is not None and (not curves or len(curve) == len(curves[0])):
             curves.append(curve)
         if len(curves) == trials:
             stacked = np.stack(curves)  # (n, E, m), the best so far
-            return max(early_stop_epoch(course, threshold) for course in np.moveaxis(stacked, 2, 0))
+            return max(early_stop_epoch(course, threshold) for course in np.moveaxis(stacked, 2, 0))  # (n, E) each
     return None
 
 
 def metrics_by(observation: Observation, epoch: int | None, objective: Objective) -> Mapping[str, float]:
-    """Its metrics as they would be told had it ended at `epoch`; as they were told where that is not known."""
+    """The metrics of a trial had it ended at `epoch`; all its metrics if `epoch` is None."""
     metrics = observation.metrics or {}
     if epoch is None:
         return metrics
-    best = best_measurement([one for one in observation.history if one.step <= epoch], objective)
+    earlier = [measurement for measurement in observation.history if measurement.step <= epoch]
+    best = best_measurement(earlier, objective)
     return metrics if best is None else {**metrics, **best.metrics}
 
 
 def _curve(observation: Observation, objectives: Sequence[Objective]) -> Matrix | None:
-    """(E, m) the best so far after each epoch, signed; None where an epoch is missing or it ended early."""
-    steps = [one.step for one in observation.history]
+    """(E, m) the best so far after each epoch, signed. None if an epoch is missing or the trial was stopped early."""
+    steps = [measurement.step for measurement in observation.history]
     if observation.stopped or not steps or steps != list(range(1, observation.step + 1)):
         return None
-    values = [signed_values(one.metrics, objectives) for one in observation.history]
-    if any(one is None for one in values):
+    values = [signed_values(measurement.metrics, objectives) for measurement in observation.history]
+    if any(row is None for row in values):
         return None
     return np.maximum.accumulate(np.array(values, dtype=np.float64), axis=0)

@@ -1,4 +1,4 @@
-"""Where a model-based algorithm looks for candidates: all of a small space, else a quasi-random pool and neighbours."""
+"""The candidates that a model-based algorithm considers: a small space as a whole, else a quasi-random pool."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Matrix
 
 LISTED = 100_000
-"""Spaces of up to so many candidates are looked at whole."""
+"""Spaces of up to so many candidates are listed as a whole."""
 _DRAW = 1024
+"""Points of the sequence per draw."""
 _DRAWS = 64
+"""Draws after which the pool is as large as it gets."""
 _BITS = 30
 _TAG = 0x500
 
 
 class CandidatePool:
-    """Candidates of one problem that keep its hard constraints."""
+    """Candidates of one problem within its hard constraints."""
 
     def __init__(self, problem: Problem, encoding: Encoding, size: int, start: int) -> None:
-        """`size`: quasi-random candidates, where the space cannot be listed; `start`: how many begin, far apart."""
+        """`size`: quasi-random candidates if the space cannot be listed; `start`: the first ones, chosen far apart."""
         self._problem = problem
         self._encoding = encoding
         self._size = size
@@ -33,9 +35,9 @@ class CandidatePool:
 
     @cached_property
     def rows(self) -> Matrix:
-        """(p, d) in the order in which a search starts with them: the first ones far apart, the rest as they come.
+        """(p, d) in the order in which a search starts with them: the first ones far apart, the others as drawn.
 
-        Empty where nothing feasible was found.
+        Empty if no candidate is feasible.
         """
         rows = self._all_rows()
         if len(rows) < 2:
@@ -47,7 +49,7 @@ class CandidatePool:
 
     @cached_property
     def keys(self) -> list[bytes]:
-        """Of `rows`: equal for equal candidates."""
+        """One for each of `rows`, equal for equal candidates."""
         return [row.tobytes() for row in self.rows]
 
     @cached_property
@@ -57,7 +59,7 @@ class CandidatePool:
 
     @property
     def is_whole(self) -> bool:
-        """Whether `rows` is every feasible candidate there is."""
+        """Whether `rows` holds every feasible candidate of the space."""
         return self._problem.space.size() <= LISTED
 
     def around(self, matrix: Matrix, count: int, random: np.random.Generator) -> Matrix:
@@ -65,7 +67,7 @@ class CandidatePool:
         return self._feasible(neighbours(self._problem.space, matrix, random, count))
 
     def _all_rows(self) -> Matrix:
-        """(p, d) every feasible candidate in random order, or as many of a scrambled Sobol sequence as are wanted."""
+        """(p, d) every feasible candidate in random order, or the first ones of a scrambled Sobol sequence."""
         listed = enumerate_space(self._problem.space, LISTED)
         if listed is not None:
             return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
@@ -84,15 +86,14 @@ class CandidatePool:
     def _feasible(self, matrix: Matrix) -> Matrix:
         return matrix[self._problem.cost_model.within(matrix, self._problem.hard)]
 
-
 def farthest(features: Matrix, count: int) -> NDArray[np.intp]:
-    """`count` of n points (n, f), each as far as can be from those before it (Gonzalez 1985), from the first on.
+    """Indices (count,) of points (n, f), each as far as possible from the points before it (Gonzalez 1985).
 
-    Costs and counts are features too, so the smallest and the largest networks are among them: ends tell most about
-    what each parameter does.
+    The first point comes first. Costs and counts are features too, so the smallest and the largest networks are chosen
+    early: extremes are the most informative about the effect of each parameter.
     """
     chosen = [0]
-    nearest = np.square(features - features[0]).sum(axis=1)
+    nearest = np.square(features - features[0]).sum(axis=1)  # (n,) squared distance to the nearest chosen point
     while len(chosen) < count:
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.square(features - features[chosen[-1]]).sum(axis=1))

@@ -1,6 +1,7 @@
-"""A Space as Optuna distributions, and values there and back.
+"""A Space as Optuna distributions, and the conversion of values in both directions.
 
-A choice is its index; a stepped float is the index of its grid point, so that what comes back lies on the grid exactly.
+A choice is its index; a stepped float is the index of its grid point, so that a converted value lies exactly on the
+grid.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ OptunaDistributions = dict[str, BaseDistribution]
 
 @dataclass(frozen=True, slots=True)
 class ParameterGroup:
-    """Parameters that are active together: those with the same conditions."""
+    """Parameters with the same conditions: they are active together."""
 
     when: Mapping[str, tuple[Scalar, ...]]
     names: tuple[str, ...]
@@ -39,20 +40,20 @@ class OptunaSpace:
             if isinstance(parameter, Categorical)
         }
         self.distributions: OptunaDistributions = {one.name: _distribution(one) for one in space.parameters}
-        self.blocks = tuple(_blocks(space))
-        """In an order in which each block comes after those that its conditions name."""
+        self.groups = tuple(_groups(space))
+        """Ordered so that each group comes after the groups that its conditions name."""
 
     def searched(self, names: tuple[str, ...], suits: Callable[[BaseDistribution], bool]) -> OptunaDistributions:
-        """The distributions of `names` that have more than one value and suit a sampler, by name."""
+        """Distributions of `names` that have more than one value and suit a sampler, by name."""
         named = ((name, self.distributions[name]) for name in sorted(names))
-        return {name: one for name, one in named if not one.single() and suits(one)}
+        return {name: distribution for name, distribution in named if not distribution.single() and suits(distribution)}
 
     def internal(self, candidate: Candidate) -> dict[str, float]:
         """The parameters of an Optuna trial."""
         return {name: self._internal(name, value) for name, value in candidate.values.items()}
 
     def external(self, name: str, value: float) -> Scalar:
-        """The value in the space of what a sampler gave; a continuous one is clipped to its range."""
+        """Convert a sampled value to the space; a continuous value is clipped to its range."""
         parameter = self._parameters[name]
         if isinstance(parameter, Categorical):
             return parameter.choices[int(value)]
@@ -73,7 +74,7 @@ class OptunaSpace:
 
 
 def single_value(distribution: BaseDistribution) -> float:
-    """The only value of a distribution that has one."""
+    """The value of a distribution that has only one."""
     return 0 if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined] # the other two have it
 
 
@@ -88,16 +89,16 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, parameter.log)
 
 
-def _blocks(space: Space) -> Iterator[ParameterGroup]:
+def _groups(space: Space) -> Iterator[ParameterGroup]:
     waiting = list(space.parameters)
-    known: set[str] = set()
+    placed: set[str] = set()
     while waiting:
-        ready = [one for one in waiting if set(one.when) <= known]
+        ready = [parameter for parameter in waiting if set(parameter.when) <= placed]
         groups: dict[object, list[Parameter]] = {}
-        for one in ready:
-            conditions = frozenset((other, frozenset(allowed)) for other, allowed in one.when.items())
-            groups.setdefault(conditions, []).append(one)
+        for parameter in ready:
+            conditions = frozenset((other, frozenset(allowed)) for other, allowed in parameter.when.items())
+            groups.setdefault(conditions, []).append(parameter)
         for group in groups.values():
-            yield ParameterGroup(group[0].when, tuple(one.name for one in group))
-        known.update(one.name for one in ready)
-        waiting = [one for one in waiting if one.name not in known]
+            yield ParameterGroup(group[0].when, tuple(parameter.name for parameter in group))
+        placed.update(parameter.name for parameter in ready)
+        waiting = [parameter for parameter in waiting if parameter.name not in placed]

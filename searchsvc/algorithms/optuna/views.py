@@ -1,8 +1,8 @@
-"""Which results a sampler is shown.
+"""Views: the results that a sampler is shown.
 
-Optuna's samplers go through all trials of a study at every ask, though those that work in generations look at the last
-two of them only, and a Gaussian process cannot bear thousands. A view shows what matters: for the samplers in
-generations exactly what they would have picked, so that an ask does not slow down as results gather.
+Optuna's samplers go through all trials of a study at every ask, although samplers that work in generations use only the
+last two, and a Gaussian process cannot be fitted to thousands. A view selects the results that matter: for samplers in
+generations exactly the ones that they would have picked, so that asks do not slow down as results accumulate.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from optuna.trial import FrozenTrial
 
 
 class View(Protocol):
-    """Keeps results and says which of them a sampler is shown."""
+    """Stores results and selects the ones that a sampler is shown."""
 
     def add(self, trial: FrozenTrial) -> None:
-        """One result more."""
+        """Store a result."""
 
     def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
-        """The results that matter now, by number. `study_attributes` is what samplers noted on the study."""
+        """The results that matter now, by number. `study_attributes` are the notes of samplers on the study."""
 
 
 class Everything:
@@ -55,8 +55,8 @@ class Window(Everything):
 
 
 class _Generations:
-    """Results by the generation that the sampler noted on them when they were asked for. Those that were never asked
-    for have none, and are of no use to it."""
+    """Results by the generation that the sampler noted on them when they were asked for. Candidates that were never
+    asked for have no generation, and the sampler cannot use them."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -67,11 +67,11 @@ class _Generations:
             insort(self._by_generation.setdefault(trial.system_attrs[self._key], []), trial, key=_number)
 
     def _of(self, generations: Iterable[int]) -> list[FrozenTrial]:
-        return [trial for one in generations for trial in self._by_generation.get(one, ())]
+        return [trial for generation in generations for trial in self._by_generation.get(generation, ())]
 
 
 class NsgaGenerations(_Generations):
-    """For NSGA-II: the last two populations and the parents that were chosen for them and for the next."""
+    """For NSGA-II: the last two populations, and the parents that were chosen for them and for the next."""
 
     def __init__(self) -> None:
         super().__init__("NSGAIISampler:generation")
@@ -93,8 +93,8 @@ class NsgaGenerations(_Generations):
 
 
 class CmaGenerations(_Generations):
-    """For CMA-ES: the generation of the latest result that carries the optimiser's state, and as many results as the
-    sampler wants to have seen before it starts."""
+    """For CMA-ES: the generation of the latest result that carries the optimiser's state, and the results that the
+    sampler requires before it starts."""
 
     def __init__(self, startup_trials: int) -> None:
         super().__init__("cma:generation")
@@ -121,6 +121,6 @@ def _number(trial: FrozenTrial) -> int:
 
 
 def _goodness(trial: FrozenTrial) -> tuple[float, float]:
-    """Larger for results that a model should not do without: feasible ones first, then by the sum of the objectives."""
+    """Sort key, larger is better: feasible results first, then by the sum of the objectives."""
     violation = sum(max(0.0, slack) for slack in trial.constraints.values())
     return -violation, sum(trial.values or [])

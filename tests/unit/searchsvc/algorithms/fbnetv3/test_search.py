@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from searchsvc.algorithms import Algorithm, create
-from searchsvc.algorithms.base import Staged
 from searchsvc.algorithms.fbnetv3.search import FbnetV3
 from searchsvc.algorithms.fbnetv3.surrogate import fitted_results
 from searchsvc.domain import Candidate, Constraint, FailureKind, Measurement, Objective, Observation
@@ -101,8 +100,8 @@ def test_a_candidate_that_failed_is_not_proposed_again_but_may_be_tried_again() 
     assert failed not in algorithm.ask(5)
 
 
-def test_it_is_staged() -> None:
-    assert isinstance(made(), Staged)
+def test_it_learns_from_histories() -> None:
+    assert made().learns_from_histories
 
 
 def test_the_first_batch_and_the_last_trials_are_trained_in_full() -> None:
@@ -145,7 +144,7 @@ def test_trials_are_compared_by_the_early_stop_epoch() -> None:
         algorithm.tell([Observation(candidate, {"accuracy": final}, step=4, history=history)])
     [(number, data)] = algorithm.take_rounds()
     assert (number, data["results"], data["early_stop_epoch"]) == (0, 4, 2)
-    predicted = algorithm._surrogate.posterior(algorithm._results).predictors["accuracy"].warp.values
+    predicted = algorithm._surrogate.posterior(algorithm._history.results).predictors["accuracy"].warp.values
     np.testing.assert_allclose(np.sort(predicted), np.sort(np.array([0.9, 0.8, 0.7, 0.6, 0.5]) - 0.4))
 
 
@@ -160,7 +159,7 @@ def test_every_round_says_how_good_its_predictions_were() -> None:
         assert found["results"] == 8
         assert -1 <= found["low"] <= found["high"] <= 1
         assert 0 <= found["inside_50"] <= found["inside_90"] <= 1
-        new = algorithm._results[data["results"] - 8 : data["results"]]
+        new = algorithm._history.results[data["results"] - 8 : data["results"]]
         told = [one.observation.metrics["accuracy"] for one in new]
         assert [measured for _, measured in found["predictions"]] == pytest.approx(told, rel=1e-4)
     assert algorithm.take_rounds() == []

@@ -1,0 +1,98 @@
+"""Replay: rebuild a search from its stored trials.
+
+Every stored proposal has the number of asks and of results told that preceded it, and every result has its place in the
+order of telling. Asks and results are therefore repeated in their original order:
+
+- An algorithm whose state holds no more than results, pending candidates and asks resumes the stored candidates.
+- An algorithm that replays by asking is asked again. If it now proposes something else (another version of a library,
+  say), the replay has diverged: from that trial on, stored candidates are resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from searchsvc.algorithms.base import Algorithm
+from searchsvc.domain.candidates import Observation
+from searchsvc.domain.metrics import Measurement
+from searchsvc.domain.records import Proposal, Trial
+from searchsvc.domain.states import TrialState
+from searchsvc.errors import NothingFeasible
+from searchsvc.proposing.selection import CandidateSelector
+from searchsvc.proposing.trials import ProposedTrials
+
+
+class Replay:
+    """Brings a fresh algorithm to the state in which the last stored trial left it."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        trials: ProposedTrials,
+        selector: CandidateSelector,
+        tell: Callable[[int, Observation], int],
+        histories: Mapping[int, tuple[Measurement, ...]],
+    ) -> None:
+        """`tell`: from a trial's number and its observation; `histories`: measurements by the number of the trial."""
+        self._algorithm = algorithm
+        self._trials = trials
+        self._selector = selector
+        self._tell = tell
+        self._histories = histories
+        self.diverged_at: int | None = None
+        """The first trial that the algorithm would not have proposed; None if it proposed all of them."""
+
+    def run(self, stored: Sequence[Trial]) -> None:
+        """Repeat asks and results of `stored` (all trials of a job, by number)."""
+        results = sorted((trial for trial in stored if trial.told is not None), key=lambda trial: trial.told or 0)
+        position = 0
+        for trial in stored:
+            while position < len(results) and (results[position].told or 0) < trial.proposal.told:
+                self._tell_again(results[position])
+                position += 1
+            self._trials.told = max(self._trials.told, trial.proposal.told)
+            self._propose_again(trial)
+        for trial in results[position:]:
+            self._tell_again(trial)
+        for trial in stored:
+            if trial.state is TrialState.CANCELLED and trial.told is None:
+                self._selector.forget_cancelled(trial.number)
+
+    def _tell_again(self, trial: Trial) -> None:
+        assert trial.told is not None
+        self._trials.told = trial.told
+        self._tell(trial.number, trial.observation(self._histories.get(trial.number, ())))
+
+    def _propose_again(self, trial: Trial) -> None:
+        """Take up a stored trial as the next one that was proposed."""
+        proposal = trial.proposal
+        if not self._algorithm.replays_by_asking or self.diverged_at is not None:
+            self._answer_again(proposal)
+            self._algorithm.resume(proposal.candidate, proposal.asks)
+        elif not self._asks_again(proposal):
+            self.diverged_at = trial.number
+            self._selector.exhausted = False
+            self._algorithm.resume(proposal.candidate, proposal.asks)
+        self._selector.record(proposal, cancelled=trial.state is TrialState.CANCELLED)
+
+    def _answer_again(self, proposal: Proposal) -> None:
+        """Tell the results that answered repeated candidates before the proposal."""
+        for number in proposal.answered:
+            if (observation := self._trials[number].observation) is not None:
+                self._algorithm.tell([observation])
+
+    def _asks_again(self, proposal: Proposal) -> bool:
+        """Ask the algorithm again. Return whether it proposes the stored candidate; if not, release its proposal."""
+        earlier = self._trials.latest_of(proposal.candidate)
+        if earlier is not None and self._trials[earlier].cancelled:
+            self._selector.forget_cancelled(earlier)
+        try:
+            suggestion = self._selector.select()
+        except NothingFeasible:
+            return False
+        if suggestion is None:
+            return False
+        if (suggestion.candidate, self._algorithm.asks) == (proposal.candidate, proposal.asks):
+            return True
+        self._selector.release(suggestion.candidate)
+        return False
