@@ -18,9 +18,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from types import TracebackType
 
 
 class SearchsvcError(Exception):
@@ -52,6 +54,61 @@ class InvalidInput(SearchsvcError):
     def below(self, pointer: str) -> InvalidInput:
         """The same faults, seen from a document in which this one sits at `pointer`."""
         return InvalidInput(Fault(pointer + fault.pointer, fault.message) for fault in self.faults)
+
+
+@contextmanager
+def below(pointer: str) -> Iterator[None]:
+    """Raise the faults of the block with `pointer` before their own: their document is a part of a larger one."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise error.below(pointer) from None
+
+
+class FaultCollector:
+    """Collects the faults of several checks, so that a user sees all of them at once.
+
+    ::
+
+        faults = FaultCollector()
+        with faults.at("/space/fix"):
+            fixed = space.fix(values)  # an InvalidInput ends the block; the code after it runs
+        faults.raise_any()
+    """
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def at(self, pointer: str = "") -> _Collecting:
+        """Collect what the block raises as InvalidInput; its pointers continue `pointer`."""
+        return _Collecting(self._faults, pointer)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Collect faults that were found without raising; their pointers are complete."""
+        self._faults += faults
+
+    def raise_any(self) -> None:
+        """Raise InvalidInput with the faults collected so far, each of them once. Do nothing if there are none."""
+        if self._faults:
+            raise InvalidInput(dict.fromkeys(self._faults))
+
+
+@dataclass(frozen=True, slots=True)
+class _Collecting:
+    """The context manager of `FaultCollector.at`. A class, so that type checkers see that it swallows exceptions."""
+
+    faults: list[Fault]
+    pointer: str
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, InvalidInput):
+            return False
+        self.faults.extend(error.below(self.pointer).faults)
+        return True
 
 
 class NotFound(SearchsvcError):

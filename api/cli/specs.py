@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.errors import InvalidInput, NotFound, below
 
 LARGEST_BYTES = 1 << 20
 
@@ -75,10 +75,8 @@ def _value(text: str, pointer: str) -> Any:
     """What stands after the `=`: nothing is null, as in YAML. Raises InvalidInput at `pointer`."""
     from searchsvc.service.documents.documents import load_document
 
-    try:
+    with below(pointer):
         return load_document(text) if text.strip() else None
-    except InvalidInput as error:
-        raise error.below(pointer) from None
 
 
 def _inner(at: Any, step: str, path: str) -> Any:

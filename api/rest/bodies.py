@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from searchsvc.service.documents import documents
-from searchsvc.service.planning.resolve import parse_section
 
 M = TypeVar("M", bound=BaseModel)
 

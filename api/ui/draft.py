@@ -9,7 +9,7 @@ from typing import Any
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.service.documents.documents import load_document
 from searchsvc.service.documents.yaml_text import located
-from searchsvc.service.planning.resolve import Plan
+from searchsvc.service.planning.plan import Plan
 from searchsvc.service.service import Service
 
 

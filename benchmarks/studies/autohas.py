@@ -25,7 +25,7 @@ from benchmarks.studies.data import Data, digits, mnist_part
 from benchmarks.studies.rows import Key
 from benchmarks.studies.searching import Trained, blueprint_of, search, shared_rewards, test, train
 from searchsvc.domain import Candidate
-from searchsvc.service.planning.resolve import Blueprint, shared_search
+from searchsvc.service.planning.blueprint import Blueprint, shared_search
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
 
 RESULTS = Path(__file__).parents[2] / "docs/studies/autohas.json"

@@ -28,7 +28,8 @@ from searchsvc.domain import (
     TrialTask,
     best_measurement,
 )
-from searchsvc.service.planning.resolve import Blueprint, make_proposer, make_stopping_rule, resolve, shared_search
+from searchsvc.service.planning.blueprint import Blueprint, make_proposer, make_stopping_rule, shared_search
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from searchsvc.tasks import find
 from workers.trials.run_trial import run_trial

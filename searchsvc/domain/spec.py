@@ -7,7 +7,7 @@ algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,7 @@ from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.domain.parameters import Name, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
 ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 PathText: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 TableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -269,6 +270,14 @@ class JobSpec(_Section):
     def document(self) -> dict[str, Any]:
         """The spec as plain JSON values, defaults included; `parse` gives the same spec back."""
         return self.model_dump(mode="json")
+
+
+def parse_section(model: type[ModelT], section: Mapping[str, Any]) -> ModelT:
+    """Validate a part of a spec by itself. Raises InvalidInput with pointers into that part."""
+    try:
+        return model.model_validate(dict(section))
+    except ValidationError as error:
+        raise InvalidInput(faults_of(error, section)) from None
 
 
 def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:

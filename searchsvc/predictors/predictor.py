@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.candidates import Observation
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, below
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.gaussian import GaussianProcess
 from searchsvc.predictors.threads import one_thread
@@ -112,10 +112,8 @@ def fit_predictors(
         told = [one for one in observations if one.metrics is not None and np.isfinite(one.metrics.get(metric, np.nan))]
         values = np.array([one.metrics[metric] for one in told if one.metrics is not None])
         matrix = space.to_matrix([one.candidate for one in told])
-        try:
+        with below(f"/{metric}"):
             predictors[metric] = Predictor.fit(encoding, matrix, values, seed=seed, encoder=encoder)
-        except InvalidInput as error:
-            raise error.below(f"/{metric}") from None
     return predictors
 
 

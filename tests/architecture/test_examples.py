@@ -9,7 +9,8 @@ import pytest
 
 from searchsvc.domain import JobSpec, TrialKind
 from searchsvc.service.documents.documents import load_document
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 
 ROOT = Path(__file__).parents[2]

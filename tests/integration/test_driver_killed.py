@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from searchsvc.domain import Job, JobState
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from tests.support.driving import Rig, a_spec, assert_complete
 from workers import cluster
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from searchsvc.domain import Candidate, JobSpec, Proposal, new_id
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from workers.driver.recovery import recover

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from searchsvc.domain import Decision, Job, JobState, Measurement, Trial, TrialTask, new_id
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchsvc.domain import JobSpec, JobState, Proposal, Trial, TrialState
-from searchsvc.service.planning import resolve as planning
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
@@ -35,7 +36,7 @@ def assert_proposals_as_if_undisturbed(store: Store, job_id: str, settings: Sett
 
 
 def _proposals(spec: JobSpec, stored: list[Trial], settings: Settings) -> Iterator[Proposal]:
-    proposer = planning.make_proposer(planning.resolve(spec, trusted=True, settings=settings))
+    proposer = make_proposer(resolve(spec, trusted=True, settings=settings))
     results = sorted((trial for trial in stored if trial.told is not None), key=lambda trial: trial.told or 0)
     for trial in stored:
         while results and (results[0].told or 0) < trial.proposal.told:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
-from workers.data.options import DatasetFormat, DatasetOptions, RawT, parsed
+from workers.data.options import DatasetFormat, DatasetOptions, RawT
 
 DatasetT = TypeVar("DatasetT")
 
@@ -60,7 +61,7 @@ class Catalogue(Generic[RawT, DatasetT]):
         table, kind = self._tables[key], dataset.get(key)
         if not isinstance(kind, str) or kind not in table:
             raise InvalidInput.at(f"/{key}", f"no dataset {key} {kind!r}; there are {', '.join(sorted(table))}")
-        return kind, parsed(table[kind].options, dataset)
+        return kind, parse_section(table[kind].options, dataset)
 
     def _read(self, kind: str, options: DatasetOptions, fingerprint: Hashable) -> DatasetT:  # noqa: ARG002 - a key
         return self._split(self._all[kind].read(options), options)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from searchsvc.domain.spec import faults_of
 from searchsvc.errors import InvalidInput
 from workers.data.dataset import Labels
 
@@ -75,23 +73,6 @@ class DatasetFormat(Generic[OptionsT, RawT]):
     """Raises InvalidInput (pointers into the dataset section)."""
     fingerprint: Callable[[OptionsT], Hashable]
     """Changes when the files do."""
-
-
-def parsed(options: type[OptionsT], dataset: Mapping[str, Any]) -> OptionsT:
-    """The options that the dataset section gives. Raises InvalidInput with the pointer of each fault."""
-    try:
-        return options.model_validate(dict(dataset))
-    except ValidationError as error:
-        raise InvalidInput(faults_of(error, dataset)) from None
-
-
-@contextmanager
-def below(pointer: str) -> Iterator[None]:
-    """Within: faults are seen from a document in which theirs sits at `pointer`."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise error.below(pointer) from None
 
 
 def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:

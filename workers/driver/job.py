@@ -8,7 +8,7 @@ from types import FrameType
 
 from searchsvc.domain import Job, JobState
 from searchsvc.errors import NothingFeasible
-from searchsvc.service.planning.resolve import Blueprint, shared_search
+from searchsvc.service.planning.blueprint import Blueprint, shared_search
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers.driver import tune_run

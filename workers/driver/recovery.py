@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from searchsvc.algorithms.stopping.table import StoppingRule
 from searchsvc.domain import Attempt, Decision, Job, Measurement, Proposal, Trial, TrialState, best_measurement
-from searchsvc.service.planning.resolve import Blueprint, make_proposer, make_stopping_rule
+from searchsvc.service.planning.blueprint import Blueprint, make_proposer, make_stopping_rule
 from searchsvc.store import JobWriter, Store
 from workers.driver.ledger import Ledger, OpenTrial, with_costs
 

@@ -17,11 +17,10 @@ from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.task import ExportFormat, Prediction
 from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask, ValidationSplit
-from searchsvc.errors import NotFound
+from searchsvc.errors import NotFound, below
 from searchsvc.spaces import networks
 from workers.data import classification as data
 from workers.data.classification.pictures import png
-from workers.data.options import below
 from workers.evaluation.reassessed import REAL, REAL_TOP, unmeasured
 from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, DROPPED, MODEL, PREDICTIONS, PRETRAINED, pseudo_labels_in

@@ -14,9 +14,9 @@ from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.task import ExportFormat, Prediction
 from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask
+from searchsvc.errors import below
 from searchsvc.spaces import networks
 from workers.data import detection as data
-from workers.data.options import below
 from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, MODEL, PICTURES, PRETRAINED, pseudo_labels_in
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from searchsvc.domain.parameters import Parameter, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, below
 from searchsvc.spaces import Space
 from searchsvc.spaces.sharing import check_sharable
 
@@ -19,7 +19,5 @@ def check_supernet(
     if found < least:
         message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"
         raise InvalidInput.at("/dataset", message)
-    try:
+    with below("/space"):
         check_sharable(Space(parameters), constants, task)
-    except InvalidInput as error:
-        raise error.below("/space") from None

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from searchsvc import domain
 from searchsvc.domain import FailureKind, JobRequest, JobSpec, JobState, Scalar, TrialKind, TrialState
-from searchsvc.service.planning.resolve import Plan
+from searchsvc.service.planning.plan import Plan
 from searchsvc.service.results.comparison import TrialComparison
 from searchsvc.service.results.standing import JobSummary
 from searchsvc.service.system.logs import LogPart

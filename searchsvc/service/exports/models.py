@@ -11,7 +11,7 @@ from pathlib import Path
 
 from searchsvc.checksums import sha256_of
 from searchsvc.domain import Job, ModelSource, PretrainedTask, Task, Trial, WeightsFile
-from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.errors import Conflict, InvalidInput, NotFound, below
 from searchsvc.service.exports import weights
 from searchsvc.service.exports.source import Source
 from searchsvc.service.lookup import references
@@ -63,10 +63,8 @@ def _file(path: str, *, trusted: bool, settings: Settings) -> Path:
 def _published(name: str, task: Task | None) -> Path:
     if not isinstance(task, PretrainedTask):
         raise InvalidInput.at("/timm", "the task knows no published weights: name a job, a trial or a file")
-    try:
+    with below("/timm"):
         return task.published(name)
-    except InvalidInput as error:
-        raise error.below("/timm") from None
 
 
 def _of_trial(source: ModelSource, store: Store | None, settings: Settings) -> FoundModel:

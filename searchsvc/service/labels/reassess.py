@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from searchsvc.domain import Job, Trial
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, below
 from searchsvc.labels import LabelDocument, hits, label_sets
 from searchsvc.labels.comparison import Estimate, compared
 from searchsvc.labels.files import checked
@@ -51,10 +51,8 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
     if not 1 <= k <= KEPT:
         raise InvalidInput.at("/k", f"must lie from 1 to {KEPT}, not {k}")
     images = predictions.validation_of(job)
-    try:
+    with below("/labels"):
         sets = label_sets(checked(document), images)
-    except InvalidInput as error:
-        raise error.below("/labels") from None
     trials = predictions.with_predictions(store, artifacts_dir, job)
     right, found = np.empty((2, len(trials), len(sets)), np.bool_)
     for row, one in enumerate(predictions.read(trials, images)):

@@ -1,7 +1,7 @@
-"""The dataset of a job: where it may lie, and whether it can be read.
+"""The dataset of a job: where it may be, and whether it can be read.
 
-A path that comes from a stranger must lie under one of the data roots, with every link followed. The spec is stored
-with the path that was found, so that a driver, which starts somewhere else, reads the same files.
+A path that comes from a stranger must be under one of the data roots after every link has been followed. The spec is
+stored with the resulting path, so that a driver that starts in another directory reads the same files.
 """
 
 from __future__ import annotations
@@ -11,80 +11,68 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from searchsvc.domain import DatasetInfo, JobSpec, Task
+from searchsvc.domain import DatasetInfo, Task
 from searchsvc.domain.spec import Dataset, FileDataset
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import Fault, InvalidInput, below
 from searchsvc.settings import Settings
 
 _LABELS = "reassessed"
-"""The option of a dataset that is a file of its own, wherever the images are."""
+"""The option that names a file of its own, wherever the images are."""
 
 
-def located(spec: JobSpec, *, trusted: bool, settings: Settings) -> JobSpec:
-    """The spec with the dataset's paths absolute and free of links. Raises InvalidInput, pointers into the spec."""
-    try:
-        return spec.model_copy(update={"dataset": located_section(spec.dataset, trusted=trusted, settings=settings)})
-    except InvalidInput as error:
-        raise error.below("/dataset") from None
-
-
-def located_section(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
-    """The section of a dataset with its paths absolute and free of links. Raises InvalidInput, pointers into it."""
-    written, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
-    files = [key for key in (*(["path"] if has_path else []), _LABELS) if isinstance(written.get(key), str)]
+def located(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
+    """Make the paths in the section of a dataset absolute and free of links. Raises InvalidInput, pointers into it."""
+    document, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
+    files = [key for key in (*(["path"] if has_path else []), _LABELS) if isinstance(document.get(key), str)]
     others = [key for key in section.options if key != _LABELS] if has_path else []
-    faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, written[key]))]
+    faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, document[key]))]
     for key in files:
         try:
-            written[key] = str(located_path(written[key], trusted=trusted, settings=settings))
+            document[key] = str(located_path(document[key], trusted=trusted, settings=settings))
         except ValueError as error:
             faults.append(Fault(f"/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
-    return type(section).model_validate(written) if files else section
+    return type(section).model_validate(document) if files else section
 
 
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:
-    """Absolute and free of links. Raises ValueError where nothing is there, or it is not for whoever asks."""
+    """Make a path absolute and free of links. Raises ValueError if nothing is there, or the user may not read it."""
     return _trusted(path) if trusted else _under_roots(path, settings)
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
-    """What the task says of the dataset. Raises InvalidInput, pointers into the spec."""
-    try:
-        return task.inspect(dataset, seed)
-    except InvalidInput as error:
-        raise error.below("/dataset") from None
-    except OSError as error:
-        raise InvalidInput.at("/dataset/path", f"cannot be read: {error.strerror or error}") from None
+    """Let the task look at the dataset. Raises InvalidInput, pointers into the spec."""
+    with below("/dataset"):
+        try:
+            return task.inspect(dataset, seed)
+        except OSError as error:
+            raise InvalidInput.at("/path", f"cannot be read: {error.strerror or error}") from None
 
 
 def _trusted(path: str) -> Path:
-    found = Path(os.path.realpath(Path(path).expanduser()))
-    if not found.exists():
-        raise ValueError(f"there is no file or folder {found}")
-    return found
+    absolute = Path(os.path.realpath(Path(path).expanduser()))
+    if not absolute.exists():
+        raise ValueError(f"there is no file or folder {absolute}")
+    return absolute
 
 
 def _under_roots(path: str, settings: Settings) -> Path:
-    """A relative path is looked for in each root. What lies outside is answered alike, whether it exists or not."""
+    """Look for a relative path in each root. The answer for a path outside does not tell whether it exists."""
     roots = [Path(os.path.realpath(root)) for root in settings.data_roots]
-    inside = [
-        found
-        for root in roots
-        if any((found := Path(os.path.realpath(root / path))).is_relative_to(allowed) for allowed in roots)
-    ]
+    absolute = [Path(os.path.realpath(root / path)) for root in roots]
+    inside = [candidate for candidate in absolute if any(candidate.is_relative_to(root) for root in roots)]
     if not inside:
         allowed = ", ".join(map(str, settings.data_roots)) or "none is set"
         raise ValueError(f"must lie under one of the data roots of the service ({allowed})")
-    existing = [found for found in inside if found.exists()]
+    existing = [candidate for candidate in inside if candidate.exists()]
     if not existing:
         raise ValueError(f"there is no file or folder {inside[0]}")
     return existing[0]
 
 
 def _hidden_path(key: str, value: object) -> Fault | None:
-    """An option of a format could name a file too: relative to the dataset it may, but it may not lead out of it."""
+    """Return a fault if an option of a format, which may name a file in the dataset's folder, leads out of it."""
     if isinstance(value, str) and (os.path.isabs(value) or value.startswith("~") or ".." in Path(value).parts):
         return Fault(f"/{key}", "must not lead out of the dataset's folder")
     return None

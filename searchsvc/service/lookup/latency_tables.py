@@ -17,17 +17,17 @@ _NAME = TypeAdapter(TableName)
 
 
 def find(settings: Settings, reference: str) -> tuple[str, LatencyTable]:
-    """(reference with the digest, table) of a name, or of a name with a digest.
+    """Find a table by its name, or by its name with a digest; return it with the reference that has the digest.
 
-    Raises InvalidInput where there is none of that name, its file is not valid, or it is not the one of the digest.
+    Raises InvalidInput if there is no table of that name, its file is not valid, or the table has another digest.
     """
     name, _, digest = reference.partition("@")
     path = _path(settings, name)
     try:
         table = LatencyTable.parse(path.read_bytes(), str(path))
     except FileNotFoundError:
-        there = ", ".join(one.stem for one in _paths(settings)) or "none: `searchctl latency` makes one"
-        raise InvalidInput.at("", f"no latency table {name!r}; there are {there}") from None
+        names = ", ".join(path.stem for path in _paths(settings)) or "none: `searchctl latency` makes one"
+        raise InvalidInput.at("", f"no latency table {name!r}; there are {names}") from None
     except OSError as error:
         raise InvalidInput.at("", f"{path} cannot be read: {error.strerror}") from None
     if digest not in ("", table.digest):
@@ -37,7 +37,7 @@ def find(settings: Settings, reference: str) -> tuple[str, LatencyTable]:
 
 
 def check_name(settings: Settings, name: str, *, replace: bool) -> None:
-    """Raise InvalidInput where no table can have the name, Conflict where one has it that is not to be replaced."""
+    """Raise InvalidInput if no table can have the name, and Conflict if a table has it and may not be replaced."""
     try:
         _NAME.validate_python(name)
     except ValidationError:
@@ -47,17 +47,17 @@ def check_name(settings: Settings, name: str, *, replace: bool) -> None:
 
 
 def save(settings: Settings, name: str, table: LatencyTable) -> Path:
-    """Keep a table under a name; one that was there is replaced."""
+    """Store a table under a name, in place of an earlier table of that name."""
     path = _path(settings, name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_suffix(f".{os.getpid()}.tmp")
-    made.write_bytes(table.serialised)
-    made.replace(path)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(table.serialised)
+    temporary.replace(path)
     return path
 
 
 def every(settings: Settings) -> Iterator[tuple[str, LatencyTable]]:
-    """(name, table) of all, in alphabetical order. Raises InvalidInput where a file is not valid."""
+    """Yield (name, table) for all tables in alphabetical order. Raises InvalidInput if a file is not valid."""
     yield from ((path.stem, LatencyTable.parse(path.read_bytes(), str(path))) for path in _paths(settings))
 
 

@@ -1,4 +1,4 @@
-"""What this machine has, for warnings and the doctor. A cluster may have more, or grow: nothing here refuses a job."""
+"""The resources of this machine, for warnings and the doctor. A cluster may have more: nothing here refuses a job."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import psutil
 
 from searchsvc.domain import JobSpec
 
+_WAITS = "trials wait until a machine that has it joins the cluster"
+
 
 def cpus() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> int:
-    """NVIDIA devices, counted without loading CUDA."""
+    """Count NVIDIA devices without loading CUDA."""
     return len([device for device in Path("/dev").glob("nvidia[0-9]*") if device.name[6:].isdigit()])
 
 
 def memory_bytes() -> int:
+    """Return the memory of the machine."""
     return int(psutil.virtual_memory().total)
 
 
 def warnings(spec: JobSpec) -> list[str]:
-    """Where one trial needs more than this machine has, or a limit can never be reached."""
-    wanted, found = spec.resources, []
-    cpu, gpu, memory = (wanted.workers * one for one in (wanted.cpu, wanted.gpu, wanted.memory_bytes))
-    trial = "a trial needs" if wanted.workers == 1 else f"a supernet with {wanted.workers} workers needs"
+    """Warn of trials that need more than this machine has, and of limits that can never be reached."""
+    resources, messages = spec.resources, []
+    cpu, gpu, memory = (resources.workers * n for n in (resources.cpu, resources.gpu, resources.memory_bytes))
+    trial = "a trial needs" if resources.workers == 1 else f"a supernet with {resources.workers} workers needs"
     if cpu > cpus():
-        found.append(f"{trial} {cpu:g} CPUs, this machine has {cpus()}: {_WAITS}")
+        messages.append(f"{trial} {cpu:g} CPUs, this machine has {cpus()}: {_WAITS}")
     if gpu > gpus():
-        found.append(f"{trial} {gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
+        messages.append(f"{trial} {gpu:g} GPUs, this machine has {gpus()}: {_WAITS}")
     if memory > memory_bytes():
-        needed, there = memory / 2**30, memory_bytes() / 2**30
-        found.append(f"{trial} {needed:.1f} GiB, this machine has {there:.1f} GiB: {_WAITS}")
-    if spec.budget.gpu_hours is not None and wanted.gpu == 0:
-        found.append("budget.gpu_hours limits nothing, because a trial takes no GPU (resources.gpu is 0)")
+        needed, available = memory / 2**30, memory_bytes() / 2**30
+        messages.append(f"{trial} {needed:.1f} GiB, this machine has {available:.1f} GiB: {_WAITS}")
+    if spec.budget.gpu_hours is not None and resources.gpu == 0:
+        messages.append("budget.gpu_hours limits nothing, because a trial takes no GPU (resources.gpu is 0)")
     if (
-        wanted.trial_seconds is not None
+        resources.trial_seconds is not None
         and spec.budget.seconds is not None
-        and wanted.trial_seconds > spec.budget.seconds
+        and resources.trial_seconds > spec.budget.seconds
     ):
-        found.append("resources.trial_seconds is longer than the whole budget.seconds")
-    return found
-
-
-_WAITS = "trials wait until a machine that has it joins the cluster"
+        messages.append("resources.trial_seconds is longer than the whole budget.seconds")
+    return messages

@@ -1,4 +1,4 @@
-"""Whether what a spec says of first weights goes together: its section `pretrained`, and the genes that need it."""
+"""Checks of first weights: the section `pretrained` of a spec against the parameters that need it."""
 
 from __future__ import annotations
 
@@ -7,53 +7,56 @@ from collections.abc import Iterator, Mapping
 from searchsvc.domain import JobSpec, Parameter, Scalar
 from searchsvc.domain.spec import InlineSpace
 from searchsvc.errors import Fault
+from searchsvc.service.lookup import checks
 from searchsvc.spaces import Space
 from searchsvc.spaces.recipe import FROZEN_STAGES, INIT, PRETRAINED, SCRATCH
 from searchsvc.spaces.sharing import values_of
 
 
 def faults(
-    spec: JobSpec, space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]
+    spec: JobSpec, space: Space, constants: Mapping[str, Scalar], defaults: Mapping[str, Scalar]
 ) -> Iterator[Fault]:
-    """`constants` are values besides those of the space; `known`, the parameters of the task with their defaults."""
-    if INIT not in known:
+    """Yield the faults of `pretrained`, of `init` and of `frozen_stages`.
+
+    `constants`: values that all trials share. `defaults`: of all parameters of the task.
+    """
+    if INIT not in defaults:
         if spec.pretrained is not None:
             yield Fault("/pretrained", f"the task {spec.task} starts from no other weights: leave it out")
         return
-    inits = values_of(space, INIT, constants.get(INIT, known[INIT]))
+    inits = values_of(space, INIT, constants.get(INIT, defaults[INIT]))
     if PRETRAINED in inits and spec.pretrained is None:
         message = "pretrained takes weights to start from: say which, as in `pretrained: {job: NAME}`"
-        yield Fault(_place(INIT, spec), message)
-    if SCRATCH in inits and _freezes(space, constants, known):
+        yield Fault(_pointer(INIT, spec), message)
+    if SCRATCH in inits and _freezes(space, constants, defaults):
         message = f"random weights would stay as they are: give it the condition `when: {{{INIT}: {PRETRAINED}}}`"
-        yield Fault(_place(FROZEN_STAGES, spec), message)
+        yield Fault(_pointer(FROZEN_STAGES, spec), message)
 
 
-def warnings(spec: JobSpec, space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> list[str]:
-    """What a user would not expect."""
-    if spec.pretrained is None or PRETRAINED in values_of(space, INIT, constants.get(INIT, known[INIT])):
+def warnings(spec: JobSpec, space: Space, constants: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> list[str]:
+    """Warn of pretrained weights that no trial uses."""
+    if spec.pretrained is None or PRETRAINED in values_of(space, INIT, constants.get(INIT, defaults[INIT])):
         return []
     return [f"no trial starts from the weights of `pretrained`: {INIT} is {SCRATCH} in all of them"]
 
 
-def _freezes(space: Space, constants: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> bool:
-    """Whether a trial that starts from random weights can have frozen stages."""
+def _freezes(space: Space, constants: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> bool:
+    """Return whether a trial that starts from random weights can have frozen stages."""
     if FROZEN_STAGES in space and _needs_weights(space[FROZEN_STAGES]):
         return False
-    return any(values_of(space, FROZEN_STAGES, constants.get(FROZEN_STAGES, known[FROZEN_STAGES])))
+    return any(values_of(space, FROZEN_STAGES, constants.get(FROZEN_STAGES, defaults[FROZEN_STAGES])))
 
 
 def _needs_weights(parameter: Parameter) -> bool:
     return tuple(parameter.when.get(INIT, ())) == (PRETRAINED,)
 
 
-def _place(name: str, spec: JobSpec) -> str:
-    """Where the spec says what values a parameter can have."""
+def _pointer(name: str, spec: JobSpec) -> str:
+    """Return the pointer to the part of the spec that gives the values of a parameter."""
     if name in spec.space.fix:
         return f"/space/fix/{name}"
     if name in spec.space.narrow:
         return f"/space/narrow/{name}"
     if isinstance(spec.space, InlineSpace):
-        found = (f"/{index}" for index, one in enumerate(spec.space.parameters) if one.name == name)
-        return f"/space/parameters{next(found, '')}"
+        return checks.pointer_of(spec.space, name)
     return "/space/name"

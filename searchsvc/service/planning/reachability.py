@@ -1,9 +1,9 @@
-"""Whether the hard constraints of a job can be met: by sampling, and where no sample meets them, by descent.
+"""Whether the hard constraints of a job can be met: by sampling and, if no sample meets them, by descent.
 
 | symbol | meaning | shape |
 |---|---|---|
 | U | candidates as points of the unit cube | (n, d) |
-| e | by how much each candidate breaks a constraint | (n,) |
+| e | excess of each candidate over the limits of a constraint | (n,) |
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain import Constraint
-from searchsvc.errors import Fault
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.service.planning.blueprint import Blueprint
 from searchsvc.spaces import CostModel, Matrix, Space
 from searchsvc.spaces.costs.model import within
 
@@ -27,47 +28,58 @@ _LEVELS = 17  # values tried per parameter in the last, greedy part
 
 
 @dataclass(frozen=True, slots=True)
-class Feasibility:
-    """What was found of the hard constraints."""
+class Reachability:
+    """How much of a space keeps the hard constraints."""
 
     share: float
-    """Of `sampled` random candidates, those that keep all of them."""
+    """Share of `sampled` random candidates that keep all constraints."""
     sampled: int
     faults: tuple[Fault, ...]
-    """Constraints that nothing meets, with pointers into a list of all constraints of the job."""
+    """Constraints that no candidate meets, with pointers into the list of all constraints of the job."""
     example: Matrix | None
-    """(d,) a candidate that keeps all of them; None where there are faults."""
+    """(d,) a candidate that keeps all constraints; None if there are faults."""
+
+
+def check_reachable(blueprint: Blueprint) -> Reachability:
+    """Examine the hard constraints of a job. Raises InvalidInput if no candidate keeps them."""
+    if not blueprint.hard:
+        return Reachability(1.0, 0, (), None)
+    spec = blueprint.spec
+    reachability = examine(blueprint.space, blueprint.cost_model, spec.constraints, blueprint.hard, spec.seed)
+    if reachability.faults:
+        raise InvalidInput(reachability.faults).below("/constraints")
+    return reachability
 
 
 def examine(
     space: Space, cost_model: CostModel, constraints: Sequence[Constraint], hard: Sequence[Constraint], seed: int = 0
-) -> Feasibility:
-    """Sample the space; where nothing is feasible, search for what comes nearest. `hard` is a part of `constraints`."""
+) -> Reachability:
+    """Sample the space; if no sample is feasible, search for the nearest candidate. `hard` is part of `constraints`."""
     generator = np.random.default_rng([seed, SAMPLES])
-    unit = generator.random((SAMPLES, len(space)))
+    unit = generator.random((SAMPLES, len(space)))  # (n, d)
     sample = space.from_unit(unit)
     costs = cost_model(sample)
-    feasible = within(costs, hard, SAMPLES)
+    feasible = within(costs, hard, SAMPLES)  # (n,)
     if feasible.any():
-        return Feasibility(float(feasible.mean()), SAMPLES, (), sample[feasible.argmax()])
-    excess = [_relative(one, costs[one.metric]) for one in hard]
-    search = _Search(space, cost_model, generator, unit)
+        return Reachability(float(feasible.mean()), SAMPLES, (), sample[feasible.argmax()])
+    excesses = [_relative(constraint, costs[constraint.metric]) for constraint in hard]  # (n,) each
+    search = _DescentSearch(space, cost_model, generator, unit)
     faults = [
-        Fault(f"/{constraints.index(one)}", _unreachable(one, found))
-        for one, row in zip(hard, excess, strict=True)
-        if row.min() > 0 and not one.holds(found := search.nearest(one))
+        Fault(f"/{constraints.index(constraint)}", _unreachable(constraint, nearest))
+        for constraint, excess in zip(hard, excesses, strict=True)
+        if excess.min() > 0 and not constraint.holds(nearest := search.nearest(constraint))
     ]
     example = None if faults else search.feasible(hard)
     if not faults and example is None:
         together = " and ".join(map(str, hard))
         faults = [Fault("", f"no candidate meets {together} together, though each can be met by itself")]
-    return Feasibility(0.0, SAMPLES, tuple(faults), example)
+    return Reachability(0.0, SAMPLES, tuple(faults), example)
 
 
-def _unreachable(constraint: Constraint, found: float) -> str:
-    end = "smallest" if constraint.max is not None and found > constraint.max else "largest"
+def _unreachable(constraint: Constraint, nearest: float) -> str:
+    end = "smallest" if constraint.max is not None and nearest > constraint.max else "largest"
     kind = end if constraint.max is None or constraint.min is None else "nearest"
-    return f"{constraint} cannot be reached: the {kind} {constraint.metric} found in this space is {_number(found)}"
+    return f"{constraint} cannot be reached: the {kind} {constraint.metric} found in this space is {_number(nearest)}"
 
 
 def _number(value: float) -> str:
@@ -75,38 +87,40 @@ def _number(value: float) -> str:
 
 
 def _relative(constraint: Constraint, values: Matrix) -> NDArray[np.float64]:
-    """The excess in units of the limit, so that those of several constraints can be added."""
+    """Return e (n,) in units of the limit, so that the excesses over several constraints can be added."""
     limit = constraint.max if constraint.max is not None else constraint.min
     return constraint.excess(np.asarray(values, dtype=np.float64)) / max(1.0, abs(limit or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _DescentSearch:
+    """Looks for candidates near the limits of constraints."""
+
     space: Space
     cost_model: CostModel
     generator: np.random.Generator
     start: Matrix
-    """(n, d) points of the unit cube to begin with."""
+    """(n, d) points of the unit cube that the search starts from."""
 
     def nearest(self, constraint: Constraint) -> float:
-        """The value of the constraint's metric that comes nearest to its limits."""
+        """Return the value of the constraint's metric that is nearest to its limits."""
         best = self._descend([constraint])
         return float(self.cost_model(self.space.from_unit(best[None, :]))[constraint.metric][0])
 
     def feasible(self, hard: Sequence[Constraint]) -> Matrix | None:
-        """(d,) a candidate that keeps all of them, where one is found."""
+        """Return a candidate (d,) that keeps all constraints; None if the search finds none."""
         best = self._descend(hard)[None, :]
         return self.space.from_unit(best)[0] if self._loss(hard)(best)[0] == 0 else None
 
     def _loss(self, hard: Sequence[Constraint]) -> Callable[[Matrix], NDArray[np.float64]]:
         def loss(unit: Matrix) -> NDArray[np.float64]:
             costs = self.cost_model(self.space.from_unit(unit))
-            return np.asarray(sum(_relative(one, costs[one.metric]) for one in hard))
+            return np.asarray(sum(_relative(constraint, costs[constraint.metric]) for constraint in hard))
 
         return loss
 
     def _descend(self, hard: Sequence[Constraint]) -> NDArray[np.float64]:
-        """(d,): first evolution, which is wide, then one parameter at a time, which is thorough."""
+        """Return a point (d,): by evolution, which is wide, then one parameter at a time, which is thorough."""
         loss = self._loss(hard)
         unit, losses = self.start, loss(self.start)
         for _ in range(_GENERATIONS):

@@ -1,4 +1,4 @@
-"""A random candidate of a shipped space with its costs: to see what a space holds, before any job is written."""
+"""A random candidate of a shipped space with its costs, to look at a space before writing a job."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from searchsvc.spaces import catalogue, cost_model_for
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A candidate, drawn uniformly."""
+class SampledCandidate:
+    """A candidate drawn uniformly from a shipped space."""
 
     candidate: Candidate
     costs: Mapping[str, float]
     dataset: DatasetInfo
-    """Whose images and classes the costs are for."""
+    """The costs are those on its images and classes."""
 
 
-def sample(space: str, seed: int) -> Sample:
-    """The same for the same seed; its costs are for the first dataset of the space's task.
+def sample(space: str, seed: int) -> SampledCandidate:
+    """Draw a candidate by the seed, with its costs on the first dataset of the space's task.
 
     Raises NotFound, and InvalidInput for a seed below 0.
     """
@@ -37,4 +37,4 @@ def sample(space: str, seed: int) -> Sample:
     matrix = shipped.space.sample(1, np.random.default_rng(seed))
     model = cost_model_for(shipped.task, shipped.space, dataset, shipped.constants)
     costs = {metric: float(values[0]) for metric, values in model(matrix).items()}
-    return Sample(shipped.space.from_matrix(matrix)[0], costs, dataset)
+    return SampledCandidate(shipped.space.from_matrix(matrix)[0], costs, dataset)

@@ -15,8 +15,8 @@ import numpy as np
 from searchsvc.domain import Candidate, Constraint, Job, Objective, Trial
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.service.lookup import checks
-from searchsvc.service.planning import reachability as feasibility
-from searchsvc.service.planning.resolve import Blueprint
+from searchsvc.service.planning import reachability
+from searchsvc.service.planning.blueprint import Blueprint
 from searchsvc.service.recommending.training_data import Evidence, evidence
 from searchsvc.spaces import CostModel, Identity, Matrix, Space, identity_for
 from searchsvc.spaces.halves import Halves, halves
@@ -180,7 +180,7 @@ def _example(job: Job, blueprint: Blueprint, hard: tuple[Constraint, ...], sent:
     """(1, d) a candidate within the hard constraints, the first `sent` of which came with the request; (0, d): any."""
     if not hard:
         return np.empty((0, len(blueprint.space)))
-    reached = feasibility.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
+    reached = reachability.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
     if reached.faults or reached.example is None:
         raise InvalidInput(_as_sent(fault, sent) for fault in reached.faults)
     return reached.example[None]

@@ -33,7 +33,7 @@ class CatalogueService:
         """The spec of a job as YAML, from which to begin another job."""
         return drafts.of_spec(self._context.job(job_id).spec)
 
-    def sample(self, space: str, seed: int) -> sampling.Sample:
+    def sample(self, space: str, seed: int) -> sampling.SampledCandidate:
         """Draw a random candidate of a shipped space, with its costs. Raises NotFound, InvalidInput."""
         return sampling.sample(space, seed)
 

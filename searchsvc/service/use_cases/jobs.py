@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from searchsvc.domain import Budget, Job, JobSpec, JobState, TrialState, new_id
+from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from searchsvc.service.documents import documents
 from searchsvc.service.exports import export
 from searchsvc.service.lookup import checks
 from searchsvc.service.lookup.pages import Page, page_of
-from searchsvc.service.planning import resolve as planning
+from searchsvc.service.planning import plan as planning
+from searchsvc.service.planning.reachability import check_reachable
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.system.logs import LogPart, read_part
 from searchsvc.service.use_cases.context import DEFAULT_PAGE_SIZE, ServiceContext
 from searchsvc.spaces import Space
@@ -31,9 +34,7 @@ class JobService:
         Raises InvalidInput with every fault of the document. `trusted`: its files may lie anywhere.
         """
         spec = JobSpec.parse(documents.checked(document))
-        return planning.plan(
-            planning.resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
-        )
+        return planning.plan(resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store))
 
     def submit(
         self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
@@ -43,8 +44,8 @@ class JobService:
         Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
         """
         spec = JobSpec.parse(documents.checked(document))
-        blueprint = planning.resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
-        planning.check_reachable(blueprint)
+        blueprint = resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
+        check_reachable(blueprint)
         return self._create(blueprint.spec, owner, idempotency_key)
 
     def submit_derived(self, document: Mapping[str, Any], owner: str | None, idempotency_key: str | None) -> Job:
@@ -101,7 +102,7 @@ class JobService:
         if not changes:
             raise InvalidInput.at("", "name the new budget: trials, seconds or gpu_hours")
         document = {**job.spec.budget.model_dump(mode="json"), **documents.checked(changes)}
-        return self._store.extend_job(job.id, planning.parse_section(Budget, document))
+        return self._store.extend_job(job.id, parse_section(Budget, document))
 
     def delete(self, job_id: str) -> None:
         """Delete a job that is not running, with its trials, weights and logs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from searchsvc.domain import Constraint, Job
-from searchsvc.service.planning import resolve as planning
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.recommending import recommend, transfer
 from searchsvc.service.recommending import search as guided
 from searchsvc.service.recommending.recommend import Recommendations
@@ -28,7 +28,7 @@ class RecommendationService:
         Raises InvalidInput (pointers `/constraints/0/metric`, `/k`) and Conflict if there are too few results.
         """
         job = self._context.job(job_id)
-        blueprint = planning.resolve(job.spec, trusted=True, settings=self._context.settings, store=self._store)
+        blueprint = resolve(job.spec, trusted=True, settings=self._context.settings, store=self._store)
         return recommend.recommend(self._store, job, blueprint, limits, k, guided.search)
 
     def train(

@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from searchsvc.domain import Categorical, Job, Measurement, Outcome, TrialState, new_id
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.recommending import search as guided
 from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
 from searchsvc.service.service import Service

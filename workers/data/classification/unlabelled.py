@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data import classification as data
 from workers.data.classification import npz
 from workers.data.dataset import Dataset, Images, Labels
 from workers.data.imagefiles import Decoder, files_below, images_of
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, parsed, stamps
+from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, stamps
 
 _TOGETHER = 256
 """Images that are decoded at a time."""
@@ -84,16 +85,18 @@ def _read(section: str, dataset: str, stamp: Hashable) -> Unlabelled:  # noqa: A
 
 def _stamp(section: Mapping[str, Any]) -> Hashable:
     if section.get("format") == IMAGES:
-        return stamps(files_below(existing(parsed(ImagesOptions, section).path, folder=True)))
+        return stamps(files_below(existing(parse_section(ImagesOptions, section).path, folder=True)))
     return data.fingerprint(section)
 
 
 def _found(section: Mapping[str, Any], beside: Dataset) -> Unlabelled:
     channels, height, width = beside.info.shape
     if section.get("format") == IMAGES:
-        return _below(parsed(ImagesOptions, section), channels, height, width)
-    if section.get("format") == "npz" and (images := npz.unlabelled(parsed(npz.NpzOptions, section).path)) is not None:
-        return Unlabelled(images, np.arange(len(images)), None, None)
+        return _below(parse_section(ImagesOptions, section), channels, height, width)
+    if section.get("format") == "npz":
+        images = npz.unlabelled(parse_section(npz.NpzOptions, section).path)
+        if images is not None:
+            return Unlabelled(images, np.arange(len(images)), None, None)
     size = {"size": height, "color": channels == 3} if section.get("format") == "imagefolder" else {}
     raw = data.raw({**size, **section})
     labels = _translated(raw.all.labels, raw.classes, beside.classes)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes, Truth
@@ -23,7 +24,7 @@ from workers.data.detection.coco import CocoOptions
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, sizes_of
 from workers.data.imagefiles import files_below
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, parsed, stamps
+from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,10 @@ def _stamp(section: Mapping[str, Any]) -> Hashable:
 def _folder(section: Mapping[str, Any]) -> ImagesOptions | None:
     """Of a section whose images have no annotations; None where they have."""
     if section.get("format") == IMAGES:
-        return parsed(ImagesOptions, section)
+        return parse_section(ImagesOptions, section)
     if section.get("format") != "coco" or "annotations" in section:
         return None
-    options = parsed(CocoOptions, section)
+    options = parse_section(CocoOptions, section)
     root = Path(options.path).expanduser()
     if (root / options.annotations).is_file():
         return None

@@ -23,12 +23,12 @@ import torch
 from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import TrialTask
+from searchsvc.errors import below
 from searchsvc.spaces.networks import completed
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data.classification import unlabelled as data
 from workers.data.classification.unlabelled import Unlabelled
 from workers.data.dataset import Dataset, Images, Targets
-from workers.data.options import below
 from workers.data.teachers import check_teacher
 from workers.models.trained import load
 from workers.training import trial

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import TrialTask
+from searchsvc.errors import below
 from searchsvc.spaces.networks import completed
 from workers.data.detection import DetectionDataset, Scenes, Truth, instances
 from workers.data.detection import unlabelled as data
 from workers.data.detection.unlabelled import Unlabelled
-from workers.data.options import below
 from workers.data.teachers import check_teacher
 from workers.evaluation.matching import matched
 from workers.models.heads.detections import Detections

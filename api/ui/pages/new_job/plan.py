@@ -9,7 +9,7 @@ from api import text
 from api.ui.draft import Draft, Mark
 from api.ui.parts.numbers import limit_words
 from api.ui.parts.widgets import Figure, Text, box, card, notice, table
-from searchsvc.service.planning.resolve import Plan
+from searchsvc.service.planning.plan import Plan
 from searchsvc.spaces.halves import halves
 
 

@@ -8,7 +8,7 @@ from api.ui.frame import words_of
 from api.ui.parts.fields import Entry
 from api.ui.parts.widgets import Figure, Text, box, table
 from searchsvc.errors import SearchsvcError
-from searchsvc.service.planning.samples import Sample
+from searchsvc.service.planning.samples import SampledCandidate
 from searchsvc.spaces.halves import halves
 
 
@@ -51,7 +51,7 @@ class Sampler:
             _sample(found)
 
 
-def _sample(found: Sample) -> None:
+def _sample(found: SampledCandidate) -> None:
     with box("figures"):
         for name, value in found.costs.items():
             Figure(name).show(text.quantity(name, value))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from searchsvc.domain import FailureKind, FileMade, Job, JobState, Measurement, Outcome, TrialState, new_id
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store

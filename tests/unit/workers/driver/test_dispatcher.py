@@ -10,7 +10,8 @@ import cloudpickle
 import numpy as np
 
 from searchsvc.domain import Candidate, Constraint, JobSpec, Proposal, SharedSearch, TrialKind, TrialTask, WeightsFile
-from searchsvc.service.planning.resolve import resolve, shared_search
+from searchsvc.service.planning.blueprint import shared_search
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from workers.driver.dispatcher import Dispatcher, Run
 from workers.driver.ledger import OpenTrial

@@ -25,7 +25,7 @@ from searchsvc.domain import (
     TrialTask,
 )
 from searchsvc.service.lookup.supernets import options_of
-from searchsvc.service.planning.resolve import Blueprint
+from searchsvc.service.planning.blueprint import Blueprint
 from searchsvc.spaces import Float, Space
 from searchsvc.store import Store
 from tests.support.jobs import TTL_SECONDS

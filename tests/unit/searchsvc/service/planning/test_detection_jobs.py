@@ -10,7 +10,8 @@ import pytest
 from searchsvc.algorithms import ALGORITHMS
 from searchsvc.domain import Decision, JobSpec, Observation, TrialKind, TrialState, TrialTask
 from searchsvc.errors import InvalidInput
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from tests.support.detection import pets
 from workers.trials.run_trial import run_trial

@@ -9,7 +9,8 @@ import pytest
 from searchsvc.domain import JobSpec
 from searchsvc.errors import InvalidInput
 from searchsvc.service.planning import machine
-from searchsvc.service.planning.resolve import Blueprint, make_proposer, resolve
+from searchsvc.service.planning.blueprint import Blueprint, make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 
 Document = dict[str, Any]

@@ -12,7 +12,8 @@ from PIL import Image
 
 from searchsvc.domain import Decision, JobSpec, TrialState, TrialTask
 from searchsvc.errors import InvalidInput
-from searchsvc.service.planning.resolve import Blueprint, resolve
+from searchsvc.service.planning.blueprint import Blueprint
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from workers.trials.run_trial import run_trial
 

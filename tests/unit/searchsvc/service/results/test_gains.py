@@ -11,7 +11,8 @@ from scipy import stats
 
 from searchsvc.domain import Job, JobState, Measurement, Objective, Outcome, TrialState, new_id
 from searchsvc.errors import Conflict
-from searchsvc.service.planning.resolve import make_proposer, resolve
+from searchsvc.service.planning.blueprint import make_proposer
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.results import gains, intervals
 from searchsvc.service.results.gains import GainReport
 from searchsvc.service.service import Service

@@ -1,0 +1,42 @@
+"""How a spec searches: its algorithm, its stopping rule and the workers of a supernet. No dataset is needed here."""
+
+from __future__ import annotations
+
+from searchsvc import algorithms
+from searchsvc.algorithms import ALGORITHMS
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.domain import JobSpec, Task
+from searchsvc.errors import FaultCollector, InvalidInput, below
+from searchsvc.service.lookup import supernets
+
+
+def resolve_methods(spec: JobSpec, task: Task | None, faults: FaultCollector) -> JobSpec:
+    """Check the algorithm, the stopping rule and the workers. Return the spec with its stopping rule named."""
+    with faults.at("/algorithm"):
+        options = algorithms.validate_options(spec.algorithm.name, spec.algorithm.options)
+        spec = _with_stopping_rule(spec, options)
+        faults.add(supernets.spec_faults(spec, task))
+    with faults.at():
+        stopping_rule(spec)
+    faults.add(supernets.worker_faults(spec))
+    return spec
+
+
+def stopping_rule(spec: JobSpec) -> StoppingRule:
+    """Build the stopping rule, as it is before the first trial. Raises InvalidInput with pointers into the spec."""
+    rule, epochs = spec.stopping, spec.fidelity.epochs
+    if isinstance(first := rule.options.get("min_epochs"), int) and first > epochs:
+        message = f"the rule would never act: a trial has {epochs} epochs (fidelity.epochs), fewer than {first}"
+        raise InvalidInput.at("/stopping/min_epochs", message)
+    with below("/stopping"):
+        return algorithms.create_stopping_rule(
+            rule.name, objectives=spec.objectives, fidelity=spec.fidelity, **rule.options
+        )
+
+
+def _with_stopping_rule(spec: JobSpec, options: MethodOptions) -> JobSpec:
+    """Name the stopping rule that goes with the algorithm if the spec names none."""
+    if "stopping" in spec.model_fields_set:
+        return spec
+    return spec.model_copy(update={"stopping": ALGORITHMS[spec.algorithm.name].stopping(options)})
