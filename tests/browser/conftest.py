@@ -151,6 +151,29 @@ def open_page(site: Site, contexts: Enter) -> Iterator[Open]:
         page.close()
 
 
+_IS_STILL = """() => {
+    const inView = (element) => {
+        const { top, bottom } = element.getBoundingClientRect();
+        return element.checkVisibility() && bottom > 0 && top < innerHeight;
+    };
+    const isRead = (element) => element.textContent !== "Reading …" || !inView(element);
+    const isEndless = (animation) => animation.effect?.getComputedTiming().endTime === Infinity;
+    return (!window.socket || window.did_handshake)
+        && document.fonts.status === "loaded"
+        && [...document.querySelectorAll(".panel-said")].every(isRead)
+        && ![...document.querySelectorAll(".ag-overlay-loading-center")].some(inView)
+        && document.getAnimations().every((animation) => animation.playState !== "running" || isEndless(animation));
+}"""
+_TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+
+
+def wait_until_still(page: Page) -> None:
+    """Until the page is connected, what is in view has been read and drawn, and nothing moves any more."""
+    for _ in range(2):  # what a frame brings may begin another animation
+        page.evaluate(_TWO_FRAMES)
+        page.wait_for_function(_IS_STILL)
+
+
 def wait_until_drawn(page: Page, name: str, test: str) -> None:
     """Until the chart of that name, whichever element is it by then, has options of which the JavaScript is true."""
     page.wait_for_function(

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from searchsvc.service.system.tokens import Scope
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, wait_until_still
 from tests.support.pages import Running
 from tests.support.ui_pages import PAGES, STEER
 
@@ -28,7 +28,7 @@ def page(request: pytest.FixtureRequest, open_page: Open, search: Running) -> Pa
 def _open(open_page: Open, name: str, search: Running, scope: Scope = Scope.ADMIN) -> Page:
     page = open_page(PAGES[name].format(job=search.id, trial=2, other=4), scope)
     expect(page.locator("h1").first).to_be_visible()
-    page.wait_for_timeout(600)  # until what is live has been shown
+    wait_until_still(page)
     return page
 
 
@@ -37,12 +37,12 @@ def test_a_page_is_for_all_eyes_widths_and_hands(page: Page) -> None:
     assert _findings(page) == []
     _walk(page)
     page.get_by_role("button", name="Switch between light and dark").click()
-    page.wait_for_timeout(100)
+    wait_until_still(page)
     assert _findings(page) == []
     page.get_by_role("button", name="Switch between light and dark").click()
     for width in (360, 1920):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_timeout(300)
+        wait_until_still(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -109,7 +109,7 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(open_page: Open, search: Run
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    page.wait_for_timeout(300)
+    wait_until_still(page)
     assert _findings(page) == []
     for _ in range(8):
         page.keyboard.press("Tab")

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE_MILLISECONDS, Open, Site
+from tests.browser.conftest import PATIENCE_MILLISECONDS, Open, Site, wait_until_still
 from tests.support.pages import a_search, record_rounds
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 WATCH = """() => {
     window.moved = [];
-    new PerformanceObserver((list) => {
-        for (const { sources } of list.getEntries())
+    const note = (shifts) => {
+        for (const { sources } of shifts)
             for (const { node, previousRect, currentRect } of sources) {
                 const element = node?.closest ? node : node?.parentElement;
                 if (element && !element.closest(".events") && Math.abs(previousRect.y - currentRect.y) > 2)
                     moved.push(`${element.className}: ${element.textContent.slice(0, 60)}`);
             }
-    }).observe({ type: "layout-shift" });
+    };
+    const observer = new PerformanceObserver((list) => note(list.getEntries()));
+    observer.observe({ type: "layout-shift" });
+    window.takeMoved = () => {
+        note(observer.takeRecords());
+        return moved.splice(0);
+    };
 }"""
 """Elements that begin higher or lower than before; but for the log of events, in which new ones push others down."""
 
 
 def moved(page: Page) -> list[str]:
-    page.wait_for_timeout(300)
-    found: list[str] = page.evaluate("moved.splice(0)")
-    return found
+    wait_until_still(page)
+    elements: list[str] = page.evaluate("takeMoved()")
+    return elements
 
 
 def test_what_is_looked_at_stays_where_it_is(open_page: Open, site: Site) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import math
+from collections.abc import Mapping
+from itertools import pairwise
 
-from playwright.sync_api import Page, expect
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, Position, expect
 
 from searchsvc.domain import FileMade, Outcome, TrialState
 from tests.browser.conftest import PATIENCE_MILLISECONDS, Open, Site, wait_until_drawn
@@ -64,18 +69,137 @@ def test_the_timeline_is_read_when_it_is_looked_at(open_page: Open, search: Runn
 
 def test_the_curve_under_the_pointer_says_whose_it_is_and_leads_there(open_page: Open, search: Running) -> None:
     page = open_page(f"/ui/jobs/{search.id}")
-    curves = page.get_by_role("region", name="Learning curves")
-    curves.scroll_into_view_if_needed()
-    canvas = curves.locator("canvas")
-    box = canvas.bounding_box()
+    curves = _curves(page)
+    _canvas(page).click(position=_middle(page, trial=2))
+    curves.get_by_role("link", name="trial #2:").click()
+    expect(page.get_by_role("heading", name="Trial #2", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [400, 1280, 1920])
+def test_a_curve_reacts_between_its_data_points_and_nothing_far_from_all(
+    open_page: Open, two_curves: Running, width: int
+) -> None:
+    """Curves of two data points each: their middles are far from every data point."""
+    page = open_page(f"/ui/jobs/{two_curves.id}")
+    page.set_viewport_size({"width": width, "height": 900})
+    whose = _curves(page).get_by_role("link", name="trial #")
+    for trial, value in ((0, "0.3"), (1, "0.6")):
+        place = _middle(page, trial)
+        assert min(math.dist(point, (place["x"], place["y"])) for point in _data_points(page)) > CURVE_REACH
+        _canvas(page).hover(position=place)
+        expect(whose).to_have_text(f"trial #{trial}: {value} after epoch 8")
+        expect(_chart(page)).to_contain_text(f"trial #{trial}")
+        _wait_until_highlighted(page, trial)
+    _canvas(page).hover(position=_far_from_all(page))
+    expect(whose).to_have_count(0)
+    _wait_until_highlighted(page, None)
+    _canvas(page).click(position=_middle(page, 1))
+    _canvas(page).hover(position=_far_from_all(page))
+    expect(whose).to_have_text("trial #1: 0.6 after epoch 8")
+    _wait_until_highlighted(page, 1)
+    _canvas(page).click(position=_far_from_all(page))
+    expect(whose).to_have_count(0)
+
+
+def test_a_pinned_curve_stays_highlighted_when_the_chart_is_drawn_anew(open_page: Open, site: Site) -> None:
+    job = _with_curves(site, "pinned", {1: 0.3, 8: 0.8})
+    page = open_page(f"/ui/jobs/{job.id}")
+    _curves(page)
+    _canvas(page).click(position=_middle(page, 0))
+    page.mouse.move(1, 1)
+    _wait_until_highlighted(page, 0)
+    _add_curve(job, {1: 0.1, 8: 0.2})
+    wait_until_drawn(page, "Learning curves", "options.series.some(one => one.data.some(point => point?.[2] === 1))")
+    _wait_until_highlighted(page, 0)
+
+
+@pytest.fixture(scope="module")
+def two_curves(site: Site) -> Running:
+    return _with_curves(site, "two-curves", {1: 0.1, 8: 0.3}, {1: 0.9, 8: 0.6})
+
+
+def _with_curves(site: Site, name: str, *curves: Mapping[int, float]) -> Running:
+    """A job with a trial per curve, each a mapping from epochs to accuracy."""
+    job = Running(site.service, name=name)
+    for curve in curves:
+        _add_curve(job, curve)
+    return job
+
+
+def _add_curve(job: Running, curve: Mapping[int, float]) -> None:
+    number = job.propose()
+    job.start(number)
+    for epoch, accuracy in curve.items():
+        job.measure(number, epoch, accuracy)
+    job.end(number)
+    job.flush()
+
+
+CURVE_REACH = 30
+"""Pixels between the pointer and the nearest curve that reacts, at most, as in page.js."""
+POINTS = """(element) => {
+    const { chart } = getElement(Number(element.id.slice(1)));
+    return chart.getOption().series
+        .flatMap(({ id, data }) => (id === "highlight" ? [] : data))
+        .filter((point) => point && point[0] !== null)
+        .map(([epoch, value, trial]) => [...chart.convertToPixel({ gridIndex: 0 }, [epoch, value]), trial]);
+}"""
+"""Every data point of the curves: its pixels and its trial, in the order of epochs within a trial."""
+IS_READY = (
+    "getElement(Number(element.id.slice(1))).chart.readCurves"
+    " && getElement(Number(element.id.slice(1))).chart.getWidth() === element.clientWidth"
+    " && getElement(Number(element.id.slice(1))).chart.getHeight() === element.clientHeight"
+)
+"""The chart fills its element and reacts to the pointer."""
+
+
+def _curves(page: Page) -> Locator:
+    """The panel of the learning curves, once its chart is as wide as its place and reacts."""
+    panel(page, "Learning curves")
+    wait_until_drawn(page, "Learning curves", IS_READY)
+    return page.get_by_role("region", name="Learning curves")
+
+
+def _chart(page: Page) -> Locator:
+    return page.get_by_role("img", name="Learning curves")
+
+
+def _canvas(page: Page) -> Locator:
+    return _chart(page).locator("canvas")
+
+
+def _data_points(page: Page, trial: int | None = None) -> list[tuple[float, float]]:
+    """Pixels of the data points, of one trial or of all, by the chart's own coordinates."""
+    return [(x, y) for x, y, number in _chart(page).evaluate(POINTS) if trial in (None, number)]
+
+
+def _middle(page: Page, trial: int) -> Position:
+    """The middle of the longest segment of a trial's curve."""
+    points = _data_points(page, trial)
+    start, end = max(pairwise(points), key=lambda ends: math.dist(*ends))
+    return {"x": (start[0] + end[0]) / 2, "y": (start[1] + end[1]) / 2}
+
+
+def _far_from_all(page: Page) -> Position:
+    """The place in the chart that is farthest from every curve."""
+    trials = {number for _, _, number in _chart(page).evaluate(POINTS)}
+    segments = [ends for trial in trials for ends in pairwise(_data_points(page, trial))]
+    on_curves = np.concatenate([np.linspace(start, end, 200) for start, end in segments])
+    box = _canvas(page).bounding_box()
     assert box is not None
-    whose = curves.get_by_role("link", name="trial #")
-    for share in (0.5, 0.6, 0.4, 0.3, 0.7):
-        canvas.click(position={"x": box["width"] * 0.5, "y": box["height"] * share})
-        if whose.is_visible():
-            break
-    whose.click()
-    expect(page.get_by_role("heading", name="Trial #")).to_be_visible()
+    width, height = np.arange(2, box["width"] - 2, 4), np.arange(2, box["height"] - 2, 4)
+    places = np.stack(np.meshgrid(width, height), -1).reshape(-1, 2)
+    gaps = np.linalg.norm(places[:, None] - on_curves, axis=-1).min(axis=1)
+    assert gaps.max() > CURVE_REACH + 5
+    x, y = places[gaps.argmax()].tolist()
+    return {"x": x, "y": y}
+
+
+def _wait_until_highlighted(page: Page, trial: int | None) -> None:
+    """Until the highlighted curve is that of the trial, or none."""
+    highlighted = "options.series.find(one => one.id === 'highlight').data.map(point => point[2])"
+    expected = "length === 0" if trial is None else f"join() === '{trial},{trial}'"
+    wait_until_drawn(page, "Learning curves", f"{highlighted}.{expected}")
 
 
 def test_a_click_counts_although_the_curve_is_drawn_anew_meanwhile(open_page: Open, search: Running) -> None:

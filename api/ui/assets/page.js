@@ -236,50 +236,91 @@ function shortSeconds(seconds) {
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-// Learning curves: the line nearest to the pointer is drawn over the others; a click keeps it.
+// Learning curves: the curve nearest to the pointer, at most so many pixels away, is drawn over the others; a click pins it.
+const CURVE_REACH = 30;
+function distanceToSegment([x, y], [fromX, fromY], [toX, toY]) {
+  const alongX = toX - fromX, alongY = toY - fromY, square = alongX ** 2 + alongY ** 2;
+  const share = square && Math.min(1, Math.max(0, ((x - fromX) * alongX + (y - fromY) * alongY) / square));
+  return Math.hypot(fromX + share * alongX - x, fromY + share * alongY - y);
+}
 function highlightCurves(id, words) {
   const chart = getElement(id)?.chart;
   if (!chart) return setTimeout(() => highlightCurves(id, words), 50);
-  if (chart.highlightsCurves) return;
-  chart.highlightsCurves = true;
-  let kept = null, shown = null;
-  const points = (trial) =>
-    chart.getOption().series.flatMap((one) => (one.id === "highlight" ? [] : one.data)).filter((point) => point?.[2] === trial);
-  const nearest = (x, y) => {
-    let best = null, distance = 30 * 30;
-    for (const one of chart.getOption().series) {
-      if (one.id === "highlight") continue;
-      for (const point of one.data) {
-        if (!point || point[0] === null) continue;
-        const [px, py] = chart.convertToPixel({ gridIndex: 0 }, [point[0], point[1]]);
-        const gap = (px - x) ** 2 + (py - y) ** 2;
-        if (gap < distance) [best, distance] = [point[2], gap];
+  if (chart.readCurves) return chart.readCurves();
+  let curves = new Map(), highlightIndex = 0, pinned = null, shown = null;
+  const draw = (trial) => {
+    shown = trial;
+    const data = curves.get(trial) ?? [], last = data[data.length - 1];
+    chart.setOption({ series: [{ id: "highlight", data }] });
+    const link = getHtmlElement(words);
+    if (!link) return;
+    link.textContent = last ? `trial #${trial}: ${shortNumber(last[1])} after epoch ${last[0]}` : "";
+    link.href = last ? `${location.pathname.replace(/\/$/, "")}/trials/${trial}` : "";
+  };
+  // After the chart was drawn anew, or a reader hid a group of curves in the legend.
+  chart.readCurves = () => {
+    const { series, legend } = chart.getOption();
+    curves = new Map();
+    highlightIndex = series.findIndex((group) => group.id === "highlight");
+    for (const { id, name, data } of series) {
+      if (id === "highlight" || legend[0].selected?.[name] === false) continue;
+      for (const point of data) {
+        if (!point || point[0] === null || point[1] === null) continue;
+        if (!curves.has(point[2])) curves.set(point[2], []);
+        curves.get(point[2]).push(point);
+      }
+    }
+    draw(shown);
+  };
+  // Both axes are linear: the values at two corners of the chart give the pixel of every point.
+  const toPixel = () => {
+    const width = chart.getWidth(), height = chart.getHeight();
+    const [left, top] = chart.convertFromPixel({ gridIndex: 0 }, [0, 0]);
+    const [right, bottom] = chart.convertFromPixel({ gridIndex: 0 }, [width, height]);
+    return ([epoch, value]) => [((epoch - left) / (right - left)) * width, ((value - top) / (bottom - top)) * height];
+  };
+  const nearest = (pointer) => {
+    let best = null, reach = CURVE_REACH;
+    const pixel = toPixel();
+    for (const [trial, points] of curves) {
+      let before = pixel(points[0]);
+      for (const point of points) {
+        const here = pixel(point), distance = distanceToSegment(pointer, before, here);
+        if (distance < reach) [best, reach] = [trial, distance];
+        before = here;
       }
     }
     return best;
   };
-  const draw = (trial) => {
-    if (trial === shown) return;
-    shown = trial;
-    const data = trial === null ? [] : points(trial);
-    chart.setOption({ series: [{ id: "highlight", data }] });
-    const said = getHtmlElement(words);
-    if (!said) return;
-    said.textContent = trial === null ? "" : `trial #${trial}: ${shortNumber(data[data.length - 1]?.[1])} after epoch ${data[data.length - 1]?.[0]}`;
-    said.href = trial === null ? "" : `${location.pathname.replace(/\/$/, "")}/trials/${trial}`;
+  const tell = (trial, pointer) => {
+    if (trial === null) return chart.dispatchAction({ type: "hideTip" });
+    const gaps = curves.get(trial).map(toPixel()).map(([x]) => Math.abs(x - pointer[0]));
+    const dataIndex = gaps.indexOf(Math.min(...gaps));
+    chart.dispatchAction({ type: "showTip", seriesIndex: highlightIndex, dataIndex });
   };
-  let due = false, place = null;
+  let isDue = false, place = null;
   chart.getZr().on("mousemove", (event) => {
     place = [event.offsetX, event.offsetY];
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => { due = false; const found = nearest(...place); draw(found ?? kept); });
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      const trial = place && nearest(place);
+      if ((trial ?? pinned) !== shown) draw(trial ?? pinned);
+      tell(trial, place);
+    });
   });
-  chart.getZr().on("globalout", () => draw(kept));
+  chart.getZr().on("globalout", () => {
+    place = null;
+    tell(null);
+    if (pinned !== shown) draw(pinned);
+  });
   // The element's own click: ECharts drops one when another line has come under the pointer before it was let go.
   chart.getDom().addEventListener("click", (event) => {
     const box = chart.getDom().getBoundingClientRect();
-    kept = nearest(event.clientX - box.left, event.clientY - box.top);
-    draw(kept);
+    pinned = nearest([event.clientX - box.left, event.clientY - box.top]);
+    draw(pinned);
   });
+  chart.on("legendselectchanged", chart.readCurves);
+  chart.readCurves();
 }

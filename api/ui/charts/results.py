@@ -91,10 +91,10 @@ def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
         group = "front" if number in view.front else "ended" if trial.state.is_final else "running"
         groups[group] += _segment(curve, number, points)
     many = len(drawn) > _MANY_CURVES
-    highlight = plots.line("highlight", [], INK, width=3, dots=True) | {
+    highlight = plots.line("highlight", [], SERIES["other"], width=4, dots=True) | {
         "id": "highlight",
         "z": 5,
-        "tooltip": {"show": False},
+        "symbolSize": 8,
     }
     plane = plots.plane(
         plots.axis("epoch", whole=True),
@@ -107,6 +107,7 @@ def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
         ],
     )
     plane["legend"]["data"] = ["ended", "running", "on the Pareto front"]
+    plane["tooltip"]["triggerOn"] = "none"  # the page's script shows it along the whole curve
     return plane
 
 
