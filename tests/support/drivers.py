@@ -2,7 +2,8 @@
 to be killed: `python -m tests.support.drivers URL HOLDER TRIALS STEPS`.
 
 It claims jobs until none is left. Each line that it prints is one JSON list: ["claimed", job, epoch], and after the
-flush of each step ["stored", job, trials, step].
+flush of each step ["stored", job, trials, step]. With a fifth argument, `together`, it waits after its first claim
+until it is sent a line.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from pathlib import Path
 
 from searchsvc.domain import JobState, Lease, Measurement
 from searchsvc.store import Store
-from tests.support.jobs import DONE, TTL_SECONDS, add_trials
+from tests.support.jobs import DONE, add_trials
 
 ROOT = Path(__file__).parents[2]
+TTL_SECONDS = 600.0
+"""No lease expires on a slow machine."""
 
 
-def start(url: str, holder: str, *, trials: int, steps: int) -> subprocess.Popen[str]:
+def start(url: str, holder: str, *, trials: int, steps: int, together: bool = False) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.support.drivers", url, holder, str(trials), str(steps)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command += ["together"] if together else []
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def drive(store: Store, lease: Lease, trials: int, steps: int) -> None:
@@ -46,11 +50,14 @@ def say(*words: str | int) -> None:
     print(json.dumps(words), flush=True)
 
 
-def main(url: str, holder: str, trials: str, steps: str) -> None:
-    store = Store.open(url)
+def main(url: str, holder: str, trials: str, steps: str, together: str = "") -> None:
+    store, waits = Store.open(url), bool(together)
     while (claimed := store.claim(holder, TTL_SECONDS)) is not None:
         lease = claimed[1]
         say("claimed", lease.job_id, lease.epoch)
+        if waits:
+            sys.stdin.readline()
+            waits = False
         drive(store, lease, int(trials), int(steps))
     store.close()
 

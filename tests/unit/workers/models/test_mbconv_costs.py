@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.spaces import Basis, Parameter, Space, catalogue, cost_model_for, mbconv, networks
 from searchsvc.spaces.costs.model import NO_COSTS
+from tests.support.work import calls
 from workers.models import build
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
@@ -90,13 +89,13 @@ def test_a_space_of_recipe_parameters_only_costs_what_the_default_network_does()
     assert_exact(space, DIGITS, 3, with_torch=True)
 
 
-def test_a_million_candidates_are_counted_in_about_a_second() -> None:
+def test_many_candidates_are_counted_in_few_operations() -> None:
     space = mbconv.mbconv_small()
-    model, matrix = mbconv.cost_model(space, DIGITS), space.sample(1_000_000, np.random.default_rng(0))
-    start = time.process_time()
-    costs = model(matrix)
-    assert time.process_time() - start < 2.0
-    assert len(costs["flops"]) == 1_000_000
+    model, matrix = mbconv.cost_model(space, DIGITS), space.sample(100_000, np.random.default_rng(0))
+    with calls() as made:
+        costs = model(matrix)
+    assert made.count < 5_000
+    assert len(costs["flops"]) == 100_000
 
 
 def test_an_empty_matrix_has_no_costs() -> None:

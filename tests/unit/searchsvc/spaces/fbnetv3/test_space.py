@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -14,6 +12,7 @@ from searchsvc.spaces.fbnetv3 import definitions
 from searchsvc.spaces.fbnetv3.definition import Definition, count
 from searchsvc.spaces.fbnetv3.space import FAMILIES, LIMITS, definition_of
 from searchsvc.spaces.recipe import FBNETV3
+from tests.support.work import calls
 
 IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 224, 224), {})
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
@@ -108,13 +107,13 @@ def test_every_gene_changes_the_network(name: str) -> None:
 
 
 class TestCosts:
-    def test_a_million_candidates_are_counted_in_a_fraction_of_a_second(self) -> None:
+    def test_many_candidates_are_counted_in_few_operations(self) -> None:
         shipped = catalogue.find("fbnetv3")
         model = cost_model_for("classification", shipped.space, IMAGENET, shipped.constants)
-        matrix = np.tile(shipped.space.sample(50_000, np.random.default_rng(0)), (20, 1))
-        start = time.process_time()
-        assert len(model(matrix)["flops"]) == 1_000_000
-        assert time.process_time() - start < 1.0
+        matrix = shipped.space.sample(50_000, np.random.default_rng(0))
+        with calls() as made:
+            assert len(model(matrix)["flops"]) == 50_000
+        assert made.count < 500
 
     def test_an_empty_matrix_has_no_costs(self) -> None:
         shipped = catalogue.find("fbnetv3-small")
