@@ -78,9 +78,15 @@ def _ended_trials(job_id: str, count: int, propose: Callable[[int], Proposal]) -
         common |= {"rejected": {}, "answered": [], "costs": dict(made.costs), "attempts": 1}
         common |= {"created_at": float(number), "started_at": float(number), "finished_at": float(number + 1)}
         if number % FAILED_EVERY == 0:
-            yield common | {"state": "FAILED", "metrics": None, "best_step": None, "badness": None, "failure": "ERROR"}
+            yield common | {
+                "state": "FAILED",
+                "metrics": None,
+                "best_step": None,
+                "minimised_objective": None,
+                "failure": "ERROR",
+            }
         else:
-            measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": 5, "badness": -score}
+            measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": 5, "minimised_objective": -score}
             yield common | {"state": "SUCCEEDED", "failure": None} | measured
 
 

@@ -14,7 +14,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from api.rest.auth import Credentials
 from api.rest.idempotency import Replays
-from api.rest.schemas.jobs import Page
+from api.rest.schemas.base import Page
 from api.rest.sse import Feed
 from searchsvc import domain
 from searchsvc.errors import NotFound

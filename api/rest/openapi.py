@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api.rest.errors import ProblemDetails
-from api.rest.schemas.jobs import Extension, TokenRequest
+from api.rest.schemas.jobs import Extension
 from api.rest.schemas.labels import Doubt, Labels, Verdict
 from api.rest.schemas.recommend import Limits, Transfer
+from api.rest.schemas.tokens import TokenRequest
 from searchsvc.domain import JobSpec
 
 BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer, Labels, Doubt, Verdict)

@@ -19,7 +19,7 @@ from typing import TypeVar
 import anyio
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from api.rest.schemas.jobs import Event as EventSchema
+from api.rest.schemas.events import Event as EventSchema
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound, StoreUnavailable
 

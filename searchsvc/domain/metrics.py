@@ -1,4 +1,4 @@
-"""What is measured and what is wanted of it: metrics, objectives, constraints, measurements."""
+"""Metrics, measurements of them, and the goals and limits set on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from searchsvc.domain.fields import Shown
 
 Goal: TypeAlias = Literal["maximize", "minimize"]
 MetricName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.@/-]*$")]
@@ -26,12 +28,12 @@ class Objective(_Frozen):
 
     @property
     def sign(self) -> float:
-        """1 where larger is better, -1 where smaller is: `sign * value` is always to be maximised."""
+        """1 if larger is better, -1 if smaller is: `sign * value` is always to be maximised."""
         return 1.0 if self.goal == "maximize" else -1.0
 
 
 class Constraint(_Frozen):
-    """A metric that must stay within [min, max]; hard where a cost model knows it before training."""
+    """A metric that must stay within [min, max]; hard if a cost model computes it before training."""
 
     metric: MetricName
     max: float | None = None
@@ -46,13 +48,13 @@ class Constraint(_Frozen):
         return self
 
     def excess(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """By how much each of `values` (n,) breaks the limit; 0 where it holds."""
+        """Return by how much each of `values` (n,) exceeds the limit; 0 if it keeps the limit."""
         above = values - self.max if self.max is not None else np.zeros_like(values)
         below = self.min - values if self.min is not None else np.zeros_like(values)
         return np.maximum(0.0, np.maximum(above, below))
 
     def holds(self, value: float) -> bool:
-        """False too where `value` is NaN."""
+        """Return whether `value` is within the limit; False for NaN."""
         return (self.max is None or value <= self.max) and (self.min is None or value >= self.min)
 
     def __str__(self) -> str:
@@ -65,7 +67,7 @@ class Constraint(_Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a task says of one number that it measures."""
+    """Description of one number that a task measures."""
 
     name: str
     goal: Goal
@@ -81,12 +83,15 @@ class Measurement:
     report NaN or infinity has failed as DIVERGED.
     """
 
-    step: int
-    metrics: Mapping[str, float]
-    seconds: float
+    step: Annotated[int, Shown("The step, from 1 on.")]
+    metrics: Annotated[
+        Mapping[str, float], Shown("Metrics measured at the step.", examples=({"accuracy": 0.93, "loss": 0.24},))
+    ]
+    seconds: Annotated[float, Shown("Seconds of training up to here, over all attempts.")]
 
 
 def best_measurement(measurements: Sequence[Measurement], objective: Objective) -> Measurement | None:
-    """The measurement with the best value of `objective`, the earliest among equals; None where none has it."""
-    scored = [one for one in measurements if objective.metric in one.metrics]
-    return max(scored, key=lambda one: (objective.sign * one.metrics[objective.metric], -one.step), default=None)
+    """Return the measurement with the best value of `objective`, the earliest of equals, or None."""
+    metric, sign = objective.metric, objective.sign
+    scored = [measurement for measurement in measurements if metric in measurement.metrics]
+    return max(scored, key=lambda each: (sign * each.metrics[metric], -each.step), default=None)

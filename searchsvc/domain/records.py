@@ -1,5 +1,6 @@
-"""Jobs, trials and what belongs to them, as they are stored: frozen records, read from the store and never changed.
+"""Stored records of jobs, trials and all that belongs to them: read from the store, never changed in memory.
 
+The dataclass of a record is the one list of its fields; `searchsvc.domain.fields` says how others derive from it.
 Times are Unix seconds in UTC. Ids are UUIDv7 texts.
 """
 
@@ -7,99 +8,114 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Final
 
 from searchsvc.domain.candidates import Candidate, Observation
+from searchsvc.domain.fields import Shown, Time
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.spec import JobSpec
 from searchsvc.domain.states import JobRequest, JobState, TrialKind, TrialState
 from searchsvc.errors import FailureKind
 
+EXAMPLE_ID: Final = "0197a1f0-3c52-7c1e-9d5a-6f0f3b1c2d4e"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A submitted search and where it stands."""
+    """A submitted search and its progress."""
 
-    id: str
-    name: str
+    id: Annotated[str, Shown("Opaque; sorts by time of submission.", examples=(EXAMPLE_ID,))]
+    name: Annotated[str, Shown("Name given in the spec.", examples=("digits-small",))]
     spec: JobSpec
-    state: JobState
-    request: JobRequest | None
-    """What was asked of the running job and is not carried out yet."""
-    reason: str | None
-    """Why it is in this state, in words: the error of a failed job, what a queued one waits for."""
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
-    seconds_used: float
-    """Time under a driver, over all runs of the job."""
-    gpu_seconds_used: float
+    state: Annotated[JobState, Shown("Current state of the job.")]
+    request: Annotated[JobRequest | None, Shown("Request to the running job that has not been carried out yet.")]
+    reason: Annotated[str | None, Shown("Reason for the state: what the job waits for, or why it failed.")]
+    created_at: Annotated[Time, Shown("Time of submission.")]
+    started_at: Annotated[Time | None, Shown("Time at which a driver first took the job.")]
+    finished_at: Annotated[Time | None, Shown("Time at which the job ended.")]
+    seconds_used: Annotated[float, Shown("Seconds under a driver, over all runs of the job.")]
+    gpu_seconds_used: Annotated[float, Shown("GPU-seconds used, over all runs of the job.")]
     epoch: int
-    """How often the job has been claimed by a driver."""
-    owner: str | None = None
-    """Name of the token that submitted it."""
+    """Number of times a driver has claimed the job."""
+    owner: Annotated[str | None, Shown("Name of the token that submitted the job.")] = None
     revision: int = 0
-    """How often a user changed what the driver has to do (extend, retry): the one at work looks again when it grows."""
+    """Number of times a user changed the driver's work (extend, retry); a running driver reacts when it grows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """How a candidate came to be proposed: enough to bring an algorithm back to the state it had then.
-
-    `asks` counts all candidates that the algorithm had been asked for, this one included; `told` how many observations
-    of trials it had been told before. `rejected` counts, by reason, the candidates since the last proposal that broke
-    a hard constraint; `answered` are the numbers of the trials whose stored result answered a repeated candidate.
-    """
+    """How a candidate was proposed: enough to restore the state that the algorithm had then."""
 
     candidate: Candidate
     asks: int
+    """Number of candidates requested from the algorithm up to and including this one."""
     told: int
+    """Number of observations that the algorithm had received before."""
     rejected: Mapping[str, int] = field(default_factory=dict)
+    """Candidates since the last proposal that broke a hard constraint, counted by reason."""
     answered: tuple[int, ...] = ()
+    """Numbers of the trials whose stored result answered a repeated candidate since the last proposal."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    """What the cost model says of the candidate: FLOPs, parameters."""
+    """Exact costs of the candidate by the cost model: FLOPs, parameters."""
     in_full: bool = False
-    """Whether no stopping rule may end the trial: the algorithm wants its candidate trained to the whole fidelity."""
+    """Whether no stopping rule may end the trial, because the algorithm needs its result at full fidelity."""
     kind: TrialKind = TrialKind.CANDIDATE
-    """What the trial is for; the candidate of one that trains a supernet has no values."""
+    """Purpose of the trial; the candidate of a supernet has no values."""
 
     @property
     def may_be_stopped(self) -> bool:
-        """Whether a stopping rule sees the trial."""
+        """Whether a stopping rule may end the trial."""
         return self.kind is TrialKind.CANDIDATE and not self.in_full
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One candidate being evaluated."""
+    """One candidate being evaluated.
 
-    id: str
-    job_id: str
-    number: int
-    """0, 1, 2, ... in the order of proposal."""
-    state: TrialState
+    The one list of what is stored of a trial: a field added here, with a column in `searchsvc.store.tables` and a
+    migration, appears in REST, in the exports and, given a heading, in the page's table.
+    """
+
+    id: Annotated[str, Shown("Opaque.", examples=(EXAMPLE_ID,))]
+    job_id: Annotated[str, Shown("Job of the trial.", is_exported=False, examples=(EXAMPLE_ID,))]
+    number: Annotated[int, Shown("0, 1, 2, ... in order of proposal.")]
+    state: Annotated[TrialState, Shown("Current state of the trial.")]
     proposal: Proposal
-    metrics: Mapping[str, float] | None
-    """Costs, and the metrics of the best step so far; None before the first measurement."""
-    best_step: int | None
-    step: int
-    """The last step that was measured; 0 before the first."""
-    seconds: float
-    failure: FailureKind | None
-    reason: str | None
-    """Why it waits, why it was stopped, what made it fail."""
+    failure: Annotated[FailureKind | None, Shown("Kind of failure.")]
+    reason: Annotated[str | None, Shown("Reason for waiting, for early stopping, or for failure.")]
+    metrics: Annotated[Mapping[str, float] | None, Shown("Costs, and metrics of the best step so far.")]
+    """None before the first measurement."""
+    step: Annotated[int, Shown("Last measured step; 0 before the first.", heading="Epoch")]
+    best_step: Annotated[int | None, Shown("Step with the best value of the first objective.")]
+    seconds: Annotated[float, Shown("Seconds of training, over all attempts.", heading="Seconds")]
     told: int | None
-    """The place of its result in the order in which results were told to the algorithm: 0, 1, ...; None before."""
-    attempts: int
-    test_metrics: Mapping[str, float] | None
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
+    """Position of its result in the order in which the algorithm received results: 0, 1, ...; None before."""
+    attempts: Annotated[int, Shown("Executions so far.", heading="Attempts")]
+    test_metrics: Annotated[Mapping[str, float] | None, Shown("Metrics on the test split, for winners only.")]
+    created_at: Annotated[Time, Shown("Time of proposal.", is_exported=False)]
+    started_at: Annotated[Time | None, Shown("Time at which a worker first took the trial.")]
+    finished_at: Annotated[Time | None, Shown("Time at which the trial ended.")]
 
     @property
     def values(self) -> Mapping[str, Scalar]:
         return self.proposal.candidate.values
+
+    @property
+    def costs(self) -> Mapping[str, float]:
+        return self.proposal.costs
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        return self.proposal.rejected
+
+    @property
+    def kind(self) -> TrialKind:
+        return self.proposal.kind
+
+    @property
+    def in_full(self) -> bool:
+        return self.proposal.in_full
 
     @property
     def is_candidate(self) -> bool:
@@ -112,7 +128,7 @@ class Trial:
         return self.is_candidate and self.state.has_result
 
     def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
-        """The finished trial as an algorithm is told of it; `history`: its measurements, by step."""
+        """Return the finished trial in the form that an algorithm receives; `history`: its measurements by step."""
         failed = self.state in (TrialState.FAILED, TrialState.CANCELLED)
         return Observation(
             candidate=self.proposal.candidate,
@@ -129,52 +145,53 @@ class Attempt:
     """One execution of a trial on a worker."""
 
     trial_id: str
-    number: int
-    """1, 2, ..."""
-    state: TrialState
-    failure: FailureKind | None
-    message: str | None
-    """The traceback or reason."""
-    node: str | None
-    """Ray's id of the node, and its address for people."""
-    pid: int | None
-    started_at: float
-    finished_at: float | None
+    number: Annotated[int, Shown("1, 2, ...")]
+    state: Annotated[TrialState, Shown("Current or final state of the attempt.")]
+    failure: Annotated[FailureKind | None, Shown("Kind of failure.")]
+    message: Annotated[str | None, Shown("Traceback, or a reason in words.")]
+    node: Annotated[str | None, Shown("Ray's id of the node, and its address.")]
+    pid: Annotated[int | None, Shown("Process id of the worker.")]
+    started_at: Annotated[Time, Shown("Time at which the attempt started.")]
+    finished_at: Annotated[Time | None, Shown("Time at which the attempt ended.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What an algorithm says of itself after one round of its search: how good its predictions were, say."""
+    """Report of an algorithm on one round of its search, such as the quality of its predictions."""
 
-    number: int
-    """0, 1, ... within the job."""
-    data: Mapping[str, Any]
-    at: float
+    number: Annotated[int, Shown("0, 1, 2, ... within the job.")]
+    data: Annotated[
+        Mapping[str, Any],
+        Shown(
+            "Depends on the algorithm, such as the quality of its predictions.", examples=({"rank_correlation": 0.83},)
+        ),
+    ]
+    at: Annotated[Time, Shown("Time at which the round ended.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; `sequence` grows over the whole store and never repeats."""
+    """A change to a job or trial."""
 
-    sequence: int
-    job_id: str
-    trial_id: str | None
-    kind: str
-    """What happened, as `noun.verb`: job.submitted, job.claimed, trial.finished, ..."""
-    data: Mapping[str, Any]
-    at: float
+    sequence: Annotated[int, Shown("Grows over all jobs and never repeats; the `id` in an event stream.")]
+    job_id: Annotated[str, Shown("Job that changed.", examples=(EXAMPLE_ID,))]
+    trial_id: Annotated[str | None, Shown("Trial that changed; null for an event of the whole job.")]
+    kind: Annotated[str, Shown("Kind of the event, as `noun.verb`.", examples=("job.submitted", "trial.finished"))]
+    data: Annotated[Mapping[str, Any], Shown("Details, depending on the kind.")]
+    at: Annotated[Time, Shown("Time of the event.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file that a trial made."""
+    """A file that a trial produced."""
 
     trial_id: str
-    name: str
+    name: Annotated[str, Shown("Name, unique within the trial.", examples=("model.safetensors",))]
     path: str
-    bytes: int
-    sha256: str
-    created_at: float
+    """Relative to the directory of artifacts."""
+    bytes: Annotated[int, Shown("Size in bytes.")]
+    sha256: Annotated[str, Shown("SHA-256 of the content, in hex digits.")]
+    created_at: Annotated[Time, Shown("Time at which the file was stored.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +200,17 @@ class Relabelling:
 
     job_id: str
     images: tuple[int, ...]
-    """Of question 0, 1, ...: the place of the image in the split; ascending."""
+    """Per question, the index of the image in the split; ascending."""
     labels: tuple[int, ...]
-    """Of the same questions: the index of the class."""
+    """Per question, the index of the class."""
     made_from: Mapping[str, Any]
-    """What the questions came from: trials by number, the confidence that makes an answer a proposal, images."""
+    """Origin of the questions: trials by number, the confidence from which an answer becomes a question, images."""
     created_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rater says to one question."""
+    """Answer of one rater to one question."""
 
     rater: str
     image: int
@@ -204,7 +221,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one driver to run one job, until `deadline` unless renewed."""
+    """The right of one driver to run one job until `deadline`, which it may extend."""
 
     job_id: str
     holder: str
@@ -214,26 +231,26 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine of the cluster, with all that it offers to trials, in use or not."""
+    """A machine of the cluster, with its resources for trials, whether in use or not."""
 
     id: str
-    """Ray's."""
+    """Ray's id of the node."""
     address: str
     cpus: float
     gpus: float
     memory_bytes: float
     avoided: bool
-    """Whether a driver hands it no trials any more, because too many failed there."""
+    """Whether a driver has stopped placing trials there because too many failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token as it is kept: never the secret itself."""
+    """A bearer token as stored, without its secret."""
 
-    id: str
-    name: str
+    id: Annotated[str, Shown("Opaque.", examples=(EXAMPLE_ID,))]
+    name: Annotated[str, Shown("Purpose of the token.")]
     scope: str
-    created_at: float
-    expires_at: float | None
-    revoked_at: float | None
-    used_at: float | None
+    created_at: Annotated[Time, Shown("Time at which the token was created.")]
+    expires_at: Annotated[Time | None, Shown("Time from which the token is refused; null: never.")]
+    revoked_at: Annotated[Time | None, Shown("Time at which the token was revoked.")]
+    used_at: Annotated[Time | None, Shown("Time at which the token was last used, to the minute.")]

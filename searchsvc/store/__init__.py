@@ -1,9 +1,9 @@
-"""What is kept and where: SQL is the only truth. SQLite for one machine, PostgreSQL for more."""
+"""Storage in SQL, the only truth: SQLite on one machine, PostgreSQL across several."""
 
 from searchsvc.store import schema
+from searchsvc.store.events import StoreStatistics
 from searchsvc.store.jobs import Idempotency
-from searchsvc.store.reads import Statistics
 from searchsvc.store.store import Store
 from searchsvc.store.writer import JobWriter
 
-__all__ = ["Idempotency", "JobWriter", "Statistics", "Store", "schema"]
+__all__ = ["Idempotency", "JobWriter", "Store", "StoreStatistics", "schema"]

@@ -1,15 +1,18 @@
-"""What the parts of the Store share."""
+"""The base of the Store's parts, one part per noun."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping, Select
 
 from searchsvc.domain import Job, new_id
 from searchsvc.store.changes import JobChange
 from searchsvc.store.database import Database
-from searchsvc.store.rows import job_of
+from searchsvc.store.rows import record_of
+
+R = TypeVar("R")
 
 
 class StoreBase:
@@ -19,14 +22,22 @@ class StoreBase:
         self._database = database
         self._clock = clock
 
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        """Return all rows of a query."""
+        return self._database.read(lambda connection: connection.execute(query).mappings().all())
+
+    def _records(self, kind: type[R], query: Select[Any]) -> list[R]:
+        """Return all rows of a query as records."""
+        return [record_of(kind, row) for row in self._rows(query)]
+
     def _change_job(self, job_id: str, work: Callable[[JobChange], None]) -> Job:
-        """Lock the job, let `work` decide, write; once, even where the answer to a commit was lost on the way."""
+        """Lock the job, let `work` decide, and write; once, even if the answer to a commit is lost on the way."""
         mark, now = new_id(), self._clock()
 
         def transaction(connection: Connection) -> Job:
             change = JobChange.lock(connection, job_id, now)
             if change.row["last_change"] == mark:
-                return job_of(change.row)
+                return record_of(Job, change.row)
             work(change)
             return change.save(last_change=mark)
 

@@ -1,7 +1,7 @@
-"""One job, locked in a transaction, with what is about to change: how every write to a job is made.
+"""One job, locked in a transaction, with the changes to be written: the way of every write to a job.
 
-Order of locks on PostgreSQL: the job's row, then whatever belongs to the job, then the one lock on events. Nothing
-else is ever taken after the lock on events, so writers cannot wait for each other in a circle.
+Order of locks on PostgreSQL: the job's row, then rows that belong to the job, then the one lock on events. No lock is
+ever taken after the lock on events, so writers cannot wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -13,26 +13,25 @@ from sqlalchemy import Connection, insert, select, text, update
 
 from searchsvc.domain import JOB_MOVES, Event, Job, JobRequest, JobState, TrialState
 from searchsvc.errors import Conflict, NotFound
-from searchsvc.store.rows import Fields, job_of
+from searchsvc.store.rows import Fields, record_of, row_of
 from searchsvc.store.tables import attempts, events, jobs, leases, total_of, trials
 
 _EVENTS_LOCK = 0x5EA2C5  # advisory lock of PostgreSQL
 
 
-def append_events(connection: Connection, happened: Sequence[Event]) -> None:
-    """Give the events their place in the one sequence. The last writes of a transaction.
+def append_events(connection: Connection, new_events: Sequence[Event]) -> None:
+    """Append events to the one sequence of the store. These must be the last writes of a transaction.
 
-    A reader asks for what comes after the last number that it saw, so numbers have to become visible in their order:
-    on PostgreSQL, transactions with events commit one after the other (on SQLite all writers do).
+    A reader asks for events after the last number that it saw, so numbers must become visible in order: on PostgreSQL,
+    transactions with events commit one after the other (on SQLite all writers do).
     """
-    if not happened:
+    if not new_events:
         return
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENTS_LOCK})
-    rows = [
-        {"job_id": one.job_id, "trial_id": one.trial_id, "kind": one.kind, "data": dict(one.data), "at": one.at}
-        for one in happened
-    ]
+    rows = [row_of(event) for event in new_events]
+    for row in rows:
+        del row["sequence"]  # the database gives it
     connection.execute(insert(events), rows)
 
 
@@ -69,7 +68,7 @@ class JobChange:
         return JobRequest(request) if request else None
 
     def lease(self) -> Fields | None:
-        """The lease on the job, live or run out; None where nobody holds it."""
+        """Return the lease on the job, live or expired, or None if nobody holds it."""
         query = select(leases).where(leases.c.job_id == self.id)
         return self.connection.execute(query).mappings().one_or_none()
 
@@ -81,25 +80,25 @@ class JobChange:
         self.events.append(Event(0, self.id, None, kind, data, self.now))
 
     def move(self, state: JobState, *, reason: str | None = None) -> None:
-        """To another state. What was asked of the driver is settled with it."""
+        """Change the state, which also settles a request to the driver. Raises Conflict if the move is not allowed."""
         if state not in JOB_MOVES[self.state]:
             raise Conflict(f"job {self.id} is {self.state}, from where it cannot become {state}")
         self.values |= {"state": state.value, "reason": reason, "request": None}
         self.values["finished_at"] = self.now if state.is_final else None
 
     def close_trials(self, message: str) -> int:
-        """All open trials, and their attempts, become CANCELLED. Returns how many."""
-        return self._leave_open_trials((TrialState.QUEUED, TrialState.RUNNING), TrialState.CANCELLED, message)
+        """Cancel all open trials and their attempts. Return their number."""
+        return self._end_attempts((TrialState.QUEUED, TrialState.RUNNING), TrialState.CANCELLED, message)
 
     def requeue_running_trials(self, message: str) -> int:
-        """All RUNNING trials wait again; their attempts become CANCELLED. Returns how many."""
-        return self._leave_open_trials((TrialState.RUNNING,), TrialState.QUEUED, message)
+        """Requeue all RUNNING trials and cancel their attempts. Return their number."""
+        return self._end_attempts((TrialState.RUNNING,), TrialState.QUEUED, message)
 
-    def _leave_open_trials(self, left: tuple[TrialState, ...], state: TrialState, message: str) -> int:
-        count = sum(self.totals[one] for one in left)
+    def _end_attempts(self, states: tuple[TrialState, ...], state: TrialState, message: str) -> int:
+        count = sum(self.totals[before] for before in states)
         if not count:
             return 0
-        affected = (trials.c.job_id == self.id) & trials.c.state.in_([one.value for one in left])
+        affected = (trials.c.job_id == self.id) & trials.c.state.in_([before.value for before in states])
         ended = {"state": TrialState.CANCELLED.value, "message": message, "finished_at": self.now}
         running = attempts.c.state == TrialState.RUNNING.value
         theirs = attempts.c.trial_id.in_(select(trials.c.id).where(affected))
@@ -107,17 +106,20 @@ class JobChange:
         finished_at = self.now if state.is_final else None
         values = {"state": state.value, "reason": message, "finished_at": finished_at}
         self.connection.execute(update(trials).where(affected).values(values))
-        for one in left:
-            self.totals[one] = 0
+        for before in states:
+            self.totals[before] = 0
         self.totals[state] += count
         return count
 
     def save(self, **marks: str) -> Job:
-        """Write what changed, events last; the job as it is then. `marks` tell a later look that this was written."""
+        """Write the changes, events last, and return the changed job.
+
+        `marks` are stored with it, so that a repeated transaction recognises that it was committed before.
+        """
         totals = {total_of(state): count for state, count in self.totals.items()}
         self.values |= {name: count for name, count in totals.items() if count != self.row[name]}
         if self.values:
             written = self.values | marks
             self.connection.execute(update(jobs).where(jobs.c.id == self.id).values(written))
         append_events(self.connection, self.events)
-        return job_of({**self.row, **self.values})
+        return record_of(Job, {**self.row, **self.values})

@@ -1,4 +1,4 @@
-"""Jobs: made, listed, and everything that a user may ask of them. The moves are drawn at `JobState`."""
+"""Jobs: creating, listing, and all requests of users to them. `JobState` draws the moves."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from searchsvc.domain import Budget, Event, Job, JobRequest, JobSpec, JobState, TrialState, new_id
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange, append_events
 from searchsvc.store.database import TryAgain, insert_if_new
-from searchsvc.store.rows import job_of
+from searchsvc.store.rows import record_of
 from searchsvc.store.tables import events, idempotency, jobs, leases, total_of, trials
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A client's mark on a request: the same key again, from the same owner, is answered with what the first made.
+    """A client's key for a request: a repeated request with the same key and owner returns the job of the first.
 
-    Kept for seven days at least: records that are older go when the next one is made.
+    Records are kept for at least seven days; older ones are deleted when the next one is stored.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Idempotency:
 
 
 class JobOperations(StoreBase):
-    """The part of the Store about jobs as wholes."""
+    """The part of the Store for jobs as a whole."""
 
     def create_job(
         self,
@@ -39,9 +39,9 @@ class JobOperations(StoreBase):
         owner: str | None = None,
         idempotency: Idempotency | None = None,
     ) -> tuple[Job, bool]:
-        """The job, and whether it was made now (False: the idempotency record answered).
+        """Create a job. Return it, and whether it is new (False: an idempotency record answered).
 
-        Raises Conflict where the key was used for another request, or the id is taken.
+        Raises Conflict if the key was used for another request, or the id is taken.
         """
         row = _new_row(spec, job_id or new_id(), owner, self._clock())
         return self._database.write(partial(_create, row=row, idempotency=idempotency))
@@ -51,7 +51,7 @@ class JobOperations(StoreBase):
         row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         if row is None:
             raise NotFound(f"there is no job {job_id}")
-        return job_of(row)
+        return record_of(Job, row)
 
     def jobs(
         self,
@@ -62,7 +62,7 @@ class JobOperations(StoreBase):
         after: str | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """The newest first; those older than the job with id `after`. `prefix`: how the id begins."""
+        """Return jobs, the newest first, that are older than the job with id `after`; `prefix` is one of the id."""
         query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
@@ -72,51 +72,48 @@ class JobOperations(StoreBase):
             query = query.where(jobs.c.id.startswith(prefix, autoescape=True))
         if after is not None:
             query = query.where(jobs.c.id < after)
-        return self._jobs(query)
+        return self._records(Job, query)
 
     def oldest_queued(self, limit: int) -> list[Job]:
-        """Jobs that wait for a driver, in the order in which they are taken."""
-        return self._jobs(select(jobs).where(jobs.c.state == JobState.QUEUED.value).order_by(jobs.c.id).limit(limit))
-
-    def _jobs(self, query: Select[Any]) -> list[Job]:
-        return [
-            job_of(row) for row in self._database.read(lambda connection: connection.execute(query).mappings().all())
-        ]
+        """Return jobs that wait for a driver, in the order in which they will be claimed."""
+        return self._records(
+            Job, select(jobs).where(jobs.c.state == JobState.QUEUED.value).order_by(jobs.c.id).limit(limit)
+        )
 
     def pause_job(self, job_id: str) -> Job:
-        """A running job's driver is asked to pause it; a job without one is PAUSED at once."""
+        """Request a pause from the job's driver, or pause a job without driver at once."""
         return self._change_job(job_id, _pause)
 
     def resume_job(self, job_id: str) -> Job:
-        """A PAUSED job waits for a driver again; a pause that was not carried out yet is taken back."""
+        """Queue a PAUSED job, or withdraw a request to pause."""
         return self._change_job(job_id, _resume)
 
     def stop_job(self, job_id: str) -> Job:
-        """Nothing new starts, what runs finishes, then the job has SUCCEEDED; a waiting job has SUCCEEDED at once."""
+        """Start no further trials and let running ones finish; a job without running trials has SUCCEEDED at once."""
         return self._change_job(job_id, _stop)
 
     def cancel_job(self, job_id: str) -> Job:
-        """A running job's driver is asked to end it; a job without one is CANCELLED at once."""
+        """Request cancellation from the job's driver, or cancel a job without driver at once."""
         return self._change_job(job_id, _cancel)
 
     def retry_job(self, job_id: str) -> Job:
-        """The FAILED trials wait to be run again, attempts counting on; an ended job waits for a driver.
+        """Queue the FAILED trials again, keeping their count of attempts; an ended job waits for a driver.
 
-        Raises Conflict where nothing failed. A driver at work sees it by `Job.revision`.
+        Raises Conflict if nothing failed. A running driver notices by `Job.revision`.
         """
         return self._change_job(job_id, _retry)
 
     def extend_job(self, job_id: str, budget: Budget) -> Job:
-        """Replace the budget by one that is nowhere smaller; an ended job waits for a driver.
+        """Replace the budget by one without smaller limits; an ended job waits for a driver.
 
-        Raises InvalidInput for limits that shrink. A driver at work sees it by `Job.revision`.
+        Raises InvalidInput for limits that shrink. A running driver notices by `Job.revision`.
         """
         return self._change_job(job_id, partial(_extend, budget=budget))
 
     def delete_job(self, job_id: str) -> None:
-        """Remove the job and all that belongs to it. Raises Conflict while it runs.
+        """Delete the job and all its data. Raises Conflict if it runs.
 
-        Its events go too; one `job.deleted` stays.
+        Its events are deleted with it; one event `job.deleted` remains.
         """
         self._database.write(partial(_delete, job_id=job_id, now=self._clock(), mark=new_id()))
 
@@ -125,16 +122,16 @@ def _new_row(spec: JobSpec, job_id: str, owner: str | None, now: float) -> dict[
     row = dict.fromkeys((column.name for column in jobs.c), None)
     counts = {total_of(state): 0 for state in TrialState}
     zero = {"seconds_used": 0.0, "gpu_seconds_used": 0.0, "epoch": 0, "revision": 0, "rejected": {}, "answered": 0}
-    given = {"id": job_id, "name": spec.name, "spec": spec.document(), "owner": owner, "created_at": now}
-    return row | counts | zero | given | {"state": JobState.QUEUED.value, "last_change": new_id()}
+    fixed = {"id": job_id, "name": spec.name, "spec": spec.document(), "owner": owner, "created_at": now}
+    return row | counts | zero | fixed | {"state": JobState.QUEUED.value, "last_change": new_id()}
 
 
 def _create(connection: Connection, row: dict[str, Any], idempotency: Idempotency | None) -> tuple[Job, bool]:
-    found = _job_row(connection, row["id"])
-    if found is not None:
-        if found["last_change"] != row["last_change"]:
+    stored = _job_row(connection, row["id"])
+    if stored is not None:
+        if stored["last_change"] != row["last_change"]:
             raise Conflict(f"there is a job {row['id']} already")
-        return job_of(found), True  # an earlier try of ours was committed, and its answer lost
+        return record_of(Job, stored), True  # an earlier try was committed, but its answer was lost
     if idempotency is not None:
         answer = _answer(connection, row["owner"], idempotency)
         if answer is not None:
@@ -144,29 +141,31 @@ def _create(connection: Connection, row: dict[str, Any], idempotency: Idempotenc
         _record(connection, row, idempotency)
     data = {"name": row["name"], "owner": row["owner"]}
     append_events(connection, [Event(0, row["id"], None, "job.submitted", data, row["created_at"])])
-    return job_of(row), True
+    return record_of(Job, row), True
 
 
 def _job_row(connection: Connection, job_id: str) -> Any:
     return connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
 
 
-def _answer(connection: Connection, owner: str | None, given: Idempotency) -> Job | None:
-    same = (idempotency.c.owner == (owner or "")) & (idempotency.c.key == given.key)
+def _answer(connection: Connection, owner: str | None, request: Idempotency) -> Job | None:
+    same = (idempotency.c.owner == (owner or "")) & (idempotency.c.key == request.key)
     record = connection.execute(select(idempotency).where(same)).mappings().one_or_none()
     if record is None:
         return None
-    if record["request_hash"] != given.request_hash:
-        raise Conflict(f"the idempotency key {given.key!r} was used for another request; send a new key with a new one")
-    return job_of(_job_row(connection, record["job_id"]))
+    if record["request_hash"] != request.request_hash:
+        raise Conflict(
+            f"the idempotency key {request.key!r} was used for another request; send a new key with a new one"
+        )
+    return record_of(Job, _job_row(connection, record["job_id"]))
 
 
-def _record(connection: Connection, row: dict[str, Any], given: Idempotency) -> None:
-    connection.execute(delete(idempotency).where(idempotency.c.created_at < row["created_at"] - _KEPT_SECONDS))
+def _record(connection: Connection, row: dict[str, Any], request: Idempotency) -> None:
+    connection.execute(delete(idempotency).where(idempotency.c.created_at < row["created_at"] - _RETENTION_SECONDS))
     values = {
         "owner": row["owner"] or "",
-        "key": given.key,
-        "request_hash": given.request_hash,
+        "key": request.key,
+        "request_hash": request.request_hash,
         "job_id": row["id"],
         "created_at": row["created_at"],
     }
@@ -244,7 +243,9 @@ def _retry(change: JobChange) -> None:
 def _extend(change: JobChange, budget: Budget) -> None:
     _refuse_while_ending(change, "extended")
     old = JobSpec.model_validate(change.row["spec"]).budget
-    faults = [Fault(f"/{name}", f"may only grow: it is {_said(getattr(old, name))}") for name in _shrunk(old, budget)]
+    faults = [
+        Fault(f"/{name}", f"may only grow: it is {_limit_words(getattr(old, name))}") for name in _shrunk(old, budget)
+    ]
     if faults:
         raise InvalidInput(faults)
     if budget == old and not change.state.is_final:
@@ -255,24 +256,24 @@ def _extend(change: JobChange, budget: Budget) -> None:
 
 
 def _ask(change: JobChange, request: JobRequest) -> None:
-    """Of the driver at work; asking again changes nothing."""
+    """Send a request to the running driver; repeating it has no effect."""
     if change.request is not request:
         change.values["request"] = request.value
         change.event(f"job.{request.value.lower()}_requested")
 
 
 def _shrunk(old: Budget, new: Budget) -> list[str]:
-    """The limits that would become tighter; None is no limit."""
+    """Return the names of limits that would become tighter; None is no limit."""
     pairs = {name: (getattr(old, name), getattr(new, name)) for name in Budget.model_fields}
     return [name for name, (was, is_) in pairs.items() if is_ is not None and (was is None or is_ < was)]
 
 
-def _said(limit: float | None) -> str:
+def _limit_words(limit: float | None) -> str:
     return "without a limit" if limit is None else f"{limit:g}"
 
 
 def _wake(change: JobChange) -> None:
-    """Let a driver see what changed: the one at work, or, for an ended job, the next."""
+    """Make the running driver notice the change, or queue an ended job for the next driver."""
     change.values["revision"] = change.row["revision"] + 1
     if change.state.is_final:
         change.move(JobState.QUEUED)
@@ -290,7 +291,7 @@ def _refuse_while_ending(change: JobChange, done: str) -> None:
 
 
 def _fence(change: JobChange) -> None:
-    """A driver whose lease ran out, and that may yet come back, writes nothing more."""
+    """Prevent further writes of a driver whose lease has expired but which may still be alive."""
     change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
 
 
@@ -299,9 +300,9 @@ def _delete(connection: Connection, job_id: str, now: float, mark: str) -> None:
         change = JobChange.lock(connection, job_id, now)
     except NotFound:
         if _is_deleted(connection, job_id, mark):
-            return  # an earlier try was committed, and its answer lost
+            return  # an earlier try was committed, but its answer was lost
         raise
-    _refuse(change, "deleted", unless=tuple(one for one in JobState if one.is_final or one in _WAITING))
+    _refuse(change, "deleted", unless=tuple(state for state in JobState if state.is_final or state in _WAITING))
     connection.execute(delete(events).where(events.c.job_id == job_id))
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
     change.event("job.deleted", name=change.row["name"], change=mark)
@@ -314,4 +315,4 @@ def _is_deleted(connection: Connection, job_id: str, mark: str) -> bool:
 
 
 _WAITING = (JobState.QUEUED, JobState.PAUSED)
-_KEPT_SECONDS = 7 * 86400.0
+_RETENTION_SECONDS = 7 * 86400.0

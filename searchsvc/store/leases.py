@@ -1,8 +1,8 @@
-"""Leases: which driver runs which job.
+"""Leases: the right of one driver to run a job.
 
-A claim makes the job's epoch one larger. The lease row exists while somebody holds the job, run out or not, and
-carries that epoch; whoever writes for the job must find its own epoch there. A holder whose lease has run out may
-renew it as long as nobody else has claimed the job.
+A claim increments the job's epoch. The lease row exists while a driver holds the job, even if the lease has expired,
+and carries that epoch; every writer must find its own epoch there. A holder whose lease has expired may renew it as
+long as nobody else has claimed the job.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from searchsvc.domain import Job, JobState, Lease, Node, new_id
 from searchsvc.errors import LeaseLost, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange
-from searchsvc.store.rows import Fields, job_of, lease_of
+from searchsvc.store.rows import Fields, record_of, row_of
 from searchsvc.store.tables import jobs, leases
 
 _CLAIMABLE = (JobState.QUEUED, JobState.RUNNING, JobState.STOPPING)
 
 
 class LeaseOperations(StoreBase):
-    """The part of the Store about who runs a job."""
+    """The part of the Store for claiming and holding jobs."""
 
     def claim(self, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """The oldest job that waits for a driver, or has lost its own, now ours; None where there is none."""
+        """Claim the oldest job that has no driver, or return None if there is none."""
         now, mark = self._clock(), new_id()
         look = select(jobs.c.id).where(_needs_a_driver(now)).limit(1)
         if self._database.read(lambda connection: connection.execute(look).first()) is None:
-            return None  # found without keeping SQLite's one writer from its work
+            return None  # without blocking SQLite's one writer
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
             passed_over: list[str] = []
@@ -49,7 +49,7 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def claim_job(self, job_id: str, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """The same for one job; None where it needs no driver or has one. Raises NotFound."""
+        """Claim one job, or return None if it needs no driver or has one. Raises NotFound."""
         now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
@@ -64,16 +64,16 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def heartbeat(self, lease: Lease, ttl_seconds: float, *, seconds: float, gpu_seconds: float) -> Job:
-        """Renew the lease and add the time used since the last beat; the job as it is now, with what is asked of it.
+        """Renew the lease and add the time used since the last heartbeat; return the job with its current request.
 
-        Raises LeaseLost where the lease is not ours any more.
+        Raises LeaseLost if the lease is held under another epoch.
         """
         now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> Job:
             change = lock_leased(connection, lease, now)
             if check_held(change, lease)["last_mark"] == mark:
-                return job_of(change.row)
+                return record_of(Job, change.row)
             renewed = update(leases).where(leases.c.job_id == lease.job_id)
             connection.execute(renewed.values(deadline=now + ttl_seconds, last_mark=mark))
             change.values["seconds_used"] = change.row["seconds_used"] + seconds
@@ -83,25 +83,24 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def release(self, lease: Lease) -> None:
-        """Give the job back at once: its driver is known to be gone, or is done. Nothing where it is not ours."""
+        """Return the job at once, because its driver is gone or done. No effect if the lease is not ours."""
         now = self._clock()
         self._database.write(partial(_release, lease=lease, now=now))
 
     def report_nodes(self, lease: Lease, nodes: Sequence[Node]) -> None:
-        """What the driver sees of its cluster. Nothing where the lease is not ours any more."""
+        """Store the nodes of the cluster that the driver sees. No effect if the lease is not ours."""
         ours = (leases.c.job_id == lease.job_id) & (leases.c.epoch == lease.epoch)
-        change = update(leases).where(ours).values(nodes=[asdict(one) for one in nodes])
+        change = update(leases).where(ours).values(nodes=[asdict(node) for node in nodes])
         self._database.write(lambda connection: connection.execute(change))
 
     def leases(self) -> list[Lease]:
-        """All that are held, run out or not, the oldest job first."""
+        """Return all held leases, live or expired, the oldest job first."""
         query = select(leases).order_by(leases.c.job_id)
-        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [lease_of(row) for row in rows]
+        return self._records(Lease, query)
 
 
 def lock_leased(connection: Connection, lease: Lease, now: float) -> JobChange:
-    """The lease's job, locked. Raises LeaseLost where there is none any more."""
+    """Lock the job of a lease. Raises LeaseLost if the job was deleted."""
     try:
         return JobChange.lock(connection, lease.job_id, now)
     except NotFound as error:
@@ -109,7 +108,7 @@ def lock_leased(connection: Connection, lease: Lease, now: float) -> JobChange:
 
 
 def check_held(change: JobChange, lease: Lease) -> Fields:
-    """The row of the lease. Raises LeaseLost unless it is ours still."""
+    """Return the row of the lease. Raises LeaseLost unless it is still ours."""
     held = change.lease()
     if held is None or held["epoch"] != lease.epoch:
         stands = "nobody runs it" if held is None else f"it is at epoch {held['epoch']}"
@@ -130,16 +129,19 @@ def _lock_oldest(connection: Connection, now: float, passed_over: list[str]) -> 
 
 
 def _taken_before(connection: Connection, mark: str, now: float) -> tuple[Job, Lease] | None:
-    """What an earlier try of the same claim took, where its commit happened and the answer was lost."""
+    """Return the claim of an earlier try that was committed although its answer was lost."""
     row = connection.execute(select(leases).where(leases.c.last_mark == mark)).mappings().one_or_none()
-    return None if row is None else (job_of(JobChange.lock(connection, row["job_id"], now).row), lease_of(row))
+    return (
+        None
+        if row is None
+        else (record_of(Job, JobChange.lock(connection, row["job_id"], now).row), record_of(Lease, row))
+    )
 
 
 def _take(change: JobChange, holder: str, ttl_seconds: float, mark: str) -> tuple[Job, Lease]:
     lease = Lease(change.id, holder, change.row["epoch"] + 1, change.now + ttl_seconds)
     change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
-    row = {name: getattr(lease, name) for name in Lease.__slots__}
-    change.connection.execute(insert(leases), row | {"last_mark": mark})
+    change.connection.execute(insert(leases), row_of(lease) | {"last_mark": mark})
     change.values["epoch"] = lease.epoch
     change.values["started_at"] = change.row["started_at"] or change.now
     if change.state is JobState.QUEUED:

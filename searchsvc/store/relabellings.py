@@ -1,4 +1,4 @@
-"""Questions about labels, one set of them per job, and the verdicts of raters."""
+"""Questions about labels, one set per job, and the verdicts of raters."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from sqlalchemy import Connection, delete, insert, select
 from searchsvc.domain import Relabelling, Verdict
 from searchsvc.errors import NotFound
 from searchsvc.store.base import StoreBase
-from searchsvc.store.rows import relabelling_of, verdict_of
+from searchsvc.store.rows import relabelling_of, row_of
 from searchsvc.store.tables import jobs, relabellings, verdicts
 
 
 class RelabelOperations(StoreBase):
-    """The part of the Store about relabelling. Each write may be made twice and has the same effect."""
+    """The part of the Store for relabelling. Repeating a write has no further effect."""
 
     def put_relabelling(self, relabelling: Relabelling) -> None:
-        """In place of the job's questions so far; verdicts stay. Raises NotFound where there is no such job."""
+        """Replace the job's questions; verdicts stay. Raises NotFound if the job does not exist."""
         row = {
             "job_id": relabelling.job_id,
             "questions": {"images": relabelling.images, "labels": relabelling.labels},
@@ -36,21 +36,20 @@ class RelabelOperations(StoreBase):
         return None if row is None else relabelling_of(row)
 
     def put_verdict(self, job_id: str, verdict: Verdict) -> None:
-        """In place of what the rater has said to this question before. Raises NotFound where there is no such job."""
+        """Store a verdict in place of the rater's earlier one. Raises NotFound if the job does not exist."""
         self._replace_verdict(job_id, verdict.rater, verdict.image, verdict.label, verdict)
 
     def delete_verdict(self, job_id: str, rater: str, image: int, label: int) -> None:
-        """The rater has said nothing to this question."""
+        """Remove the rater's verdict on this question."""
         self._replace_verdict(job_id, rater, image, label, None)
 
     def verdicts(self, job_id: str, *, rater: str | None = None) -> list[Verdict]:
-        """Of one rater, or of all: by rater, image and label."""
+        """Return the verdicts of one rater, or of all, ordered by rater, image and label."""
         query = select(verdicts).where(verdicts.c.job_id == job_id)
         if rater is not None:
             query = query.where(verdicts.c.rater == rater)
         query = query.order_by(verdicts.c.rater, verdicts.c.image, verdicts.c.label)
-        rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
-        return [verdict_of(row) for row in rows]
+        return self._records(Verdict, query)
 
     def _replace_verdict(self, job_id: str, rater: str, image: int, label: int, verdict: Verdict | None) -> None:
         same = (verdicts.c.job_id == job_id) & (verdicts.c.rater == rater)
@@ -60,14 +59,13 @@ class RelabelOperations(StoreBase):
             _lock(connection, job_id)
             connection.execute(delete(verdicts).where(same))
             if verdict is not None:
-                row = {name: getattr(verdict, name) for name in Verdict.__slots__}
-                connection.execute(insert(verdicts), {"job_id": job_id, **row})
+                connection.execute(insert(verdicts), {"job_id": job_id, **row_of(verdict)})
 
         self._database.write(transaction)
 
 
 def _lock(connection: Connection, job_id: str) -> None:
-    """So that two writers of the same row come one after the other, and the job does not go meanwhile."""
+    """Lock the job, so that writers of the same row take turns and the job is not deleted meanwhile."""
     query = select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True)
     if connection.execute(query).first() is None:
         raise NotFound(f"there is no job {job_id}")

@@ -1,112 +1,74 @@
-"""From rows to the records of `searchsvc.domain.records`."""
+"""Conversion between rows and the records of `searchsvc.domain.records`, by the names of fields and columns.
+
+A field of a record is stored in the column of its name; a record within a record, such as a trial's proposal, in
+columns of the same row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from enum import Enum
+from functools import cache
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar, get_origin
 
 from sqlalchemy import RowMapping
 
-from searchsvc.domain import (
-    Artifact,
-    Attempt,
-    Candidate,
-    Event,
-    FailureKind,
-    Job,
-    JobRequest,
-    JobSpec,
-    JobState,
-    Lease,
-    Measurement,
-    Proposal,
-    Relabelling,
-    Round,
-    Token,
-    Trial,
-    TrialKind,
-    TrialState,
-    Verdict,
-)
+from searchsvc.domain import Candidate, JobSpec, Proposal, Relabelling
+from searchsvc.domain.fields import RecordField, fields_of
 
+R = TypeVar("R")
 Fields: TypeAlias = Mapping[str, Any] | RowMapping
 """A row by the names of its columns."""
 
+_OTHER_NAMES: Mapping[tuple[type, str], str] = MappingProxyType({(Proposal, "told"): "told_before"})
+"""Columns that are not named as their field."""
 
-def job_of(row: Fields) -> Job:
-    return Job(
-        id=row["id"],
-        name=row["name"],
-        spec=JobSpec.model_validate(row["spec"]),
-        state=JobState(row["state"]),
-        request=JobRequest(row["request"]) if row["request"] else None,
-        reason=row["reason"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        seconds_used=row["seconds_used"],
-        gpu_seconds_used=row["gpu_seconds_used"],
-        epoch=row["epoch"],
-        owner=row["owner"],
-        revision=row["revision"],
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the fields of a record are made from a row."""
+
+    columns: Callable[[Fields], tuple[Any, ...]]
+    """The columns of all fields but `parts`, in order."""
+    conversions: tuple[tuple[int, Callable[[Any], Any]], ...]
+    """(index of a column, conversion of its value if it is not NULL)"""
+    parts: tuple[tuple[int, type[Any]], ...]
+    """(index of a field, type of the record within the record), ascending."""
+
+
+def record_of(kind: type[R], row: Fields) -> R:
+    """Return the record of the type `kind` that is stored in a row."""
+    record: Any = kind
+    layout = _layout(record)
+    values = list(layout.columns(row))
+    for index, convert in layout.conversions:
+        if values[index] is not None:
+            values[index] = convert(values[index])
+    for index, part in layout.parts:
+        values.insert(index, record_of(part, row))
+    return kind(*values)
+
+
+def row_of(record: Any) -> dict[str, Any]:
+    """Return the columns in which a record is stored."""
+    row: dict[str, Any] = {}
+    kind: Any = type(record)
+    for field in fields_of(kind):
+        value = getattr(record, field.name)
+        row |= row_of(value) if _is_record(field) else {_column(kind, field.name): _stored(value)}
+    return row
+
+
+def columns_of(record: Any) -> tuple[str, ...]:
+    """Return the names of the columns in which records of a type are stored."""
+    return tuple(
+        name
+        for field in fields_of(record)
+        for name in (columns_of(field.kind) if _is_record(field) else (_column(record, field.name),))
     )
-
-
-def trial_of(row: Fields) -> Trial:
-    return Trial(
-        id=row["id"],
-        job_id=row["job_id"],
-        number=row["number"],
-        state=TrialState(row["state"]),
-        proposal=_proposal_of(row),
-        metrics=row["metrics"],
-        best_step=row["best_step"],
-        step=row["step"],
-        seconds=row["seconds"],
-        failure=_failure(row),
-        reason=row["reason"],
-        told=row["told"],
-        attempts=row["attempts"],
-        test_metrics=row["test_metrics"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-    )
-
-
-def _proposal_of(row: Fields) -> Proposal:
-    return Proposal(
-        candidate=Candidate(row["candidate"]),
-        asks=row["asks"],
-        told=row["told_before"],
-        rejected=row["rejected"],
-        answered=tuple(row["answered"]),
-        costs=row["costs"],
-        in_full=row["in_full"],
-        kind=TrialKind(row["kind"]),
-    )
-
-
-def attempt_of(row: Fields) -> Attempt:
-    return Attempt(
-        trial_id=row["trial_id"],
-        number=row["number"],
-        state=TrialState(row["state"]),
-        failure=_failure(row),
-        message=row["message"],
-        node=row["node"],
-        pid=row["pid"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-    )
-
-
-def measurement_of(row: Fields) -> Measurement:
-    return Measurement(step=row["step"], metrics=row["metrics"], seconds=row["seconds"])
-
-
-def round_of(row: Fields) -> Round:
-    return Round(row["number"], row["data"], row["at"])
 
 
 def relabelling_of(row: Fields) -> Relabelling:
@@ -114,33 +76,41 @@ def relabelling_of(row: Fields) -> Relabelling:
     return Relabelling(row["job_id"], images, labels, row["made_from"], row["created_at"])
 
 
-def verdict_of(row: Fields) -> Verdict:
-    return Verdict(row["rater"], row["image"], row["label"], row["accepted"], row["at"])
-
-
-def event_of(row: Fields) -> Event:
-    return Event(row["sequence"], row["job_id"], row["trial_id"], row["kind"], row["data"], row["at"])
-
-
-def artifact_of(row: Fields) -> Artifact:
-    return Artifact(row["trial_id"], row["name"], row["path"], row["bytes"], row["sha256"], row["created_at"])
-
-
-def lease_of(row: Fields) -> Lease:
-    return Lease(row["job_id"], row["holder"], row["epoch"], row["deadline"])
-
-
-def token_of(row: Fields) -> Token:
-    return Token(
-        id=row["id"],
-        name=row["name"],
-        scope=row["scope"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-        used_at=row["used_at"],
+@cache
+def _layout(record: Any) -> _Layout:
+    fields = fields_of(record)
+    plain = [field for field in fields if not _is_record(field)]
+    conversions = ((index, _conversion(field.kind)) for index, field in enumerate(plain))
+    return _Layout(
+        columns=itemgetter(*(_column(record, field.name) for field in plain)),
+        conversions=tuple((index, convert) for index, convert in conversions if convert is not None),
+        parts=tuple((index, field.kind) for index, field in enumerate(fields) if _is_record(field)),
     )
 
 
-def _failure(row: Fields) -> FailureKind | None:
-    return FailureKind(row["failure"]) if row["failure"] else None
+def _is_record(field: RecordField) -> bool:
+    return is_dataclass(field.kind) and field.kind is not Candidate
+
+
+def _column(record: Any, field: str) -> str:
+    return _OTHER_NAMES.get((record, field), field)
+
+
+def _conversion(kind: Any) -> Callable[[Any], Any] | None:
+    """Return the conversion of a column's value to a field of this type, if it takes one."""
+    if kind is JobSpec:
+        return JobSpec.model_validate
+    if get_origin(kind) is tuple:
+        return tuple
+    return kind if isinstance(kind, type) and issubclass(kind, Enum | Candidate) else None
+
+
+def _stored(value: Any) -> Any:
+    """Return the value of a field in the form that its column takes."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Candidate):
+        return dict(value.values)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value

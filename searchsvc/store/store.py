@@ -1,4 +1,4 @@
-"""Store: everything that is kept, behind one object."""
+"""Store: all stored data behind one object, composed of one part per noun."""
 
 from __future__ import annotations
 
@@ -7,26 +7,38 @@ from collections.abc import Callable
 
 from searchsvc.domain import Lease
 from searchsvc.store import schema
+from searchsvc.store.attempts import AttemptReads
 from searchsvc.store.database import Database
+from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
-from searchsvc.store.reads import Reads
+from searchsvc.store.measurements import MeasurementReads
 from searchsvc.store.relabellings import RelabelOperations
 from searchsvc.store.tokens import TokenOperations
+from searchsvc.store.trials import TrialReads
 from searchsvc.store.writer import JobWriter
 
 
-class Store(JobOperations, LeaseOperations, Reads, RelabelOperations, TokenOperations):
+class Store(
+    JobOperations,
+    LeaseOperations,
+    TrialReads,
+    AttemptReads,
+    MeasurementReads,
+    EventReads,
+    RelabelOperations,
+    TokenOperations,
+):
     """Jobs, trials, events, leases, tokens and verdicts in SQLite or PostgreSQL.
 
-    Each method is one transaction and is on disk when it returns. Threads may share a Store; processes open their
-    own. A database that is away is waited for, `wait_seconds` long, and then StoreUnavailable is raised; what was
-    asked for happens once even where the connection is cut in the middle.
+    Each method is one transaction, which is on disk when the method returns. Threads may share a Store; processes
+    open their own. If the database is away, a method waits up to `wait_seconds` and then raises StoreUnavailable. A
+    write happens once even if the connection is lost in the middle.
     """
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], float] = time.time, wait_seconds: float = 30.0) -> Store:
-        """Raises InvalidInput for a URL that is none, StoreOutdated, StoreUnavailable."""
+        """Open a database. Raises InvalidInput for an invalid URL, StoreOutdated and StoreUnavailable."""
         database = Database(url, wait_seconds=wait_seconds)
         try:
             schema.check_database(database)
@@ -37,12 +49,12 @@ class Store(JobOperations, LeaseOperations, Reads, RelabelOperations, TokenOpera
 
     @classmethod
     def create(cls, url: str, *, clock: Callable[[], float] = time.time, wait_seconds: float = 30.0) -> Store:
-        """The same, after bringing the schema up to date."""
+        """Bring the schema of a database up to date, from nothing if it is new, and open it."""
         schema.upgrade(url, wait_seconds=wait_seconds)
         return cls.open(url, clock=clock, wait_seconds=wait_seconds)
 
     def writer(self, lease: Lease) -> JobWriter:
-        """What the driver that holds `lease` writes with."""
+        """Return the writer of the driver that holds `lease`."""
         objective = self.job(lease.job_id).spec.objectives[0]
         return JobWriter(self._database, self._clock, lease, objective)
 

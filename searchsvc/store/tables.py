@@ -127,7 +127,7 @@ trials = Table(
     Column("kind", State, nullable=False, server_default=TrialKind.CANDIDATE.value),
     Column("metrics", Document),
     Column("best_step", Integer),
-    Column("badness", Double),  # the first objective's best value, turned so that less is better
+    Column("badness", Double, key="minimised_objective"),  # best value of the first objective, smaller is better
     Column("step", Integer, nullable=False),
     Column("seconds", Double, nullable=False),
     Column("failure", State),
@@ -151,11 +151,14 @@ RANKED = text(f"trials.state IN ({_WITH_RESULT}) AND trials.badness IS NOT NULL"
 Index(
     "trials_by_badness",
     trials.c.job_id,
-    trials.c.badness,
+    trials.c.minimised_objective,
     trials.c.number,
     postgresql_where=text(_RANKED),
     sqlite_where=text(_RANKED),
 )
+
+TOTALS = tuple(jobs.c[total_of(state)] for state in TrialState)
+"""The running totals of a job's trials."""
 
 attempts = Table(
     "attempts",

@@ -1,4 +1,4 @@
-"""Bearer tokens, by the hash of their secret."""
+"""Bearer tokens, found by the hash of their secret."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from searchsvc.domain import Token
 from searchsvc.errors import Conflict, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.database import insert_if_new
-from searchsvc.store.rows import token_of
+from searchsvc.store.rows import record_of
 from searchsvc.store.tables import tokens
 
 
 class TokenOperations(StoreBase):
-    """The part of the Store about who may come in."""
+    """The part of the Store for bearer tokens."""
 
     def add_token(self, token: Token, secret_hash: str) -> None:
-        """Raises Conflict where the id or the hash is taken."""
+        """Add a token. Raises Conflict if its id or hash is taken."""
         row = {column.name: getattr(token, column.name, secret_hash) for column in tokens.c}
 
         def transaction(connection: Connection) -> None:
@@ -30,18 +30,16 @@ class TokenOperations(StoreBase):
         self._database.write(transaction)
 
     def token_by_hash(self, secret_hash: str) -> Token | None:
-        """None where there is none; one that is expired or revoked is returned as such."""
+        """Return the token with this hash, even if it is expired or revoked, or None."""
         row = self._database.read(lambda connection: _find(connection, tokens.c.secret_hash == secret_hash))
-        return None if row is None else token_of(row)
+        return None if row is None else record_of(Token, row)
 
     def tokens(self) -> list[Token]:
         query = select(tokens).order_by(tokens.c.id)
-        return [
-            token_of(row) for row in self._database.read(lambda connection: connection.execute(query).mappings().all())
-        ]
+        return self._records(Token, query)
 
     def revoke_token(self, token_id: str) -> None:
-        """From now on; a token that is revoked already stays as it is."""
+        """Revoke a token now; a revoked token keeps its earlier time."""
         now = self._clock()
 
         def transaction(connection: Connection) -> None:
@@ -53,10 +51,10 @@ class TokenOperations(StoreBase):
         self._database.write(transaction)
 
     def touch_token(self, token_id: str, at: float) -> None:
-        """It was used."""
+        """Set the time at which the token was last used."""
         statement = update(tokens).where(tokens.c.id == token_id).values(used_at=at)
         self._database.write(lambda connection: connection.execute(statement))
 
 
-def _find(connection: Connection, wanted: ColumnElement[bool]) -> Any:
-    return connection.execute(select(tokens).where(wanted)).mappings().one_or_none()
+def _find(connection: Connection, condition: ColumnElement[bool]) -> Any:
+    return connection.execute(select(tokens).where(condition)).mappings().one_or_none()

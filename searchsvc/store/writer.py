@@ -1,4 +1,4 @@
-"""JobWriter: all that a driver writes about its job."""
+"""JobWriter: all writes of a driver to its job."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from searchsvc.domain import (
     TrialState,
     new_id,
 )
-from searchsvc.store.batch import Batch, finish_job
+from searchsvc.store.batch import WriteBatch, finish_job
 from searchsvc.store.changes import JobChange
 from searchsvc.store.database import Database
 from searchsvc.store.leases import check_held, lock_leased
 from searchsvc.store.tables import leases
 
-_Operation: TypeAlias = tuple[Callable[[Batch], None], str | None]
-"""What to do, and the id of the trial that it is done to."""
+_Operation: TypeAlias = tuple[Callable[[WriteBatch], None], str | None]
+"""Operation, and the id of the trial that it changes."""
 _Ending: TypeAlias = Callable[[JobChange], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One flush: written whole or not at all, and known again by its mark."""
+    """One flush: written whole or not at all, and recognised by its mark when it is repeated."""
 
     operations: Sequence[_Operation]
     ending: _Ending | None
@@ -43,10 +43,10 @@ class _Sent:
 
 
 class JobWriter:
-    """The driver's pen: it collects, and `flush` writes all of it, in order, in one transaction.
+    """Collects the writes of a driver; `flush` executes them in order, in one transaction.
 
-    The transaction holds the job's lease to be ours at that moment, or writes nothing (LeaseLost). Events are written
-    along: trial.proposed, .started, .measured, .waiting, .requeued, .finished, .tested, round.finished and job.<state>.
+    The transaction writes nothing unless the driver holds the job's lease (LeaseLost). It also writes events:
+    trial.proposed, .started, .measured, .waiting, .requeued, .finished, .tested, round.finished and job.<state>.
     Threads may share a writer.
     """
 
@@ -62,76 +62,76 @@ class JobWriter:
         self._sent: _Sent | None = None
 
     def __len__(self) -> int:
-        """How many operations wait for the next flush."""
+        """Return the number of operations that wait for the next flush."""
         waiting = [*self._operations, *(self._sent.operations if self._sent else ())]
         return len(waiting) + (self._ending is not None)
 
     def add_trials(self, proposed: Iterable[tuple[str, int, Proposal]]) -> None:
-        """(id, number, proposal) each. What the proposals rejected and answered is counted with them."""
+        """Add trials, each as (id, number, proposal), and the counts of rejected and answered candidates."""
         at = self._clock()
         for trial_id, number, proposal in proposed:
-            operation = partial(Batch.add_trial, trial_id=trial_id, number=number, proposal=proposal, at=at)
+            operation = partial(WriteBatch.add_trial, trial_id=trial_id, number=number, proposal=proposal, at=at)
             self._collect(operation)
 
     def start_attempt(self, trial_id: str, attempt: int, node: str | None, pid: int | None, at: float) -> None:
-        operation = partial(Batch.start_attempt, trial_id=trial_id, attempt=attempt, node=node, pid=pid, at=at)
+        operation = partial(WriteBatch.start_attempt, trial_id=trial_id, attempt=attempt, node=node, pid=pid, at=at)
         self._collect(operation, trial_id)
 
     def measure(self, trial_id: str, measurement: Measurement, best: Measurement) -> None:
-        """`best`: the trial's best so far by the first objective. A step that is stored already changes nothing."""
-        operation = partial(Batch.measure, trial_id=trial_id, measurement=measurement, best=best, at=self._clock())
+        """Add a measurement, unless its step is stored; `best` is the trial's best so far by the first objective."""
+        operation = partial(WriteBatch.measure, trial_id=trial_id, measurement=measurement, best=best, at=self._clock())
         self._collect(operation, trial_id)
 
     def wait_reason(self, trial_id: str, reason: str | None) -> None:
-        """Why a QUEUED trial does not run yet."""
-        self._collect(partial(Batch.wait_reason, trial_id=trial_id, reason=reason, at=self._clock()), trial_id)
+        """Set the reason for which a QUEUED trial does not run yet."""
+        self._collect(partial(WriteBatch.wait_reason, trial_id=trial_id, reason=reason, at=self._clock()), trial_id)
 
     def finish(self, trial_id: str, attempt: int, outcome: Outcome, told: int | None) -> None:
-        """The attempt ended, and the trial with it. Files become artifacts at `<job>/<trial>/<name>`."""
+        """End an attempt and its trial. Files become artifacts at `<job>/<trial>/<name>`."""
         operation = partial(
-            Batch.finish, trial_id=trial_id, attempt=attempt, outcome=outcome, told=told, at=self._clock()
+            WriteBatch.finish, trial_id=trial_id, attempt=attempt, outcome=outcome, told=told, at=self._clock()
         )
         self._collect(operation, trial_id)
 
     def requeue(
         self, trial_id: str, attempt: int, state: TrialState, failure: FailureKind | None, message: str | None
     ) -> None:
-        """The attempt ended in `state`; the trial waits for another one."""
+        """End an attempt in `state`, and queue the trial for another."""
         ended = Outcome(state, failure, message)
-        operation = partial(Batch.requeue, trial_id=trial_id, attempt=attempt, ended=ended, at=self._clock())
+        operation = partial(WriteBatch.requeue, trial_id=trial_id, attempt=attempt, ended=ended, at=self._clock())
         self._collect(operation, trial_id)
 
     def record_test(self, trial_id: str, metrics: Mapping[str, float]) -> None:
-        """Metrics on the test split: stored once, the first that come."""
-        self._collect(partial(Batch.record_test, trial_id=trial_id, metrics=metrics, at=self._clock()), trial_id)
+        """Store metrics on the test split, unless some are stored."""
+        self._collect(partial(WriteBatch.record_test, trial_id=trial_id, metrics=metrics, at=self._clock()), trial_id)
 
     def count_rejections(self, rejected: Mapping[str, int], answered: int) -> None:
-        """Rejected and answered candidates that no proposal carries: those after the last one."""
-        self._collect(partial(Batch.count_rejections, rejected=dict(rejected), answered=answered))
+        """Count rejected and answered candidates after the last proposal, which would have carried them."""
+        self._collect(partial(WriteBatch.count_rejections, rejected=dict(rejected), answered=answered))
 
     def record_round(self, number: int, data: Mapping[str, Any]) -> None:
-        """What the algorithm says of itself after a round: stored once, the first that comes for its number."""
-        self._collect(partial(Batch.record_round, number=number, data=dict(data), at=self._clock()))
+        """Store the algorithm's report on a round, unless one is stored for its number."""
+        self._collect(partial(WriteBatch.record_round, number=number, data=dict(data), at=self._clock()))
 
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None = None) -> None:
-        operation = partial(Batch.event, kind=kind, data=dict(data), trial_id=trial_id, at=self._clock())
+        operation = partial(WriteBatch.event, kind=kind, data=dict(data), trial_id=trial_id, at=self._clock())
         self._collect(operation, trial_id)
 
     def finish_job(self, state: JobState, reason: str | None = None, *, revision: int | None = None) -> None:
-        """Give the job and the lease back: the last word of a writer.
+        """Return the job and the lease: the last operation of a writer.
 
-        A final state closes the open trials as CANCELLED. PAUSED lets running trials wait again; it becomes what is
-        asked of the job at the moment of the flush (CANCELLED, or QUEUED where the pause was taken back). SUCCEEDED
-        with the `revision` of the job that the driver last saw becomes QUEUED, with the open trials left alone, where
-        the job was extended or retried since.
+        A final state cancels the open trials. PAUSED requeues running trials; if another request has reached the job
+        by the time of the flush, that decides (CANCELLED, or QUEUED if the pause was withdrawn). SUCCEEDED with the
+        `revision` that the driver last saw becomes QUEUED, and open trials stay open, if the job was extended or
+        retried since.
         """
         with self._collecting:
             self._ending = partial(finish_job, state=state, reason=reason, revision=revision)
 
     def flush(self) -> None:
-        """Write what was collected. Raises LeaseLost, with nothing written, and StoreUnavailable.
+        """Write the collected operations. Raises LeaseLost, with nothing written, and StoreUnavailable.
 
-        After StoreUnavailable nothing is forgotten: the next flush finds out what was written, and goes on from there.
+        After StoreUnavailable no operation is lost: the next flush finds out which were written, and continues.
         """
         with self._flushing:
             if self._sent is not None:
@@ -150,9 +150,9 @@ class JobWriter:
     def _write(self, connection: Connection, sent: _Sent) -> None:
         change = lock_leased(connection, self._lease, sent.at)
         if change.row["last_batch"] == sent.mark:
-            return  # an earlier try was committed, and its answer lost
+            return  # an earlier try was committed, but its answer was lost
         check_held(change, self._lease)
-        batch = Batch(change, self._objective)
+        batch = WriteBatch(change, self._objective)
         batch.load(trial_id for _, trial_id in sent.operations if trial_id is not None)
         for operation, _ in sent.operations:
             operation(batch)
@@ -162,6 +162,6 @@ class JobWriter:
             connection.execute(delete(leases).where(leases.c.job_id == self._lease.job_id))
         change.save(last_batch=sent.mark)
 
-    def _collect(self, operation: Callable[[Batch], None], trial_id: str | None = None) -> None:
+    def _collect(self, operation: Callable[[WriteBatch], None], trial_id: str | None = None) -> None:
         with self._collecting:
             self._operations.append((operation, trial_id))

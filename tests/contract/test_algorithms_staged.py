@@ -95,8 +95,8 @@ def test_rounds_are_handed_on() -> None:
 def test_a_replay_tells_results_with_their_histories(histories: dict[int, tuple[Measurement, ...]]) -> None:
     algorithm = Counting()
     trial = Trial(
-        "id", "job", 0, TrialState.SUCCEEDED, Proposal(Candidate({"x": 0}), asks=1, told=0), {"score": 1.0}, 1, 1, 1.0,
-        None, None, 0, 1, None, 0.0, 0.0, 0.0,
+        "id", "job", 0, TrialState.SUCCEEDED, Proposal(Candidate({"x": 0}), asks=1, told=0), None, None,
+        {"score": 1.0}, 1, 1, 1.0, 0, 1, None, 0.0, 0.0, 0.0,
     )  # fmt: skip
     proposer = Proposer(algorithm, SPACE)
     assert proposer.learns_from_histories

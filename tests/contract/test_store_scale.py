@@ -31,7 +31,7 @@ def fill(store: Store, job_id: str, size: int) -> None:
         rows = []
         for number in range(start, min(start + 10_000, size)):
             value = accuracy.random()
-            own = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "badness": -value}
+            own = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "minimised_objective": -value}
             values = {
                 "candidate": {f"p{n}": value for n in range(10)},
                 "metrics": {"accuracy": value, "flops": 1e6 * accuracy.random()},

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from api.rest.auth import can_read
 from api.rest.deps import PREFIX, ServiceDep, whole
 from api.rest.errors import answers
+from api.rest.schemas.base import Page
 from api.rest.schemas.catalogue import Dataset, Method, Space, SpaceDetail, TableName, Task
-from api.rest.schemas.jobs import Page
 from searchsvc import tasks
 from searchsvc.algorithms import ALGORITHMS
 from searchsvc.algorithms.stopping.table import STOPPING_RULES

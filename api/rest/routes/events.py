@@ -13,7 +13,8 @@ from api.rest import sse
 from api.rest.auth import can_read
 from api.rest.deps import PREFIX, FeedDep, JobRef, PageSize, PageToken, ServiceDep, page
 from api.rest.errors import answers
-from api.rest.schemas.jobs import Event, Page
+from api.rest.schemas.base import Page
+from api.rest.schemas.events import Event
 from searchsvc.service.lookup.pages import page_of
 from searchsvc.service.service import Service
 

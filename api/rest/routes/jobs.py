@@ -11,7 +11,8 @@ from api.rest.auth import Submitter, can_read, can_submit
 from api.rest.bodies import Document, section, takes
 from api.rest.deps import PREFIX, IdempotencyKey, IdempotentDep, JobRef, PageSize, PageToken, ServiceDep, page
 from api.rest.errors import answers
-from api.rest.schemas.jobs import Extension, Job, JobDetail, JobPlan, Page
+from api.rest.schemas.base import Page
+from api.rest.schemas.jobs import Extension, Job, JobDetail, JobPlan
 from searchsvc import domain
 from searchsvc.domain import JobState
 from searchsvc.errors import InvalidInput
@@ -32,7 +33,7 @@ LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": 
 
 def out(service: Service, job: domain.Job) -> Job:
     """A job with the counts of its trials."""
-    return Job.of(job, service.jobs.trial_counts([job.id]).get(job.id, {}))
+    return Job.of_counts(job, service.jobs.trial_counts([job.id]).get(job.id, {}))
 
 
 @router.post(
@@ -75,7 +76,7 @@ def list_jobs(
     """All jobs, the newest first."""
     rows = service.jobs.page(state=state, name=name, page_size=page_size, page_token=page_token)
     counts = service.jobs.trial_counts([job.id for job in rows.items])
-    return page(rows, lambda job: Job.of(job, counts.get(job.id, {})))
+    return page(rows, lambda job: Job.of_counts(job, counts.get(job.id, {})))
 
 
 @router.get("/{job}", operation_id="get_job", dependencies=[Depends(can_read)], responses=answers(404, 409))

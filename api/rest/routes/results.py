@@ -23,9 +23,12 @@ from api.rest.deps import (
 from api.rest.errors import answers
 from api.rest.routes.trials import media_type
 from api.rest.schemas.analysis import Importance
+from api.rest.schemas.base import Page
 from api.rest.schemas.distributions import Distributions
+from api.rest.schemas.events import Log
 from api.rest.schemas.gains import MeasuredGains
-from api.rest.schemas.jobs import JobMeasurement, Log, Page, Round, Trial
+from api.rest.schemas.results import JobMeasurement, Round
+from api.rest.schemas.trials import Trial
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}",

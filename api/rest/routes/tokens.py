@@ -10,7 +10,8 @@ from api.rest.auth import can_administer
 from api.rest.bodies import section, takes
 from api.rest.deps import PREFIX, IdempotentDep, ServiceDep, TokenId, whole
 from api.rest.errors import answers
-from api.rest.schemas.jobs import NewToken, Page, Token, TokenRequest
+from api.rest.schemas.base import Page
+from api.rest.schemas.tokens import NewToken, Token, TokenRequest
 
 router = APIRouter(
     prefix=f"{PREFIX}/tokens", tags=["tokens"], dependencies=[Depends(can_administer)], responses=answers(401, 403, 422)

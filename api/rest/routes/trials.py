@@ -26,7 +26,9 @@ from api.rest.deps import (
 )
 from api.rest.errors import answers
 from api.rest.schemas.analysis import Architecture
-from api.rest.schemas.jobs import Artifact, Attempt, Comparison, Log, Measurement, Page, Trial
+from api.rest.schemas.base import Page
+from api.rest.schemas.events import Log
+from api.rest.schemas.trials import Artifact, Attempt, Comparison, Measurement, Trial
 from searchsvc.domain import TrialState
 from searchsvc.errors import InvalidInput, NotFound
 

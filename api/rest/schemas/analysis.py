@@ -1,68 +1,65 @@
-"""What the REST interface says of parameters and networks, as pydantic models."""
+"""Schemas of the importance of parameters, and of networks stage by stage."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.rest.schemas.base import Out
 from searchsvc.service.results import architecture, importance
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Importance(Out):
+    """Share of each parameter in the variation of a metric."""
 
-
-class Importance(_Out):
-    """How much of a metric each parameter decides."""
-
-    metric: str = Field(description="What is decided.", examples=["accuracy"])
-    results: int = Field(description="From how many results it is told, the newest.")
-    shares: dict[str, float] = Field(description="By parameter, the most important first; they sum to 1.")
-    conditional: list[str] = Field(description="Parameters that only some candidates have: nothing is said of them.")
+    metric: str = Field(description="The metric.", examples=["accuracy"])
+    results: int = Field(description="Number of results, the newest, from which it was computed.")
+    shares: dict[str, float] = Field(description="Share by parameter, the most important first; shares sum to 1.")
+    conditional: list[str] = Field(description="Parameters that only some candidates have; they are left out.")
 
     @classmethod
-    def of(cls, found: importance.Importance) -> Self:
+    def of(cls, result: importance.Importance) -> Self:
         return cls(
-            metric=found.metric,
-            results=found.results,
-            shares=dict(found.shares),
-            conditional=list(found.conditional),
+            metric=result.metric,
+            results=result.results,
+            shares=dict(result.shares),
+            conditional=list(result.conditional),
         )
 
 
-class Stage(_Out):
-    """Equal blocks, one after another."""
+class Stage(Out):
+    """A sequence of equal blocks."""
 
-    name: str = Field(description="The stage that they belong to.", examples=["stage 3"])
-    block: str = Field(description="What they are.", examples=["inverted residual"])
-    count: int = Field(description="How many.")
-    kernel: int | None = Field(description="Of their (depthwise) convolution; null where they have none.")
-    stride: int = Field(description="Of the first.")
-    channels: int = Field(description="Of the output.")
-    expansion: float | None = Field(description="Of inverted residuals.")
-    squeezes: bool = Field(description="Whether they have squeeze-and-excitation.")
-    height: int = Field(description="Of the output, in pixels.")
-    width: int = Field(description="Of the output, in pixels.")
-    flops: float = Field(description="Multiply-adds of all together, for one image.")
-    params: float = Field(description="Parameters of all together.")
-    note: str = Field(description="What else there is to say.")
+    name: str = Field(description="Name of the stage.", examples=["stage 3"])
+    block: str = Field(description="Type of block.", examples=["inverted residual"])
+    count: int = Field(description="Number of blocks.")
+    kernel: int | None = Field(description="Kernel size of the (depthwise) convolution; null if the blocks have none.")
+    stride: int = Field(description="Stride of the first block.")
+    channels: int = Field(description="Channels of the output.")
+    expansion: float | None = Field(description="Expansion ratio of inverted residuals; null for other blocks.")
+    squeezes: bool = Field(description="Whether the blocks have squeeze-and-excitation.")
+    height: int = Field(description="Height of the output in pixels.")
+    width: int = Field(description="Width of the output in pixels.")
+    flops: float = Field(description="Multiply-adds of all blocks together, for one image.")
+    params: float = Field(description="Parameters of all blocks together.")
+    note: str = Field(description="Further properties of the stage, in words.")
 
 
-class Architecture(_Out):
-    """The network of a trial, from the image on."""
+class Architecture(Out):
+    """The network of a trial, from its input to its output."""
 
-    shape: tuple[int, int, int] = Field(description="Channels, height and width of the images of the dataset.")
-    flops: float = Field(description="Of the whole network.")
-    params: float = Field(description="Of the whole network.")
-    stages: list[Stage] = Field(description="What it is made of; their costs sum to those of the whole.")
+    shape: tuple[int, int, int] = Field(description="Channels, height and width of an image of the dataset.")
+    flops: float = Field(description="Multiply-adds of the whole network, for one image.")
+    params: float = Field(description="Parameters of the whole network.")
+    stages: list[Stage] = Field(description="Stages of the network; their costs sum to the totals.")
 
     @classmethod
-    def of(cls, found: architecture.Architecture) -> Self:
+    def of(cls, network: architecture.Architecture) -> Self:
         return cls(
-            shape=found.shape,
-            flops=found.flops,
-            params=found.params,
-            stages=[Stage(**asdict(one)) for one in found.stages],
+            shape=network.shape,
+            flops=network.flops,
+            params=network.params,
+            stages=[Stage(**asdict(stage)) for stage in network.stages],
         )

@@ -1,4 +1,4 @@
-"""Schemas of what a spec may name: spaces, algorithms, stopping rules, datasets, tasks."""
+"""Schemas of the entries that a spec can name: spaces, algorithms, stopping rules, datasets, tasks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Protocol, Self
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.rest.schemas.base import Out
 from searchsvc import domain
 from searchsvc.domain import Parameter, Scalar
 from searchsvc.domain.metrics import Goal
@@ -16,21 +17,19 @@ from searchsvc.service.exports import export
 from searchsvc.service.planning import self_training
 from searchsvc.spaces.catalogue import ShippedSpace
 
-TableName = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name.")]
+TableName = Annotated[
+    str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the entry.")
+]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Space(_Row):
+class Space(Out):
     """A space that a spec can name."""
 
-    name: str = Field(description="Its name.", examples=["mbconv-small"])
-    description: str = Field(description="What it is.")
-    task: str = Field(description="The task that it is for.")
-    size: int | None = Field(description="Different candidates; null where a parameter is continuous.")
-    dimensions: int = Field(description="How many parameters it has.")
+    name: str = Field(description="Name of the entry.", examples=["mbconv-small"])
+    description: str = Field(description="Description in one line.")
+    task: str = Field(description="Task of its networks.")
+    size: int | None = Field(description="Number of different candidates; null if a parameter is continuous.")
+    dimensions: int = Field(description="Number of parameters.")
 
     @classmethod
     def of(cls, shipped: ShippedSpace, **more: Any) -> Self:
@@ -46,17 +45,17 @@ class Space(_Row):
 
 
 class SpaceDetail(Space):
-    """A space and what may vary in it."""
+    """A space with its parameters."""
 
-    parameters: list[Parameter] = Field(description="Its parameters, as an inline space would give them.")
-    constants: dict[str, Scalar] = Field(description="Values that all its candidates have besides; `fix` changes them.")
+    parameters: list[Parameter] = Field(description="Parameters, in the form of an inline space.")
+    constants: dict[str, Scalar] = Field(description="Values shared by all candidates; `fix` changes them.")
 
     @classmethod
     def of(cls, shipped: ShippedSpace, **more: Any) -> Self:
         return super().of(shipped, parameters=list(shipped.space.parameters), constants=dict(shipped.constants), **more)
 
 
-class _Entry(Protocol):
+class _MethodEntry(Protocol):
     @property
     def name(self) -> str: ...
     @property
@@ -65,60 +64,61 @@ class _Entry(Protocol):
     def options(self) -> type[BaseModel]: ...
 
 
-class Method(_Row):
+class Method(Out):
     """An algorithm or a stopping rule."""
 
-    name: str = Field(description="Its name.", examples=["tpe"])
-    description: str = Field(description="What it does.")
-    options: dict[str, Any] = Field(description="JSON schema of its options, which stand beside its name in a spec.")
+    name: str = Field(description="Name of the entry.", examples=["tpe"])
+    description: str = Field(description="Description in one line.")
+    options: dict[str, Any] = Field(description="JSON schema of the options, which follow the name in a spec.")
 
     @classmethod
-    def of(cls, entry: _Entry) -> Self:
+    def of(cls, entry: _MethodEntry) -> Self:
         return cls(name=entry.name, description=entry.description, options=entry.options.model_json_schema())
 
 
-class Dataset(_Row):
+class Dataset(Out):
     """A dataset, or a format of datasets on disk."""
 
-    task: str = Field(description="The task that reads it.")
-    name: str = Field(description="Its name, or the name of the format.", examples=["digits"])
-    description: str = Field(description="What it is.")
+    task: str = Field(description="Task that reads it.")
+    name: str = Field(description="Name of the dataset or format.", examples=["digits"])
+    description: str = Field(description="Description in one line.")
 
 
-class Metric(_Row):
+class Metric(Out):
     """A number that a task measures."""
 
-    name: str = Field(description="Its name.", examples=["accuracy"])
-    goal: Goal = Field(description="The direction in which it gets better.")
-    unit: str = Field(description="Its unit.")
-    description: str = Field(description="What it says.")
+    name: str = Field(description="Name of the entry.", examples=["accuracy"])
+    goal: Goal = Field(description="Direction of improvement.")
+    unit: str = Field(description="Unit of the values.")
+    description: str = Field(description="Description in one line.")
 
 
-class Export(_Row):
-    """A kind of file that a job can be taken away as."""
+class Export(Out):
+    """A file format in which a job can be exported."""
 
-    name: str = Field(description="Its name.", examples=["weights"])
-    suffix: str = Field(description="How the names of such files end.", examples=[".safetensors"])
-    description: str = Field(description="What is in it.")
+    name: str = Field(description="Name of the entry.", examples=["weights"])
+    suffix: str = Field(description="Suffix of the file name.", examples=[".safetensors"])
+    description: str = Field(description="Content of the file.")
 
 
-class Task(_Row):
-    """What can be trained."""
+class Task(Out):
+    """A task: what a trial trains."""
 
-    name: str = Field(description="Its name.", examples=["classification"])
-    description: str = Field(description="One line about it.")
-    metrics: list[Metric] = Field(description="What it measures; objectives and constraints may name these.")
-    parameters: dict[str, Scalar] = Field(description="What it understands, with the value where a space gives none.")
-    exports: list[Export] = Field(description="What a job of it can be exported as.")
+    name: str = Field(description="Name of the entry.", examples=["classification"])
+    description: str = Field(description="Description in one line.")
+    metrics: list[Metric] = Field(description="Metrics of the task; objectives and constraints may name them.")
+    parameters: dict[str, Scalar] = Field(description="Parameters that the task reads, with default values.")
+    exports: list[Export] = Field(description="Export formats of its jobs.")
 
     @classmethod
     def of(cls, task: domain.Task) -> Self:
         metrics = [
-            Metric(name=one.name, goal=one.goal, unit=one.unit, description=one.description) for one in task.metrics
+            Metric(name=metric.name, goal=metric.goal, unit=metric.unit, description=metric.description)
+            for metric in task.metrics
         ]
         exports = [
-            Export(name=name, suffix=one.suffix, description=one.description)
-            for name, one in export.formats_of(task).items()
+            Export(name=name, suffix=written.suffix, description=written.description)
+            for name, written in export.formats_of(task).items()
         ]
         return cls(
             name=task.name,
@@ -130,6 +130,6 @@ class Task(_Row):
 
     @classmethod
     def around(cls, others: Sequence[str]) -> Self:
-        """Self-training, whose jobs are stored as those of one of the others."""
+        """Describe self-training, whose jobs are stored as jobs of one of the other tasks."""
         description = f"one of {', '.join(others)}, taught by pseudo labels, too: metrics and exports are that one's"
         return cls(name=self_training.TASK, description=description, metrics=[], parameters={}, exports=[])

@@ -1,33 +1,28 @@
-"""What the REST interface says about the cluster."""
+"""Schemas of the cluster: its nodes, running attempts and waiting work."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.rest.schemas.jobs import Id, utc
+from api.rest.schemas.base import Id, Moment, Out
 from searchsvc.service.system import cluster
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Node(Out):
+    """A machine of the cluster: its resources, and those used by running trials of this service."""
 
-
-class Node(_Out):
-    """A machine of the cluster: what it offers, and what running trials of this service were given of it."""
-
-    id: str = Field(description="Ray's id of it.")
-    address: str = Field(description="Where it is.", examples=["10.0.0.7"])
-    cpus: float = Field(description="CPUs that it offers.")
-    cpus_used: float = Field(description="Of them, given to running trials.")
-    gpus: float = Field(description="GPUs that it offers.")
-    gpus_used: float = Field(description="Of them, given to running trials.")
-    memory_bytes: float = Field(description="Memory that it offers.")
-    memory_bytes_used: float = Field(description="Of it, set aside for running trials that ask for memory.")
-    attempts: int = Field(description="Attempts that run on it.")
-    avoided: bool = Field(description="Whether it is handed no trials, because too many failed there.")
+    id: str = Field(description="Ray's id of the node.")
+    address: str = Field(description="Network address.", examples=["10.0.0.7"])
+    cpus: float = Field(description="CPUs of the node.")
+    cpus_used: float = Field(description="CPUs assigned to running trials.")
+    gpus: float = Field(description="GPUs of the node.")
+    gpus_used: float = Field(description="GPUs assigned to running trials.")
+    memory_bytes: float = Field(description="Memory of the node.")
+    memory_bytes_used: float = Field(description="Memory reserved by running trials.")
+    attempts: int = Field(description="Number of attempts running on the node.")
+    avoided: bool = Field(description="Whether no trials are placed there because too many failed.")
 
     @classmethod
     def of(cls, use: cluster.NodeUse) -> Self:
@@ -46,16 +41,16 @@ class Node(_Out):
         )
 
 
-class Work(_Out):
-    """An attempt that runs."""
+class Work(Out):
+    """A running attempt."""
 
     job_id: Id = Field(description="The job.")
-    job: str = Field(description="Its name.")
+    job: str = Field(description="Name of the job.")
     trial: int = Field(description="Number of the trial.")
     attempt: int = Field(description="1, 2, ...")
     node: str | None = Field(description="Id and address of the node.")
-    pid: int | None = Field(description="The process.")
-    started_at: datetime = Field(description="When it started.")
+    pid: int | None = Field(description="Process id of the worker.")
+    started_at: Moment = Field(description="Time at which the attempt started.")
 
     @classmethod
     def of(cls, work: cluster.Work) -> Self:
@@ -66,36 +61,35 @@ class Work(_Out):
             attempt=work.attempt.number,
             node=work.attempt.node,
             pid=work.attempt.pid,
-            started_at=utc(work.attempt.started_at),
+            started_at=work.attempt.started_at,
         )
 
 
-class Waiting(_Out):
+class Waiting(Out):
     """A job without a driver, or a trial without a worker."""
 
     job_id: Id = Field(description="The job.")
-    job: str = Field(description="Its name.")
-    trial: int | None = Field(description="Number of the trial; null: the job itself waits.")
-    reason: str = Field(description="Why.")
+    job: str = Field(description="Name of the job.")
+    trial: int | None = Field(description="Number of the trial; null if the job itself waits.")
+    reason: str = Field(description="Reason for waiting.")
 
     @classmethod
-    def of(cls, one: cluster.Waiting) -> Self:
-        return cls(
-            job_id=one.job.id, job=one.job.name, trial=one.trial.number if one.trial else None, reason=one.reason
-        )
+    def of(cls, waiting: cluster.Waiting) -> Self:
+        trial = None if waiting.trial is None else waiting.trial.number
+        return cls(job_id=waiting.job.id, job=waiting.job.name, trial=trial, reason=waiting.reason)
 
 
-class Cluster(_Out):
-    """Nodes, what runs, what waits."""
+class Cluster(Out):
+    """Nodes, running attempts and waiting work."""
 
-    nodes: list[Node] = Field(description="None where no driver is at work: nothing is known of the cluster then.")
-    running: list[Work] = Field(description="The attempts that run, the oldest 200.")
-    queue: list[Waiting] = Field(description="Jobs in the order in which they will be taken, then trials; 200 of each.")
+    nodes: list[Node] = Field(description="Nodes as running drivers see them; empty if no driver is running.")
+    running: list[Work] = Field(description="Running attempts, the oldest 200.")
+    queue: list[Waiting] = Field(description="Waiting jobs in the order of claims, then waiting trials; 200 of each.")
 
     @classmethod
-    def of(cls, found: cluster.Cluster) -> Self:
+    def of(cls, state: cluster.Cluster) -> Self:
         return cls(
-            nodes=[Node.of(one) for one in found.nodes],
-            running=[Work.of(one) for one in found.running],
-            queue=[Waiting.of(one) for one in found.queue],
+            nodes=[Node.of(use) for use in state.nodes],
+            running=[Work.of(work) for work in state.running],
+            queue=[Waiting.of(waiting) for waiting in state.queue],
         )

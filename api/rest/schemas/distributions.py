@@ -1,56 +1,52 @@
-"""What the REST interface says of a job's supernet, as pydantic models."""
+"""Schemas of the distributions that the controller of a supernet has learned."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.rest.schemas.jobs import Metrics
+from api.rest.schemas.base import Metrics, Out
 from searchsvc.domain import Scalar, TrialState
 from searchsvc.service.results import distributions
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class Distribution(Out):
+    """Marginal distribution over the options of one parameter."""
+
+    parameter: str = Field(description="Name of the parameter.", examples=["lr"])
+    options: list[Scalar] = Field(description="Choices, integers, or the basis values of a continuous parameter.")
+    probabilities: list[float] = Field(description="Probability of each option; they sum to 1.")
+    entropy: float = Field(description="In nats: 0 for a certain option, the logarithm of their number if uniform.")
 
 
-class Distribution(_Out):
-    """What is believed of one parameter, whatever the others are."""
+class Distributions(Out):
+    """Current state of a supernet, and the distributions of its controller."""
 
-    parameter: str = Field(description="Its name.", examples=["lr"])
-    options: list[Scalar] = Field(description="Choices, whole numbers, or the values that a real number is mixed of.")
-    probabilities: list[float] = Field(description="One per option; they sum to 1.")
-    entropy: float = Field(description="In nats: 0 where one option has it all, the logarithm of their count at first.")
-
-
-class Distributions(_Out):
-    """A supernet as it stands, and what its controller believes."""
-
-    trial: int = Field(description="The number of its trial.")
-    state: TrialState = Field(description="Where that trial stands.")
-    step: int = Field(description="The last step that was measured.")
-    steps: int = Field(description="Steps that are measured in all.")
+    trial: int = Field(description="Number of its trial.")
+    state: TrialState = Field(description="State of its trial.")
+    step: int = Field(description="Last measured step.")
+    steps: int = Field(description="Total number of measured steps.")
     metrics: Metrics = Field(
-        description="What was measured of the whole at that step.", examples=[{"reward": 0.91, "entropy": 4.2}]
+        description="Metrics of the supernet at that step.", examples=[{"reward": 0.91, "entropy": 4.2}]
     )
     parameters: list[Distribution] = Field(description="One distribution per parameter of the space.")
 
     @classmethod
-    def of(cls, found: distributions.Distributions) -> Self:
+    def of(cls, current: distributions.Distributions) -> Self:
         return cls(
-            trial=found.trial.number,
-            state=found.trial.state,
-            step=found.step,
-            steps=found.steps,
-            metrics=dict(found.metrics),
+            trial=current.trial.number,
+            state=current.trial.state,
+            step=current.step,
+            steps=current.steps,
+            metrics=dict(current.metrics),
             parameters=[
                 Distribution(
-                    parameter=one.parameter,
-                    options=list(one.options),
-                    probabilities=list(one.probabilities),
-                    entropy=one.entropy,
+                    parameter=learned.parameter,
+                    options=list(learned.options),
+                    probabilities=list(learned.probabilities),
+                    entropy=learned.entropy,
                 )
-                for one in found.parameters
+                for learned in current.parameters
             ],
         )

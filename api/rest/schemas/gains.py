@@ -1,61 +1,57 @@
-"""What the REST interface says of pre-training, self-training and augmentation: what each is worth, in one job."""
+"""Schemas of a report on the gains from pre-training, self-training and augmentation in one job."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.rest.schemas.jobs import Values
+from api.rest.schemas.base import Out, Values
 from searchsvc import domain
 from searchsvc.service.results.gains import Cell, GainReport
 from searchsvc.service.results.intervals import MeanEstimate
 
 
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Estimated(_Out):
+class Estimated(Out):
     """A mean, or a difference of means, with a 95 % interval by Student's t."""
 
-    value: float
-    low: float | None = Field(description="Null: too few trials for an interval.")
-    high: float | None
+    value: float = Field(description="The mean or difference.")
+    low: float | None = Field(description="Lower end of the interval; null if there are too few trials.")
+    high: float | None = Field(description="Upper end of the interval; null if there are too few trials.")
 
     @classmethod
-    def of(cls, found: MeanEstimate) -> Self:
-        return cls(value=found.value, low=found.low, high=found.high)
+    def of(cls, estimate: MeanEstimate) -> Self:
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class MeasuredCell(_Out):
-    """Trials that are alike in all genes of the report."""
+class MeasuredCell(Out):
+    """Trials with equal values in all genes of the report."""
 
     values: Values
     trials: int
-    mean: Estimated = Field(description="Of the objective.")
+    mean: Estimated = Field(description="Mean of the objective.")
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
         return cls(values=dict(cell.values), trials=cell.trials, mean=Estimated.of(cell.mean))
 
 
-class MeasuredGain(_Out):
-    """What values other than the plain ones are worth, all else being equal."""
+class MeasuredGain(Out):
+    """Gain from values other than the plain ones, all else being equal."""
 
     changed: Values
-    plain: MeasuredCell = Field(description="With the plain values of what was changed.")
+    plain: MeasuredCell = Field(description="Trials with the plain values of the changed genes.")
     cell: MeasuredCell
-    gain: Estimated = Field(description="By how much the objective is better; negative: worse.")
-    pairs: int = Field(description="Trials set beside one of the same replicate; 0: the cells were compared as wholes.")
+    gain: Estimated = Field(description="Improvement of the objective; negative if it is worse.")
+    pairs: int = Field(description="Pairs of trials of the same replicate; 0 if the cells were compared as a whole.")
 
 
-class MeasuredGains(_Out):
-    """Whether pre-training, self-training or stronger augmentation is worth it, by amount of data."""
+class MeasuredGains(Out):
+    """Gains from pre-training, self-training and stronger augmentation, by amount of data."""
 
-    objective: domain.Objective = Field(description="What was measured.")
-    genes: list[str] = Field(description="Those that the job searches, of the ones that the report is about.")
-    items: list[MeasuredGain] = Field(description="First weights and self-training first, then augmentation.")
+    objective: domain.Objective = Field(description="The compared objective.")
+    genes: list[str] = Field(description="Genes of the report that the job searches.")
+    items: list[MeasuredGain] = Field(description="Initial weights and self-training first, then augmentation.")
 
     @classmethod
     def of(cls, report: GainReport) -> Self:
@@ -64,12 +60,12 @@ class MeasuredGains(_Out):
             genes=list(report.genes),
             items=[
                 MeasuredGain(
-                    changed=dict(one.changed),
-                    plain=MeasuredCell.of(one.plain),
-                    cell=MeasuredCell.of(one.cell),
-                    gain=Estimated.of(one.gain),
-                    pairs=one.pairs,
+                    changed=dict(gain.changed),
+                    plain=MeasuredCell.of(gain.plain),
+                    cell=MeasuredCell.of(gain.cell),
+                    gain=Estimated.of(gain.gain),
+                    pairs=gain.pairs,
                 )
-                for one in report.gains
+                for gain in report.gains
             ],
         )

@@ -1,181 +1,188 @@
-"""What the REST interface says about doubtful labels: trials by other labels, questions to raters, what came out."""
+"""Schemas of label checking: trials measured against other labels, questions to raters, and corrected labels."""
 
 from __future__ import annotations
 
 from typing import Annotated, Self
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.rest.schemas.base import In, Out
 from searchsvc.labels.comparison import Estimate
 from searchsvc.service.labels import reassess, relabel
 
-ImageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Place of the image among the validation images.")]
+ImageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Index of the image among the validation images.")]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Labels(_In):
+class Labels(In):
     """The content of a label file."""
 
     labels: list[list[int | str]] | dict[str, list[int | str]] = Field(
-        description="Classes by number or name: a list per image of the dataset, in its order, or by name of image.",
+        description="Classes by number or name, as one list per image in the order of the dataset, or by image name.",
         examples=[{"cat/4.png": ["cat"], "dog/2.png": ["cat", "dog"]}],
     )
-    k: int = Field(1, ge=1, le=16, description="Answers to an image of which one has to be right.")
+    k: int = Field(1, ge=1, le=16, description="Number of predictions per image of which one must be correct.")
 
 
-class Interval(_Out):
-    """A number, and where it may lie for other images of the kind: 90 %."""
+class Interval(Out):
+    """An estimate with a 90 % confidence interval."""
 
-    value: float = Field(description="As it is on these images.")
-    low: float = Field(description="5 % lie below.")
-    high: float = Field(description="5 % lie above.")
+    value: float = Field(description="Value on these images.")
+    low: float = Field(description="5 % quantile.")
+    high: float = Field(description="95 % quantile.")
 
     @classmethod
     def of(cls, estimate: Estimate) -> Self:
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class ReassessedTrial(_Out):
-    """A trial by both labels."""
+class ReassessedTrial(Out):
+    """Accuracy of a trial by both sets of labels."""
 
-    trial: int = Field(description="Its number.")
-    accuracy: Interval = Field(description="By the labels of the dataset.")
+    trial: int = Field(description="Number of the trial.")
+    accuracy: Interval = Field(description="Accuracy by the labels of the dataset.")
     real_accuracy: Interval = Field(
-        description="By the label sets that were sent; images without a label do not count."
+        description="Accuracy by the submitted label sets; images without a label do not count."
     )
-    rank: int = Field(description="By accuracy, from 1.")
-    real_rank: int = Field(description="By real accuracy, from 1.")
+    rank: int = Field(description="Rank by accuracy, from 1.")
+    real_rank: int = Field(description="Rank by real accuracy, from 1.")
 
 
-class Reassessment(_Out):
-    """The finished trials of a job by other labels, the best first."""
+class Reassessment(Out):
+    """Finished trials of a job measured against other labels, the best first."""
 
-    images: int = Field(description="Validation images.")
-    counted: int = Field(description="Those of them that have a label in what was sent.")
-    labels: int = Field(description="Labels of all of them together.")
-    k: int = Field(description="Answers to an image of which one has to be right.")
+    images: int = Field(description="Number of validation images.")
+    counted: int = Field(description="Validation images with a submitted label.")
+    labels: int = Field(description="Number of submitted labels of these images.")
+    k: int = Field(description="Number of predictions per image of which one must be correct.")
     correlation: Interval | None = Field(
-        description="Spearman's rank correlation of the two rankings; null: of fewer than three trials, or equal ones."
+        description="Spearman's correlation of the two rankings; null for fewer than three trials, or if all are equal."
     )
-    items: list[ReassessedTrial] = Field(description="Finished trials that have left their predictions.")
+    items: list[ReassessedTrial] = Field(description="Finished trials with stored predictions.")
 
     @classmethod
-    def of(cls, found: reassess.Reassessment) -> Self:
+    def of(cls, reassessment: reassess.Reassessment) -> Self:
         return cls(
-            images=found.images,
-            counted=found.counted,
-            labels=found.labels,
-            k=found.k,
-            correlation=None if found.correlation is None else Interval.of(found.correlation),
+            images=reassessment.images,
+            counted=reassessment.counted,
+            labels=reassessment.labels,
+            k=reassessment.k,
+            correlation=None if reassessment.correlation is None else Interval.of(reassessment.correlation),
             items=[
                 ReassessedTrial(
-                    trial=one.trial.number,
-                    accuracy=Interval.of(one.accuracy),
-                    real_accuracy=Interval.of(one.real_accuracy),
-                    rank=one.rank,
-                    real_rank=one.real_rank,
+                    trial=result.trial.number,
+                    accuracy=Interval.of(result.accuracy),
+                    real_accuracy=Interval.of(result.real_accuracy),
+                    rank=result.rank,
+                    real_rank=result.real_rank,
                 )
-                for one in found.items
+                for result in reassessment.items
             ],
         )
 
 
-class Doubt(_In):
-    """How questions about labels are made."""
+class Doubt(In):
+    """Settings for generating questions about labels."""
 
     networks: int = Field(
-        relabel.NETWORKS, ge=1, le=relabel.MOST_NETWORKS, description="Trials that propose: good ones that differ."
+        relabel.NETWORKS,
+        ge=1,
+        le=relabel.MOST_NETWORKS,
+        description="Trials that propose labels: accurate, diverse ones.",
     )
     confidence: float = Field(
-        relabel.CONFIDENCE, gt=0, le=1, description="What one of them gives such a probability is proposed."
+        relabel.CONFIDENCE,
+        gt=0,
+        le=1,
+        description="Probability from which a prediction becomes a proposed label.",
     )
 
 
-class Rater(_Out):
-    """Who has answered questions."""
+class Rater(Out):
+    """A person who has answered questions."""
 
     name: str = Field(description="Name of the token.")
-    answered: int = Field(description="Questions that have an answer of theirs.")
-    accuracy: float = Field(description="Probability that an answer of theirs is right, by all answers together.")
+    answered: int = Field(description="Number of questions answered by the rater.")
+    accuracy: float = Field(description="Estimated probability that an answer of the rater is correct.")
 
 
-class Relabelling(_Out):
-    """Where the relabelling of a job stands."""
+class Relabelling(Out):
+    """Progress of the relabelling of a job."""
 
-    trials: list[int] = Field(description="Numbers of the trials that propose, the best first.")
-    confidence: float = Field(description="What one of them gives such a probability is proposed.")
-    images: int = Field(description="Validation images.")
-    settled: int = Field(description="Those on which all these trials agree with the label.")
-    questions: int = Field(description="Labels of the others that are to be accepted or rejected.")
-    open: int = Field(description="Questions that nobody has answered.")
-    raters: list[Rater] = Field(description="Who has answered, by name.")
+    trials: list[int] = Field(description="Numbers of the trials that propose labels, the best first.")
+    confidence: float = Field(description="Probability from which a prediction becomes a proposed label.")
+    images: int = Field(description="Number of validation images.")
+    settled: int = Field(description="Images on which all these trials agree with the label.")
+    questions: int = Field(description="Labels of the other images to be accepted or rejected.")
+    open: int = Field(description="Number of questions without an answer.")
+    raters: list[Rater] = Field(description="Raters with answers, by name.")
 
     @classmethod
-    def of(cls, found: relabel.RelabellingProgress) -> Self:
+    def of(cls, progress: relabel.RelabellingProgress) -> Self:
         return cls(
-            trials=list(found.trials),
-            confidence=found.confidence,
-            images=found.images,
-            settled=found.settled,
-            questions=found.questions,
-            open=found.open,
-            raters=[Rater(name=one.name, answered=one.answered, accuracy=one.accuracy) for one in found.raters],
+            trials=list(progress.trials),
+            confidence=progress.confidence,
+            images=progress.images,
+            settled=progress.settled,
+            questions=progress.questions,
+            open=progress.open,
+            raters=[
+                Rater(name=rater.name, answered=rater.answered, accuracy=rater.accuracy) for rater in progress.raters
+            ],
         )
 
 
-class Question(_Out):
-    """Does this image show that?"""
+class Question(Out):
+    """Whether an image shows an object of a class."""
 
-    image: int = Field(description="Place of the image among the validation images.")
-    name: str = Field(description="What the dataset calls it.")
-    label: int = Field(description="Index of the class that is asked about.")
-    class_name: str = Field(description="Its name.")
-    is_given: bool = Field(description="Whether it is the label of the dataset.")
+    image: int = Field(description="Index of the image among the validation images.")
+    name: str = Field(description="Name of the image in the dataset.")
+    label: int = Field(description="Index of the class.")
+    class_name: str = Field(description="Name of the class.")
+    is_given: bool = Field(description="Whether the class is the label of the dataset.")
 
 
-class Questions(_Out):
-    """What the owner of the token has not answered yet."""
+class Questions(Out):
+    """Questions that the owner of the token has not answered."""
 
-    items: list[Question] = Field(description="The first of them; those of an image stand together.")
-    answered: int = Field(description="Questions that the owner of the token has answered.")
-    total: int = Field(description="All questions.")
+    items: list[Question] = Field(description="The first questions; questions about one image are adjacent.")
+    answered: int = Field(description="Number of questions answered by the owner of the token.")
+    total: int = Field(description="Total number of questions.")
 
     @classmethod
-    def of(cls, found: relabel.Questions, limit: int) -> Self:
+    def of(cls, questions: relabel.Questions, limit: int) -> Self:
         items = [
-            Question(image=one.image, name=one.name, label=one.label, class_name=one.class_name, is_given=one.is_given)
-            for one in found.items[:limit]
+            Question(
+                image=question.image,
+                name=question.name,
+                label=question.label,
+                class_name=question.class_name,
+                is_given=question.is_given,
+            )
+            for question in questions.items[:limit]
         ]
-        return cls(items=items, answered=found.answered, total=found.total)
+        return cls(items=items, answered=questions.answered, total=questions.total)
 
 
-class Verdict(_In):
-    """What is said to a question."""
+class Verdict(In):
+    """Answer to a question."""
 
-    image: int = Field(ge=0, lt=2**31, description="Place of the image among the validation images.")
+    image: int = Field(ge=0, lt=2**31, description="Index of the image among the validation images.")
     label: int = Field(ge=0, lt=2**31, description="Index of the class.")
-    accepted: bool | None = Field(description="Whether the image shows it; null: what was said before is taken back.")
+    accepted: bool | None = Field(description="Whether the image shows the class; null withdraws an earlier answer.")
 
 
-class Relabelled(_Out):
-    """What came out, as a label file."""
+class Relabelled(Out):
+    """Corrected labels, as a label file."""
 
-    labels: dict[str, list[int | str]] = Field(description="Names of classes by name of image; every validation image.")
-    threshold: float = Field(description="Of the probability that a label is right, from which on it is one.")
-    progress: Relabelling = Field(description="What it rests on.")
+    labels: dict[str, list[int | str]] = Field(description="Class names by image name, for every validation image.")
+    threshold: float = Field(description="Probability from which a label is accepted as correct.")
+    progress: Relabelling = Field(description="Answers from which the labels were derived.")
 
     @classmethod
-    def of(cls, found: relabel.Relabelled) -> Self:
+    def of(cls, relabelled: relabel.Relabelled) -> Self:
         return cls(
-            labels=dict(found.labels),
-            threshold=found.threshold,
-            progress=Relabelling.of(found.progress),
+            labels=dict(relabelled.labels),
+            threshold=relabelled.threshold,
+            progress=Relabelling.of(relabelled.progress),
         )

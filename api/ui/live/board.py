@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from api.ui.tables.rows import RowBook, Rows, job_row
+from api.ui.tables.rows import Rows, RowStore, job_row
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
 from searchsvc.service.results.standing import JobStanding
@@ -32,7 +32,7 @@ class Board:
     service: Service
     _known: dict[str, JobStanding] = field(default_factory=dict)
     _more: bool = False
-    _rows: RowBook[str, JobStanding] = field(default_factory=RowBook)
+    _rows: RowStore[str, JobStanding] = field(default_factory=RowStore)
 
     def read(self, events: Sequence[Event] | None) -> BoardView:
         """Raises StoreUnavailable."""
@@ -48,7 +48,7 @@ class Board:
             self._read(job_id)
         newest = sorted(self._known, reverse=True)[:MOST_JOBS]
         jobs = {one: self._known[one] for one in newest}
-        return BoardView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.turn(jobs, job_row))
+        return BoardView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.update(jobs, job_row))
 
     def _read(self, job_id: str) -> None:
         try:

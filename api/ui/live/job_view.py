@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from api.ui.live.curves import Curve, CurveBook
 from api.ui.parts.numbers import epochs_saved
-from api.ui.tables.rows import RowBook, Rows, trial_row
+from api.ui.tables.rows import Rows, RowStore, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial
 from searchsvc.errors import Conflict
 from searchsvc.service.results.columns import ResultColumns
@@ -105,7 +105,7 @@ class JobReader:
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     _rounds: tuple[Round, ...] = ()
     _distributions: Distributions | None = None
-    _rows: RowBook[int, Trial] = field(default_factory=RowBook)
+    _rows: RowStore[int, Trial] = field(default_factory=RowStore)
     _front_shown: frozenset[int] = frozenset()
     _drawing: int = 0
     _drawn_front: frozenset[int] = frozenset()
@@ -161,7 +161,7 @@ class JobReader:
 
     def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
         moved, self._front_shown = front ^ self._front_shown, front
-        return self._rows.turn(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
+        return self._rows.update(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
 
     def _page(self) -> Sequence[Trial]:
         """The newest trials, then those before them."""

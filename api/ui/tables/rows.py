@@ -1,4 +1,4 @@
-"""Rows of large tables: made once for all pages, fetched whole once by each, then kept up to date by what changed."""
+"""Rows of large tables: built once for all pages; each page fetches all rows once, and then only changes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ import orjson
 from api import text
 from api.ui.parts.numbers import cost_words, known, metric_names
 from searchsvc.domain import JobSpec, Trial, count_for_budget
+from searchsvc.domain.fields import RecordField, shown_fields
 from searchsvc.service.results.standing import JobStanding
 
 K = TypeVar("K", str, int)
 S = TypeVar("S")
 Row: TypeAlias = dict[str, Any]
-"""Values by column, and `id`."""
+"""Values by column, including `id`."""
 MOST_SENT = 200
-"""Rows of a change."""
+"""Rows in one change at most."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table at one moment, and what has changed since the moment before."""
+    """The rows of one version of a table, and their difference from the version before."""
 
     version: int
     every: Mapping[str | int, Row]
@@ -36,14 +37,15 @@ class Rows:
 
     @cached_property
     def packed(self) -> bytes:
-        """All rows as JSON in gzip; made when the first page asks for it."""
+        """All rows as compressed JSON, built when the first page requests them."""
         return gzip.compress(orjson.dumps({"version": self.version, "rows": list(self.every.values())}), 1)
 
     @cached_property
     def change(self) -> str:
-        """What a page that has the version before needs, as JSON, written once for all pages.
+        """The difference for a page with the version before, as JSON, written once for all pages.
 
-        Of many rows, and of new ones that do not stand first, it is told the version alone, and fetches all again.
+        If there are many changed rows, or new rows that are not the first, it holds only the version, and the page
+        fetches all rows again.
         """
         change: dict[str, Any] = {"version": self.version}
         first = [str(key) for key in islice(self.every, len(self.added))]
@@ -57,14 +59,14 @@ NO_ROWS = Rows(0, {})
 
 
 @dataclass(slots=True)
-class RowBook(Generic[K, S]):
-    """Makes a row again only where what it shows is another."""
+class RowStore(Generic[K, S]):
+    """Rows by key; a row is rebuilt only if its source has changed."""
 
     _sources: dict[K, S] = field(default_factory=dict)
     _rows: Rows = NO_ROWS
 
-    def turn(self, sources: Mapping[K, S], make: Callable[[S], Row], anew: Collection[K] = ()) -> Rows:
-        """The rows of these, by key and in this order; `anew`: keys whose rows depend on more, and that has changed."""
+    def update(self, sources: Mapping[K, S], make: Callable[[S], Row], anew: Collection[K] = ()) -> Rows:
+        """Return the rows of `sources` in their order; rows of the keys in `anew` are rebuilt in any case."""
         before, every = self._rows.every, dict[str | int, Row]()
         added, updated = list[Row](), list[Row]()
         for key, source in sources.items():
@@ -84,24 +86,27 @@ class RowBook(Generic[K, S]):
         return self._rows
 
 
+def headed_fields() -> dict[str, RecordField]:
+    """Return the fields of a trial that have a column of their own in its table, by name."""
+    return {name: field for name, field in shown_fields(Trial).items() if field.shown and field.shown.heading}
+
+
 def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
-    """A trial as the table of a job holds it."""
-    values = known(trial)
+    """Return the row of a trial in the table of its job; `trial_columns` describes its columns."""
+    metrics = known(trial)
     reason = " ".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
     return {
         "number": trial.number,
         "state": trial.state.value,
-        "step": trial.step,
-        **{f"m.{one}": values.get(one) for one in metric_names(spec)},
-        "seconds": trial.seconds,
-        "attempts": trial.attempts,
+        **{f"m.{metric}": metrics.get(metric) for metric in metric_names(spec)},
+        **{name: getattr(trial, name) for name in headed_fields()},
         "values": text.values(trial.values) if trial.is_candidate else "the supernet",
         "reason": reason or ("on the Pareto front" if on_front else ""),
     }
 
 
 def job_row(summary: JobStanding) -> Row:
-    """A job as the table of jobs holds it."""
+    """Return the row of a job in the table of jobs."""
     job, spec = summary.job, summary.job.spec
     metric, done = spec.objectives[0].metric, count_for_budget(summary.counts)
     return {

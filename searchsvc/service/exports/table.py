@@ -8,25 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import Trial
+from searchsvc.domain.fields import RecordField, shown_fields
 from searchsvc.service.exports.source import Source
 
-_FIXED = (
-    "number",
-    "id",
-    "state",
-    "failure",
-    "reason",
-    "step",
-    "best_step",
-    "seconds",
-    "attempts",
-    "started_at",
-    "finished_at",
-)
+_FIELDS = {field.name: field for field in shown_fields(Trial).values() if field.is_exported}
+_FIXED = ("number", *(name for name in _FIELDS if name != "number"))
+"""Columns that every trial has: its number, then all other fields that are exported."""
 
 
 def write(source: Source, path: Path) -> None:
-    """Two passes, so that the columns are known without keeping the trials."""
+    """Write the table in two passes, so that the columns are known without keeping the trials."""
     columns: dict[str, None] = dict.fromkeys(_FIXED)
     for page in source.pages():
         columns.update(dict.fromkeys(name for trial in page for name in _row(trial)))
@@ -38,24 +29,21 @@ def write(source: Source, path: Path) -> None:
 
 
 def _ordered(columns: dict[str, None]) -> list[str]:
-    """What every trial has, then parameters, then metrics, then test metrics."""
+    """Sort columns: those that every trial has, then parameters, metrics and test metrics."""
     groups = ("parameter.", "metric.", "test.")
     named = [[name for name in columns if name.startswith(group)] for group in groups]
     return [*_FIXED, *(name for group in named for name in group)]
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(trial, name) for name in _FIXED}
-    row |= {"started_at": _time(trial.started_at), "finished_at": _time(trial.finished_at)}
+    row: dict[str, Any] = {name: _cell(_FIELDS[name], getattr(trial, name)) for name in _FIXED}
     row |= {f"parameter.{name}": value for name, value in trial.values.items()}
     row |= {f"metric.{name}": value for name, value in {**trial.proposal.costs, **(trial.metrics or {})}.items()}
     return row | {f"test.{name}": value for name, value in (trial.test_metrics or {}).items()}
 
 
-def _time(at: float | None) -> str | None:
-    """RFC 3339, UTC."""
-    return (
-        None
-        if at is None
-        else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+def _cell(field: RecordField, value: Any) -> Any:
+    """Return a field as its cell shows it: times in RFC 3339, UTC."""
+    if not field.is_time or value is None:
+        return value
+    return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

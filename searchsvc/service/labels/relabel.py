@@ -222,11 +222,11 @@ def _best(job: Job, trials: Sequence[tuple[Trial, Path]]) -> list[tuple[Trial, P
     """The best first, by the first objective."""
     first = job.spec.objectives[0]
 
-    def badness(one: tuple[Trial, Path]) -> tuple[float, int]:
+    def minimised(one: tuple[Trial, Path]) -> tuple[float, int]:
         value = (one[0].metrics or {}).get(first.metric)
         return (np.inf if value is None else -first.sign * value), one[0].number
 
-    return sorted(trials, key=badness)
+    return sorted(trials, key=minimised)
 
 
 def _asked(store: Store, job: Job) -> Relabelling:

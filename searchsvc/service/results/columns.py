@@ -78,8 +78,8 @@ class ResultColumns:
 
     def best(self, objective: Objective, count: int) -> list[int]:
         """The numbers of so many of them, the best first; equal ones in the order in which they ended."""
-        badness = np.nan_to_num(-objective.sign * self.column(objective.metric), nan=np.inf)
-        found: list[int] = self.numbers[np.argsort(badness, kind="stable")[:count]].tolist()
+        minimised = np.nan_to_num(-objective.sign * self.column(objective.metric), nan=np.inf)
+        found: list[int] = self.numbers[np.argsort(minimised, kind="stable")[:count]].tolist()
         return found
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ResultColumns:

@@ -1,9 +1,9 @@
 """`optuna`: the job as a study in an SQLite file, for `optuna.load_study`, its plots and its dashboard.
 
-Optuna makes the file, the schema and the study. The trials are then written into its tables in bulk: through its own
-`add_trial` one takes about 50 ms, so ten thousand would take eight minutes.
+Optuna creates the file, the schema and the study. The trials are then written into its tables in bulk, because its own
+`add_trial` takes about 50 ms per trial: eight minutes for ten thousand.
 
-A trial that the stopping rule ended is PRUNED; one that has not ended is WAITING with its values fixed, as if enqueued.
+A trial that the stopping rule ended is PRUNED; an open trial is WAITING with its values fixed, as if enqueued.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain import Categorical, Integer, Job, JobSpec, Parameter, Trial, TrialState
+from searchsvc.domain.fields import shown_fields
 from searchsvc.service.exports.source import PAGE, Source
 from searchsvc.service.lookup import checks
 
@@ -33,6 +35,13 @@ _STATES = {
 }
 _STUDY = 1  # ids in a fresh file begin with 1
 
+_BY_OPTUNA = frozenset(("number", "step", "attempts", "started_at", "finished_at"))
+"""Fields that Optuna stores itself, or that its intermediate values contain; attempts are unknown to it."""
+_FIELDS = tuple(name for name, field in shown_fields(Trial).items() if field.is_exported and name not in _BY_OPTUNA)
+"""Fields of a trial that become user attributes."""
+_ATTRIBUTES = MappingProxyType({"id": "trial_id"})
+"""Names of user attributes that differ from the field's."""
+
 _INSERTS = {
     "trials": "(trial_id, number, study_id, state, datetime_start, datetime_complete) VALUES (?, ?, ?, ?, ?, ?)",
     "trial_params": "(trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
@@ -48,7 +57,7 @@ Row = tuple[Any, ...]
 
 
 def write(source: Source, path: Path) -> None:
-    """The whole job. Its study is named as the job."""
+    """Write all trials of the job to a study of its name."""
     spec = source.job.spec
     pages = source.pages()
     _create_study(source.job, path)
@@ -68,7 +77,7 @@ def _create_study(job: Job, path: Path) -> None:
     import optuna
 
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report the study that it makes
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report the new study
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
         directions = [optuna.study.StudyDirection[one.goal.upper()] for one in job.spec.objectives]
@@ -91,7 +100,7 @@ def _id(number: int) -> int:
 
 
 class _Distributions:
-    """The parameters of the space, as Optuna writes them."""
+    """Distributions of the space's parameters, as Optuna stores them."""
 
     def __init__(self, spec: JobSpec) -> None:
         import optuna
@@ -106,12 +115,12 @@ class _Distributions:
 
 
 def distributions_of(spec: JobSpec) -> dict[str, BaseDistribution]:
-    """By parameter of the job's space."""
+    """Return Optuna's distribution of each parameter of the job's space."""
     return {one.name: _distribution(one) for one in checks.space_of(spec, None).parameters}
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
-    """With the choices and values that a person knows (an algorithm's own conversion numbers them)."""
+    """Return a distribution over the user's own choices and values (an algorithm's conversion numbers them)."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(parameter, Categorical):
@@ -120,7 +129,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
         steps = (parameter.high - parameter.low) // parameter.step
         return IntDistribution(parameter.low, parameter.low + steps * parameter.step, parameter.log, parameter.step)
     high = parameter.high
-    if parameter.step is not None:  # Optuna wants the end of the range on the grid
+    if parameter.step is not None:  # Optuna requires the end of the range to be on the grid
         high = round(parameter.low + int((high - parameter.low) / parameter.step + 1e-9) * parameter.step, 12)
     return FloatDistribution(parameter.low, high, parameter.log, parameter.step)
 
@@ -139,30 +148,23 @@ def _value_rows(trial: Trial, spec: JobSpec) -> Iterator[Row]:
 
 
 def _attribute_rows(trial: Trial) -> Iterator[Row]:
-    facts = {
-        "trial_id": trial.id,
-        "state": trial.state,
-        "failure": trial.failure,
-        "reason": trial.reason,
-        "seconds": trial.seconds,
-        "best_step": trial.best_step,
-        **trial.proposal.costs,
-        **(trial.metrics or {}),
-        **{f"test.{name}": value for name, value in (trial.test_metrics or {}).items()},
-    }
+    fields = {_ATTRIBUTES.get(name, name): getattr(trial, name) for name in _FIELDS}
+    metrics = {**trial.costs, **(trial.metrics or {})}
+    tested = {f"test.{name}": value for name, value in (trial.test_metrics or {}).items()}
+    facts = {**fields, **metrics, **tested}
     return ((_id(trial.number), key, json.dumps(value)) for key, value in facts.items() if value is not None)
 
 
 def _system_rows(trial: Trial, spec: JobSpec) -> Iterator[Row]:
     if not trial.state.is_final:
         yield _id(trial.number), "fixed_params", json.dumps(dict(trial.values))
-    metrics = {**trial.proposal.costs, **(trial.metrics or {})}
+    metrics = {**trial.costs, **(trial.metrics or {})}
     if spec.constraints and all(one.metric in metrics for one in spec.constraints):
         yield _id(trial.number), "constraints", json.dumps(list(_violations(metrics, spec)))
 
 
 def _violations(metrics: Mapping[str, float], spec: JobSpec) -> Iterator[float]:
-    """One number per limit, which holds where it is not above 0: Optuna's convention."""
+    """Yield one number per limit; by Optuna's convention the limit is kept if it is not above 0."""
     for one in spec.constraints:
         if one.max is not None:
             yield metrics[one.metric] - one.max
@@ -171,7 +173,7 @@ def _violations(metrics: Mapping[str, float], spec: JobSpec) -> Iterator[float]:
 
 
 def _measured(source: Source) -> Iterator[Iterator[Row]]:
-    """The first objective by step, in pages."""
+    """Yield the first objective by step, in pages."""
     metric, after = source.job.spec.objectives[0].metric, 0
     while page := source.store.job_measurements(source.job.id, after=after, limit=PAGE):
         yield (
@@ -183,5 +185,5 @@ def _measured(source: Source) -> Iterator[Iterator[Row]]:
 
 
 def _time(at: float | None) -> str | None:
-    """Local time without a zone, as Optuna writes it."""
+    """Return local time without a zone, as Optuna stores it."""
     return None if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import orjson
 from nicegui import ui
@@ -12,43 +11,19 @@ from api.ui.live.compare_view import MOST
 from api.ui.live.job_view import MOST_TRIALS, JobView
 from api.ui.pages.job.takeaway import TELL, complain
 from api.ui.parts import words
-from api.ui.parts.numbers import metric_names
 from api.ui.parts.widgets import Text, box, card, iso
 from api.ui.session import PATH
-from api.ui.tables.grids import Grid, number_column, text_column
+from api.ui.tables.grids import Grid
+from api.ui.tables.trial_columns import trial_columns
 from searchsvc.domain import Event, Job
 
 _SHOWN_EVENTS = 100
-_BY_WORD = {
-    ":cellRenderer": "stateCell",
-    ":filterValueGetter": "p => stateWord(p.context, p.data.state)",
-    ":getQuickFilterText": "p => stateWord(p.context, p.value)",
-}
-"""Found by the word that is shown."""
 
 
 class Trials:
     """One row per trial; a click opens it."""
 
     def __init__(self, job: Job) -> None:
-        columns: list[dict[str, Any]] = [
-            {
-                **number_column("number", "Trial", 90),
-                ":valueFormatter": "p => '#' + p.value",
-                ":getQuickFilterText": "p => '#' + p.value",
-                ":cellRenderer": "linkCell",
-            },
-            text_column("state", "State", width=140, **_BY_WORD),
-            number_column("step", "Epoch", 90),
-            *(number_column(f"m.{one}", one, 125) for one in metric_names(job.spec)),
-            {
-                **number_column("seconds", "Seconds", 105),
-                ":valueFormatter": "p => p.value === null ? '' : p.value.toFixed(1)",
-            },
-            number_column("attempts", "Attempts", 120),
-            text_column("values", "Candidate", minWidth=260, flex=2),
-            text_column("reason", "Why", minWidth=160, flex=1),
-        ]
         with card("Trials"):
             with box("row spread"):
                 self._said = Text("p", "", "muted small said")
@@ -61,6 +36,7 @@ class Trials:
                     save = Text("button", "CSV", "plain")
                     save.props["type"], save.props["title"] = "button", "Download all trials that the filters match"
             opens = f"{PATH}/jobs/{job.id}/trials/"
+            columns = trial_columns(job.spec)
             self._grid = Grid("Trials", columns, "trials-grid", topic=job.id, opens=opens, selects=True)
         search.on(
             "input", lambda event: self._grid.filter(event.args), js_handler="e => emit(e.target.value)", throttle=0.2

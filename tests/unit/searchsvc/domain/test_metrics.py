@@ -105,8 +105,8 @@ class TestStates:
         self, state: TrialState, metrics: dict[str, float] | None, stopped: bool
     ) -> None:
         trial = Trial(
-            "id", "job", 0, state, Proposal(Candidate({"x": 1}), 1, 0), {"accuracy": 0.5}, 2, 3, 1.0,
-            None, None, 0, 1, None, 0.0, None, None,
+            "id", "job", 0, state, Proposal(Candidate({"x": 1}), 1, 0), None, None,
+            {"accuracy": 0.5}, 3, 2, 1.0, 0, 1, None, 0.0, None, None,
         )  # fmt: skip
         seen = trial.observation()
         assert (seen.metrics, seen.stopped, seen.step, seen.candidate) == (metrics, stopped, 3, Candidate({"x": 1}))
