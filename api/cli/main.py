@@ -9,18 +9,18 @@ from typing import Annotated
 import typer
 
 from api.cli.commands import (
-    actions,
+    catalogue,
     cluster,
     export,
+    installation,
     jobs,
     labels,
     latency,
-    machine,
+    lifecycle,
     predict,
     run,
     serving,
     spaces,
-    tables,
     tokens,
 )
 from api.cli.commands import recommend as further
@@ -56,22 +56,22 @@ SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
     "Go on": {"recommend": further.recommend, "transfer": further.transfer},
     "Doubt labels": {"labels": labels.labels, "reassess": labels.reassess, "relabel": labels.relabel},
     "Steer": {
-        "pause": actions.pause,
-        "resume": actions.resume,
-        "stop": actions.stop,
-        "cancel": actions.cancel,
-        "retry": actions.retry,
-        "clone": actions.clone,
-        "extend": actions.extend,
-        "delete": actions.delete,
+        "pause": lifecycle.pause,
+        "resume": lifecycle.resume,
+        "stop": lifecycle.stop,
+        "cancel": lifecycle.cancel,
+        "retry": lifecycle.retry,
+        "clone": lifecycle.clone,
+        "extend": lifecycle.extend,
+        "delete": lifecycle.delete,
     },
     "What there is": {
-        "algorithms": tables.algorithms,
-        "datasets": tables.datasets,
-        "tasks": tables.tasks,
+        "algorithms": catalogue.algorithms,
+        "datasets": catalogue.datasets,
+        "tasks": catalogue.tasks,
         "latency": latency.latency,
     },
-    "Installation": {"doctor": machine.doctor, "version": machine.version, "completion": machine.completion},
+    "Installation": {"doctor": installation.doctor, "version": installation.version, "completion": installation.completion},
 }
 """The commands, in the order and under the headings of the help."""
 
@@ -80,7 +80,7 @@ for _section, _commands in SECTIONS.items():
         app.command(_name, rich_help_panel=_section)(_command)
 app.add_typer(spaces.app, name="spaces", rich_help_panel="What there is")
 app.add_typer(tokens.app, name="token", rich_help_panel="Installation")
-app.add_typer(machine.db, name="db", rich_help_panel="Installation")
+app.add_typer(installation.db, name="db", rich_help_panel="Installation")
 
 
 @app.callback()

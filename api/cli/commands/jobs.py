@@ -99,8 +99,8 @@ def wait(
 ) -> None:
     """Wait, in silence, until a job ends."""
     from api.cli.client import path_of
-    from api.cli.commands.watch import FINAL
     from api.cli.exits import Exit
+    from api.cli.follow import FINAL
 
     deadline = None if timeout is None else time.monotonic() + timeout
     with session(ctx).client() as client:
@@ -235,7 +235,7 @@ def _trial_steps(trial: str) -> tuple[str, str]:
 
 
 def _watch(client: Any, job_id: str, *, as_json: bool) -> None:
-    from api.cli.commands.watch import follow, screen_for
+    from api.cli.follow import follow, screen_for
     from api.cli.output import hint
 
     if client.is_local and not as_json:

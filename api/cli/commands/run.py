@@ -71,7 +71,7 @@ def _run(
     controller: Controller, job: Job, page: AbstractContextManager[None], output: Path | None, *, as_json: bool
 ) -> None:
     from api.cli.client import Client
-    from api.cli.commands.watch import follow, screen_for
+    from api.cli.follow import follow, screen_for
 
     service = controller.service
     after = service.events.last_sequence()
@@ -200,7 +200,7 @@ def _running(controller: Controller, job_id: str) -> Iterator[threading.Thread]:
 @contextmanager
 def _page(service: Service, job: Job, *, any_port: bool) -> Iterator[None]:
     """The web page, and a line that says where."""
-    from api.cli.page import page
+    from api.cli.server import page
     from api.text import short
 
     with page(service, f"/ui/jobs/{short(job.id)}", any_port=any_port) as link:
@@ -220,7 +220,7 @@ class _Guide:
 
     def each(self, job: dict[str, Any]) -> str | None:
         """What is to be said now. Raises StopFollowing."""
-        from api.cli.commands.watch import StopFollowing
+        from api.cli.follow import StopFollowing
 
         if job["state"] == "PAUSED" or not self.controller.is_alive():
             raise StopFollowing

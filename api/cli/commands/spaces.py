@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.commands.tables import listed
+from api.cli.commands.catalogue import listed
 from api.cli.options import AsJson, group
 
 if TYPE_CHECKING:

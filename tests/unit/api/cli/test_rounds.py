@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.cli.client import ServerEvent
-from api.cli.commands.watch import PlainScreen
+from api.cli.follow import PlainScreen
 from api.rounds_text import round_line
 from searchsvc.domain import Job, new_id
 from searchsvc.store import JobWriter, Store

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from api.cli.commands.run import _job
-from api.cli.page import page
+from api.cli.server import page
 from searchsvc.domain import JobSpec, TrialState
 from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service.documents.documents import load_document
