@@ -1,40 +1,35 @@
-"""What algorithms say of their rounds, as a table and as lines: `{"quality": {"loss": {"low": 0.6}}}` is `low=0.6`."""
+"""The reports of algorithms after each round, as texts: `{"quality": {"loss": {"low": 0.6}}}` is `low=0.6`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from api import text
-from api.cli.output import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Path: TypeAlias = tuple[str, ...]
 
 
-def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
-    """One line per round, a column for each thing that any of them says."""
-    said = [dict(_leaves(one["data"])) for one in rounds]
-    names = _named(dict.fromkeys(path for one in said for path in one))
+def round_columns(rounds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the columns and rows of a table: a row per round, a column for each value that any round reports."""
+    leaves = [dict(_leaves(report["data"])) for report in rounds]
+    names = _named(dict.fromkeys(path for values in leaves for path in values))
     rows = [
-        (str(one["number"]), *(text.value(leaves.get(path)) for path in names))
-        for one, leaves in zip(rounds, said, strict=True)
+        (str(report["number"]), *(text.value(values.get(path)) for path in names))
+        for report, values in zip(rounds, leaves, strict=True)
     ]
-    columns = ("round", *names.values())
-    return table(columns, rows, right=columns)
+    return ["round", *names.values()], rows
 
 
 def round_line(number: int, data: Mapping[str, Any]) -> str:
-    """`round 3  trials=48  rank_correlation=0.83`."""
+    """Return `round 3  trials=48  rank_correlation=0.83`."""
     leaves = dict(_leaves(data))
-    said = text.values({name: leaves[path] for path, name in _named(leaves).items()})
-    return f"round {number}  {said}".rstrip()
+    values = text.values({name: leaves[path] for path, name in _named(leaves).items()})
+    return f"round {number}  {values}".rstrip()
 
 
 def _leaves(data: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Where each value stands, and the value; rows of numbers are left to charts."""
+    """The path of each value, and the value; matrices are left to charts."""
     for name, value in data.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, (*above, name))
@@ -47,7 +42,7 @@ def _is_matrix(value: Any) -> bool:
 
 
 def _named(paths: Mapping[Path, Any]) -> dict[Path, str]:
-    """The end of each path that no other one has, or all of it."""
+    """The shortest end of each path that no other path has, or the whole path."""
     return {path: ".".join(next((end for end in _ends(path) if _is_own(end, paths)), path)) for path in paths}
 
 

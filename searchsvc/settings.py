@@ -1,6 +1,7 @@
 """Settings: the only reader of environment variables. Every field is `SEARCHSVC_` and its name in capitals.
 
-The descriptions of the fields are the text of the settings page in the documentation.
+The descriptions of the fields are the text of the settings page in the documentation. Every command of searchctl starts
+with this module, so it reads the environment itself: pydantic-settings takes longer to import than a command to run.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_PREFIX = "SEARCHSVC_"
+_SYNONYMS = {"ray_address": "RAY_ADDRESS"}
+"""Variables of other programs that set a field if our own variable does not."""
 
 
 def _absolute(path: Path) -> Path:
@@ -19,16 +23,14 @@ def _absolute(path: Path) -> Path:
 
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
-Folders = Annotated[tuple[Folder, ...], NoDecode]
+Folders = tuple[Folder, ...]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Where things are and how the service behaves. Frozen: made once at start and handed on."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SEARCHSVC_", frozen=True, extra="ignore", env_ignore_empty=True, validate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     data_dir: Folder = Field(
         default=Path("~/.searchsvc"),
@@ -46,7 +48,6 @@ class Settings(BaseSettings):
     )
     ray_address: str | None = Field(
         default=None,
-        validation_alias=AliasChoices("SEARCHSVC_RAY_ADDRESS", "RAY_ADDRESS"),
         description="Address of the Ray cluster (RAY_ADDRESS is read too); none: a local one is started when needed.",
     )
     host: str = Field(default="127.0.0.1", description="Address on which `searchctl serve` listens.")
@@ -79,6 +80,17 @@ class Settings(BaseSettings):
         default=30.0, description="How long an operation waits for a database that does not answer."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Fill in the fields that are not given from the environment. Empty variables do not count."""
+        environment = {name.upper(): value for name, value in os.environ.items() if value}
+        texts = {
+            name: environment.get(f"{_PREFIX}{name.upper()}") or environment.get(_SYNONYMS.get(name, ""))
+            for name in cls.model_fields
+        }
+        return {name: value for name, value in texts.items() if value is not None} | values
+
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -98,6 +110,17 @@ class Settings(BaseSettings):
     @property
     def token_path(self) -> Path:
         return self.data_dir / "token"
+
+    def local_token(self) -> str | None:
+        """Return the token that the service keeps in the data folder, or None if there is none."""
+        try:
+            return self.token_path.read_text(encoding="ascii").strip() or None
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def bearer_token(self) -> str | None:
+        """Return the token that searchctl sends: the one that was set, otherwise the one in the data folder."""
+        return self.token.get_secret_value() if self.token else self.local_token()
 
     @property
     def logs_dir(self) -> Path:

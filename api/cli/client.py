@@ -1,33 +1,26 @@
-"""Client: searchctl's side of the REST interface, the same whether a service runs or not.
-
-The service is looked for at the address that was set (`SEARCHSVC_URL`); otherwise where `searchctl serve` with the same
-data folder says that it listens; otherwise the requests go to the same app inside this process, on the local store.
-"""
+"""Client: searchctl's side of the REST interface, the same whether a service runs or the API runs in this process."""
 
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
-
-import httpx
+from urllib.parse import quote, urlencode
 
 from api.cli.exits import ProblemReceived, Unreachable
-from api.cli.local_transport import LocalTransport
-from searchsvc.service.service import Service
-from searchsvc.settings import Settings
+from api.cli.transport import Answer, ConnectionLost, Request, Transport
 
 PREFIX = "/api/v1"
-_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-_STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
+_STREAM_SECONDS = 45.0
 """A stream is pinged every 15 s: silence for longer means that the connection is gone."""
 _PAGE = 1000
+_ATTEMPTS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +32,13 @@ class ServerEvent:
 
 
 class Client:
-    """Requests to the service; answers that are no success raise ProblemReceived, no answer raises Unreachable."""
+    """Requests to the service: an error status raises ProblemReceived, no answer raises Unreachable."""
 
-    def __init__(self, http: httpx.Client, *, service: Service | None = None) -> None:
-        """`service`: the one that the app in this process stands on, and that ends with it."""
-        self._http = http
-        self._service = service
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the app runs inside this process: then nothing but this process answers."""
-        return self._service is not None
-
-    @classmethod
-    def open(cls, settings: Settings) -> Client:
-        """The running service, or the app in this process."""
-        address = settings.url or running_address(settings) or foreign_address(settings)
-        if address is None:
-            return cls.inside(open_service(settings))
-        return cls(httpx.Client(base_url=address, headers=_authorization(settings), timeout=_TIMEOUT))
-
-    @classmethod
-    def inside(cls, service: Service) -> Client:
-        """The app in this process, over this service; ends it when the client is closed."""
-        from api.rest.app import create_app
-
-        settings = service.settings
-        transport = LocalTransport(create_app(service, settings=settings))
-        headers = {"Authorization": f"Bearer {service.access.local_token()}"}
-        address = f"http://127.0.0.1:{settings.port}"
-        return cls(
-            httpx.Client(transport=transport, base_url=address, headers=headers, timeout=_TIMEOUT), service=service
-        )
+    def __init__(self, transport: Transport, token: str | None = None, *, is_local: bool = False) -> None:
+        """Talk to a service with a bearer token; `is_local`: the service is this process, and runs no jobs."""
+        self.is_local = is_local
+        self._transport = transport
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __enter__(self) -> Self:
         return self
@@ -78,106 +46,104 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.close()
-        if self._service is not None:
-            self._service.store.close()
+        self._transport.close()
 
     @property
     def address(self) -> str:
-        return str(self._http.base_url).rstrip("/")
+        return self._transport.address
 
     # ---- requests --------------------------------------------------------------------------------------------------
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The document at `path`."""
-        return self._answer("GET", path, params=_present(parameters)).json()
+        """Return the document at a path."""
+        return self._document(Request("GET", _target(path, parameters)))
 
     def post(self, path: str, document: Any = None, *, key: str | None = None, **parameters: Any) -> Any:
-        """The answer to `document`; `key` makes the request safe to repeat."""
+        """Send a document and return the answer, None if it is empty; `key` makes the request safe to repeat."""
         headers = {"Idempotency-Key": key} if key else {}
-        answer = self._answer("POST", path, json=document, params=_present(parameters), headers=headers)
-        return answer.json() if answer.content else None
+        body = None
+        if document is not None:
+            body = json.dumps(document, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        return self._document(Request("POST", _target(path, parameters), headers, body))
 
     def delete(self, path: str) -> None:
-        self._answer("DELETE", path)
+        """Delete what is at a path."""
+        self._document(Request("DELETE", _target(path, {})))
 
     def items(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The items of a list, page after page, `limit` at most."""
+        """Yield the items of a list, at most `limit`, page after page."""
         token: str | None = None
-        left = limit
-        while left is None or left > 0:
-            page = self.get(path, page_size=min(_PAGE, left or _PAGE), page_token=token, **parameters)
+        remaining = limit
+        while remaining is None or remaining > 0:
+            page = self.get(path, page_size=min(_PAGE, remaining or _PAGE), page_token=token, **parameters)
             yield from page["items"]
-            left = None if left is None else left - len(page["items"])
+            remaining = None if remaining is None else remaining - len(page["items"])
             token = page.get("next_page_token")
             if token is None:
                 return
 
     def download(self, path: str, destination: Path, **parameters: Any) -> Path:
-        """A file of the service, written to `destination` in one step; into a folder under the name it has there."""
-        with self._stream("GET", path, params=_present(parameters)) as answer:
+        """Write a file of the service in one step; into a folder, under the name that the service gives it."""
+        with self._answer(Request("GET", _target(path, parameters))) as answer:
             target = destination / _file_name(answer) if destination.is_dir() else destination
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{target.name}.partial")
             with partial.open("wb") as file:
-                for chunk in answer.iter_bytes():
+                for chunk in answer.chunks():
                     file.write(chunk)
             partial.replace(target)
         return target
 
     def events(self, path: str, **parameters: Any) -> Iterator[ServerEvent]:
-        """Events as they happen, until the service ends the stream; a lost connection is taken up where it broke."""
+        """Yield events as they happen, until the service ends the stream; after a lost connection, resume."""
         last: str | None = None
-        wait, attempts = 1.0, 0
+        wait_seconds, attempts = 1.0, 0
         while True:
             headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+            request = Request("GET", _target(path, parameters), headers, timeout_seconds=_STREAM_SECONDS)
             try:
-                with self._stream("GET", path, params=parameters, headers=headers, timeout=_STREAM_TIMEOUT) as answer:
-                    for event, retry in parsed_events(answer.iter_lines()):
-                        wait, attempts = retry or wait, 0
+                with self._answer(request) as answer:
+                    for event, retry in parsed_events(_lines(answer.chunks())):
+                        wait_seconds, attempts = retry or wait_seconds, 0
                         if event is not None:
                             last = event.id or last
                             yield event
                     return
-            except (httpx.TransportError, Unreachable) as error:
+            except (ConnectionLost, Unreachable) as error:
                 attempts += 1
-                if attempts > 30:
+                if attempts > _ATTEMPTS:
                     raise Unreachable(f"the service at {self.address} went away and did not come back") from error
-                time.sleep(wait)
+                time.sleep(wait_seconds)
 
     # ---- inside ----------------------------------------------------------------------------------------------------
 
-    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _document(self, request: Request) -> Any:
         try:
-            answer = self._http.request(method, PREFIX + path, **options)
-        except httpx.TransportError as error:
-            raise Unreachable(f"no service answers at {self.address}: {error}. Start one: searchctl serve") from error
-        if not answer.is_success:
-            raise ProblemReceived(answer.status_code, _problem(answer))
-        return answer
+            with self._answer(request) as answer:
+                body = b"".join(answer.chunks())
+        except ConnectionLost as error:
+            raise self._unreachable(error) from error
+        return json.loads(body) if body else None
 
-    def _stream(self, method: str, path: str, **options: Any) -> _Streamed:
-        return _Streamed(self._http, method, PREFIX + path, options)
+    @contextmanager
+    def _answer(self, request: Request) -> Iterator[Answer]:
+        """The answer to a request. Raises ProblemReceived, Unreachable."""
+        headers = {"Accept": "*/*", **self._headers, **request.headers}
+        request = replace(request, target=PREFIX + request.target, headers=headers)
+        try:
+            answer = self._transport.send(request)
+        except ConnectionLost as error:
+            raise self._unreachable(error) from error
+        try:
+            if not 200 <= answer.status < 300:
+                raise ProblemReceived(answer.status, _problem(answer))
+            yield answer
+        finally:
+            answer.close()
 
-
-class _Streamed:
-    """An answer that is read piece by piece."""
-
-    def __init__(self, http: httpx.Client, method: str, path: str, options: dict[str, Any]) -> None:
-        self._context = http.stream(method, path, **options)
-
-    def __enter__(self) -> httpx.Response:
-        answer = self._context.__enter__()
-        if not answer.is_success:
-            answer.read()
-            self._context.__exit__(None, None, None)
-            raise ProblemReceived(answer.status_code, _problem(answer))
-        return answer
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._context.__exit__(kind, error, trace)
+    def _unreachable(self, error: ConnectionLost) -> Unreachable:
+        return Unreachable(f"no service answers at {self.address}: {error}. Start one: searchctl serve")
 
 
 def parsed_events(lines: Iterable[str]) -> Iterator[tuple[ServerEvent | None, float | None]]:
@@ -204,71 +170,31 @@ def path_of(*steps: str | int) -> str:
     return "/jobs/" + "/".join(quote(str(step), safe="") for step in steps)
 
 
-# ---- where the service is ------------------------------------------------------------------------------------------
+def _target(path: str, parameters: Mapping[str, Any]) -> str:
+    """A path with its query; parameters that are None are left out."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return f"{path}?{query}" if query else path
 
 
-def address_path(settings: Settings) -> Path:
-    """Where `searchctl serve` leaves its address for others with the same data folder."""
-    return settings.data_dir / "address"
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The complete lines of a stream, each as soon as it has arrived."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r").decode()
 
 
-def open_service(settings: Settings) -> Service:
-    """The use cases on the local store, which is made where there is none."""
-    from searchsvc.store import Store
-
-    settings.prepare()
-    if settings.database_url.startswith("sqlite"):
-        return Service(Store.create(settings.database_url), settings)
-    return Service(Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds), settings)
-
-
-def running_address(settings: Settings) -> str | None:
-    """The address of the service of this data folder, where one listens."""
+def _problem(answer: Answer) -> Mapping[str, Any]:
     try:
-        address = address_path(settings).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return address if listens(address) else None
-
-
-def foreign_address(settings: Settings) -> str | None:
-    """Where a service of another data folder listens on this machine, for whoever was given a token for it."""
-    return settings.service_url if settings.token and listens(settings.service_url) else None
-
-
-def listens(address: str) -> bool:
-    """Whether anything accepts connections there."""
-    try:
-        url = httpx.URL(address)
-        with socket.create_connection((url.host, url.port or 80), timeout=1.0):
-            return True
-    except (OSError, httpx.InvalidURL):
-        return False
-
-
-def _authorization(settings: Settings) -> dict[str, str]:
-    from searchsvc.service.system.tokens import read_local_token
-
-    secret = settings.token.get_secret_value() if settings.token else read_local_token(settings)
-    return {"Authorization": f"Bearer {secret}"} if secret else {}
-
-
-def _present(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in parameters.items() if value is not None}
-
-
-def _problem(answer: httpx.Response) -> Mapping[str, Any]:
-    try:
-        document = answer.json()
+        document = json.loads(b"".join(answer.chunks()))
     except ValueError:
         document = None
-    return document if isinstance(document, dict) else {"title": f"HTTP {answer.status_code} {answer.reason_phrase}"}
+    return document if isinstance(document, dict) else {"title": f"HTTP {answer.status} {answer.reason}"}
 
 
-def _file_name(answer: httpx.Response) -> str:
+def _file_name(answer: Answer) -> str:
     """The last part of the name that the service gives the file: never a path."""
-    from email.message import Message
-
     header = Message()
-    header["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
+    header["Content-Disposition"] = answer.header("Content-Disposition") or ""
     return Path(header.get_filename() or "export").name

@@ -1,4 +1,4 @@
-"""Exit codes, and how a fault is told: in red, one `place: message` per line, without a traceback.
+"""Exit codes, and the report of an error: in red, one `place: message` per line, without a traceback.
 
 | code | meaning |
 |---|---|
@@ -6,8 +6,8 @@
 | 1 | the job failed or was cancelled, a check found something wrong |
 | 2 | wrong usage, or input that is not valid |
 | 3 | no such job, trial, space, ... |
-| 4 | the state of the thing forbids it |
-| 5 | no token, a wrong one, or one whose scope does not reach |
+| 4 | conflict: not possible in the job's current state |
+| 5 | no token, an unknown token, or a token whose scope does not allow the request |
 | 6 | the service, the database or Ray does not answer |
 | 124 | `wait --timeout` ran out |
 | 130 | interrupted |
@@ -26,7 +26,7 @@ from searchsvc import errors
 
 
 class Exit(IntEnum):
-    """What a command ends with."""
+    """The exit code of a command."""
 
     OK = 0
     FAILED = 1
@@ -48,9 +48,9 @@ class ProblemReceived(Exception):
         super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
 
     def lines(self) -> list[str]:
-        """One line per fault, or the detail where no place is named."""
+        """Return one line per fault, or the detail if the problem names no place."""
         faults = self.problem.get("errors", ())
-        return [f"{one.get('pointer') or '/'}: {one.get('message')}" for one in faults] or [str(self)]
+        return [f"{fault.get('pointer') or '/'}: {fault.get('message')}" for fault in faults] or [str(self)]
 
 
 class Unreachable(Exception):
@@ -79,15 +79,15 @@ _ERRORS: tuple[tuple[type[Exception], Exit], ...] = (
 
 
 def exit_of(status: int) -> Exit:
-    """The exit code for an HTTP status that is not a success."""
+    """Return the exit code for an HTTP status that is not a success."""
     if status in _STATUSES:
         return _STATUSES[status]
     return Exit.INVALID if 400 <= status < 500 else Exit.FAILED
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Faults inside become red lines on stderr and an exit code; bugs keep their traceback."""
+def reported() -> Iterator[None]:
+    """Turn errors inside the block into red lines on stderr and an exit code; bugs keep their traceback."""
     try:
         yield
     except ProblemReceived as problem:

@@ -1,7 +1,4 @@
-"""LocalTransport: the API inside this process, for httpx, answers streamed as they are made.
-
-httpx's own ASGITransport collects an answer before it hands it on, which never ends for a stream of events.
-"""
+"""LocalTransport: requests to an ASGI app inside this process, with answers streamed as they are made."""
 
 from __future__ import annotations
 
@@ -10,9 +7,11 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import httpx
+from api.cli.transport import Answer, Request
 
 Message = MutableMapping[str, Any]
 ASGIApp = Callable[
@@ -20,24 +19,26 @@ ASGIApp = Callable[
 ]
 
 
-class LocalTransport(httpx.BaseTransport):
-    """Runs an ASGI app, its lifespan included, on an event loop in a thread of its own."""
+class LocalTransport:
+    """Runs an ASGI app, including its lifespan, on an event loop in a thread of its own."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, address: str, *, on_close: Callable[[], None] = lambda: None) -> None:
+        """`address`: the URL that the app sees in its requests; `on_close`: called when the app has ended."""
+        self.address = address
+        self._app, self._on_close = app, on_close
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="searchctl-api", daemon=True)
         self._thread.start()
         self._lifespan = _Lifespan(app, self._loop)
         self._lifespan.start()
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Start the request; the body of the answer is read as it comes."""
-        exchange = _Exchange(request, request.read())
+    def send(self, request: Request) -> Answer:
+        """Start a request and wait for the start of the answer; errors of the app are raised here."""
+        exchange = _Exchange(_scope(request, self.address), request.body or b"")
         exchange.task = asyncio.run_coroutine_threadsafe(exchange.run(self._app), self._loop)
         start = exchange.take()
         assert start is not None
-        return httpx.Response(start["status"], headers=start.get("headers", ()), stream=_Body(exchange))
+        return _LocalAnswer(exchange, start)
 
     def close(self) -> None:
         """End the app and its loop."""
@@ -46,10 +47,11 @@ class LocalTransport(httpx.BaseTransport):
         self._thread.join(timeout=5)
         if not self._thread.is_alive():
             self._loop.close()
+        self._on_close()
 
 
 class _Lifespan:
-    """The startup and shutdown of the app, in one task as ASGI has it."""
+    """The startup and shutdown of the app, in one task as ASGI demands."""
 
     def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
         self._app, self._loop = app, loop
@@ -87,8 +89,8 @@ class _Exchange:
 
     task: Future[None]
 
-    def __init__(self, request: httpx.Request, body: bytes) -> None:
-        self._scope = _scope(request)
+    def __init__(self, scope: MutableMapping[str, Any], body: bytes) -> None:
+        self._scope = scope
         self._body: list[bytes] = [body]
         self._messages: queue.Queue[Message | BaseException | None] = queue.Queue()
         self._started = False
@@ -114,7 +116,7 @@ class _Exchange:
             self._messages.put(None)
 
     def take(self) -> Message | None:
-        """The next message; None at the end. An error before the answer began is raised here."""
+        """Return the next message, or None at the end. Raises an error of the app before the answer began."""
         message = self._messages.get()
         if isinstance(message, BaseException):
             if self._started:
@@ -124,13 +126,22 @@ class _Exchange:
         return message
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
+class _LocalAnswer:
+    """The answer of the app, read while the app makes it."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __init__(self, exchange: _Exchange, start: Message) -> None:
+        self._exchange = exchange
+        self._headers = {name.lower(): value.decode("latin-1") for name, value in start.get("headers", ())}
+        self.status: int = start["status"]
+        self.reason = HTTPStatus(self.status).phrase
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name.lower().encode())
+
+    def chunks(self) -> Iterator[bytes]:
         while (message := self._exchange.take()) is not None:
-            yield message.get("body", b"")
+            if body := message.get("body", b""):
+                yield body
             if not message.get("more_body", False):
                 return
 
@@ -138,19 +149,24 @@ class _Body(httpx.SyncByteStream):
         self._exchange.task.cancel()
 
 
-def _scope(request: httpx.Request) -> MutableMapping[str, Any]:
-    url = request.url
+def _scope(request: Request, address: str) -> MutableMapping[str, Any]:
+    """The request as ASGI describes it."""
+    url = urlsplit(address)
+    raw_path, _, query = request.target.partition("?")
+    headers = {"Host": url.netloc, **request.headers}
+    if request.body is not None or request.method == "POST":
+        headers["Content-Length"] = str(len(request.body or b""))
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": request.method,
-        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "scheme": url.scheme,
-        "path": url.path,
-        "raw_path": url.raw_path.split(b"?")[0],
-        "query_string": url.query,
-        "server": (url.host, url.port or 80),
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode(),
+        "query_string": query.encode(),
+        "server": (url.hostname, url.port or 80),
         "client": ("127.0.0.1", 0),
         "root_path": "",
         "state": {},

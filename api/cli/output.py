@@ -1,23 +1,21 @@
-"""Where output goes: text for people or one JSON document for programs; colour only on a terminal."""
+"""Printing: text for people or one JSON document for programs; colour only on a terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 _PIPE_WIDTH = 400  # into a file or a pipe nothing is cut off
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal, or a plain stream where there is none."""
-    from rich.console import Console
-
+    """Return the terminal, or a plain stream if output goes elsewhere."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
@@ -30,7 +28,7 @@ def say(*lines: RenderableType) -> None:
 
 
 def hint(line: str) -> None:
-    """A remark beside the result; on stderr, so that it never gets into a pipe."""
+    """Print a remark on stderr, so that it never gets into a pipe."""
     console(stderr=True).print(line, style="dim", markup=False)
 
 
@@ -40,10 +38,7 @@ def emit(document: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
-    """Aligned columns without lines around them; those named in `right` are numbers."""
-    from rich.table import Table
-    from rich.text import Text
-
+    """Return aligned columns without borders; the columns in `right` hold numbers."""
     result = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     numbers = set(right)
     for column in columns:
@@ -66,6 +61,6 @@ _COLOURS = {
 
 
 def state(name: str) -> str:
-    """A state in its colour, as markup."""
+    """Return a state in its colour, as markup."""
     colour = _COLOURS.get(name)
     return f"[{colour}]{name}[/]" if colour else name

@@ -1,37 +1,71 @@
-"""The web page beside a command that runs something else: in a thread, for as long as the command lasts."""
+"""The HTTP server of the REST interface and the web page: the only place where the command line meets the page."""
 
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from types import FrameType
 
-if TYPE_CHECKING:
-    import socket
+import uvicorn
+from fastapi import FastAPI
 
-    from api.ui.session import Links
-    from searchsvc.service.service import Service
-    from searchsvc.settings import Settings
+from api.cli.addresses import address_of, listener
+from api.rest.app import create_app
+from api.ui.session import Links
+from searchsvc.controller.controller import Controller
+from searchsvc.errors import RuntimeUnavailable
+from searchsvc.service.service import Service
+from searchsvc.settings import Settings
 
+GRACE_SECONDS = 3  # open event streams end only when they are cut off
 _END_SECONDS = 5.0
-"""Nothing waits longer for it: open pages are cut off."""
+"""A command waits no longer for the page to end: open pages are cut off."""
+
+
+class Server(uvicorn.Server):
+    """A server that leaves the drivers of its controller running if a signal asks for a restart."""
+
+    def __init__(self, config: uvicorn.Config, controller: Controller | None = None) -> None:
+        super().__init__(config)
+        self._controller = controller
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the server, and note whether the drivers go on."""
+        if self._controller is not None:
+            self._controller.leave_drivers = is_restart(sig)
+        super().handle_exit(sig, frame)
+
+
+def is_restart(number: int) -> bool:
+    """Whether drivers go on after a signal: SIGTERM comes from a supervisor that starts us again, Ctrl-C does not."""
+    return number == signal.SIGTERM
+
+
+def web_app(
+    service: Service, *, controller: Controller | None = None, links: Links | None = None
+) -> tuple[FastAPI, Links]:
+    """Return the REST interface with the web page mounted on it, and the links that sign in to the page."""
+    from api.ui.mount import mount  # NiceGUI takes a second to load: `searchctl run` does that in a thread
+
+    app = create_app(service, settings=service.settings, controller=controller)
+    return app, mount(app, service, links)
 
 
 @contextmanager
 def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
-    """The page over `service`, on the port of its settings; a link to it that signs in once, and leads to `onward`.
+    """Serve the web page in a thread for the duration of the block; yield a link that signs in once.
 
-    `any_port`: a free one where that one is taken. Raises RuntimeUnavailable where nothing can listen.
+    The link leads to `onward`. `any_port`: use a free port if the port of the settings is taken. Raises
+    RuntimeUnavailable if the server cannot listen.
     """
-    from api.cli.commands.serving import address_of
-    from api.ui.session import Links
-
     with _listener(service.settings, any_port) as bound:
-        bound.listen()  # who opens the link before the page is ready waits for it
+        bound.listen()  # a browser that opens the link before the page is ready waits for it
         links = Links()
-        serving = _Serving(service, bound, links)
+        serving = _PageThread(service, bound, links)
         serving.start()
         try:
             link = links.make(service.access.local_token())
@@ -41,9 +75,6 @@ def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
 
 
 def _listener(settings: Settings, any_port: bool) -> socket.socket:
-    from api.cli.commands.serving import listener
-    from searchsvc.errors import RuntimeUnavailable
-
     try:
         return listener(settings)
     except RuntimeUnavailable:
@@ -52,32 +83,26 @@ def _listener(settings: Settings, any_port: bool) -> socket.socket:
     return listener(settings.model_copy(update={"port": 0}))
 
 
-class _Serving(threading.Thread):
-    """Loads the page and serves it; the command has long begun by then."""
+class _PageThread(threading.Thread):
+    """Loads the page and serves it, while the command goes on."""
 
     def __init__(self, service: Service, bound: socket.socket, links: Links) -> None:
         super().__init__(name="web page", daemon=True)
         self._service, self._bound, self._links = service, bound, links
-        self._over = threading.Event()
-        self._server: Any = None
+        self._is_over = threading.Event()
+        self._server: uvicorn.Server | None = None
 
     def run(self) -> None:
-        import uvicorn
-
-        from api.cli.commands.serving import GRACE_SECONDS
-        from api.rest.app import create_app
-        from api.ui.mount import mount
-
-        app = create_app(self._service, settings=self._service.settings)
-        mount(app, self._service, self._links)
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what it says would tear the progress bars
+        app, _ = web_app(self._service, links=self._links)
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # its messages would tear the progress bars
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
         self._server = uvicorn.Server(config)
-        if not self._over.is_set():
+        if not self._is_over.is_set():
             self._server.run(sockets=[self._bound])
 
     def end(self) -> None:
-        self._over.set()
+        """Stop serving."""
+        self._is_over.set()
         if self._server is not None:
             self._server.should_exit = True
         self.join(_END_SECONDS)

@@ -1,13 +1,18 @@
-"""Session: what the options before the command say, and what commands build from it only when they need it."""
+"""Session: the settings and the client of one call of searchctl."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from api.cli.client import Client
-    from searchsvc.settings import Settings
+import typer
+from pydantic import ValidationError
+
+from api.cli.addresses import service_address
+from api.cli.client import Client
+from api.cli.remote import RemoteTransport
+from searchsvc.errors import Fault, InvalidInput
+from searchsvc.settings import Settings
 
 
 @dataclass(slots=True)
@@ -15,24 +20,32 @@ class Session:
     """One call of searchctl."""
 
     overrides: dict[str, Any] = field(default_factory=dict)
-    """Settings given as options; None where not."""
+    """Settings given as options; None for options that were not given."""
 
     def settings(self, **more: Any) -> Settings:
-        """The settings: options first, then the environment, then defaults. Raises InvalidInput."""
-        from pydantic import ValidationError
-
-        from searchsvc.errors import Fault, InvalidInput
-        from searchsvc.settings import Settings
-
-        given = {name: value for name, value in {**self.overrides, **more}.items() if value is not None}
+        """Read the settings: options first, then the environment, then defaults. Raises InvalidInput."""
+        options = {name: value for name, value in {**self.overrides, **more}.items() if value is not None}
         try:
-            return Settings(**given)
+            return Settings(**options)
         except ValidationError as error:
-            faults = [Fault("/" + "/".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+            faults = [Fault("/" + "/".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
             raise InvalidInput(faults) from None
 
     def client(self) -> Client:
-        """Requests to the service."""
-        from api.cli.client import Client
+        """Connect to the service."""
+        return connect(self.settings())
 
-        return Client.open(self.settings())
+
+def connect(settings: Settings) -> Client:
+    """Connect to the running service; if there is none, run the API in this process on the local store."""
+    address = service_address(settings)
+    if address is None:
+        from api.cli.embedded import client_of, open_service  # the service: heavy, and not needed if one runs
+
+        return client_of(open_service(settings))
+    return Client(RemoteTransport(address), settings.bearer_token())
+
+
+def session(ctx: typer.Context) -> Session:
+    """Return the session, with the options given before the command."""
+    return Session(ctx.find_root().obj)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from searchsvc.errors import InvalidInput, NotFound, below
+from searchsvc.service.documents.documents import load_document
 
 LARGEST_BYTES = 1 << 20
 
 
 def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
-    """The document in `source`, with the changes applied. Raises NotFound, InvalidInput."""
+    """Read a job spec and apply the changes. Raises NotFound, InvalidInput."""
     document = read_document(source, "job spec")
     for change in changes:
         _apply(document, change)
@@ -22,9 +23,7 @@ def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def read_document(source: str, what: str) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, InvalidInput: it is no `what`."""
-    from searchsvc.service.documents.documents import load_document
-
+    """Read the mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, or InvalidInput that names `what`."""
     document = load_document(_text(source))
     if not isinstance(document, dict):
         raise InvalidInput.at("", f"{source} holds no {what}: it must be a mapping of keys to values")
@@ -32,7 +31,7 @@ def read_document(source: str, what: str) -> dict[str, Any]:
 
 
 def changed(spec: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
-    """The sections of the spec that the changes touch, as they are then: a JSON merge patch."""
+    """Return the changed sections of a spec, as a JSON merge patch."""
     after = deepcopy(spec)
     for change in changes:
         _apply(after, change)
@@ -54,7 +53,7 @@ def _text(source: str) -> str:
 
 
 def _apply(document: dict[str, Any], change: str) -> None:
-    """Set one value; steps that are whole numbers go into lists that are there."""
+    """Set one value; steps that are whole numbers select elements of existing lists."""
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput.at("", f"--set takes KEY=VALUE, as in budget.trials=8, not {change!r}")
@@ -72,9 +71,7 @@ def _apply(document: dict[str, Any], change: str) -> None:
 
 
 def _value(text: str, pointer: str) -> Any:
-    """What stands after the `=`: nothing is null, as in YAML. Raises InvalidInput at `pointer`."""
-    from searchsvc.service.documents.documents import load_document
-
+    """Parse the text after the `=`: no text is null, as in YAML. Raises InvalidInput at `pointer`."""
     with below(pointer):
         return load_document(text) if text.strip() else None
 

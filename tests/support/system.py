@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from api.cli.client import Client
+from api.cli.session import connect
 from searchsvc.domain import Event, Job, TrialState
 from searchsvc.settings import Settings
 from searchsvc.store import Store
@@ -120,8 +121,8 @@ class System:
             return False
 
     def client(self) -> Client:
-        """What searchctl talks to the API with."""
-        client = Client.open(self.settings)
+        """Connect to the API as searchctl does."""
+        client = connect(self.settings)
         assert not client.is_local
         return client
 

@@ -1,53 +1,49 @@
-"""Commands that list what can be searched, by what, on what."""
+"""Commands that list the algorithms, datasets and tasks that a job can use."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
+from rich.table import Table
 
-from api.cli.options import AsJson, session
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from api.cli.options import AsJson
+from api.cli.output import emit, say, table
+from api.cli.session import session
 
 
 def algorithms(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the algorithms and the stopping rules."""
-    from api.cli.output import emit, say
-
     with session(ctx).client() as client:
-        found = {what: list(client.items(f"/{what}")) for what in ("algorithms", "stopping-rules")}
+        tables = {name: list(client.items(f"/{name}")) for name in ("algorithms", "stopping-rules")}
     if as_json:
-        return emit({name.replace("-", "_"): entries for name, entries in found.items()})
-    return say(_methods("algorithm", found["algorithms"]), "", _methods("stopping rule", found["stopping-rules"]))
+        return emit({name.replace("-", "_"): entries for name, entries in tables.items()})
+    return say(_methods("algorithm", tables["algorithms"]), "", _methods("stopping rule", tables["stopping-rules"]))
 
 
 def datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the datasets and formats that the installed tasks can read."""
-    listed(ctx, "datasets", as_json, ("name", "task", "description"))
+    print_table(ctx, "datasets", as_json, ("name", "task", "description"))
 
 
 def tasks(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the installed tasks, what they measure and what a job of them can be exported as."""
-    listed(ctx, "tasks", as_json, ("name", "metrics", "exports", "description"))
+    """List the installed tasks with their metrics and export formats."""
+    print_table(ctx, "tasks", as_json, ("name", "metrics", "exports", "description"))
 
 
-def listed(ctx: typer.Context, what: str, as_json: bool, columns: tuple[str, ...]) -> None:
-    """Print the entries of one of the service's tables."""
-    from api.cli.output import emit, say, table
-
+def print_table(ctx: typer.Context, name: str, as_json: bool, columns: tuple[str, ...]) -> None:
+    """Print a table of the service."""
     with session(ctx).client() as client:
-        found = list(client.items(f"/{what}"))
+        entries = list(client.items(f"/{name}"))
     if as_json:
-        return emit(found)
-    return say(table(columns, [[_cell(one.get(column)) for column in columns] for one in found]))
+        return emit(entries)
+    return say(table(columns, [[_cell(entry.get(column)) for column in columns] for entry in entries]))
 
 
-def _methods(kind: str, found: list[dict[str, Any]]) -> Table:
-    from api.cli.output import table
-
-    rows = [(one["name"], ", ".join(one["options"].get("properties", {})), one["description"]) for one in found]
+def _methods(kind: str, entries: list[dict[str, Any]]) -> Table:
+    rows = [
+        (entry["name"], ", ".join(entry["options"].get("properties", {})), entry["description"]) for entry in entries
+    ]
     return table((kind, "options", "description"), rows)
 
 

@@ -1,35 +1,32 @@
-"""searchctl cluster: nodes, what runs on them, what waits and why."""
+"""searchctl cluster: nodes, running attempts, and waiting trials with the reasons."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
+from rich.table import Table
 
-from api.cli.options import AsJson, session
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from api import text
+from api.cli.options import AsJson
+from api.cli.output import emit, say, table
+from api.cli.session import session
 
 
 def cluster(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the nodes of the cluster, the attempts that run, and what waits with the reasons."""
-    from api.cli.output import emit, say
-
+    """Show the nodes of the cluster, the running attempts, and the waiting trials with the reasons."""
     with session(ctx).client() as client:
-        found = client.get("/cluster")
+        state = client.get("/cluster")
     if as_json:
-        return emit(found)
-    return say(_nodes(found["nodes"]), "", _running(found["running"]), "", _queue(found["queue"]))
+        return emit(state)
+    return say(_nodes(state["nodes"]), "", _running(state["running"]), "", _queue(state["queue"]))
 
 
 def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Table | str:
-    from api.cli.output import table
-
     if not nodes:
-        return "No driver is at work: nothing is known of the cluster."
+        return "No driver is at work: the nodes of the cluster are unknown."
     columns = ("node", "CPUs", "GPUs", "memory", "attempts", "")
     rows = [
         (
@@ -46,9 +43,6 @@ def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Table | str:
 
 
 def _running(running: Sequence[Mapping[str, Any]]) -> Table | str:
-    from api import text
-    from api.cli.output import table
-
     if not running:
         return "Nothing runs."
     rows = [
@@ -65,8 +59,6 @@ def _running(running: Sequence[Mapping[str, Any]]) -> Table | str:
 
 
 def _queue(queue: Sequence[Mapping[str, Any]]) -> Table | str:
-    from api.cli.output import table
-
     if not queue:
         return "Nothing waits."
     rows = [(one["job"] if one["trial"] is None else f"{one['job']} #{one['trial']}", one["reason"]) for one in queue]

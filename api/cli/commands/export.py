@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import AsJson, JobArgument, session
+from api.cli.client import path_of
+from api.cli.options import AsJson, JobArgument
+from api.cli.output import emit, say
+from api.cli.session import session
 
 
 def _formats() -> list[str]:
-    """For the shell's completion."""
-    from searchsvc.service.exports.export import names
+    """Return the formats, for the completion of the shell."""
+    from searchsvc.service.exports.export import names  # the service: completion alone needs it here
 
     return names()
 
@@ -27,19 +30,16 @@ def export(
             "-f",
             metavar="NAME",
             autocompletion=_formats,
-            help="weights, onnx, script, spec, csv or optuna; `searchctl tasks` says which a task has.",
+            help="weights, onnx, script, spec, csv or optuna; `searchctl tasks` lists the formats of each task.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A file, or a folder.")] = Path(),
     trial: Annotated[
-        int | None, typer.Option("--trial", "-t", min=0, help="Of this trial; otherwise of the best.")
+        int | None, typer.Option("--trial", "-t", min=0, help="Trial to export. Default: the best.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model, the script that trains it, all trials or another result of a job to a file."""
-    from api.cli.client import path_of
-    from api.cli.output import emit, say
-
+    """Write a model, the script that trains it, a table of the trials or another result of a job to a file."""
     with session(ctx).client() as client:
         written = client.download(path_of(job, "export"), output, format=format, trial=trial)
     return emit({"path": str(written.absolute()), "bytes": written.stat().st_size}) if as_json else say(str(written))

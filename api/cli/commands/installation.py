@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
+from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
+from typer._completion_shared import get_completion_script
 
-from api.cli.options import AsJson, group, session
+from api.cli.exits import Exit
+from api.cli.groups import group
+from api.cli.options import AsJson
+from api.cli.output import emit, say, table
+from api.cli.session import session
+from searchsvc.service.system.doctor import examine
+from searchsvc.store import schema
 
 db = group("Prepare and check the database.")
 
 
 class Shell(StrEnum):
-    """Shells that can complete."""
+    """Shells with completion of commands."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -23,10 +32,7 @@ class Shell(StrEnum):
 
 @db.command()
 def upgrade(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Bring the schema of the database to this version; data stays."""
-    from api.cli.output import emit, say
-    from searchsvc.store import schema
-
+    """Upgrade the schema of the database to this version; data stays."""
     settings = session(ctx).settings().prepare()
     schema.upgrade(settings.database_url)
     return emit({"upgraded": True}) if as_json else say("The database schema is up to date.")
@@ -34,22 +40,13 @@ def upgrade(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @db.command()
 def check(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Say whether the schema of the database is the one of this version."""
-    from api.cli.output import emit, say
-    from searchsvc.store import schema
-
+    """Check that the database has the schema of this version."""
     schema.check(session(ctx).settings().database_url)
     return emit({"up_to_date": True}) if as_json else say("The database schema is up to date.")
 
 
 def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Check Python, torch, Ray, the database and the disk, and say how to mend each."""
-    from dataclasses import asdict
-
-    from api.cli.exits import Exit
-    from api.cli.output import emit, say, table
-    from searchsvc.service.system.doctor import examine
-
+    """Check Python, torch, Ray, the database and the disk, with a remedy for each problem."""
     health = examine(session(ctx).settings())
     if as_json:
         emit({"ok": health.ok, "checks": [asdict(one) for one in health.checks]})
@@ -65,18 +62,12 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    from importlib.metadata import version as version_of
-
-    from api.cli.output import emit
-
-    found = version_of("searchsvc")
-    return emit({"version": found}) if as_json else typer.echo(f"searchsvc {found}")
+    number = version_of("searchsvc")
+    return emit({"version": number}) if as_json else typer.echo(f"searchsvc {number}")
 
 
 def completion(
-    shell: Annotated[Shell, typer.Argument(help="The shell that is to complete commands.")],
+    shell: Annotated[Shell, typer.Argument(help="The shell.")],
 ) -> None:
     """Print the script that makes a shell complete searchctl's commands."""
-    from typer._completion_shared import get_completion_script
-
     typer.echo(get_completion_script(prog_name="searchctl", complete_var="_SEARCHCTL_COMPLETE", shell=shell.value))

@@ -1,22 +1,29 @@
-"""searchctl latency: how long the operators of a space take on this device."""
+"""searchctl latency: measured latencies of the operators of a space on this device."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from api.cli.options import AsJson, session
-
-if TYPE_CHECKING:
-    from searchsvc.domain import DatasetInfo
-    from searchsvc.spaces.costs.latency import LatencyTable
+from api.cli.options import AsJson
+from api.cli.output import emit, hint, say, table
+from api.cli.session import session
+from searchsvc import tasks
+from searchsvc.domain import DatasetInfo
+from searchsvc.errors import InvalidInput
+from searchsvc.service.latency import measure as service
+from searchsvc.service.lookup import latency_tables
+from searchsvc.spaces import catalogue
+from searchsvc.spaces.costs.latency import LatencyTable
 
 
 class DeviceKind(StrEnum):
-    """What can be measured on."""
+    """Kinds of devices that can be measured."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -24,7 +31,7 @@ class DeviceKind(StrEnum):
 
 def latency(
     ctx: typer.Context,
-    listed: Annotated[bool, typer.Option("--list", help="List the tables that there are; measure nothing.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the stored tables; measure nothing.")] = False,
     space: Annotated[str, typer.Option("--space", help="Shipped space whose operators are timed.")] = "fbnetv3-small",
     dataset: Annotated[
         str, typer.Option("--dataset", help="Named dataset whose images and classes the networks are for.")
@@ -33,35 +40,35 @@ def latency(
         str | None,
         typer.Option("--shape", metavar="C,H,W", help="Channels, height and width, for any other dataset: 3,224,224."),
     ] = None,
-    classes: Annotated[int, typer.Option("--classes", min=1, max=100_000, help="Classes, beside --shape.")] = 10,
+    classes: Annotated[
+        int, typer.Option("--classes", min=1, max=100_000, help="Number of classes, with --shape.")
+    ] = 10,
     device: Annotated[DeviceKind, typer.Option("--device", help="Where to measure.")] = DeviceKind.CPU,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Images at a time.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads of the CPU.")] = 1,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Images per batch.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads.")] = 1,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1, max=86_400, help="Time for it; operators it does not reach are fitted.")
+        float,
+        typer.Option(
+            "--seconds", min=1, max=86_400, help="Time limit; operators that are not measured in time are fitted."
+        ),
     ] = 120.0,
     check: Annotated[
-        int, typer.Option("--check", min=0, max=1000, help="Whole networks to check the sums by; 0: none.")
+        int, typer.Option("--check", min=0, max=1000, help="Whole networks that check the sums; 0: none.")
     ] = 20,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the table. Default: SPACE-DEVICE, as fbnetv3-small-cpu.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a table of that name.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a copy of the table here, too.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing table of that name.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a copy of the table to this file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a table of operator latencies on this device, so that `latency` can be an objective or a limit."""
-    import time
-    from datetime import UTC, datetime
-
-    from api.cli.output import emit, hint, say, table
-    from searchsvc.service.latency import measure as service
-    from searchsvc.service.lookup import latency_tables
-
     settings = session(ctx).settings()
     if listed:
-        found = [_summary(one, made) for one, made in latency_tables.every(settings)]
-        return emit(found) if as_json else say(table(_COLUMNS, [_row(one) for one in found]))
+        summaries = [_summary(name, made) for name, made in latency_tables.every(settings)]
+        return emit(summaries) if as_json else say(table(_COLUMNS, [_row(summary) for summary in summaries]))
     name = name or f"{space}-{device.value}"
     latency_tables.check_name(settings, name, replace=replace)
     wanted = service.Wanted(
@@ -72,19 +79,14 @@ def latency(
     path = latency_tables.save(settings, name, made)
     if output is not None:
         output.write_bytes(made.serialised)
-    return emit(_summary(name, made)) if as_json else say(*_told(name, made), f"Stored in {path}.")
+    return emit(_summary(name, made)) if as_json else say(*_report(name, made), f"Stored in {path}.")
 
 
 _COLUMNS = ("name", "space", "images", "device", "batch", "rank correlation", "error, 90 %", "date")
 
 
 def _info(space: str, dataset: str, shape: str | None, classes: int) -> DatasetInfo:
-    """What is known of a named dataset, or of images of a shape `C,H,W`. Raises InvalidInput, NotFound."""
-    from searchsvc import tasks
-    from searchsvc.domain import DatasetInfo
-    from searchsvc.errors import InvalidInput
-    from searchsvc.spaces import catalogue
-
+    """The facts about a named dataset, or about images of a shape `C,H,W`. Raises InvalidInput, NotFound."""
     if shape is None:
         return tasks.find(catalogue.find(space).task).inspect({"name": dataset}, 0)
     sides = shape.split(",")
@@ -107,7 +109,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
     return (one["name"], one["space"], images, one["device"]["name"], str(one["batch"]), *quality, one["date"])
 
 
-def _told(name: str, made: LatencyTable) -> list[str]:
+def _report(name: str, made: LatencyTable) -> list[str]:
     fitted = sum(not one.samples for one in made.operators)
     lines = [
         f"{name}: {len(made.operators):,} operators of {made.space}"

@@ -1,16 +1,19 @@
-"""searchctl spaces: the spaces that ship, and what networks written as rows have."""
+"""searchctl spaces: the shipped spaces, and the counts of networks written as rows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from api.cli.commands.catalogue import listed
-from api.cli.options import AsJson, group
-
-if TYPE_CHECKING:
-    from searchsvc.spaces.fbnetv3.definition import Counts, Definition
+from api.cli.commands.catalogue import print_table
+from api.cli.groups import group
+from api.cli.options import AsJson
+from api.cli.output import emit, say, table
+from api.cli.specs import read_document
+from searchsvc.errors import NotFound
+from searchsvc.spaces.fbnetv3 import definitions
+from searchsvc.spaces.fbnetv3.definition import Counts, Definition, count, parse
 
 app = group("List the shipped spaces; count networks.")
 
@@ -19,23 +22,26 @@ app = group("List the shipped spaces; count networks.")
 def spaces(ctx: typer.Context, as_json: AsJson = False) -> None:
     """List the shipped spaces; count networks."""
     if ctx.invoked_subcommand is None:
-        listed(ctx, "spaces", as_json, ("name", "size", "description"))
+        print_table(ctx, "spaces", as_json, ("name", "size", "description"))
 
 
 @app.command()
 def build(
-    rows: Annotated[str, typer.Option("--rows", metavar="FILE", help="Its rows in YAML or JSON, or a shipped name.")],
+    rows: Annotated[
+        str,
+        typer.Option(
+            "--rows", metavar="FILE", help="The rows of the network in YAML or JSON, or the name of a shipped network."
+        ),
+    ],
     resolution: Annotated[
-        int | None, typer.Option("--resolution", min=1, max=4096, help="Side of the images. Default: as in the file.")
+        int | None,
+        typer.Option("--resolution", min=1, max=4096, help="Side of the images in pixels. Default: as in the file."),
     ] = None,
     classes: Annotated[int, typer.Option("--classes", min=1, max=1_000_000, help="Outputs of the classifier.")] = 1000,
-    channels: Annotated[int, typer.Option("--channels", min=1, max=1024, help="Of the images.")] = 3,
+    channels: Annotated[int, typer.Option("--channels", min=1, max=1024, help="Channels of the images.")] = 3,
     as_json: AsJson = False,
 ) -> None:
     """Count the parameters and multiply-adds of a network, as this service and as FBNetV3 publishes them."""
-    from api.cli.output import emit, say, table
-    from searchsvc.spaces.fbnetv3.definition import count
-
     definition = _definition(rows)
     side = resolution or definition.resolution
     counts = count(definition, (channels, side, side), classes)
@@ -53,12 +59,7 @@ def build(
 
 
 def _definition(source: str) -> Definition:
-    """From the shipped definition of that name, or from a file. Raises NotFound, InvalidInput."""
-    from api.cli.specs import read_document
-    from searchsvc.errors import NotFound
-    from searchsvc.spaces.fbnetv3 import definitions
-    from searchsvc.spaces.fbnetv3.definition import parse
-
+    """The shipped definition of that name, or the definition in a file. Raises NotFound, InvalidInput."""
     if source in definitions.names():
         return definitions.find(source)
     try:

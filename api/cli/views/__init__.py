@@ -1,1 +1,1 @@
-"""What the commands print."""
+"""Views: from the documents of the REST interface to tables and lines of text."""

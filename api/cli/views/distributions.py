@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
 
 from api import text
 from api.cli.output import state, table
 from api.cli.views.jobs import pairs
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Document = Mapping[str, Any]
 _SHOWN = 8

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
 
 from api import text
 from api.cli.output import state, table
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Document = Mapping[str, Any]
 _DONE = ("SUCCEEDED", "STOPPED", "FAILED")
@@ -69,9 +69,6 @@ def job_lines(job: Document) -> Table:
 
 def pairs(lines: Iterable[tuple[str, str | None]]) -> Table:
     """Names and values in two columns; what has no value is left out."""
-    from rich.table import Table
-    from rich.text import Text
-
     result = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     result.add_column(style="dim", no_wrap=True)
     result.add_column()

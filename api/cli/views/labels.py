@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from rich.table import Table
 
 from api import text
 from api.cli.output import table
 from api.cli.views.jobs import Document, pairs
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def statistics_lines(found: Document) -> list[Table | str]:

@@ -78,17 +78,9 @@ def require(token: Token, needed: Scope) -> None:
         raise Forbidden(f"this needs a token of scope {needed.value}; yours has {token.scope}")
 
 
-def read_local_token(settings: Settings) -> str | None:
-    """The secret that is kept in the data folder; None where there is none."""
-    try:
-        return settings.token_path.read_text(encoding="ascii").strip() or None
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
-
-
 def ensure_local_token(store: Store, settings: Settings, *, now: float) -> str:
     """The secret of this machine's own token: the one that is kept, or a new one where the store does not take it."""
-    kept = read_local_token(settings)
+    kept = settings.local_token()
     if kept is not None:
         try:
             authenticate(store, kept, now=now)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 import pytest
 
 from api.cli.client import Client, parsed_events, path_of
 from api.cli.exits import ProblemReceived, Unreachable
 from api.cli.local_transport import LocalTransport
+from api.cli.remote import RemoteTransport
+from api.cli.transport import Request
 
 
 class Breaking(BaseHTTPRequestHandler):
@@ -42,7 +43,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[Client]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with Client(httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}")) as client:
+        with Client(RemoteTransport(f"http://127.0.0.1:{server.server_port}")) as client:
             yield client
     finally:
         server.shutdown()
@@ -68,7 +69,7 @@ def test_events_are_read_as_the_standard_has_them() -> None:
 
 def test_no_service_is_told_with_its_address() -> None:
     with (
-        Client(httpx.Client(base_url="http://127.0.0.1:9")) as client,
+        Client(RemoteTransport("http://127.0.0.1:9")) as client,
         pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"),
     ):
         client.get("/jobs")
@@ -105,23 +106,25 @@ async def echoing(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client(transport=LocalTransport(echoing), base_url="http://local") as client:
-        yield client
+def local() -> Iterator[LocalTransport]:
+    transport = LocalTransport(echoing, "http://local")
+    yield transport
+    transport.close()
 
 
-def test_a_request_reaches_the_app_whole(http: httpx.Client) -> None:
-    assert http.post("/", params={"a": "b"}, content=b"body").text == "a=b|body"
+def test_a_request_reaches_the_app_whole(local: LocalTransport) -> None:
+    with closing(local.send(Request("POST", "/?a=b", body=b"body"))) as answer:
+        assert b"".join(answer.chunks()) == b"a=b|body"
 
 
-def test_a_stream_is_read_while_it_goes_on(http: httpx.Client) -> None:
-    with http.stream("GET", "/stream") as answer:
-        assert next(answer.iter_lines()) == "first"
+def test_a_stream_is_read_while_it_goes_on(local: LocalTransport) -> None:
+    with closing(local.send(Request("GET", "/stream"))) as answer:
+        assert next(answer.chunks()) == b"first\n"
 
 
-def test_an_error_of_the_app_is_not_swallowed(http: httpx.Client) -> None:
+def test_an_error_of_the_app_is_not_swallowed(local: LocalTransport) -> None:
     with pytest.raises(RuntimeError, match="before the answer"):
-        http.get("/error")
+        local.send(Request("GET", "/error"))
 
 
 def test_an_app_that_does_not_start_is_told() -> None:
@@ -130,7 +133,7 @@ def test_an_app_that_does_not_start_is_told() -> None:
         raise OSError("no database")
 
     with pytest.raises(OSError, match="no database"):
-        LocalTransport(broken)
+        LocalTransport(broken, "http://local")
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from api.cli.client import Client
 from api.cli.commands.recommend import constraints
 from api.cli.output import say
-from api.cli.views.recommend import gain_lines, transfer_lines
+from api.cli.views.gains import gain_lines
+from api.cli.views.transfer import transfer_lines
 from searchsvc.domain import Job
 from searchsvc.errors import InvalidInput
 from tests.unit.api.cli.conftest import Searchctl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.cli.client import ServerEvent
-from api.cli.follow import PlainScreen
+from api.cli.views.screens import PlainScreen
 from api.rounds_text import round_line
 from searchsvc.domain import Job, new_id
 from searchsvc.store import JobWriter, Store
@@ -41,7 +41,7 @@ def test_what_is_said_of_several_things_is_told_apart_by_as_little_as_it_takes()
 def test_where_there_are_no_rounds_the_algorithm_is_named(searchctl: Searchctl, searched: Job) -> None:
     answer = searchctl("rounds", searched.id)
     assert (answer.code, answer.out) == (0, "")
-    assert "random has said nothing" in answer.err
+    assert "random has reported none" in answer.err
     assert searchctl("rounds", searched.id, "--json").document == []
     assert searchctl("rounds", "nowhere").code == 3
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.cli.commands.run import _job
 from api.cli.server import page
+from api.cli.unfinished import job_for
 from searchsvc.domain import JobSpec, TrialState
 from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service.documents.documents import load_document
@@ -47,7 +47,7 @@ def test_a_run_ends_with_a_model_and_the_next_one_starts_anew(
     assert Path(result["model"]) == home.parent / "tiny.safetensors"
     assert Path(result["model"]).stat().st_size > 1000
     assert service.jobs.get(result["job"]["id"]).spec == JobSpec.parse(document)
-    assert _job(service, document, new=False)[0].id != result["job"]["id"]
+    assert job_for(service, document, new=False)[0].id != result["job"]["id"]
 
 
 @pytest.mark.slow
@@ -112,9 +112,9 @@ def document() -> dict[str, Any]:
 
 
 def test_an_unfinished_job_with_the_same_spec_is_taken_up(service: Service, document: dict[str, Any]) -> None:
-    first, said = _job(service, document, new=False)
+    first, said = job_for(service, document, new=False)
     assert said is None
-    again, said = _job(service, document, new=False)
+    again, said = job_for(service, document, new=False)
     assert again.id == first.id
     assert said
     assert first.id in said
@@ -122,14 +122,14 @@ def test_an_unfinished_job_with_the_same_spec_is_taken_up(service: Service, docu
 
 @pytest.mark.parametrize("verb", ["pause", "stop", "cancel"])
 def test_a_job_that_was_ended_by_hand_goes_on(service: Service, document: dict[str, Any], verb: str) -> None:
-    first, _ = _job(service, document, new=False)
-    getattr(service, verb)(first.id)
-    again, _ = _job(service, document, new=False)
+    first, _ = job_for(service, document, new=False)
+    getattr(service.jobs, verb)(first.id)
+    again, _ = job_for(service, document, new=False)
     assert (again.id, again.state) == (first.id, "QUEUED")
 
 
 def test_another_spec_or_new_starts_another_job(service: Service, document: dict[str, Any]) -> None:
-    first, _ = _job(service, document, new=False)
-    other, _ = _job(service, {**document, "seed": 1}, new=False)
-    anew, _ = _job(service, document, new=True)
+    first, _ = job_for(service, document, new=False)
+    other, _ = job_for(service, {**document, "seed": 1}, new=False)
+    anew, _ = job_for(service, document, new=True)
     assert len({first.id, other.id, anew.id}) == 3

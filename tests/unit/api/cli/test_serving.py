@@ -14,7 +14,7 @@ import httpx
 import pytest
 import uvicorn
 
-from api.cli.commands.serving import _server
+from api.cli.server import Server
 from searchsvc.controller.controller import Controller
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
@@ -140,7 +140,7 @@ def test_drivers_outlive_a_restart_and_end_with_ctrl_c(home: Path, number: int, 
     settings = Settings(data_dir=home, database_url=f"sqlite:///{home / 'other.db'}").prepare()
     store = Store.create(settings.database_url)
     controller = Controller(Service(store, settings))
-    server = _server(uvicorn.Config(lambda *_: None), controller)
+    server = Server(uvicorn.Config(lambda *_: None), controller)
     server.handle_exit(number, None)
     assert server.should_exit
     assert controller.leave_drivers is left

@@ -1,0 +1,80 @@
+"""Where a service listens: the address that was set, or the one that `searchctl serve` left in the data folder."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from searchsvc.errors import RuntimeUnavailable
+from searchsvc.settings import Settings
+
+
+def service_address(settings: Settings) -> str | None:
+    """Return the address of the service to talk to, or None if no service runs."""
+    return settings.url or running_address(settings) or foreign_address(settings)
+
+
+def address_path(settings: Settings) -> Path:
+    """Return the file in which `searchctl serve` leaves its address for commands with the same data folder."""
+    return settings.data_dir / "address"
+
+
+def running_address(settings: Settings) -> str | None:
+    """Return the address of the service of this data folder, if one listens."""
+    try:
+        address = address_path(settings).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return address if listens(address) else None
+
+
+def foreign_address(settings: Settings) -> str | None:
+    """Return the address of a service of another data folder on this machine, if the user has a token for it."""
+    return settings.service_url if settings.token and listens(settings.service_url) else None
+
+
+def listens(address: str) -> bool:
+    """Whether anything accepts connections at an address."""
+    try:
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname or "", url.port or 80), timeout=1.0):
+            return bool(url.hostname)
+    except (OSError, ValueError):
+        return False
+
+
+def listener(settings: Settings) -> socket.socket:
+    """Bind a socket, so that a taken port is reported, and the address is known, before anything else starts.
+
+    Raises RuntimeUnavailable.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        where = f"{settings.host}:{settings.port}"
+        raise RuntimeUnavailable(f"cannot listen on {where}: {error.strerror}; --port 0 takes a free port") from None
+    return bound
+
+
+def address_of(settings: Settings, bound: socket.socket) -> str:
+    """Return the address of a bound socket as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+
+
+@contextmanager
+def announced_address(settings: Settings, bound: socket.socket) -> Iterator[None]:
+    """Leave the address in the data folder for the duration of the block, so that searchctl finds the service."""
+    path, address = address_path(settings), address_of(settings, bound)
+    path.write_text(address + "\n", encoding="ascii")
+    try:
+        yield
+    finally:
+        if path.exists() and path.read_text(encoding="ascii").strip() == address:
+            path.unlink()

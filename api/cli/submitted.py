@@ -1,0 +1,22 @@
+"""What a command prints after it has submitted a job that trains something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.cli.client import Client
+from api.cli.output import hint, say
+
+_NO_SERVICE = "No service is running: the job waits until one is. Start it: searchctl serve"
+
+
+def say_submitted(client: Client, job: dict[str, Any]) -> None:
+    """Print the new job with its number of trials."""
+    say(f"Submitted {job['name']}: {job['id']} ({job['spec']['budget']['trials']} trials)")
+    hint_if_local(client)
+
+
+def hint_if_local(client: Client) -> None:
+    """Say that nothing runs the job, if no service runs."""
+    if client.is_local:
+        hint(_NO_SERVICE)
