@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import workers.autohas.run
-from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import (
     Candidate,
     Decision,

@@ -1,4 +1,4 @@
-"""Methods that propose candidates, and rules that end hopeless trials early: ask and tell, without a service.
+"""Algorithms that propose candidates, and rules that end hopeless trials early: ask and tell, without a service.
 
 ::
 
@@ -9,7 +9,8 @@
 """
 
 from searchsvc.algorithms.base import Algorithm, Problem
-from searchsvc.algorithms.stopping.table import STOPPING_RULES, StoppingRule, StoppingRuleEntry, create_stopping_rule
+from searchsvc.algorithms.stopping.rule import StoppingRule
+from searchsvc.algorithms.stopping.table import STOPPING_RULES, StoppingRuleEntry, create_stopping_rule
 from searchsvc.algorithms.table import ALGORITHMS, AlgorithmEntry, create, validate_options
 
 __all__ = [

@@ -28,7 +28,7 @@ FINALIST = "finalist"
 
 
 class SoftLimit(BaseModel):
-    """A limit of a cost that may be broken at a price: above it, the reward falls by weight * (cost / max - 1)."""
+    """A limit of a cost that may be broken at a price: weight * (cost / max - 1) is taken off the reward above it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -38,7 +38,7 @@ class SoftLimit(BaseModel):
 
 
 class AutohasOptions(MethodOptions):
-    """Settings of the supernet's training, of its controller, and of the finalists."""
+    """How the supernet is trained, how its controller learns, and what comes out."""
 
     variant: Literal["reinforce", "differentiable"] = Field("reinforce", description="what moves the distributions")
     epochs: int = Field(0, ge=0, le=100_000, description="of the supernet; 0: twice those of a trial")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.hard_constraints import HardConstraints
@@ -16,7 +16,9 @@ from searchsvc.errors import Fault, InvalidInput
 
 
 class FixedListOptions(MethodOptions):
-    """The list."""
+    """What is trained."""
+
+    model_config = ConfigDict(title="GivenOptions")  # as in the REST API
 
     candidates: list[dict[str, Scalar]] = Field(
         [], max_length=10_000, description="a value for every active parameter of the space, each"

@@ -1,4 +1,4 @@
-"""The options of algorithms and stopping rules: what a spec gives beside `name`, checked by the table's entry."""
+"""Options of algorithms and stopping rules: the keys of a spec next to `name`, checked by the entry of the table."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class MethodOptions(BaseModel):
 
 
 def validated(model: type[MethodOptions], options: Mapping[str, Any], entry: str) -> MethodOptions:
-    """The options as the entry's model. Raises InvalidInput with pointers `/<option>`."""
+    """Validate the options of an entry. Raises InvalidInput with pointers `/<option>`."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        known = ", ".join(model.model_fields) or "none"
-        unknown = f"unknown option of {entry}; it has: {known}"
+        names = ", ".join(model.model_fields) or "none"
+        unknown = f"unknown option of {entry}; it has: {names}"
         raise InvalidInput(
             Fault(fault.pointer, unknown) if fault.message == "unknown key" else fault
             for fault in faults_of(error, options)
         ) from None
 
 
-def unknown_name(kind: str, name: str, known: Mapping[str, object]) -> InvalidInput:
+def unknown_name(kind: str, name: str, table: Mapping[str, object]) -> InvalidInput:
     """The error for a name that a table lacks, with the nearest name that it has."""
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, table, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InvalidInput.at("/name", f"no {kind} {name!r}; {hint}There are: {', '.join(known)}")
+    return InvalidInput.at("/name", f"no {kind} {name!r}; {hint}There are: {', '.join(table)}")

@@ -1,4 +1,4 @@
-"""Better and worse with one objective or several: signed values, crowding distance, a sorting that grows.
+"""Ranking by one objective or several: signed values, crowding distance, collections that stay sorted as they grow.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -22,29 +22,29 @@ from searchsvc.spaces.space import Matrix
 
 
 def signed_values(metrics: Mapping[str, float] | None, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    """(m,) objectives, larger is better; None where one is missing or not finite."""
+    """(m,) objectives, larger is better; None if one is missing or not finite."""
     if metrics is None:
         return None
-    values = tuple(one.sign * metrics.get(one.metric, math.nan) for one in objectives)
+    values = tuple(goal.sign * metrics.get(goal.metric, math.nan) for goal in objectives)
     return values if all(map(math.isfinite, values)) else None
 
 
 def slacks(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> tuple[float, ...] | None:
-    """(c,) how far each limit is overstepped, negative within it; None where a metric is missing or not finite."""
-    values = [metrics.get(one.metric, math.nan) for one in constraints]
+    """(c,) excess over each limit, negative within it; None if a metric is missing or not finite."""
+    values = [metrics.get(constraint.metric, math.nan) for constraint in constraints]
     if not all(map(math.isfinite, values)):
         return None
     return tuple(
         max(
-            value - one.max if one.max is not None else -math.inf,
-            one.min - value if one.min is not None else -math.inf,
+            value - constraint.max if constraint.max is not None else -math.inf,
+            constraint.min - value if constraint.min is not None else -math.inf,
         )
-        for value, one in zip(values, constraints, strict=True)
+        for value, constraint in zip(values, constraints, strict=True)
     )
 
 
 def crowding_distances(values: Matrix) -> Matrix:
-    """(n,) from one front (n, m): the sum over objectives of the gap between both neighbours; infinite at the ends."""
+    """(n,) of one front (n, m): the gap between both neighbours, summed over objectives; infinite at the ends."""
     n, m = values.shape
     distances = np.zeros(n)
     for column in range(m):
@@ -59,15 +59,15 @@ def crowding_distances(values: Matrix) -> Matrix:
 
 
 class RankedValues(Protocol):
-    """A collection of values that knows how many of its members are better than a given one."""
+    """A collection of objective values that counts how many of its members are better than others."""
 
     def __len__(self) -> int: ...
 
     def add(self, values: tuple[float, ...]) -> None:
-        """Put in one more (m,)."""
+        """Add a member (m,)."""
 
-    def better(self, values: tuple[float, ...]) -> int:
-        """How many members are better than `values` (m,). Equal ones are not."""
+    def count_better(self, values: tuple[float, ...]) -> int:
+        """Count the members that are better than `values` (m,). Equal members are not."""
 
 
 def ranked_values(objectives: int) -> RankedValues:
@@ -76,7 +76,7 @@ def ranked_values(objectives: int) -> RankedValues:
 
 
 class SortedValues:
-    """RankedValues for one objective: a sorted list."""
+    """Values of one objective: a sorted list."""
 
     def __init__(self) -> None:
         self._ascending: list[float] = []
@@ -87,20 +87,22 @@ class SortedValues:
     def add(self, values: tuple[float, ...]) -> None:
         insort(self._ascending, values[0])
 
-    def better(self, values: tuple[float, ...]) -> int:
+    def count_better(self, values: tuple[float, ...]) -> int:
         return len(self._ascending) - bisect_right(self._ascending, values[0])
 
 
 class NondominatedFronts:
-    """RankedValues for several objectives: non-dominated ranks, kept up to date as members are added.
+    """Values of several objectives: non-dominated ranks, updated as members are added.
 
-    A member's rank is the length of the longest chain of members that dominate each other above it, so an addition
-    changes only those that it dominates, each by one at most (Li et al. 2017, efficient non-domination level update).
+    A member's rank is the length of the longest chain of members above it that dominate each other, so an addition
+    changes only the members that it dominates, each by one at most (Li et al. 2017, efficient non-domination level
+    update).
     """
 
     def __init__(self, objectives: int) -> None:
-        self._values = np.empty((objectives, 64))  # a row per objective: comparisons run along memory
-        self._ranks = np.zeros(64, dtype=np.int64)
+        # The first `_count` columns are used; the arrays double in size when they are full.
+        self._values = np.empty((objectives, 64))  # (m, capacity): comparisons run along memory
+        self._ranks = np.zeros(64, dtype=np.int64)  # (capacity,)
         self._count = 0
 
     def __len__(self) -> int:
@@ -115,17 +117,17 @@ class NondominatedFronts:
         self._count += 1
         self._push_down(np.array([values]), rank)
 
-    def better(self, values: tuple[float, ...]) -> int:
+    def count_better(self, values: tuple[float, ...]) -> int:
         row, rank, ranks = np.array(values), self._rank(values), self._ranks[: self._count]
-        same = self._values[:, : self._count][:, ranks == rank].T
-        # Those of the same rank that `values` dominates would move down if it came in.
+        same = self._values[:, : self._count][:, ranks == rank].T  # (members of the same rank, m)
+        # Members of the same rank that `values` dominates would move down if it were added.
         same = same[~((row >= same).all(axis=1) & (row > same).any(axis=1))]
         unequal = same[(same != row).any(axis=1)]
         distances = crowding_distances(np.vstack([unequal, row]))
         return int((ranks < rank).sum() + (distances[:-1] > distances[-1]).sum())
 
     def _rank(self, values: tuple[float, ...]) -> int:
-        """0 for `values` (m,) that no member dominates, else one more than the largest rank of those that do."""
+        """0 if no member dominates `values` (m,), else one more than the largest rank of the members that do."""
         at_least, above = np.ones(self._count, dtype=bool), np.zeros(self._count, dtype=bool)
         for members, value in zip(self._values, values, strict=True):
             at_least &= members[: self._count] >= value
@@ -133,11 +135,11 @@ class NondominatedFronts:
         return int(self._ranks[: self._count][at_least & above].max(initial=-1)) + 1
 
     def _push_down(self, moved: Matrix, rank: int) -> None:
-        """Those of `rank` that one of `moved` (k, m), new at `rank`, dominates go one lower, and so on below them."""
+        """Move members of `rank` that `moved` (k, m), new at `rank`, dominates one lower; then those below them."""
         while len(moved):
             here = np.flatnonzero(self._ranks[: self._count] == rank)
-            front = self._values[:, here].T
-            at_least = (moved[:, None] >= front[None]).all(axis=2)
-            dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)
+            front = self._values[:, here].T  # (f, m)
+            at_least = (moved[:, None] >= front[None]).all(axis=2)  # (k, f)
+            dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)  # (f,)
             self._ranks[here[dominated]] = rank + 1
             moved, rank = front[dominated], rank + 1

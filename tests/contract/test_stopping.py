@@ -11,16 +11,12 @@ import pytest
 from scipy.stats import spearmanr
 
 from searchsvc.algorithms.stopping.rank_correlation import RankCorrelation
-from searchsvc.algorithms.stopping.table import STOPPING_RULES, StoppingRule, create_stopping_rule
+from searchsvc.algorithms.stopping.rule import StoppingRule
+from searchsvc.algorithms.stopping.table import STOPPING_RULES, create_stopping_rule
 from searchsvc.domain import Decision, Fidelity, Measurement, Objective
 from searchsvc.errors import InvalidInput
 
-OPTIONS: dict[str, dict[str, int]] = {
-    "none": {},
-    "asha": {"min_epochs": 2},
-    "median": {"min_trials": 2, "min_epochs": 2},
-    "rank-correlation": {"trials": 6},
-}
+OPTIONS = {name: entry.options.example for name, entry in STOPPING_RULES.items()}
 ACCURACY, SIZE = Objective(metric="accuracy"), Objective(metric="size", goal="minimize")
 OBJECTIVES = {"one": (ACCURACY,), "minimised": (SIZE,), "two": (ACCURACY, SIZE)}
 EPOCHS = 12

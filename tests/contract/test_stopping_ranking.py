@@ -28,7 +28,7 @@ def test_growing_fronts_rank_as_sorting_all_at_once(rows: list[tuple[float, ...]
     fronts = NondominatedFronts(3)
     for count, row in enumerate(rows, 1):
         fronts.add(row)
-        assert fronts.better(row) == better_by_definition(np.array(rows[:count]), count - 1)
+        assert fronts.count_better(row) == better_by_definition(np.array(rows[:count]), count - 1)
 
 
 @given(COARSE, st.tuples(*[st.integers(0, 6).map(float)] * 3))
@@ -36,7 +36,7 @@ def test_one_from_outside_is_placed_as_if_it_were_in(rows: list[tuple[float, ...
     fronts = NondominatedFronts(3)
     for row in rows:
         fronts.add(row)
-    assert fronts.better(other) == better_by_definition(np.array([*rows, other]), len(rows))
+    assert fronts.count_better(other) == better_by_definition(np.array([*rows, other]), len(rows))
 
 
 @given(st.lists(st.integers(0, 9).map(float), max_size=30), st.integers(0, 9).map(float))
@@ -44,7 +44,7 @@ def test_with_one_objective_the_larger_are_better(values: list[float], other: fl
     order = ranked_values(1)
     for value in values:
         order.add((value,))
-    assert order.better((other,)) == sum(value > other for value in values)
+    assert order.count_better((other,)) == sum(value > other for value in values)
     assert len(order) == len(values)
 
 
@@ -56,7 +56,7 @@ def test_placing_a_report_hardly_slows_down_as_reports_gather() -> None:
         with calls() as made:
             for point in np.random.default_rng(0).random((reports, 2)):
                 fronts.add(tuple(point))
-                fronts.better(tuple(point))
+                fronts.count_better(tuple(point))
         return made.count
 
     assert calls_for(4_000) < 6 * calls_for(1_000)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import (
     Decision,
     FailureKind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import Attempt, Decision, Job, Measurement, Proposal, Trial, TrialState, best_measurement
 from searchsvc.service.planning.blueprint import Blueprint, make_proposer, make_stopping_rule
 from searchsvc.store import JobWriter, Store

@@ -8,21 +8,22 @@ more than half of the others are better by non-dominated rank, ties by crowding 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from searchsvc.algorithms.options import MethodOptions
-from searchsvc.algorithms.ranking import RankedValues, ranked_values, signed_values
-from searchsvc.domain.metrics import Measurement, Objective
+from searchsvc.algorithms.ranking import RankedValues, ranked_values
+from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
-from searchsvc.domain.states import Decision
 
 
-class MedianOptions(MethodOptions):
+class MedianOptions(StoppingOptions):
     """Katib's defaults."""
+
+    example: ClassVar[Mapping[str, Any]] = {"min_trials": 2, "min_epochs": 2}
 
     min_trials: Annotated[int, Field(ge=1, le=100_000, description="Other trials that must have reached the step.")] = 3
     min_epochs: Annotated[int, Field(ge=1, le=100_000, description="The first step at which trials are compared.")] = 4
@@ -30,7 +31,7 @@ class MedianOptions(MethodOptions):
 
 @dataclass(slots=True)
 class _Course:
-    """What a trial has reported so far, signed so that larger is better."""
+    """The reports of a trial so far, signed so that larger is better."""
 
     count: int
     total: tuple[float, ...]
@@ -38,33 +39,29 @@ class _Course:
     step: int
 
 
-class MedianRule:
-    """Stops what is worse than the median of the others at the same step."""
+class MedianRule(StoppingRule):
+    """Stops trials that are worse than the median of the others at the same step."""
 
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: MedianOptions) -> None:
-        self._objectives = tuple(objectives)
-        self._epochs = fidelity.epochs
+        super().__init__(objectives, fidelity)
         self._options = options
         self._courses: dict[int, _Course] = {}
+        """By trial."""
         self._averages: dict[int, RankedValues] = {}
-        self.saved_steps = 0
+        """Running averages of the trials that reached a step, by step."""
 
-    def report(self, trial: int, measurement: Measurement) -> Decision:
-        values = signed_values(measurement.metrics, self._objectives)
-        if values is None or not self._advance(trial, measurement.step, values):
-            return Decision.CONTINUE
+    def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
+        if not self._advance(trial, step, values):
+            return False
         course = self._courses[trial]
         average = tuple(total / course.count for total in course.total)
-        others = self._averages.setdefault(measurement.step, ranked_values(len(values)))
-        stop = self._is_hopeless(measurement.step, course.best if len(values) == 1 else average, others)
+        others = self._averages.setdefault(step, ranked_values(len(values)))
+        hopeless = self._is_hopeless(step, course.best if len(values) == 1 else average, others)
         others.add(average)
-        if not stop:
-            return Decision.CONTINUE
-        self.saved_steps += self._epochs - measurement.step
-        return Decision.STOP
+        return hopeless
 
     def _advance(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
-        """Take the values into the trial's course; False where this step has been reported before."""
+        """Add the values to the trial's course. Return False if this step was reported before."""
         course = self._courses.setdefault(trial, _Course(0, (0.0,) * len(values), values, 0))
         if step <= course.step:
             return False
@@ -77,4 +74,4 @@ class MedianRule:
         options = self._options
         if not options.min_epochs <= step < self._epochs or len(others) < options.min_trials:
             return False
-        return 2 * others.better(values) > len(others)
+        return 2 * others.count_better(values) > len(others)

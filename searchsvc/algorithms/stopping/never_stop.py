@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from searchsvc.algorithms.options import MethodOptions
-from searchsvc.domain.metrics import Measurement, Objective
+from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
-from searchsvc.domain.states import Decision
 
 
-class NeverStopOptions(MethodOptions):
+class NeverStopOptions(StoppingOptions):
     """There is nothing to set."""
 
 
-class NeverStop:
+class NeverStop(StoppingRule):
     """Stops nothing."""
 
-    saved_steps = 0
+    def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: NeverStopOptions) -> None:  # noqa: ARG002 - every factory takes options
+        super().__init__(objectives, fidelity)
 
-    def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: NeverStopOptions) -> None:
-        """Takes what every rule takes and needs none of it."""
-
-    def report(self, trial: int, measurement: Measurement) -> Decision:  # noqa: ARG002 - the contract names them
-        return Decision.CONTINUE
+    def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:  # noqa: ARG002 - the contract names them
+        return False

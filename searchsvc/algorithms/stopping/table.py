@@ -1,43 +1,20 @@
-"""Stopping rules: the contract, the table, and the rule that never stops anything.
-
-A rule sees the measurements of all trials of a job in the order in which they were stored, and is a function of that
-order alone: fed the same measurements again, it decides the same again. That is how it is rebuilt after a kill.
-"""
+"""The table of stopping rules: a description, options and a factory by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
-from searchsvc.algorithms.options import MethodOptions, unknown_name, validated
+from searchsvc.algorithms.options import unknown_name, validated
 from searchsvc.algorithms.stopping.asha import Asha, AshaOptions
 from searchsvc.algorithms.stopping.median import MedianOptions, MedianRule
 from searchsvc.algorithms.stopping.never_stop import NeverStop, NeverStopOptions
 from searchsvc.algorithms.stopping.rank_correlation import RankCorrelation, RankCorrelationOptions
-from searchsvc.domain.metrics import Measurement, Objective
+from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
-from searchsvc.domain.states import Decision
-
-
-class StoppingRule(Protocol):
-    """Ends hopeless trials early.
-
-    ::
-
-        report(trial, measurement) -> CONTINUE      the trial trains on
-        report(trial, measurement) -> STOP          the trial ends here; what it measured counts
-
-    A measurement that lacks an objective is passed over: CONTINUE.
-    """
-
-    @property
-    def saved_steps(self) -> int:
-        """Steps of training that the rule has saved so far: what stopped trials had left."""
-
-    def report(self, trial: int, measurement: Measurement) -> Decision:
-        """What becomes of trial number `trial` after this measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +25,7 @@ class StoppingRuleEntry:
     description: str
     factory: Callable[[Sequence[Objective], Fidelity, Any], StoppingRule]
     """From objectives, the fidelity of a whole trial and an instance of `options`."""
-    options: type[MethodOptions]
+    options: type[StoppingOptions]
 
 
 _ENTRIES = (
@@ -69,7 +46,7 @@ STOPPING_RULES: Mapping[str, StoppingRuleEntry] = MappingProxyType({entry.name: 
 def create_stopping_rule(
     name: str, *, objectives: Sequence[Objective], fidelity: Fidelity, **options: Any
 ) -> StoppingRule:
-    """The stopping rule `name`, fresh. Raises InvalidInput with pointers `/name`, `/<option>`."""
+    """Create the stopping rule `name`. Raises InvalidInput with pointers `/name`, `/<option>`."""
     if name not in STOPPING_RULES:
         raise unknown_name("stopping rule", name, STOPPING_RULES)
     entry = STOPPING_RULES[name]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from searchsvc import algorithms
-from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import (
     Constraint,
     DatasetInfo,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from searchsvc import algorithms
 from searchsvc.algorithms import ALGORITHMS
 from searchsvc.algorithms.options import MethodOptions
-from searchsvc.algorithms.stopping.table import StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import JobSpec, Task
 from searchsvc.errors import FaultCollector, InvalidInput, below
 from searchsvc.service.lookup import supernets

@@ -1,0 +1,55 @@
+"""The contract of a stopping rule.
+
+A rule receives the measurements of all trials of a job in the order in which they were stored, and is a function of
+that order alone. After a kill it is rebuilt from the stored measurements, and makes the same decisions again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.ranking import signed_values
+from searchsvc.domain.metrics import Measurement, Objective
+from searchsvc.domain.spec import Fidelity
+from searchsvc.domain.states import Decision
+
+
+class StoppingOptions(MethodOptions):
+    """Options of one stopping rule."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which the rule decides after a few trials of a dozen epochs: the contract tests run it with them."""
+
+
+class StoppingRule(ABC):
+    """Ends hopeless trials early.
+
+    ::
+
+        report(trial, measurement) -> CONTINUE      the trial trains on
+        report(trial, measurement) -> STOP          the trial ends here; its measurements count
+
+    A measurement that lacks an objective is ignored: CONTINUE. A subclass implements `_stops`.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity) -> None:
+        """`fidelity` is that of a whole trial."""
+        self._objectives = tuple(objectives)
+        self._epochs = fidelity.epochs
+        self.saved_steps = 0
+        """Steps of training saved so far: the remaining steps of the stopped trials."""
+
+    def report(self, trial: int, measurement: Measurement) -> Decision:
+        """Decide whether trial number `trial` goes on after this measurement."""
+        values = signed_values(measurement.metrics, self._objectives)
+        if values is None or not self._stops(trial, measurement.step, values):
+            return Decision.CONTINUE
+        self.saved_steps += self._epochs - measurement.step
+        return Decision.STOP
+
+    @abstractmethod
+    def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
+        """Take note of the objectives (m,) of a trial at `step`, larger is better. Return whether it ends there."""
