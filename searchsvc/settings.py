@@ -1,7 +1,8 @@
-"""Settings: the only reader of environment variables. Every field is `SEARCHSVC_` and its name in capitals.
+"""Settings: the only reader of environment variables.
 
-The descriptions of the fields are the text of the settings page in the documentation. Every command of searchctl starts
-with this module, so it reads the environment itself: pydantic-settings takes longer to import than a command to run.
+The variable of a field is `SEARCHSVC_` and the name of the field in capitals. The descriptions of the fields are the
+text of the settings page in the documentation. Every command of searchctl starts with this module, so it reads the
+environment itself: importing pydantic-settings takes longer than running a command.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class Settings(BaseModel):
-    """Where things are and how the service behaves. Frozen: made once at start and handed on."""
+    """Locations and behaviour of the service. Frozen: created once at start and passed on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     data_dir: Folder = Field(
         default=Path("~/.searchsvc"),
         validate_default=True,
-        description="Folder of everything that the service keeps: the SQLite database, weights, logs, the local token.",
+        description="Folder of all files of the service: the SQLite database, weights, logs, the local token.",
     )
     database_url: str = Field(
         default_factory=lambda values: f"sqlite:///{values.get('data_dir')}/searchsvc.db",
@@ -44,29 +45,30 @@ class Settings(BaseModel):
     )
     data_roots: Folders = Field(
         default_factory=lambda values: (values.get("data_dir", Path()) / "data",),
-        description="Folders from which a job that comes by REST may read datasets; several are separated by `:`.",
+        description="Folders from which a job submitted over REST may read datasets; separate several with `:`.",
     )
     ray_address: str | None = Field(
         default=None,
-        description="Address of the Ray cluster (RAY_ADDRESS is read too); none: a local one is started when needed.",
+        description="Address of the Ray cluster (RAY_ADDRESS is read too). If unset, a local Ray is started.",
     )
     host: str = Field(default="127.0.0.1", description="Address on which `searchctl serve` listens.")
     port: int = Field(default=8700, ge=0, le=65_535, description="Port on which `searchctl serve` listens.")
     url: str | None = Field(
         default=None,
-        description="Address of the service that searchctl talks to; none: the one that serves this data folder.",
+        description="Address of the service that searchctl uses. If unset, the service of this data folder.",
     )
     token: SecretStr | None = Field(
-        default=None, description="Bearer token that searchctl sends; none: the one in the data folder."
+        default=None, description="Bearer token that searchctl sends. If unset, the token in the data folder."
     )
     max_drivers: int = Field(
         default=4, ge=1, le=1000, description="Jobs that one controller runs at once; the others wait, oldest first."
     )
     lease_seconds: Seconds = Field(
-        default=3.0, description="A driver without a sign of life for so long counts as dead; its job is taken over."
+        default=3.0,
+        description="Time without a heartbeat after which a driver counts as dead and its job is taken over.",
     )
-    heartbeat_seconds: Seconds = Field(default=0.5, description="How often a driver renews its lease.")
-    poll_seconds: Seconds = Field(default=0.2, description="How often a controller looks for jobs to start.")
+    heartbeat_seconds: Seconds = Field(default=0.5, description="Interval at which a driver renews its lease.")
+    poll_seconds: Seconds = Field(default=0.2, description="Interval at which a controller looks for jobs to start.")
     cancel_seconds: Seconds = Field(
         default=10.0, description="Time that a driver has to carry out a cancellation before it is killed."
     )
@@ -74,10 +76,10 @@ class Settings(BaseModel):
         default=5,
         ge=1,
         le=1000,
-        description="Crashes in a row, without progress between them, after which a job fails.",
+        description="Consecutive crashes without progress after which a job fails.",
     )
     database_wait_seconds: Seconds = Field(
-        default=30.0, description="How long an operation waits for a database that does not answer."
+        default=30.0, description="Time that an operation waits for a database that does not answer."
     )
 
     @model_validator(mode="before")
@@ -94,7 +96,7 @@ class Settings(BaseModel):
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """A JSON list, or paths separated as in PATH."""
+        """Accept a JSON list, or paths separated as in PATH."""
         if not isinstance(value, str):
             return value
         if value.lstrip().startswith("["):
@@ -103,7 +105,7 @@ class Settings(BaseModel):
 
     @property
     def service_url(self) -> str:
-        """The address of the service as searchctl sees it, without a slash at the end."""
+        """The address under which searchctl reaches the service, without a trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return (self.url or f"http://{host}:{self.port}").rstrip("/")
 
@@ -132,18 +134,18 @@ class Settings(BaseModel):
 
     @property
     def latency_dir(self) -> Path:
-        """Where the latency tables are kept."""
+        """The folder of the latency tables."""
         return self.data_dir / "latency"
 
     def job_log(self, job_id: str) -> Path:
         return self.logs_dir / f"{job_id}.log"
 
     def trial_dir(self, job_id: str, trial_id: str) -> Path:
-        """Where checkpoints, weights and the log of one trial are kept."""
+        """Return the folder of the checkpoints, weights and log of one trial."""
         return self.artifacts_dir / job_id / trial_id
 
     def environment(self) -> dict[str, str]:
-        """The environment of a process that is to read the same settings."""
+        """Return the environment for a process that must read the same settings."""
         values = {
             "SEARCHSVC_DATA_DIR": str(self.data_dir),
             "SEARCHSVC_DATABASE_URL": self.database_url,
@@ -156,7 +158,7 @@ class Settings(BaseModel):
         return {**os.environ, **values, **address}
 
     def prepare(self) -> Settings:
-        """Make the data folder and those below it, for the owner alone. What is there stays as it is."""
+        """Create the data folder and its subfolders, readable only by the owner. Existing folders stay unchanged."""
         for folder in (self.data_dir, self.logs_dir, self.artifacts_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
