@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from searchsvc.domain.trial_task import TrialTask
-from searchsvc.spaces.detector.space import bins_of
+from searchsvc.spaces.detector.head import bins_of
 from searchsvc.spaces.recipe import DETECTION
 from searchsvc.spaces.sharing import fixed_values
 from searchsvc.spaces.space import Space

@@ -22,7 +22,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from searchsvc.spaces.detector.space import bins_of
+from searchsvc.spaces.detector.head import bins_of
 from workers.losses.atss import Targets, assign
 from workers.losses.centerness import centerness, centerness_loss
 from workers.losses.distribution_focal import distribution_focal_loss

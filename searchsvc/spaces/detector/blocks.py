@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from searchsvc.spaces.costs.gathers import Array
+
 Size: TypeAlias = Any
 """A whole number, or an array of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one block, or of each in an array."""
+    """Costs of one block, or of each block in an array."""
 
     flops: Size
     params: Size
@@ -32,8 +34,19 @@ class Cost:
     def __rmul__(self, times: Size) -> Cost:
         return Cost(times * self.flops, times * self.params)
 
+    @property
+    def packed(self) -> Array:
+        """One complex number for both: FLOPs + params * 1j."""
+        result: Array = self.flops + 1j * self.params
+        return result
+
 
 NOTHING = Cost(0, 0)
+
+
+def chosen(codes: Size, kinds: Sequence[Cost]) -> Cost:
+    """Return for each code the cost of the kind with that index."""
+    return sum(((codes == code) * kind for code, kind in enumerate(kinds)), NOTHING)
 
 
 def convolution(i: Size, o: Size, k: Size, px: Size, *, groups: Size = 1, bias: bool = True) -> Cost:
@@ -56,25 +69,25 @@ def switchable(i: Size, o: Size, k: Size, px_in: Size, px: Size, *, groups: Size
 
 
 def aspp(c: Size, o: Size, px: Size, dilations: int = 2) -> Cost:
-    """With so many dilated branches."""
+    """ASPP with so many dilated branches."""
     share = o // (dilations + 2)
     return convolution(c, share, 1, px) + dilations * convolution(c, share, 3, px) + convolution(c, share, 1, 1)
 
 
 def fpn(inputs: Sequence[Size], c: Size, pixels: Sequence[Size], *, convolved: bool = False) -> Cost:
-    """Of the stages that get a level; `pixels` are those of every level, fine to coarse."""
+    """FPN of stages with these channels; `pixels` are those of every level, fine to coarse."""
     stages = [convolution(i, c, 1, px) + convolution(c, c, 3, px) for i, px in zip(inputs, pixels, strict=False)]
     coarser = [convolution(c, c, 3, px) for px in pixels[len(inputs) :]] if convolved else []
     return sum([*stages, *coarser], NOTHING)
 
 
 def feedback(stages: Sequence[Size], c: Size, pixels: Sequence[Size]) -> Cost:
-    """What a backbone adds that is fed `c` channels back to stages with these channels and pixels."""
+    """Convolutions of a backbone that is fed `c` channels back to stages with these channels and pixels."""
     return sum((convolution(c, o, 1, px) for o, px in zip(stages, pixels, strict=True)), NOTHING)
 
 
 def recursion(c: Size, fed: Sequence[Size], pixels: Sequence[Size], *, steps: int, dilations: int = 2) -> Cost:
-    """What RFP adds to the backbones and FPNs of its steps: ASPP of the `fed` levels' pixels, fusion of all levels."""
+    """Costs of RFP beyond the backbones and FPNs of its steps: ASPP of the `fed` levels, fusion of all levels."""
     if steps == 1:
         return NOTHING
     once = sum((aspp(c, c, px, dilations) for px in fed), NOTHING) + sum(
@@ -85,7 +98,7 @@ def recursion(c: Size, fed: Sequence[Size], pixels: Sequence[Size], *, steps: in
 
 
 def bottleneck(i: Size, planes: Size, px_in: Size, px: Size, *, spatial: Cost, shortcut: Size) -> Cost:
-    """`spatial` is its 3 x 3 convolution; `shortcut`: whether it has a convolution there."""
+    """A bottleneck; `spatial` is its 3 x 3 convolution, `shortcut` whether its shortcut has a convolution."""
     o = 4 * planes
     branch = convolution(i, planes, 1, px_in, bias=False) + spatial + convolution(planes, o, 1, px, bias=False)
     norms = 2 * normalisation(planes) + normalisation(o)
@@ -94,17 +107,17 @@ def bottleneck(i: Size, planes: Size, px_in: Size, px: Size, *, spatial: Cost, s
 
 
 def non_local(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
-    """With `inner` channels of queries, keys and values."""
+    """Non-local block with `inner` channels of queries, keys and values."""
     projections = 3 * convolution(c, inner, 1, px) + convolution(inner, c, 1, px, bias=not norm)
     return projections + Cost(2 * inner * px * px, 0) + norm * normalisation(c)
 
 
 def disentangled(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
-    """mmsegmentation's form: the unary weight is a convolution and a product more."""
+    """Disentangled block in mmsegmentation's form: the unary weight adds a convolution and a product."""
     return non_local(c, inner, px, norm=norm) + convolution(c, 1, 1, px) + Cost(inner * px, 0)
 
 
 def official_disentangled(c: Size, inner: Size, px: Size) -> Cost:
-    """The authors' form."""
+    """Disentangled block in the authors' form."""
     projections = 2 * convolution(c, inner, 1, px) + convolution(c, c, 1, px, bias=False) + convolution(c, 1, 1, px)
     return projections + Cost((inner + c) * px * px + c * px, 1)

@@ -14,18 +14,19 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from workers.models.blocks.base import Backbone
 from workers.models.blocks.bottleneck import EXPANSION, Bottleneck, Convolution, plain
 from workers.models.blocks.conv_aws import ConvAWS
 from workers.models.blocks.sac import SwitchableAtrousConv
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Four maps per image, of `outputs` channels.
 
     `depths` are blocks per stage, `width` the channels of the first stage's 3 x 3 convolutions, `channels` those of an
     image. `standardised`: all convolutions but the switchable ones standardise their weights. `sac`: in which stages
-    the 3 x 3 convolutions are switchable, `deform`: and deformable. `feedback`: channels that the stages are fed back,
-    0: none.
+    the 3 x 3 convolutions are switchable, `deform`: and deformable. `feedback`: channels of the maps that are fed back
+    to the stages, 0: none.
     """
 
     def __init__(
@@ -55,29 +56,26 @@ class ResNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor, feedback: Mapping[int, Tensor] | None = None) -> list[Tensor]:
-        """Images (n, c, h, w), and by stage what is fed back to it -> (n, outputs_i, h / 4 / 2^i, w / 4 / 2^i) each."""
         maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))  # (n, width, h / 4, w / 4)
-        found = []
+        stage_maps = []
         for stage in range(len(self.outputs)):
             first, *others = self._stage(stage)
             maps = first(maps, (feedback or {}).get(stage))
             for block in others:
                 maps = block(maps)
-            found.append(maps)
-        return found
+            stage_maps.append(maps)
+        return stage_maps
 
     def parts(self) -> list[list[nn.Module]]:
-        """Stem and stages."""
         return [[self.conv1, self.bn1], *([*self._stage(stage)] for stage in range(len(self.outputs)))]
 
     def attend(self, stage: int, block: nn.Module) -> None:
-        """Put a block that keeps the shape at the end of a stage."""
         self._stage(stage).append(block)
 
     def _stage(self, stage: int) -> nn.Sequential:
-        found = self.get_submodule(f"layer{stage + 1}")
-        assert isinstance(found, nn.Sequential)
-        return found
+        layer = self.get_submodule(f"layer{stage + 1}")
+        assert isinstance(layer, nn.Sequential)
+        return layer
 
 
 def _initialise(layer: nn.Module) -> None:

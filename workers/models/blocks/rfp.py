@@ -6,7 +6,7 @@
     Q^t = FPN(B_t(x, ASPP(P^{t-1})))                  t = 2 ... T, one FPN and one ASPP for all steps
     P^t = g Q^t + (1 - g) P^{t-1},  g = sigmoid(conv1(Q^t))   at every level, one conv1 for all levels and steps
 
-B_t are backbones with weights of their own, or one that all steps share. A backbone adds what is fed back to the
+B_t are backbones with weights of their own, or one that all steps share. A backbone adds the fed back maps to the
 output of the first block of each stage but the first, through a 1 x 1 convolution that starts at 0 (`bottleneck`). As
 the backbones start with equal weights, all Q^t and so P^T are P^1 at the start: a plain FPN. conv1 starts at 0, g at
 1/2.
@@ -16,8 +16,7 @@ Shapes: n images, c channels, h x w px.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,26 +24,20 @@ from torch import Tensor, nn
 from searchsvc.errors import InvalidInput
 from workers.models.blocks import initial
 from workers.models.blocks.aspp import ASPP
+from workers.models.blocks.base import Backbone, Neck
 from workers.models.blocks.fpn import FPN
 
 
-class RecursiveBackbone(Protocol):
-    """What a step calls."""
-
-    def __call__(self, images: Tensor, feedback: Mapping[int, Tensor]) -> Sequence[Tensor]:
-        """Images (n, c, h, w), and by stage what is fed back to it -> one map per stage, fine to coarse."""
-
-
-class RecursiveFeaturePyramid(nn.Module):
+class RecursiveFeaturePyramid(Neck):
     """Backbone and FPN, unrolled over `steps`; one step is the plain FPN.
 
-    `backbone_of(channels)` makes a RecursiveBackbone that is fed back so many channels, 0: none. It is called once
-    where the steps share it, else once per step. Raises InvalidInput (pointer `/steps`) for less than one step.
+    `backbone_of(channels)` makes a backbone that is fed back so many channels, 0: none. It is called once if the steps
+    share the backbone, else once per step. Raises InvalidInput (pointer `/steps`) for less than one step.
     """
 
     def __init__(
         self,
-        backbone_of: Callable[[int], nn.Module],
+        backbone_of: Callable[[int], Backbone],
         fpn: FPN,
         *,
         steps: int = 2,
@@ -63,21 +56,14 @@ class RecursiveFeaturePyramid(nn.Module):
             initial.at_zero(self.fusion)
         self.equalise()
 
-    def equalise(self) -> None:
-        """Copy the first backbone's weights to the others: to be called after pretrained ones were loaded into it."""
-        first, *others = self.backbones
-        for other in others:
-            other.load_state_dict(first.state_dict(), strict=False)  # the first is fed nothing
-
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(n, c, h, w) -> the pyramid, fine to coarse, (n, channels, h_i, w_i) each."""
         pyramid: list[Tensor] = self.fpn(self.backbones[0](images, {}))
         for step in range(1, self.steps):
             pyramid = self._again(images, pyramid, self.backbones[min(step, len(self.backbones) - 1)])
         return pyramid
 
     def _again(self, images: Tensor, pyramid: Sequence[Tensor], backbone: nn.Module) -> list[Tensor]:
-        """From P^{t-1} to P^t."""
+        """Return P^t from P^{t-1}."""
         assert self.aspp is not None
         feedback = {stage: self.aspp(pyramid[level]) for stage, level in self.fpn.fed_back().items()}
         again: list[Tensor] = self.fpn(backbone(images, feedback))

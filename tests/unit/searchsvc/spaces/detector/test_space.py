@@ -19,7 +19,8 @@ from searchsvc.spaces import (
     networks,
 )
 from searchsvc.spaces.costs.model import NO_COSTS
-from searchsvc.spaces.detector.space import FAMILIES, strides_of
+from searchsvc.spaces.detector.maps import strides_of
+from searchsvc.spaces.detector.space import FAMILIES
 from searchsvc.spaces.fbnetv3.space import LIMITS as FBNETV3_GENES
 from searchsvc.spaces.halves import halves
 

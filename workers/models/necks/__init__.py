@@ -1,0 +1,20 @@
+"""The necks of detectors: a module with a function `build` for each kind in `searchsvc.spaces.detector.necks.table`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from searchsvc.spaces.detector.necks.table import NECKS
+from workers.models.blocks.base import Backbone, Neck
+
+BackboneBuilder: TypeAlias = Callable[[int], Backbone]
+"""From the number of channels that are fed back to a backbone, 0 for none, to a new backbone."""
+NeckBuilder: TypeAlias = Callable[[Mapping[str, Any], BackboneBuilder], Neck]
+"""From complete values and a builder of backbones."""
+
+BUILDERS: Mapping[str, NeckBuilder] = MappingProxyType(
+    {name: import_module(f"{__name__}.{name}").build for name in NECKS}
+)
