@@ -100,7 +100,8 @@ def _by_kinds(
     """Yield the rows of the candidates of each combination."""
     backbones, necks = (np.broadcast_to(axes[name].decoded(matrix), len(matrix)) for name in ("backbone", "neck"))
     for (backbone, neck), combination in combinations.items():
-        yield np.flatnonzero((backbones == backbone) & (necks == neck)), combination
+        if len(rows := np.flatnonzero((backbones == backbone) & (necks == neck))):
+            yield rows, combination
 
 
 def _codes(axis: Axis) -> list[int]:
