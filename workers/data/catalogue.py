@@ -29,6 +29,11 @@ class Catalogue(Generic[RawT, DatasetT]):
         self._split, self._beside = split, beside
         self._kept = lru_cache(maxsize=2)(self._read)
 
+    @property
+    def descriptions(self) -> tuple[tuple[str, str], ...]:
+        """Name or format, and one line about it, of all datasets."""
+        return tuple((kind, entry.description) for kind, entry in self._all.items())
+
     def load(self, dataset: Mapping[str, Any]) -> DatasetT:
         """The dataset, read once per process while its files stay as they are.
 

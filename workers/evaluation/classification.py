@@ -1,54 +1,38 @@
-"""Accuracy and cross-entropy of a classifier on one split, and what it says of each image."""
+"""Accuracy and cross-entropy of a classifier on one split.
+
+Importing this module is cheap, since the task lists its metrics; torch comes with the first answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the field's name for it
+from searchsvc.domain.metrics import Metric
 
-from searchsvc.labels.predictions import KEPT, Predictions
-from workers.data.dataset import Labels
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Answers = Iterable[tuple[Tensor, Tensor]]
+ACCURACY = Metric("accuracy", "maximize", "share", "share of the validation images that are classified right")
+LOSS = Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images")
+METRICS = (ACCURACY, LOSS)
+TRAIN_LOSS = Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing")
+"""Measured by the trainer."""
+
+Answers: TypeAlias = "Iterable[tuple[Tensor, Tensor]]"
 """Logits (m, K) and labels (m,) of batch after batch, all on one device."""
 
 
 def evaluate(answers: Answers) -> Iterator[tuple[str, float]]:
-    """Yield ("accuracy", share that is right) and ("loss", mean cross-entropy).
+    """Yield the value of each of METRICS. The device is waited for once, at the end."""
+    from torch.nn.functional import cross_entropy  # see above
 
-    The device is waited for once, at the end.
-    """
     count = 0
     right: Tensor | int = 0
     loss: Tensor | float = 0.0
     for logits, labels in answers:
         count += len(labels)
         right = right + (logits.argmax(1) == labels).sum()
-        loss = loss + F.cross_entropy(logits.float(), labels, reduction="sum").double()
-    yield "accuracy", float(right) / count
-    yield "loss", float(loss) / count
-
-
-class Ranking:
-    """Keeps the likeliest classes of the answers that pass through it, on their device until all have passed."""
-
-    def __init__(self, *, independent: bool) -> None:
-        """`independent`: each class has a probability of its own (sigmoid); else they sum to 1 (softmax)."""
-        self._probabilities = torch.sigmoid if independent else lambda logits: torch.softmax(logits, 1)
-        self._passed: list[tuple[Tensor, Tensor]] = []
-
-    def passing(self, answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same answers."""
-        for logits, labels in answers:
-            top = logits.float().topk(min(KEPT, logits.shape[1]))
-            shares = self._probabilities(logits.float()).gather(1, top.indices)
-            self._passed.append((top.indices, shares.half()))
-            yield logits, labels
-
-    def predictions(self, labels: Labels) -> Predictions:
-        """Of all that passed; `labels`: of the same images."""
-        classes, probabilities = (torch.cat(parts).cpu().numpy() for parts in zip(*self._passed, strict=True))
-        return Predictions(classes.astype(np.int64), probabilities, labels)
+        loss = loss + cross_entropy(logits.float(), labels, reduction="sum").double()
+    yield ACCURACY.name, float(right) / count
+    yield LOSS.name, float(loss) / count

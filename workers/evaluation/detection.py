@@ -10,19 +10,36 @@
 
 All are shares from 0 to 1. A metric without a single object that it could be of is not there. Crowds: what is found
 within one of its class counts neither as right nor as wrong.
+
+Importing this module is cheap, since the task lists its metrics: without torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from searchsvc.domain.metrics import Metric
 from workers.data.detection import Truth
-from workers.models.boxes import Boxes
-from workers.models.heads.detections import Detections
+
+if TYPE_CHECKING:
+    from workers.models.heads.detections import Detections
+
+METRICS = (
+    Metric("ap", "maximize", "share", "average precision: mean over classes and the overlaps .50, .55, ... .95"),
+    Metric("ap50", "maximize", "share", "average precision at overlap .50"),
+    Metric("ap75", "maximize", "share", "average precision at overlap .75"),
+    Metric("ap_small", "maximize", "share", "ap of objects below 32² px²"),
+    Metric("ap_medium", "maximize", "share", "ap of objects from 32² to 96² px²"),
+    Metric("ap_large", "maximize", "share", "ap of objects above 96² px²"),
+    Metric("ar100", "maximize", "share", "recall with 100 detections of an image, mean as for ap"),
+)
+LATENCY = Metric("latency_ms", "minimize", "ms", "median time to detect in one image; where an objective or limit asks")
+TRAIN_LOSS = Metric("train_loss", "minimize", "", "mean loss of the epoch: the sum of its terms, train_loss/TERM")
+"""Measured by the trainer, as is the latency."""
 
 _MOST = 100
 """Detections of an image and class that count: the best."""
@@ -48,13 +65,6 @@ def evaluate(
         known = cells[cells > -1]
         if known.size:
             yield name, float(known.mean())
-
-
-def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
-    """Detections in an image that was seen as `seen` (height, width) px, in px of the same image as `size`."""
-    ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
-    xyxy = found.boxes.xyxy
-    return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)
 
 
 def _curves(

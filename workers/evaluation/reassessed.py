@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from searchsvc.domain.metrics import Metric
 from searchsvc.labels import LabelSets, Predictions, real_accuracy
 from searchsvc.labels.accuracy import TOP
 from workers.data.dataset import Dataset
 
 REAL, REAL_TOP = "real_accuracy", f"real_accuracy_top{TOP}"
+METRICS = (
+    Metric(REAL, "maximize", "share", "share of those with a label in the dataset's label file that get one of them"),
+    Metric(REAL_TOP, "maximize", "share", "the same, of five answers to each image"),
+)
 
 
 def unmeasured(dataset: Dataset) -> Mapping[str, str]:

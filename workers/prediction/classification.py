@@ -11,7 +11,11 @@ from workers.data.imagefiles import Decoder
 from workers.models.trained import load
 
 
-def predict(model: Path, images: Sequence[Path]) -> Iterator[Prediction]:
+def predict(
+    model: Path,
+    images: Sequence[Path],
+    pictures: Sequence[Path],  # noqa: ARG001 - nothing is drawn on images of one class
+) -> Iterator[Prediction]:
     """Of each image the probability of every class, the greatest first; see `PredictingTask.predict`.
 
     An image becomes pixels as one of a folder of images does: resized to the size that the model was trained on.

@@ -9,9 +9,8 @@ import torch
 
 from searchsvc.domain.task import Finding, Prediction
 from workers.data.detection.picturefiles import PictureFiles, fitted, upright
-from workers.evaluation.detection import in_px
 from workers.evaluation.drawing import drawn
-from workers.models.heads.detections import Detections
+from workers.models.heads.detections import Detections, in_px
 from workers.models.trained_detector import TrainedDetector, load
 from workers.training.detection.augment import plain
 from workers.training.detection.sample import Sample

@@ -5,7 +5,7 @@ Importing this module is cheap: the service looks tasks up. torch comes when tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,40 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchsvc.domain.metrics import Measurement, Metric
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import ExportFormat, Prediction
-from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask, ValidationSplit
-from searchsvc.errors import NotFound, below
+from searchsvc.domain.task import ExportFormat
+from searchsvc.domain.trial_task import DatasetInfo, ValidationSplit
+from searchsvc.errors import NotFound
 from searchsvc.spaces import networks
 from workers.data import classification as data
 from workers.data.classification.pictures import png
-from workers.evaluation.reassessed import REAL, REAL_TOP, unmeasured
+from workers.evaluation.classification import METRICS, TRAIN_LOSS
+from workers.evaluation.reassessed import METRICS as REASSESSED
+from workers.evaluation.reassessed import unmeasured
+from workers.tasks.base import ShippedTask
 from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, DROPPED, MODEL, PREDICTIONS, PRETRAINED, pseudo_labels_in
 
 if TYPE_CHECKING:
     from searchsvc.service.latency.timing import Bench
-    from workers.autohas.exchange import Exchange
 
 _LEAST_REWARDED = 32
 """Validation images that a candidate of a supernet is scored on at least; two of each class where there are many."""
 
 
-class Classification:
+class Classification(ShippedTask):
     """Trains a network of `searchsvc.spaces.networks`; see `searchsvc.domain.task.Task` for what each method does."""
 
     name = "classification"
+    catalogue = data.CATALOGUE
     description = "image classifiers: one class for each image"
-    metrics = (
-        Metric("accuracy", "maximize", "share", "share of the validation images that are classified right"),
-        Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images"),
-        Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing"),
-        Metric(
-            REAL, "maximize", "share", "share of those with a label in the dataset's label file that get one of them"
-        ),
-        Metric(REAL_TOP, "maximize", "share", "the same, of five answers to each image"),
-    )
+    metrics = (*METRICS, TRAIN_LOSS, *REASSESSED)
     rewards = ("accuracy", "loss")
     exports = MappingProxyType(
         {
@@ -57,40 +51,21 @@ class Classification:
     default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
     draws = False
 
-    def datasets(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name, entry.description) for name, entry in {**data.NAMED, **data.FORMATS}.items())
-
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
-        found = data.load(dataset)
-        return replace(found.info, unmeasured=unmeasured(found))
+        loaded = data.load(dataset)
+        return replace(loaded.info, unmeasured=unmeasured(loaded))
 
     def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
-        """See `searchsvc.domain.task.LabelledTask`."""
         return data.load(dataset).validation_images
 
     def picture(self, dataset: Mapping[str, Any], image: int) -> bytes:
-        """See `searchsvc.domain.task.LabelledTask`."""
-        found = data.load(dataset)
-        if not 0 <= image < len(found.validation):
-            raise NotFound(f"there is no validation image {image}: there are {len(found.validation):,}")
-        return png(found.validation.images[np.array([image])][0], found.peak)
+        loaded = data.load(dataset)
+        if not 0 <= image < len(loaded.validation):
+            raise NotFound(f"there is no validation image {image}: there are {len(loaded.validation):,}")
+        return png(loaded.validation.images[np.array([image])][0], loaded.peak)
 
-    def train(self, task: TrialTask) -> Iterator[Measurement]:
-        from workers.training.classification.run import train
-
-        return train(task)
-
-    def check_self_training(self, how: SelfTraining, dataset: Mapping[str, Any], data_fraction: float) -> None:
-        """See `searchsvc.domain.task.SelfTrainedTask`."""
-        from workers.data.classification import unlabelled
-        from workers.data.teachers import check_teacher
-
-        with below("/unlabelled"):
-            unlabelled.load(how.unlabelled, dataset, data_fraction)
-        if how.teacher:
-            found = data.load(dataset)
-            with below("/teacher"):
-                check_teacher(how.teacher.path, self.name, found.classes, found.info.shape)
+    def taught_shape(self, info: DatasetInfo) -> tuple[int, int, int] | None:
+        return info.shape
 
     def check_search(
         self,
@@ -101,43 +76,9 @@ class Classification:
     ) -> None:
         check_supernet(parameters, constants, dataset, self.name, least=max(_LEAST_REWARDED, 2 * len(dataset.classes)))
 
-    def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
-        from workers.autohas.exchange import Alone
-        from workers.autohas.run import search
-
-        return search(task, exchange or Alone())
-
     def files(self, directory: Path) -> tuple[str, ...]:
-        kept = (MODEL, PREDICTIONS, DROPPED, PRETRAINED, DISTRIBUTIONS)
-        return (*(name for name in kept if (directory / name).is_file()), *pseudo_labels_in(directory))
-
-    def test(self, task: TrialTask) -> Mapping[str, float]:
-        from workers.training.classification.run import test
-
-        return test(task)
-
-    def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
-        from workers.export import WRITERS
-        from workers.models import load
-
-        WRITERS[format](load(Path(task.directory) / MODEL), task, destination)
-
-    def published(self, name: str) -> Path:
-        """See `searchsvc.domain.task.PretrainedTask`."""
-        from workers.models.published import published
-
-        return published(name)
-
-    def predict(
-        self,
-        model: Path,
-        images: Sequence[Path],
-        pictures: Sequence[Path],  # noqa: ARG002 - the seam's
-    ) -> Iterator[Prediction]:
-        """See `searchsvc.domain.task.PredictingTask`."""
-        from workers.prediction.classification import predict
-
-        return predict(model, images)
+        results = (MODEL, PREDICTIONS, DROPPED, PRETRAINED, DISTRIBUTIONS)
+        return (*(name for name in results if (directory / name).is_file()), *pseudo_labels_in(directory))
 
     def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
         """See `searchsvc.domain.task.TimedTask`."""

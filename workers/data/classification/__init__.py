@@ -24,27 +24,39 @@ NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits"
 FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
 """Ways to read files."""
 
-__all__ = ["FORMATS", "NAMED", "Dataset", "Images", "Labels", "Split", "fingerprint", "load", "raw", "shares"]
+__all__ = [
+    "CATALOGUE",
+    "FORMATS",
+    "NAMED",
+    "Dataset",
+    "Images",
+    "Labels",
+    "Split",
+    "fingerprint",
+    "load",
+    "raw",
+    "shares",
+]
 
 
 def load(dataset: Mapping[str, Any]) -> Dataset:
     """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
-    return _CATALOGUE.load(dataset)
+    return CATALOGUE.load(dataset)
 
 
 def raw(dataset: Mapping[str, Any]) -> RawDataset:
     """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
-    return _CATALOGUE.raw(dataset)
+    return CATALOGUE.raw(dataset)
 
 
 def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
     """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
-    return _CATALOGUE.fingerprint(dataset)
+    return CATALOGUE.fingerprint(dataset)
 
 
 def shares(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """How the images of the dataset of a spec are split: the arguments of `split`. Raises InvalidInput."""
-    return _shares(_CATALOGUE.chosen(dataset)[1])
+    return _shares(CATALOGUE.chosen(dataset)[1])
 
 
 def _shares(options: DatasetOptions) -> dict[str, Any]:
@@ -64,4 +76,4 @@ def _label_file(options: DatasetOptions) -> Hashable:
     return label_file(options) if isinstance(options, ReassessedOptions) else None
 
 
-_CATALOGUE = Catalogue(NAMED, FORMATS, _split, _label_file)
+CATALOGUE = Catalogue(NAMED, FORMATS, _split, _label_file)

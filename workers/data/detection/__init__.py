@@ -18,22 +18,22 @@ NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-s
 FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"coco": COCO})
 """Ways to read files."""
 
-__all__ = ["FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "fingerprint", "load", "raw"]
+__all__ = ["CATALOGUE", "FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "fingerprint", "load", "raw"]
 
 
 def load(dataset: Mapping[str, Any]) -> DetectionDataset:
     """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
-    return _CATALOGUE.load(dataset)
+    return CATALOGUE.load(dataset)
 
 
 def raw(dataset: Mapping[str, Any]) -> RawScenes:
     """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
-    return _CATALOGUE.raw(dataset)
+    return CATALOGUE.raw(dataset)
 
 
 def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
     """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
-    return _CATALOGUE.fingerprint(dataset)
+    return CATALOGUE.fingerprint(dataset)
 
 
 def _split(raw: RawScenes, options: DatasetOptions) -> DetectionDataset:
@@ -42,4 +42,4 @@ def _split(raw: RawScenes, options: DatasetOptions) -> DetectionDataset:
     return split(raw, validation=0.2, test=0.2, seed=0)
 
 
-_CATALOGUE = Catalogue(NAMED, FORMATS, _split)
+CATALOGUE = Catalogue(NAMED, FORMATS, _split)

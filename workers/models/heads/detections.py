@@ -91,3 +91,10 @@ def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: Limits) ->
     boxes, scores, labels = boxes[some], scores[some], labels[some]
     kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
     return Detections(boxes[kept], scores[kept], labels[kept])
+
+
+def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
+    """Return detections in an image that was seen as `seen` (height, width) px, in px of the same image as `size`."""
+    ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
+    xyxy = found.boxes.xyxy
+    return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)

@@ -18,7 +18,8 @@ from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data import classification as data
 from workers.data.classification import Dataset
-from workers.evaluation.classification import Ranking, evaluate
+from workers.evaluation.classification import evaluate
+from workers.evaluation.ranking import Ranking
 from workers.evaluation.reassessed import real_metrics
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial

@@ -6,9 +6,8 @@ import math
 
 import torch
 
-from workers.evaluation.detection import in_px
 from workers.models.detector import Detector
-from workers.models.heads.detections import Detections
+from workers.models.heads.detections import Detections, in_px
 from workers.models.inputs import Inputs
 from workers.training.detection.batches import SceneBatches
 from workers.training.precision import Precision

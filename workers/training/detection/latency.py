@@ -20,7 +20,6 @@ from workers.models.inputs import Inputs
 from workers.training.detection.batches import Batch, SceneBatches
 from workers.training.precision import Precision
 
-LATENCY = "latency_ms"
 _WARM, _TIMED = 2, 16
 """Images; the first set things up and do not count."""
 

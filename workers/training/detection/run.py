@@ -15,16 +15,16 @@ from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import completed
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes
-from workers.evaluation.detection import evaluate, in_px
+from workers.evaluation.detection import LATENCY, evaluate
 from workers.evaluation.drawing import drawn
-from workers.models.heads.detections import Detections
+from workers.models.heads.detections import Detections, in_px
 from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.finding import found_in
-from workers.training.detection.latency import LATENCY, milliseconds
+from workers.training.detection.latency import milliseconds
 from workers.training.detection.pseudo_labels import BoxLabeller
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.initialisation import started
@@ -110,7 +110,11 @@ class _Detection:
         how = (self._validation, trained.evaluated, self._inputs, trained.precision)
         self._found = found_in(*how)
         found = dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
-        slow = {LATENCY: milliseconds(*how, self._task.threads)} if LATENCY in self._task.required_metrics else {}
+        slow = (
+            {LATENCY.name: milliseconds(*how, self._task.threads)}
+            if LATENCY.name in self._task.required_metrics
+            else {}
+        )
         return {**found, **slow, **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:

@@ -13,9 +13,9 @@ import torch
 from tests.support.average_precision import averages
 from tests.support.scenes import truth
 from workers.data.detection import Truth
-from workers.evaluation.detection import evaluate, in_px
+from workers.evaluation.detection import evaluate
 from workers.models.boxes import Boxes
-from workers.models.heads.detections import Detections
+from workers.models.heads.detections import Detections, in_px
 
 ONE = ("thing",)
 Found = tuple[list[float], float, int]

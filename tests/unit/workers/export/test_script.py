@@ -22,7 +22,7 @@ from searchsvc.domain import TrialTask
 from searchsvc.spaces import networks
 from tests.support.classifiers import FAMILIES, made, task_of
 from workers.data import classification as data
-from workers.export import WRITERS
+from workers.export import EXPORTERS
 from workers.export.networks import WRITINGS
 from workers.export.script import write
 from workers.models import load
@@ -119,7 +119,7 @@ def test_exported_weights_give_the_same_logits_in_the_script(tmp_path: Path, fam
 
 def test_the_task_writes_what_it_offers(trained: Any, tmp_path: Path) -> None:
     task, _, script = trained({"depth_2": 1, "depth_3": 1})
-    assert TASK.exports.keys() == WRITERS.keys()
+    assert TASK.exports.keys() == EXPORTERS["classification"].writers.keys()
     TASK.export("script", task, tmp_path / "script.py")
     assert (tmp_path / "script.py").read_text() == script.read_text()
 

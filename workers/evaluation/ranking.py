@@ -1,0 +1,35 @@
+"""The likeliest classes of each image, by a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from searchsvc.labels.predictions import KEPT, Predictions
+from workers.data.dataset import Labels
+from workers.evaluation.classification import Answers
+
+
+class Ranking:
+    """Keeps the likeliest classes of the answers that pass through it, on their device until all have passed."""
+
+    def __init__(self, *, independent: bool) -> None:
+        """`independent`: each class has a probability of its own (sigmoid); else they sum to 1 (softmax)."""
+        self._probabilities = torch.sigmoid if independent else lambda logits: torch.softmax(logits, 1)
+        self._passed: list[tuple[Tensor, Tensor]] = []
+
+    def passing(self, answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the same answers."""
+        for logits, labels in answers:
+            top = logits.float().topk(min(KEPT, logits.shape[1]))
+            shares = self._probabilities(logits.float()).gather(1, top.indices)
+            self._passed.append((top.indices, shares.half()))
+            yield logits, labels
+
+    def predictions(self, labels: Labels) -> Predictions:
+        """Return the predictions of all answers that passed; `labels` are those of the same images."""
+        classes, probabilities = (torch.cat(parts).cpu().numpy() for parts in zip(*self._passed, strict=True))
+        return Predictions(classes.astype(np.int64), probabilities, labels)
