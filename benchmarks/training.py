@@ -28,7 +28,7 @@ from searchsvc.spaces import catalogue, networks, recipe
 from searchsvc.spaces.fbnetv3 import definitions
 from workers.data import classification as data
 from workers.data.classification import Dataset, Split
-from workers.models.networks import rows_net
+from workers.models.networks import fbnetv3_net
 from workers.training.classification.randaugment import randaugment
 from workers.training.classification.splits import on_device
 from workers.training.classification.trainer import Trainer, untrained
@@ -52,7 +52,7 @@ def _large(device: torch.device) -> Iterator[Row]:
     """timm's fbnetv3_b in both loops; then FBNetV3-B as it was published in ours."""
     batch = 128 if device.type == "cuda" else 8
     dataset = _noise(batch)
-    published = rows_net(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
+    published = fbnetv3_net(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
     sides = [
         _ours(timm.create_model("fbnetv3_b", num_classes=CLASSES), {**RECIPE, "batch_size": batch}, dataset, device),
         _ours(published, {**RECIPE, "batch_size": batch}, dataset, device),

@@ -24,7 +24,7 @@ from searchsvc.spaces.costs.operators import Operator
 from searchsvc.spaces.fbnetv3.definition import Block
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models import build
-from workers.models.fbnetv3 import Pool, block_of, stem_of
+from workers.models.fbnetv3 import PooledHead, block_of, stem_of
 
 Run = Callable[[], object]
 
@@ -67,7 +67,7 @@ def module_of(operator: Operator, classes: int) -> nn.Module:
     if operator.kind == "stem":
         return stem_of(operator.inputs, operator.outputs, operator.kernel, operator.stride)
     if operator.kind == "head":
-        pool = Pool(operator.inputs, operator.mid, operator.outputs)
+        pool = PooledHead(operator.inputs, operator.mid, operator.outputs)
         return nn.Sequential(pool, nn.Linear(operator.outputs, classes))
     block = Block(
         operator.inputs,

@@ -16,7 +16,7 @@ from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Space
 from workers.autohas.distributions import Draw
 from workers.autohas.lessons import Lessons, Shared
-from workers.autohas.memory import WEIGHTS, Memory, Part
+from workers.autohas.memory import WEIGHTS, CandidateSlice, Memory
 from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
 from workers.training.ema import decay_at
 from workers.training.seeds import torch_seeded
@@ -61,9 +61,9 @@ class SupernetLearner(Generic[N]):
         self._memory = Memory(parameters, {**averaged, **slots})
         places = torch.arange(sum(one.numel() for one in parameters.values()), device=lessons.device)
         self._places = Memory.shaped(places, parameters)
-        self._parts: dict[tuple[Any, ...], Part] = {}
+        self._parts: dict[tuple[Any, ...], CandidateSlice] = {}
         self._active: Candidate | None = None
-        self._part: Part | None = None
+        self._part: CandidateSlice | None = None
         self._steps = self._skipped_in_a_row = 0
         self.batch_size = _largest(space, "batch_size", self._defaults)
         """Of the candidate that takes the most images."""
@@ -133,7 +133,7 @@ class SupernetLearner(Generic[N]):
             message = f"{_MOST_SKIPPED} steps of the shared weights in a row were not finite; the last loss is {loss:g}"
             raise TrialFailed(FailureKind.DIVERGED, message)
 
-    def _step(self, part: Part, values: Mapping[str, Any], batch: Any) -> tuple[float, dict[str, Tensor]]:
+    def _step(self, part: CandidateSlice, values: Mapping[str, Any], batch: Any) -> tuple[float, dict[str, Tensor]]:
         """(loss, numbers (p,) by row) after a step of the active path; values may have gradients."""
         weights = self._memory.take(WEIGHTS, part)
         leaf = weights.detach().requires_grad_()
@@ -158,12 +158,12 @@ class SupernetLearner(Generic[N]):
                 rows[_row(one, slot)] = part.joined({group: own[slot] for group, own in groups.items()})
         return loss, rows
 
-    def _averaged(self, part: Part, values: Mapping[str, Any], moved: Tensor) -> Tensor:
+    def _averaged(self, part: CandidateSlice, values: Mapping[str, Any], moved: Tensor) -> Tensor:
         """(p,) of the average, after the next step has led to weights (p,)."""
         decay = decay_at(self._steps + 1, values["ema_decay"])
         return torch.lerp(self._memory.take(_AVERAGE, part), moved, 1.0 - decay)
 
-    def _activated(self, draw: Draw) -> Part:
+    def _activated(self, draw: Draw) -> CandidateSlice:
         """Make the candidate's path the active one; where its numbers lie."""
         if draw.candidate is not self._active:
             self.network.activate(draw.candidate.values)
@@ -171,12 +171,12 @@ class SupernetLearner(Generic[N]):
         assert self._part is not None
         return self._part
 
-    def _part_of(self, candidate: Candidate) -> Part:
+    def _part_of(self, candidate: Candidate) -> CandidateSlice:
         key = tuple((name, value) for name, value in candidate.values.items() if name not in self._lessons.recipe)
         if key not in self._parts:
             if len(self._parts) >= _KEPT_PARTS:
                 del self._parts[next(iter(self._parts))]
-            self._parts[key] = Part.of(self.network.part(self._places))
+            self._parts[key] = CandidateSlice.of(self.network.part(self._places))
         return self._parts[key]
 
     def _values(self, draw: Draw) -> dict[str, Any]:

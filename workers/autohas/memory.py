@@ -49,18 +49,18 @@ class Memory:
     def __contains__(self, row: object) -> bool:
         return row in self._rows
 
-    def take(self, row: str, part: Part) -> Tensor:
+    def take(self, row: str, part: CandidateSlice) -> Tensor:
         """(p,) copies of a part's numbers."""
         taken: Tensor = self._rows[row].index_select(0, part.index)
         return taken
 
-    def put(self, row: str, part: Part, numbers: Tensor) -> None:
+    def put(self, row: str, part: CandidateSlice, numbers: Tensor) -> None:
         """Write a part's numbers (p,) back."""
         self._rows[row].index_copy_(0, part.index, numbers)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CandidateSlice:
     """Where the numbers of a candidate lie in a row: those of matrices, which decay, before those of vectors."""
 
     index: Tensor

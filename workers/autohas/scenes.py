@@ -31,7 +31,7 @@ from workers.supernet.detector import SharedDetector
 from workers.training.classification.splits import Order
 from workers.training.depthwise import with_strips
 from workers.training.detection.augment import DetectionAugmentation
-from workers.training.detection.batches import Batch, SceneBatches
+from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.detection.trainer import inputs_of, untrained
 from workers.training.precision import Precision
 from workers.training.recipe import DetectorRecipe
@@ -49,13 +49,13 @@ class SceneBatch:
     positions: Order
     """(n,) in the split."""
     seed: int = 0
-    seen: dict[tuple[DetectionAugmentation | None, int], tuple[Batch, ...]] = field(default_factory=dict)
+    seen: dict[tuple[DetectionAugmentation | None, int], tuple[DetectionBatch, ...]] = field(default_factory=dict)
     """Squares by what has been done to them and how many they are, made once for all candidates."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def augmented(self, augmentation: DetectionAugmentation, count: int) -> Batch:
+    def augmented(self, augmentation: DetectionAugmentation, count: int) -> DetectionBatch:
         """The first `count` of them, in one batch."""
         order = self.positions[:count]
         [found] = self._kept(
@@ -63,14 +63,14 @@ class SceneBatch:
         )
         return found
 
-    def plain(self, most: int) -> tuple[Batch, ...]:
+    def plain(self, most: int) -> tuple[DetectionBatch, ...]:
         """All of them, at most so many together."""
         parts = math.ceil(len(self) / most)
         return self._kept((None, most), lambda: self.scenes.plain(parts, self.positions))
 
     def _kept(
-        self, key: tuple[DetectionAugmentation | None, int], made: Callable[[], Iterator[Batch]]
-    ) -> tuple[Batch, ...]:
+        self, key: tuple[DetectionAugmentation | None, int], made: Callable[[], Iterator[DetectionBatch]]
+    ) -> tuple[DetectionBatch, ...]:
         if key not in self.seen:
             self.seen[key] = tuple(made())
         return self.seen[key]
@@ -140,7 +140,7 @@ class SceneLessons:
         return -(min(loss, _WORST) if math.isfinite(loss) else _WORST)
 
     def _terms(
-        self, network: SharedDetector, tensors: Tensors, batch: Batch, measure: OneStageLoss
+        self, network: SharedDetector, tensors: Tensors, batch: DetectionBatch, measure: OneStageLoss
     ) -> dict[str, Tensor]:
         with self._precision.autocast():
             outputs = network.outputs(self._inputs(batch.images), tensors)

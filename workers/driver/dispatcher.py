@@ -37,7 +37,7 @@ from workers.driver.placement import Placement
 from workers.driver.recovery import take_up
 from workers.driver.steering import Heartbeat
 from workers.driver.winners import winners
-from workers.trials.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Part
+from workers.trials.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Instruction
 
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 EXPLAIN_SECONDS = 1.0
@@ -159,7 +159,7 @@ class Dispatcher:
         trial = self.ledger.next_trial(room, self.spec.budget.trials, idle=not self._runs)
         if trial is None:
             return None
-        config = self._config(trial, Part.STOP if trial.stop else Part.TRAIN)
+        config = self._config(trial, Instruction.STOP if trial.stop else Instruction.TRAIN)
         self._runs[key] = Run(trial, handed=time.monotonic(), workers=config[TASK].workers)
         self._handed_in_run += 1
         return config
@@ -170,9 +170,9 @@ class Dispatcher:
         tested = untested.pop(0)
         trial = OpenTrial(tested.id, tested.number, tested.proposal, tested.attempts - 1, step=tested.step)
         self._runs[key] = Run(trial, handed=time.monotonic(), test=tested)
-        return self._config(trial, Part.TEST)
+        return self._config(trial, Instruction.TEST)
 
-    def _config(self, trial: OpenTrial, part: Part) -> Mapping[str, Any]:
+    def _config(self, trial: OpenTrial, part: Instruction) -> Mapping[str, Any]:
         avoided = tuple(sorted(self.placement.avoided))
         return {TASK: self.task_of(trial), PART: part, RESOURCES: self.placement.resources, AVOIDED: avoided}
 

@@ -25,7 +25,7 @@ _PRAGMA = re.compile(r"  # (?:noqa|type: ignore)\b.*$", re.MULTILINE)
 """Words to the linters of this project."""
 
 
-class Definition(NamedTuple):
+class QualifiedName(NamedTuple):
     """A name at the top of a module."""
 
     module: str
@@ -50,11 +50,11 @@ class Constant:
 
     text: str
     """The right side of its assignment."""
-    uses: tuple[Definition, ...] = ()
+    uses: tuple[QualifiedName, ...] = ()
     """Those that the text names. A constant of the module itself without any stands at the beginning of the file."""
 
 
-def flatten(module: str, constants: Mapping[Definition, Constant]) -> str:
+def flatten(module: str, constants: Mapping[QualifiedName, Constant]) -> str:
     """The source of `module` as one file, with `constants` in place of those of these names.
 
     Raises ValueError where project modules are not written as said above.
@@ -62,7 +62,7 @@ def flatten(module: str, constants: Mapping[Definition, Constant]) -> str:
     return _Flattening(module, constants).text()
 
 
-class _Source:
+class _ModuleSource:
     """A module as text and as statements."""
 
     def __init__(self, name: str) -> None:
@@ -110,9 +110,9 @@ class _Source:
 class _Flattening:
     """What is found on the way from the definitions of a module to all that they use."""
 
-    def __init__(self, module: str, constants: Mapping[Definition, Constant]) -> None:
+    def __init__(self, module: str, constants: Mapping[QualifiedName, Constant]) -> None:
         self._main, self._constants = module, constants
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, _ModuleSource] = {}
         self._used: dict[str, set[ast.stmt]] = {module: set()}
         """Per module."""
         self._edges: dict[str, dict[str, None]] = {module: {}}
@@ -141,7 +141,7 @@ class _Flattening:
             if not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
                 self._visit(source, statement)
 
-    def _visit(self, source: _Source, statement: ast.stmt) -> None:
+    def _visit(self, source: _ModuleSource, statement: ast.stmt) -> None:
         used = self._used.setdefault(source.name, set())
         if statement in used:
             return
@@ -159,7 +159,7 @@ class _Flattening:
             elif name in source.imports:
                 self._follow(source, source.imports[name])
 
-    def _follow(self, user: _Source, found: Import) -> None:
+    def _follow(self, user: _ModuleSource, found: Import) -> None:
         if not found.is_of_project:
             self._imports.add(found)
             return
@@ -175,14 +175,14 @@ class _Flattening:
         else:
             raise ValueError(f"{found.module} does not define {found.name}: modules are not imported as such")
 
-    def _source(self, name: str) -> _Source:
+    def _source(self, name: str) -> _ModuleSource:
         if name not in self._sources:
-            self._sources[name] = _Source(name)
+            self._sources[name] = _ModuleSource(name)
         return self._sources[name]
 
-    def _constant(self, source: _Source, statement: ast.stmt) -> Constant | None:
+    def _constant(self, source: _ModuleSource, statement: ast.stmt) -> Constant | None:
         """What the statement is replaced by, if it is."""
-        names = [Definition(source.name, name) for name in _assigned(statement)]
+        names = [QualifiedName(source.name, name) for name in _assigned(statement)]
         return next((self._constants[name] for name in names if name in self._constants), None)
 
     def _section(self, name: str) -> str:

@@ -15,7 +15,7 @@ from searchsvc.spaces.fbnetv3 import space as fbnetv3
 from searchsvc.spaces.fbnetv3.definition import Block, Layers
 from searchsvc.spaces.fbnetv3.space import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
-from workers.models.fbnetv3 import RowsNet
+from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.mbconv import MBConvNet
 from workers.models.resnet import resnet
 
@@ -45,11 +45,11 @@ def resnet_net(architecture: Values, recipe: Values, shape: Shape, classes: int)
     return resnet({**architecture, **recipe}, shape, classes)
 
 
-def rows_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
+def fbnetv3_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
     """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
     blocks = tuple(Block(*one) for one in architecture["blocks"])
     layers = Layers(**{**architecture, "blocks": blocks})
-    return RowsNet(layers, shape[0], classes, dropout=recipe["dropout"], drop_path=recipe["drop_path"])
+    return FBNetV3Net(layers, shape[0], classes, dropout=recipe["dropout"], drop_path=recipe["drop_path"])
 
 
 def _genes(values: Values, shape: Shape) -> Values:  # noqa: ARG001 - as the table has it
@@ -68,7 +68,7 @@ WRITINGS: Mapping[str, Writing] = MappingProxyType(
     {
         "mbconv": Writing(_genes, mbconv_net),
         **dict.fromkeys(LAYERS, Writing(_genes, resnet_net)),
-        **{one.name: Writing(partial(_layers, one), rows_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
+        **{one.name: Writing(partial(_layers, one), fbnetv3_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
     }
 )
 """For every classifier of `searchsvc.spaces.networks`."""

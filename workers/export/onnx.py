@@ -46,7 +46,7 @@ _ONE_AT_A_TIME = threading.Lock()
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  # noqa: ARG001 - as the table has it
     """The classifier as a file. Raises RuntimeUnavailable where the packages that it takes are not installed."""
     example = torch.zeros(2, *classifier.card.shape)
-    deployed = _Classifier(classifier.network, classifier.inputs)
+    deployed = _DeployedClassifier(classifier.network, classifier.inputs)
     _write(deployed, example, {0: "n", 2: "h", 3: "w"}, ["logits"], _described(classifier.card), destination)
 
 
@@ -60,7 +60,7 @@ def write_detector(detector: TrainedDetector, destination: Path) -> None:
     decoder = {"side": detector.side, "fill": detector.card.mean, "strides": design.strides, "bins": design.bins}
     example = torch.zeros(2, 3, detector.side, detector.side)
     metadata = {**_described(detector.card), "decoder": json.dumps(decoder)}
-    _write(_Detector(detector.network, detector.inputs), example, {0: "n"}, outputs, metadata, destination)
+    _write(_DeployedDetector(detector.network, detector.inputs), example, {0: "n"}, outputs, metadata, destination)
 
 
 class _Deployed(nn.Module):
@@ -79,14 +79,14 @@ class _Deployed(nn.Module):
         return images * self.inputs.scale + self.inputs.offset
 
 
-class _Classifier(_Deployed):
+class _DeployedClassifier(_Deployed):
     """Images from 0 to 255, of any size -> logits."""
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(self.normalised(self.inputs.resized(images)))  # type: ignore[no-any-return]
 
 
-class _Detector(_Deployed):
+class _DeployedDetector(_Deployed):
     """Squares from 0 to 255 -> the outputs of the head."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

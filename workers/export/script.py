@@ -11,7 +11,7 @@ from searchsvc.domain.trial_task import REPLICATE, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers.data import classification as data
-from workers.export.flatten import Constant, Definition, flatten
+from workers.export.flatten import Constant, QualifiedName, flatten
 from workers.export.networks import WRITINGS
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
@@ -20,7 +20,7 @@ from workers.trials.files import DROPPED
 
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110
-_SCALAR, _PLAIN = Definition("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str"
+_SCALAR, _PLAIN = QualifiedName("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str"
 """Types of values, which pydantic checks here and nothing in a script."""
 
 
@@ -39,7 +39,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         raise InvalidInput.at("/format", message)
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
-    build = Definition(writing.build.__module__, writing.build.__name__)
+    build = QualifiedName(writing.build.__module__, writing.build.__name__)
     settings = {
         "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
         "RECIPE": Constant(_table(_told(values), table.meanings)),
@@ -54,7 +54,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "MEASURED": Constant(_table(card.metrics)),
         "NETWORK": Constant(build.name, (build,)),
     }
-    constants = {Definition(_TEMPLATE, name): constant for name, constant in settings.items()}
+    constants = {QualifiedName(_TEMPLATE, name): constant for name, constant in settings.items()}
     destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
 
 

@@ -79,7 +79,7 @@ class Files(Dataset[Tensor]):
 
 
 @dataclass(frozen=True)
-class Part:
+class LabelledImages:
     """Images (n, c, h, w) of uint8, in memory or in files, and the index of the class of each (n,)."""
 
     images: Tensor | Files
@@ -93,17 +93,17 @@ class Part:
         """The largest value of an image."""
         return int(self.images.max()) if isinstance(self.images, Tensor) else 255
 
-    def take(self, rows: NDArray[np.intp]) -> Part:
+    def take(self, rows: NDArray[np.intp]) -> LabelledImages:
         if isinstance(self.images, Files):
-            return Part(Files([self.images.paths[row] for row in rows]), self.labels[rows])
-        return Part(self.images[rows], self.labels[rows])
+            return LabelledImages(Files([self.images.paths[row] for row in rows]), self.labels[rows])
+        return LabelledImages(self.images[rows], self.labels[rows])
 
-    def to(self, device: torch.device) -> Part:
+    def to(self, device: torch.device) -> LabelledImages:
         """With what is in memory on the device that trains."""
         images = self.images
         if isinstance(images, Tensor):
             images = images.to(device, memory_format=torch.channels_last)
-        return Part(images, self.labels.to(device))
+        return LabelledImages(images, self.labels.to(device))
 
     def batches(self, order: NDArray[np.intp], count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`count` parts of almost equal size, in this order: images (m, c, h, w) on the device, labels (m,)."""
@@ -125,7 +125,7 @@ def decoded(path: Path) -> Tensor:
     return torch.from_numpy(np.array(resized, np.uint8).reshape(height, width, channels)).permute(2, 0, 1)
 
 
-def read(path: Path) -> dict[str, Part]:
+def read(path: Path) -> dict[str, LabelledImages]:
     """The images for training, validation and test: split as the search did, but for a test part of their own."""
     known, test = read_folder(path) if path.is_dir() else read_npz(path)
     share = SPLIT["test"] if test is None else None
@@ -135,14 +135,14 @@ def read(path: Path) -> dict[str, Part]:
     return {**parts, "test": test} if test is not None else parts
 
 
-def read_npz(path: Path) -> tuple[Part, Part | None]:
+def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
     """All images, or those for training and validation and those for the test."""
     arrays = np.load(path)
     labels = np.unique(arrays["y_train"])
     if len(labels) != len(CLASSES):
         raise SystemExit(f"{path} has {len(labels)} classes; the network tells {len(CLASSES)} apart")
 
-    def part(name: str) -> Part:
+    def part(name: str) -> LabelledImages:
         images = arrays[f"x_{name}"]
         channels, height, width = SHAPE
         if images.shape[1:3] != (height, width):
@@ -150,15 +150,15 @@ def read_npz(path: Path) -> tuple[Part, Part | None]:
                 f"images of {path} are {images.shape[1:]}; the network was found for {height} x {width} px"
             )
         pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
-        return Part(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
+        return LabelledImages(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
 
     return part("train"), part("test") if "x_test" in arrays else None
 
 
-def read_folder(path: Path) -> tuple[Part, Part | None]:
+def read_folder(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
     """The same, of a folder."""
 
-    def part(folder: Path) -> Part:
+    def part(folder: Path) -> LabelledImages:
         names = Image.registered_extensions()
         files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in names and file.name[0] != "."]
         classes = [file.relative_to(folder).parts[0] for file in files]
@@ -166,13 +166,13 @@ def read_folder(path: Path) -> tuple[Part, Part | None]:
             raise SystemExit(
                 f"{folder} has images of {', '.join(sorted(unknown))}; the classes are {', '.join(CLASSES)}"
             )
-        return Part(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
+        return LabelledImages(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
 
     apart = (path / "train").is_dir() and (path / "test").is_dir()
     return (part(path / "train"), part(path / "test")) if apart else (part(path), None)
 
 
-class Run:
+class TrainingRun:
     """A network on a device, trained and measured."""
 
     def __init__(self, device: torch.device, weights: Path | None) -> None:
@@ -189,7 +189,7 @@ class Run:
         self.precision = Precision.of(device)
         self.device = device
 
-    def train(self, part: Part, epochs: int) -> Iterator[tuple[float, nn.Module]]:
+    def train(self, part: LabelledImages, epochs: int) -> Iterator[tuple[float, nn.Module]]:
         """After each epoch its mean loss, and the network that counts: the average of the weights, or the weights."""
         recipe, steps = self.recipe, math.ceil(len(part) / self.recipe.batch_size)
         schedule = Schedule.of(recipe, epochs, steps)
@@ -223,7 +223,7 @@ class Run:
         return class_loss(self.recipe.class_loss, logits.float(), targets, smoothing)
 
     @torch.inference_mode()
-    def accuracy(self, network: nn.Module, part: Part) -> float:
+    def accuracy(self, network: nn.Module, part: LabelledImages) -> float:
         """The share of a part that is classified right."""
         network.eval()
         right = 0
@@ -238,7 +238,8 @@ def main() -> None:
     """Train, print a line per epoch, keep the best, and measure it on the test part."""
     options = arguments()
     device = torch.device(options.device)
-    run, parts = Run(device, options.weights), {name: part.to(device) for name, part in read(options.data).items()}
+    run = TrainingRun(device, options.weights)
+    parts = {name: part.to(device) for name, part in read(options.data).items()}
     best, kept = 0.0, weights_of(run.network)
     if options.weights:
         best = run.accuracy(run.network, parts["validation"])

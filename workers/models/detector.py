@@ -20,7 +20,7 @@ from searchsvc.spaces.detector.maps import check_side, strides_of
 from workers.models.anchors import Anchors
 from workers.models.backbones import backbone_of
 from workers.models.blocks.base import Neck
-from workers.models.heads.detections import DEFAULT_LIMITS, Detections, Limits, detections
+from workers.models.heads.detections import DEFAULT_LIMITS, DetectionLimits, Detections, detections
 from workers.models.heads.one_stage import HeadDesign, HeadOutputs, OneStageHead
 from workers.models.necks import BUILDERS
 from workers.models.pretrained import Loaded, Weights, have_common_names, load_weights
@@ -63,7 +63,10 @@ class Detector(nn.Module):
         return outputs
 
     def detections(
-        self, outputs: HeadOutputs, sizes: Sequence[tuple[int, int]] | None = None, limits: Limits = DEFAULT_LIMITS
+        self,
+        outputs: HeadOutputs,
+        sizes: Sequence[tuple[int, int]] | None = None,
+        limits: DetectionLimits = DEFAULT_LIMITS,
     ) -> list[Detections]:
         """Return the detections of each image, within its (height, width) of `sizes` if the rest of it is padding."""
         within = [self.size] * len(outputs.classes) if sizes is None else sizes

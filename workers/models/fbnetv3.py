@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.spaces.fbnetv3.definition import Block, Layers
 
 
-class RowsNet(nn.Module):
+class FBNetV3Net(nn.Module):
     """Stem, blocks, head, classifier.
 
     `drop_path` is the probability with which the residual branches of the last blocks are dropped; it rises linearly
@@ -40,7 +40,7 @@ class RowsNet(nn.Module):
         self.blocks = nn.Sequential(
             *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
-        self.head = Pool(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
+        self.head = PooledHead(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
         self.classifier = nn.Linear(layers.features, classes)
         self._ends = layers.ends
@@ -59,7 +59,7 @@ class RowsNet(nn.Module):
         return [[self.stem], *([*self.blocks[start:end]] for start, end in stages), [self.head, self.classifier]]
 
 
-class Pool(nn.Module):
+class PooledHead(nn.Module):
     """Expand, mean over the map, 1x1 convolution without normalisation: it is cheap there, after the mean."""
 
     def __init__(self, inputs: int, pooled: int, outputs: int) -> None:

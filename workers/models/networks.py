@@ -17,7 +17,7 @@ from searchsvc.spaces.fbnetv3.space import Family, definition_of
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models.detector import Detector
-from workers.models.fbnetv3 import RowsNet
+from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.mbconv import MBConvNet
 from workers.models.resnet import resnet
 
@@ -27,18 +27,18 @@ Builder: TypeAlias = Callable[[Mapping[str, Any], Shape, int], nn.Module]
 """From complete values, the shape of an image as the network sees it, and the number of classes."""
 
 
-def rows_net(
+def fbnetv3_net(
     definition: Definition, shape: Shape, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0
-) -> RowsNet:
+) -> FBNetV3Net:
     """The network of a definition. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` vanish in it."""
     count(definition, shape, classes)
-    return RowsNet(definition.layers, shape[0], classes, dropout=dropout, drop_path=drop_path)
+    return FBNetV3Net(definition.layers, shape[0], classes, dropout=dropout, drop_path=drop_path)
 
 
-def _rows_net(family: Family) -> Builder:
+def _fbnetv3_builder(family: Family) -> Builder:
     def made(values: Mapping[str, Any], shape: Shape, classes: int) -> nn.Module:
         definition = definition_of(family, values, min(shape[1:]))
-        return rows_net(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
+        return fbnetv3_net(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
 
     return made
 
@@ -46,7 +46,7 @@ def _rows_net(family: Family) -> Builder:
 _BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         "mbconv": MBConvNet,
-        **{one.name: _rows_net(one) for one in fbnetv3.FAMILIES.values()},
+        **{one.name: _fbnetv3_builder(one) for one in fbnetv3.FAMILIES.values()},
         **dict.fromkeys(LAYERS, resnet),
         **dict.fromkeys(detector.FAMILIES, Detector.of),
     }

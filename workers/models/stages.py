@@ -10,7 +10,7 @@ from torch import nn
 from workers.models.resnet import parts_of_resnet
 
 
-class Staged(Protocol):
+class StagedNetwork(Protocol):
     """A network that knows its stages."""
 
     def parts(self) -> list[list[nn.Module]]:
@@ -19,7 +19,7 @@ class Staged(Protocol):
 
 def parts_of(network: nn.Module) -> list[list[nn.Module]]:
     """The same, of any network of a task."""
-    return parts_of_resnet(network) if isinstance(network, ResNet) else cast("Staged", network).parts()
+    return parts_of_resnet(network) if isinstance(network, ResNet) else cast("StagedNetwork", network).parts()
 
 
 def frozen(network: nn.Module, stages: int) -> list[nn.Module]:

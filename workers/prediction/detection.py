@@ -13,7 +13,7 @@ from workers.evaluation.drawing import drawn
 from workers.models.heads.detections import Detections, in_px
 from workers.models.trained_detector import TrainedDetector, load
 from workers.training.detection.augment import plain
-from workers.training.detection.sample import Sample
+from workers.training.detection.sample import Scene
 
 
 def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
@@ -33,7 +33,7 @@ def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> It
 def _found(detector: TrainedDetector, files: PictureFiles, position: int) -> tuple[Detections, tuple[int, int]]:
     """In px of the square, and (height, width) of its part that is the image."""
     nothing = torch.zeros(0, 4).double().numpy(), torch.zeros(0, dtype=torch.int64).numpy()
-    sample = Sample.of(files[position], *nothing)
+    sample = Scene.of(files[position], *nothing)
     seen = fitted(*sample.size, detector.side)
     square = plain(sample, detector.side, detector.card.mean).image.as_subclass(torch.Tensor)
     [found] = detector.detect(square[None], [seen])

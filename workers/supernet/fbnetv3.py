@@ -6,8 +6,8 @@
 | kernel | centre |
 | depth | leading blocks of each stage |
 
-A path is run as `workers.models.fbnetv3.RowsNet` runs the module, as a function of its tensors: so it can be run with
-the shared weights and with others, such as those after one more step.
+A path is run as `workers.models.fbnetv3.FBNetV3Net` runs the module, as a function of its tensors: so it can be run
+with the shared weights and with others, such as those after one more step.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -27,11 +27,11 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import networks
 from searchsvc.spaces.fbnetv3.definition import Block, Definition
 from searchsvc.spaces.fbnetv3.space import EXPANSIONS, FAMILIES, definition_of
-from workers.models.fbnetv3 import RowsNet
-from workers.models.networks import input_shape, rows_net
+from workers.models.fbnetv3 import FBNetV3Net
+from workers.models.networks import fbnetv3_net, input_shape
 from workers.supernet.network import SharedNetwork, Values
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Gate, Layout, Part, Tensors, norm, outside
+from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm, outside
 from workers.training.depthwise import convolve
 
 _EXPANDING: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -60,7 +60,7 @@ class Supernet(SharedNetwork):
 
     def _made(self, values: Values) -> nn.Module:
         self._widest = self._definition(values)
-        made = rows_net(self._widest, input_shape(values, self._shape), self._classes)
+        made = fbnetv3_net(self._widest, input_shape(values, self._shape), self._classes)
         _restore_first_scales(made, self._widest)
         return made
 
@@ -135,18 +135,18 @@ def _layers_of(block: Block) -> Mapping[str, tuple[str, str]]:
     return _EXPANDING if block.expands else _PLAIN
 
 
-def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definition) -> Iterator[tuple[str, Part]]:
+def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definition) -> Iterator[tuple[str, TensorPart]]:
     stem, head, inputs = definition.stem, definition.head, blocks[-1].outputs
-    yield "stem.0.weight", Part("stem.0.weight", (stem.c,))
+    yield "stem.0.weight", TensorPart("stem.0.weight", (stem.c,))
     yield from norm("stem.1", "stem.1", stem.c, Gate.CHANNELS)
     room = tuple(widest.blocks())
     for number, slot in enumerate(_slots(definition, widest)):
         yield from _block_parts(blocks[number], f"blocks.{number}.", room[slot], f"blocks.{slot}.")
-    yield "head.expand.0.weight", Part("head.expand.0.weight", (definition.pooled, inputs))
+    yield "head.expand.0.weight", TensorPart("head.expand.0.weight", (definition.pooled, inputs))
     yield from norm("head.expand.1", "head.expand.1", definition.pooled, Gate.CHANNELS)
-    yield "head.project.0.weight", Part("head.project.0.weight", (head.c, definition.pooled))
-    yield "classifier.weight", Part("classifier.weight", ())
-    yield "classifier.bias", Part("classifier.bias", ())
+    yield "head.project.0.weight", TensorPart("head.project.0.weight", (head.c, definition.pooled))
+    yield "classifier.weight", TensorPart("classifier.weight", ())
+    yield "classifier.bias", TensorPart("classifier.bias", ())
 
 
 def _slots(definition: Definition, widest: Definition) -> Iterator[int]:
@@ -171,7 +171,7 @@ def _depths(definition: Definition) -> dict[int, int]:
     return depths
 
 
-def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tuple[str, Part]]:
+def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tuple[str, TensorPart]]:
     if block.expands and not room.expands:
         raise outside()
     shapes = {
@@ -182,7 +182,7 @@ def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tup
     for role, (convolution, normalisation) in _layers_of(block).items():
         shape, (slot_convolution, slot_normalisation) = shapes[role], _layers_of(room)[role]
         rings = Gate.RINGS if role == "depthwise" else None
-        yield f"{own}{convolution}.weight", Part(f"{slot}{slot_convolution}.weight", shape, rings)
+        yield f"{own}{convolution}.weight", TensorPart(f"{slot}{slot_convolution}.weight", shape, rings)
         yield from norm(own + normalisation, slot + slot_normalisation, shape[0], _GATES[role])
     if block.squeeze:
         for layer, shape, gate in (
@@ -190,11 +190,11 @@ def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tup
             ("expand", (block.mid, block.squeeze), None),
         ):
             name = f"se.conv_{layer}"
-            yield f"{own}{name}.weight", Part(f"{slot}{name}.weight", shape, gate)
-            yield f"{own}{name}.bias", Part(f"{slot}{name}.bias", shape[:1], gate)
+            yield f"{own}{name}.weight", TensorPart(f"{slot}{name}.weight", shape, gate)
+            yield f"{own}{name}.bias", TensorPart(f"{slot}{name}.bias", shape[:1], gate)
 
 
-def _restore_first_scales(widest: RowsNet, definition: Definition) -> None:
+def _restore_first_scales(widest: FBNetV3Net, definition: Definition) -> None:
     """Undo that residual branches start as zero, where other paths have no residual: they would pass nothing on."""
     for start in _starts(definition).values():
         block: Any = widest.blocks[start]

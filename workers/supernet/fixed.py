@@ -14,7 +14,7 @@ from searchsvc.domain.parameters import Scalar
 from workers.models.networks import build
 from workers.supernet.network import SharedNetwork, Values
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Layout, Part, Tensors
+from workers.supernet.parts import Layout, TensorPart, Tensors
 from workers.training.depthwise import with_strips
 
 _DROPOUTS = ("dropout", "drop_rate")
@@ -31,7 +31,9 @@ class FixedNetwork(SharedNetwork):
 
     def _made(self, values: Values) -> nn.Module:
         made = with_strips(build({**values, "drop_path": _DROP_PATH}, self._shape, self._classes))
-        self._layout = {name: Part(name, ()) for name in made.state_dict() if not name.endswith("num_batches_tracked")}
+        self._layout = {
+            name: TensorPart(name, ()) for name in made.state_dict() if not name.endswith("num_batches_tracked")
+        }
         self._regularisers = tuple(_regularisers(made))
         return made
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workers.supernet.parts import Gate, Layout, Part
+from workers.supernet.parts import Gate, Layout, TensorPart
 
 
 def lacking(own: Layout, options: Sequence[Layout]) -> dict[str, Tensor]:
@@ -42,19 +42,19 @@ def masked(tensor: Tensor, lacks: Tensor, coefficients: Tensor) -> Tensor:
     return tensor * mask.view(*mask.shape, *(1,) * (tensor.ndim - mask.ndim))
 
 
-def _size(part: Part) -> int:
+def _size(part: TensorPart) -> int:
     """Channels, or rings of a kernel."""
     return part.shape[2] // 2 + 1 if part.gate is Gate.RINGS else part.shape[0]
 
 
-def _extent(option: Part | None, part: Part) -> int:
+def _extent(option: TensorPart | None, part: TensorPart) -> int:
     """How many of these an option has."""
     if option is None:
         return 0 if part.gate is Gate.BRANCH else _size(part)
     return _size(option)
 
 
-def _places(part: Part) -> Tensor:
+def _places(part: TensorPart) -> Tensor:
     """Which channel (m,), or which ring every weight of a kernel is in (1, 1, rows, columns)."""
     if part.gate is not Gate.RINGS:
         return torch.arange(part.shape[0])

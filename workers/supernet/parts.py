@@ -26,7 +26,7 @@ class Gate(Enum):
     RINGS = "the outer rings of its kernels"
 
 
-class Part(NamedTuple):
+class TensorPart(NamedTuple):
     """Of one tensor of the widest network."""
 
     slot: str
@@ -43,7 +43,7 @@ class Part(NamedTuple):
         return tensor
 
 
-Layout: TypeAlias = Mapping[str, Part]
+Layout: TypeAlias = Mapping[str, TensorPart]
 """Of a whole architecture, by the names of the network by itself."""
 
 
@@ -58,12 +58,12 @@ class Path(Protocol):
         """Normalised images (n, c, h, w) -> logits (n, K). `regularised`: with dropout and stochastic depth."""
 
 
-def norm(own: str, slot: str, channels: int, gate: Gate | None = None) -> Iterator[tuple[str, Part]]:
+def norm(own: str, slot: str, channels: int, gate: Gate | None = None) -> Iterator[tuple[str, TensorPart]]:
     """Scale, shift and statistics of a normalisation, by own name."""
     for part in ("weight", "bias"):
-        yield f"{own}.{part}", Part(f"{slot}.{part}", (channels,), gate)
+        yield f"{own}.{part}", TensorPart(f"{slot}.{part}", (channels,), gate)
     for part in ("running_mean", "running_var"):
-        yield f"{own}.{part}", Part(f"{slot}.{part}", (channels,))
+        yield f"{own}.{part}", TensorPart(f"{slot}.{part}", (channels,))
 
 
 def views(layout: Layout, shared: Tensors) -> dict[str, Tensor]:

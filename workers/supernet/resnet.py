@@ -25,7 +25,7 @@ from searchsvc.spaces.resnet import LAYERS, stem_stride, stem_widths
 from workers.models.networks import build, input_shape
 from workers.supernet.network import SharedNetwork, Values
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Gate, Layout, Part, Tensors, norm
+from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm
 
 _STEM = (("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"))
 """Convolutions and their normalisations."""
@@ -87,7 +87,7 @@ def _run(name: str, stride: int, tensors: Tensors, maps: Tensor, normalise: Norm
     return F.relu(drop_path(branch, dropped, training=dropped > 0) + maps)
 
 
-def _layout(network: str, width: int, classes: int) -> Iterator[tuple[str, Part]]:
+def _layout(network: str, width: int, classes: int) -> Iterator[tuple[str, TensorPart]]:
     """Names are those of the widest network, as blocks are numbered stage by stage."""
     inputs: tuple[int, ...] = ()
     for outputs, (convolution, normalisation) in zip(stem_widths(network, width), _STEM, strict=True):
@@ -99,11 +99,11 @@ def _layout(network: str, width: int, classes: int) -> Iterator[tuple[str, Part]
             outputs = width * 2**stage
             yield from _block_parts(f"layer{stage + 1}.{number}.", inputs[0], outputs)
             inputs = (outputs,)
-    yield "fc.weight", Part("fc.weight", (classes, inputs[0]))
-    yield "fc.bias", Part("fc.bias", ())
+    yield "fc.weight", TensorPart("fc.weight", (classes, inputs[0]))
+    yield "fc.bias", TensorPart("fc.bias", ())
 
 
-def _block_parts(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Part]]:
+def _block_parts(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, TensorPart]]:
     for number, (before, gate) in enumerate(((inputs, Gate.CHANNELS), (outputs, Gate.BRANCH)), start=1):
         yield _convolution(f"{name}conv{number}", outputs, before)
         yield from norm(f"{name}bn{number}", f"{name}bn{number}", outputs, gate)
@@ -112,6 +112,6 @@ def _block_parts(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Pa
         yield from norm(f"{name}downsample.2", f"{name}downsample.2", outputs, Gate.CHANNELS)
 
 
-def _convolution(name: str, *channels: int) -> tuple[str, Part]:
+def _convolution(name: str, *channels: int) -> tuple[str, TensorPart]:
     """`channels`: outputs and inputs; of inputs all where they are not given."""
-    return f"{name}.weight", Part(f"{name}.weight", channels)
+    return f"{name}.weight", TensorPart(f"{name}.weight", channels)

@@ -55,10 +55,10 @@ class Optimisation(Generic[Model]):
         for module in self._frozen:
             module.eval()
 
-    def step(self, loss: Tensor, *beside: Optimizer) -> None:
-        """One step down the gradient of a loss, and one of the optimisers of what is trained beside the network."""
+    def step(self, loss: Tensor, *others: Optimizer) -> None:
+        """One step down the gradient of a loss, and one of the optimisers of what is trained others the network."""
         optimizers.set_learning_rate(self._optimizer, self._schedule.rate(self._step))
-        self.precision.step(loss, self._optimizer, *beside, clip_norm=self._clip_norm)
+        self.precision.step(loss, self._optimizer, *others, clip_norm=self._clip_norm)
         self._step += 1
         if self._average:
             self._average.update(self._step)

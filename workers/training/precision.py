@@ -41,18 +41,18 @@ class Precision:
         """Within: forward passes in `dtype`."""
         return torch.autocast(self._device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
-    def step(self, loss: Tensor, optimizer: Optimizer, *beside: Optimizer, clip_norm: float = 0.0) -> None:
+    def step(self, loss: Tensor, optimizer: Optimizer, *others: Optimizer, clip_norm: float = 0.0) -> None:
         """Gradients of the loss, and the steps that they ask for.
 
         `clip_norm`: the largest norm of all gradients of the first optimiser together; 0: any. It stays on the device.
         """
-        for one in (optimizer, *beside):
+        for one in (optimizer, *others):
             one.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if clip_norm:
             self._scaler.unscale_(optimizer)
             clip_grad_norm_([one for group in optimizer.param_groups for one in group["params"]], clip_norm)
-        for one in (optimizer, *beside):
+        for one in (optimizer, *others):
             self._scaler.step(one)
         self._scaler.update()
 

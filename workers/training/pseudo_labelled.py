@@ -1,4 +1,4 @@
-"""What a student is trained on beside the labelled images of a trial: in every step as many pseudo-labelled ones."""
+"""The pseudo-labelled batch of a student, which every step takes together with an equal one of labelled images."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ PSEUDO_LOSS = "pseudo_train_loss"
 SplitT = TypeVar("SplitT")
 
 
-class Beside(Generic[SplitT]):
-    """A split of `count` pseudo-labelled images as the trainer of a task takes it, and the loss of both halves."""
+class PseudoLabelled(Generic[SplitT]):
+    """A split of `count` pseudo-labelled images as the trainer of a task takes it, and the joint loss."""
 
     def __init__(self, split: SplitT, count: int, *, alpha: float, seed: int) -> None:
         """`seed`: of the trial, whose labelled images meet the draws that they meet without the others."""
         self.split, self.loss = split, JointLoss(alpha)
-        self.seed = seeds.beside(seed)
+        self.seed = seeds.of_pseudo_labelled(seed)
         self.count = count
 
     def draws(self, epoch: int, draws: int) -> NDArray[np.intp]:
-        """Those of epoch 1, 2, ...: entry v is image v % count, as in `seeds.passes`.
+        """Return the draws of epoch 1, 2, ...: entry v is image v % count, as in `seeds.passes`.
 
-        They go on in an endless row of passes over all images, each in an order of its own, where the last epoch ended.
+        Epochs continue one endless row of passes over all images, each pass in an order of its own.
         """
         first = (epoch - 1) * draws
         passes = range(first // self.count, -(-(first + draws) // self.count))

@@ -29,8 +29,8 @@ def image_generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, 2, draw])
 
 
-def beside(seed: int) -> int:
-    """The seed of images that a trial is trained on beside its own: they take no draw from those."""
+def of_pseudo_labelled(seed: int) -> int:
+    """Return the seed of the pseudo-labelled images of a trial, which take no draw from its labelled ones."""
     return _whole(np.random.SeedSequence([seed, 3]))
 
 

@@ -90,7 +90,7 @@ class _Stopwatch:
             )
 
 
-class Part(NamedTuple):
+class DataShare(NamedTuple):
     """What a trial is trained on, as shares of the training images."""
 
     share: float
@@ -98,10 +98,10 @@ class Part(NamedTuple):
     """What the fidelity gives: an epoch has as many steps as if it were trained on that."""
 
 
-def data_of(task: TrialTask) -> Part:
+def data_of(task: TrialTask) -> DataShare:
     """The recipe's share is one of what the fidelity gives."""
     given, share = task.fidelity.data_fraction, task.values.get(DATA_FRACTION, 1.0)
-    return Part(given * float(share), given)
+    return DataShare(given * float(share), given)
 
 
 def device_of(task: TrialTask) -> torch.device:

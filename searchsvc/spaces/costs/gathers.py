@@ -30,7 +30,7 @@ Costs: TypeAlias = Callable[[Values], Array]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CostPart:
     """What the parameters of these names decide together."""
 
     names: tuple[str, ...]
@@ -51,7 +51,7 @@ class Part:
 class Gather:
     """(n, d) matrix -> (n,) sums of the costs of all parts, of the number type `dtype`."""
 
-    def __init__(self, space: Space, axes: Mapping[str, Axis], parts: Iterable[Part], dtype: type) -> None:
+    def __init__(self, space: Space, axes: Mapping[str, Axis], parts: Iterable[CostPart], dtype: type) -> None:
         found = [(part, part.table(axes)) for part in parts]
         self._axes, self._dtype = axes, dtype
         self._tables = [table for _, table in found if table is not None]
@@ -85,7 +85,7 @@ class Gather:
         return total
 
 
-def _strides(parts: Sequence[Part], axes: Mapping[str, Axis], names: Sequence[str]) -> tuple[Matrix, Matrix]:
+def _strides(parts: Sequence[CostPart], axes: Mapping[str, Axis], names: Sequence[str]) -> tuple[Matrix, Matrix]:
     """(parts, g) and (parts, 1): index into a part's table = weights * entries of the parameters `names` + offset."""
     weights, offset = np.zeros((len(parts), len(names))), np.zeros((len(parts), 1))
     for row, part in enumerate(parts):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from searchsvc.spaces import recipe
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.blocks import Cost
@@ -27,9 +27,9 @@ def bins_of(values: Mapping[str, Any]) -> int:
     return int(values["dfl_bins"]) if values["boxes"] == "dfl" else 0
 
 
-def head_part(shape: Shape, classes: int) -> Part:
+def head_part(shape: Shape, classes: int) -> CostPart:
     """Return the head at all levels."""
-    return Part((*_GENES, RESOLUTION), partial(_head_costs, shape, classes))
+    return CostPart((*_GENES, RESOLUTION), partial(_head_costs, shape, classes))
 
 
 def head_stage(factory: StageFactory, classes: int) -> Stage:

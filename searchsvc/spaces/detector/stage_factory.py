@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.costs.gathers import Part, Values
+from searchsvc.spaces.costs.gathers import CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector.blocks import Cost
 from searchsvc.spaces.detector.genes import STAGES
@@ -33,7 +33,7 @@ class StageFactory:
         self,
         name: str,
         block: str,
-        parts: Sequence[Part],
+        parts: Sequence[CostPart],
         times: Cost,
         *,
         channels: int,

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.operators import Layer
 from searchsvc.spaces.fbnetv3.space import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, Family
 from searchsvc.spaces.resolution import RESOLUTION
@@ -42,13 +42,13 @@ def genes(family: Family) -> tuple[str, ...]:
     return (*family.defaults, RESOLUTION)
 
 
-def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[Part]:
+def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[CostPart]:
     """For images of `shape` (channels, height, width), which a resolution replaces."""
 
     def priced(cut: Cut) -> Callable[[Values], Array]:
         return lambda values: sum((one.count * prices(one.layer) for one in cut(values)), _ZERO)
 
-    return [Part(names, priced(cut)) for names, cut in cuts(family, shape)]
+    return [CostPart(names, priced(cut)) for names, cut in cuts(family, shape)]
 
 
 def cuts(family: Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:

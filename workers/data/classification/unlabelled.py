@@ -31,7 +31,7 @@ _TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabelled:
+class UnlabelledImages:
     """n images."""
 
     images: Images
@@ -46,7 +46,7 @@ class Unlabelled:
         return len(self.places)
 
 
-def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> Unlabelled:
+def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> UnlabelledImages:
     """The images of a section; None: the rest of the dataset, beside that fraction of its training images.
 
     Read once per process while the files stay as they are. Raises InvalidInput (pointers into the section) where they
@@ -60,18 +60,18 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
         raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def _rest(dataset: Dataset, fraction: float) -> Unlabelled:
+def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
     index = dataset.rest(fraction)
     if not len(index):
         raise nothing_left(fraction)
     images = dataset.train.images.take(index, axis=0)
     places = index if dataset.origins is None else dataset.origins[index]
     names = None if dataset.names is None else tuple(dataset.names[position] for position in index)
-    return Unlabelled(images, places, names, dataset.train.labels[index])
+    return UnlabelledImages(images, places, names, dataset.train.labels[index])
 
 
 @lru_cache(maxsize=2)
-def _read(section: str, dataset: str, stamp: Hashable) -> Unlabelled:  # noqa: ARG001 - a key
+def _read(section: str, dataset: str, stamp: Hashable) -> UnlabelledImages:  # noqa: ARG001 - a key
     beside = data.load(json.loads(dataset))
     found = _found(json.loads(section), beside)
     shape, wanted = found.images.shape[1:], beside.info.shape
@@ -89,21 +89,21 @@ def _stamp(section: Mapping[str, Any]) -> Hashable:
     return data.fingerprint(section)
 
 
-def _found(section: Mapping[str, Any], beside: Dataset) -> Unlabelled:
+def _found(section: Mapping[str, Any], beside: Dataset) -> UnlabelledImages:
     channels, height, width = beside.info.shape
     if section.get("format") == IMAGES:
         return _below(parse_section(ImagesOptions, section), channels, height, width)
     if section.get("format") == "npz":
         images = npz.unlabelled(parse_section(npz.NpzOptions, section).path)
         if images is not None:
-            return Unlabelled(images, np.arange(len(images)), None, None)
+            return UnlabelledImages(images, np.arange(len(images)), None, None)
     size = {"size": height, "color": channels == 3} if section.get("format") == "imagefolder" else {}
     raw = data.raw({**size, **section})
     labels = _translated(raw.all.labels, raw.classes, beside.classes)
-    return Unlabelled(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
+    return UnlabelledImages(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
 
 
-def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Unlabelled:
+def _below(options: ImagesOptions, channels: int, height: int, width: int) -> UnlabelledImages:
     root = existing(options.path, folder=True)
     paths = tuple(files_below(root))
     if not paths:
@@ -112,7 +112,8 @@ def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Un
         taken = f"the dataset has images of {width}x{height} px and {channels} channel(s)"
         raise InvalidInput.at("/format", f"files become square images of 1 or 3 channels, but {taken}: use an npz")
     images = images_of(paths, Decoder(height, channels == 3), options.memory_bytes)
-    return Unlabelled(images, np.arange(len(paths)), tuple(path.relative_to(root).as_posix() for path in paths), None)
+    names = tuple(path.relative_to(root).as_posix() for path in paths)
+    return UnlabelledImages(images, np.arange(len(paths)), names, None)
 
 
 def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> Labels:

@@ -56,7 +56,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _AnnotatedImages:
     """Annotations, and the folder of their images."""
 
     option: str
@@ -64,14 +64,14 @@ class _Source:
     images: Path
 
 
-def _sources(options: CocoOptions) -> Iterator[_Source]:
+def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
     """Those of all images to split; then, as far as they are given, of validation and test."""
     root = existing(options.path, folder=True)
     for option, images in _OPTIONS.items():
         path, folder = getattr(options, option), getattr(options, images)
         if path is not None:
             images, folder = ("images", options.images) if folder is None else (images, folder)
-            yield _Source(option, _below(root, path, option), _below(root, folder, images, folder=True))
+            yield _AnnotatedImages(option, _below(root, path, option), _below(root, folder, images, folder=True))
 
 
 def _below(root: Path, path: str, option: str, *, folder: bool = False) -> Path:
@@ -116,7 +116,7 @@ def _read(options: CocoOptions) -> RawScenes:
     )
 
 
-def _scenes(source: _Source, found: Instances, options: CocoOptions) -> Scenes:
+def _scenes(source: _AnnotatedImages, found: Instances, options: CocoOptions) -> Scenes:
     paths = tuple(source.images / name for name in found.files)
     check_sizes(paths, found.sizes)
     files = PictureFiles(paths, options.size)
@@ -133,7 +133,7 @@ def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int
         raise InvalidInput.at("/annotations", message)
 
 
-def _check_apart(sources: Mapping[str, _Source], read: Mapping[str, Instances]) -> None:
+def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Instances]) -> None:
     """Raise InvalidInput where an image is in two splits: it would be trained on and measured on."""
     owner: dict[Path, str] = {}
     faults = []

@@ -28,7 +28,7 @@ from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothi
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabelled:
+class UnlabelledScenes:
     """n images."""
 
     scenes: Scenes
@@ -37,7 +37,7 @@ class Unlabelled:
     """Whether the truths of the scenes are known; otherwise they are empty."""
 
 
-def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> Unlabelled:
+def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> UnlabelledScenes:
     """See `workers.data.classification.unlabelled.load`."""
     if section is None:
         return _rest(data.load(dataset), fraction)
@@ -47,15 +47,15 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
         raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def _rest(dataset: DetectionDataset, fraction: float) -> Unlabelled:
+def _rest(dataset: DetectionDataset, fraction: float) -> UnlabelledScenes:
     scenes = dataset.rest(fraction)
     if not len(scenes):
         raise nothing_left(fraction)
-    return Unlabelled(scenes, annotated=True)
+    return UnlabelledScenes(scenes, annotated=True)
 
 
 @lru_cache(maxsize=2)
-def _read(section: str, dataset: str, stamp: Hashable) -> Unlabelled:  # noqa: ARG001 - a key
+def _read(section: str, dataset: str, stamp: Hashable) -> UnlabelledScenes:  # noqa: ARG001 - a key
     beside = data.load(json.loads(dataset))
     found = _found(json.loads(section), beside)
     held_out = {"validation": _pixels(beside.validation), "test": _pixels(beside.test)}
@@ -84,15 +84,15 @@ def _folder(section: Mapping[str, Any]) -> ImagesOptions | None:
     )
 
 
-def _found(section: Mapping[str, Any], beside: DetectionDataset) -> Unlabelled:
+def _found(section: Mapping[str, Any], beside: DetectionDataset) -> UnlabelledScenes:
     if (options := _folder(section)) is not None:
-        return Unlabelled(_below(options, beside.side), annotated=False)
+        return UnlabelledScenes(_below(options, beside.side), annotated=False)
     size = {} if "name" in section and "format" not in section else {"size": beside.side}
     raw = data.raw({**size, **section})
     known = {name: label for label, name in enumerate(beside.classes)}
     labels = np.array([known.get(name, UNKNOWN) for name in raw.classes], np.int64)
     truths = tuple(replace(truth, labels=labels[truth.labels]) for truth in raw.all.truths)
-    return Unlabelled(replace(raw.all, truths=truths), annotated=True)
+    return UnlabelledScenes(replace(raw.all, truths=truths), annotated=True)
 
 
 def _below(options: ImagesOptions, side: int) -> Scenes:

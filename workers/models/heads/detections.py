@@ -20,7 +20,7 @@ from workers.models.heads.one_stage import HeadOutputs
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DetectionLimits:
     """Which detections are kept; the values are those of ATSS and Generalized Focal Loss."""
 
     score: float = 0.05  # of the class, which a candidate exceeds
@@ -38,7 +38,7 @@ class Detections:
     labels: Tensor  # (d)
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = DetectionLimits()
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def detections(
     anchors: Anchors,
     bins: int,
     sizes: Sequence[tuple[int, int]],
-    limits: Limits = DEFAULT_LIMITS,
+    limits: DetectionLimits = DEFAULT_LIMITS,
 ) -> list[Detections]:
     """Detections of each image, clipped to its height and width `sizes` in px."""
     outputs = outputs.at_least_float32()
@@ -68,7 +68,7 @@ def decoded(raw: Tensor, anchors: Anchors, bins: int, which: Tensor) -> Boxes:
     return Boxes.around(anchors.centers[which], distances.decode(chosen, bins) * strides)
 
 
-def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: Limits) -> tuple[Tensor, Tensor]:
+def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits) -> tuple[Tensor, Tensor]:
     """The best scores of each level and their places among the A K of an image, both (n, k); 0 where none is left."""
     scores = outputs.classes.sigmoid()  # (n, A, K)
     kept = scores > limits.score
@@ -85,7 +85,7 @@ def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: Limits) -> tuple
     return torch.cat(best, 1), torch.cat(places, 1)
 
 
-def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: Limits) -> Detections:
+def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionLimits) -> Detections:
     """Of one image's candidates, (k): those above 0 that no better one of the class covers."""
     some = scores > 0
     boxes, scores, labels = boxes[some], scores[some], labels[some]

@@ -27,7 +27,7 @@ from searchsvc.errors import below
 from searchsvc.spaces.networks import completed
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data.classification import unlabelled as data
-from workers.data.classification.unlabelled import Unlabelled
+from workers.data.classification.unlabelled import UnlabelledImages
 from workers.data.dataset import Dataset, Images, Targets
 from workers.data.teachers import check_teacher
 from workers.models.trained import load
@@ -100,7 +100,9 @@ class ClassLabeller:
         return Taught(images.images.take(kept.places, axis=0), targets)
 
     @torch.inference_mode()
-    def _answers(self, task: TrialTask, teacher: Path, images: Unlabelled, *, independent: bool) -> NDArray[np.float32]:
+    def _answers(
+        self, task: TrialTask, teacher: Path, images: UnlabelledImages, *, independent: bool
+    ) -> NDArray[np.float32]:
         """(n, K): probabilities, of images that are not augmented; they sum to 1 unless they may be `independent`."""
         with below("/self_training/teacher"):
             check_teacher(teacher, task.task, self._dataset.classes, self._dataset.info.shape)
@@ -144,7 +146,7 @@ class ClassLabeller:
 # ---- npz -------------------------------------------------------------------------------------------------------------
 
 
-def _npz(kept: _Kept, images: Unlabelled) -> bytes:
+def _npz(kept: _Kept, images: UnlabelledImages) -> bytes:
     arrays: dict[str, Any] = {"index": images.places[kept.places], "y": kept.labels, "scores": kept.scores}
     if kept.probabilities is not None:
         arrays["probabilities"] = kept.probabilities
@@ -153,14 +155,14 @@ def _npz(kept: _Kept, images: Unlabelled) -> bytes:
     return content.getvalue()
 
 
-def _from_npz(file: Path, images: Unlabelled) -> _Kept:
+def _from_npz(file: Path, images: UnlabelledImages) -> _Kept:
     with np.load(file, allow_pickle=False) as arrays:
         order = np.argsort(images.places)
         places = order[np.searchsorted(images.places, arrays["index"], sorter=order)]
         return _Kept(places, arrays["y"], arrays["scores"], arrays.get("probabilities"))
 
 
-def _images(task: TrialTask) -> Unlabelled:
+def _images(task: TrialTask) -> UnlabelledImages:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):

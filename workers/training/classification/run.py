@@ -23,12 +23,12 @@ from workers.evaluation.ranking import Ranking
 from workers.evaluation.reassessed import real_metrics
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
-from workers.training.beside import Beside
 from workers.training.classification.cleaning import disagreeing
 from workers.training.classification.pseudo_labels import ClassLabeller, Taught
 from workers.training.classification.splits import Batches, in_order, on_device, with_targets
 from workers.training.classification.trainer import Trainer, untrained
 from workers.training.initialisation import started
+from workers.training.pseudo_labelled import PseudoLabelled
 from workers.training.recipe import ClassifierRecipe
 from workers.training.self_training import stages
 from workers.training.self_training.stages import Pseudo
@@ -93,7 +93,7 @@ class _Classification:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
-            beside=_beside(task, pseudo.split, device) if pseudo else None,
+            pseudo_labelled=_pseudo_labelled(task, pseudo.split, device) if pseudo else None,
             compiled=task.compile,
             check=check,
         )
@@ -132,7 +132,7 @@ class _Classification:
         self._trainer.restore(state)
 
 
-def _beside(task: TrialTask, taught: Taught, device: torch.device) -> Beside[Batches]:
+def _pseudo_labelled(task: TrialTask, taught: Taught, device: torch.device) -> PseudoLabelled[Batches]:
     alpha = float(completed(task.values)["self_training_alpha"])
     split = with_targets(taught.images, taught.targets, device, task.threads)
-    return Beside(split, len(split), alpha=alpha, seed=task.seed)
+    return PseudoLabelled(split, len(split), alpha=alpha, seed=task.seed)

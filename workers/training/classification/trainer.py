@@ -19,12 +19,12 @@ from searchsvc.spaces.recipe import SIGMOID
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
-from workers.training.beside import PSEUDO_LOSS, Beside
 from workers.training.classification.augment import Augmentation, mixup, smoothed
 from workers.training.classification.class_loss import class_loss, start_rare
 from workers.training.classification.splits import Batches
 from workers.training.optimisation import Losses, Optimisation, mean_losses
 from workers.training.precision import Precision
+from workers.training.pseudo_labelled import PSEUDO_LOSS, PseudoLabelled
 from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
@@ -54,17 +54,17 @@ class Trainer:
         seed: int,
         device: torch.device,
         images: int | None = None,
-        beside: Beside[Batches] | None = None,
+        pseudo_labelled: PseudoLabelled[Batches] | None = None,
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `beside`: what else.
+        """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `pseudo_labelled`: what else.
 
         `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
         torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
         what it raises ends the epoch.
         """
-        self._train, self._beside = train, beside
+        self._train, self._pseudo_labelled = train, pseudo_labelled
         self._seed, self._device, self._check = seed, device, check
         self._classes, self._images = len(dataset.classes), images or len(train)
         self._recipe = ClassifierRecipe.of(completed(values))
@@ -90,7 +90,7 @@ class Trainer:
         return self._optimisation.precision
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train epoch 1, 2, ...: its mean loss, and that of the images beside. Raises TrialFailed (DIVERGED)."""
+        """Train epoch 1, 2, ...: its mean loss, and that of the pseudo-labelled. Raises TrialFailed (DIVERGED)."""
         random = generator(self._seed, epoch)
         order = passes(random, len(self._train), self._images) % len(self._train)
         self._optimisation.begin_epoch()
@@ -105,32 +105,32 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on."""
-        joint = self._beside.loss.state() if self._beside else None
+        joint = self._pseudo_labelled.loss.state() if self._pseudo_labelled else None
         return {**self._optimisation.state(), "joint_loss": joint}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state()` of a trainer that was made with the same arguments."""
         self._optimisation.restore(state)
-        if self._beside:
-            self._beside.loss.restore(state["joint_loss"])
+        if self._pseudo_labelled:
+            self._pseudo_labelled.loss.restore(state["joint_loss"])
 
     def _pseudo_losses(self, epoch: int, count: int) -> Iterator[Tensor | None]:
-        """Of the images beside, by the weights as they are when it is asked for; None for ever where there are none."""
-        if (beside := self._beside) is None:
+        """Yield the losses of pseudo-labelled batches, by the weights as they are then; None for ever without any."""
+        if (pseudo_labelled := self._pseudo_labelled) is None:
             yield from repeat(None)
             return
-        random = generator(beside.seed, epoch)
-        order = beside.draws(epoch, count) % beside.count
-        for images, targets in beside.split.batches(order, self._optimisation.batches):
+        random = generator(pseudo_labelled.seed, epoch)
+        order = pseudo_labelled.draws(epoch, count) % pseudo_labelled.count
+        for images, targets in pseudo_labelled.split.batches(order, self._optimisation.batches):
             yield self._loss_of(images, targets, random)
 
     def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:
-        """One step of the optimiser down the loss of the labelled images, and of those beside."""
+        """One step of the optimiser down the loss of the labelled images, and of the pseudo-labelled ones."""
         losses = {TRAIN_LOSS: labelled.detach()}
-        if pseudo is None or self._beside is None:
+        if pseudo is None or self._pseudo_labelled is None:
             self._optimisation.step(labelled)
             return losses
-        self._optimisation.step(self._beside.loss(labelled, pseudo))
+        self._optimisation.step(self._pseudo_labelled.loss(labelled, pseudo))
         return {**losses, PSEUDO_LOSS: pseudo.detach()}
 
     def _loss_of(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field'
 
 from workers.data.detection.picturefiles import fitted
 from workers.training.detection.policies import Policy, autoaugment, randaugment
-from workers.training.detection.sample import Fill, Sample
+from workers.training.detection.sample import Fill, Scene
 from workers.training.levels import LEVELS
 
 _POLICIES: Mapping[str, Policy] = MappingProxyType({"autoaugment": autoaugment, "randaugment": randaugment})
@@ -32,7 +32,7 @@ class DetectionAugmentation:
     color: float = 0.0
     """Brightness, contrast and saturation are multiplied by factors from 1 - color to 1 + color; below 1."""
 
-    def __call__(self, sample: Sample, side: int, random: np.random.Generator, fill: Fill) -> Sample:
+    def __call__(self, sample: Scene, side: int, random: np.random.Generator, fill: Fill) -> Scene:
         """A sample of `side` x `side` px. Its boxes lie inside; those of which too little is left are gone."""
         level = LEVELS[self.level]
         if level.policy:
@@ -44,12 +44,12 @@ class DetectionAugmentation:
         return padded(_scaled(sample, side, level.scales, random).trimmed(), side, fill)
 
 
-def plain(sample: Sample, side: int, fill: Fill) -> Sample:
+def plain(sample: Scene, side: int, fill: Fill) -> Scene:
     """The sample fitted into the upper left of `side` x `side` px: what is measured, and shown to a trained model."""
     return padded(sample.resized(*fitted(*sample.size, side)), side, fill)
 
 
-def padded(sample: Sample, side: int, fill: Fill) -> Sample:
+def padded(sample: Scene, side: int, fill: Fill) -> Scene:
     """`side` x `side` px with the sample, which is not larger, in the upper left."""
     height, width = sample.size
     if height == width == side:
@@ -59,7 +59,7 @@ def padded(sample: Sample, side: int, fill: Fill) -> Sample:
     return sample.recoloured(image)
 
 
-def _scaled(sample: Sample, side: int, scales: tuple[float, float], random: np.random.Generator) -> Sample:
+def _scaled(sample: Scene, side: int, scales: tuple[float, float], random: np.random.Generator) -> Scene:
     """At most `side` x `side` px: a random part of the image where it would be larger."""
     height, width = fitted(*sample.size, round(side * random.uniform(*scales)))
     sample = sample.resized(height, width)
@@ -70,7 +70,7 @@ def _scaled(sample: Sample, side: int, scales: tuple[float, float], random: np.r
     return sample.cropped(top, left, rows, columns)
 
 
-def _coloured(sample: Sample, color: float, random: np.random.Generator) -> Sample:
+def _coloured(sample: Scene, color: float, random: np.random.Generator) -> Scene:
     image = sample.image
     for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
         image = adjust(image, random.uniform(1.0 - color, 1.0 + color))

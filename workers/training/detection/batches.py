@@ -22,7 +22,7 @@ from workers.data.detection.dataset import Decoded
 from workers.data.detection.picturefiles import fitted
 from workers.models.boxes import Boxes
 from workers.training.detection.augment import DetectionAugmentation, plain
-from workers.training.detection.sample import Fill, Sample
+from workers.training.detection.sample import Fill, Scene
 from workers.training.seeds import image_generator
 
 Order = NDArray[np.intp]
@@ -31,7 +31,7 @@ _PREFETCHED = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class DetectionBatch:
     """m images of one square size."""
 
     images: Tensor
@@ -52,11 +52,11 @@ class Batch:
         """Of each image, boxes (k, 4) and labels (k,)."""
         return ((Boxes(boxes), labels) for boxes, labels in zip(self.boxes, self.labels, strict=True))
 
-    def on(self, device: torch.device) -> Batch:
+    def on(self, device: torch.device) -> DetectionBatch:
         """The same on a device, images channels last."""
         images = self.images.to(device, memory_format=torch.channels_last)
         boxes, labels = (tuple(one.to(device) for one in row) for row in (self.boxes, self.labels))
-        return Batch(images, boxes, labels, self.positions, self.sizes)
+        return DetectionBatch(images, boxes, labels, self.positions, self.sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +87,18 @@ class SceneBatches:
 
     def augmented(
         self, order: Order, count: int, augmentation: DetectionAugmentation, seed: int, epoch: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[DetectionBatch]:
         """`count` batches of almost equal size, in this order (`workers.training.seeds.passes`).
 
         Raises InvalidInput that names a file which cannot be decoded.
         """
         return self._batches(order, count, _Augmented(augmentation, seed, epoch))
 
-    def plain(self, count: int, order: Order | None = None) -> Iterator[Batch]:
+    def plain(self, count: int, order: Order | None = None) -> Iterator[DetectionBatch]:
         """Images as they are, all or those of an order, in `count` batches. Raises InvalidInput as `augmented` does."""
         return self._batches(np.arange(len(self)) if order is None else order, count, None)
 
-    def _batches(self, order: Order, count: int, augmented: _Augmented | None) -> Iterator[Batch]:
+    def _batches(self, order: Order, count: int, augmented: _Augmented | None) -> Iterator[DetectionBatch]:
         loader = DataLoader(
             _Prepared(self.scenes, self.side, self.fill, augmented),
             batch_size=None,
@@ -123,19 +123,19 @@ class _Augmented:
     epoch: int
 
 
-class _Prepared(TorchDataset[Batch | str]):
+class _Prepared(TorchDataset[DetectionBatch | str]):
     """Item: the batch of an index (m,); a text where one of its files cannot be decoded."""
 
     def __init__(self, scenes: Scenes, side: int, fill: Fill, augmented: _Augmented | None) -> None:
         self._scenes, self._side, self._fill, self._augmented = scenes, side, fill, augmented
 
-    def __getitem__(self, index: Order) -> Batch | str:
+    def __getitem__(self, index: Order) -> DetectionBatch | str:
         try:
             samples = [self._sample(draw) for draw in index.tolist()]
         except InvalidInput as error:  # its arguments do not travel between processes
             return "; ".join(fault.message for fault in error.faults)
         positions = index % len(self._scenes)
-        return Batch(
+        return DetectionBatch(
             torch.stack([one.image.as_subclass(Tensor) for one in samples]),
             tuple(one.boxes.as_subclass(Tensor) for one in samples),
             tuple(one.labels for one in samples),
@@ -143,7 +143,7 @@ class _Prepared(TorchDataset[Batch | str]):
             tuple(fitted(height, width, self._side) for height, width in self._scenes.sizes[positions].tolist()),
         )
 
-    def _sample(self, draw: int) -> Sample:
+    def _sample(self, draw: int) -> Scene:
         sample = sample_of(self._scenes, draw % len(self._scenes))
         if self._augmented is None:
             return plain(sample, self._side, self._fill)
@@ -151,14 +151,14 @@ class _Prepared(TorchDataset[Batch | str]):
         return self._augmented.augmentation(sample, self._side, random, self._fill)
 
 
-def sample_of(scenes: Scenes, position: int) -> Sample:
+def sample_of(scenes: Scenes, position: int) -> Scene:
     """One image as it was decoded, with what a detector is to find in it: crowds are none of it."""
     image, truth = scenes.pictures[position], scenes.truths[position]
     height, width = scenes.size_of(position)
     ratios = np.tile(np.array([image.shape[2] / width, image.shape[1] / height]), 2)
     objects = ~truth.crowd
-    return Sample.of(image, truth.boxes[objects] * ratios, truth.labels[objects])
+    return Scene.of(image, truth.boxes[objects] * ratios, truth.labels[objects])
 
 
-def _as_it_is(batch: Batch | str | Sequence[object]) -> Batch | str | Sequence[object]:
+def _as_it_is(batch: DetectionBatch | str | Sequence[object]) -> DetectionBatch | str | Sequence[object]:
     return batch

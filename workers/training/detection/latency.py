@@ -17,7 +17,7 @@ from workers.latency import stopwatch
 from workers.models.detector import Detector
 from workers.models.heads.detections import Detections
 from workers.models.inputs import Inputs
-from workers.training.detection.batches import Batch, SceneBatches
+from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.precision import Precision
 
 _WARM, _TIMED = 2, 16
@@ -31,7 +31,7 @@ def milliseconds(split: SceneBatches, model: Detector, inputs: Inputs, precision
     _, timed = stopwatch(kind, threads)
     model.eval()
 
-    def detected(batch: Batch) -> list[Detections]:
+    def detected(batch: DetectionBatch) -> list[Detections]:
         with precision.autocast():
             outputs = model(inputs(batch.images))
         return model.detections(outputs, batch.sizes)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field's name for it
 
 from workers.training.classification.randaugment import BITS, ENHANCEMENT, LAYERS, RADIANS, SHEAR, TRANSLATION
-from workers.training.detection.sample import Fill, Sample
+from workers.training.detection.sample import Fill, Scene
 
 _LARGEST = 10.0
 _SIDE = 640.0
@@ -29,11 +29,11 @@ _POLICY_TRANSLATION, _BOX_TRANSLATION, _CUTOUT = 250 / _SIDE, 120 / _SIDE, 100 /
 _BOX_CHANCE = 1 / 3
 """Operations inside boxes meet each box with this share of their chance."""
 
-Operation = Callable[[Sample, float, Fill], Sample]
+Operation = Callable[[Scene, float, Fill], Scene]
 """(sample, strength from -1 to 1, fill) -> sample."""
-_Step = Callable[[Sample, float, np.random.Generator, Fill], Sample]
+_Step = Callable[[Scene, float, np.random.Generator, Fill], Scene]
 """(sample, level as a share of the largest, random, fill) -> sample."""
-Policy = Callable[[Sample, np.random.Generator, Fill], Sample]
+Policy = Callable[[Scene, np.random.Generator, Fill], Scene]
 
 
 def _factor(strength: float) -> float:
@@ -75,7 +75,7 @@ PAIRS: tuple[tuple[tuple[str, float, int], ...], ...] = (
 """(operation, chance, level) of the policy."""
 
 
-def randaugment(sample: Sample, random: np.random.Generator, fill: Fill) -> Sample:
+def randaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene:
     """Two operations of the largest magnitude."""
     names = tuple(OPERATIONS)
     for which in random.integers(len(names), size=LAYERS).tolist():
@@ -83,7 +83,7 @@ def randaugment(sample: Sample, random: np.random.Generator, fill: Fill) -> Samp
     return sample
 
 
-def autoaugment(sample: Sample, random: np.random.Generator, fill: Fill) -> Sample:
+def autoaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene:
     """One pair of operations."""
     for name, chance, level in PAIRS[random.integers(len(PAIRS))]:
         share = level / _LARGEST
@@ -94,7 +94,7 @@ def autoaugment(sample: Sample, random: np.random.Generator, fill: Fill) -> Samp
     return sample
 
 
-def translated_in_boxes(sample: Sample, share: float, chance: float, random: np.random.Generator, fill: Fill) -> Sample:
+def translated_in_boxes(sample: Scene, share: float, chance: float, random: np.random.Generator, fill: Fill) -> Scene:
     """Within each box, with that chance, the content moved up or down by a share of the image's height."""
     image = sample.image.clone()
     shift = int(share * sample.size[0])
@@ -112,7 +112,7 @@ def translated_in_boxes(sample: Sample, share: float, chance: float, random: np.
     return sample.recoloured(image)
 
 
-def cut_out(sample: Sample, share: float, random: np.random.Generator, fill: Fill) -> Sample:
+def cut_out(sample: Scene, share: float, random: np.random.Generator, fill: Fill) -> Scene:
     """A square about a random point, half its side a share of the image's longer one, filled; boxes stay."""
     height, width = sample.size
     half = int(share * max(height, width))
@@ -141,11 +141,11 @@ def _enhanced(name: str) -> _Step:
     return lambda sample, share, _, fill: OPERATIONS[name](sample, 2.0 * share - 1.0, fill)
 
 
-def _translated(sample: Sample, share: float, random: np.random.Generator, fill: Fill) -> Sample:
+def _translated(sample: Scene, share: float, random: np.random.Generator, fill: Fill) -> Scene:
     return sample.moved(_sign(random) * _POLICY_TRANSLATION * share, 0.0, fill)
 
 
-def _cut_out(sample: Sample, share: float, random: np.random.Generator, fill: Fill) -> Sample:
+def _cut_out(sample: Scene, share: float, random: np.random.Generator, fill: Fill) -> Scene:
     return cut_out(sample, _CUTOUT * share, random, fill)
 
 

@@ -21,21 +21,21 @@ from searchsvc.errors import below
 from searchsvc.spaces.networks import completed
 from workers.data.detection import DetectionDataset, Scenes, Truth, instances
 from workers.data.detection import unlabelled as data
-from workers.data.detection.unlabelled import Unlabelled
+from workers.data.detection.unlabelled import UnlabelledScenes
 from workers.data.teachers import check_teacher
 from workers.evaluation.matching import matched
 from workers.models.heads.detections import Detections
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.finding import found_in
+from workers.training.detection.detecting import found_in
 from workers.training.precision import Precision
 from workers.training.self_training.summary import Labelled, nothing_kept
 from workers.trials.files import PSEUDO_LABELS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
+class _TeacherDetections:
     """What the teacher finds in one image, the best first, in px of its file."""
 
     boxes: Truth
@@ -43,14 +43,14 @@ class _Answer:
     """(d,)."""
 
     @classmethod
-    def of(cls, found: Detections) -> _Answer:
+    def of(cls, found: Detections) -> _TeacherDetections:
         boxes, scores, labels = (one.cpu().numpy() for one in (found.boxes.xyxy, found.scores, found.labels))
         return cls(Truth.of(boxes.astype(np.float64), labels), scores.astype(np.float64))
 
-    def above(self, threshold: float) -> _Answer:
+    def above(self, threshold: float) -> _TeacherDetections:
         """With such a score or a greater one."""
         sure = self.scores >= threshold
-        return _Answer(Truth.of(self.boxes.boxes[sure], self.boxes.labels[sure]), self.scores[sure])
+        return _TeacherDetections(Truth.of(self.boxes.boxes[sure], self.boxes.labels[sure]), self.scores[sure])
 
 
 class BoxLabeller:
@@ -89,7 +89,7 @@ class BoxLabeller:
         index = np.array([place[name] for name in found.files], np.intp)
         return replace(scenes.take(index), truths=found.truths)
 
-    def _answers(self, task: TrialTask, teacher: Path, scenes: Scenes) -> list[_Answer]:
+    def _answers(self, task: TrialTask, teacher: Path, scenes: Scenes) -> list[_TeacherDetections]:
         """Of images that are not augmented."""
         with below("/self_training/teacher"):
             check_teacher(teacher, task.task, self._dataset.classes)
@@ -97,9 +97,9 @@ class BoxLabeller:
         processes = task.threads
         split = SceneBatches.of(scenes, self._dataset, side=model.side, device=self._device, processes=processes)
         found = found_in(split, model.network, model.inputs, Precision.of(self._device))
-        return [_Answer.of(one) for one in found]
+        return [_TeacherDetections.of(one) for one in found]
 
-    def _document(self, scenes: Scenes, kept: Sequence[int], answers: Sequence[_Answer]) -> dict[str, Any]:
+    def _document(self, scenes: Scenes, kept: Sequence[int], answers: Sequence[_TeacherDetections]) -> dict[str, Any]:
         """In COCO's form; ids count from 1."""
         sizes = scenes.sizes[kept].tolist()
         return {
@@ -112,7 +112,7 @@ class BoxLabeller:
         }
 
 
-def _annotations(kept: Sequence[int], answers: Sequence[_Answer]) -> Iterator[dict[str, Any]]:
+def _annotations(kept: Sequence[int], answers: Sequence[_TeacherDetections]) -> Iterator[dict[str, Any]]:
     for image, position in enumerate(kept, 1):
         found, scores = answers[position].boxes, answers[position].scores.tolist()
         rows = zip(found.boxes.tolist(), found.labels.tolist(), found.areas.tolist(), scores, strict=True)
@@ -122,7 +122,7 @@ def _annotations(kept: Sequence[int], answers: Sequence[_Answer]) -> Iterator[di
             yield {**of, "iscrowd": 0, "score": score}
 
 
-def _images(task: TrialTask) -> Unlabelled:
+def _images(task: TrialTask) -> UnlabelledScenes:
     """Raises InvalidInput, pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):

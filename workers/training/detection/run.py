@@ -21,14 +21,14 @@ from workers.models.heads.detections import Detections, in_px
 from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
-from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.finding import found_in
+from workers.training.detection.detecting import found_in
 from workers.training.detection.latency import milliseconds
 from workers.training.detection.pseudo_labels import BoxLabeller
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
 from workers.training.initialisation import started
 from workers.training.precision import Precision
+from workers.training.pseudo_labelled import PseudoLabelled
 from workers.training.self_training import stages
 from workers.training.self_training.stages import Pseudo
 from workers.trials.files import MODEL, PICTURE
@@ -82,9 +82,9 @@ class _Detection:
         def batches(scenes: Scenes) -> SceneBatches:
             return SceneBatches.of(scenes, dataset, side=model.size[0], device=device, processes=task.threads)
 
-        def beside(scenes: Scenes) -> Beside[SceneBatches]:
+        def pseudo_labelled(scenes: Scenes) -> PseudoLabelled[SceneBatches]:
             alpha = float(values["self_training_alpha"])
-            return Beside(batches(scenes), len(scenes), alpha=alpha, seed=task.seed)
+            return PseudoLabelled(batches(scenes), len(scenes), alpha=alpha, seed=task.seed)
 
         self._validation = batches(dataset.validation)
         self._found: list[Detections] = []
@@ -97,7 +97,7 @@ class _Detection:
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
-            beside=beside(pseudo.split) if pseudo else None,
+            pseudo_labelled=pseudo_labelled(pseudo.split) if pseudo else None,
             compiled=task.compile,
             check=check,
         )

@@ -27,7 +27,7 @@ Fill = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class Scene:
     """An image and its m boxes."""
 
     image: Tensor

@@ -23,10 +23,10 @@ from workers.models.detector import Detector
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 from workers.training import optimizers
-from workers.training.beside import PSEUDO_LOSS, Beside
 from workers.training.detection.augment import DetectionAugmentation
-from workers.training.detection.batches import Batch, SceneBatches
+from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.optimisation import Losses, Optimisation, mean_losses
+from workers.training.pseudo_labelled import PSEUDO_LOSS, PseudoLabelled
 from workers.training.recipe import DetectorRecipe
 from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
@@ -62,17 +62,17 @@ class DetectorTrainer:
         seed: int,
         device: torch.device,
         images: int | None = None,
-        beside: Beside[SceneBatches] | None = None,
+        pseudo_labelled: PseudoLabelled[SceneBatches] | None = None,
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`images`: of an epoch, some of them several times; None: each of `train` once. `beside`: what the detector is
-        trained on besides. `compiled`: on a GPU, up to the outputs of the head, by torch.compile; it pays for long
+        """`images`: of an epoch, some of them several times; None: each of `train` once. `pseudo_labelled`: the second
+        half of every step. `compiled`: on a GPU, up to the outputs of the head, by torch.compile; it pays for long
         trainings.
 
         `check` is called every few steps; what it raises ends the epoch.
         """
-        self._train, self._beside = train, beside
+        self._train, self._pseudo_labelled = train, pseudo_labelled
         self._seed, self._device, self._check = seed, device, check
         self._inputs, self._images = inputs, images or len(train)
         recipe = DetectorRecipe.of(values)
@@ -85,17 +85,17 @@ class DetectorTrainer:
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train epoch 1, 2, ...: its mean loss, each term of it, and the mean loss of the images beside.
+        """Train epoch 1, 2, ...: its mean loss, each term of it, and that of the pseudo-labelled images.
 
         Raises TrialFailed (DIVERGED).
         """
         order = passes(generator(self._seed, epoch), len(self._train), self._images)
         count = self.optimisation.batches
         batches = self._train.augmented(order, count, self._augmentation, self._seed, epoch)
-        pseudo: Iterable[Batch | None] = repeat(None)
-        if beside := self._beside:
-            draws = beside.draws(epoch, len(order))
-            pseudo = beside.split.augmented(draws, count, self._augmentation, beside.seed, epoch)
+        pseudo: Iterable[DetectionBatch | None] = repeat(None)
+        if pseudo_labelled := self._pseudo_labelled:
+            draws = pseudo_labelled.draws(epoch, len(order))
+            pseudo = pseudo_labelled.split.augmented(draws, count, self._augmentation, pseudo_labelled.seed, epoch)
         self.optimisation.begin_epoch()
 
         def steps() -> Iterator[tuple[Losses, int]]:
@@ -110,7 +110,7 @@ class DetectorTrainer:
         return {
             **self.optimisation.state(),
             "weighting": self._weighting.state() if self._weighting else None,
-            "joint_loss": self._beside.loss.state() if self._beside else None,
+            "joint_loss": self._pseudo_labelled.loss.state() if self._pseudo_labelled else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -118,21 +118,21 @@ class DetectorTrainer:
         self.optimisation.restore(state)
         if self._weighting:
             self._weighting.restore(state["weighting"])
-        if self._beside:
-            self._beside.loss.restore(state["joint_loss"])
+        if self._pseudo_labelled:
+            self._pseudo_labelled.loss.restore(state["joint_loss"])
 
-    def _train_step(self, labelled: Batch, pseudo: Batch | None) -> Losses:
+    def _train_step(self, labelled: DetectionBatch, pseudo: DetectionBatch | None) -> Losses:
         terms = self._terms(labelled)
         loss = total = _sum(terms)
         losses = {"train_loss": total.detach()} | {f"train_loss/{name}": one.detach() for name, one in terms.items()}
-        if pseudo is not None and self._beside:
+        if pseudo is not None and self._pseudo_labelled:
             others = self._terms(pseudo)
             losses[PSEUDO_LOSS] = _sum(others).detach()
-            loss = _joint(self._beside.loss, terms, others)
+            loss = _joint(self._pseudo_labelled.loss, terms, others)
         self.optimisation.step(loss, *([self._weighting.optimizer] if self._weighting else []))
         return losses
 
-    def _terms(self, batch: Batch) -> dict[str, Tensor]:
+    def _terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
         with self.optimisation.precision.autocast():
             outputs = self._network(self._inputs(batch.images))
         return self._loss(outputs, self._model.anchors(outputs.classes), Targets.of(batch.objects()))

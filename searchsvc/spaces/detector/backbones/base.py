@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.blocks import NOTHING, Cost
@@ -29,7 +29,7 @@ class BackboneKind(ABC):
     """The genes that describe it besides those of `searchsvc.spaces.detector.genes`."""
 
     @abstractmethod
-    def trunk(self, shape: Shape) -> list[Part]:
+    def trunk(self, shape: Shape) -> list[CostPart]:
         """Return the parts of stem and stages, without attention and feedback."""
 
     @abstractmethod
@@ -45,10 +45,10 @@ class BackboneKind(ABC):
         """Return the output channels of a block in a stage, from the value of the gene that decides them."""
 
     @abstractmethod
-    def trunk_stages(self, factory: StageFactory, parts: Sequence[Part], times: Cost) -> Iterator[Stage]:
+    def trunk_stages(self, factory: StageFactory, parts: Sequence[CostPart], times: Cost) -> Iterator[Stage]:
         """Yield the stages of one detector, from the parts of `trunk`, which count so many `times`."""
 
-    def parts(self, shape: Shape) -> list[Part]:
+    def parts(self, shape: Shape) -> list[CostPart]:
         """Return all parts: the trunk, and attention at C3 to C5."""
         return [*self.trunk(shape), *(self._attention_part(shape, stage) for stage in SWITCHED)]
 
@@ -67,9 +67,9 @@ class BackboneKind(ABC):
                     stride=STRIDES[stage],
                 )
 
-    def _attention_part(self, shape: Shape, stage: int) -> Part:
+    def _attention_part(self, shape: Shape, stage: int) -> CostPart:
         genes = (self.width_gene(stage), "attention", "attention_at", RESOLUTION)
-        return Part(genes, partial(self._attention_costs, shape, stage))
+        return CostPart(genes, partial(self._attention_costs, shape, stage))
 
     def _attention_costs(self, shape: Shape, stage: int, values: Values) -> Array:
         c, px = self.channels(stage, values[self.width_gene(stage)]), pixels_at(shape, values, STRIDES[stage])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from searchsvc.domain.parameters import Integer, Parameter, Scalar
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.operators import Layer
 from searchsvc.spaces.costs.stages import INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.detector import blocks
@@ -72,12 +72,12 @@ class FBNetV3Kind(BackboneKind):
         ends = (sum(group.n for group in definition.groups if group.stage <= last) for last in _LAST_STAGES)
         return definition, tuple(ends)
 
-    def trunk(self, shape: Shape) -> list[Part]:
+    def trunk(self, shape: Shape) -> list[CostPart]:
         kinds = [fbnetv3_parts.parts(self._family, shape, partial(_layer_costs, kind)) for kind in range(len(SAC))]
         parts = []
         for gene, same in zip(_SAC_OF_PARTS, zip(*kinds, strict=True), strict=True):
             names = same[_PLAIN].names
-            parts.append(Part((*names, gene), partial(_costs_by_sac, gene, same)) if gene else same[_PLAIN])
+            parts.append(CostPart((*names, gene), partial(_costs_by_sac, gene, same)) if gene else same[_PLAIN])
         return parts
 
     def width_gene(self, stage: int) -> str:
@@ -89,7 +89,7 @@ class FBNetV3Kind(BackboneKind):
     def channels(self, stage: int, width: Array) -> Array:  # noqa: ARG002 - each stage has genes of its own
         return fbnetv3_parts.round8(width)
 
-    def trunk_stages(self, factory: StageFactory, parts: Sequence[Part], times: Cost) -> Iterator[Stage]:
+    def trunk_stages(self, factory: StageFactory, parts: Sequence[CostPart], times: Cost) -> Iterator[Stage]:
         """Yield a stage for each row of FBNetV3's table of genes; the stem counts in the first."""
         values, reached = factory.values, 2
         for stage, part in zip(fbnetv3.STAGES, parts, strict=True):
@@ -113,7 +113,7 @@ class FBNetV3Kind(BackboneKind):
             )
 
 
-def _costs_by_sac(gene: str, kinds: Sequence[Part], values: Values) -> Array:
+def _costs_by_sac(gene: str, kinds: Sequence[CostPart], values: Values) -> Array:
     """Return the costs of a part by the kind of its depthwise convolutions, which a gene decides."""
     result: Array = sum((values[gene] == kind) * part.costs(values) for kind, part in enumerate(kinds))
     return result

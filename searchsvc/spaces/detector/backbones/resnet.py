@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.stages import CONVOLUTION, Stage
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.backbones.base import BackboneKind
@@ -45,15 +45,15 @@ class ResNetKind(BackboneKind):
         ),
     )
 
-    def trunk(self, shape: Shape) -> list[Part]:
+    def trunk(self, shape: Shape) -> list[CostPart]:
         stages = [
-            Part(
+            CostPart(
                 ("base_width", f"depth_{stage + 1}", RESOLUTION, *([f"sac_{STAGES[stage - 1]}"] if stage else [])),
                 partial(_stage_costs, shape, stage),
             )
             for stage in range(len(STRIDES))
         ]
-        return [Part(("base_width", RESOLUTION), partial(_stem_costs, shape)), *stages]
+        return [CostPart(("base_width", RESOLUTION), partial(_stem_costs, shape)), *stages]
 
     def width_gene(self, stage: int) -> str:  # noqa: ARG002 - one gene for all stages
         return "base_width"
@@ -65,7 +65,7 @@ class ResNetKind(BackboneKind):
         channels: Array = width * 4 * 2**stage
         return channels
 
-    def trunk_stages(self, factory: StageFactory, parts: Sequence[Part], times: Cost) -> Iterator[Stage]:
+    def trunk_stages(self, factory: StageFactory, parts: Sequence[CostPart], times: Cost) -> Iterator[Stage]:
         width, (stem, *rest) = int(factory.values["base_width"]), parts
         yield factory.stage("stem", CONVOLUTION, [stem], times, channels=width, stride=2, kernel=7, by=2)
         for stage, part in enumerate(rest):

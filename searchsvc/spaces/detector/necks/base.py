@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from searchsvc.spaces.costs.gathers import Part, Values
+from searchsvc.spaces.costs.gathers import CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector.backbones.base import BackboneKind
 from searchsvc.spaces.detector.blocks import Cost
@@ -28,7 +28,7 @@ def once(values: Values) -> Cost:  # noqa: ARG001 - whatever the values
 class Term:
     """Parts of a neck that count equally often."""
 
-    parts: Sequence[Part]
+    parts: Sequence[CostPart]
     times: Times = once
 
 

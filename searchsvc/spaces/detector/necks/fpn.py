@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.stages import CONVOLUTION, Stage
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.backbones.base import BackboneKind
@@ -28,16 +28,16 @@ class FPNKind(NeckKind):
         return pyramid_stages(factory, backbone, "feature pyramid", once(factory.codes))
 
 
-def pyramid_parts(backbone: BackboneKind, shape: Shape) -> list[Part]:
+def pyramid_parts(backbone: BackboneKind, shape: Shape) -> list[CostPart]:
     """Return the parts of one pass through an FPN: the levels of C2 to C5, and the coarser levels."""
     levels = [
-        Part(
+        CostPart(
             (backbone.width_gene(stage), "neck_channels", "finest", RESOLUTION),
             partial(_level_costs, backbone, shape, stage),
         )
         for stage in range(len(STRIDES))
     ]
-    return [*levels, Part(("neck_channels", "coarser", RESOLUTION), partial(_coarser_costs, shape))]
+    return [*levels, CostPart(("neck_channels", "coarser", RESOLUTION), partial(_coarser_costs, shape))]
 
 
 def pyramid_stages(factory: StageFactory, backbone: BackboneKind, block: str, times: Cost) -> Iterator[Stage]:

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from searchsvc.spaces.costs.gathers import Array, Part, Values
+from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector import blocks
 from searchsvc.spaces.detector.backbones.base import BackboneKind
@@ -79,10 +79,10 @@ def _recursion_times(values: Values) -> Cost:
     return Cost(values["rfp_steps"] - 1, 1)
 
 
-def _feedback_parts(backbone: BackboneKind, shape: Shape) -> list[Part]:
+def _feedback_parts(backbone: BackboneKind, shape: Shape) -> list[CostPart]:
     """Return what a backbone adds if it is fed back to, at the first blocks of C3 to C5."""
     return [
-        Part(
+        CostPart(
             (backbone.first_width_gene(stage), "neck_channels", RESOLUTION),
             partial(_feedback_costs, backbone, shape, stage),
         )
@@ -95,8 +95,8 @@ def _feedback_costs(backbone: BackboneKind, shape: Shape, stage: int, values: Va
     return blocks.feedback([outputs], values["neck_channels"], [pixels_at(shape, values, STRIDES[stage])]).packed
 
 
-def _recursion_part(shape: Shape) -> Part:
-    return Part(("neck_channels", "finest", "coarser", RESOLUTION), partial(_recursion_costs, shape))
+def _recursion_part(shape: Shape) -> CostPart:
+    return CostPart(("neck_channels", "finest", "coarser", RESOLUTION), partial(_recursion_costs, shape))
 
 
 def _recursion_costs(shape: Shape, values: Values) -> Array:

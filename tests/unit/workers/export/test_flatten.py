@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import workers.export.flatten
-from workers.export.flatten import Constant, Definition, flatten
+from workers.export.flatten import Constant, QualifiedName, flatten
 
 SCHEDULE = "workers.training.schedule"
 
@@ -73,9 +73,9 @@ def test_constants_are_replaced_with_what_they_use(tmp_path: Path, monkeypatch: 
     module(tmp_path, monkeypatch, low=LOW, high=high)
     low = "searchsvc_parts.low"
     replaced = {
-        Definition("searchsvc_parts.high", "VALUE"): Constant("5"),
-        Definition("searchsvc_parts.high", "TIMES"): Constant("thrice", (Definition(low, "thrice"),)),
-        Definition(low, "BASE"): Constant("7"),
+        QualifiedName("searchsvc_parts.high", "VALUE"): Constant("5"),
+        QualifiedName("searchsvc_parts.high", "TIMES"): Constant("thrice", (QualifiedName(low, "thrice"),)),
+        QualifiedName(low, "BASE"): Constant("7"),
     }
     text = flatten("searchsvc_parts.high", replaced)
     assert run(text, tmp_path / "x.py").stdout == "15 7\n"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from workers.models.anchors import Anchors
 from workers.models.boxes import Boxes
-from workers.models.heads.detections import Limits, detections
+from workers.models.heads.detections import DetectionLimits, detections
 from workers.models.heads.one_stage import HeadOutputs
 
 SIZE = (96, 128)
@@ -63,18 +63,18 @@ def test_boxes_end_at_the_borders_of_their_own_image(anchors: Anchors) -> None:
 def test_only_scores_above_the_limit_are_detections(anchors: Anchors) -> None:
     (found,) = detections(silent(anchors), anchors, 0, [SIZE])
     assert len(found.boxes) == len(found.scores) == 0
-    (found,) = detections(silent(anchors), anchors, 0, [SIZE], Limits(score=0.0))
+    (found,) = detections(silent(anchors), anchors, 0, [SIZE], DetectionLimits(score=0.0))
     assert len(found.boxes) == 100
 
 
 def test_the_best_of_each_level_and_image_are_kept(random: torch.Generator, anchors: Anchors) -> None:
     outputs = silent(anchors)._replace(classes=torch.randn(1, len(anchors.boxes), 3, generator=random))
-    loose = Limits(per_level=5, iou=1.0)
+    loose = DetectionLimits(per_level=5, iou=1.0)
     (found,) = detections(outputs, anchors, 0, [SIZE], loose)
     scores = outputs.classes.sigmoid()[0]
     wanted = torch.cat([level.flatten().topk(5).values for level in scores.split([192, 48, 12])]).sort(descending=True)
     torch.testing.assert_close(found.scores, wanted.values)
-    (fewer,) = detections(outputs, anchors, 0, [SIZE], Limits(per_level=5, iou=1.0, per_image=4))
+    (fewer,) = detections(outputs, anchors, 0, [SIZE], DetectionLimits(per_level=5, iou=1.0, per_image=4))
     torch.testing.assert_close(fewer.scores, wanted.values[:4])
 
 

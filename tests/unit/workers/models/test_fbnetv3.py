@@ -16,23 +16,23 @@ from searchsvc.spaces.fbnetv3.definition import Definition, count
 from searchsvc.spaces.fbnetv3.space import FAMILIES, SMALL, definition_of
 from tests.support.counting import Countable, counted_by_parts
 from workers.models import build
-from workers.models.fbnetv3 import Pool, RowsNet
-from workers.models.networks import rows_net
+from workers.models.fbnetv3 import FBNetV3Net, PooledHead
+from workers.models.networks import fbnetv3_net
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 PHOTOS = DatasetInfo("photos", tuple("abcde"), (3, 64, 41), {})
 IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 320, 320), {})
 
 
-def network_of(definition: Definition, side: int, classes: int = 1000) -> RowsNet:
+def network_of(definition: Definition, side: int, classes: int = 1000) -> FBNetV3Net:
     with torch.device("meta"):
-        return rows_net(definition, (3, side, side), classes).eval()
+        return fbnetv3_net(definition, (3, side, side), classes).eval()
 
 
-def small(shape: tuple[int, int, int], **values: Scalar) -> RowsNet:
+def small(shape: tuple[int, int, int], **values: Scalar) -> FBNetV3Net:
     torch.manual_seed(0)
     network = build({"network": "fbnetv3-small", **values}, shape, 10)
-    assert isinstance(network, RowsNet)
+    assert isinstance(network, FBNetV3Net)
     return network
 
 
@@ -167,6 +167,6 @@ class TestSmallNetworks:
             build({"network": "fbnetv3-small", "c3": 2, "k9": 3}, (1, 8, 8), 10)
 
     def test_the_head_pools_before_it_projects(self) -> None:
-        head = Pool(8, 16, 32)
+        head = PooledHead(8, 16, 32)
         assert head(torch.randn(2, 8, 5, 3)).shape == (2, 32)
         assert head.project[0].bias is None

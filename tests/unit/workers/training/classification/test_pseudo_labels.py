@@ -25,10 +25,10 @@ from workers.data.classification import unlabelled
 from workers.models import load
 from workers.tasks.classification import TASK
 from workers.training import checkpoint, trial
-from workers.training.beside import Beside
 from workers.training.classification.augment import smoothed
 from workers.training.classification.pseudo_labels import ClassLabeller
 from workers.training.classification.run import train as train_task
+from workers.training.pseudo_labelled import PseudoLabelled
 from workers.trials.files import MODEL
 from workers.trials.run_trial import TrialRun
 
@@ -127,13 +127,13 @@ def test_soft_targets_are_smoothed_as_labels_are() -> None:
 
 
 def test_pseudo_labelled_images_are_passed_over_again_and_again() -> None:
-    beside: Beside[None] = Beside(None, 7, alpha=1.0, seed=3)
-    row = np.concatenate([beside.draws(epoch, 5) for epoch in range(1, 8)])
+    pseudo_labelled: PseudoLabelled[None] = PseudoLabelled(None, 7, alpha=1.0, seed=3)
+    row = np.concatenate([pseudo_labelled.draws(epoch, 5) for epoch in range(1, 8)])
     assert sorted(row) == list(range(35))  # no draw comes again, so that no augmentation does
     assert [sorted(one) for one in (row % 7).reshape(5, 7).tolist()] == [list(range(7))] * 5
     assert (row % 7)[:7].tolist() != (row % 7)[7:14].tolist()
-    assert beside.draws(3, 5).tolist() == row[10:15].tolist()
-    assert sorted(beside.draws(1, 14)) == list(range(14))
+    assert pseudo_labelled.draws(3, 5).tolist() == row[10:15].tolist()
+    assert sorted(pseudo_labelled.draws(1, 14)) == list(range(14))
 
 
 def test_a_given_teacher_is_not_trained_again(student: Make, make_task: Make, train: Train) -> None:

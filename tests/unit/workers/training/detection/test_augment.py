@@ -10,22 +10,22 @@ from torch import Tensor
 from workers.training.detection import policies
 from workers.training.detection.augment import DetectionAugmentation, plain
 from workers.training.detection.policies import OPERATIONS
-from workers.training.detection.sample import Sample
+from workers.training.detection.sample import Scene
 from workers.training.levels import LEVELS
 
 BLACK = (0.0, 0.0, 0.0)
 MOVING = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 
 
-def sample(height: int, width: int, *boxes: list[int]) -> Sample:
+def sample(height: int, width: int, *boxes: list[int]) -> Scene:
     """White boxes x0, y0, x1, y1 on grey, labelled 0, 1, ..."""
     image = np.full((3, height, width), 60, np.uint8)
     for x0, y0, x1, y1 in boxes:
         image[:, y0:y1, x0:x1] = 255
-    return Sample.of(image, np.array(boxes, np.float64).reshape(-1, 4), np.arange(len(boxes)))
+    return Scene.of(image, np.array(boxes, np.float64).reshape(-1, 4), np.arange(len(boxes)))
 
 
-def corners(one: Sample) -> list[list[float]]:
+def corners(one: Scene) -> list[list[float]]:
     found: list[list[float]] = one.boxes.as_subclass(Tensor).tolist()
     return found
 
@@ -70,7 +70,7 @@ def test_without_flip_no_level_mirrors() -> None:
     """A bright left and a dark right half stay where they are."""
     image = np.full((3, 64, 64), 20, np.uint8)
     image[:, :, :32] = 220
-    one = Sample.of(image, np.zeros((0, 4)), np.zeros(0, np.int64))
+    one = Scene.of(image, np.zeros((0, 4)), np.zeros(0, np.int64))
     for seed in range(20):
         augmented = DetectionAugmentation("S1")(one, 64, np.random.default_rng(seed), BLACK).image.float()
         assert augmented[:, :, :10].mean() > 100 > augmented[:, :, 50:].mean()
@@ -129,7 +129,7 @@ def test_boxes_follow_their_pixels(name: str, strength: float) -> None:
 @pytest.mark.parametrize("name", sorted(set(OPERATIONS) - {"identity", "autocontrast", "equalize"}))
 def test_operations_have_their_strength(name: str) -> None:
     random = np.random.default_rng(0)
-    one = Sample.of(random.integers(30, 200, (3, 32, 32), np.uint8), np.zeros((0, 4)), np.zeros(0, np.int64))
+    one = Scene.of(random.integers(30, 200, (3, 32, 32), np.uint8), np.zeros((0, 4)), np.zeros(0, np.int64))
     images = [OPERATIONS[name](one, strength, BLACK).image.float() for strength in (0.0, 0.5, 1.0)]
     small, large = ((image - images[0]).abs().mean() for image in images[1:])
     assert 0 < small < large or name in ("posterize", "solarize", *MOVING)
@@ -143,7 +143,7 @@ def test_what_an_operation_opens_is_filled() -> None:
 
 def test_content_moves_within_its_box_alone() -> None:
     image = np.arange(60, dtype=np.uint8)[None, :, None].repeat(3, 0).repeat(50, 2)  # the row's number
-    one = Sample.of(image, np.array([[10.0, 20, 20, 40]]), np.zeros(1, np.int64))
+    one = Scene.of(image, np.array([[10.0, 20, 20, 40]]), np.zeros(1, np.int64))
     changed = policies.translated_in_boxes(one, 0.1, 1.0, np.random.default_rng(0), (200.0, 200.0, 200.0))
     column = changed.image[0, 20:40, 15].tolist()
     up, down = [*range(26, 40), *[200] * 6], [*[200] * 6, *range(20, 34)]
@@ -167,7 +167,7 @@ def test_a_square_is_cut_out_and_boxes_stay() -> None:
 def test_every_step_of_the_policy_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, level: int) -> None:
     monkeypatch.setattr(policies, "PAIRS", (((name, 3.0, level),),))  # each chance, that of a box too, is certain
     noise = np.random.default_rng(0).integers(20, 200, (3, 64, 64), np.uint8)
-    one = Sample.of(noise, np.array([[10.0, 10, 50, 50]]), np.zeros(1, np.int64))
+    one = Scene.of(noise, np.array([[10.0, 10, 50, 50]]), np.zeros(1, np.int64))
     changed = policies.autoaugment(one, np.random.default_rng(0), BLACK)
     assert torch.equal(changed.image, one.image) == (level == 0)
     assert (corners(changed) == corners(one)) == (level == 0 or name not in MOVING)

@@ -15,7 +15,7 @@ from searchsvc.errors import InvalidInput
 from tests.support.scenes import add, document, section, write
 from workers.data.detection import DetectionDataset, load
 from workers.training.detection.augment import DetectionAugmentation
-from workers.training.detection.batches import Batch, SceneBatches
+from workers.training.detection.batches import DetectionBatch, SceneBatches
 
 CPU = torch.device("cpu")
 STRONG = DetectionAugmentation("S4", flip=True, color=0.3)
@@ -34,7 +34,7 @@ def batches(dataset: DetectionDataset, side: int = 48, processes: int = 0) -> Sc
     return SceneBatches.of(dataset.train, dataset, side=side, device=CPU, processes=processes)
 
 
-def by_position(found: Iterable[Batch]) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def by_position(found: Iterable[DetectionBatch]) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     return {
         position: one
         for batch in found
@@ -42,7 +42,7 @@ def by_position(found: Iterable[Batch]) -> dict[int, tuple[torch.Tensor, torch.T
     }
 
 
-def assert_same(one: Iterable[Batch], other: Iterable[Batch]) -> None:
+def assert_same(one: Iterable[DetectionBatch], other: Iterable[DetectionBatch]) -> None:
     left, right = by_position(one), by_position(other)
     assert left.keys() == right.keys()
     for position in left:

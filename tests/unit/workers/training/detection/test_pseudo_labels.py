@@ -24,9 +24,9 @@ from workers.data import detection as data
 from workers.data.detection import instances, unlabelled
 from workers.evaluation.matching import matched
 from workers.tasks.detection import TASK
-from workers.training.beside import Beside
 from workers.training.detection.batches import SceneBatches
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
+from workers.training.pseudo_labelled import PseudoLabelled
 from workers.trials.run_trial import TrialRun
 
 CPU = torch.device("cpu")
@@ -122,9 +122,11 @@ def test_labelled_images_meet_the_draws_that_they_meet_alone(dataset: dict[str, 
     for with_others in (False, True):
         model = untrained(values, pets, 7)
         split = SceneBatches.of(pets.train, pets, side=model.size[0], device=CPU, processes=0)
-        beside = Beside(split, len(split), alpha=1e-3, seed=7) if with_others else None
+        pseudo_labelled = PseudoLabelled(split, len(split), alpha=1e-3, seed=7) if with_others else None
         inputs = inputs_of(values, pets, CPU)
-        trainer = DetectorTrainer(model, values, split, inputs, epochs=1, seed=7, device=CPU, beside=beside)
+        trainer = DetectorTrainer(
+            model, values, split, inputs, epochs=1, seed=7, device=CPU, pseudo_labelled=pseudo_labelled
+        )
         shown: list[torch.Tensor] = []
         step = trainer._train_step
         trainer._train_step = lambda one, other, s=step, to=shown: (to.append(one.images), s(one, other))[1]  # type: ignore[method-assign, misc]
