@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from searchsvc.spaces.fbnetv3.definition import Block, Definition, Stem
-from workers.models.fbnetv3 import Pool, block_of, stem_of
+from workers.models.fbnetv3 import PooledHead, block_of, stem_of
 
 Shape = tuple[int, int, int]
 _WITHOUT_FLOPS = (nn.BatchNorm2d, nn.Hardswish, nn.Hardsigmoid, nn.ReLU)
@@ -84,7 +84,7 @@ def _block(block: Block, shape: Shape) -> Counted:
 
 @cache
 def _pool(inputs: int, pooled: int, outputs: int, shape: Shape) -> Counted:
-    return Countable(lambda: Pool(inputs, pooled, outputs)).counted(shape)
+    return Countable(lambda: PooledHead(inputs, pooled, outputs)).counted(shape)
 
 
 @cache
