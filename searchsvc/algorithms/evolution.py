@@ -90,7 +90,7 @@ class Evolution(Algorithm):
                 break
         child = space.activate(child[None])[0]
         # Parameters that the change made active get values from a uniform draw that agrees with the child elsewhere.
-        unit = space.to_unit(child[None])  # (1, d), NaN where a value is missing
+        unit = space.to_unit(child[None])  # (1, d), NaN for a missing value
         drawn = space.from_unit(np.where(np.isnan(unit), random.random(unit.shape), unit))[0]
         completed: Matrix = np.where(np.isnan(child), drawn, child)
         return completed

@@ -11,5 +11,5 @@ class RandomOptions(MethodOptions):
 
 
 def random_search(problem: Problem, options: RandomOptions) -> Stream:  # noqa: ARG001 - every factory takes both
-    """Block b of 256 candidates is drawn from (seed, b)."""
+    """Create a stream whose block b of 256 candidates is drawn from (seed, b)."""
     return Stream(problem, lambda block: generator(problem.seed, block).random((BLOCK, len(problem.space))))

@@ -4,7 +4,7 @@
 |---|---|---|
 | V | objectives, signed so that larger is better | (n, m) |
 
-With several objectives, one is better than another if its non-dominated rank is lower; within a rank, if its crowding
+With several objectives, values are better if their non-dominated rank is lower; within a rank, if their crowding
 distance is larger (NSGA-II: Deb et al. 2002, sections III-A and III-B).
 """
 

@@ -17,7 +17,7 @@ class SobolOptions(MethodOptions):
 
 
 def sobol(problem: Problem, options: SobolOptions) -> Stream:  # noqa: ARG001 - every factory takes both
-    """Point i of the sequence is candidate i; dimensions beyond those that have direction numbers are not reached."""
+    """Candidate i is point i of the sequence. No space has more dimensions than there are direction numbers."""
     from scipy.stats import qmc  # takes half a second to import
 
     dimensions = len(problem.space)

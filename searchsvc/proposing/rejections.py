@@ -9,7 +9,7 @@ from searchsvc.errors import NothingFeasible
 
 
 class Rejections:
-    """Counts rejected candidates by the constraints that they broke, and keeps the one that came closest."""
+    """Counts rejected candidates by the constraints that they broke, and describes the closest candidate."""
 
     def __init__(self, constraints: HardConstraints) -> None:
         self._hard = constraints.hard

@@ -64,7 +64,7 @@ class Replay:
         self._tell(trial.number, trial.observation(self._histories.get(trial.number, ())))
 
     def _propose_again(self, trial: Trial) -> None:
-        """Take up a stored trial as the next one that was proposed."""
+        """Propose a stored trial again, as the next trial."""
         proposal = trial.proposal
         if not self._algorithm.replays_by_asking or self.diverged_at is not None:
             self._answer_again(proposal)

@@ -71,7 +71,7 @@ class CandidateSelector:
         return None if self.exhausted else self._draw_uniformly()
 
     def record(self, proposal: Proposal, *, cancelled: bool = False) -> None:
-        """Take up a proposal as the next trial, and start counting for the one after it."""
+        """Store a proposal as the next trial, and start new counts of rejections and answers."""
         self._trials.add(proposal, cancelled=cancelled)
         self.rejections = Rejections(self._constraints)
         self.answered = []

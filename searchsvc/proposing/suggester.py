@@ -92,8 +92,7 @@ class BlockSuggester:
             # The next ask takes row `offset` of its block.
             block, offset = divmod(self._stream.asks, BLOCK)
             matrix, judgement = self._judge(block)
-            # With n rejections to go, the first feasible row is at most n rows further on. The slice ends with the
-            # block, so it may be shorter.
+            # So many rows may still be rejected, and the row after them may be feasible. The slice ends with the block.
             allowed = self.patience - rejections.in_a_row
             feasible = judgement.feasible[offset : offset + allowed + 1]
             # Infeasible rows before the first feasible one, or all that may be rejected if there is none.

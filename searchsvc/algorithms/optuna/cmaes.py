@@ -1,6 +1,6 @@
 """CMA-ES (Hansen and Ostermeier 2001), by Optuna: one objective, numeric parameters without conditions.
 
-Choices and conditional parameters are drawn uniformly beside it; outcome constraints are not used.
+Choices and conditional parameters are drawn uniformly; outcome constraints are not used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CmaEsOptions(MethodOptions):
 
 
 def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
-    """Raises InvalidInput (pointer /name) where there are several objectives."""
+    """Create CMA-ES. Raises InvalidInput (pointer /name) if there are several objectives."""
     from optuna.distributions import CategoricalDistribution
     from optuna.samplers import CmaEsSampler
 

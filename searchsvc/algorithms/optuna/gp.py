@@ -27,7 +27,7 @@ class GpOptions(MethodOptions):
 
 
 def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
-    """Parameters without conditions are modelled; conditional ones are drawn uniformly."""
+    """Create GP: parameters without conditions are modelled, conditional parameters are drawn uniformly."""
     from optuna.samplers import GPSampler
 
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
@@ -49,8 +49,11 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The matrices are small: threads cost more than they bring (60 times as much on busy cores), and their number
-    would decide how sums are rounded, and so what is proposed."""
+    """Limit torch to one thread.
+
+    The matrices are small: threads cost more time than they save (60 times as much on busy cores), and their number
+    would change the rounding of sums, and thereby the proposals.
+    """
     import torch
 
     threads = torch.get_num_threads()

@@ -27,7 +27,7 @@ class NsgaOptions(MethodOptions):
 
 
 def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
-    """Parameters without conditions are inherited; conditional ones are drawn uniformly."""
+    """Create NSGA-II: parameters without conditions are inherited, conditional parameters are drawn uniformly."""
     from optuna.samplers import NSGAIISampler
 
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits

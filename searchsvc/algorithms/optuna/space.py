@@ -39,7 +39,9 @@ class OptunaSpace:
             for parameter in space.parameters
             if isinstance(parameter, Categorical)
         }
-        self.distributions: OptunaDistributions = {one.name: _distribution(one) for one in space.parameters}
+        self.distributions: OptunaDistributions = {
+            parameter.name: _distribution(parameter) for parameter in space.parameters
+        }
         self.groups = tuple(_groups(space))
         """Ordered so that each group comes after the groups that its conditions name."""
 

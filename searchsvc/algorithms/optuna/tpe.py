@@ -1,7 +1,7 @@
 """TPE: the tree-structured Parzen estimator (Bergstra et al. 2011), multivariate (Falkner et al. 2018), by Optuna.
 
 Several objectives: MOTPE (Ozaki et al. 2022). Outcome constraints: the joint density of Optuna's constrained TPE.
-Pending candidates count as bad ones (constant liar), so that parallel trials spread.
+Pending candidates count as bad results (constant liar), so that parallel trials spread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TpeOptions(MethodOptions):
 
 
 def tpe(problem: Problem, options: TpeOptions) -> OptunaAlgorithm:
-    """Parameters with the same conditions are modelled jointly, from the trials in which they were active."""
+    """Create TPE: parameters with the same conditions are modelled jointly, by trials in which they were active."""
     from optuna.samplers import TPESampler
 
     from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits

@@ -1,5 +1,5 @@
 """The early-stop epoch of FBNetV3 as a stopping rule: the first trials train to the end; later trials stop at the epoch
-from which on the first ones ranked as they do at the end.
+from which on the first trials rank much as they do at the end.
 
 Trials that are running when the epoch becomes known stop at their next report. Nothing waits for stragglers: the first
 `trials` trials to reach the last epoch decide. With several measured objectives, the latest of their epochs counts.
@@ -33,7 +33,7 @@ class RankCorrelationOptions(StoppingOptions):
 
 
 class RankCorrelation(StoppingRule):
-    """Stops trials at the epoch from which on the first ones ranked as at their end."""
+    """Stops trials at the first epoch from which on the ranks of the first trials no longer changed much."""
 
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: RankCorrelationOptions) -> None:
         super().__init__(objectives, fidelity)
