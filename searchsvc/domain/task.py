@@ -94,6 +94,17 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class FileTask(Task, Protocol):
+    """A task whose dataset formats declare which of their options are paths."""
+
+    def path_options(self, dataset: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the options of a dataset section that name a file, a folder, or files of a folder by a pattern.
+
+        The service makes them absolute, and checks that they exist and may be read.
+        """
+
+
+@runtime_checkable
 class SupernetTask(Task, Protocol):
     """A task that can train a supernet: weights that all candidates of a space share."""
 

@@ -1,4 +1,4 @@
-"""The datasets of one task: a table of those with a name, a table of formats of files, and what was read last."""
+"""The datasets of one task: a table of named datasets, a table of file formats, and the datasets read last."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
-from workers.data.options import DatasetFormat, DatasetOptions, RawT
+from workers.data.imagefiles import files_below
+from workers.data.options import IMAGES, DatasetFormat, DatasetOptions, ImagesOptions, RawT, Shape, existing, stamps
 
 DatasetT = TypeVar("DatasetT")
 
@@ -21,13 +25,13 @@ class Catalogue(Generic[RawT, DatasetT]):
         named: Mapping[str, DatasetFormat[Any, RawT]],
         formats: Mapping[str, DatasetFormat[Any, RawT]],
         split: Callable[[RawT, DatasetOptions], DatasetT],
-        beside: Callable[[DatasetOptions], Hashable] = lambda _: None,
+        stamp_of_labels: Callable[[DatasetOptions], Hashable] = lambda _: None,
     ) -> None:
-        """`beside`: the fingerprint of files that `split` reads beside those of the format."""
+        """`stamp_of_labels`: the fingerprint of files that `split` reads besides those of the format."""
         self._tables = {"name": named, "format": formats}
         self._all = {**named, **formats}
-        self._split, self._beside = split, beside
-        self._kept = lru_cache(maxsize=2)(self._read)
+        self._split, self._stamp_of_labels = split, stamp_of_labels
+        self._cached = lru_cache(maxsize=2)(self._read)
 
     @property
     def descriptions(self) -> tuple[tuple[str, str], ...]:
@@ -35,20 +39,20 @@ class Catalogue(Generic[RawT, DatasetT]):
         return tuple((kind, entry.description) for kind, entry in self._all.items())
 
     def load(self, dataset: Mapping[str, Any]) -> DatasetT:
-        """The dataset, read once per process while its files stay as they are.
+        """Return the dataset, read once per process while its files stay as they are.
 
         Raises InvalidInput (pointers into the section): unknown names and options, and whatever is wrong with the
         files.
         """
         kind, options = self.chosen(dataset)
         try:
-            fingerprint = self._all[kind].fingerprint(options), self._beside(options)
-            return self._kept(kind, options, fingerprint)
+            fingerprint = self._all[kind].fingerprint(options), self._stamp_of_labels(options)
+            return self._cached(kind, options, fingerprint)
         except OSError as error:
             raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
     def raw(self, dataset: Mapping[str, Any]) -> RawT:
-        """The dataset before it is split; read each time. Raises InvalidInput as `load` does."""
+        """Return the dataset before it is split; it is read each time. Raises InvalidInput as `load` does."""
         kind, options = self.chosen(dataset)
         try:
             return self._all[kind].read(options)
@@ -56,12 +60,42 @@ class Catalogue(Generic[RawT, DatasetT]):
             raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
     def fingerprint(self, dataset: Mapping[str, Any]) -> Hashable:
-        """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+        """Return a value that changes when the files of the dataset do. Raises InvalidInput if they are missing."""
         kind, options = self.chosen(dataset)
         return self._all[kind].fingerprint(options)
 
+    def path_options(self, dataset: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the options of a section that its format declares as paths; `path` if the format is unknown."""
+        key = "format" if "format" in dataset else "name"
+        entry = self._tables[key].get(str(dataset.get(key)))
+        return ("path",) if entry is None else entry.paths
+
+    def stamp(self, section: Mapping[str, Any]) -> Hashable:
+        """Return the fingerprint of a section with or without labels. Raises InvalidInput if files are missing."""
+        folder = self.unlabelled_folder(section)
+        if folder is None:
+            return self.fingerprint(section)
+        return stamps(files_below(existing(folder.path, folder=True)))
+
+    def unlabelled_folder(self, section: Mapping[str, Any]) -> ImagesOptions | None:
+        """Return the folder of a section of images without labels; None if they are not in a folder, or have labels."""
+        if section.get("format") == IMAGES:
+            return parse_section(ImagesOptions, section)
+        kind, options = self.chosen(section)
+        return self._all[kind].unlabelled_folder(options)
+
+    def unlabelled_images(self, section: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+        """Return the images (n, c, h, w) of a section without labels; None if they have some. Raises InvalidInput."""
+        kind, options = self.chosen(section)
+        return self._all[kind].unlabelled_images(options)
+
+    def fitted(self, section: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+        """Return the section with options that turn its images into those of a dataset with images of that shape."""
+        kind, _ = self.chosen(section)
+        return {**self._all[kind].fitted(shape), **section}
+
     def chosen(self, dataset: Mapping[str, Any]) -> tuple[str, DatasetOptions]:
-        """The name or format of the section, and its options. Raises InvalidInput."""
+        """Return the name or format of the section, and its options. Raises InvalidInput."""
         key = "format" if "format" in dataset else "name"
         table, kind = self._tables[key], dataset.get(key)
         if not isinstance(kind, str) or kind not in table:

@@ -1,12 +1,14 @@
-"""What the dataset section of a job's spec may say, and what all formats share."""
+"""The options of the dataset section of a job's spec, and the contract of dataset formats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from searchsvc.errors import InvalidInput
@@ -14,9 +16,9 @@ from workers.data.dataset import Labels
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 IMAGES = "images"
-"""The format of a section of images without labels: of what a student learns from, not of a dataset."""
+"""The format of a section of images without labels, which a student learns from; no dataset has it."""
 UNKNOWN = -1
-"""The label of what is of none of the classes."""
+"""The label of an object or an image of none of the classes."""
 
 
 class DatasetOptions(BaseModel):
@@ -63,9 +65,21 @@ OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
 RawT = TypeVar("RawT")
 
 
+Shape: TypeAlias = tuple[int, int, int]
+"""(channels, height, width) of one image."""
+
+
+def _none(_: object) -> None:
+    """Return None, for every option."""
+
+
+def _no_options(_: Shape) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetFormat(Generic[OptionsT, RawT]):
-    """One way to read a dataset."""
+    """One way to read a dataset; the last three members say how images without labels are read."""
 
     description: str
     options: type[OptionsT]
@@ -73,10 +87,21 @@ class DatasetFormat(Generic[OptionsT, RawT]):
     """Raises InvalidInput (pointers into the dataset section)."""
     fingerprint: Callable[[OptionsT], Hashable]
     """Changes when the files do."""
+    _: KW_ONLY
+    paths: tuple[str, ...] = ("path",)
+    """Options that name a file or a folder of their own, or, by a pattern such as `shard-*.tar`, files of one folder.
+
+    The service checks that they exist and may be read, and stores where they are."""
+    fitted: Callable[[Shape], Mapping[str, Any]] = _no_options
+    """Options that turn images into those of a dataset with images of that shape."""
+    unlabelled_folder: Callable[[OptionsT], ImagesOptions | None] = _none
+    """Return the folder of images without labels; None if the images are not in a folder, or have labels."""
+    unlabelled_images: Callable[[OptionsT], NDArray[np.uint8] | None] = _none
+    """Return images without labels, (n, c, h, w); None if they have labels. Raises InvalidInput."""
 
 
 def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
-    """The path, where there is a file (or a folder) that can be read; `pointer`: to the option that gives it."""
+    """Return the path of a file (or a folder). Raises InvalidInput at `pointer`, the option, if none can be read."""
     found = Path(path).expanduser()
     try:
         if folder and found.is_dir():
@@ -90,20 +115,20 @@ def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
 
 
 def nothing_left(fraction: float) -> InvalidInput:
-    """The error of `unlabelled: rest` where all training images have their labels."""
+    """Return the error of `unlabelled: rest` if the data fraction covers all training images."""
     message = f"no training image is left beside a data fraction of {fraction:g}"
     ways = "keep `fidelity.data_fraction` or the parameter `data_fraction` of self-trained trials below that"
     return InvalidInput.at("", f"{message}: {ways}, or name other images")
 
 
 def stamps(files: Iterable[Path]) -> Hashable:
-    """What changes when one of the files does, or when there are others."""
+    """Return a value that changes when a file changes, is added or is removed."""
     stated = ((path, path.stat()) for path in files)
     return hash(tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in stated))
 
 
 def check_classes(labels: Labels, names: tuple[str, ...], least: int, where: str) -> None:
-    """Raise InvalidInput where there are not two classes, or a class has fewer than `least` images."""
+    """Raise InvalidInput if there are not two classes, or a class has fewer than `least` images."""
     if len(names) < 2:
         raise InvalidInput.at("/path", f"{where} has images of {len(names)} class(es); a classifier needs two or more")
     counts = {name: int((labels == index).sum()) for index, name in enumerate(names)}

@@ -31,6 +31,9 @@ class ShippedTask:
     def datasets(self) -> tuple[tuple[str, str], ...]:
         return self.catalogue.descriptions
 
+    def path_options(self, dataset: Mapping[str, Any]) -> tuple[str, ...]:
+        return self.catalogue.path_options(dataset)
+
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
         info: DatasetInfo = self.catalogue.load(dataset).info
         return info

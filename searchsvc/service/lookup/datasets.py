@@ -7,28 +7,37 @@ stored with the resulting path, so that a driver that starts in another director
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, Task
 from searchsvc.domain.spec import Dataset, FileDataset
+from searchsvc.domain.task import FileTask
 from searchsvc.errors import Fault, InvalidInput, below
 from searchsvc.settings import Settings
 
 _LABELS = "reassessed"
-"""The option that names a file of its own, wherever the images are."""
+"""The option that names a file of label sets, wherever the images are."""
 
 
-def located(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
+def path_options(task: Task | None, section: Dataset) -> tuple[str, ...]:
+    """Return the options of a section that are paths: as its format declares, by default `path` and label sets."""
+    if isinstance(task, FileTask):
+        return task.path_options(section.model_dump(mode="json"))
+    return ("path", _LABELS) if isinstance(section, FileDataset) else (_LABELS,)
+
+
+def located(section: Dataset, paths: Sequence[str], *, trusted: bool, settings: Settings) -> Dataset:
     """Make the paths in the section of a dataset absolute and free of links. Raises InvalidInput, pointers into it."""
     document, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
-    files = [key for key in (*(["path"] if has_path else []), _LABELS) if isinstance(document.get(key), str)]
-    others = [key for key in section.options if key != _LABELS] if has_path else []
+    files = [key for key in paths if isinstance(document.get(key), str)]
+    others = [key for key in section.options if key not in files] if has_path else []
     faults = [] if trusted else [fault for key in others if (fault := _hidden_path(key, document[key]))]
     for key in files:
         try:
-            document[key] = str(located_path(document[key], trusted=trusted, settings=settings))
+            document[key] = str(_located_pattern(document[key], trusted=trusted, settings=settings))
         except ValueError as error:
             faults.append(Fault(f"/{key}", str(error)))
     if faults:
@@ -39,6 +48,24 @@ def located(section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:
     """Make a path absolute and free of links. Raises ValueError if nothing is there, or the user may not read it."""
     return _trusted(path) if trusted else _under_roots(path, settings)
+
+
+def _located_pattern(path: str, *, trusted: bool, settings: Settings) -> Path:
+    """Do the same with a path whose name may be a pattern of the files of one folder. Raises ValueError if none fits.
+
+    Every file that fits must be one that the user may read: a link may lead out of the data roots.
+    """
+    folder, name = os.path.split(path)
+    if not has_magic(name):
+        return located_path(path, trusted=trusted, settings=settings)
+    try:
+        return located_path(path, trusted=trusted, settings=settings)  # a file may be called so
+    except ValueError as error:
+        if not (files := sorted(located_path(folder or ".", trusted=trusted, settings=settings).glob(name))):
+            raise error from None
+    for file in files:
+        located_path(str(file), trusted=trusted, settings=settings)
+    return files[0].parent / name
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:

@@ -35,9 +35,10 @@ def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | 
 
     `trusted`: files may be anywhere. `store`: holds the jobs whose networks the spec may name; None: it may name none.
     """
-    faults, sources = FaultCollector(), Sources(settings, store, trusted)
+    faults = FaultCollector()
     spec = self_training.unfolded(spec)
     task = find_task(spec, faults)
+    sources = Sources(settings, store, trusted, task)
     names = resolve_names(spec, task, faults)
     data = resolve_data(spec, task, names, sources, faults)
     spec = resolve_methods(data.spec if data else spec, task, faults)

@@ -23,6 +23,8 @@ class Sources:
     """Holds the jobs whose networks a spec may name; None: it may name none."""
     trusted: bool
     """Whether files may be anywhere; otherwise they must be under the data roots."""
+    task: Task | None = None
+    """Declares which options of a dataset are paths; None if it is unknown."""
 
     def with_located_dataset(self, spec: JobSpec) -> JobSpec:
         """Make the paths of the dataset absolute and free of links. Raises InvalidInput, pointers into the spec."""
@@ -31,7 +33,8 @@ class Sources:
 
     def located(self, section: Dataset) -> Dataset:
         """Make the paths in a section absolute and free of links. Raises InvalidInput, pointers into the section."""
-        return datasets.located(section, trusted=self.trusted, settings=self.settings)
+        paths = datasets.path_options(self.task, section)
+        return datasets.located(section, paths, trusted=self.trusted, settings=self.settings)
 
     def model(self, source: ModelSource, task: Task | None) -> FoundModel:
         """Find a trained network and pin it; see `models.find`."""

@@ -26,5 +26,9 @@ def _read(options: DigitsOptions) -> RawDataset:
 
 
 DIGITS = DatasetFormat(
-    "1,797 handwritten digits of 8x8 px, 10 classes; ships with scikit-learn", DigitsOptions, _read, lambda _: None
+    "1,797 handwritten digits of 8x8 px, 10 classes; ships with scikit-learn",
+    DigitsOptions,
+    _read,
+    lambda _: None,
+    paths=("reassessed",),
 )

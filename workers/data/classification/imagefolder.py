@@ -109,4 +109,6 @@ IMAGEFOLDER = DatasetFormat(
     ImageFolderOptions,
     _read,
     _fingerprint,
+    paths=("path", "reassessed"),
+    fitted=lambda shape: {"size": shape[1], "color": shape[0] == 3},
 )

@@ -67,9 +67,9 @@ def _read(options: NpzOptions) -> RawDataset:
     return RawDataset(options.name, names, Split(train, labels.astype(np.int64)), test)
 
 
-def unlabelled(path: str) -> NDArray[np.uint8] | None:
-    """x_train (n, c, h, w) of a file without y_train; None where it has labels. Raises InvalidInput."""
-    arrays = _arrays(path)
+def _unlabelled(options: NpzOptions) -> NDArray[np.uint8] | None:
+    """Return x_train (n, c, h, w) of a file without y_train; None if it has labels. Raises InvalidInput."""
+    arrays = _arrays(options.path)
     return None if "y_train" in arrays else _images(arrays, "train")
 
 
@@ -159,4 +159,11 @@ def _wrong(message: str) -> InvalidInput:
     return InvalidInput.at("/path", message)
 
 
-NPZ = DatasetFormat("arrays x_train, y_train (x_test, y_test) in a .npz file of numpy", NpzOptions, _read, _fingerprint)
+NPZ = DatasetFormat(
+    "arrays x_train, y_train (x_test, y_test) in a .npz file of numpy",
+    NpzOptions,
+    _read,
+    _fingerprint,
+    paths=("path", "reassessed"),
+    unlabelled_images=_unlabelled,
+)

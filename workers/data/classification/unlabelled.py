@@ -1,8 +1,8 @@
-"""Images without labels for classification: what a student learns from beside the labelled ones.
+"""Images without labels for classification, from which a student learns in addition to the labelled ones.
 
 They are `rest`, the training images outside the trial's data fraction, or those of a section: a folder of images
-(`format: images`), an npz with or without labels, or any labelled dataset, whose images are all taken. Where there are
-labels, nothing is trained on them: they say how good pseudo labels are.
+(`format: images`), a file without labels if its format reads such (`DatasetFormat`), or any labelled dataset, whose
+images are all taken. If there are labels, they only measure the quality of pseudo labels.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data import classification as data
-from workers.data.classification import npz
 from workers.data.dataset import Dataset, Images, Labels
 from workers.data.imagefiles import Decoder, files_below, images_of
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, stamps
+from workers.data.options import UNKNOWN, ImagesOptions, existing, nothing_left
 
 _TOGETHER = 256
 """Images that are decoded at a time."""
@@ -47,15 +45,16 @@ class UnlabelledImages:
 
 
 def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> UnlabelledImages:
-    """The images of a section; None: the rest of the dataset, beside that fraction of its training images.
+    """Return the images of a section; for None, the dataset's training images outside of that fraction.
 
-    Read once per process while the files stay as they are. Raises InvalidInput (pointers into the section) where they
-    cannot be read, there are none, they do not fit the dataset's, or are in its validation or test split, too.
+    They are read once per process while the files stay as they are. Raises InvalidInput (pointers into the section) if
+    they cannot be read, there are none, their shape is not that of the dataset's, or some are in its validation or test
+    split.
     """
     if section is None:
         return _rest(data.load(dataset), fraction)
     try:
-        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), _stamp(section))
+        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), data.CATALOGUE.stamp(section))
     except OSError as error:
         raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
@@ -72,34 +71,24 @@ def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
 
 @lru_cache(maxsize=2)
 def _read(section: str, dataset: str, stamp: Hashable) -> UnlabelledImages:  # noqa: ARG001 - a key
-    beside = data.load(json.loads(dataset))
-    found = _found(json.loads(section), beside)
-    shape, wanted = found.images.shape[1:], beside.info.shape
+    labelled = data.load(json.loads(dataset))
+    unlabelled = _images(json.loads(section), labelled)
+    shape, wanted = unlabelled.images.shape[1:], labelled.info.shape
     if shape != wanted:
         raise InvalidInput.at("", f"its images are {shape} as (channels, height, width), those of the dataset {wanted}")
-    names = found.names or tuple(f"image {place}" for place in found.places)
-    held_out = {"validation": _pixels(beside.validation.images), "test": _pixels(beside.test.images)}
-    check_apart(_pixels(found.images), names, held_out)
-    return found
+    names = unlabelled.names or tuple(f"image {place}" for place in unlabelled.places)
+    held_out = {"validation": _pixels(labelled.validation.images), "test": _pixels(labelled.test.images)}
+    check_apart(_pixels(unlabelled.images), names, held_out)
+    return unlabelled
 
 
-def _stamp(section: Mapping[str, Any]) -> Hashable:
-    if section.get("format") == IMAGES:
-        return stamps(files_below(existing(parse_section(ImagesOptions, section).path, folder=True)))
-    return data.fingerprint(section)
-
-
-def _found(section: Mapping[str, Any], beside: Dataset) -> UnlabelledImages:
-    channels, height, width = beside.info.shape
-    if section.get("format") == IMAGES:
-        return _below(parse_section(ImagesOptions, section), channels, height, width)
-    if section.get("format") == "npz":
-        images = npz.unlabelled(parse_section(npz.NpzOptions, section).path)
-        if images is not None:
-            return UnlabelledImages(images, np.arange(len(images)), None, None)
-    size = {"size": height, "color": channels == 3} if section.get("format") == "imagefolder" else {}
-    raw = data.raw({**size, **section})
-    labels = _translated(raw.all.labels, raw.classes, beside.classes)
+def _images(section: Mapping[str, Any], dataset: Dataset) -> UnlabelledImages:
+    if (folder := data.CATALOGUE.unlabelled_folder(section)) is not None:
+        return _below(folder, *dataset.info.shape)
+    if (images := data.CATALOGUE.unlabelled_images(section)) is not None:
+        return UnlabelledImages(images, np.arange(len(images)), None, None)
+    raw = data.raw(data.CATALOGUE.fitted(section, dataset.info.shape))
+    labels = _translated(raw.all.labels, raw.classes, dataset.classes)
     return UnlabelledImages(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
 
 
@@ -117,13 +106,13 @@ def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Un
 
 
 def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> Labels:
-    """Labels of other classes -> of `classes`, by their names."""
-    known = {name: label for label, name in enumerate(classes)}
-    return np.array([known.get(name, UNKNOWN) for name in own], np.int64)[labels]
+    """Translate labels of the classes `own` to those of `classes`, by their names."""
+    by_name = {name: label for label, name in enumerate(classes)}
+    return np.array([by_name.get(name, UNKNOWN) for name in own], np.int64)[labels]
 
 
 def _pixels(images: Images) -> Pixels:
-    """One image after the other, a few in memory at a time."""
+    """Yield one image after the other, with a few in memory at a time."""
     count = images.shape[0]
     for index in np.array_split(np.arange(count), math.ceil(count / _TOGETHER) or 1):
         yield from images[index]

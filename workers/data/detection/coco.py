@@ -22,7 +22,7 @@ from workers.data.detection import instances
 from workers.data.detection.dataset import RawScenes, Scenes, Truth, images_of_classes
 from workers.data.detection.instances import FAULTS_LISTED, Instances
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, check_sizes
-from workers.data.options import DatasetFormat, SplitOptions, existing, stamps
+from workers.data.options import DatasetFormat, ImagesOptions, SplitOptions, existing, stamps
 
 SMALLEST_SIDE, LARGEST_SIDE = 32, 2048
 _RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -146,9 +146,22 @@ def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Ins
         raise InvalidInput(faults[:FAULTS_LISTED])
 
 
+def _unlabelled_folder(options: CocoOptions) -> ImagesOptions | None:
+    """Return the folder of images if the section names no annotations, and there are none of the default name."""
+    root = Path(options.path).expanduser()
+    if "annotations" in options.model_fields_set or (root / options.annotations).is_file():
+        return None
+    folder = root / options.images
+    return ImagesOptions(
+        format="images", path=str(folder if folder.is_dir() else root), memory_bytes=options.memory_bytes
+    )
+
+
 COCO = DatasetFormat(
     "a folder of images and annotations in COCO's form (instances json); images keep their ratio",
     CocoOptions,
     _read,
     _fingerprint,
+    fitted=lambda shape: {"size": shape[1]},
+    unlabelled_folder=_unlabelled_folder,
 )

@@ -173,4 +173,5 @@ DIGITS_SCENES = DatasetFormat(
     DigitsScenesOptions,
     _read,
     lambda _: None,
+    paths=(),
 )

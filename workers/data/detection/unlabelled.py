@@ -1,8 +1,8 @@
-"""Images without boxes for detection: what a student learns from beside the annotated ones.
+"""Images without boxes for detection, from which a student learns in addition to the annotated ones.
 
 They are `rest`, the training images outside the trial's data fraction, or those of a section: a folder of images
-(`format: images`), one in COCO's form with or without annotations, or any annotated dataset, whose training images are
-taken. Where there are boxes, nothing is trained on them: they say how good pseudo labels are.
+(`format: images`), a folder without annotations if its format reads such (`DatasetFormat`), or any annotated dataset,
+whose training images are taken. If there are boxes, they only measure the quality of pseudo labels.
 """
 
 from __future__ import annotations
@@ -11,20 +11,17 @@ import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes, Truth
-from workers.data.detection.coco import CocoOptions
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, sizes_of
 from workers.data.imagefiles import files_below
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import IMAGES, UNKNOWN, ImagesOptions, existing, nothing_left, stamps
+from workers.data.options import UNKNOWN, ImagesOptions, existing, nothing_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
     if section is None:
         return _rest(data.load(dataset), fraction)
     try:
-        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), _stamp(section))
+        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), data.CATALOGUE.stamp(section))
     except OSError as error:
         raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
@@ -56,41 +53,19 @@ def _rest(dataset: DetectionDataset, fraction: float) -> UnlabelledScenes:
 
 @lru_cache(maxsize=2)
 def _read(section: str, dataset: str, stamp: Hashable) -> UnlabelledScenes:  # noqa: ARG001 - a key
-    beside = data.load(json.loads(dataset))
-    found = _found(json.loads(section), beside)
-    held_out = {"validation": _pixels(beside.validation), "test": _pixels(beside.test)}
-    check_apart(_pixels(found.scenes), found.scenes.names, held_out)
-    return found
+    labelled = data.load(json.loads(dataset))
+    unlabelled = _images(json.loads(section), labelled)
+    held_out = {"validation": _pixels(labelled.validation), "test": _pixels(labelled.test)}
+    check_apart(_pixels(unlabelled.scenes), unlabelled.scenes.names, held_out)
+    return unlabelled
 
 
-def _stamp(section: Mapping[str, Any]) -> Hashable:
-    options = _folder(section)
-    return data.fingerprint(section) if options is None else stamps(files_below(existing(options.path, folder=True)))
-
-
-def _folder(section: Mapping[str, Any]) -> ImagesOptions | None:
-    """Of a section whose images have no annotations; None where they have."""
-    if section.get("format") == IMAGES:
-        return parse_section(ImagesOptions, section)
-    if section.get("format") != "coco" or "annotations" in section:
-        return None
-    options = parse_section(CocoOptions, section)
-    root = Path(options.path).expanduser()
-    if (root / options.annotations).is_file():
-        return None
-    folder = root / options.images
-    return ImagesOptions(
-        format="images", path=str(folder if folder.is_dir() else root), memory_bytes=options.memory_bytes
-    )
-
-
-def _found(section: Mapping[str, Any], beside: DetectionDataset) -> UnlabelledScenes:
-    if (options := _folder(section)) is not None:
-        return UnlabelledScenes(_below(options, beside.side), annotated=False)
-    size = {} if "name" in section and "format" not in section else {"size": beside.side}
-    raw = data.raw({**size, **section})
-    known = {name: label for label, name in enumerate(beside.classes)}
-    labels = np.array([known.get(name, UNKNOWN) for name in raw.classes], np.int64)
+def _images(section: Mapping[str, Any], dataset: DetectionDataset) -> UnlabelledScenes:
+    if (folder := data.CATALOGUE.unlabelled_folder(section)) is not None:
+        return UnlabelledScenes(_below(folder, dataset.side), annotated=False)
+    raw = data.raw(data.CATALOGUE.fitted(section, dataset.info.shape))
+    by_name = {name: label for label, name in enumerate(dataset.classes)}
+    labels = np.array([by_name.get(name, UNKNOWN) for name in raw.classes], np.int64)
     truths = tuple(replace(truth, labels=labels[truth.labels]) for truth in raw.all.truths)
     return UnlabelledScenes(replace(raw.all, truths=truths), annotated=True)
 
