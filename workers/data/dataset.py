@@ -44,14 +44,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class RawDataset:
-    """What a format reads: the dataset's own test split where it has one."""
+    """A dataset as its format reads it, with the test split of the dataset's own, if any."""
 
     name: str
     classes: tuple[str, ...]
     all: Split
     test: Split | None = None
     names: tuple[str, ...] | None = None
-    """Of the images of `all`, their paths; None: they have numbers only."""
+    """Paths of the images of `all`; None if they have numbers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,18 @@ class Dataset:
     validation: Split
     test: Split
     mean: tuple[float, ...]
-    """Of each channel, over the train split, in units of 0 to 255."""
+    """Mean of each channel over the train split, in units of 0 to 255."""
     std: tuple[float, ...]
     peak: int
     """The largest value of a training image: 255 for most, 16 for `digits`."""
     origins: NDArray[np.intp] | None = None
-    """Of the training images: their places among all images before the split; None: the split is all there is."""
+    """Places of the training images among all images before the split; None if there was no split."""
     names: tuple[str, ...] | None = None
-    """Of the training images, their paths as in `RawDataset`; None: they have numbers only."""
+    """Paths of the training images as in `RawDataset`; None if they have numbers only."""
     validation_images: ValidationSplit = _UNNAMED
-    """What those of `validation` are called."""
+    """Names of the images of `validation`."""
     reassessed: LabelSets | None = None
-    """Label sets of `validation`, where there is a label file."""
+    """Label sets of `validation`; None without a label file."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -95,7 +95,7 @@ class Dataset:
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
-    """By `split_positions`; `test` is not used where the dataset has a test split of its own."""
+    """Split by `split_positions`; `test` is not used if the dataset has a test split of its own."""
     share = None if raw.test is not None else test
     positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
     splits = {name: raw.all.take(index) for name, index in positions.items()}
@@ -144,7 +144,7 @@ def leading(labels: Labels, fraction: float) -> NDArray[np.intp]:
 
 
 def outside(positions: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Those of `count` that are not among the positions, in their order."""
+    """Return the other positions below `count`, in order."""
     return np.setdiff1d(np.arange(count), positions, assume_unique=True)
 
 
@@ -170,7 +170,7 @@ def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], i
 
 
 def mean_and_deviation(counts: NDArray[np.intp]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel, from how often it has each value (c, 256); the deviation of a constant one is taken as 1."""
+    """Return both for each channel, from the counts of its values (c, 256); a constant channel gets the deviation 1."""
     shares = counts / counts.sum(1, keepdims=True)
     levels = np.arange(256)
     means = shares @ levels
@@ -185,7 +185,7 @@ def histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
-    """The same of some images, a few in memory at a time."""
+    """Return histograms of evenly spaced images, with a few in memory at a time."""
     sample = np.unique(np.linspace(0, len(files.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))
     parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
     total = np.zeros((files.decoder.channels, 256), np.intp)

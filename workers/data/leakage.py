@@ -17,7 +17,7 @@ _NAMED = 5
 
 
 def check_apart(images: Pixels, names: Sequence[str], held_out: Mapping[str, Pixels]) -> None:
-    """Raise InvalidInput where an image is also in a split that is measured on. `names`: of `images`."""
+    """Raise InvalidInput if an image is also in a split that is measured on. `names` are those of `images`."""
     where = {_digest(image): split for split, measured in held_out.items() for image in measured}
     found = [
         (name, where[digest]) for name, image in zip(names, images, strict=True) if (digest := _digest(image)) in where

@@ -38,7 +38,7 @@ class SplitOptions(DatasetOptions):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images outside the test split that the search measures on."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of all images that is kept for the winners, where the files have no test split of their own."""
+    """Share of all images that is kept for the winners, unless the files have a test split of their own."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     min_images: Annotated[int, Field(ge=3)] = 5
     """Images that each class needs."""

@@ -1,4 +1,4 @@
-"""What a trained model says of its classes, read without torch, and whether it can teach beside a dataset."""
+"""Checks, without torch, that a trained model can teach on a dataset: task, classes and shape of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LISTED = 5
 def check_teacher(
     path: str | Path, task: str, classes: Sequence[str], shape: tuple[int, int, int] | None = None
 ) -> None:
-    """Raise InvalidInput where the file is no model of the task with the same classes in the same order.
+    """Raise InvalidInput unless the file is a model of the task with the same classes in the same order.
 
     `shape`: (channels, height, width) of the images that it is to be shown; None: it takes any.
     """

@@ -44,7 +44,7 @@ TRAIN_LOSS = Metric("train_loss", "minimize", "", "mean loss of the epoch: the s
 _MOST = 100
 """Detections of an image and class that count: the best."""
 _AREAS = ("all", "small", "medium", "large")
-"""Of COCOeval's areaRng, in its order."""
+"""The ranges of COCOeval's areaRng, in its order."""
 
 
 def evaluate(
@@ -72,7 +72,7 @@ def _curves(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Precision at overlap, recall, class, area (10, 101, K, 4), and recall at overlap, class, area (10, K, 4).
 
-    -1 where there is no object.
+    -1 if there is no object.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -114,4 +114,4 @@ def _left_top_sides(xyxy: NDArray[np.float64]) -> list[list[float]]:
 
 
 def _silent(*_: object) -> None:
-    """What COCOeval would print, nobody reads."""
+    """Discard COCOeval's output."""

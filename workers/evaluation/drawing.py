@@ -1,4 +1,4 @@
-"""What a detector found, drawn on its image."""
+"""Draws detections on their image."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def drawn(
 
 
 def color_of(label: int) -> Color:
-    """Of a class: the same in all images."""
+    """Return the colour of a class, the same in all images."""
     red, green, blue = colorsys.hsv_to_rgb(label * _TURN % 1.0, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _draw(pen: Pen, box: Corners, caption: str, color: Color, size: tuple[int, int]) -> None:
-    """The box, and its caption above it: below its upper side where the image ends, and never beyond the right one."""
+    """Draw a box, with its caption above it, or below its upper side if the image ends there."""
     from PIL import ImageFont
 
     thick = max(1, round(min(size) / 160))

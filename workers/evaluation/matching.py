@@ -29,17 +29,17 @@ class Matches:
 
     @property
     def precision(self) -> float | None:
-        """None where there is no box."""
+        """None if there is no box."""
         return self.right / self.boxes if self.boxes else None
 
     @property
     def recall(self) -> float | None:
-        """None where there is no object."""
+        """None if there is no object."""
         return self.right / self.objects if self.objects else None
 
 
 def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
-    """Of each image what was found, the best first, and what is there."""
+    """Match the detections of each image, the best first, with its annotated objects."""
     boxes = right = objects = 0
     for found, truth in images:
         hits = _hits(found, truth)

@@ -17,7 +17,7 @@ METRICS = (
 
 
 def unmeasured(dataset: Dataset) -> Mapping[str, str]:
-    """Those that the dataset cannot give, each with what it would take."""
+    """Return the metrics that the dataset cannot give, each with the requirement that it misses."""
     if dataset.reassessed is None:
         return dict.fromkeys((REAL, REAL_TOP), "it takes a file of label sets: name one by dataset.reassessed")
     if len(dataset.classes) <= TOP:
@@ -26,6 +26,6 @@ def unmeasured(dataset: Dataset) -> Mapping[str, str]:
 
 
 def real_metrics(predictions: Predictions, sets: LabelSets) -> dict[str, float]:
-    """Of predictions with label sets, both of the validation images."""
+    """Return the metrics of predictions with label sets, both of the validation images."""
     ranks = {REAL: 1, REAL_TOP: TOP} if predictions.classes.shape[1] > TOP else {REAL: 1}
     return {name: real_accuracy(predictions.classes, sets, k) for name, k in ranks.items()}

@@ -18,7 +18,7 @@ class Exporter:
     """How the trained networks of a task are exported."""
 
     load: Callable[[Path], Any]
-    """From the file of a trained model."""
+    """Loads the file of a trained model."""
     writers: Mapping[str, Callable[[Any, TrialTask, Path], None]]
     """By format: functions of the loaded model, its trial, and the destination."""
 

@@ -33,7 +33,7 @@ class QualifiedName(NamedTuple):
 
 
 class Import(NamedTuple):
-    """What a local name stands for: `name` of `module`, or the module itself where it is None."""
+    """The meaning of a local name: `name` of `module`, or the module itself if `name` is None."""
 
     module: str
     name: str | None
@@ -46,7 +46,7 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """What a constant is set to in the file."""
+    """The value of a constant in the file."""
 
     text: str
     """The right side of its assignment."""
@@ -108,7 +108,7 @@ class _ModuleSource:
 
 
 class _Flattening:
-    """What is found on the way from the definitions of a module to all that they use."""
+    """Follows the definitions of a module to all definitions that they use."""
 
     def __init__(self, module: str, constants: Mapping[QualifiedName, Constant]) -> None:
         self._main, self._constants = module, constants
@@ -131,7 +131,7 @@ class _Flattening:
         return "\n\n".join([head + beginning, *sections]) + "\n"
 
     def _is_setting(self, module: str, constant: Constant) -> bool:
-        """Whether it stands at the beginning."""
+        """Return whether the constant stands at the beginning."""
         return module == self._main and not constant.uses
 
     def _visit_module(self, name: str) -> None:
@@ -181,7 +181,7 @@ class _Flattening:
         return self._sources[name]
 
     def _constant(self, source: _ModuleSource, statement: ast.stmt) -> Constant | None:
-        """What the statement is replaced by, if it is."""
+        """Return the constant that replaces the statement, if any."""
         names = [QualifiedName(source.name, name) for name in _assigned(statement)]
         return next((self._constants[name] for name in names if name in self._constants), None)
 

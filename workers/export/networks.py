@@ -28,9 +28,9 @@ class Writing:
     """A kind of network in a script."""
 
     describe: Callable[[Values, Shape], Values]
-    """From complete values and the shape of an image as the network sees it, what a script says of the architecture."""
+    """From complete values and the shape of an image as the network sees it to the architecture in a script."""
     build: Callable[[Values, Values, Shape, int], nn.Module]
-    """From that, the recipe, the shape, and the number of classes: a function that can be flattened."""
+    """From architecture, recipe, shape and number of classes to the network; a function that can be flattened."""
     comments: Mapping[str, str] = field(default_factory=dict)
     """To entries of the description."""
 

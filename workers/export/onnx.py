@@ -44,14 +44,14 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  # noqa: ARG001 - as the table has it
-    """The classifier as a file. Raises RuntimeUnavailable where the packages that it takes are not installed."""
+    """Write the classifier to a file. Raises RuntimeUnavailable if the packages that it takes are not installed."""
     example = torch.zeros(2, *classifier.card.shape)
     deployed = _DeployedClassifier(classifier.network, classifier.inputs)
     _write(deployed, example, {0: "n", 2: "h", 3: "w"}, ["logits"], _described(classifier.card), destination)
 
 
 def write_detector(detector: TrainedDetector, destination: Path) -> None:
-    """The detector as a file. Raises RuntimeUnavailable as `write`, InvalidInput for deformable convolutions."""
+    """Write the detector to a file. Raises RuntimeUnavailable as `write`, InvalidInput for deformable convolutions."""
     if any(isinstance(one, SwitchableAtrousConv) and one.offset_s is not None for one in detector.network.modules()):
         message = f"deformable convolutions (`deform`) are no operators of ONNX's opset {OPSET}; `plain` ones are"
         raise InvalidInput.at("/format", message)

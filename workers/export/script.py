@@ -27,7 +27,7 @@ _SCALAR, _PLAIN = QualifiedName("searchsvc.domain.parameters", "Scalar"), "bool 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     """The script that trains the network of `classifier` as the trial did, on all of the images in files.
 
-    Raises InvalidInput where it did not start from random weights, or was self-trained.
+    Raises InvalidInput if it did not start from random weights, or was self-trained.
     """
     card = classifier.card
     if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
@@ -65,7 +65,7 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dropped(task: TrialTask) -> tuple[int, ...]:
-    """Those that the trial has left out. Raises InvalidInput where it saw a part of the images only."""
+    """Return the images that the trial left out. Raises InvalidInput if it saw a part of the images only."""
     path = Path(task.directory) / DROPPED
     if not path.is_file():
         return ()

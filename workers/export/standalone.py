@@ -99,7 +99,7 @@ class LabelledImages:
         return LabelledImages(self.images[rows], self.labels[rows])
 
     def to(self, device: torch.device) -> LabelledImages:
-        """With what is in memory on the device that trains."""
+        """Move images in memory, and the labels, to a device."""
         images = self.images
         if isinstance(images, Tensor):
             images = images.to(device, memory_format=torch.channels_last)
@@ -156,7 +156,7 @@ def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
 
 
 def read_folder(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """The same, of a folder."""
+    """Read a folder, with the results of `read_npz`."""
 
     def part(folder: Path) -> LabelledImages:
         names = Image.registered_extensions()
@@ -265,7 +265,7 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Trains one network by one recipe.")
     parser.add_argument("data", type=Path, help="a .npz file, or a folder of images")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="0: only measure (default: %(default)s)")

@@ -33,7 +33,7 @@ class Targets:
 
     @classmethod
     def of(cls, objects: Iterable[tuple[Boxes, Tensor]]) -> Targets:
-        """From the boxes (m, 4) and labels (m) of each image; m may be 0."""
+        """Collect the boxes (m, 4) and labels (m) of each image; m may be 0."""
         boxes, labels = zip(*objects, strict=True)
         counts = torch.tensor([len(one) for one in labels], device=labels[0].device)
         images = torch.repeat_interleave(torch.arange(len(labels), device=counts.device), counts)
@@ -75,5 +75,5 @@ def _thresholds(ious: Tensor) -> Tensor:
 
 
 def _inside(points: Tensor, boxes: Boxes) -> Tensor:
-    """Whether points (M, K, 2) are inside their boxes (M, 4): (M, K)."""
+    """Return (M, K): whether points (M, K, 2) are inside their boxes (M, 4)."""
     return boxes[:, None].distances(points).amin(-1) > _INSIDE

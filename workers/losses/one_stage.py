@@ -62,7 +62,7 @@ class Positives:
 
     @classmethod
     def of(cls, outputs: HeadOutputs, anchors: Anchors, targets: Targets, bins: int) -> Positives:
-        """As ATSS assigns them."""
+        """Anchors and objects as ATSS assigns them."""
         assigned = assign(anchors, targets, len(outputs.classes))  # (n, A)
         mask = assigned >= 0
         objects, which = assigned[mask], mask.nonzero()[:, 1]  # (P) each
@@ -97,11 +97,11 @@ class OneStageLoss:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], weighting_net: SampleWeightingNet | None = None) -> Self:
-        """That of the recipe among complete values (`searchsvc.spaces.networks.completed`)."""
+        """Return the loss of the recipe among complete values (`searchsvc.spaces.networks.completed`)."""
         return cls(bins_of(values), values["qfl_beta"], values["dfl_weight"], weighting_net)
 
     def __call__(self, outputs: HeadOutputs, anchors: Anchors, targets: Targets) -> dict[str, Tensor]:
-        """Each term is (), finite and differentiable also where the batch has no object."""
+        """Return the terms, () each, finite and differentiable even if the batch has no object."""
         outputs = outputs.at_least_float32()
         positives = Positives.of(outputs, anchors, targets, self.bins)
         ious = positives.predicted.iou(positives.true)  # (P)
@@ -141,7 +141,7 @@ class OneStageLoss:
     def _sample_weights(
         self, net: SampleWeightingNet, positives: Positives, ious: Tensor, classes: Tensor, overlaps: Tensor
     ) -> SampleWeights:
-        """Of all anchors, N = n A; IoU and score keep their gradients, as in the authors' RetinaNet."""
+        """Return samples of all anchors, N = n A; IoU and score keep their gradients, as in the authors' RetinaNet."""
         mask = positives.mask.flatten()  # (N)
         scores = positives.logits.sigmoid().gather(1, positives.labels.unsqueeze(-1)).squeeze(-1)  # (P)
         ious, scores, boxes = (_placed(one, mask) for one in (ious, scores, overlaps))  # (N) each
@@ -157,5 +157,5 @@ def _quality(outputs: HeadOutputs, positives: Positives) -> Tensor:
 
 
 def _placed(values: Tensor, mask: Tensor) -> Tensor:
-    """The values (P) where the mask (N) is true, 0 elsewhere, (N)."""
+    """Spread the values (P) to the true entries of the mask (N), with 0 elsewhere: (N)."""
     return values.new_zeros(mask.shape).masked_scatter(mask, values)

@@ -29,7 +29,7 @@ _DEVIATION = 1e-4  # of initial weights: s is 0, and every weight 1, at the star
 
 
 class Samples(NamedTuple):
-    """What the network sees; of negatives IoU, score and box losses count as 0."""
+    """Inputs of the network; IoU, score and box losses of negatives count as 0."""
 
     ious: Tensor  # (N), of the predicted box with its object
     scores: Tensor  # (N), of the object's class
@@ -86,7 +86,7 @@ class SampleWeightingNet(nn.Module):
 
 
 def net_of(values: Mapping[str, Any]) -> SampleWeightingNet | None:
-    """For a one-stage head, where the recipe among complete values wants it: apart from the detector, and not kept."""
+    """Build the net for a one-stage head if the recipe uses one; it is apart from the detector and is not stored."""
     return SampleWeightingNet(box_terms=1) if values["sample_weighting"] == "swn" else None
 
 
@@ -98,7 +98,7 @@ def optimizer(net: SampleWeightingNet) -> Adam:
 def two_stage_weights(
     net: SampleWeightingNet, samples: Samples, weighting: Weighting = DEFAULT_WEIGHTING
 ) -> SampleWeights:
-    """Of sampled regions; nothing flows back into the samples."""
+    """Weigh sampled regions; no gradient flows back into the samples."""
     positive = samples.positive
     classes, boxes = _uncertainties(net, Samples(*(one.detach() for one in samples)), weighting.limit)
     of_positives, of_negatives = _mean(classes, positive), _mean(classes, ~positive)
@@ -110,7 +110,7 @@ def two_stage_weights(
 def one_stage_weights(
     net: SampleWeightingNet, samples: Samples, weighting: Weighting = DEFAULT_WEIGHTING
 ) -> SampleWeights:
-    """Of all anchors; IoUs and scores that carry a gradient pass it on."""
+    """Weigh all anchors; IoUs and scores that carry a gradient pass it on."""
     constant = samples._replace(class_losses=samples.class_losses.detach(), box_losses=samples.box_losses.detach())
     classes, boxes = _uncertainties(net, constant, weighting.limit)
     mean = classes.mean()
@@ -146,5 +146,5 @@ def _uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> t
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Over the chosen (N); 0 where none is, so that its weight is 1."""
+    """Return the mean over the chosen entries of (N); 0 if there are none, so that its weight is 1."""
     return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp(min=1)

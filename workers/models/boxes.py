@@ -1,4 +1,4 @@
-"""The one format of boxes: (x0, y0, x1, y1) in pixels, or in strides where a function says so.
+"""The one format of boxes: (x0, y0, x1, y1) in pixels, or in strides if a function says so.
 
 Areas are (x1 - x0) (y1 - y0): no pixel is added to a side. Shapes: `...` any leading axes, k boxes of one set, m of
 another.
@@ -44,7 +44,7 @@ class Boxes:
         return Boxes(self.xyxy / scale)
 
     def detach(self) -> Boxes:
-        """The same numbers outside the graph."""
+        """Return the boxes detached from the graph."""
         return Boxes(self.xyxy.detach())
 
     def centers(self) -> Tensor:

@@ -85,7 +85,7 @@ def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
 
 
 def block_of(block: Block, drop_path: float = 0.0) -> nn.Module:
-    """One block; `drop_path` has no effect where there is no residual connection."""
+    """Build one block; `drop_path` has no effect without a residual connection."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {
         "dw_kernel_size": block.kernel,

@@ -1,4 +1,4 @@
-"""From the images of a dataset to what a network sees: as many px as it was built for, normalised."""
+"""The inputs of a network from the images of a dataset: resized to the network's size, and normalised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The same for training, measuring and predicting."""
+    """Resizes and normalises images, equally for training, measuring and predicting."""
 
     size: tuple[int, int]
     """Height and width that the network sees, in px."""

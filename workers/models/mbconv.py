@@ -57,7 +57,7 @@ class MBConvNet(nn.Module):
         return [[self.stem], *([stage] for stage in self.stages), [self.classifier]]
 
     def _drop_paths(self) -> list[float]:
-        """Of every block: from 0 towards `drop_path`, linearly with depth, as timm has it."""
+        """Return the rate of every block: from 0 towards `drop_path`, linearly with depth, as in timm."""
         depth = sum(self.values[f"depth_{stage}"] for stage in STAGES)
         return [self.values["drop_path"] * block / depth for block in range(depth)]
 

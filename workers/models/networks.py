@@ -1,4 +1,4 @@
-"""From the values of a trial to the network that they describe."""
+"""Builds the network that the values of a trial describe."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module
 
     A classifier answers normalised images (n, c, h, w) with logits (n, classes).
 
-    `shape` is that of the dataset's images; where the values give a resolution, the network is one for that.
-    `values` may leave out what has a default. Raises InvalidInput (pointers `/name`) where a value cannot be built.
+    `shape` is that of the dataset's images; if the values give a resolution, the network is built for that.
+    `values` may leave out parameters with a default. Raises InvalidInput (pointers `/name`) if a value cannot be built.
     """
     known = networks.completed(values)
     return _BUILDERS[str(known[networks.NETWORK])](known, input_shape(known, shape), classes)

@@ -31,11 +31,11 @@ _WRAPPERS = ("state_dict", "model", "module", "net")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of each name; those of the file without their common prefix."""
+    """Which weights were loaded, by name; names of the file lack their common prefix."""
 
     matched: tuple[str, ...]
     missed: tuple[str, ...]
-    """Of the network, but not in the file: they keep their own values."""
+    """Names of the network that are not in the file: these weights keep their values."""
     unused: tuple[str, ...]
     """In the file, but not of the network."""
     misshapen: tuple[Shapes, ...]
@@ -43,7 +43,7 @@ class Loaded:
     adapted: tuple[Shapes, ...]
     """Matched ones that were made for grey pictures and given to a network of coloured ones, or the reverse."""
     share: float
-    """Of the numbers in the network's parameters, those that were loaded."""
+    """The share of the numbers in the network's parameters that were loaded."""
 
 
 def load_weights(network: nn.Module, found: Weights) -> Loaded:
@@ -71,7 +71,7 @@ def load_weights(network: nn.Module, found: Weights) -> Loaded:
 
 
 def have_common_names(found: Weights, network: nn.Module) -> bool:
-    """Whether some weight of a file has the name of one of the network, prefixes aside."""
+    """Return whether some weight of a file has the name of a weight of the network, prefixes aside."""
     own = network.state_dict()
     return any(ending in own for name in found for ending in _endings(name))
 
@@ -79,7 +79,7 @@ def have_common_names(found: Weights, network: nn.Module) -> bool:
 def read_weights(path: Path) -> Weights:
     """By name, of a file of safetensors, or of torch (weights only: none of its content runs).
 
-    Raises InvalidInput where it cannot be read as weights.
+    Raises InvalidInput if it cannot be read as weights.
     """
     try:
         if path.suffix == ".safetensors":
@@ -95,7 +95,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _recoloured(weight: Tensor, own: Tensor) -> Tensor:
-    """Of a convolution (o, c, h, w), fit for as many channels as `own` has; any other weight as it is."""
+    """Adapt a convolution (o, c, h, w) to the number of channels of `own`; any other weight stays as it is."""
     if weight.ndim != 4 or own.ndim != 4:
         return weight
     channels = (weight.shape[1], own.shape[1])
@@ -114,7 +114,7 @@ def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:
 
 
 def _prefix(found: Weights, own: Weights) -> str:
-    """What most names of the file have before a name of the network."""
+    """Return the prefix that most names of the file put before a name of the network."""
     counts = Counter(name[: -len(ours)] for name in found for ours in _endings(name) if ours in own)
     return counts.most_common(1)[0][0] if counts else ""
 

@@ -1,4 +1,4 @@
-"""Weights that timm knows of, where they lie on this machine: in the cache of the Hugging Face hub, or in torch's."""
+"""Finds published weights of timm's list on this machine: in the cache of the Hugging Face hub, or of torch."""
 
 from __future__ import annotations
 

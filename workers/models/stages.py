@@ -18,7 +18,7 @@ class StagedNetwork(Protocol):
 
 
 def parts_of(network: nn.Module) -> list[list[nn.Module]]:
-    """The same, of any network of a task."""
+    """Return the stages of any network of a task."""
     return parts_of_resnet(network) if isinstance(network, ResNet) else cast("StagedNetwork", network).parts()
 
 

@@ -45,7 +45,7 @@ _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Described(Protocol):
-    """What a card takes from a dataset."""
+    """The fields of a card that describe the dataset."""
 
     @property
     def name(self) -> str: ...
@@ -64,7 +64,7 @@ class Described(Protocol):
 
 
 class ModelCard(BaseModel):
-    """What is known of a trained model besides its weights."""
+    """The metadata of a trained model, stored beside its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -76,7 +76,7 @@ class ModelCard(BaseModel):
     shape: tuple[_Side, _Side, _Side]
     """(channels, height, width) of one image."""
     mean: tuple[float, ...]
-    """Of each channel of the training images, 0 to 255."""
+    """Mean of each channel of the training images, 0 to 255."""
     std: tuple[Annotated[float, Field(gt=0)], ...]
     step: int
     metrics: dict[str, float]
@@ -84,7 +84,7 @@ class ModelCard(BaseModel):
 
     @classmethod
     def of(cls, task: TrialTask, dataset: Described, last: Measurement) -> Self:
-        """Of the weights that `last` was measured of."""
+        """The weights that `last` was measured with."""
         return cls(
             format=FORMATS[task.task],
             task=task.task,
@@ -131,7 +131,7 @@ class Classifier:
 
     @property
     def independent(self) -> bool:
-        """Whether it says of each class by itself how likely it is."""
+        """Whether each class has a probability of its own (sigmoid)."""
         return self.card.values.get("class_loss") == SIGMOID
 
     @torch.inference_mode()
@@ -160,13 +160,13 @@ def serialise(network: torch.nn.Module, card: ModelCard) -> bytes:
 def load(path: str | Path, device: torch.device = _CPU) -> Classifier:
     """The trained classifier in a file that a trial has left.
 
-    Raises InvalidInput where the file is no such model.
+    Raises InvalidInput if the file is not such a model.
     """
     return Classifier(*read(path, "classification", device))
 
 
 def read(path: str | Path, task: str, device: torch.device = _CPU) -> tuple[ModelCard, nn.Module, Inputs]:
-    """A trained model of a task, ready to answer. Raises InvalidInput where the file is none."""
+    """Load a trained model of a task, ready to predict. Raises InvalidInput if the file is not such a model."""
     try:
         with safe_open(path, "pt") as file:
             metadata: Mapping[str, str] = file.metadata() or {}

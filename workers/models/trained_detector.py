@@ -36,7 +36,7 @@ class TrainedDetector:
 
     @property
     def side(self) -> int:
-        """Of the squares that it sees, in px."""
+        """Side in px of the squares that the network sees."""
         return self.network.size[0]
 
     @torch.inference_mode()
@@ -46,7 +46,7 @@ class TrainedDetector:
 
 
 def load(path: str | Path, device: torch.device = _CPU) -> TrainedDetector:
-    """The trained detector in a file that a trial has left. Raises InvalidInput where the file is no such model."""
+    """Load the trained detector that a trial has stored. Raises InvalidInput if the file is not such a model."""
     card, network, inputs = read(path, "detection", device)
     if not isinstance(network, Detector):
         raise InvalidInput.at("", f"{path} describes a network that is no detector")

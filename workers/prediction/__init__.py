@@ -1,1 +1,1 @@
-"""What trained models say of images in files, one module per task."""
+"""Predictions of trained models for images in files, one module per task."""

@@ -1,4 +1,4 @@
-"""What a trained classifier says of images in files."""
+"""Predictions of a trained classifier for images in files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def predict(
     images: Sequence[Path],
     pictures: Sequence[Path],  # noqa: ARG001 - nothing is drawn on images of one class
 ) -> Iterator[Prediction]:
-    """Of each image the probability of every class, the greatest first; see `PredictingTask.predict`.
+    """Yield the probability of every class for each image, the greatest first; see `PredictingTask.predict`.
 
     An image becomes pixels as one of a folder of images does: resized to the size that the model was trained on.
     """

@@ -1,4 +1,4 @@
-"""What a trained detector finds in images in files, drawn on them."""
+"""Detections of a trained detector in images in files, and pictures of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.training.detection.sample import Scene
 
 
 def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
-    """Of each image what was found in it, in px of its file; see `PredictingTask.predict`.
+    """Yield the detections in each image, in px of its file; see `PredictingTask.predict`.
 
     An image becomes pixels as one of a dataset in COCO's form does, at the size that the model was trained with.
     """

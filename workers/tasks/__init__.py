@@ -1,1 +1,1 @@
-"""What a trial trains: one file per task, named by the entry points `searchsvc.tasks`."""
+"""The tasks that trials train: one file per task, named by the entry points `searchsvc.tasks`."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from searchsvc.service.latency.timing import Bench
 
 _LEAST_REWARDED = 32
-"""Validation images that a candidate of a supernet is scored on at least; two of each class where there are many."""
+"""Least number of validation images that score a candidate of a supernet; two of each class if there are many."""
 
 
 class Classification(ShippedTask):

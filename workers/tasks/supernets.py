@@ -1,4 +1,4 @@
-"""What the tasks ask of a space and a dataset before they train a supernet. Cheap: without torch."""
+"""Requirements of a supernet on space and dataset, checked by the tasks without torch."""
 
 from __future__ import annotations
 

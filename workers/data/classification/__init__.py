@@ -50,7 +50,7 @@ def raw(dataset: Mapping[str, Any]) -> RawDataset:
 
 
 def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
-    """Changes when the files of the dataset do. Raises InvalidInput where they are not there."""
+    """Return a value that changes when the dataset's files do. Raises InvalidInput if they are missing."""
     return CATALOGUE.fingerprint(dataset)
 
 

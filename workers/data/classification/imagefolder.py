@@ -40,7 +40,7 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
     color: bool = True
     """Three channels; false: one, of grey."""
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Decoded images that are kept in memory; where a split has more, they are decoded while a trial trains."""
+    """Decoded images that are kept in memory; if a split has more, they are decoded while a trial trains."""
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:

@@ -99,7 +99,7 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
 
 
 def _check_sizes(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError where an array would take more memory than the file says it fills, or all together too much."""
+    """Raise ValueError if an array would take more memory than its entry, or all together take too much."""
     entries = [entry for entry in archive.infolist() if entry.filename.removesuffix(".npy") in _NAMES]
     if sum(entry.file_size for entry in entries) > _LARGEST_BYTES:
         raise ValueError(f"it unpacks to more than {_LARGEST_BYTES:,} bytes")

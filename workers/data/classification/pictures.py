@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def png(image: NDArray[np.uint8], peak: int) -> bytes:
-    """From (c, h, w), of one channel (grey) or three; others are shown by their first. `peak`: what white is."""
+    """Encode (c, h, w) of one channel (grey) or three; others show their first channel. `peak` becomes white."""
     from PIL import Image
 
     pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]

@@ -52,7 +52,7 @@ _OPTIONS = {
     "validation_annotations": "validation_images",
     "test_annotations": "test_images",
 }
-"""That name a file of annotations, and the option that names the folder of its images."""
+"""Options that name a file of annotations, with the options that name the folders of their images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _AnnotatedImages:
 
 
 def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
-    """Those of all images to split; then, as far as they are given, of validation and test."""
+    """Yield the images to split, then those of validation and test if they are given."""
     root = existing(options.path, folder=True)
     for option, images in _OPTIONS.items():
         path, folder = getattr(options, option), getattr(options, images)
@@ -134,7 +134,7 @@ def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int
 
 
 def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Instances]) -> None:
-    """Raise InvalidInput where an image is in two splits: it would be trained on and measured on."""
+    """Raise InvalidInput if an image is in two splits: it would be trained on and measured on."""
     owner: dict[Path, str] = {}
     faults = []
     for option, found in read.items():

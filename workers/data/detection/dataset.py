@@ -59,7 +59,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is to be found in one image: m boxes."""
+    """The m annotated boxes of one image."""
 
     boxes: NDArray[np.float64]
     """(m, 4): x0, y0, x1, y1 in px of the file, inside the image."""
@@ -77,7 +77,7 @@ class Truth:
 
     @property
     def classes(self) -> set[int]:
-        """Of the objects, crowds aside."""
+        """Labels of the objects, crowds aside."""
         return set(self.labels[~self.crowd].tolist())
 
 
@@ -90,7 +90,7 @@ class Scenes:
     """(n, 2): height and width of each file, in px."""
     truths: tuple[Truth, ...]
     names: tuple[str, ...]
-    """Of their files."""
+    """Names of the images' files."""
 
     def __len__(self) -> int:
         return len(self.truths)
@@ -107,17 +107,17 @@ class Scenes:
 
 @dataclass(frozen=True, slots=True)
 class RawScenes:
-    """What a format reads: splits of their own where the files have them."""
+    """A dataset as its format reads it, with the splits of the files' own, if any."""
 
     name: str
     classes: tuple[str, ...]
     side: int
-    """Of the square, in px, that images enter a network as where the recipe does not choose another."""
+    """Side in px of the square as which images enter a network, unless the recipe chooses another."""
     all: Scenes
     validation: Scenes | None
     test: Scenes | None
     counts: Mapping[str, int]
-    """Of all boxes and images that were read; see `workers.data.detection.instances`."""
+    """Counts of all boxes and images that were read; see `workers.data.detection.instances`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class DetectionDataset:
     validation: Scenes
     test: Scenes
     mean: tuple[float, ...]
-    """Of each channel, over the train split, in units of 0 to 255."""
+    """Mean of each channel over the train split, in units of 0 to 255."""
     std: tuple[float, ...]
     counts: Mapping[str, int]
 
@@ -155,9 +155,9 @@ class DetectionDataset:
 
 
 def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> DetectionDataset:
-    """By image: `split_positions` of `strata`; a share is not used where the files have that split themselves.
+    """Split by image: `split_positions` of `strata`; a share is not used if the files have a split of their own.
 
-    Raises InvalidInput where no image of a class is left to train on, or no box to measure on.
+    Raises InvalidInput if no image of a class is left to train on, or no box to measure on.
     """
     shares = {"validation": None if raw.validation else validation, "test": None if raw.test else test}
     positions = split_positions(strata(raw.all.truths, len(raw.classes)), **shares, seed=seed)

@@ -23,7 +23,7 @@ from workers.data.options import DatasetFormat, DatasetOptions
 
 CLASSES = tuple("0123456789")
 _MOST_PIXELS = 2**26
-"""Of all scenes: some seconds, and 200 MB."""
+"""Limit over all scenes: some seconds, and 200 MB."""
 _SHADES = 16.0
 _DRAWN = 0.25
 """Opacity from which a pixel belongs to the digit."""
@@ -156,7 +156,7 @@ def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.rando
 
 
 def _covered(one: Box, other: Box) -> float:
-    """What two boxes share, of the smaller one."""
+    """Return the intersection of two boxes as a share of the smaller one."""
     across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     return max(0, across) * max(0, down) / min(one[2] * one[3], other[2] * other[3])

@@ -73,7 +73,7 @@ class _Document(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """What one file says of n images."""
+    """The annotations of n images in one file."""
 
     classes: Mapping[int, str]
     """Names by the id of the category, ids ascending: the order of the classes."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 _EXIF, _ORIENTATION = "exif", 0x0112
-"""What Pillow's info has where a header says how to turn the image, and the tag that does."""
+"""The key in Pillow's info if a header gives the orientation, and the tag of the orientation."""
 _TURNED = range(5, 9)
 """Its values that exchange height and width."""
 
@@ -73,7 +73,7 @@ def fitted(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def kept(height: int, width: int, side: int) -> tuple[int, int]:
-    """`fitted`, where the image is not smaller."""
+    """Return `fitted`, but never enlarge the image."""
     return fitted(height, width, min(side, max(height, width)))
 
 

@@ -29,9 +29,9 @@ class UnlabelledScenes:
     """n images."""
 
     scenes: Scenes
-    """Labels are those of the dataset, UNKNOWN where an object is of no class of it."""
+    """Labels are those of the dataset, or UNKNOWN for objects of other classes."""
     annotated: bool
-    """Whether the truths of the scenes are known; otherwise they are empty."""
+    """True if the truths of the scenes are known; otherwise they are empty."""
 
 
 def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> UnlabelledScenes:

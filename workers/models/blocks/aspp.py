@@ -21,10 +21,10 @@ from searchsvc.errors import InvalidInput
 
 
 class ASPP(nn.Module):
-    """From `channels` to `outputs` channels, with one 3 x 3 branch per dilation.
+    """A layer from `channels` to `outputs` channels, with one 3 x 3 branch per dilation.
 
     Weights start as N(0, 2 / (k k c_out)) with c_out the channels of the branch, biases as 0. Raises InvalidInput
-    (pointer `/channels`) where the outputs do not divide by the branches.
+    (pointer `/channels`) if the outputs do not divide by the branches.
     """
 
     def __init__(self, channels: int, outputs: int, dilations: Sequence[int] = (3, 6)) -> None:

@@ -29,14 +29,14 @@ plain: Convolution = partial(nn.Conv2d, bias=False)
 
 
 def feedback_conv(channels: int, outputs: int) -> nn.Conv2d:
-    """What is fed back passes through it: (n, channels, h', w') -> (n, outputs, h', w'), 0 at the start."""
+    """Return the convolution of fed back maps: (n, channels, h', w') -> (n, outputs, h', w'), 0 at the start."""
     conv = nn.Conv2d(channels, outputs, 1)
     initial.at_zero(conv)
     return conv
 
 
 class Bottleneck(nn.Module):
-    """From `inputs` to 4 `planes` channels. `feedback`: channels of what is fed back, 0: nothing is."""
+    """A block from `inputs` to 4 `planes` channels. `feedback`: channels of the maps that are fed back, 0: none."""
 
     def __init__(
         self,

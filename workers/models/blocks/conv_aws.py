@@ -27,7 +27,7 @@ _EPSILON = 1e-5
 class ConvAWS(nn.Conv2d):
     """A convolution with the arguments of nn.Conv2d.
 
-    Raises InvalidInput (pointer `/kernel_size`) where a filter has one weight only, which has no variance.
+    Raises InvalidInput (pointer `/kernel_size`) if a filter has one weight only, which has no variance.
     """
 
     gamma: Tensor  # (o, 1, 1, 1)

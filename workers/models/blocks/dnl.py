@@ -78,7 +78,7 @@ class OfficialDisentangledNonLocal(nn.Module):
 
 
 def unary(mask: Tensor, values: Tensor) -> Tensor:
-    """The same for every position: logits (n, 1, h, w), values (n, hw, d) -> (n, 1, d)."""
+    """Return the unary term, equal for all positions: logits (n, 1, h, w), values (n, hw, d) -> (n, 1, d)."""
     return mask.flatten(2).softmax(-1) @ values
 
 

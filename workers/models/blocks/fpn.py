@@ -30,7 +30,7 @@ class FPN(nn.Module):
     """A pyramid of `levels` maps with `channels` each, from the maps of a backbone's stages.
 
     `inputs` are the channels of the stages; the first `start` stages get no level. Raises InvalidInput (pointer
-    `/levels`) where a stage would be left without one.
+    `/levels`) if a stage would be left without one.
     """
 
     def __init__(

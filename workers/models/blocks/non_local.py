@@ -45,7 +45,7 @@ class NonLocal(nn.Module):
         return maps + added
 
     def gathered(self, maps: Tensor, values: Tensor) -> Tensor:
-        """What each position gathers: maps (n, c, h, w), values (n, hw, d) -> (n, hw, d)."""
+        """Gather values for each position: maps (n, c, h, w), values (n, hw, d) -> (n, hw, d)."""
         return self.pairwise(maps, values)
 
     def pairwise(self, maps: Tensor, values: Tensor) -> Tensor:

@@ -55,9 +55,9 @@ class SwitchableAtrousConv(ConvAWS):
 
     @classmethod
     def of(cls, conv: nn.Conv2d, *, deform: bool = False) -> SwitchableAtrousConv:
-        """With the weights of a plain convolution, and its outputs.
+        """Make a switchable convolution with the weights and the outputs of a plain one.
 
-        Raises InvalidInput (pointer `/bias`) where it has a bias.
+        Raises InvalidInput (pointer `/bias`) if it has a bias.
         """
         if conv.bias is not None:
             raise InvalidInput.at("/bias", "SAC has none, and would lose it: give a convolution without bias")

@@ -1,6 +1,6 @@
-"""From a head's outputs to detections: scores, boxes, non-maximum suppression.
+"""Detections from the outputs of a head: scores, boxes, non-maximum suppression.
 
-A score is the sigmoid of a class, times that of the centerness where there is one. Suppression is within classes.
+A score is the sigmoid of a class, times the sigmoid of the centerness, if any. Suppression is within classes.
 Shapes: n images, A anchors, K classes, k candidates of an image, d detections of an image.
 """
 
@@ -31,7 +31,7 @@ class DetectionLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Of one image, the best first."""
+    """The detections of one image, the best first."""
 
     boxes: Boxes  # (d, 4), px
     scores: Tensor  # (d)
@@ -69,7 +69,7 @@ def decoded(raw: Tensor, anchors: Anchors, bins: int, which: Tensor) -> Boxes:
 
 
 def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits) -> tuple[Tensor, Tensor]:
-    """The best scores of each level and their places among the A K of an image, both (n, k); 0 where none is left."""
+    """Return the best scores of each level and their places among the A K of an image, both (n, k), padded with 0."""
     scores = outputs.classes.sigmoid()  # (n, A, K)
     kept = scores > limits.score
     if outputs.centerness is not None:
@@ -86,7 +86,7 @@ def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits)
 
 
 def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionLimits) -> Detections:
-    """Of one image's candidates, (k): those above 0 that no better one of the class covers."""
+    """Return the candidates (k) of one image above 0 that no better candidate of their class covers."""
     some = scores > 0
     boxes, scores, labels = boxes[some], scores[some], labels[some]
     kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]

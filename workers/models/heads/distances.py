@@ -17,7 +17,7 @@ _SHORT_OF_LAST_BIN = 0.1  # strides: both neighbours of every target are bins
 
 
 def channels(bins: int) -> int:
-    """Of the box branch, for `bins` per side; 0 bins is a Dirac distance."""
+    """Return the channels of the box branch, for `bins` per side; 0 bins is a Dirac distance."""
     return 4 * max(1, bins)
 
 

@@ -31,7 +31,7 @@ _PRIOR = 0.01  # initial score of every class (focal loss, arXiv 1708.02002, sec
 
 @dataclass(frozen=True, slots=True)
 class HeadDesign:
-    """What a head is built from."""
+    """The sizes of a head."""
 
     classes: int
     inputs: int = 256  # channels of the maps
@@ -51,7 +51,7 @@ class HeadOutputs(NamedTuple):
     centerness: Tensor | None  # (n, A)
 
     def at_least_float32(self) -> HeadOutputs:
-        """What half precision computed, in float32; float64 stays."""
+        """Return half precision as float32; float64 stays."""
         dtype = torch.promote_types(self.classes.dtype, torch.float32)
         centerness = None if self.centerness is None else self.centerness.to(dtype)
         return HeadOutputs(self.classes.to(dtype), self.boxes.to(dtype), centerness)
@@ -81,7 +81,7 @@ class OneStageHead(nn.Module):
         return HeadOutputs(torch.cat(classes, 1), torch.cat(boxes, 1), quality)
 
     def anchors(self, maps: Sequence[Tensor]) -> Anchors:
-        """Of the same maps."""
+        """Return the anchors of these maps."""
         return Anchors.of([(one.shape[2], one.shape[3]) for one in maps], self.design.strides, maps[0])
 
     def _level(self, one: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
