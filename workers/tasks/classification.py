@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -81,10 +82,8 @@ class Classification(ShippedTask):
         return (*(name for name in results if (directory / name).is_file()), *pseudo_labels_in(directory))
 
     def latency_bench(self, info: DatasetInfo, *, device: str, batch: int, threads: int) -> Bench:
-        """See `searchsvc.domain.task.TimedTask`."""
-        from workers.latency import TorchBench
-
-        return TorchBench(info, device=device, batch=batch, threads=threads)
+        bench: Bench = import_module("workers.latency").TorchBench(info, device=device, batch=batch, threads=threads)
+        return bench
 
 
 TASK = Classification()
