@@ -1,4 +1,4 @@
-"""The web application: REST under /api/v1, health checks and metrics beside it."""
+"""The web application: REST under /api/v1, health checks and metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from api.rest import errors, openapi
 from api.rest.deps import PREFIX
 from api.rest.idempotency import Replays
 from api.rest.metrics import Metrics, RequestMetrics
-from api.rest.middleware import HostCheck, SecurityHeaders, names_of
-from api.rest.routes import catalogue as tables
-from api.rest.routes import cluster, events, health, jobs, labels, results, tokens, trials
-from api.rest.routes import recommend as further
+from api.rest.middleware import HostCheck, SecurityHeaders, allowed_hosts
+from api.rest.routes import catalogue, cluster, events, health, jobs, labels, recommend, results, tokens, trials
 from api.rest.sse import Feed
 from searchsvc.controller.controller import Controller
 from searchsvc.service.service import Service
@@ -24,9 +22,9 @@ from searchsvc.settings import Settings
 
 
 def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
-    """The application over one service; `controller` runs beside it as long as it does.
+    """Create the application of one service; `controller` runs in a thread for as long as it does.
 
-    Open event streams keep a server from ending: start uvicorn with `timeout_graceful_shutdown`.
+    Open event streams keep a server from shutting down: start uvicorn with `timeout_graceful_shutdown`.
     """
     app = FastAPI(
         title="searchsvc",
@@ -34,7 +32,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         summary="Search for architectures and hyperparameters under hard limits.",
         lifespan=_lifespan(controller),
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,  # their scripts come from elsewhere
+        docs_url=None,  # its scripts are loaded from a CDN
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -45,14 +43,14 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         service.events.last_sequence,
     )
     app.state.metrics = metrics = Metrics(service, lambda: len(feed.subscribers))
-    for room in (jobs, further, labels, trials, results, events, cluster, tables, tokens, health):
-        app.include_router(room.router)
-    app.include_router(trials.anywhere)
+    for routes in (jobs, recommend, labels, trials, results, events, cluster, catalogue, tokens, health):
+        app.include_router(routes.router)
+    app.include_router(trials.by_id)
     errors.install(app)
     openapi.install(app)
-    names = names_of(settings.host)
-    if names is not None:
-        app.add_middleware(HostCheck, names=names)
+    host_names = allowed_hosts(settings.host)
+    if host_names is not None:
+        app.add_middleware(HostCheck, names=host_names)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMetrics, metrics=metrics)  # the last one added is the outermost
     return app
@@ -60,7 +58,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
 
 def _lifespan(controller: Controller | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - what FastAPI calls it with
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - FastAPI passes it
         if controller is None:
             yield
             return

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens and their scopes, as a dependency of every route but the health checks."""
+"""Authorisation: bearer tokens and their scopes, a dependency of every route except the health checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 class RequiredScope:
-    """A dependency that lets a request through where its token covers `scope`, and gives the token."""
+    """A dependency that requires a token with `scope`, and returns the token."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope

@@ -1,4 +1,4 @@
-"""Request bodies: JSON or YAML, read up to a limit, and checked before anything looks at them."""
+"""Request bodies: JSON or YAML, limited in size, checked before use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def text_of(request: Request) -> bytes:
-    """The whole body. Raises 413 as soon as it is too large, whatever length was announced."""
+    """Read the whole body. Raises 413 as soon as it is too large, whatever its Content-Length."""
     chunks, size = [], 0
     async for chunk in request.stream():
         chunks.append(chunk)
@@ -31,7 +31,7 @@ async def text_of(request: Request) -> bytes:
 
 
 async def document_of(request: Request) -> Any:
-    """The body as plain values. Raises 413, 415, 400 where it is no JSON or YAML, InvalidInput for its values."""
+    """Parse the body to plain data. Raises 413, 415, 400 if it is not JSON or YAML, InvalidInput for invalid values."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in READERS:
         raise HTTPException(415, f"send a body as {' or '.join(READERS)}, not as {media_type or 'nothing'}")
@@ -42,7 +42,7 @@ async def document_of(request: Request) -> Any:
 
 
 def read_json(text: bytes) -> Any:
-    """Strict JSON: UTF-8, no NaN, no key twice in a mapping. Raises 400, InvalidInput."""
+    """Parse strict JSON: UTF-8, no NaN, no duplicate keys. Raises 400, InvalidInput."""
     try:
         return documents.checked(json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant))
     except RecursionError:
@@ -52,7 +52,7 @@ def read_json(text: bytes) -> Any:
 
 
 def read_yaml(text: bytes) -> Any:
-    """Raises 400, InvalidInput."""
+    """Parse YAML. Raises 400, InvalidInput."""
     try:
         return documents.load_document(text)
     except InvalidInput as error:
@@ -68,13 +68,13 @@ Document = Annotated[Any, Depends(document_of)]
 
 
 def takes(schema: str) -> dict[str, Any]:
-    """What OpenAPI says of a body that is read here: one of the schemas of what is sent (`api.rest.openapi`)."""
+    """The OpenAPI description of a body: a reference to an input schema of `api.rest.openapi`."""
     reference = {"schema": {"$ref": f"#/components/schemas/{schema}-Input"}}
     return {"requestBody": {"required": True, "content": dict.fromkeys(READERS, reference)}}
 
 
 def section(model: type[M]) -> Callable[[Any], M]:
-    """A dependency: the body as `model`. Raises InvalidInput with pointers."""
+    """A dependency that validates the body as `model`. Raises InvalidInput with pointers."""
 
     def read(document: Document) -> M:
         if not isinstance(document, Mapping):

@@ -1,4 +1,4 @@
-"""What routes take: the service, the things that a path names, pages."""
+"""Dependencies of routes: the service, the objects that a path names, pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def feed_of(request: Request) -> Feed:
 
 
 def scratch_folder() -> Iterator[FilePath]:
-    """A folder that is there until the answer has been sent."""
+    """A temporary folder that is removed after the response has been sent."""
     with tempfile.TemporaryDirectory(prefix="searchsvc-") as folder:
         yield FilePath(folder)
 
@@ -53,76 +53,79 @@ JobRef = Annotated[
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
-        description="The job's id, the beginning of it (four characters at least), or its name, where one job has it.",
+        description="The job's id, its beginning (four characters or more), or its name (the newest such job).",
     ),
 ]
 UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-TrialRef = Annotated[str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="Its number in its job, or its id.")]
+TrialRef = Annotated[
+    str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="The trial's number in its job, or its id.")
+]
 TrialId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The trial's id.")]
 TokenId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The token's id.")]
-PageSize = Annotated[int, Query(ge=1, le=1000, description="Rows on a page at most.")]
+PageSize = Annotated[int, Query(ge=1, le=1000, description="Maximal number of rows on a page.")]
 PageToken = Annotated[
     str | None,
-    Query(max_length=512, pattern=r"^[A-Za-z0-9_-]*$", description="`next_page_token` of the page before."),
+    Query(max_length=512, pattern=r"^[A-Za-z0-9_-]*$", description="`next_page_token` of the previous page."),
 ]
 LogOffset = Annotated[
-    int | None, Query(ge=0, le=2**63 - 1, description="Where to begin, in bytes: `end` of the last piece.")
+    int | None, Query(ge=0, le=2**63 - 1, description="Byte at which to start: `end` of the previous piece.")
 ]
-LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Only the last so many lines.")]
+LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Only the last `lines` lines.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="A text that is new for every new wish: what comes again with it is not done again.",
+        description="A unique key per operation; a repeated request with the same key is not executed twice.",
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAction:
-    """Does what a request asks for, or answers as before where the request has come before with its key."""
+    """Executes the action of a request, or repeats the response to an earlier request with the same key."""
 
     replays: Replays
-    who: str
+    owner: str
+    """A hash of the token: keys belong to a token."""
     key: str | None
     request: str
 
     def __call__(self, act: Callable[[], R], body: Any = None) -> R:
-        """Raises Conflict where the key came with another request."""
-        return self.replays.once(self.who, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
+        """Raises Conflict if the key was used for another request."""
+        return self.replays.once(self.owner, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
 
 
 def idempotent_action(
     request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None
 ) -> IdempotentAction:
-    """Keys are a token's own: nobody is answered what another asked for."""
-    who = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
-    return IdempotentAction(request.app.state.replays, who, idempotency_key, f"{request.method} {request.url.path}")
+    """The action of a request. Keys belong to a token: nobody receives the response to another token's request."""
+    owner = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
+    return IdempotentAction(request.app.state.replays, owner, idempotency_key, f"{request.method} {request.url.path}")
 
 
 IdempotentDep = Annotated[IdempotentAction, Depends(idempotent_action)]
 
 
 def trial_of(service: ServiceDep, job: JobRef, trial: TrialRef) -> domain.Trial:
-    """The trial that a path names. Raises NotFound, also where it belongs to another job."""
+    """Find the trial that a path names. Raises NotFound, also if it belongs to another job."""
     if trial.isdecimal():
         return service.trials.get(f"{job}/{trial}")
-    found = service.trials.get(trial)
-    if found.job_id != service.jobs.get(job).id:
+    record = service.trials.get(trial)
+    if record.job_id != service.jobs.get(job).id:
         raise NotFound(f"job {job} has no trial {trial}")
-    return found
+    return record
 
 
 TrialDep = Annotated[domain.Trial, Depends(trial_of)]
 
 
 def page(rows: Rows[R], convert: Callable[[R], S]) -> Page[S]:
-    """A page of records as it is sent."""
+    """Convert a page of records for the response."""
     return Page(items=[convert(row) for row in rows.items], next_page_token=rows.next_page_token)
 
 
 def whole(items: list[S]) -> Page[S]:
-    """A list that is short enough to be one page."""
+    """Return a short list as a single page."""
     return Page(items=items, next_page_token=None)

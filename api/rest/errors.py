@@ -1,4 +1,4 @@
-"""Errors as answers: every error of the REST interface is an RFC 9457 problem (`application/problem+json`)."""
+"""Error responses: every error of the REST interface is an RFC 9457 problem (`application/problem+json`)."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ log = logging.getLogger(__name__)
 
 
 class ProblemFault(BaseModel):
-    """One place that is wrong."""
+    """One invalid value of a request."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or `/name` of a parameter of the request.")
-    message: str = Field(description="What is wrong there, and what would be right.")
+    message: str = Field(description="What is wrong, and what would be right.")
 
 
 class ProblemDetails(BaseModel):
-    """What went wrong, as RFC 9457 has it."""
+    """The problem details of an error (RFC 9457)."""
 
     model_config = ConfigDict(title="Problem")
 
-    type: str = Field(description="What kind of problem it is; stable, to be compared by programs.")
-    title: str = Field(description="The kind in words.")
-    status: int = Field(description="The status code of the answer.")
-    detail: str = Field(description="What went wrong this time.")
-    instance: str = Field(description="The path that was asked for.")
-    errors: list[ProblemFault] = Field(default=[], description="Every place that is wrong, for invalid input.")
+    type: str = Field(description="The kind of problem: a stable identifier for programs.")
+    title: str = Field(description="A short description of the kind.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="A description of this occurrence.")
+    instance: str = Field(description="The path of the request.")
+    errors: list[ProblemFault] = Field(default=[], description="Every invalid value, if the input is invalid.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ErrorKind:
     status: int
     title: str
     detail: str | None = None
-    """Said in place of the error's own words where those hold what is not for everyone, the database's address say."""
+    """Replaces the error's own message if that may contain private data such as the database's address."""
 
 
 INVALID = ErrorKind("invalid-input", 422, "The input is not valid")
@@ -74,10 +74,10 @@ KINDS: Mapping[type[SearchsvcError], ErrorKind] = MappingProxyType(
     {
         InvalidInput: INVALID,
         NothingFeasible: ErrorKind("nothing-feasible", 422, "No candidate keeps the hard constraints"),
-        NotFound: ErrorKind("not-found", 404, "There is no such thing"),
-        Conflict: ErrorKind("conflict", 409, "The state of the thing forbids it"),
+        NotFound: ErrorKind("not-found", 404, "Not found"),
+        Conflict: ErrorKind("conflict", 409, "Not possible in the current state"),
         Unauthenticated: ErrorKind("unauthenticated", 401, "A valid token is needed"),
-        Forbidden: ErrorKind("forbidden", 403, "The scope of the token does not reach"),
+        Forbidden: ErrorKind("forbidden", 403, "The scope of the token is not sufficient"),
         StoreUnavailable: ErrorKind("store-unavailable", 503, "The database does not answer", "try again in a while"),
         StoreOutdated: ErrorKind(
             "store-outdated",
@@ -92,13 +92,13 @@ KINDS: Mapping[type[SearchsvcError], ErrorKind] = MappingProxyType(
 
 OF_STATUS: Mapping[int, ErrorKind] = MappingProxyType(
     {
-        one.status: one
-        for one in (
+        kind.status: kind
+        for kind in (
             ErrorKind("malformed", 400, "The request cannot be read"),
-            ErrorKind("not-found", 404, "There is no such thing"),
-            ErrorKind("method-not-allowed", 405, "This cannot be done with it"),
+            ErrorKind("not-found", 404, "Not found"),
+            ErrorKind("method-not-allowed", 405, "The method is not allowed here"),
             ErrorKind("too-large", 413, "The body is too large"),
-            ErrorKind("unsupported-media-type", 415, "The body is of a kind that is not read"),
+            ErrorKind("unsupported-media-type", 415, "The media type of the body is not supported"),
             ErrorKind("range-not-satisfiable", 416, "The file has no such range"),
             ErrorKind("misdirected", 421, "This service does not answer to that name"),
         )
@@ -115,11 +115,11 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
         "Cache-Control": "no-store",
     }
 )
-"""What every answer carries, unless it sets them itself."""
+"""Headers of every response that does not set them itself."""
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app an answer of this form."""
+    """Register the handlers that turn every error of the app into a problem response."""
     app.add_exception_handler(SearchsvcError, _searchsvc_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -129,7 +129,7 @@ def install(app: FastAPI) -> None:
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route as OpenAPI describes them: those that every route has, and `statuses`."""
+    """The OpenAPI description of a route's error responses: those of every route, and `statuses`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -145,25 +145,25 @@ def problem(
     faults: Iterable[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer for one error."""
+    """Create the response to an error."""
     body = ProblemDetails(
         type=f"/problems/{kind.slug}",
         title=kind.title,
         status=kind.status,
         detail=printable(detail),
         instance=printable(request.url.path),
-        errors=[ProblemFault(pointer=printable(one.pointer), message=printable(one.message)) for one in faults],
+        errors=[ProblemFault(pointer=printable(fault.pointer), message=printable(fault.message)) for fault in faults],
     )
     return Response(body.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 
 
 def printable(text: str) -> str:
-    """The text without lone surrogates, which have no form in UTF-8."""
+    """Replace lone surrogates, which cannot be encoded in UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """The kind of an error that has no more to it than its HTTP status."""
+    """The kind of an error that is known only by its HTTP status."""
     return OF_STATUS.get(status) or ErrorKind(f"http-{status}", status, HTTPStatus(status).phrase)
 
 
@@ -190,7 +190,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
 
 
 def _pointer(location: Iterable[int | str]) -> str:
-    """`/page_size` for the location ("query", "page_size"): where a parameter stands is clear from its name."""
+    """Convert a location: ("query", "page_size") becomes `/page_size`, since the name of a parameter is unique."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in list(location)[1:])
 
 
@@ -199,11 +199,11 @@ def _http_error(request: Request, error: Exception) -> Response:
     return problem(request, kind_of_status(error.status_code), str(error.detail), headers=error.headers)
 
 
-def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - nobody reads the answer
+def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the client is gone
     return problem(request, kind_of_status(400), "the body ended before it was whole")
 
 
 def _failure(request: Request, error: Exception) -> Response:
-    """Says nothing of what failed: that is in the log, for those who may read it."""
+    """Respond without any detail: the log has it, for those who may read it."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(request, INTERNAL, "the service failed on this request; its log says why", headers=SECURITY_HEADERS)

@@ -1,7 +1,7 @@
-"""Idempotency keys of actions: the same request sent again is answered again and not done again.
+"""Idempotency keys of actions: a repeated request gets the same response and is not executed twice.
 
-The creation of jobs does not need this: its keys are stored with the job. Actions are remembered by this process, for a
-day and up to a number of keys.
+The creation of jobs does not need this: its keys are stored with the job. The keys of actions are kept in this process,
+for a day and up to a maximal number.
 """
 
 from __future__ import annotations
@@ -29,51 +29,51 @@ class _StoredAnswer:
 
 
 class Replays:
-    """Answers by (who asked, key)."""
+    """Responses by (owner, key)."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._answers: OrderedDict[tuple[str, str], _StoredAnswer] = OrderedDict()
         self._lock = threading.Lock()
         self._clock = clock
 
-    def once(self, who: str, key: str | None, request: str, act: Callable[[], T]) -> T:
-        """What `act` returned when this key first came; a request that failed may be sent again.
+    def once(self, owner: str, key: str | None, request: str, act: Callable[[], T]) -> T:
+        """Return the result of `act` for the first request with this key; a failed request may be repeated.
 
-        `request` says what was asked for. Raises Conflict where the key came with another request, or where the first
-        is not answered yet.
+        `request` identifies the operation. Raises Conflict if the key was used for another request, or if the first
+        request is still running.
         """
         if key is None:
             return act()
-        known = self._begin((who, key), request)
-        if known is not None:
-            value: T = known.value
+        answer = self._begin((owner, key), request)
+        if answer is not None:
+            value: T = answer.value
             return value
         try:
             value = act()
         except BaseException:
             with self._lock:
-                del self._answers[who, key]
+                del self._answers[owner, key]
             raise
         with self._lock:
-            self._answers[who, key] = _StoredAnswer(request, self._clock(), value, done=True)
+            self._answers[owner, key] = _StoredAnswer(request, self._clock(), value, done=True)
         return value
 
     def _begin(self, name: tuple[str, str], request: str) -> _StoredAnswer | None:
-        """The answer that is known; None: there is none, and from now on others wait for ours."""
+        """Return the stored answer. If there is none, return None and reserve the key for this request."""
         with self._lock:
             self._forget()
-            known = self._answers.get(name)
-            if known is None:
+            answer = self._answers.get(name)
+            if answer is None:
                 self._answers[name] = _StoredAnswer(request, self._clock(), None, done=False)
                 return None
-        if known.request != request:
+        if answer.request != request:
             raise Conflict(f"the idempotency key {name[1]!r} was used for another request: take a new one")
-        if not known.done:
+        if not answer.done:
             raise Conflict(f"the request with the idempotency key {name[1]!r} is still being answered")
-        return known
+        return answer
 
     def _forget(self) -> None:
-        """The oldest, where there are too many or they are too old. Those not answered yet are kept."""
+        """Drop the oldest answers if there are too many or they are too old. Requests that still run are kept."""
         oldest = self._clock() - KEPT_SECONDS
         for name, answer in list(self._answers.items()):
             if len(self._answers) < KEPT_KEYS and answer.at > oldest:

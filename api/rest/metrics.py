@@ -1,6 +1,6 @@
-"""Metrics for Prometheus: requests as they come, jobs and trials as the store has them when it is asked.
+"""Metrics for Prometheus: requests as they arrive, jobs and trials as stored at the time of a scrape.
 
-Nothing in a label grows with use: routes are labelled by their template, never by what fills it.
+The number of labels does not grow with use: routes are labelled by their template, not by their parameters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
-    """The registry of one app."""
+    """The metrics of one app."""
 
     def __init__(self, service: Service, sse_clients: Callable[[], int]) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -41,7 +41,7 @@ class Metrics:
 
 
 class _StoreCollector(Collector):
-    """Jobs and trials by state, read when they are asked for."""
+    """Collects the numbers of jobs and trials by state at each scrape."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -65,7 +65,7 @@ def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metri
 
 
 class RequestMetrics:
-    """Counts every request and how long it took until its answer began."""
+    """Counts every request, and measures the time until its response starts."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics

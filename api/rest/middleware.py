@@ -1,4 +1,4 @@
-"""What holds for every request before a route sees it: the Host it names, the headers of every answer."""
+"""Middleware for every request: the check of its Host, and the headers of the response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SecurityHeaders:
-    """Adds the headers that an answer does not set itself."""
+    """Adds the security headers that a response does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -32,10 +32,10 @@ class SecurityHeaders:
 
 
 class HostCheck:
-    """Refuses requests that name another host than this one.
+    """Refuses requests for another host name than those of this service.
 
-    A page in the user's browser can make a name of its own point to 127.0.0.1 and then talk to us as that name (DNS
-    rebinding); the Host header gives it away.
+    A page in the user's browser can make its own domain name point to 127.0.0.1 and then send requests to us (DNS
+    rebinding); the Host header reveals it.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
@@ -50,8 +50,8 @@ class HostCheck:
         await self.app(scope, receive, send)
 
 
-def names_of(host: str) -> frozenset[str] | None:
-    """The names by which a service that listens on `host` may be asked; None: by any."""
+def allowed_hosts(host: str) -> frozenset[str] | None:
+    """The host names that a service listening on `host` accepts; None for any."""
     if host.lower() == "localhost" or _is_loopback(host):
         return LOCAL_NAMES | {host.lower()}
     return None
@@ -65,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """`Host` without the port: `[::1]:8700` is ::1."""
+    """The host name without the port: `[::1]:8700` is ::1."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower() if "]" in host else ""
     return host.partition(":")[0].lower()

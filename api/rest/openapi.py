@@ -1,4 +1,4 @@
-"""The OpenAPI description: FastAPI's own, and the schemas of the bodies that `api.rest.bodies` reads."""
+"""The OpenAPI document: FastAPI's own, and the schemas of the bodies that `api.rest.bodies` parses."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from searchsvc.domain import JobSpec
 BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer, Labels, Doubt, Verdict)
 CHANGES = {
     "type": "object",
-    "description": "A JSON merge patch (RFC 7396) on the spec: keys with new values; null takes a key away.",
+    "description": "A JSON merge patch (RFC 7396) of the spec: keys with new values; null removes a key.",
     "examples": [{"name": "digits-again", "seed": 1, "budget": {"trials": 96}}],
 }
 
 
 def install(app: FastAPI) -> None:
-    """Make the app describe itself with the bodies included."""
+    """Add the schemas of bodies to the OpenAPI document of the app."""
     original = app.openapi
 
     def described() -> dict[str, Any]:
@@ -38,11 +38,11 @@ def install(app: FastAPI) -> None:
                 schemas.update(_input_schemas(model))
         return document
 
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
 def _input_schemas(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of `model` as it is sent, and those that it refers to, by name."""
+    """The input schemas of `model` and of the models that it refers to, by name."""
     schema = model.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}-Input")
     parts = {f"{name}-Input": part for name, part in schema.pop("$defs", {}).items()}
     return {f"{model.__name__}-Input": schema, **parts}

@@ -1,9 +1,9 @@
-"""Events pushed to many clients: one reader of the store for all of them (server-sent events).
+"""Server-sent events for many subscribers, with one reader of the store for all of them.
 
-A client first reads the store from where it stands to the end, then takes what the reader hands out. The reader asks
-the store for new events a few times a second, only while there are clients, with one query whatever their number. A
-client that does not keep up is not waited for: its queue is dropped, and it reads the store again from the last event
-it was sent. So every client gets every event once and in order, and none costs more memory than one queue.
+A subscriber first reads the store from its position to the end, then receives the events of the shared reader. The
+reader polls the store a few times a second, only while there are subscribers, with one query whatever their number. It
+does not wait for a slow subscriber: the queue is dropped, and the subscriber reads the store again from its last event.
+So every subscriber gets every event once and in order, and needs no more memory than one queue.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TICK_SECONDS = 0.25
 BATCH = 500
 THREADS = 4
 QUEUE = 1000
-"""Events that may wait for one subscriber before it has to read the store itself."""
+"""Maximal number of queued events of one subscriber; with more, it reads the store itself."""
 
 _AFTER_ERROR_SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An event as it is sent, written once for all clients."""
+    """A serialised event, shared by all subscribers."""
 
     sequence: int
     job_id: str
@@ -59,16 +59,16 @@ class Frame:
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """One listener: what was handed out and is not sent yet."""
+    """A listener, with its queue of events that are not sent yet."""
 
     job_id: str | None
     waiting: list[Frame] = field(default_factory=list)
     missed: bool = True
-    """Whether there may be events that only the store has."""
+    """Whether there may be events that are only in the store."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hand(self, frames: Iterable[Frame]) -> None:
-        """Add what this subscriber listens to; where too much waits, all of it is dropped."""
+    def push(self, frames: Iterable[Frame]) -> None:
+        """Queue the events of this subscriber's job; if the queue is full, drop all of it."""
         mine = [frame for frame in frames if self.job_id in (None, frame.job_id)]
         if len(self.waiting) + len(mine) > QUEUE:
             self.waiting, self.missed = [], True
@@ -78,14 +78,14 @@ class Subscriber:
             self.arrived.set()
 
     def take(self) -> list[Frame]:
-        """Everything that waits."""
-        taken, self.waiting = self.waiting, []
+        """Empty the queue and return its events."""
+        frames, self.waiting = self.waiting, []
         self.arrived.clear()
-        return taken
+        return frames
 
 
 class Feed:
-    """The shared reader. Its methods run on one event loop; the store is read in a few threads of their own."""
+    """The shared reader of events. It runs on one event loop, and reads the store in a few threads of its own."""
 
     def __init__(self, read: Read, last: Callable[[], int], *, tick_seconds: float = TICK_SECONDS) -> None:
         self.subscribers: set[Subscriber] = set()
@@ -95,16 +95,16 @@ class Feed:
         self._reader: asyncio.Task[None] | None = None
 
     async def read(self, after: int, job_id: str | None) -> list[Frame]:
-        """A batch of stored events; a full one means that there may be more."""
+        """Read a batch of stored events; if it is full, there may be more."""
         return await self.in_thread(lambda: [Frame.of(event) for event in self._read_store(after, job_id, BATCH)])
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        """What `call` returns, from a thread that no request handler waits for."""
+        """Run `call` in a thread that is not one of the request handlers'."""
         return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
     @asynccontextmanager
     async def listening(self, job_id: str | None) -> AsyncIterator[Subscriber]:
-        """A client that is handed every event stored from now on."""
+        """Subscribe to the events that are stored from now on."""
         subscriber = Subscriber(job_id)
         self.subscribers.add(subscriber)
         try:
@@ -117,23 +117,23 @@ class Feed:
             self.subscribers.discard(subscriber)
 
     async def _run(self, position: int) -> None:
-        """Hands out until the last subscriber has left; where the store does not answer, goes on when it does."""
+        """Distribute new events until the last subscriber has left, through outages of the store."""
         while self.subscribers:
             frames = await self._next(position)
             for subscriber in self.subscribers:
-                subscriber.hand(frames)
+                subscriber.push(frames)
             if frames:
                 position = frames[-1].sequence
             if len(frames) < BATCH:
                 await asyncio.sleep(self._tick_seconds)
 
     async def _next(self, position: int) -> list[Frame]:
-        """A batch after that position; none where it cannot be read: clients then read by themselves."""
+        """Read the next batch; empty if it cannot be read: subscribers then read the store themselves."""
         try:
             return await self.read(position, None)
         except StoreUnavailable:
             return []
-        except Exception:  # noqa: BLE001 - a reader that ended would leave all clients waiting without a word
+        except Exception:  # noqa: BLE001 - if the reader ended, all subscribers would wait forever
             _log.exception("events cannot be read")
             for subscriber in self.subscribers:
                 subscriber.missed = True
@@ -143,10 +143,10 @@ class Feed:
 
 
 async def stream(feed: Feed, after: int, job_id: str | None, is_over: Callable[[], bool] | None) -> Chunks:
-    """The text of an event stream from the event after `after` on.
+    """Generate the text of an event stream, starting after the event `after`.
 
-    `is_over` is asked whenever the job may have ended; when it says so, the stream ends after the last stored event.
-    Where the store does not answer the stream ends too: the subscriber comes back by itself.
+    `is_over` is called whenever the job may have ended; if it has, the stream ends after the last stored event.
+    The stream also ends if the store does not answer: clients reconnect by themselves.
     """
     yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
     position = after
@@ -173,7 +173,7 @@ async def stream(feed: Feed, after: int, job_id: str | None, is_over: Callable[[
 
 
 async def _stored(feed: Feed, after: int, job_id: str | None) -> AsyncIterator[list[Frame]]:
-    """What the store has after a sequence number, batch by batch."""
+    """Read all stored events after a sequence number, batch by batch."""
     while batch := await feed.read(after, job_id):
         yield batch
         after = batch[-1].sequence
@@ -182,7 +182,7 @@ async def _stored(feed: Feed, after: int, job_id: str | None) -> AsyncIterator[l
 
 
 async def _wait(subscriber: Subscriber) -> None:
-    """Until something has been handed to the subscriber, or it is time for a ping."""
+    """Wait until the subscriber has events, or a ping is due."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(subscriber.arrived.wait(), PING_SECONDS)
 

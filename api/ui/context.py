@@ -1,4 +1,4 @@
-"""What all pages share: the service, the one reader of events, and what is known of the jobs that are looked at."""
+"""PageContext: what all pages share: the service, the feed of events, and a topic for each job on display."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from searchsvc.service.system.cluster import Cluster
 from searchsvc.service.system.tokens import Scope, require
 
 BOARD = "jobs"
-"""The topic of all jobs; the others are named by the id of their job."""
+"""The name of the topic of all jobs; other topics are named by the id of their job."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
 SLOW_AT_ONCE = 2
-"""So many slow questions at once, of all pages together: they take a processor each, for seconds."""
+"""Maximal number of slow calls at the same time, over all pages: each occupies a CPU core for seconds."""
 
 
 class PageContext:
-    """Lives on one event loop; everything that asks the service does so in a thread."""
+    """The shared state of all pages. It lives on one event loop; calls of the service run in threads."""
 
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
@@ -46,40 +46,40 @@ class PageContext:
         self._curves: dict[str, CurveBook] = {}
 
     async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """What the call returns or raises, from a thread."""
+        """Run a call in a thread."""
         return await self._feed.in_thread(lambda: call(*given, **named))
 
     async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        """The same for what takes seconds: it keeps no other question waiting."""
+        """Run a call that takes seconds in a thread, without delaying other calls."""
         return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
-        """Raises Unauthenticated."""
+        """Identify the visitor of a request. Raises Unauthenticated."""
         secret = secret_of(request)
         return Visitor(secret or "", await self.ask(self.service.access.authenticate, secret))
 
     async def admit(self, visitor: Visitor, scope: Scope) -> None:
-        """Raises Unauthenticated or Forbidden where the token, as it is now, does not allow what is wanted."""
+        """Check the current scope of the visitor's token. Raises Unauthenticated, Forbidden."""
         require(await self.ask(self.service.access.authenticate, visitor.secret), scope)
 
     def job(self, job_id: str) -> Topic[JobView]:
-        """What is known of one job, shared by all pages that show it."""
-        for known, topic in list(self._jobs.items()):
-            if not topic.is_watched and known != job_id:
-                del self._jobs[known]
-                self._curves.pop(known, None)
+        """The topic of a job, shared by all pages that show it."""
+        for other, topic in list(self._jobs.items()):
+            if not topic.is_watched and other != job_id:
+                del self._jobs[other]
+                self._curves.pop(other, None)
         if job_id not in self._jobs:
             reader = JobReader(self.service, job_id)
             self._jobs[job_id] = Topic(self._feed, job_id, reader, is_whole=lambda view: view.is_whole)
         return self._jobs[job_id]
 
     async def rows(self, topic: str) -> Rows:
-        """The rows of a topic, as soon as they are known. Raises NotFound, StoreUnavailable."""
+        """The table rows of a topic, as soon as it has been read. Raises NotFound, StoreUnavailable."""
         found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
         return (await found.known()).rows
 
     def topic(self, model: Model[T]) -> Topic[T]:
-        """What is known of something that one page looks at, whichever jobs it is of."""
+        """A topic for one page, which may concern any number of jobs."""
         return Topic(self._feed, None, model)
 
     def curves(self, job_id: str, most: int) -> CurveBook:
@@ -87,11 +87,11 @@ class PageContext:
         return self._curves.setdefault(job_id, CurveBook(self.service, most))
 
     def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
-        """The log of one trial, for one page; it grows without events."""
+        """A topic of the log of one trial, for one page; a log grows without events."""
         return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
-        """What is known of one trial, for one page."""
+        """A topic of one trial, for one page."""
         return Topic(self._feed, job.id, TrialReader(self.service, trial.id, job.spec))
 
 

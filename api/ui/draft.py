@@ -1,4 +1,4 @@
-"""A draft of a job's spec: the text in the editor, what it says, what would run, and what is wrong at which line."""
+"""A draft of a job's spec: the text in the editor, the parsed document, the plan, and the errors by line."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from searchsvc.service.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that is wrong."""
+    """An error in the text."""
 
     line: int
     """Counted from 1."""
     place: str
-    """JSON pointer; nothing: the text itself cannot be read there."""
+    """JSON pointer; empty if the text cannot be parsed there."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A text, looked at."""
+    """A text and the result of its check."""
 
     text: str
     document: Mapping[str, Any] | None
-    """None where it cannot be read."""
+    """None if the text cannot be parsed."""
     plan: Plan | None
-    """None where anything is wrong."""
+    """None if there are errors."""
     marks: tuple[Mark, ...]
-    """By line."""
+    """Sorted by line."""
 
 
-def looked_at(service: Service, text: str) -> Draft:
-    """Everything that can be said of a text without training anything. Takes up to some seconds."""
+def check_draft(service: Service, text: str) -> Draft:
+    """Check a text without training anything. Takes up to some seconds."""
     document: Mapping[str, Any] | None = None
     try:
-        found = load_document(text)
-        document = found if isinstance(found, Mapping) else None
-        return Draft(text, document, service.jobs.plan(found), ())
+        parsed = load_document(text)
+        document = parsed if isinstance(parsed, Mapping) else None
+        return Draft(text, document, service.jobs.plan(parsed), ())
     except InvalidInput as error:
         marks = [_mark(text, fault) for fault in error.faults]
         return Draft(text, document, None, tuple(sorted(marks, key=lambda mark: mark.line)))

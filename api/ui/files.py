@@ -1,4 +1,4 @@
-"""What pages fetch, for readers who are signed in by a cookie: files of trials, images, exports, rows of tables."""
+"""Downloads of pages, for visitors who are signed in by a cookie: files of trials, images, exports, table rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Words = Annotated[str, Query(max_length=4000)]
 
 @router.get("/exports/{job}", response_class=FileResponse)
 def export(request: Request, service: ServiceDep, job: JobRef, scratch: ScratchFolder, format: str) -> FileResponse:  # noqa: A002 - the word of REST
-    """Raises Unauthenticated, NotFound, and Conflict where there is nothing to export yet."""
+    """Export a job. Raises Unauthenticated, NotFound, and Conflict if there is nothing to export yet."""
     service.access.authenticate(secret_of(request))
     return results.export(service, job, scratch, format)
 
@@ -37,13 +37,13 @@ def matching_trials(
     matching: Words = "",
     where: Words = "{}",
 ) -> FileResponse:
-    """The trials that the filters of the table match, as CSV. Raises Unauthenticated, NotFound, InvalidInput."""
+    """Export the trials that match the filters of the table. Raises Unauthenticated, NotFound, InvalidInput."""
     service.access.authenticate(secret_of(request))
-    wanted, spec = RowFilter.of(matching, where), service.jobs.get(job).spec
+    row_filter, spec = RowFilter.of(matching, where), service.jobs.get(job).spec
     front = {trial.number for trial in service.results.front(job)}
 
     def keep(trial: Trial) -> bool:
-        return wanted.keeps(trial_row(trial, spec, on_front=trial.number in front))
+        return row_filter.keeps(trial_row(trial, spec, on_front=trial.number in front))
 
     path = service.exports.write(job, format="csv", destination=scratch, keep=keep)
     return FileResponse(path, media_type=trials.media_type(path.name), filename=path.name)
@@ -53,15 +53,15 @@ def matching_trials(
 def download(
     request: Request, service: ServiceDep, trial_id: TrialId, artifact: str, shown: bool = False
 ) -> FileResponse:
-    """`shown`: a picture, to be part of a page. Raises Unauthenticated, NotFound."""
+    """Download a file. `shown`: a picture that is part of a page. Raises Unauthenticated, NotFound."""
     service.access.authenticate(secret_of(request))
-    found = trials.download(service, service.trials.get(trial_id), artifact)
-    return FileResponse(found.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else found
+    response = trials.download(service, service.trials.get(trial_id), artifact)
+    return FileResponse(response.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else response
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)
 def picture(request: Request, service: ServiceDep, job: JobRef, image: ImageNumber) -> Response:
-    """A validation image. Raises Unauthenticated, NotFound, Conflict."""
+    """Get a validation image. Raises Unauthenticated, NotFound, Conflict."""
     service.access.authenticate(secret_of(request))
     return Response(
         service.labels.picture(job, image), media_type="image/png", headers={"Cache-Control": "private, max-age=600"}
@@ -70,10 +70,10 @@ def picture(request: Request, service: ServiceDep, job: JobRef, image: ImageNumb
 
 @router.get("/rows/{topic}")
 async def rows(request: Request, topic: str) -> Response:
-    """Raises Unauthenticated, NotFound."""
+    """Get the table rows of a topic. Raises Unauthenticated, NotFound."""
     context: PageContext = request.app.state.page_context
     await context.visitor(request)
-    found = await context.rows(topic)
-    packed = await context.ask(lambda: found.packed)
+    table = await context.rows(topic)
+    packed = await context.ask(lambda: table.packed)
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(packed, media_type="application/json", headers=headers)

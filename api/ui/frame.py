@@ -1,4 +1,4 @@
-"""The frame of every page: who may see it, the navigation, what is shown when something is wrong."""
+"""The frame of every page: sign-in, navigation, errors."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Build = Callable[[PageContext, Visitor], Awaitable[None]]
 
 NAVIGATION = (("Jobs", f"{PATH}/"), ("Spaces", f"{PATH}/spaces"), ("Cluster", f"{PATH}/cluster"))
 _CHECK_SECONDS = 5.0
-"""An open page looks this often whether its reader is still signed in."""
+"""Interval at which an open page checks that its visitor is still signed in."""
 _ANSWER_SECONDS = 6.0
-"""A page that is opened while the database is away says so after this time."""
+"""Time after which a page reports that the database does not answer."""
 
 
 async def framed(request: Request, title: str, here: str, build: Build) -> Response | None:
-    """A page for a reader who is signed in; the others are sent to the sign-in page."""
+    """Show a page to a visitor who is signed in; redirect others to the sign-in page."""
     context = page_context_of(request)
     dress(request, title)
     try:
@@ -69,7 +69,7 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
 
 
 def dress(request: Request, title: str) -> None:
-    """Title, language, rules and the choice of light or dark."""
+    """Set the title, the style sheet, the script and the light or dark mode."""
     ui.page_title(f"{title} - searchsvc")
     ui.add_head_html(f"<style>{theme.css()}</style><script>{theme.script()}</script>")
     ui.dark_mode({"dark": True, "light": False}.get(request.cookies.get("searchsvc_theme", "")))
@@ -77,7 +77,7 @@ def dress(request: Request, title: str) -> None:
 
 def _main() -> Any:
     main = box("content")
-    main.props["id"], main.props["tabindex"] = "main", "-1"  # where the link that skips the head leads
+    main.props["id"], main.props["tabindex"] = "main", "-1"  # the target of the link that skips the header
     return main
 
 
@@ -103,14 +103,14 @@ def _top(here: str, visitor: Visitor) -> None:
 
 
 def theme_button() -> None:
-    """Switches between light and dark in the browser; the server need not know."""
+    """A button that switches between light and dark mode in the browser."""
     button = Text("button", "◐", "plain")
     button.props["type"], button.props["aria-label"] = "button", "Switch between light and dark"
     button.on("click", js_handler="() => switchTheme()")
 
 
 def words_of(error: SearchsvcError) -> str:
-    """What a reader is told: without the database's address."""
+    """The message of an error for a visitor, without the database's address."""
     kind = next((KINDS[one] for one in type(error).__mro__ if one in KINDS), None)
     if isinstance(error, InvalidInput):
         return "; ".join(f"{fault.pointer or 'the whole'}: {fault.message}" for fault in error.faults)
@@ -127,7 +127,7 @@ _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
 
 
 def _wrong(error: SearchsvcError) -> None:
-    """The page that is shown in place of one that cannot be."""
+    """Show an error in place of the page."""
     title, status = next(
         ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("It did not work", 500)
     )
@@ -156,12 +156,12 @@ async def _watch_sign_in(context: PageContext, visitor: Visitor, client: Any) ->
 
 
 def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
-    """Show every new picture of the topic on this page until it is closed, and say so while there can be none.
+    """Show every new view of a topic until the page is closed, and a notice while the topic cannot be read.
 
-    Reading begins at once, while the browser still loads the page. A page behind other tabs shows nothing new until it
-    is looked at again.
+    Reading starts at once, while the browser still loads the page. A page in a background tab shows nothing new until
+    it is visible again.
 
-    `tells`: False where something else on the page says what is wrong.
+    `tells`: False if something else on the page reports errors.
     """
     client = ui.context.client
     problem = notice("", bad=True).classes("hidden")
@@ -177,7 +177,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
                     return
                 with client:
                     if tells:
-                        _say(problem, watcher)
+                        _report(problem, watcher)
                     if watcher.view is not None:
                         show(watcher.view)
 
@@ -185,7 +185,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
     client.on_delete(lambda: task.cancel())
 
 
-def _say(problem: Text, watcher: Watcher[Any]) -> None:
+def _report(problem: Text, watcher: Watcher[Any]) -> None:
     error = watcher.problem
     if isinstance(error, NotFound):
         problem.say("This job has been deleted. What you see is the last that was known of it.")
@@ -197,7 +197,7 @@ def _say(problem: Text, watcher: Watcher[Any]) -> None:
 async def attempt(
     context: PageContext, visitor: Visitor, scope: Any, call: Callable[[], object], done: str = ""
 ) -> bool:
-    """Do what a button is for, if its reader still may; say what became of it (of what shows by itself, nothing)."""
+    """Run the action of a button if the visitor's token allows it, and notify the visitor of errors and of `done`."""
     try:
         await context.admit(visitor, scope)
         await context.ask(call)

@@ -1,4 +1,4 @@
-"""Mounting the pages on the app of the REST interface: once per process, because NiceGUI has one app per process."""
+"""Mounts the pages on the app of the REST interface: once per process, because NiceGUI has one app per process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from searchsvc.service.service import Service
 
 ICON = Path(__file__).parent / "assets" / "icon.svg"
 _RECONNECT_SECONDS = 20.0
-"""For which a page that has lost its connection is kept. 0.4 of it is the time to answer a ping, which a browser or a
-machine that has much to do may need.
+"""A page that has lost its connection is kept for this time. Pings must be answered within 0.4 of it, which leaves time
+for a busy browser or machine.
 """
 QUASAR = {"brand": {"primary": "var(--accent)"}, "loadingBar": {"skipHijack": True}}
-"""Its buttons have our colour; what pages fetch by themselves shows no bar."""
+"""Buttons have our colour; background requests of pages show no loading bar."""
 HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -39,13 +39,13 @@ HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    "Referrer-Policy": "same-origin",  # with less, browsers hide the Origin of our own forms from us
+    "Referrer-Policy": "same-origin",  # stricter policies hide the Origin of our own forms
 }
-"""What the answers of the pages carry in place of the headers of the REST interface: nothing loads from elsewhere."""
+"""Headers of pages, in place of those of the REST interface: nothing is loaded from other hosts."""
 
 
 def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
-    """The pages below /ui of this app, over its service; the links that sign in once, or those given."""
+    """Mount the pages below /ui of the app; returns the sign-in links, `links` if given."""
     feed: Feed = app.state.feed
     app.state.links = links = links or Links()
     app.include_router(session.router)
@@ -71,12 +71,12 @@ def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
     return links
 
 
-def _home(request: Request) -> RedirectResponse:  # noqa: ARG001 - what FastAPI calls it with
+def _home(request: Request) -> RedirectResponse:  # noqa: ARG001 - FastAPI passes it
     return RedirectResponse(f"{PATH}/", 303)
 
 
 class PageHeaders:
-    """Sets the headers of the pages."""
+    """Middleware that sets the headers of the pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Panels: cards whose content is read in threads, and only while it is in view, so that a page costs what is seen."""
+"""Panels: cards whose content is read in threads, and only while they are in view."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ T = TypeVar("T")
 _SHORTEST_SECONDS = 2.0
 _LONGEST_SECONDS = 30.0
 _SHARE = 0.05
-"""Of its time a panel is read, at most."""
+"""Maximal share of the time that is spent on reading a panel."""
 _log = logging.getLogger(__name__)
 
 
 class Panel(Generic[T]):
-    """A card. What stands in its `content` is drawn when it first comes into view, and anew when something changed."""
+    """A card whose `content` is drawn when it first comes into view, and again after changes."""
 
     def __init__(
         self, context: PageContext, title: str, note: str, read: Callable[[], T], draw: Callable[[T], None]
     ) -> None:
-        """`read` is called in a thread; SearchsvcErrors that it raises are shown. `draw` shows what it returned."""
+        """`read` runs in a thread; a SearchsvcError that it raises is shown. `draw` shows its result."""
         self._context, self._read, self._draw, self._client = context, read, draw, ui.context.client
         self._in_view = self._is_observed = self._is_busy = False
         self._is_stale, self._wake = True, asyncio.Event()
         with card(title, note) as self.card:
             self.tools = box("row small panel-tools")
             with box("panel-area"):
-                self._said = Text("p", "Reading …", "panel-said muted small")
+                self._message = Text("p", "Reading …", "panel-said muted small")
                 self.content = box("panel")
         self.card.on("seen", lambda: self._seen(True))
         self.card.on("unseen", lambda: self._seen(False))
 
     def changed(self) -> None:
-        """What is shown may be old: it is read again as soon as that is due. On pages that are connected."""
+        """Mark the content as stale, to be read again when due. Requires that the page is connected."""
         self._is_stale = True
         if not self._is_observed:
             self._is_observed = True
@@ -52,7 +52,7 @@ class Panel(Generic[T]):
         self._start()
 
     def refresh(self) -> None:
-        """The reader has chosen something else: read at once."""
+        """Read the content again at once, because the visitor has made another choice."""
         self._is_stale = True
         self._wake.set()
         self._start()
@@ -80,18 +80,18 @@ class Panel(Generic[T]):
             self._is_busy = False
 
     async def _show(self) -> None:
-        said = ""
+        message = ""
         try:
-            found = await self._context.ask(self._read)
-            if self._wake.is_set():  # for what was chosen before; what is chosen now is read next
+            content = await self._context.ask(self._read)
+            if self._wake.is_set():  # the result of an earlier choice; the current one is read next
                 return
             with self._client:
-                self._draw(found)
+                self._draw(content)
         except SearchsvcError as error:
-            said = words_of(error)
-        except Exception as error:  # noqa: BLE001 - a panel that stays empty without a word would be worse
+            message = words_of(error)
+        except Exception as error:  # noqa: BLE001 - a panel that stays empty without a message would be worse
             _log.exception("a panel cannot be drawn")
-            said = f"This cannot be drawn ({type(error).__name__}); the service's log says why."
+            message = f"This cannot be drawn ({type(error).__name__}); the service's log says why."
             self._is_stale = True
-        self._said.say(said)
-        self._said.set_visibility(bool(said))
+        self._message.say(message)
+        self._message.set_visibility(bool(message))

@@ -1,7 +1,7 @@
-"""Signing in and out: a token becomes a cookie that scripts cannot read; a link that the command prints does it once.
+"""Sign-in and sign-out: a token becomes a cookie that scripts cannot read, by a form or by a link for one use.
 
-The cookie holds the token itself, so that nothing has to be kept here: a restart signs nobody out, and a token that was
-revoked or has expired is refused at the next request.
+The cookie holds the token itself, so there is no state to keep: a restart signs nobody out, and a revoked or expired
+token is refused at the next request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ router = APIRouter(prefix=PATH, include_in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at a page."""
+    """The visitor of a page."""
 
     secret: str
     token: Token
@@ -43,25 +43,25 @@ class Visitor:
 
 @dataclass(slots=True)
 class Links:
-    """Links that sign in once, and within an hour."""
+    """Sign-in links for one use, valid for an hour."""
 
     clock: Callable[[], float] = time.monotonic
     _open: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def make(self, secret: str) -> str:
-        """The path of a new link for the token with this secret."""
+        """Create a link for the token with this secret; returns its path."""
         code = secrets.token_urlsafe(24)
         self._open[code] = (secret, self.clock() + LINK_SECONDS)
         return f"{PATH}/open/{code}"
 
     def take(self, code: str) -> str | None:
-        """The secret behind a link; None where it was used, is too old or never was."""
+        """Use a link: returns its secret, or None if the link was used, has expired or never existed."""
         secret, until = self._open.pop(code, ("", 0.0))
         return secret if secret and self.clock() < until else None
 
 
 def cookie_of(request: Request) -> str:
-    """The name of the cookie: browsers send those of one port to the others of a host too."""
+    """The name of the cookie, which contains the port: browsers send cookies to all ports of a host."""
     return f"searchsvc_{request.url.port or request.url.scheme}"
 
 
@@ -81,9 +81,9 @@ def local_path(path: str) -> str:
 
 
 def sign_in_path(why: str = "", onward: str = "") -> str:
-    """The address of the sign-in page, which says why it is shown and where it leads."""
-    given = {name: value for name, value in (("why", why), ("next", onward)) if value}
-    return f"{SIGN_IN}?{urlencode(given)}" if given else SIGN_IN
+    """The path of the sign-in page, with the reason to sign in and the page to continue to."""
+    query = {name: value for name, value in (("why", why), ("next", onward)) if value}
+    return f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN
 
 
 @router.get("/open/{code}")
@@ -93,7 +93,7 @@ def open_once(
     links: Annotated[Links, Depends(links_of)],
     onward: Annotated[str, Query(alias="next")] = "",
 ) -> RedirectResponse:
-    """Sign in by a link that is good for one use, and go on to a page."""
+    """Sign in by a link for one use, and continue to a page."""
     secret = links.take(code)
     if secret is None:
         return RedirectResponse(sign_in_path("used"), 303)
@@ -102,7 +102,7 @@ def open_once(
 
 @router.post("/session")
 def sign_in(request: Request, service: ServiceDep, body: Annotated[bytes, Depends(text_of)]) -> RedirectResponse:
-    """Sign in with a token, from the form of the sign-in page."""
+    """Sign in with a token by the form of the sign-in page."""
     form = parse_qs(body.decode("utf-8", "replace"))
     secret, onward = form.get("token", [""])[0].strip(), local_path(form.get("next", [""])[0])
     if not _is_ours(request):
@@ -118,7 +118,7 @@ def sign_in(request: Request, service: ServiceDep, body: Annotated[bytes, Depend
 
 @router.post("/sign-out")
 def sign_out(request: Request) -> RedirectResponse:
-    """Forget the cookie; the token stays good."""
+    """Delete the cookie; the token stays valid."""
     answer = RedirectResponse(sign_in_path("out"), 303)
     if _is_ours(request):
         answer.delete_cookie(cookie_of(request), path=PATH)
@@ -140,6 +140,6 @@ def _signed_in(request: Request, secret: str, onward: str) -> RedirectResponse:
 
 
 def _is_ours(request: Request) -> bool:
-    """Whether a form was sent by a page of this service."""
+    """Whether a form was sent from a page of this service."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")

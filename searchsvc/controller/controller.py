@@ -1,11 +1,11 @@
-"""The controller: claims jobs, starts a driver process for each, watches them and starts them again when they die.
+"""The controller: claims jobs, starts a driver process for each, watches the drivers and restarts them when they die.
 
 Several controllers may share a database: the lease decides who runs a job. A controller claims the oldest job first,
-and only while it has room for another driver, so jobs run in the order in which they came, `max_drivers` at a time.
+and only while it has room for another driver, so jobs run in the order of submission, `max_drivers` at a time.
 
-A lease belongs to the driver, which renews it; that is how a hung driver is told from a living one. The controller
-renews it only where no driver can: while one starts, and between a crash and the next start. A driver whose controller
-died goes on; when its lease ends, whichever controller comes first takes the job over.
+The driver renews its lease, which tells a live driver from a hung one. The controller renews it only when no driver
+can: during the start of a driver, and between a crash and the next start. A driver whose controller died continues; if
+its lease expires, the first controller to claim the job takes it over.
 
 One driver without a job is kept on standby, so that the next job, or one whose driver died, need not wait for imports.
 """
@@ -31,58 +31,69 @@ from searchsvc.errors import Conflict, LeaseLost, NotFound, RuntimeUnavailable, 
 from searchsvc.service.service import Service
 
 START_SECONDS = 60.0
-"""A driver that takes longer than this to renew its lease for the first time counts as hung."""
+"""A driver that has not renewed its lease by itself after this time counts as hung."""
 QUICK_SECONDS = 60.0
-"""A crash counts against a job where the driver lived shorter than this, and no trial ended meanwhile."""
+"""A crash counts against a job if the driver lived shorter than this and no trial has ended since its start."""
 STANDBY_SECONDS = 3.0
-"""After the start of a driver, until another one is made ready: its workers start first."""
+"""Delay from the start of a driver to the preparation of the next one on standby: the workers start first."""
 END_SECONDS = 20.0
-"""Time that drivers have to end after SIGTERM."""
+"""Time for drivers to end after SIGTERM."""
 _FIRST_BACKOFF_SECONDS = 0.2
+"""Delay of the first restart after a crash; it doubles with each further one."""
 _LONGEST_BACKOFF_SECONDS = 10.0
-_LOOK_SECONDS = 0.5
+_JOBS_CHECK_SECONDS = 0.5
+"""Interval at which requests to running jobs are checked."""
+_PAUSE_PATIENCE = 6
+"""A driver has this many times as long to pause a job as to cancel it: it stores checkpoints first."""
+_OTHERS_PATIENCE = 1.5
+"""The driver of another controller gets this many times as long, so that its own controller acts first."""
+_STOP_CLUSTER_SECONDS = 30.0
+_MOST_RUNNING = 1000
+_DRIVEN = (JobState.RUNNING, JobState.STOPPING)
 
 _log = logging.getLogger(__name__)
-
 
 STANDBY_COMMAND = (sys.executable, "-m", "workers.driver")
 """The driver is started by module name: nothing of Ray or training is imported here."""
 
 
 def driver_command(lease: Lease) -> Sequence[str]:
-    """A driver that is given its job at once, where none waits for one."""
+    """The command line of a driver that starts with its job, if none is on standby."""
     return [*STANDBY_COMMAND, lease.job_id, str(lease.epoch)]
 
 
 def holder_name() -> str:
-    """A name for a controller that no other one has, and that tells a person where it is."""
+    """A unique name for a controller, which also shows its host and process."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True)
 class _Run:
-    """A job that this controller runs."""
+    """A job that this controller runs, and what it has observed of the driver."""
 
     lease: Lease
     driver: DriverProcess | None
     """None between a crash and the next start."""
     started: float
-    """On the monotonic clock."""
+    """The time of the last start; like all times here, of the monotonic clock."""
     seconds_used: float
-    """What the job had used when the driver was started; more means that the driver renews its lease by itself."""
+    """Seconds that the job had used at the start; once it has used more, the driver renews its lease by itself."""
     ended: int
-    """Trials of the job that had ended then."""
+    """Ended trials of the job at the start: more of them are progress."""
     crashes: int = 0
-    """Quick ones in a row."""
+    """Consecutive crashes without progress."""
     restart_at: float = 0.0
+    """The earliest time of the next start after a crash."""
     renews_itself: bool = False
+    """Whether the driver renews its lease by itself."""
     renew_at: float = 0.0
+    """The time of the next renewal by the controller, until then."""
     over_since: float | None = None
-    """When its job was first seen to have ended while the driver had not."""
+    """The time at which the job had ended for the first time while the driver was still alive."""
 
 
 class Controller:
-    """One controller."""
+    """Runs the jobs of a store, with drivers on this machine."""
 
     def __init__(
         self,
@@ -93,9 +104,9 @@ class Controller:
         standby_command: Sequence[str] | None = STANDBY_COMMAND,
         stop_cluster: Sequence[str] | None = (sys.executable, "-m", "workers.cluster", "stop"),
     ) -> None:
-        """`command` gives a driver's command line, `standby_command` that of one that waits for its job; None: no
-        driver is kept waiting. `stop_cluster` ends the Ray which drivers started on this machine, run after a
-        clean end where no job of the store has a driver; None: it is left running.
+        """`command` returns the command line of a driver; `standby_command` starts a driver that waits for its job
+        (None: no standby). `stop_cluster` stops the Ray that drivers started on this machine, after a clean end and if
+        no job of the store has a driver; None leaves it running.
         """
         self.service = service
         self.store = service.store
@@ -107,18 +118,18 @@ class Controller:
         self._standby_at = 0.0
         self.stop_cluster = stop_cluster
         self._runs: dict[str, _Run] = {}
-        self._asked: dict[str, float] = {}
-        self._next_look = 0.0
+        self._requested_since: dict[str, float] = {}
+        self._next_check = 0.0
         self._claims_from = 0.0
         self.leave_drivers = False
-        """Whether drivers go on by themselves when `run` ends (a service that restarts), or are asked to end, which
-        leaves their jobs to be resumed. May be changed until then.
+        """Whether drivers continue when `run` ends (a service that restarts), or are asked to end, so that their jobs
+        can be resumed. May be changed until then.
         """
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event, *, job_id: str | None = None) -> None:
-        """Until `stop` is set. `job_id`: run only that job, and return when it has ended or is paused."""
+        """Run jobs until `stop` is set. `job_id`: run only that job, and return when it has ended or is paused."""
         try:
             while not stop.is_set() and not (job_id and self._is_over(job_id)):
                 try:
@@ -131,17 +142,17 @@ class Controller:
                 self._end_drivers()
             if self._standby:
                 self._standby.close()
-            self._let_go()
+            self._release_all()
 
     def turn(self, job_id: str | None = None) -> None:
-        """One round: look after the drivers, then start what can be started."""
+        """Do one round: check the drivers and the requests, then claim and start jobs."""
         self._notice_outage()
         now = time.monotonic()
         for run in list(self._runs.values()):
-            self._look_after(run, now)
-        if now >= self._next_look:
-            self._next_look = now + _LOOK_SECONDS
-            self._look_at_jobs(now)
+            self._check_driver(run, now)
+        if now >= self._next_check:
+            self._next_check = now + _JOBS_CHECK_SECONDS
+            self._check_requests(now)
         if now < self._claims_from:
             return
         while len(self._runs) < self.settings.max_drivers and self._claim(job_id):
@@ -150,12 +161,12 @@ class Controller:
             self.warm_up()
 
     def _notice_outage(self) -> None:
-        """Leases ran out while the database was away: living drivers get time to renew theirs before anyone claims."""
-        asked = time.monotonic()
+        """After an outage of the database, give live drivers time to renew their leases before jobs are claimed."""
+        started = time.monotonic()
         try:
             self.store.ping()
         finally:
-            if time.monotonic() - asked > self.settings.heartbeat_seconds:
+            if time.monotonic() - started > self.settings.heartbeat_seconds:
                 self._claims_from = time.monotonic() + self.settings.lease_seconds
 
     def _is_over(self, job_id: str) -> bool:
@@ -181,16 +192,16 @@ class Controller:
         return job_id is None
 
     def _begin(self, job: Job, lease: Lease) -> None:
-        """Run a job that was just claimed: its first driver, or one more."""
+        """Start a driver for a job that was just claimed, for the first time or again."""
         before = self._runs.pop(job.id, None)
         if before is not None and before.driver is not None:
             _log.warning("job %s: its former driver is still there and is killed", job.id)
             before.driver.kill()
-        self._asked.pop(job.id, None)
-        if job.request is not None:  # it waited for a driver that died: no other one is needed
+        self._requested_since.pop(job.id, None)
+        if job.request is not None:  # the request was to a driver that has died: the job needs no driver to pause
             self._finish(lease, JobState.PAUSED, None)
             return
-        run = _Run(lease, None, time.monotonic(), job.seconds_used, self._ended(job.id))
+        run = _Run(lease, None, time.monotonic(), job.seconds_used, self._ended_trials(job.id))
         run.crashes = before.crashes if before is not None else 0
         self._runs[job.id] = run
         try:
@@ -200,14 +211,14 @@ class Controller:
             self._crashed(run, str(error), "")
 
     def _start_driver(self, lease: Lease) -> DriverProcess:
-        """The one on standby, or another. Raises RuntimeUnavailable."""
+        """Use the driver on standby, or start one. Raises RuntimeUnavailable."""
         log = self.settings.job_log(lease.job_id)
         self._standby_at = time.monotonic() + STANDBY_SECONDS
-        waiting = self._standby.take(lease, log) if self._standby else None
-        return waiting or DriverProcess.start(self.command(lease), self.settings.environment(), log)
+        driver = self._standby.take(lease, log) if self._standby else None
+        return driver or DriverProcess.start(self.command(lease), self.settings.environment(), log)
 
     def warm_up(self) -> None:
-        """Have a driver on standby. `run` sees to that by itself, unless it is for one job."""
+        """Prepare a driver on standby. `run` does this by itself, unless it runs only one job."""
         self._standby_at = math.inf
         try:
             if self._standby is not None:
@@ -215,12 +226,12 @@ class Controller:
         except RuntimeUnavailable as error:
             _log.warning("%s", error)
 
-    def _ended(self, job_id: str) -> int:
+    def _ended_trials(self, job_id: str) -> int:
         return sum(number for state, number in self.store.trial_counts(job_id).items() if state.is_final)
 
     # ---- watching --------------------------------------------------------------------------------------------------
 
-    def _look_after(self, run: _Run, now: float) -> None:
+    def _check_driver(self, run: _Run, now: float) -> None:
         try:
             if run.driver is None:
                 self._restart(run, now)
@@ -234,13 +245,13 @@ class Controller:
             self._drop(run)
 
     def _lease_lost(self, run: _Run) -> None:
-        """To another controller; or the driver has just given it back, being done, and needs a moment to end."""
+        """Another controller has the job; or the driver is done, has released its lease and is about to end."""
         if self.store.job(run.lease.job_id).epoch != run.lease.epoch:
             self._drop(run)
         run.renews_itself = True
 
     def _renew_for(self, run: _Run, now: float) -> None:
-        """While the driver starts; its first own renewal adds to the time that the job has used."""
+        """Renew the lease for a driver that starts; its first own renewal adds to the time that the job has used."""
         if now < run.renew_at:
             return
         run.renew_at = now + self.settings.heartbeat_seconds
@@ -257,9 +268,9 @@ class Controller:
             self._crashed(run, f"the driver {driver.how_it_ended()}", driver.tail())
 
     def _crashed(self, run: _Run, how: str, tail: str) -> None:
-        """Give up, or set the time of the next start."""
+        """Give up after too many crashes, or schedule the next start."""
         now, job_id = time.monotonic(), run.lease.job_id
-        progress = now - run.started >= QUICK_SECONDS or self._ended(job_id) > run.ended
+        progress = now - run.started >= QUICK_SECONDS or self._ended_trials(job_id) > run.ended
         run.crashes = 1 if progress else run.crashes + 1
         run.driver = None
         if run.crashes >= self.settings.restarts:
@@ -274,7 +285,7 @@ class Controller:
         self._renew_for(run, now)
 
     def _restart(self, run: _Run, now: float) -> None:
-        """A new claim, so that whatever the dead driver still has on its way is refused."""
+        """Claim the job again, so that late writes of the dead driver are refused."""
         if now < run.restart_at:
             self._renew_for(run, now)
             return
@@ -286,35 +297,34 @@ class Controller:
             self._begin(*claimed)
 
     def _drop(self, run: _Run) -> None:
-        """Another one runs the job now: a driver of ours that is still there is hung."""
+        """Give up a job that is run elsewhere: a driver of ours that is still alive is hung."""
         if run.driver is not None:
             run.driver.kill()
         self._runs.pop(run.lease.job_id, None)
 
-    # ---- requests that a driver does not carry out -----------------------------------------------------------------
+    # ---- requests that a driver does not execute -------------------------------------------------------------------
 
-    def _look_at_jobs(self, now: float) -> None:
-        """Running jobs of all controllers: requests that wait too long, drivers of ours that lost their lease."""
+    def _check_requests(self, now: float) -> None:
+        """Check the running jobs of all controllers for overdue requests, and for drivers of ours without a lease."""
         running = [job for state in _DRIVEN for job in self.store.jobs(state=state, limit=_MOST_RUNNING)]
         for job in running:
             run = self._runs.get(job.id)
             if run is not None and job.epoch > run.lease.epoch:
                 self._drop(run)
-        self._end_the_idle({job.id for job in running}, now)
-        asked = {job.id: job for job in running if job.request is not None}
-        self._asked = {job_id: self._asked.get(job_id, now) for job_id in asked}
-        for job_id, since in list(self._asked.items()):
-            job, run = asked[job_id], self._runs.get(job_id)
+        self._kill_lingering({job.id for job in running}, now)
+        requested = {job.id: job for job in running if job.request is not None}
+        self._requested_since = {job_id: self._requested_since.get(job_id, now) for job_id in requested}
+        for job_id, since in list(self._requested_since.items()):
+            job, run = requested[job_id], self._runs.get(job_id)
             patience = self.settings.cancel_seconds * (1 if job.request is JobRequest.CANCEL else _PAUSE_PATIENCE)
-            # Another controller's driver gets longer, so that its own controller acts first.
-            if now - since >= patience * (1.0 if run is not None else 1.5):
-                self._asked.pop(job_id)
+            if now - since >= patience * (1.0 if run is not None else _OTHERS_PATIENCE):
+                self._requested_since.pop(job_id)
                 # The job may have ended, or been deleted, since it was listed.
                 with contextlib.suppress(Conflict, NotFound):
-                    self._carry_out(job, run)
+                    self._execute(job, run)
 
-    def _end_the_idle(self, running: set[str], now: float) -> None:
-        """Drivers that do not end although their job has."""
+    def _kill_lingering(self, running: set[str], now: float) -> None:
+        """Kill drivers that are still alive some time after their job has ended."""
         for run in self._runs.values():
             if run.lease.job_id in running or run.driver is None:
                 run.over_since = None
@@ -323,8 +333,8 @@ class Controller:
             elif now - run.over_since > END_SECONDS:
                 run.driver.kill()
 
-    def _carry_out(self, job: Job, run: _Run | None) -> None:
-        """In place of a driver that renews its lease and does nothing else."""
+    def _execute(self, job: Job, run: _Run | None) -> None:
+        """Execute a request in place of a driver that only renews its lease."""
         _log.warning("job %s: its driver does not carry out %s and is put aside", job.id, job.request)
         if run is not None:
             self._drop(run)
@@ -347,7 +357,7 @@ class Controller:
     # ---- ending ----------------------------------------------------------------------------------------------------
 
     def _end_drivers(self) -> None:
-        """Ask all drivers to end, and kill those that do not."""
+        """Ask all drivers to end, and kill drivers that do not."""
         drivers = [(run, run.driver) for run in self._runs.values() if run.driver is not None]
         for _, driver in drivers:
             driver.ask_to_end()
@@ -357,8 +367,8 @@ class Controller:
                 _log.warning("job %s: the driver does not end and is killed", run.lease.job_id)
                 driver.kill()
 
-    def _let_go(self) -> None:
-        """Leave jobs without a driver to be claimed, and where no driver is left at work, end the local Ray."""
+    def _release_all(self) -> None:
+        """Release the leases of jobs without a driver, and stop the local Ray if no driver is active."""
         for run in self._runs.values():
             if run.driver is not None and run.driver.exit_code is None:
                 continue
@@ -366,9 +376,9 @@ class Controller:
                 self.store.release(run.lease)
             except (LeaseLost, NotFound, StoreUnavailable) as error:
                 _log.info("job %s: %s", run.lease.job_id, error)
-        at_work = any(run.driver is not None and run.driver.exit_code is None for run in self._runs.values())
+        is_active = any(run.driver is not None and run.driver.exit_code is None for run in self._runs.values())
         self._runs.clear()
-        if not at_work and self.stop_cluster is not None and self.settings.ray_address is None:
+        if not is_active and self.stop_cluster is not None and self.settings.ray_address is None:
             self._stop_cluster(self.stop_cluster)
 
     def _stop_cluster(self, command: Sequence[str]) -> None:
@@ -376,13 +386,7 @@ class Controller:
             if any(lease.deadline > time.time() for lease in self.store.leases()):
                 return
             subprocess.run(  # noqa: S603 - our own module
-                command, env=self.settings.environment(), check=True, timeout=_CLUSTER_SECONDS, capture_output=True
+                command, env=self.settings.environment(), check=True, timeout=_STOP_CLUSTER_SECONDS, capture_output=True
             )
         except (OSError, subprocess.SubprocessError, StoreUnavailable) as error:
             _log.warning("the local Ray was not stopped: %s", error)
-
-
-_DRIVEN = (JobState.RUNNING, JobState.STOPPING)
-_MOST_RUNNING = 1000
-_PAUSE_PATIENCE = 6
-_CLUSTER_SECONDS = 30.0

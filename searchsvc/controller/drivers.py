@@ -1,6 +1,6 @@
-"""Driver processes as the controller sees them: started by a command, written to a log, ended by signals.
+"""Driver processes: started by a command, with a log, ended by signals.
 
-Much of the time until a new driver's first trial starts goes into imports, so one process may do them in advance: the
+Imports take much of the time until a new driver starts its first trial, so one process may do them in advance: the
 Standby.
 """
 
@@ -28,18 +28,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DriverProcess:
-    """One driver. It has a session of its own, so that Ctrl-C in a terminal reaches only the controller."""
+    """A driver process. It has its own session, so that Ctrl-C in a terminal reaches only the controller."""
 
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int
-    """Where in the log this run begins, in bytes."""
+    """The byte of the log at which this run begins."""
 
     @classmethod
     def start(
         cls, command: Sequence[str], environment: Mapping[str, str], log: Path, *, stdin: int = subprocess.DEVNULL
     ) -> DriverProcess:
-        """Raises RuntimeUnavailable where the process cannot be started."""
+        """Start a driver. Raises RuntimeUnavailable if the process cannot be started."""
         try:
             start = _size_of_rotated(log)
             with log.open("ab") as file:
@@ -57,23 +57,23 @@ class DriverProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it lives; negative where a signal ended it."""
+        """None while it runs; negative if a signal ended it."""
         return self.process.poll()
 
     def ask_to_end(self) -> None:
-        """SIGTERM: the driver ends its attempts, gives up its lease and leaves the job to be resumed."""
+        """Send SIGTERM: the driver ends its attempts and releases its lease, so that the job can be resumed."""
         if self.exit_code is None:
             self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the driver and all processes of its session; returns when it is gone."""
+        """Send SIGKILL to the driver and all processes of its session; returns when it has ended."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def wait(self, deadline: float) -> bool:
-        """Whether it ends before `deadline` of the monotonic clock."""
+        """Wait for its end; returns whether it ended before `deadline` of the monotonic clock."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -87,7 +87,7 @@ class DriverProcess:
         return f"ended with exit code {code}"
 
     def tail(self) -> str:
-        """The last lines that this run wrote."""
+        """The last lines of this run's log."""
         try:
             size = self.log.stat().st_size
             with self.log.open("rb") as file:
@@ -98,9 +98,9 @@ class DriverProcess:
 
 
 class Standby:
-    """A driver process that has imported all that drivers need, and waits for its job to come as a line of JSON.
+    """A driver process that has done its imports, and waits for its job as a line of JSON.
 
-    It ends by itself when this process does. One that fails is not started again until it was asked for.
+    It ends with this process. If it fails, it is not started again until a job has asked for it.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -108,19 +108,19 @@ class Standby:
         self._driver: DriverProcess | None = None
 
     def prepare(self) -> None:
-        """Start it, unless there is one. Raises RuntimeUnavailable."""
+        """Start the process, unless there is one. Raises RuntimeUnavailable."""
         if self._driver is None:
             self._driver = DriverProcess.start(self._command, self._environment, self._log, stdin=subprocess.PIPE)
 
     def take(self, lease: Lease, log: Path) -> DriverProcess | None:
-        """Let it run a job, and write into that job's log from now on; None where none waits."""
+        """Let the process run a job, and write to that job's log from now on; None if there is no process."""
         driver, self._driver = self._driver, None
         if driver is None:
             return None
-        given = json.dumps({"job": lease.job_id, "epoch": lease.epoch, "log": str(log)})
+        line = json.dumps({"job": lease.job_id, "epoch": lease.epoch, "log": str(log)})
         try:
             start = _size_of_rotated(log)
-            _tell(driver.process, given)
+            _send(driver.process, line)
         except OSError:
             driver.kill()
             _log.warning("the driver on standby %s: %s", driver.how_it_ended(), driver.tail())
@@ -133,15 +133,15 @@ class Standby:
             self._driver = None
 
 
-def _tell(process: subprocess.Popen[bytes], line: str) -> None:
-    """Raises OSError where the process has ended."""
+def _send(process: subprocess.Popen[bytes], line: str) -> None:
+    """Write a line to the process. Raises OSError if it has ended."""
     assert process.stdin is not None
     with process.stdin as pipe:
         pipe.write(f"{line}\n".encode())
 
 
 def _size_of_rotated(log: Path) -> int:
-    """Where in a log, which need not exist yet, a new run begins. A long one gives way; one older log is kept."""
+    """The byte of a log at which a new run begins. A long log is rotated; one older log is kept."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         size = log.stat().st_size

@@ -1,4 +1,4 @@
-"""What a spec may name: spaces, algorithms, stopping rules, datasets, tasks."""
+"""The catalogue of names for a spec: spaces, algorithms, stopping rules, datasets, tasks."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ router = APIRouter(prefix=PREFIX, tags=["tables"], dependencies=[Depends(can_rea
 
 @router.get("/spaces", operation_id="list_spaces")
 def spaces() -> Page[Space]:
-    """The spaces that can be searched by name."""
+    """List the shipped spaces."""
     return whole([Space.of(space) for space in catalogue.SPACES.values()])
 
 
 @router.get("/spaces/{name}", operation_id="get_space", responses=answers(404))
 def space(name: TableName) -> SpaceDetail:
-    """A space and its parameters."""
+    """Get a space with its parameters."""
     return SpaceDetail.of(catalogue.find(name))
 
 
 @router.get("/algorithms", operation_id="list_algorithms")
 def algorithms() -> Page[Method]:
-    """The algorithms that propose candidates, and their options."""
+    """List the algorithms that propose candidates, with their options."""
     return whole([Method.of(entry) for entry in ALGORITHMS.values()])
 
 
 @router.get("/stopping-rules", operation_id="list_stopping_rules")
 def stopping_rules() -> Page[Method]:
-    """The rules that end hopeless trials early, and their options."""
+    """List the rules that stop unpromising trials early, with their options."""
     return whole([Method.of(entry) for entry in STOPPING_RULES.values()])
 
 
 @router.get("/datasets", operation_id="list_datasets")
 def datasets(service: ServiceDep) -> Page[Dataset]:
-    """The datasets, and the formats of datasets on disk, that tasks can read."""
+    """List the datasets, and the formats of datasets on disk, that tasks can read."""
     return whole(
         [Dataset(task=one.task, name=one.name, description=one.description) for one in service.catalogue.datasets()]
     )
@@ -52,6 +52,6 @@ def datasets(service: ServiceDep) -> Page[Dataset]:
 
 @router.get("/tasks", operation_id="list_tasks")
 def all_tasks() -> Page[Task]:
-    """What can be trained."""
+    """List the tasks that can be trained."""
     listed = [Task.of(task) for task in tasks.all_tasks()]
     return whole([*listed, Task.around(self_training.names_around())])

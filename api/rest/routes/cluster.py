@@ -1,4 +1,4 @@
-"""The cluster: nodes, what runs on them, what waits."""
+"""The cluster: nodes, running attempts, the queue."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ router = APIRouter(prefix=PREFIX, tags=["cluster"], dependencies=[Depends(can_re
 
 @router.get("/cluster", operation_id="get_cluster")
 def cluster(service: ServiceDep) -> Cluster:
-    """Nodes as the drivers at work report them, the attempts that run, and what waits with the reasons."""
+    """Get the nodes that active drivers report, the running attempts, and the queue with reasons."""
     return Cluster.of(service.system.cluster())

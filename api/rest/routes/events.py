@@ -1,4 +1,4 @@
-"""Events, as pages of JSON or pushed as they happen."""
+"""Events, as pages of JSON or as a stream."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ router = APIRouter(prefix=PREFIX, tags=["events"], dependencies=[Depends(can_rea
 both_kinds: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Page[Event],
-        "description": "A page of events; with `Accept: text/event-stream` all of them, then each as it happens.",
+        "description": "A page of events; with `Accept: text/event-stream`, a stream of all events, past and future.",
         "content": {STREAM: {"schema": {"type": "string"}}},
     }
 }
 
 After = Annotated[
     Annotated[int, Field(ge=0, le=LARGEST)] | Literal["latest"],
-    Query(description="Only events after this sequence number; `latest`: only those still to come."),
+    Query(description="Only events after this sequence number; `latest`: only future events."),
 ]
 LastEventId = Annotated[
     str | None,
     Header(
-        pattern="^[0-9]{1,18}$", description="What a stream that was cut off goes on after; takes the place of `after`."
+        pattern="^[0-9]{1,18}$", description="The event after which an interrupted stream continues; overrides `after`."
     ),
 ]
-UntilFinal = Annotated[bool, Query(description="End the stream when the job has ended and all its events are sent.")]
+UntilFinal = Annotated[bool, Query(description="End the stream after the last event of a job that has ended.")]
 
 
 @router.get("/events", operation_id="list_all_events", response_model=None, responses=both_kinds)
@@ -53,7 +53,7 @@ def all_events(
     page_size: PageSize = 200,
     page_token: PageToken = None,
 ) -> Response | Page[Event]:
-    """What happens to all jobs."""
+    """List the events of all jobs."""
     start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
         return _stream(sse.stream(feed, start, None, None))
@@ -77,13 +77,13 @@ def job_events(
     page_size: PageSize = 200,
     page_token: PageToken = None,
 ) -> Response | Page[Event]:
-    """What happens to one job."""
-    found = service.jobs.get(job).id
+    """List the events of one job."""
+    job_id = service.jobs.get(job).id
     start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
-        is_over = (lambda: service.jobs.get(found).state.is_final) if until_final else None
-        return _stream(sse.stream(feed, start, found, is_over))
-    return _page(service, start, found, page_size, page_token)
+        is_over = (lambda: service.jobs.get(job_id).state.is_final) if until_final else None
+        return _stream(sse.stream(feed, start, job_id, is_over))
+    return _page(service, start, job_id, page_size, page_token)
 
 
 def _start(service: Service, after: int | Literal["latest"]) -> int:

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what does it count: for those who run the service."""
+"""Liveness, readiness and metrics for the operators of the service."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """It is well."""
+    """The health of the service."""
 
     status: str = Field(description="`ok`.", examples=["ok"])
 
 
 @router.get("/healthz", operation_id="healthz", responses=answers())
 async def healthz() -> Health:
-    """The process is alive. Open to everyone."""
+    """Check that the process is alive. Open to everyone."""
     return Health(status="ok")
 
 
 @router.get("/readyz", operation_id="readyz", responses=answers())
 def readyz(service: ServiceDep) -> Health:
-    """The database answers and has the schema of this version. Open to everyone."""
+    """Check that the database answers and has the schema of this version. Open to everyone."""
     service.store.ping()
     schema.check(service.settings.database_url, wait_seconds=READY_SECONDS)
     return Health(status="ok")
@@ -44,5 +44,5 @@ def readyz(service: ServiceDep) -> Health:
     response_class=Response,
 )
 def metrics(request: Request) -> Response:
-    """Counts for Prometheus. Needs a token of scope read, as every other page does."""
+    """Get metrics for Prometheus. Requires a token of scope read, as other routes do."""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

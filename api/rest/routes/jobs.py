@@ -22,13 +22,13 @@ from searchsvc.service.use_cases.jobs import JobService
 router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401, 403, 422))
 
 ACTIONS: Mapping[str, tuple[Callable[[JobService, str], domain.Job], str]] = {
-    "pause": (JobService.pause, "End the running trials at once; after `resume` they go on from their checkpoints."),
-    "resume": (JobService.resume, "Let a paused job go on."),
+    "pause": (JobService.pause, "End the running trials at once; they continue from their checkpoints after `resume`."),
+    "resume": (JobService.resume, "Continue a paused job."),
     "stop": (JobService.stop, "Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."),
     "cancel": (JobService.cancel, "Kill: all open trials end at once as CANCELLED."),
     "retry": (JobService.retry, "Run the FAILED trials again, and only those."),
 }
-LOCATION = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "The URL of the job.", "schema": {"type": "string"}}}
 
 
 def out(service: Service, job: domain.Job) -> Job:
@@ -42,7 +42,7 @@ def out(service: Service, job: domain.Job) -> Job:
     status_code=201,
     response_model=Job,
     responses={
-        200: {"model": JobPlan, "description": "With `validate_only`: what would run."},
+        200: {"model": JobPlan, "description": "The plan, with `validate_only`."},
         201: {"headers": LOCATION},
         **answers(409, 413, 415),
     },
@@ -55,7 +55,7 @@ def create(
     service: ServiceDep,
     document: Document,
     idempotency_key: IdempotencyKey = None,
-    validate_only: Annotated[bool, Query(description="Only say what would run; nothing is stored or spent.")] = False,
+    validate_only: Annotated[bool, Query(description="Only return the plan; nothing is stored or trained.")] = False,
 ) -> Any:
     """Submit a search."""
     if validate_only:
@@ -73,7 +73,7 @@ def list_jobs(
     page_size: PageSize = 50,
     page_token: PageToken = None,
 ) -> Page[Job]:
-    """All jobs, the newest first."""
+    """List jobs, the newest first."""
     rows = service.jobs.page(state=state, name=name, page_size=page_size, page_token=page_token)
     counts = service.jobs.trial_counts([job.id for job in rows.items])
     return page(rows, lambda job: Job.of_counts(job, counts.get(job.id, {})))
@@ -81,7 +81,7 @@ def list_jobs(
 
 @router.get("/{job}", operation_id="get_job", dependencies=[Depends(can_read)], responses=answers(404, 409))
 def get(service: ServiceDep, job: JobRef) -> JobDetail:
-    """A job and what it has found so far."""
+    """Get a job with a summary of its results so far."""
     return JobDetail.of_summary(service.results.summary(job))
 
 
@@ -98,8 +98,8 @@ def delete(service: ServiceDep, job: JobRef) -> None:
 
 
 def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str) -> None:
-    def handler(token: Submitter, service: ServiceDep, job: JobRef, once: IdempotentDep) -> Job:  # noqa: ARG001 - it is needed
-        return once(lambda: out(service, act(service.jobs, job)))
+    def handler(token: Submitter, service: ServiceDep, job: JobRef, action: IdempotentDep) -> Job:  # noqa: ARG001 - requires the scope
+        return action(lambda: out(service, act(service.jobs, job)))
 
     handler.__doc__ = about
     router.post(f"/{{job}}:{verb}", operation_id=f"{verb}_job", name=verb, responses=answers(404, 409))(handler)
@@ -117,11 +117,11 @@ for _verb, (_act, _about) in ACTIONS.items():
     openapi_extra=takes("Extension"),
 )
 def extend(
-    service: ServiceDep, job: JobRef, once: IdempotentDep, budget: Annotated[Extension, Depends(section(Extension))]
+    service: ServiceDep, job: JobRef, action: IdempotentDep, budget: Annotated[Extension, Depends(section(Extension))]
 ) -> Job:
-    """Give a job a larger budget; one that has ended goes on."""
-    changed = budget.model_dump()
-    return once(lambda: out(service, service.jobs.extend(job, **changed)), changed)
+    """Raise the budget of a job; a job that has ended continues."""
+    totals = budget.model_dump()
+    return action(lambda: out(service, service.jobs.extend(job, **totals)), totals)
 
 
 @router.post(
@@ -143,6 +143,6 @@ def clone(
     """Submit a new job with the spec of this one, changed by a JSON merge patch (RFC 7396)."""
     if not isinstance(document, Mapping):
         raise InvalidInput.at("", "the changes are a mapping of keys of the spec to new values, or to null")
-    made = service.jobs.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
-    response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{made.id}"
-    return out(service, made)
+    new_job = service.jobs.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{new_job.id}"
+    return out(service, new_job)

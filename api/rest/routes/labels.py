@@ -1,4 +1,4 @@
-"""Doubtful labels: trials by other labels, questions to raters, label files from their answers."""
+"""Label quality: trials by other labels, questions to raters, label files from their verdicts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(4
     openapi_extra=takes("Labels"),
 )
 def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
-    """What the finished trials are worth by the labels that are sent, and how their ranking changes. Trains nothing."""
+    """Measure the finished trials by the labels in the body, and compare the rankings. Trains nothing."""
     return Reassessment.of(service.labels.reassess(job, sent.labels, k=sent.k))
 
 
@@ -45,13 +45,13 @@ def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(s
     openapi_extra=takes("Doubt"),
 )
 def relabel(service: ServiceDep, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
-    """Make questions about labels, in place of those so far; verdicts on what is asked again count."""
+    """Create questions about labels, replacing earlier ones; verdicts on repeated questions count."""
     return Relabelling.of(service.labels.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
 
 
 @router.get("/{job}/relabelling", operation_id="get_relabelling", dependencies=[Depends(can_read)])
 def relabelling(service: ServiceDep, job: JobRef) -> Relabelling:
-    """How far the questions are answered, and how good the raters are."""
+    """Get the progress of the relabelling, and the accuracy of the raters."""
     return Relabelling.of(service.labels.progress(job))
 
 
@@ -60,9 +60,9 @@ def questions(
     token: Reader,
     service: ServiceDep,
     job: JobRef,
-    limit: Annotated[int, Query(ge=1, le=1000, description="So many at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximal number of questions.")] = 100,
 ) -> Questions:
-    """What the owner of the token has not answered yet."""
+    """List the questions that the owner of the token has not answered yet."""
     return Questions.of(service.labels.questions(job, token.name), limit)
 
 
@@ -76,7 +76,7 @@ def questions(
 def judge(
     token: Submitter, service: ServiceDep, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
 ) -> None:
-    """Accept or reject a label, as the owner of the token; the last word counts."""
+    """Accept or reject a label, as the owner of the token; the last verdict counts."""
     service.labels.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
 
 
@@ -85,10 +85,10 @@ def labels(
     service: ServiceDep,
     job: JobRef,
     threshold: Annotated[
-        float, Query(ge=0.5, lt=1, description="Of the probability that a label is right, from which on it is one.")
+        float, Query(ge=0.5, lt=1, description="A label is accepted if it is right with at least this probability.")
     ] = THRESHOLD,
 ) -> Relabelled:
-    """Label sets by all verdicts so far; what nobody has looked at keeps the label of the dataset."""
+    """Get the label sets by all verdicts so far; an image without verdicts keeps the label of the dataset."""
     return Relabelled.of(service.labels.relabelled(job, threshold=threshold))
 
 
@@ -102,5 +102,5 @@ def labels(
     },
 )
 def picture(service: ServiceDep, job: JobRef, image: ImageNumber) -> Response:
-    """A validation image."""
+    """Get a validation image."""
     return Response(service.labels.picture(job, image), media_type="image/png")

@@ -1,4 +1,4 @@
-"""Going on from what a job has found: recommendations within other limits, recipes for other networks."""
+"""Recommendations within other limits, and the transfer of recipes to other networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["results"], responses=answers(
 @router.post(
     "/{job}:recommend",
     operation_id="recommend",
-    responses={201: {"model": Advice, "headers": LOCATION, "description": "With `train`."}, **answers(413, 415)},
+    responses={
+        201: {"model": Advice, "headers": LOCATION, "description": "The new job, with `train`."},
+        **answers(413, 415),
+    },
     openapi_extra=takes("Limits"),
 )
 def recommend(
@@ -32,14 +35,14 @@ def recommend(
     limits: Annotated[Limits, Depends(section(Limits))],
     idempotency_key: IdempotencyKey = None,
 ) -> Advice:
-    """The candidates that a job's trials speak for within other limits. Trains nothing, unless `train` is set."""
-    found = service.recommendations.recommend(job, limits.constraints, k=limits.k)
+    """Recommend the candidates predicted to be best within other limits. Trains nothing, unless `train` is set."""
+    recommendations = service.recommendations.recommend(job, limits.constraints, k=limits.k)
     if not limits.train:
-        return Advice.of(found, None)
-    made = service.recommendations.train(found, owner=token.name, idempotency_key=idempotency_key)
+        return Advice.of(recommendations, None)
+    made = service.recommendations.train(recommendations, owner=token.name, idempotency_key=idempotency_key)
     response.status_code = 201
     _locate(request, response, made.id)
-    return Advice.of(found, out(service, made))
+    return Advice.of(recommendations, out(service, made))
 
 
 @router.post(
@@ -55,18 +58,18 @@ def transfer(
     token: Submitter,
     service: ServiceDep,
     job: JobRef,
-    wish: Annotated[Transfer, Depends(section(Transfer))],
+    body: Annotated[Transfer, Depends(section(Transfer))],
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Submit a job that trains networks of another space with the recipes of this one, and with the default recipe."""
-    made = service.recommendations.transfer(job, **wish.model_dump(), owner=token.name, idempotency_key=idempotency_key)
+    made = service.recommendations.transfer(job, **body.model_dump(), owner=token.name, idempotency_key=idempotency_key)
     _locate(request, response, made.id)
     return out(service, made)
 
 
 @router.get("/{job}/transfer", operation_id="get_transfer", dependencies=[Depends(can_read)])
 def report(service: ServiceDep, job: JobRef) -> MeasuredTransfer:
-    """What the recipes did for each network, as far as a job that was made by `:transfer` has measured it."""
+    """Get the results of each recipe for each network, so far, of a job that was created by `:transfer`."""
     return MeasuredTransfer.of(service.recommendations.transfer_report(job))
 
 

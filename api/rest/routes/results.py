@@ -1,4 +1,4 @@
-"""What a job has found, and files to take away."""
+"""Results of jobs, and exports."""
 
 from __future__ import annotations
 
@@ -40,33 +40,33 @@ router = APIRouter(
 
 @router.get("/best", operation_id="list_best_trials")
 def best(
-    service: ServiceDep, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="How many.")] = 5
+    service: ServiceDep, job: JobRef, k: Annotated[int, Query(ge=1, le=1000, description="Number of trials.")] = 5
 ) -> Page[Trial]:
-    """The best trials by the first objective that keep every constraint."""
-    return whole([Trial.of(one) for one in service.results.best(job, k)])
+    """List the best trials by the first objective that keep every constraint."""
+    return whole([Trial.of(trial) for trial in service.results.best(job, k)])
 
 
 @router.get("/pareto", operation_id="list_pareto_front")
 def pareto(service: ServiceDep, job: JobRef) -> Page[Trial]:
-    """The trials that no other one beats in every objective, best first by the first objective."""
-    return whole([Trial.of(one) for one in service.results.front(job)])
+    """List the trials that no other trial dominates, best first by the first objective."""
+    return whole([Trial.of(trial) for trial in service.results.front(job)])
 
 
 @router.get("/rounds", operation_id="list_rounds")
 def rounds(service: ServiceDep, job: JobRef) -> Page[Round]:
-    """What the job's algorithm says of each of its rounds: how well it predicted, what it decided."""
-    return whole([Round.of(one) for one in service.results.rounds(job)])
+    """List the algorithm's report on each of its rounds: the quality of its predictions, its decisions."""
+    return whole([Round.of(report) for report in service.results.rounds(job)])
 
 
 @router.get("/distributions", operation_id="get_distributions")
 def distributions(service: ServiceDep, job: JobRef) -> Distributions:
-    """What the controller of the job's supernet believes of each parameter, by the last that it measured."""
+    """Get the distribution over each parameter that the job's supernet has learned so far."""
     return Distributions.of(service.results.distributions(job))
 
 
 @router.get("/report", operation_id="get_report")
 def report(service: ServiceDep, job: JobRef) -> MeasuredGains:
-    """What pre-training, self-training and stronger augmentation are worth by amount of data, as far as a job tells."""
+    """Get the gain from pre-training, self-training and stronger augmentation by amount of data."""
     return MeasuredGains.of(service.results.gains(job))
 
 
@@ -74,9 +74,11 @@ def report(service: ServiceDep, job: JobRef) -> MeasuredGains:
 def importance(
     service: ServiceDep,
     job: JobRef,
-    metric: Annotated[str | None, Query(max_length=64, description="Of what; the first objective by default.")] = None,
+    metric: Annotated[
+        str | None, Query(max_length=64, description="The metric; by default, the first objective.")
+    ] = None,
 ) -> Importance:
-    """How much of a metric each parameter decides, by the newest results (PED-ANOVA)."""
+    """Get the importance of each parameter for a metric, by the newest results (PED-ANOVA)."""
     return Importance.of(service.results.importance(job, metric))
 
 
@@ -84,7 +86,7 @@ def importance(
 def measurements(
     service: ServiceDep, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
 ) -> Page[JobMeasurement]:
-    """What was measured of all trials of a job, in the order in which it was stored."""
+    """List the measurements of all trials of a job, in the order of their storage."""
     return page(
         service.trials.measurements_of_job(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row
     )
@@ -92,7 +94,7 @@ def measurements(
 
 @router.get("/logs", operation_id="get_job_log")
 def logs(service: ServiceDep, job: JobRef, offset: LogOffset = None, lines: LogLines = None) -> Log:
-    """The log of the job's driver."""
+    """Get the log of the job's driver."""
     return Log.of(service.jobs.log(job, offset=offset, lines=lines))
 
 
@@ -113,9 +115,10 @@ def export(
         str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
     ],
     trial: Annotated[
-        str | None, Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; left out: the best.")
+        str | None,
+        Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; by default, the best trial."),
     ] = None,
 ) -> FileResponse:
-    """A file to take away."""
+    """Export a job as a file."""
     path = service.exports.write(job, format=format, destination=scratch, trial=trial)
     return FileResponse(path, media_type=media_type(path.name), filename=path.name)

@@ -1,4 +1,4 @@
-"""Tokens: make, list, revoke. For administrators."""
+"""Tokens: create, list, revoke. For administrators."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ router = APIRouter(
     openapi_extra=takes("TokenRequest"),
 )
 def create(
-    service: ServiceDep, once: IdempotentDep, wanted: Annotated[TokenRequest, Depends(section(TokenRequest))]
+    service: ServiceDep, action: IdempotentDep, body: Annotated[TokenRequest, Depends(section(TokenRequest))]
 ) -> NewToken:
-    """Make a token. Its secret is shown this once."""
+    """Create a token. Its secret is returned only this once."""
 
     def make() -> NewToken:
-        token, secret = service.access.create(wanted.name, scope=wanted.scope, expires_seconds=wanted.expires_seconds)
+        token, secret = service.access.create(body.name, scope=body.scope, expires_seconds=body.expires_seconds)
         return NewToken.of(token, secret=secret)
 
-    return once(make, wanted.model_dump())
+    return action(make, body.model_dump())
 
 
 @router.get("", operation_id="list_tokens")
 def list_tokens(service: ServiceDep) -> Page[Token]:
-    """All tokens, without their secrets."""
+    """List all tokens, without their secrets."""
     return whole([Token.of(token) for token in service.access.tokens()])
 
 

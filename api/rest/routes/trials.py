@@ -1,4 +1,4 @@
-"""Trials and what belongs to them: measurements, attempts, files, logs."""
+"""Trials with their measurements, attempts, files and logs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ router = APIRouter(
 )
 
 
-anywhere = APIRouter(
+by_id = APIRouter(
     prefix=PREFIX, tags=["trials"], dependencies=[Depends(can_read)], responses=answers(401, 403, 404, 409, 422)
 )
 
@@ -52,7 +52,7 @@ Compared = Annotated[
 
 
 class Order(StrEnum):
-    """How trials are listed."""
+    """The order in which trials are listed."""
 
     NUMBER = "number"
     NEWEST = "newest"
@@ -68,11 +68,11 @@ def list_trials(
     page_size: PageSize = 50,
     page_token: PageToken = None,
 ) -> Page[Trial]:
-    """The trials of a job."""
+    """List the trials of a job."""
     if order is Order.BEST:
         if state or page_token:
             raise InvalidInput.at("/order", "the best are one page of ended trials: leave out state and page_token")
-        return whole([Trial.of(one) for one in service.results.best(job, page_size)])
+        return whole([Trial.of(trial) for trial in service.results.best(job, page_size)])
     newest = order is Order.NEWEST
     rows = service.trials.page(job, state=state, newest_first=newest, page_size=page_size, page_token=page_token)
     return page(rows, Trial.of)
@@ -80,50 +80,50 @@ def list_trials(
 
 @router.get("/{trial}", operation_id="get_trial")
 def get(trial: TrialDep) -> Trial:
-    """One trial."""
+    """Get one trial."""
     return Trial.of(trial)
 
 
-@anywhere.get("/trials/{trial_id}", operation_id="get_trial_by_id")
+@by_id.get("/trials/{trial_id}", operation_id="get_trial_by_id")
 def get_by_id(service: ServiceDep, trial_id: TrialId) -> Trial:
-    """One trial, of whatever job."""
+    """Get a trial of any job."""
     return Trial.of(service.trials.get(trial_id))
 
 
-@anywhere.get("/trials:compare", operation_id="compare_trials")
+@by_id.get("/trials:compare", operation_id="compare_trials")
 def compare(service: ServiceDep, trials: Compared) -> Comparison:
-    """Trials side by side, of one job or of several."""
+    """Compare trials of one job or of several."""
     return Comparison.of(service.trials.compare(trials))
 
 
 @router.get("/{trial}/measurements", operation_id="list_measurements")
 def measurements(service: ServiceDep, trial: TrialDep) -> Page[Measurement]:
-    """What was measured of a trial, by step."""
-    return whole([Measurement.of(one) for one in service.trials.measurements(trial.id)])
+    """List the measurements of a trial by step."""
+    return whole([Measurement.of(measurement) for measurement in service.trials.measurements(trial.id)])
 
 
 @router.get("/{trial}/attempts", operation_id="list_attempts")
 def attempts(service: ServiceDep, trial: TrialDep) -> Page[Attempt]:
-    """The executions of a trial."""
-    return whole([Attempt.of(one) for one in service.trials.attempts(trial.id)])
+    """List the executions of a trial."""
+    return whole([Attempt.of(attempt) for attempt in service.trials.attempts(trial.id)])
 
 
 @router.get("/{trial}/architecture", operation_id="get_architecture")
 def architecture(service: ServiceDep, trial: TrialDep) -> Architecture:
-    """What the network of a trial is made of, stage by stage, with exact costs."""
+    """Get the network of a trial stage by stage, with exact costs."""
     return Architecture.of(service.trials.architecture(trial.id))
 
 
 @router.get("/{trial}/logs", operation_id="get_trial_log")
 def logs(service: ServiceDep, trial: TrialDep, offset: LogOffset = None, lines: LogLines = None) -> Log:
-    """What a trial wrote while it was trained."""
+    """Get the training output of a trial."""
     return Log.of(service.trials.log(trial.id, offset=offset, lines=lines))
 
 
 @router.get("/{trial}/artifacts", operation_id="list_artifacts")
 def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
-    """The files that a trial made."""
-    return whole([Artifact.of(one) for one in service.trials.artifacts(trial.id)])
+    """List the files that a trial made."""
+    return whole([Artifact.of(record) for record in service.trials.artifacts(trial.id)])
 
 
 @router.get(
@@ -140,15 +140,15 @@ def download(
     trial: TrialDep,
     artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
 ) -> FileResponse:
-    """The content of a file, whole or by ranges."""
-    found = next((one for one in service.trials.artifacts(trial.id) if one.name == artifact), None)
-    path = service.settings.artifacts_dir / found.path if found else None
+    """Download a file, whole or by ranges."""
+    record = next((each for each in service.trials.artifacts(trial.id) if each.name == artifact), None)
+    path = service.settings.artifacts_dir / record.path if record else None
     if path is None or not path.is_file():
         raise NotFound(f"trial {trial.number} has no file {artifact!r}")
     return FileResponse(path, media_type=media_type(path.name), filename=path.name)
 
 
 def media_type(name: str) -> str:
-    """By the ending of the name; of what a browser might run nothing is named."""
+    """Guess the media type from the name, without types that a browser might execute."""
     guessed = mimetypes.guess_type(name)[0] or ""
     return guessed if guessed in ("application/json", "text/csv", "text/plain") else "application/octet-stream"

@@ -1,4 +1,4 @@
-"""Documents that users send, from text to plain data: safe, limited in size and depth, strict about what is unclear.
+"""Documents of users, from text to plain data: safe, limited in size and depth, strict about ambiguities.
 
 YAML as in its version 1.2: `5e6` and `1e-3` are numbers, `no`, `on` and `2024-01-01` are text, a key stands once,
 there are no tags. JSON is read by the same rules. Plain data is: mappings with text keys, lists, text, numbers, true,
@@ -38,7 +38,7 @@ _WORDS = {
 
 
 def load_document(text: str | bytes) -> Any:
-    """Plain data from YAML or JSON. Raises InvalidInput with the line and column of what is wrong."""
+    """Parse YAML or JSON to plain data. Raises InvalidInput with the line and column of the error."""
     if len(text) > LARGEST_BYTES:
         raise InvalidInput.at("", f"the document is larger than {LARGEST_BYTES:,} bytes")
     if isinstance(text, bytes):
@@ -50,7 +50,7 @@ def load_document(text: str | bytes) -> Any:
 
 
 def checked(document: object) -> Any:
-    """`document`, where it is plain data that can be stored. Raises InvalidInput with one fault per wrong place."""
+    """Return `document` if it is plain data that can be stored. Raises InvalidInput with one fault per wrong place."""
     faults = list(islice(_faults(document, "", DEEPEST), _MOST_FAULTS))
     if faults:
         raise InvalidInput(faults)
@@ -58,7 +58,7 @@ def checked(document: object) -> Any:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """`target` changed by a JSON merge patch (RFC 7396): null removes a key, mappings merge, the rest replaces."""
+    """Apply a JSON merge patch (RFC 7396) to `target`: null removes a key, mappings merge, the rest replaces."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
@@ -71,7 +71,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def digest(document: object) -> str:
-    """A hash that is equal for equal documents, whatever the order of their keys."""
+    """Hash a document: equal documents have equal hashes, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -129,7 +129,7 @@ class _Reader:
 
     open: list[_Open] = field(default_factory=list)
     anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)
-    """Value and expanded size of what has an anchor."""
+    """Value and expanded size of each anchored node."""
     count: int = 0
     document: Any = None
     documents: int = 0

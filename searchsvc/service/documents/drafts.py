@@ -1,4 +1,4 @@
-"""Drafts: texts to begin a job's spec with, as YAML for people: the shipped examples, and the spec of another job."""
+"""Drafts: YAML texts from which to start a job's spec: the shipped examples, and the spec of another job."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ import yaml
 from searchsvc.domain import JobSpec
 
 _FLAT = ("fidelity", "budget", "resources")
-"""Sections without parts, whose defaults need not be written down."""
+"""Sections without subsections, whose defaults need not be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A spec that ships."""
+    """A shipped example of a spec."""
 
     name: str
     text: str
 
     @property
     def about(self) -> str:
-        """What it searches: its first line, which is a comment."""
+        """A description of the search: the first line, which is a comment."""
         return self.text.partition("\n")[0].removeprefix("#").strip()
 
 
 def examples() -> list[Example]:
-    """In alphabetical order."""
-    files = [one for one in resources.files("searchsvc").joinpath("examples").iterdir() if one.name.endswith(".yaml")]
-    return [Example(one.name.removesuffix(".yaml"), one.read_text("utf-8")) for one in sorted(files, key=str)]
+    """List the shipped examples in alphabetical order."""
+    folder = resources.files("searchsvc").joinpath("examples")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=str)
+    return [Example(file.name.removesuffix(".yaml"), file.read_text("utf-8")) for file in files]
 
 
 def of_spec(spec: JobSpec) -> str:
-    """A text that is read as the same spec; what is as by default is left out, the stopping rule excepted.
+    """Write a spec as YAML that parses to the same spec, without values that equal their defaults.
 
-    Which rule is the default depends on the algorithm, so the one that a spec has is always named.
+    The stopping rule is always written, because its default depends on the algorithm.
     """
     document = spec.document()
     document |= {name: getattr(spec, name).model_dump(mode="json", exclude_defaults=True) for name in _FLAT}
     document["fidelity"]["epochs"] = spec.fidelity.epochs
-    kept = {name: _without_nothing(section) for name, section in document.items()}
+    sections = {name: _without_nulls(section) for name, section in document.items()}
     return yaml.safe_dump(
-        {name: section for name, section in kept.items() if section not in ({}, [], False)},
+        {name: section for name, section in sections.items() if section not in ({}, [], False)},
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=None,
@@ -51,8 +52,8 @@ def of_spec(spec: JobSpec) -> str:
     )
 
 
-def _without_nothing(section: Any) -> Any:
-    """Without what is empty or null, as far as it belongs to a section by itself."""
+def _without_nulls(section: Any) -> Any:
+    """Remove nulls and empty mappings from a section."""
     if isinstance(section, dict):
         return {name: value for name, value in section.items() if value is not None and value != {}}
-    return [_without_nothing(one) for one in section] if isinstance(section, list) else section
+    return [_without_nulls(item) for item in section] if isinstance(section, list) else section

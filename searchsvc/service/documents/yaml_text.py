@@ -1,7 +1,7 @@
-"""YAML as text: the line at which something in it stands, and the text with one value changed.
+"""YAML as text: the line of a fault, and changes to single values.
 
-A change touches nothing else, so that comments, order and layout stay as their author has them. All functions take text
-that `documents.load_document` has read, or would read but for the faults that it found.
+A change touches nothing else, so comments, order and layout stay as the author wrote them. All functions take text that
+`documents.load_document` has parsed, or would parse but for the faults that it found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from searchsvc.errors import Fault
 from searchsvc.service.documents.documents import load_document
 
 Path: TypeAlias = Sequence[str | int]
-"""Keys of mappings and places in lists, from the outermost in."""
+"""Keys of mappings and indices of lists, the outermost first."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLACE = re.compile(r"line (\d+), column \d+: ")
@@ -26,12 +26,12 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*( [A-Za-z0-9._/-]+)*")
 
 
 def located(text: str, fault: Fault) -> tuple[int, str]:
-    """(line, counted from 1; message) of a fault: the line of what it names, or of what lacks it."""
-    if found := _PLACE.match(fault.message):
-        return int(found[1]), fault.message[found.end() :]
+    """Return the line (from 1) and the message of a fault: the line of the named node, or of its closest parent."""
+    if place := _PLACE.match(fault.message):
+        return int(place[1]), fault.message[place.end() :]
     line, node = 1, yaml.compose(text, Loader=_LOADER)
     for step in _steps(fault.pointer):
-        entry = _Entry.find(node, step)
+        entry = _YamlEntry.find(node, step)
         if entry is None:
             break
         line, node = entry.key.start_mark.line + 1, entry.value
@@ -39,7 +39,7 @@ def located(text: str, fault: Fault) -> tuple[int, str]:
 
 
 def changed(text: str, path: Path, value: Any) -> str:
-    """`text` with `value` at `path`; what is missing on the way there is made. None takes the place away."""
+    """Set the value at `path`, creating missing parents. None removes the entry."""
     root = yaml.compose(text, Loader=_LOADER)
     if root is None:
         return text if value is None else text + _line(path[0], _nested(path[1:], value)) + "\n"
@@ -51,9 +51,9 @@ def changed(text: str, path: Path, value: Any) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value on one line, as `load_document` reads it back."""
+    """Write a value on one line, so that `load_document` reads it back."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, str) and _PLAIN.fullmatch(value) and load_document(value) == value:
@@ -64,22 +64,22 @@ def flow(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """What stands in a mapping or a list: its value, and its key (of a list: the value again)."""
+class _YamlEntry:
+    """An entry of a mapping or a list: its value, and its key (for a list, the value again)."""
 
     key: yaml.Node
     value: yaml.Node
 
     @classmethod
-    def find(cls, node: yaml.Node | None, step: str | int) -> _Entry | None:
+    def find(cls, node: yaml.Node | None, step: str | int) -> _YamlEntry | None:
         for name, entry in cls.all(node).items():
             if str(name) == str(step):
                 return entry
         return None
 
     @classmethod
-    def all(cls, node: yaml.Node | None) -> dict[str | int, _Entry]:
-        """In their order; none in what is no collection."""
+    def all(cls, node: yaml.Node | None) -> dict[str | int, _YamlEntry]:
+        """The entries of a node in order; none if it is not a collection."""
         if isinstance(node, yaml.MappingNode):
             return {key.value: cls(key, value) for key, value in node.value}
         if isinstance(node, yaml.SequenceNode):
@@ -91,14 +91,14 @@ def _steps(pointer: str) -> list[str]:
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
-def _deepest(root: yaml.Node, path: Path) -> tuple[yaml.Node, _Entry | None, int]:
-    """(the collection that holds the last step that there is, its entry, how many steps there are)."""
+def _deepest(root: yaml.Node, path: Path) -> tuple[yaml.Node, _YamlEntry | None, int]:
+    """Follow `path` as far as it exists: (the last collection, its entry, the number of steps taken)."""
     parent, entry, node = root, None, root
     for depth, step in enumerate(path):
-        found = _Entry.find(node, step)
-        if found is None:
+        child = _YamlEntry.find(node, step)
+        if child is None:
             return node, entry, depth
-        parent, entry, node = node, found, found.value
+        parent, entry, node = node, child, child.value
     return parent, entry, len(path)
 
 
@@ -118,8 +118,8 @@ def _start(node: yaml.Node) -> int:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where its text ends: PyYAML says of a block only where the next thing begins."""
-    entries = _Entry.all(node)
+    """The index at which a node's text ends: PyYAML gives for a block only the start of the next token."""
+    entries = _YamlEntry.all(node)
     if not entries or _is_flow(node):
         return int(node.end_mark.index)
     return _end(list(entries.values())[-1].value)
@@ -132,7 +132,7 @@ def _replaced(text: str, node: yaml.Node, value: Any) -> str:
 
 
 def _with_entry(text: str, parent: yaml.Node, step: str | int, value: Any) -> str:
-    """`parent` with one more entry at its end; what is no collection, or one of the other kind, is replaced."""
+    """Append an entry to `parent`; a parent that is not a collection of the right kind is replaced."""
     kind = yaml.SequenceNode if isinstance(step, int) else yaml.MappingNode
     if not isinstance(parent, kind):
         return _replaced(text, parent, _nested([step], value))
@@ -150,17 +150,17 @@ def _line(step: str | int, value: Any, *, flow_style: bool = False) -> str:
     return f"{flow(step)}: {flow(value)}"
 
 
-def _without(text: str, parent: yaml.Node, entry: _Entry) -> str:
-    others = [one for one in _Entry.all(parent).values() if one.value is not entry.value]
+def _without(text: str, parent: yaml.Node, entry: _YamlEntry) -> str:
+    others = [other for other in _YamlEntry.all(parent).values() if other.value is not entry.value]
     if _is_flow(parent) or not others:
-        kept = ", ".join(text[_start(one.key) : _end(one.value)] for one in others)
+        rest = ", ".join(text[_start(other.key) : _end(other.value)] for other in others)
         opening, closing = "{}" if isinstance(parent, yaml.MappingNode) else "[]"
-        return text[: _start(parent)] + opening + kept + closing + text[_end(parent) :]
+        return text[: _start(parent)] + opening + rest + closing + text[_end(parent) :]
     start = text.rfind("\n", 0, _start(entry.key)) + 1
     return text[:start] + text[_line_end(text, _end(entry.value)) + 1 :]
 
 
 def _line_end(text: str, index: int) -> int:
-    """Of the line in which `index` is: comments at its end belong to it."""
-    found = text.find("\n", index)
-    return len(text) if found < 0 else found
+    """The end of the line that contains `index`: trailing comments belong to it."""
+    end = text.find("\n", index)
+    return len(text) if end < 0 else end

@@ -1,1 +1,1 @@
-"""Labels that people or networks judge anew."""
+"""Reassessment of trials by other labels, and relabelling by people."""

@@ -1,4 +1,4 @@
-"""What the finished trials of a job say of the validation images, as they have left it."""
+"""The predictions that the finished trials of a job have stored for the validation images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 def has_labels(job: Job) -> bool:
-    """Whether its images have a class each; of a task that is not installed here, nothing is known."""
+    """Whether each image of the job's task has one class; False if the task is not installed."""
     return job.spec.task in tasks.names() and isinstance(tasks.find(job.spec.task), LabelledTask)
 
 
 def labelled_task(job: Job) -> LabelledTask:
-    """Raises Conflict where the job's task has no images with a class each."""
+    """Find the job's task. Raises Conflict if its images do not have one class each."""
     task = tasks.find(job.spec.task)
     if not isinstance(task, LabelledTask):
         raise Conflict(f"job {job.name} is of the task {task.name}, whose images have no class each to be doubted")
@@ -32,12 +32,12 @@ def labelled_task(job: Job) -> LabelledTask:
 
 
 def validation_of(job: Job) -> ValidationSplit:
-    """The images that its trials were measured on. Raises Conflict where the dataset cannot be read any more."""
+    """Read the images on which the trials were measured. Raises Conflict if the dataset can no longer be read."""
     return _read_from(job, lambda task, dataset: task.validation(dataset))
 
 
 def picture(job: Job, image: int) -> bytes:
-    """A validation image as PNG. Raises NotFound, and Conflict where the dataset cannot be read any more."""
+    """Render a validation image as PNG. Raises NotFound, and Conflict if the dataset can no longer be read."""
     return _read_from(job, lambda task, dataset: task.picture(dataset, image))
 
 
@@ -50,25 +50,26 @@ def _read_from(job: Job, read: Callable[[LabelledTask, Mapping[str, Any]], T]) -
 
 
 def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[Trial, Path]]:
-    """Finished trials that have left predictions, by number: two statements, whatever the number of trials.
+    """Find the finished trials with stored predictions, by number, in two statements.
 
-    Raises Conflict where there is none.
+    Raises Conflict if there are none.
     """
-    paths = {one.trial_id: artifacts_dir / one.path for one in store.job_artifacts(job.id) if one.name == FILE}
-    found = [
+    files = [artifact for artifact in store.job_artifacts(job.id) if artifact.name == FILE]
+    paths = {artifact.trial_id: artifacts_dir / artifact.path for artifact in files}
+    trials = [
         (trial, paths[trial.id])
         for trial in store.all_trials(job.id)
         if trial.state.has_result and trial.id in paths and paths[trial.id].is_file()
     ]
-    if not found:
+    if not trials:
         raise Conflict(f"no finished trial of job {job.name} has left its predictions")
-    return found
+    return trials
 
 
 def read(trials: Sequence[tuple[Trial, Path]], images: ValidationSplit) -> Iterator[Predictions]:
-    """Of each trial. Raises Conflict where they are of other images than those that the dataset has now."""
+    """Read the predictions of each trial. Raises Conflict if the images of the dataset have changed since."""
     for trial, path in trials:
-        found = Predictions.read(path)
-        if not np.array_equal(found.labels, images.labels):
+        predictions = Predictions.read(path)
+        if not np.array_equal(predictions.labels, images.labels):
             raise Conflict(f"the dataset has changed since trial {trial.number} was trained: its images are others now")
-        yield found
+        yield predictions

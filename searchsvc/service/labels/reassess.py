@@ -1,4 +1,4 @@
-"""Reassess: what the finished trials of a job are worth by other labels, without training or predicting anything."""
+"""Reassess: measure the finished trials of a job by other labels, without training or predicting anything."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Reassessed:
-    """One trial by both labels."""
+    """The accuracy and rank of one trial by both labels."""
 
     trial: Trial
     accuracy: Estimate
     real_accuracy: Estimate
     rank: int
-    """By accuracy, from 1; equals share the best of theirs."""
+    """Rank by accuracy, from 1; ties share the best rank."""
     real_rank: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reassessment:
-    """All finished trials by both labels, the best by the new ones first."""
+    """All finished trials by both labels, the best by the new labels first."""
 
     job: Job
     images: int
@@ -40,27 +40,30 @@ class Reassessment:
     """Images that have a label in the file."""
     labels: int
     k: int
-    """Answers to an image of which one has to be right, by the file's labels."""
+    """A prediction is right by the file's labels if one of its k first classes is."""
     correlation: Estimate | None
-    """Spearman's, of the two rankings; None of fewer than three trials, or of equal ones."""
+    """Spearman's rank correlation of the two rankings; None if there are fewer than three trials, or all are equal."""
     items: tuple[Reassessed, ...]
 
 
 def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocument, k: int) -> Reassessment:
-    """Raises InvalidInput (pointers `/labels/...`, `/k`), and Conflict where no trial has left its predictions."""
+    """Measure all finished trials by the label sets of a document.
+
+    Raises InvalidInput (pointers `/labels/...`, `/k`), and Conflict if no trial has stored its predictions.
+    """
     if not 1 <= k <= KEPT:
         raise InvalidInput.at("/k", f"must lie from 1 to {KEPT}, not {k}")
     images = predictions.validation_of(job)
     with below("/labels"):
         sets = label_sets(checked(document), images)
     trials = predictions.with_predictions(store, artifacts_dir, job)
-    right, found = np.empty((2, len(trials), len(sets)), np.bool_)
-    for row, one in enumerate(predictions.read(trials, images)):
-        right[row] = one.classes[:, 0] == one.labels
-        found[row] = hits(one.classes[:, :k], sets)[:, -1]
-    comparison = compared(right, found, sets.counts > 0)
+    right, really_right = np.empty((2, len(trials), len(sets)), np.bool_)  # (trials, images)
+    for row, predicted in enumerate(predictions.read(trials, images)):
+        right[row] = predicted.classes[:, 0] == predicted.labels
+        really_right[row] = hits(predicted.classes[:, :k], sets)[:, -1]
+    comparison = compared(right, really_right, sets.counts > 0)
     accuracies, real = comparison.accuracies, comparison.real_accuracies
-    items = map(Reassessed, (one for one, _ in trials), accuracies, real, _ranks(accuracies), _ranks(real))
+    items = map(Reassessed, (trial for trial, _ in trials), accuracies, real, _ranks(accuracies), _ranks(real))
     return Reassessment(
         job=job,
         images=len(sets),
@@ -68,12 +71,12 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
         labels=len(sets.classes),
         k=k,
         correlation=comparison.correlation,
-        items=tuple(sorted(items, key=lambda one: (one.real_rank, one.rank, one.trial.number))),
+        items=tuple(sorted(items, key=lambda item: (item.real_rank, item.rank, item.trial.number))),
     )
 
 
 def _ranks(estimates: Sequence[Estimate]) -> list[int]:
-    """From 1; equals share the best of theirs."""
-    values = np.array([one.value for one in estimates])
+    """Rank estimates from 1, the largest first; ties share the best rank."""
+    values = np.array([estimate.value for estimate in estimates])
     ranks: list[int] = (1 + np.searchsorted(np.sort(-values), -values)).tolist()
     return ranks

@@ -1,8 +1,9 @@
-"""Relabel: from the answers of a job's trials to label sets that people have looked at.
+"""Relabel: from the predictions of a job's trials to label sets that people have confirmed.
 
 The best trials that differ from each other propose labels; an image on which all of them agree with its label is
-settled, the others become questions, one per image and class. Raters accept or reject; what several say is combined by
-Dawid and Skene's method. What comes out is a label file for `reassess` and for the option `reassessed` of datasets.
+settled, the others become questions, one per image and class. Raters accept or reject; the verdicts of several raters
+are combined by Dawid and Skene's method. The result is a label file for `reassess` and for the option `reassessed` of
+datasets.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ from searchsvc.store import Store
 NETWORKS, MOST_NETWORKS = 5, 50
 CONFIDENCE = 0.25
 THRESHOLD = 0.8
-"""Of the probability that a label is right, from which on it is one (arXiv 2006.07159, section 3)."""
+"""A label counts if it is right with at least this probability (arXiv 2006.07159, section 3)."""
 _POOL = 4
-"""The trials that propose are chosen among so many times as many of the best."""
+"""The proposing trials are chosen among the best, of which there are this many times as many."""
 _CLASSES, _ACCEPT = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
 class Rater:
-    """Who has answered questions."""
+    """A person who has answered questions."""
 
     name: str
     answered: int
     accuracy: float
-    """The probability that an answer of theirs is right, by all answers together."""
+    """The estimated probability that an answer of this rater is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelabellingProgress:
-    """Where a relabelling stands."""
+    """The progress of a relabelling."""
 
     job: Job
     trials: tuple[int, ...]
-    """Numbers of those that propose, the best first."""
+    """Numbers of the proposing trials, the best first."""
     confidence: float
     images: int
     settled: int
@@ -60,7 +61,7 @@ class RelabellingProgress:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Does this image show that?"""
+    """A question to raters: does this image show this class?"""
 
     image: int
     """Its place among the validation images."""
@@ -68,38 +69,38 @@ class Question:
     label: int
     class_name: str
     is_given: bool
-    """Whether the dataset says so."""
+    """Whether this is the label of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What is to be asked of one rater."""
+    """The questions to one rater."""
 
     items: tuple[Question, ...]
-    """Those that the rater has not answered, an image's together."""
+    """Unanswered questions, those of one image together."""
     answered: int
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Relabelled:
-    """What came out."""
+    """The result of a relabelling."""
 
     progress: RelabellingProgress
     threshold: float
     labels: Mapping[str, list[int | str]]
-    """Names of classes by name of image, of every validation image."""
+    """Class names by image name, for every validation image."""
 
 
-# ---- asking ----------------------------------------------------------------------------------------------------------
+# ---- questions -------------------------------------------------------------------------------------------------------
 
 
 def start(
     store: Store, artifacts_dir: Path, job: Job, *, networks: int, confidence: float, now: float
 ) -> RelabellingProgress:
-    """Make the questions, in place of those so far; verdicts on questions that are asked again count.
+    """Create the questions of a job, replacing earlier ones; verdicts on questions that are asked again count.
 
-    Raises InvalidInput (pointers `/networks`, `/confidence`), and Conflict where no trial has left its predictions.
+    Raises InvalidInput (pointers `/networks`, `/confidence`), and Conflict if no trial has stored its predictions.
     """
     if not 1 <= networks <= MOST_NETWORKS:
         raise InvalidInput.at("/networks", f"must lie from 1 to {MOST_NETWORKS}, not {networks}")
@@ -107,62 +108,63 @@ def start(
         raise InvalidInput.at("/confidence", f"must lie above 0 and not above 1, not {confidence}")
     images = predictions.validation_of(job)
     best = _best(job, predictions.with_predictions(store, artifacts_dir, job))[: _POOL * networks]
-    known = list(predictions.read(best, images))
-    chosen = diverse(np.stack([one.classes[:, 0] for one in known]), networks)
-    found = proposals([known[place] for place in chosen], confidence)
+    candidates = list(predictions.read(best, images))
+    chosen = diverse(np.stack([candidate.classes[:, 0] for candidate in candidates]), networks)
+    proposed = proposals([candidates[place] for place in chosen], confidence)
     made_from = {
         "trials": [best[place][0].number for place in chosen],
         "confidence": confidence,
         "images": len(images.names),
-        "settled": int(found.settled.sum()),
+        "settled": int(proposed.settled.sum()),
     }
-    asked = Relabelling(job.id, tuple(found.images.tolist()), tuple(found.classes.tolist()), made_from, now)
-    store.put_relabelling(asked)
+    store.put_relabelling(
+        Relabelling(job.id, tuple(proposed.images.tolist()), tuple(proposed.classes.tolist()), made_from, now)
+    )
     return progress(store, job)
 
 
 def questions(store: Store, job: Job, rater: str) -> Questions:
-    """What the rater has not answered yet. Raises Conflict where there are no questions, or the dataset is gone."""
-    asked, images = _asked(store, job), predictions.validation_of(job)
-    _check_same(job, asked, images)
-    said = {(one.image, one.label) for one in store.verdicts(job.id, rater=rater)}
-    pairs = list(zip(asked.images, asked.labels, strict=True))
-    items = tuple(_question(images, *pair) for pair in pairs if pair not in said)
+    """List the unanswered questions of a rater. Raises Conflict if there are no questions, or the dataset is gone."""
+    relabelling, images = _relabelling(store, job), predictions.validation_of(job)
+    _check_same(job, relabelling, images)
+    answered = {(verdict.image, verdict.label) for verdict in store.verdicts(job.id, rater=rater)}
+    pairs = list(zip(relabelling.images, relabelling.labels, strict=True))
+    items = tuple(_question(images, *pair) for pair in pairs if pair not in answered)
     return Questions(items, len(pairs) - len(items), len(pairs))
 
 
 def answer(store: Store, job: Job, verdict: Verdict) -> None:
-    """Keep what a rater says; the last word counts. Raises NotFound where that is not asked."""
-    _check_asked(_asked(store, job), verdict.image, verdict.label)
+    """Store a verdict, replacing an earlier one of the rater. Raises NotFound if there is no such question."""
+    _check_asked(_relabelling(store, job), verdict.image, verdict.label)
     store.put_verdict(job.id, verdict)
 
 
 def withdraw(store: Store, job: Job, rater: str, image: int, label: int) -> None:
-    """Forget what a rater has said to a question. Raises NotFound where that is not asked."""
-    _check_asked(_asked(store, job), image, label)
+    """Delete a rater's verdict on a question. Raises NotFound if there is no such question."""
+    _check_asked(_relabelling(store, job), image, label)
     store.delete_verdict(job.id, rater, image, label)
 
 
-# ---- what came out ---------------------------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------------------------
 
 
 def progress(store: Store, job: Job) -> RelabellingProgress:
-    """Raises Conflict where there are no questions."""
-    return _progress(job, _Answers.of(_asked(store, job), store.verdicts(job.id)))
+    """Read the progress of a relabelling. Raises Conflict if there are no questions."""
+    return _progress(job, _Answers.of(_relabelling(store, job), store.verdicts(job.id)))
 
 
 def relabelled(store: Store, job: Job, threshold: float) -> Relabelled:
-    """Label sets by all verdicts so far. A question that nobody has answered leaves the dataset's label as it is.
+    """Compute label sets by all verdicts so far. An unanswered question leaves the dataset's label as it is.
 
-    Raises InvalidInput (pointer `/threshold`), and Conflict where there are no questions.
+    Raises InvalidInput (pointer `/threshold`), and Conflict if there are no questions.
     """
     if not 0.5 <= threshold < 1:
         raise InvalidInput.at("/threshold", f"must lie from 0.5 to below 1, not {threshold}")
-    asked, images = _asked(store, job), predictions.validation_of(job)
-    _check_same(job, asked, images)
-    answers = _Answers.of(asked, store.verdicts(job.id))
-    given = images.labels[answers.images] == answers.labels
-    right = np.where(answers.is_open, given, answers.posterior >= threshold)
+    relabelling, images = _relabelling(store, job), predictions.validation_of(job)
+    _check_same(job, relabelling, images)
+    answers = _Answers.of(relabelling, store.verdicts(job.id))
+    is_given = images.labels[answers.images] == answers.labels
+    right = np.where(answers.is_open, is_given, answers.posterior >= threshold)
     sets: list[list[int | str]] = [[] for _ in images.names]
     for image, label in zip(answers.images[right].tolist(), answers.labels[right].tolist(), strict=True):
         sets[image].append(images.classes[label])
@@ -173,39 +175,40 @@ def relabelled(store: Store, job: Job, threshold: float) -> Relabelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answers:
-    """All verdicts on what is asked, and what they come to, of m questions."""
+    """The verdicts on m questions, and the label probabilities that follow from them."""
 
-    asked: Relabelling
+    relabelling: Relabelling
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
     is_open: NDArray[np.bool_]
     posterior: NDArray[np.float64]
-    """(m,) probability that the label is right."""
+    """(m,) Probability that the label is right."""
     raters: tuple[Rater, ...]
 
     @classmethod
-    def of(cls, asked: Relabelling, verdicts: Sequence[Verdict]) -> _Answers:
-        place = {pair: number for number, pair in enumerate(zip(asked.images, asked.labels, strict=True))}
-        counted = [one for one in verdicts if (one.image, one.label) in place]
-        names = sorted({one.rater for one in counted})
+    def of(cls, relabelling: Relabelling, verdicts: Sequence[Verdict]) -> _Answers:
+        pairs = zip(relabelling.images, relabelling.labels, strict=True)
+        place = {pair: number for number, pair in enumerate(pairs)}
+        counted = [verdict for verdict in verdicts if (verdict.image, verdict.label) in place]
+        names = sorted({verdict.rater for verdict in counted})
         number = {name: index for index, name in enumerate(names)}
-        items = np.array([place[one.image, one.label] for one in counted], np.int64)
-        raters = np.array([number[one.rater] for one in counted], np.int64)
-        said = np.array([one.accepted for one in counted], np.int64)
-        found = dawid_skene(items, raters, said, shape=(len(place), len(names), _CLASSES))
+        items = np.array([place[verdict.image, verdict.label] for verdict in counted], np.int64)
+        raters = np.array([number[verdict.rater] for verdict in counted], np.int64)
+        accepted = np.array([verdict.accepted for verdict in counted], np.int64)
+        fit = dawid_skene(items, raters, accepted, shape=(len(place), len(names), _CLASSES))
         answered = np.bincount(raters, minlength=len(names))
         return cls(
-            asked,
-            np.array(asked.images, np.int64),
-            np.array(asked.labels, np.int64),
+            relabelling,
+            np.array(relabelling.images, np.int64),
+            np.array(relabelling.labels, np.int64),
             np.bincount(items, minlength=len(place)) == 0,
-            found.posterior[:, _ACCEPT],
-            tuple(map(Rater, names, answered.tolist(), found.accuracies.tolist())),
+            fit.posterior[:, _ACCEPT],
+            tuple(map(Rater, names, answered.tolist(), fit.accuracies.tolist())),
         )
 
 
 def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
-    made_from: Mapping[str, Any] = answers.asked.made_from
+    made_from: Mapping[str, Any] = answers.relabelling.made_from
     return RelabellingProgress(
         job=job,
         trials=tuple(made_from["trials"]),
@@ -219,30 +222,30 @@ def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
 
 
 def _best(job: Job, trials: Sequence[tuple[Trial, Path]]) -> list[tuple[Trial, Path]]:
-    """The best first, by the first objective."""
+    """Sort trials by the first objective, the best first."""
     first = job.spec.objectives[0]
 
-    def minimised(one: tuple[Trial, Path]) -> tuple[float, int]:
-        value = (one[0].metrics or {}).get(first.metric)
-        return (np.inf if value is None else -first.sign * value), one[0].number
+    def minimised(pair: tuple[Trial, Path]) -> tuple[float, int]:
+        value = (pair[0].metrics or {}).get(first.metric)
+        return (np.inf if value is None else -first.sign * value), pair[0].number
 
     return sorted(trials, key=minimised)
 
 
-def _asked(store: Store, job: Job) -> Relabelling:
-    found = store.relabelling(job.id)
-    if found is None:
+def _relabelling(store: Store, job: Job) -> Relabelling:
+    relabelling = store.relabelling(job.id)
+    if relabelling is None:
         raise Conflict(f"the labels of job {job.name} are not doubted yet: searchctl relabel {job.name}")
-    return found
+    return relabelling
 
 
-def _check_same(job: Job, asked: Relabelling, images: ValidationSplit) -> None:
-    if asked.made_from["images"] != len(images.names):
+def _check_same(job: Job, relabelling: Relabelling, images: ValidationSplit) -> None:
+    if relabelling.made_from["images"] != len(images.names):
         raise Conflict(f"the dataset of job {job.name} has changed since the questions were made: make them anew")
 
 
-def _check_asked(asked: Relabelling, image: int, label: int) -> None:
-    if (image, label) not in set(zip(asked.images, asked.labels, strict=True)):
+def _check_asked(relabelling: Relabelling, image: int, label: int) -> None:
+    if (image, label) not in set(zip(relabelling.images, relabelling.labels, strict=True)):
         raise NotFound(f"whether image {image} shows class {label} is not asked")
 
 

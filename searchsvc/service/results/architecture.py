@@ -1,4 +1,4 @@
-"""What the network of a trial is made of, stage by stage."""
+"""The architecture of a trial's network, stage by stage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchsvc.spaces.costs.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The stages, from the image on."""
+    """The stages of a network, starting at the image."""
 
     shape: tuple[int, int, int]
     """(channels, height, width) of the images of the dataset."""
@@ -22,15 +22,15 @@ class Architecture:
 
     @property
     def flops(self) -> float:
-        return sum(one.flops for one in self.stages)
+        return sum(stage.flops for stage in self.stages)
 
     @property
     def params(self) -> float:
-        return sum(one.params for one in self.stages)
+        return sum(stage.params for stage in self.stages)
 
 
 def dataset_of(spec: JobSpec) -> DatasetInfo:
-    """What the task says of the job's dataset. Raises Conflict where it cannot be read any more."""
+    """Inspect the job's dataset. Raises Conflict if it can no longer be read."""
     try:
         return datasets.inspect(checks.task_of(spec), spec.dataset.model_dump(mode="json"), spec.seed)
     except InvalidInput as error:
@@ -38,7 +38,7 @@ def dataset_of(spec: JobSpec) -> DatasetInfo:
 
 
 def architecture(spec: JobSpec, dataset: DatasetInfo, values: Mapping[str, Scalar]) -> Architecture:
-    """Of a candidate with these values. Raises Conflict where nothing is known of such networks."""
+    """Describe the network of a candidate. Raises Conflict if the stages of such networks are not known."""
     if spec.task not in networks.DEFAULTS:
         raise Conflict(f"it is not known what the task {spec.task} builds")
     try:

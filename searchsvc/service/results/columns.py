@@ -1,4 +1,4 @@
-"""Results: what the ended trials of a job reached, as columns. Looking at 100,000 of them takes some milliseconds.
+"""Results of a job as columns: 100,000 of them are evaluated in some milliseconds.
 
 | symbol | meaning |
 |---|---|
@@ -17,29 +17,29 @@ from numpy.typing import NDArray
 from searchsvc.domain import Constraint, Objective, pareto_front
 
 Row = tuple[int, int, Mapping[str, float]]
-"""(number of the trial, its place in the order in which results were told, costs and metrics of its best step)."""
+"""(number of the trial, its place in the order of the results, costs and metrics of its best step)."""
 Column = NDArray[np.float64]
 
 
 def sample(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most so many of `count` things, evenly spread, the last one among them."""
+    """Choose at most `most` of `count` indices, evenly spread, the last index included."""
     return np.unique(np.linspace(count - 1, 0, min(count, most)).round().astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultColumns:
-    """In the order in which they ended."""
+    """The results of trials in the order in which they ended."""
 
     numbers: NDArray[np.int64]
-    """Of the trials: (n,)."""
+    """Numbers of the trials: (n,)."""
     places: NDArray[np.int64]
-    """In the order in which they were told: (n,), growing."""
+    """Places in the order of the results: (n,), increasing."""
     metrics: Mapping[str, Column]
-    """Costs and metrics of the best steps, (n,) each; NaN where one was not measured."""
+    """Costs and metrics of the best steps, (n,) each; NaN if not measured."""
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> ResultColumns:
-        """In any order."""
+        """Convert stored rows, in any order."""
         ordered = sorted(rows, key=lambda row: row[1])
         names = dict.fromkeys(name for _, _, metrics in ordered for name in metrics)
         return cls(
@@ -55,41 +55,42 @@ class ResultColumns:
 
     @property
     def last_place(self) -> int:
-        """-1 before the first."""
+        """The place of the newest result; -1 before the first."""
         return int(self.places[-1]) if len(self) else -1
 
     def column(self, metric: str) -> Column:
-        """(n,)."""
-        found = self.metrics.get(metric)
-        return np.full(len(self), np.nan) if found is None else found
+        """The values of a metric: (n,), NaN if no result has it."""
+        values = self.metrics.get(metric)
+        return np.full(len(self), np.nan) if values is None else values
 
     def values(self, objectives: Iterable[Objective]) -> NDArray[np.float64]:
-        """(n, m), larger is better."""
-        return np.column_stack([one.sign * self.column(one.metric) for one in objectives])
+        """The objectives of all results: (n, m), larger is better."""
+        return np.column_stack([objective.sign * self.column(objective.metric) for objective in objectives])
 
     def within(self, constraints: Iterable[Constraint]) -> NDArray[np.bool_]:
-        """Which keep every constraint, (n,); one whose metric was not measured is not kept."""
-        kept = np.ones(len(self), dtype=bool)
-        for one in constraints:
-            column = self.column(one.metric)
-            low, high = -np.inf if one.min is None else one.min, np.inf if one.max is None else one.max
-            kept &= (column >= low) & (column <= high)
-        return kept
+        """Which results keep every constraint: (n,). A constraint on a metric that was not measured is broken."""
+        within = np.ones(len(self), dtype=bool)
+        for constraint in constraints:
+            column = self.column(constraint.metric)
+            low = -np.inf if constraint.min is None else constraint.min
+            high = np.inf if constraint.max is None else constraint.max
+            within &= (column >= low) & (column <= high)
+        return within
 
     def best(self, objective: Objective, count: int) -> list[int]:
-        """The numbers of so many of them, the best first; equal ones in the order in which they ended."""
+        """The trial numbers of the `count` best results, the best first, ties in the order in which they ended."""
         minimised = np.nan_to_num(-objective.sign * self.column(objective.metric), nan=np.inf)
-        found: list[int] = self.numbers[np.argsort(minimised, kind="stable")[:count]].tolist()
-        return found
+        numbers: list[int] = self.numbers[np.argsort(minimised, kind="stable")[:count]].tolist()
+        return numbers
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ResultColumns:
-        """Those at these places, or where this is true."""
+        """Select results by index or by mask."""
         return ResultColumns(
             self.numbers[index], self.places[index], {name: column[index] for name, column in self.metrics.items()}
         )
 
     def joined(self, more: ResultColumns) -> ResultColumns:
-        """With those that ended later."""
+        """Append results that ended later."""
         names = dict.fromkeys((*self.metrics, *more.metrics))
         return ResultColumns(
             np.concatenate([self.numbers, more.numbers]),
@@ -98,6 +99,6 @@ class ResultColumns:
         )
 
     def front(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> ResultColumns:
-        """Those that keep the constraints and that no other one dominates."""
-        kept = self.take(self.within(constraints))
-        return kept.take(pareto_front(kept.values(objectives)))
+        """The results that keep the constraints and that no other such result dominates."""
+        feasible = self.take(self.within(constraints))
+        return feasible.take(pareto_front(feasible.values(objectives)))

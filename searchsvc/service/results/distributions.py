@@ -1,4 +1,4 @@
-"""Distributions: what the controller of a job's supernet makes of each parameter, by the last that it measured."""
+"""Distributions over each parameter that the controller of a job's supernet has learned."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Of one parameter, whatever the others are."""
+    """The marginal distribution over the options of one parameter."""
 
     parameter: str
     options: tuple[Scalar, ...]
     """Choices, whole numbers, or the values of a basis (which a range of numbers becomes)."""
     probabilities: tuple[float, ...]
     entropy: float
-    """In nats: 0 where one option has it all, ln(options) at first."""
+    """In nats: 0 if one option has all the probability, ln(options) at the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """A supernet as it stands."""
+    """The state of a supernet at its last measurement."""
 
     trial: Trial
     step: int
     steps: int
-    """Measurements that it is to have in all."""
+    """The number of measurements that it will have at its end."""
     metrics: Mapping[str, float]
-    """What it measured of the whole: reward, entropy, baseline, ..."""
+    """Metrics of the supernet itself: reward, entropy, baseline, ..."""
     parameters: tuple[Distribution, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What a supernet learned of each parameter, over its steps."""
+    """The distributions of a supernet over its steps."""
 
     trial: Trial
     steps: tuple[int, ...]
     metrics: Mapping[str, tuple[float | None, ...]]
-    """Of the whole, by name: a value for each step, None where it was not measured."""
+    """Metrics of the supernet itself by name: a value per step, None if it was not measured."""
     parameters: Mapping[str, tuple[Distribution, ...]]
-    """By name: a distribution for each step."""
+    """Parameters by name: a distribution per step."""
 
 
 def distributions(store: Store, job: Job) -> Distributions:
-    """Raises Conflict where the job has no supernet, or where that has measured nothing yet."""
+    """Read the distributions at the last step. Raises Conflict if no supernet of the job has measured anything."""
     trial, options = _supernet(store, job)
     last = store.measurements(trial.id)[-1]
     return Distributions(
@@ -65,22 +65,25 @@ def distributions(store: Store, job: Job) -> Distributions:
 
 
 def learning(store: Store, job: Job, most: int) -> Learning:
-    """At `most` so many steps, evenly chosen, the last among them. Raises Conflict as `distributions` does."""
+    """Read the distributions at no more than `most` steps, evenly chosen, the last included.
+
+    Raises Conflict if no supernet of the job has measured anything.
+    """
     trial, options = _supernet(store, job)
     measured = store.measurements(trial.id)
     chosen = [measured[place] for place in sample(len(measured), most)]
-    by_step = [list(_distributions(_parameters(job, options), one)) for one in chosen]
-    names = dict.fromkeys(name for one in chosen for name in _whole(one))
+    by_step = [list(_distributions(_parameters(job, options), measurement)) for measurement in chosen]
+    names = dict.fromkeys(name for measurement in chosen for name in _whole(measurement))
     return Learning(
         trial=trial,
-        steps=tuple(one.step for one in chosen),
-        metrics={name: tuple(one.metrics.get(name) for one in chosen) for name in names},
+        steps=tuple(measurement.step for measurement in chosen),
+        metrics={name: tuple(measurement.metrics.get(name) for measurement in chosen) for name in names},
         parameters={of_steps[0].parameter: of_steps for of_steps in zip(*by_step, strict=True)},
     )
 
 
 def _supernet(store: Store, job: Job) -> tuple[Trial, Mapping[str, Any]]:
-    """The last one that has measured something, and the options of its algorithm."""
+    """Find the last supernet that has measured something, and the options of its algorithm."""
     options = supernets.options_of(job.spec)
     if options is None:
         raise Conflict(f"job {job.name} has no supernet: {job.spec.algorithm.name} trains each candidate by itself")
@@ -94,16 +97,16 @@ def _parameters(job: Job, options: Mapping[str, Any]) -> tuple[Parameter, ...]:
     return with_bases(checks.space_of(job.spec, None), options["basis_values"]).parameters
 
 
-def _whole(measured: Measurement) -> dict[str, float]:
-    """What was measured of the supernet itself."""
-    return {name: value for name, value in measured.metrics.items() if "/" not in name}
+def _whole(measurement: Measurement) -> dict[str, float]:
+    """Metrics of the supernet itself, without those of its parameters."""
+    return {name: value for name, value in measurement.metrics.items() if "/" not in name}
 
 
 def _distributions(parameters: tuple[Parameter, ...], last: Measurement) -> Iterator[Distribution]:
-    for one in parameters:
-        options = _options(one)
-        probabilities = tuple(last.metrics[f"p/{one.name}/{index}"] for index in range(len(options)))
-        yield Distribution(one.name, options, probabilities, last.metrics[f"entropy/{one.name}"])
+    for parameter in parameters:
+        name, options = parameter.name, _options(parameter)
+        probabilities = tuple(last.metrics[f"p/{name}/{index}"] for index in range(len(options)))
+        yield Distribution(name, options, probabilities, last.metrics[f"entropy/{name}"])
 
 
 def _options(parameter: Parameter) -> tuple[Scalar, ...]:

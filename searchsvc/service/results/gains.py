@@ -1,12 +1,12 @@
 """Whether pre-training, self-training or stronger augmentation is worth it at an amount of data: a report of a job.
 
-The genes of `ASKED` that a job searches make its cells: trials that are alike in all of them. Whatever else varies
-within a cell (a `replicate`, another recipe, another architecture) is what its interval is about. Each cell is set
-beside the one that differs from it only in that its gene has its plain value; with both first weights and self-training
-beside three: without the one, without the other, and without both.
+The trials of a job are grouped in cells by the genes of `ASKED` that it searches: trials of a cell agree in all of
+them. Other variation within a cell (a `replicate`, another recipe, another architecture) widens its interval. Each cell
+is compared with the cell that differs from it only in that one gene has its plain value; a cell with both initial
+weights and self-training with three: without the first, without the second, and without both.
 
-Where every trial of two cells has a `replicate` of its own, and both have the same, trials of one replicate are a pair:
-they share their seed.
+If every trial of two cells has a `replicate` of its own, and both cells have the same replicates, the trials of one
+replicate form a pair: they share their seed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from searchsvc.spaces.recipe import DATA_FRACTION, INIT
 from searchsvc.store import Store
 
 COMPARED = ((INIT, "self_training"), ("augmentation",))
-"""Genes whose values are set beside their plain ones; those of one group singly and together."""
+"""Genes whose values are compared with their plain ones, those of one group singly and together."""
 ASKED = (DATA_FRACTION, *(gene for group in COMPARED for gene in group))
 
 Genes: TypeAlias = Mapping[str, Scalar]
@@ -35,7 +35,7 @@ Key: TypeAlias = tuple[tuple[str, Scalar], ...]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredTrial:
-    """A trial that has ended well."""
+    """The genes and metrics of a trial that has SUCCEEDED."""
 
     values: Genes
     metrics: Mapping[str, float]
@@ -43,43 +43,43 @@ class MeasuredTrial:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Trials that are alike in all that is asked about."""
+    """Trials that agree in all genes that are compared."""
 
     values: Genes
     trials: int
     mean: MeanEstimate
-    """Of the objective."""
+    """Mean of the objective."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What values other than the plain ones are worth, all else being equal."""
+    """The gain of values other than the plain ones, all else being equal."""
 
     changed: Genes
     plain: Cell
-    """With the plain values of what was changed."""
+    """The cell with the plain values of the changed genes."""
     cell: Cell
     gain: MeanEstimate
-    """By how much the objective is better, whichever direction is better."""
+    """The improvement of the objective: positive is better for both goals."""
     pairs: int
-    """Trials that were set beside one of the same replicate; 0: the cells were compared as wholes."""
+    """Pairs of trials of one replicate; 0 if the cells were compared as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class GainReport:
-    """All that can be compared so far."""
+    """All gains that can be computed so far."""
 
     job: Job
     objective: Objective
     genes: tuple[str, ...]
-    """Those of `ASKED` that the job searches."""
+    """The genes of `ASKED` that the job searches."""
     gains: tuple[Gain, ...]
 
 
 def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
-    """What the job's trials say. `space`: the job's; `defaults`: values of genes where a trial has none of its own.
+    """Compute the gains of a job. `defaults`: the values of genes that a trial does not set itself.
 
-    Raises Conflict where the job searches nothing that could be compared.
+    Raises Conflict if the job searches nothing that could be compared.
     """
     genes = tuple(name for name in ASKED if name in space)
     if not {name for group in COMPARED for name in group} & set(genes):
@@ -96,12 +96,12 @@ def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
 
 
 def found_in(trials: Sequence[MeasuredTrial], plain: Genes, defaults: Genes, objective: Objective) -> tuple[Gain, ...]:
-    """What trials say of the genes in `plain`, their plain values; `defaults`: of genes that a trial does not name."""
+    """Compute the gains over the plain values of genes. `defaults`: values of genes that a trial does not set."""
     return tuple(_gains(_cells(trials, tuple(plain), defaults), plain, objective))
 
 
 def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
-    """The default where the space has it, else the first choice or the least value."""
+    """The default if the space has it, else the first choice or the smallest value."""
     parameter, default = space[name], defaults[name]
     if not isinstance(parameter, Categorical):
         return parameter.low
@@ -109,21 +109,21 @@ def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
 
 
 def _cells(trials: Sequence[MeasuredTrial], genes: Sequence[str], defaults: Genes) -> dict[Key, list[MeasuredTrial]]:
-    """Sorted as `genes` are, by value."""
-    found: dict[Key, list[MeasuredTrial]] = {}
+    """Group trials by their values of `genes`, sorted by value."""
+    cells: dict[Key, list[MeasuredTrial]] = {}
     for trial in trials:
-        found.setdefault(tuple((name, trial.values.get(name, defaults[name])) for name in genes), []).append(trial)
-    return dict(sorted(found.items(), key=lambda one: [(str(type(value)), value) for _, value in one[0]]))
+        cells.setdefault(tuple((name, trial.values.get(name, defaults[name])) for name in genes), []).append(trial)
+    return dict(sorted(cells.items(), key=lambda cell: [(str(type(value)), value) for _, value in cell[0]]))
 
 
 def _gains(cells: Mapping[Key, Sequence[MeasuredTrial]], plain: Genes, objective: Objective) -> Iterator[Gain]:
     for group, (key, trials) in product(COMPARED, cells.items()):
         others = [(name, value) for name, value in key if name in group and value != plain[name]]
-        for some in chain.from_iterable(combinations(others, count) for count in range(1, len(others) + 1)):
-            changed = dict(some)
-            beside = tuple((name, plain[name] if name in changed else value) for name, value in key)
-            if beside in cells:
-                yield _gain(changed, (beside, cells[beside]), (key, trials), objective)
+        for subset in chain.from_iterable(combinations(others, count) for count in range(1, len(others) + 1)):
+            changed = dict(subset)
+            plain_key = tuple((name, plain[name] if name in changed else value) for name, value in key)
+            if plain_key in cells:
+                yield _gain(changed, (plain_key, cells[plain_key]), (key, trials), objective)
 
 
 def _gain(
@@ -136,19 +136,19 @@ def _gain(
     pairs = _pairs(before, after)
     compare = intervals.paired_difference if pairs else intervals.difference
     chosen = zip(*pairs, strict=True) if pairs else (before, after)
-    found = compare(*([objective.sign * value for value in _measured(trials, objective)] for trials in chosen))
-    return Gain(changed, _cell(*plain, objective), _cell(*cell, objective), found, len(pairs))
+    gain = compare(*([objective.sign * value for value in _measured(trials, objective)] for trials in chosen))
+    return Gain(changed, _cell(*plain, objective), _cell(*cell, objective), gain, len(pairs))
 
 
 def _pairs(
     before: Sequence[MeasuredTrial], after: Sequence[MeasuredTrial]
 ) -> list[tuple[MeasuredTrial, MeasuredTrial]]:
-    """Trials of the same replicate; none where one trial has no replicate, or shares it, or is left alone."""
-    first, second = ({one.values.get(REPLICATE): one for one in trials} for trials in (before, after))
+    """Pair the trials of each replicate; no pairs if a trial has no replicate, shares it, or has no counterpart."""
+    first, second = ({trial.values.get(REPLICATE): trial for trial in trials} for trials in (before, after))
     are_alone = len(first) == len(before) and len(second) == len(after)
     if None in first or first.keys() != second.keys() or not are_alone:
         return []
-    return [(one, second[number]) for number, one in first.items()]
+    return [(trial, second[replicate]) for replicate, trial in first.items()]
 
 
 def _cell(key: Key, trials: Sequence[MeasuredTrial], objective: Objective) -> Cell:
@@ -156,4 +156,4 @@ def _cell(key: Key, trials: Sequence[MeasuredTrial], objective: Objective) -> Ce
 
 
 def _measured(trials: Sequence[MeasuredTrial], objective: Objective) -> list[float]:
-    return [one.metrics[objective.metric] for one in trials]
+    return [trial.metrics[objective.metric] for trial in trials]

@@ -1,6 +1,6 @@
 """How much each parameter decides a metric, by Optuna's PED-ANOVA (Watanabe et al., arXiv 2304.10255).
 
-It asks where the best tenth of the results lies, and takes a second for a thousand trials; fANOVA takes a minute.
+It compares the best tenth of the results with all, and takes a second for a thousand trials; fANOVA takes a minute.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from searchsvc.service.results.optuna_study import distributions_of
 from searchsvc.store import Store
 
 MOST_TRIALS = 1000
-"""Results that are looked at, the newest."""
+"""Only the newest results are evaluated."""
 FEWEST_TRIALS = 10
-"""Of fewer nothing is said."""
+"""With fewer results, importance is not computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Of the parameters that every candidate has, the most important first; the shares add up to 1."""
+    """Importance of the parameters that every candidate has, the most important first; the shares add up to 1."""
 
     metric: str
     results: int
-    """From how many results it is told."""
+    """The number of results it is computed from."""
     shares: tuple[tuple[str, float], ...]
     conditional: tuple[str, ...]
-    """Parameters that only some candidates have: nothing is said of them."""
+    """Parameters that only some candidates have: they get no share."""
 
 
 def importance(store: Store, job: Job, metric: str) -> Importance:
-    """Raises Conflict where there are too few results, InvalidInput where none has that metric."""
-    trials = [one for one in store.newest_results(job.id, MOST_TRIALS) if one.is_candidate]
+    """Compute the importance for a metric.
+
+    Raises Conflict if there are too few results, InvalidInput if too few of them have that metric.
+    """
+    trials = [trial for trial in store.newest_results(job.id, MOST_TRIALS) if trial.is_candidate]
     if len(trials) < FEWEST_TRIALS:
         raise Conflict(f"job {job.name} has {len(trials)} results; importance is told from {FEWEST_TRIALS} on")
-    values = [{**one.proposal.costs, **(one.metrics or {})}.get(metric) for one in trials]
-    measured = [(one, value) for one, value in zip(trials, values, strict=True) if value is not None]
+    values = [_known(trial).get(metric) for trial in trials]
+    measured = [(trial, value) for trial, value in zip(trials, values, strict=True) if value is not None]
     if len(measured) < FEWEST_TRIALS:
-        known = sorted({name for one in trials for name in {**one.proposal.costs, **(one.metrics or {})}})
-        raise InvalidInput.at("/metric", f"fewer than {FEWEST_TRIALS} results have {metric!r}; try {', '.join(known)}")
+        names = sorted({name for trial in trials for name in _known(trial)})
+        raise InvalidInput.at("/metric", f"fewer than {FEWEST_TRIALS} results have {metric!r}; try {', '.join(names)}")
     space = checks.space_of(job.spec, None)
     objective = next((one for one in job.spec.objectives if one.metric == metric), None)
     minimised = objective.sign < 0 if objective else metric in measured[0][0].proposal.costs
@@ -53,6 +56,11 @@ def importance(store: Store, job: Job, metric: str) -> Importance:
         shares=tuple(sorted(shares.items(), key=lambda pair: -pair[1])),
         conditional=tuple(one.name for one in space.parameters if one.when),
     )
+
+
+def _known(trial: Trial) -> dict[str, float]:
+    """The costs and metrics of a trial."""
+    return {**trial.proposal.costs, **(trial.metrics or {})}
 
 
 def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
@@ -82,7 +90,7 @@ def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: boo
     ]
 
     class TrialsInMemory(InMemoryStorage):
-        """A study of these trials, which are not copied whenever it is asked for them."""
+        """A storage of these trials that does not copy them each time they are read."""
 
         def get_all_trials(
             self,
@@ -97,5 +105,5 @@ def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: boo
     study = optuna.Study(job.id, storage)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the evaluator is marked as experimental
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return {name: float(share) for name, share in found.items()}
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in shares.items()}

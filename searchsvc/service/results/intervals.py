@@ -1,8 +1,8 @@
-"""Means and their differences with intervals that hold the true one in 95 of 100 repetitions, by Student's t.
+"""Means and differences of means with 95 % confidence intervals, by Student's t.
 
 | symbol | meaning |
 |---|---|
-| n, s | how many values there are, and their standard deviation |
+| n, s | the number of values, and their standard deviation |
 | q(f) | the 97.5 % quantile of Student's t with f degrees of freedom |
 """
 
@@ -20,34 +20,34 @@ _UPPER = 0.975
 
 @dataclass(frozen=True, slots=True)
 class MeanEstimate:
-    """A mean, or a difference of means."""
+    """A mean, or a difference of means, with its confidence interval."""
 
     value: float
     low: float | None
-    """None: too few values for an interval."""
+    """None if there are too few values for an interval."""
     high: float | None
 
 
 def mean(values: Sequence[float]) -> MeanEstimate:
-    """value +- q(n - 1) s / sqrt(n)."""
-    found = np.asarray(values, float)
-    return _around(float(found.mean()), *_error(found))
+    """Estimate a mean: value +- q(n - 1) s / sqrt(n)."""
+    array = np.asarray(values, float)
+    return _around(float(array.mean()), *_error(array))
 
 
 def difference(before: Sequence[float], after: Sequence[float]) -> MeanEstimate:
-    """mean(after) - mean(before) of values that have nothing to do with each other, by Welch: deviations may differ."""
+    """Estimate mean(after) - mean(before) of independent values, by Welch: their deviations may differ."""
     first, second = np.asarray(before, float), np.asarray(after, float)
     value = float(second.mean() - first.mean())
     if min(len(first), len(second)) < 2:
         return MeanEstimate(value, None, None)
-    parts = np.array([one.var(ddof=1) / len(one) for one in (first, second)])
+    parts = np.array([values.var(ddof=1) / len(values) for values in (first, second)])
     total = float(parts.sum())
     freedom = total**2 / float((parts**2 / (len(first) - 1, len(second) - 1)).sum()) if total > 0 else np.inf
     return _around(value, total**0.5, freedom)
 
 
 def paired_difference(before: Sequence[float], after: Sequence[float]) -> MeanEstimate:
-    """The same of values that belong together, one by one: what both share does not widen the interval."""
+    """Estimate mean(after - before) of paired values: variation that a pair shares does not widen the interval."""
     return mean([second - first for first, second in zip(before, after, strict=True)])
 
 

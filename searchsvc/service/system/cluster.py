@@ -1,7 +1,7 @@
-"""The cluster as the drivers at work report it, what runs on it, and what waits, with the reasons.
+"""The cluster as the active drivers report it, the running attempts, and the queue with reasons.
 
-Nodes are known only while a driver runs a job: it is the drivers that are connected to Ray. What is in use is what the
-running trials of this service were given; what others do on the same cluster is not seen.
+Nodes are known only while a driver runs a job, because drivers are connected to Ray. Only the resources of this
+service's running trials count as used; other users of the same cluster are not seen.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from searchsvc.domain import Attempt, Job, JobState, Node, Trial
 from searchsvc.store import Store
 
 MOST = 200
-"""Running attempts and waiting trials that are looked at, of each the oldest."""
+"""At most so many running attempts and waiting trials are listed, the oldest of each."""
 _DRIVEN = (JobState.RUNNING, JobState.STOPPING)
 _LINE = "waits for a controller: {place} in line"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An attempt that runs now."""
+    """A running attempt."""
 
     job: Job
     trial: Trial
@@ -32,7 +32,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class NodeUse:
-    """A node, and what of it the running attempts were given."""
+    """A node, and its resources that running attempts use."""
 
     node: Node
     attempts: int
@@ -52,42 +52,42 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What there is to see."""
+    """The nodes, the running attempts and the queue."""
 
     nodes: tuple[NodeUse, ...]
-    """None where no driver is at work: then nothing is known of the cluster."""
+    """Empty if no driver is active: then the cluster is not known."""
     running: tuple[Work, ...]
     queue: tuple[Waiting, ...]
-    """Jobs first, in the order in which they will be taken."""
+    """Jobs first, in the order in which they will be claimed."""
 
 
 def look(store: Store) -> Cluster:
-    """The number of statements does not grow with what runs or waits."""
+    """Read the cluster. The number of statements does not grow with the number of attempts or trials."""
     jobs = {job.id: job for state in _DRIVEN for job in store.jobs(state=state, limit=MOST)}
     attempts = store.running_attempts(_DRIVEN, MOST)
-    running = tuple(Work(jobs[trial.job_id], trial, one) for trial, one in attempts if trial.job_id in jobs)
+    running = tuple(Work(jobs[trial.job_id], trial, attempt) for trial, attempt in attempts if trial.job_id in jobs)
     nodes = {node.id: node for nodes in store.reported_nodes().values() for node in nodes}
     queued = [
         Waiting(job, None, job.reason or _LINE.format(place=_ordinal(place)))
         for place, job in enumerate(store.oldest_queued(MOST), start=1)
     ]
     waiting = [
-        Waiting(jobs[one.job_id], one, one.reason or "its turn has not come")
-        for one in store.waiting_trials(_DRIVEN, MOST)
-        if one.job_id in jobs
+        Waiting(jobs[trial.job_id], trial, trial.reason or "its turn has not come")
+        for trial in store.waiting_trials(_DRIVEN, MOST)
+        if trial.job_id in jobs
     ]
-    uses = tuple(_use(node, running) for node in sorted(nodes.values(), key=lambda one: (one.address, one.id)))
+    uses = tuple(_use(node, running) for node in sorted(nodes.values(), key=lambda node: (node.address, node.id)))
     return Cluster(uses, running, (*queued, *waiting))
 
 
 def _use(node: Node, running: Sequence[Work]) -> NodeUse:
-    given = [one.job.spec.resources for one in running if one.is_on(node)]
+    used = [work.job.spec.resources for work in running if work.is_on(node)]
     return NodeUse(
         node,
-        attempts=len(given),
-        cpus=sum(one.cpu for one in given),
-        gpus=sum(one.gpu for one in given),
-        memory_bytes=sum(one.memory_bytes for one in given),
+        attempts=len(used),
+        cpus=sum(resources.cpu for resources in used),
+        gpus=sum(resources.gpu for resources in used),
+        memory_bytes=sum(resources.memory_bytes for resources in used),
     )
 
 

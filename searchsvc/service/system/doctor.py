@@ -1,4 +1,4 @@
-"""doctor: whether everything that is needed is there, what was found, and how to mend what is not.
+"""doctor: checks of the installation, with advice on how to fix what fails.
 
 Libraries are looked up, not imported: the service loads neither torch nor Ray.
 """
@@ -32,29 +32,29 @@ _DATABASE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
     mend: str | None = None
-    """How to mend it; None where it is ok."""
+    """Advice on how to fix it; None if it is ok."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """All checks."""
+    """The results of all checks."""
 
     checks: tuple[HealthCheck, ...]
 
     @property
     def ok(self) -> bool:
-        """Nothing failed; warnings may be there."""
+        """Whether nothing failed; warnings are allowed."""
         return all(check.state != "failed" for check in self.checks)
 
 
 def examine(settings: Settings) -> HealthReport:
-    """Look at everything; what one check finds keeps no other from being made."""
+    """Run all checks, whatever their results."""
     return HealthReport(tuple(check(settings) for check in CHECKS))
 
 
@@ -194,7 +194,7 @@ CHECKS: tuple[Callable[[Settings], HealthCheck], ...] = (
 
 
 def _installed(name: str) -> str | None:
-    """The version of a distribution that can be imported; None where there is none."""
+    """The version of an installed distribution that can be imported, or None."""
     try:
         return version(name) if find_spec(name) is not None else None
     except PackageNotFoundError:
@@ -202,9 +202,9 @@ def _installed(name: str) -> str | None:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    return next(one for one in (path, *path.parents) if one.exists())
+    """The path, or the nearest existing folder above it."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
-def _unless(fine: bool, mend: str) -> str | None:
-    return None if fine else mend
+def _unless(is_ok: bool, mend: str) -> str | None:
+    return None if is_ok else mend

@@ -20,7 +20,7 @@ _USE_NOTED_EVERY_SECONDS = 60.0
 
 
 class Scope(StrEnum):
-    """What a token allows: READ to look, SUBMIT to make and steer jobs too, ADMIN to handle tokens too."""
+    """The permissions of a token: READ reads, SUBMIT also creates and steers jobs, ADMIN also manages tokens."""
 
     READ = "read"
     SUBMIT = "submit"
@@ -32,7 +32,7 @@ class Scope(StrEnum):
 
 
 def create(store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float) -> tuple[Token, str]:
-    """A new token and its secret. Raises InvalidInput."""
+    """Create a token; returns it with its secret. Raises InvalidInput."""
     if not 1 <= len(name) <= 128:
         raise InvalidInput.at("/name", "must be a text of 1 to 128 characters")
     if expires_seconds is not None and not (math.isfinite(expires_seconds) and 0 < expires_seconds <= 1e9):
@@ -52,12 +52,12 @@ def create(store: Store, name: str, scope: Scope, expires_seconds: float | None,
 
 
 def hash_of(secret: str) -> str:
-    """A plain SHA-256 is enough: the secret is random, so there is nothing to guess."""
+    """Hash a secret. A plain SHA-256 is enough: the secret is random, so it cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def authenticate(store: Store, secret: str | None, *, now: float) -> Token:
-    """Raises Unauthenticated, without saying more to a stranger than what helps the owner of a token."""
+    """Find the token of a secret. Raises Unauthenticated, with no more detail than helps the owner of a token."""
     if not secret:
         raise Unauthenticated("a bearer token is needed: send the header `Authorization: Bearer ssvc_...`")
     token = store.token_by_hash(hash_of(secret)) if secret.startswith(PREFIX) else None
@@ -73,28 +73,28 @@ def authenticate(store: Store, secret: str | None, *, now: float) -> Token:
 
 
 def require(token: Token, needed: Scope) -> None:
-    """Raises Forbidden where the token's scope does not reach."""
+    """Check the scope of a token. Raises Forbidden if it is not sufficient."""
     if not Scope(token.scope).covers(needed):
         raise Forbidden(f"this needs a token of scope {needed.value}; yours has {token.scope}")
 
 
 def ensure_local_token(store: Store, settings: Settings, *, now: float) -> str:
-    """The secret of this machine's own token: the one that is kept, or a new one where the store does not take it."""
-    kept = settings.local_token()
-    if kept is not None:
+    """Return the secret of this machine's token: the stored one, or a new one if that is no longer valid."""
+    secret = settings.local_token()
+    if secret is not None:
         try:
-            authenticate(store, kept, now=now)
+            authenticate(store, secret, now=now)
         except Unauthenticated:
             pass
         else:
-            return kept
+            return secret
     _, secret = create(store, LOCAL_NAME, Scope.ADMIN, None, now=now)
     _write_private(settings.token_path, secret + "\n")
     return secret
 
 
 def _write_private(path: Path, text: str) -> None:
-    """In one step and readable by the owner alone from the first moment."""
+    """Write a file atomically, readable by its owner alone from the start."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from nicegui import background_tasks, ui
 
 from api.ui.context import PageContext
-from api.ui.draft import Draft, looked_at
+from api.ui.draft import Draft, check_draft
 from api.ui.frame import attempt, framed, words_of
 from api.ui.pages.new_job.form import Form, Offers, offers
 from api.ui.pages.new_job.plan import DryRun, Faults
@@ -163,7 +163,7 @@ class _Checks:
             while self._wanted.is_set():
                 self._wanted.clear()
                 await asyncio.sleep(PAUSE_SECONDS)
-            draft = await self._context.ask_slowly(looked_at, self._context.service, self._text)
+            draft = await self._context.ask_slowly(check_draft, self._context.service, self._text)
             if not self._wanted.is_set() and not client.is_deleted:
                 with client:
                     self._show(draft)
