@@ -209,7 +209,8 @@ def test_a_driver_outlives_its_killed_controller_and_is_replaced_once_it_dies(se
 def _controller_process(service: Service) -> subprocess.Popen[bytes]:
     code = """
 import sys, threading
-from searchsvc.service import Controller, Service
+from searchsvc.controller.controller import Controller
+from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 settings = Settings()
