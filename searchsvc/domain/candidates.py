@@ -1,4 +1,4 @@
-"""Candidates, and what an algorithm is told of them."""
+"""Candidates, and observations of them that an algorithm receives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Candidate:
 
     @cached_property
     def key(self) -> str:
-        """Canonical hash of the values, 32 hex digits: equal for equal ones, whatever the order of their names."""
+        """Canonical hash of the values, 32 hex digits, independent of the order of their names."""
         return _key(self.values)
 
     def __hash__(self) -> int:
@@ -42,9 +42,8 @@ class Candidate:
 class Observation:
     """A finished trial as an algorithm sees it.
 
-    `metrics` holds measured metrics and costs; None where the trial failed. `step` is how far it was trained, and
-    `stopped` says that the stopping rule ended it there. `history` is what was measured step by step, where that is
-    known.
+    `metrics` holds measured metrics and costs, or None if the trial failed. `step` is the last step of its training,
+    at which the stopping rule ended it if `stopped`. `history` holds its measurements by step, if they are known.
     """
 
     candidate: Candidate
@@ -61,5 +60,5 @@ def _key(values: Mapping[str, Scalar]) -> str:
 
 
 def _canonical(value: Scalar) -> Scalar:
-    """Whole floats as integers, so that 1 and 1.0 (a value that went through JSON) are the same candidate."""
+    """Return whole floats as integers, so that 1 and 1.0 (from JSON, say) make the same candidate."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 (RFC 9562), sortable by the time of their making and opaque to users."""
+"""Identifiers: UUIDv7 (RFC 9562), sortable by time of creation and opaque to users."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import time
 import uuid
 
 _TICKS = 1 << 12
-"""In a millisecond: what the 12 bits after the version count (RFC 9562, section 6.2, method 3)."""
+"""Ticks per millisecond, counted by the 12 bits after the version (RFC 9562, section 6.2, method 3)."""
 _lock = threading.Lock()
 _last = 0
 
 
 def new_id() -> str:
-    """A fresh UUIDv7, greater than every one that this process made before: 48 bits of Unix time in milliseconds,
-    12 bits of its fraction, 62 random bits."""
+    """Return a new UUIDv7, greater than all earlier ones of this process.
+
+    It holds 48 bits of Unix time in milliseconds, 12 bits of its fraction, and 62 random bits.
+    """
     ticks, random = _tick(), int.from_bytes(os.urandom(8), "big")
     milliseconds, fraction = divmod(ticks, _TICKS)
     time_and_version = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76
@@ -24,7 +26,7 @@ def new_id() -> str:
 
 
 def _tick() -> int:
-    """The time, in ticks: a step further than the last where the clock stands still or goes back."""
+    """Return the time in ticks, or one more than last time if the clock has not advanced."""
     global _last
     with _lock:
         _last = max(time.time_ns() * _TICKS // 1_000_000, _last + 1)
@@ -32,7 +34,7 @@ def _tick() -> int:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` is a UUID in its usual spelling."""
+    """Return whether `text` is a UUID in its usual spelling."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:

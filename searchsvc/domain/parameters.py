@@ -1,7 +1,7 @@
-"""The parameters that a space is made of, as plain data. What can be done with them is in `searchsvc.spaces`.
+"""Parameters of a space as plain data; `searchsvc.spaces` has the operations on them.
 
 A parameter is active only when every condition in its `when` holds: `when={"optimizer": "sgd"}` or
-`when={"optimizer": ["sgd", "rmsprop"]}`. A parameter that is not active has no value in a candidate.
+`when={"optimizer": ["sgd", "rmsprop"]}`. An inactive parameter has no value in a candidate.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat
 from pydantic.dataclasses import dataclass
 
 Scalar: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
-"""A value that a parameter can take."""
+"""Type of the values of parameters."""
 
 _LARGEST = 2**53  # whole numbers up to here are exact in a float64 matrix
-_WIDE = 10.0  # factor between the ends of a basis from which on the logarithm is searched
+_WIDE = 10.0  # ratio of the ends of a basis from which its logarithm is searched
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -36,7 +36,7 @@ Real: TypeAlias = Annotated[float, Field(ge=-1e300, le=1e300)]
 
 @dataclass(frozen=True, config=_CONFIG)
 class Categorical:
-    """One of a list of values without an order."""
+    """An unordered list of values."""
 
     name: Name
     choices: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=10_000)]
@@ -84,8 +84,8 @@ class Float:
 class Basis:
     """A real number that is a mixture of basis values: their sum weighted by coefficients >= 0 that sum to 1.
 
-    The basis of a continuous hyperparameter of AutoHAS (arXiv 2006.03656), which searches the coefficients. To
-    everything else it is the range from the smallest to the largest of the values, which are all that mixtures reach.
+    This represents a continuous hyperparameter in AutoHAS (arXiv 2006.03656), which searches the coefficients. All
+    other methods treat it as the range from the smallest to the largest value, which mixtures cannot leave.
     """
 
     name: Name
@@ -107,17 +107,17 @@ class Basis:
 
     @property
     def step(self) -> None:
-        """There is none: mixtures are continuous."""
+        """None, because mixtures are continuous."""
         return
 
     @property
     def log(self) -> bool:
-        """Whether the range is searched by its logarithm: it is where the values span a factor of 10 or more."""
+        """Whether the logarithm of the range is searched: if the values span a factor of 10 or more."""
         return self.low > 0 and self.high >= _WIDE * self.low
 
 
 Parameter: TypeAlias = Annotated[Categorical | Integer | Float | Basis, Field(discriminator="type")]
-"""Any of the four, told apart by `type` in a document."""
+"""Any of the four; a document distinguishes them by `type`."""
 
 
 def _check_range(low: float, high: float, step: float | None, *, log: bool) -> None:

@@ -3,9 +3,9 @@
 | symbol | meaning | shape |
 |---|---|---|
 | V | values, converted so that larger is better | (n, m) |
-| r | reference point, worse than everything that should count | (m,) |
+| r | reference point, worse than all rows that should count | (m,) |
 
-A row with NaN (an objective that was not measured) is dominated by everything and never on a front.
+A row with NaN (an unmeasured objective) is dominated by all others and never on a front.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ Matrix = NDArray[np.float64]
 
 
 def pareto_front(values: Matrix) -> NDArray[np.bool_]:
-    """Which rows of `values` (n, m) no other row dominates: (n,). Equal rows are both on the front."""
+    """Return the mask (n,) of rows of `values` (n, m) that no other row dominates. Equal rows are both on the front."""
     m = values.shape[1]
     front: NDArray[np.bool_] = np.asarray(~np.isnan(values).any(axis=1))
     if m == 1:
         best = values[front].max() if front.any() else np.nan
         return np.asarray(front & (values[:, 0] == best))
-    left = np.flatnonzero(front)
-    # By the sum of ranks, equal values having equal ranks: what dominates a row comes before it, so the first one left
-    # is on the front, and most of the others fall with the first few.
-    ranks = sum(np.unique(column, return_inverse=True)[1] for column in -values[left].T)
-    left = left[np.argsort(ranks, kind="stable")]
+    candidates = np.flatnonzero(front)
+    # Sorted by the sum of ranks, with equal ranks for equal values, a row comes after all rows that dominate it. So the
+    # first candidate is always on the front, and the first few eliminate most of the others.
+    ranks = sum(np.unique(column, return_inverse=True)[1] for column in -values[candidates].T)
+    candidates = candidates[np.argsort(ranks, kind="stable")]
     front[:] = False
-    while left.size:
-        best, rest = values[left[0]], values[left]
-        front[left[(rest == best).all(axis=1)]] = True
-        left = left[(rest > best).any(axis=1)]
+    while candidates.size:
+        best, rest = values[candidates[0]], values[candidates]  # (m,), (k, m)
+        front[candidates[(rest == best).all(axis=1)]] = True
+        candidates = candidates[(rest > best).any(axis=1)]
     return front
 
 
 def nondominated_ranks(values: Matrix) -> NDArray[np.int64]:
-    """For each row of `values` (n, m): 0 on the front, 1 on the front of the rest, ... Rows with NaN come last."""
+    """Return ranks (n,) of the rows of `values` (n, m): 0 on the front, 1 on the front of the rest, ..., NaN last."""
     ranks = np.full(len(values), len(values), dtype=np.int64)
-    left = np.flatnonzero(~np.isnan(values).any(axis=1))
+    unranked = np.flatnonzero(~np.isnan(values).any(axis=1))
     rank = 0
-    while left.size:
-        front = pareto_front(values[left])
-        ranks[left[front]] = rank
-        left, rank = left[~front], rank + 1
+    while unranked.size:
+        front = pareto_front(values[unranked])
+        ranks[unranked[front]] = rank
+        unranked, rank = unranked[~front], rank + 1
     return ranks
 
 
 def hypervolume(values: Matrix, reference: Matrix) -> float:
-    """The volume that the rows of `values` (n, m) dominate above `reference` (m,).
+    """Return the volume that the rows of `values` (n, m) dominate above `reference` (m,).
 
-    By slicing along the last objective (HSO, While et al. 2006): exact, and fast for fronts of hundreds of points in up
-    to four objectives.
+    The algorithm slices along the last objective (HSO, While et al. 2006): exact, and fast for fronts of hundreds of
+    points in up to four objectives.
     """
     if values.ndim != 2 or reference.shape != (values.shape[1],):
         raise ValueError(f"values must be (n, m) and reference (m,), not {values.shape} and {reference.shape}")

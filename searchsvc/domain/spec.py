@@ -1,7 +1,7 @@
 """JobSpec: a submitted search as a document. It is data and never code.
 
-This module checks what can be known from the document alone (names, types, ranges). What needs the tables of
-algorithms, spaces and tasks, or a look at the dataset, is checked by `searchsvc.service.planning.resolve`.
+This module checks the document by itself (names, types, ranges). Checks that need the tables of algorithms, spaces and
+tasks, or the dataset, is checked by `searchsvc.service.planning.resolve`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 PathText: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
 TableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 TableReference: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9a-f]{16})?$")]
-"""Name of a table; with a digest, the table as it was when the digest was taken."""
+"""Name of a table; with a digest, the table with that content."""
 
 
 class _Section(BaseModel):
@@ -53,7 +53,7 @@ class _Named(_Section):
 
 
 class NamedDataset(_Named):
-    """A dataset that ships with a dependency, or is made from one that does; every other key is an option of it."""
+    """A dataset that ships with a dependency or derives from such a one; every other key is an option of it."""
 
 
 class FileDataset(_Named):
@@ -65,7 +65,7 @@ class FileDataset(_Named):
 
 
 class NarrowedRange(_Section):
-    """A part of a numeric parameter's range; what is left out stays as it is."""
+    """A part of a numeric parameter's range; an omitted end stays unchanged."""
 
     low: float | None = None
     high: float | None = None
@@ -77,15 +77,15 @@ class _SpaceSection(_Section):
 
 
 class NamedSpace(_SpaceSection):
-    """A shipped space, as it is or with some parameters pinned (`fix`) or restricted (`narrow`)."""
+    """A shipped space, in which parameters may be pinned (`fix`) or restricted (`narrow`)."""
 
     name: ShortText
     latency: TableReference | None = None
-    """Table of operator latencies (`searchctl latency`) that makes `latency` a cost; none: it is not known."""
+    """Table of operator latencies (`searchctl latency`), which makes `latency` a cost; None: it is unknown."""
 
 
 class InlineSpace(_SpaceSection):
-    """Parameters written in the document itself."""
+    """Parameters written in the document."""
 
     parameters: Annotated[tuple[Parameter, ...], Field(max_length=1000)]
 
@@ -98,21 +98,21 @@ class InlineSpace(_SpaceSection):
 
 
 class ModelSource(_Section):
-    """Where a trained network is: exactly one of the first four.
+    """Location of a trained network: exactly one of the first four fields.
 
-    As a user writes it, or pinned as it is stored: a trial instead of a job, an absolute path, and the digest.
+    A user writes it freely; it is stored pinned: a trial instead of a job, an absolute path, and the digest.
     """
 
     job: ShortText | None = None
-    """Its best trial."""
+    """A job, for its best trial."""
     trial: ShortText | None = None
-    """An id, or JOB/NUMBER."""
+    """A trial, as an id or JOB/NUMBER."""
     file: PathText | None = None
-    """Weights by name: safetensors, or what torch saves."""
+    """A file with weights by name: safetensors, or saved by torch."""
     timm: ShortText | None = None
-    """A network of timm's, where its weights are on this machine's disk."""
+    """A network of timm whose weights are on this machine's disk."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Of the file with the weights, which is refused where it is another one."""
+    """Digest of the file with the weights; a file with another digest is refused."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -140,14 +140,14 @@ class StoppingSpec(_Named):
 
 
 class Fidelity(_Section):
-    """How far one trial is trained."""
+    """Extent of the training of one trial."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 8
     data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Budget(_Section):
-    """The limits of a whole job; it ends at the first that is reached."""
+    """Limits of a whole job, which ends when it reaches the first of them."""
 
     trials: Annotated[int, Field(ge=1, le=10_000_000)]
     seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -155,20 +155,20 @@ class Budget(_Section):
 
 
 class Resources(_Section):
-    """What one trial needs, and what it may take."""
+    """Resources and limits of one trial."""
 
     cpu: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     gpu: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 0
     trial_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """At most so many trials at once; None: as many as the cluster has room for."""
+    """Maximum number of simultaneous trials; None: as many as fit the cluster."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    """Executions of one trial at most, where the earlier were LOST or OUT_OF_MEMORY."""
+    """Maximum executions of one trial; only LOST and OUT_OF_MEMORY are retried."""
     compile: bool = False
-    """Compile each network for its GPU before it is trained: a minute that long trainings earn back."""
+    """Compile each network for its GPU before training, which takes a minute and pays off in long trainings."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that train a supernet together, each with what one trial needs; a candidate is trained by one."""
+    """Processes that train a supernet together, each with the resources of one trial; a candidate uses one."""
 
     @field_validator("gpu")
     @classmethod
@@ -209,31 +209,31 @@ Unlabelled: TypeAlias = Annotated[
 
 
 class SelfTrainingSpec(_Section):
-    """How trials with `self_training: true` learn from images without labels."""
+    """Settings by which trials with `self_training: true` learn from unlabelled images."""
 
     around: ShortText | None = None
-    """The task of the trials, where that of the job is `self_training`."""
+    """Task of the trials, if the task of the job is `self_training`."""
     unlabelled: Unlabelled = "rest"
-    """A dataset's section, whose labels are not learnt from; rest: training images beyond the data fraction."""
+    """Section of a dataset, whose labels are ignored; rest: the training images beyond the data fraction."""
     teacher: ModelSource | None = None
-    """A trained model; None: each trial trains its own first."""
+    """A trained teacher; None: each trial trains its own first."""
     rounds: Annotated[int, Field(ge=1, le=10)] = 1
-    """The student of one is the teacher of the next."""
+    """Number of rounds; the student of each is the teacher of the next."""
     teacher_epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Of a teacher that a trial trains; None: as many as the student has."""
+    """Epochs of a teacher that a trial trains; None: as many as the student has."""
 
 
 class JobSpec(_Section):
-    """A search, whole: what is trained on which data, what may vary, what is wanted, how it is searched, how long."""
+    """A complete search: task, data, space, objectives, constraints, algorithm, fidelity and budget."""
 
     name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
     task: ShortText
     dataset: Dataset
     space: SpaceSection
     pretrained: ModelSource | None = None
-    """What trials with `init: pretrained` start from; none: from random weights all of them."""
+    """Initial weights of trials with `init: pretrained`; None: all trials start from random weights."""
     self_training: SelfTrainingSpec | None = None
-    """What trials with `self_training: true` learn from besides; none: nothing, all of them."""
+    """Settings for trials with `self_training: true`; None: no trial is self-trained."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=8)]
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec
@@ -244,7 +244,7 @@ class JobSpec(_Section):
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     repeats: bool = False
-    """Train a candidate again when it is proposed again; otherwise the stored result answers."""
+    """Whether a repeated candidate is trained again, instead of reusing the stored result."""
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
 
     @field_validator("objectives")
@@ -256,7 +256,7 @@ class JobSpec(_Section):
 
     @classmethod
     def parse(cls, document: object) -> JobSpec:
-        """The spec that `document` (parsed JSON or YAML) describes.
+        """Return the spec that `document` (parsed JSON or YAML) describes.
 
         Raises InvalidInput with one fault per wrong place, each at its JSON pointer.
         """
@@ -268,7 +268,7 @@ class JobSpec(_Section):
             raise InvalidInput(faults_of(error, document)) from None
 
     def document(self) -> dict[str, Any]:
-        """The spec as plain JSON values, defaults included; `parse` gives the same spec back."""
+        """Return the spec as plain JSON values, including defaults; `parse` is the inverse."""
         return self.model_dump(mode="json")
 
 
@@ -281,7 +281,7 @@ def parse_section(model: type[ModelT], section: Mapping[str, Any]) -> ModelT:
 
 
 def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:
-    """The faults of a pydantic error as JSON pointers into `document`."""
+    """Yield the faults of a pydantic error, with JSON pointers into `document`."""
     for detail in error.errors(include_url=False):
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -291,19 +291,19 @@ def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:
 
 
 def pointer_to(location: Iterable[int | str], document: object, missing: Iterable[int | str] = ()) -> str:
-    """The JSON pointer for a pydantic location: its steps that exist in the document, then those that are missing.
+    """Return the JSON pointer for a pydantic location: its steps that exist in the document, then `missing`.
 
-    Pydantic puts the tags of unions between the steps; a tag is no key of the document, so it is left out.
+    Pydantic puts the tags of unions between the steps; a tag is not a key of the document, so it is left out.
     """
-    found: list[int | str] = []
+    steps: list[int | str] = []
     at = document
     for step in location:
         is_key = isinstance(at, Mapping) and step in at
         is_index = isinstance(at, list | tuple) and isinstance(step, int) and step < len(at)
         if is_key or is_index:
             at = at[step]  # type: ignore[index]  # the two lines above say that it can be indexed
-            found.append(step)
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*found, *missing])
+            steps.append(step)
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*steps, *missing])
 
 
 def _kind(document: object) -> str:

@@ -1,8 +1,8 @@
-"""One engine, and transactions that ride out a database that is away for a while.
+"""An engine, and transactions that survive a temporary outage of the database.
 
-A transaction is a function of a connection. It is run again, from its start, when the connection was lost or the
-database was too busy. A commit whose answer was lost may have happened: functions that must not happen twice leave a
-mark in the row that they change and look for it first.
+A transaction is a function of a connection. It is repeated from its start if the connection was lost or the database
+was busy. A commit whose answer was lost may have happened: functions that must not run twice leave a mark in the row
+that they change, and look for it first.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _TRANSIENT_CLASSES, _TRANSIENT_STATES = {"08", "40", "53", "57"}, {"55P03", "25P
 
 
 class TryAgain(Exception):
-    """Raised in a transaction that lost a race: roll back and run it again, when the winner can be seen."""
+    """Raised in a transaction that lost a race, to roll back and repeat it when the winner is visible."""
 
 
 class Database:
-    """Where the rows are."""
+    """A connection pool, and transactions on it."""
 
     def __init__(self, url: str, *, wait_seconds: float) -> None:
         self.url = parse_url(url)
         self._wait_seconds = wait_seconds
         self.engine = _engine(self.url, wait_seconds)
-        # SQLite has one writer. Threads of this process queue here, in order, not in its busy handler, which sleeps.
+        # SQLite has one writer. Threads queue here, in order, instead of in its busy handler, which sleeps.
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
@@ -70,11 +70,11 @@ class Database:
         self.engine.dispose()
 
     def read(self, work: Callable[[Connection], T], *, wait_seconds: float | None = None) -> T:
-        """What `work` returns, run in a transaction that only reads."""
+        """Run `work` in a transaction that only reads, and return its result."""
         return self._until_done(partial(self._once, work, writes=False), wait_seconds)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, run in a transaction that may write; its writes are on disk when this returns."""
+        """Run `work` in a transaction, and return its result when its writes are on disk."""
 
         def once() -> T:
             with self._turn:
@@ -99,25 +99,25 @@ class Database:
                 error: Exception = passing
             except DBAPIError as failed:
                 if _is_out_of_order(failed):
-                    raise StoreUnavailable(f"{self}: {_said(failed)}") from failed
+                    raise StoreUnavailable(f"{self}: {_message(failed)}") from failed
                 if not _is_transient(failed):
                     raise
                 error = failed
             if time.monotonic() + pause > deadline:
-                raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {_said(error)}") from error
+                raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {_message(error)}") from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def insert_if_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
-    """Insert the row unless one with its key is there; whether it was inserted."""
+    """Insert the row unless a row with its key exists. Return whether it was inserted."""
     made = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
     inserted = made.values(values).on_conflict_do_nothing().returning(*table.primary_key.columns)
     return connection.execute(inserted).first() is not None
 
 
 def parse_url(url: str) -> URL:
-    """The address of a database, with our drivers filled in. Raises InvalidInput."""
+    """Return the URL of a database with our drivers filled in. Raises InvalidInput."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -154,28 +154,28 @@ def _engine(url: URL, wait_seconds: float) -> Engine:
 
 
 def _postgres_options() -> str:
-    # A client that freezes inside a transaction would hold the lock on events: the server ends it.
+    # A client that freezes inside a transaction would keep the lock on events: the server ends the session.
     return "-c idle_in_transaction_session_timeout=15s -c lock_timeout=20s"
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say (`_begin_sqlite`), not before the first write
+    connection.isolation_level = None  # transactions begin explicitly (`_begin_sqlite`), not before the first write
     cursor = connection.cursor()
-    # FULL: a commit outlives a power cut, not only the process. Measured on a cloud disk, a flush of 20 measurements
-    # takes 4.5 ms (4,400 a second) against 3.8 ms with NORMAL: not worth losing what was answered.
+    # FULL: a commit survives a power cut, not only the process. On a cloud disk, a flush of 20 measurements takes
+    # 4.5 ms (4,400 a second) instead of 3.8 ms with NORMAL: not worth losing confirmed writes.
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that begins by reading and then writes cannot wait for another writer: it fails. So: IMMEDIATE.
+    # A transaction that reads first and then writes fails instead of waiting for another writer. So: IMMEDIATE.
     writes = connection.get_execution_options().get(_WRITES, True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _said(error: Exception) -> str:
-    """What the driver said, without SQLAlchemy's statement and parameters around it."""
+def _message(error: Exception) -> str:
+    """Return the driver's message, without SQLAlchemy's statement and parameters."""
     return str(error.orig if isinstance(error, DBAPIError) else error).strip()
 
 
@@ -191,5 +191,5 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def _is_out_of_order(error: DBAPIError) -> bool:
-    """Whether SQLite says that its file cannot be used, now or ever."""
+    """Return whether SQLite reports that its file is unusable, so that waiting is useless."""
     return isinstance(error.orig, sqlite3.Error) and (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _UNUSABLE

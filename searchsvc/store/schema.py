@@ -1,4 +1,4 @@
-"""The version of a database's schema: bring it up to date, or check that it is."""
+"""Upgrades a database to the current schema, or checks its version."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _UPGRADE_LOCK = 0x5EA2C4  # advisory lock of PostgreSQL: one upgrade at a time
 
 
 def upgrade(url: str, *, wait_seconds: float = 30.0) -> None:
-    """Bring the database to the schema of this code, from nothing or from an older version; nothing to do is fine.
+    """Upgrade the database to the schema of this code, from an older version or from nothing.
 
-    Raises StoreUnavailable, and StoreOutdated where a newer searchsvc has been here.
+    Raises StoreUnavailable, and StoreOutdated if the schema is from a newer searchsvc.
     """
     database = Database(url, wait_seconds=wait_seconds)
     try:
@@ -31,7 +31,7 @@ def upgrade(url: str, *, wait_seconds: float = 30.0) -> None:
 
 
 def check(url: str, *, wait_seconds: float = 30.0) -> None:
-    """Raises StoreOutdated unless the schema is at the version that this code works with."""
+    """Raise StoreOutdated unless the schema has the version of this code."""
     database = Database(url, wait_seconds=wait_seconds)
     try:
         check_database(database)
@@ -40,26 +40,26 @@ def check(url: str, *, wait_seconds: float = 30.0) -> None:
 
 
 def check_database(database: Database) -> None:
-    found = database.read(version)
-    if found != SCHEMA_VERSION:
-        at = "has no schema yet" if found is None else f"is at schema {found}"
-        cure = "searchctl db upgrade" if found is None or found < SCHEMA_VERSION else "a newer version of searchsvc"
+    stored = database.read(version)
+    if stored != SCHEMA_VERSION:
+        at = "has no schema yet" if stored is None else f"is at schema {stored}"
+        cure = "searchctl db upgrade" if stored is None or stored < SCHEMA_VERSION else "a newer version of searchsvc"
         raise StoreOutdated(f"{database} {at}; this code works with {SCHEMA_VERSION}: it needs `{cure}`")
 
 
 def version(connection: Connection) -> str | None:
-    """The version that the database is at; None for one without our tables."""
+    """Return the version of the database's schema, or None if it has none of our tables."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Alembic's configuration over an open connection, for commands on the migrations."""
+    """Return Alembic's configuration on an open connection, for commands on the migrations."""
     from alembic.config import Config  # takes a while to import, and only an upgrade needs it
 
     config = Config()
-    # Beside our package, not by the name `migrations`: the working directory may hold somebody else's.
+    # Located next to our package, since the working directory may hold somebody else's `migrations`.
     config.set_main_option("script_location", str(Path(searchsvc.__file__).parent.parent / "migrations"))
     config.attributes["connection"] = connection
     return config
@@ -70,7 +70,7 @@ def _upgrade(connection: Connection) -> None:
 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
-    found = version(connection)
-    if found is not None and found > SCHEMA_VERSION:
-        raise StoreOutdated(f"the database is at schema {found}; this code works with {SCHEMA_VERSION}")
+    stored = version(connection)
+    if stored is not None and stored > SCHEMA_VERSION:
+        raise StoreOutdated(f"the database is at schema {stored}; this code works with {SCHEMA_VERSION}")
     command.upgrade(alembic_config(connection), "head")

@@ -1,7 +1,7 @@
-"""The tables, as SQLAlchemy Core metadata. `migrations` brings a database to this state; a test compares the two.
+"""Tables as SQLAlchemy Core metadata. `migrations` brings a database to this state; a test compares the two.
 
-JSON columns are text to both databases (PostgreSQL's `json`, not `jsonb`), so that a number comes back with the type
-and the digits it went in with. Times are Unix seconds. States are the names of `searchsvc.domain.states`.
+JSON columns are text in both databases (PostgreSQL's `json`, not `jsonb`), so that a number keeps its type and digits.
+Times are Unix seconds. States are the names of `searchsvc.domain.states`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from sqlalchemy.types import TypeDecorator
 from searchsvc.domain import TrialKind, TrialState
 
 SCHEMA_VERSION = "0007"
-"""The migration that this code works with."""
+"""Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
-"""Where Alembic keeps the version: a name of our own, so that two tools can share one database."""
+"""Alembic's version table, under a name of our own, so that two tools can share one database."""
 
 
 class Words(TypeDecorator[str]):
-    """Text from anywhere, a traceback say: what PostgreSQL cannot hold (NUL, lone surrogates) becomes a mark."""
+    """Text of any origin, such as a traceback: characters that PostgreSQL rejects (NUL, surrogates) are replaced."""
 
     impl = Text
     cache_ok = True
@@ -46,7 +46,7 @@ class Words(TypeDecorator[str]):
 
 
 class Id(Words):
-    """An id, compared byte by byte, so that UUIDv7 ids sort by their time in every locale."""
+    """An id, compared byte by byte, so that UUIDv7 ids sort by time in every locale."""
 
     cache_ok = True
 
@@ -78,7 +78,7 @@ def _of_trial(*, primary_key: bool = False) -> Column[str]:
 
 
 def total_of(state: TrialState) -> str:
-    """The column of `jobs` that counts the job's trials in `state`."""
+    """Return the name of the column of `jobs` that counts the job's trials in `state`."""
     return f"trials_{state.value.lower()}"
 
 
@@ -99,11 +99,11 @@ jobs = Table(
     Column("gpu_seconds_used", Double, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
-    # Running totals over the job's trials: reading them does not grow with the number of trials.
+    # Running totals of the job's trials: reading them takes the same time for any number of trials.
     *(Column(total_of(state), Integer, nullable=False) for state in TrialState),
     Column("rejected", Document, nullable=False),
     Column("answered", Integer, nullable=False),
-    # The last change and the last batch written: what to look at when a commit was cut off and may have happened.
+    # Marks of the last change and the last batch, which tell whether an interrupted commit happened.
     Column("last_change", String(36)),
     Column("last_batch", String(36)),
     Index(None, "state", "id"),
@@ -186,7 +186,7 @@ measurements = Table(
     Column("seconds", Double, nullable=False),
     UniqueConstraint("trial_id", "step"),
     Index(None, "job_id", "id"),
-    sqlite_autoincrement=True,  # an id is never given twice, whatever was deleted
+    sqlite_autoincrement=True,  # an id is never reused, even after deletions
 )
 
 events = Table(
@@ -249,8 +249,8 @@ leases = Table(
     Column("holder", Words, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("deadline", Double, nullable=False),
-    Column("last_mark", String(36)),  # of the claim or heartbeat that wrote the row
-    Column("nodes", Document),  # of the cluster, as the driver last saw them
+    Column("last_mark", String(36)),  # of the claim or heartbeat that last wrote the row
+    Column("nodes", Document),  # of the cluster, as last reported by the driver
 )
 
 tokens = Table(
@@ -269,7 +269,7 @@ tokens = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("owner", Words, primary_key=True),  # "" where there is none
+    Column("owner", Words, primary_key=True),  # "" if there is none
     Column("key", Words, primary_key=True),
     Column("request_hash", Words, nullable=False),
     Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),

@@ -1,4 +1,4 @@
-"""Grids: large tables of rows that change, drawn as far as they are seen. They fetch their rows; changes are sent."""
+"""Grids: large tables of changing rows, which the browser fetches once and renders as they become visible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.ui.tables.rows import Rows
 
 
 def rows_path(topic: str) -> str:
-    """Where the rows of a topic are fetched."""
+    """Return the path from which the browser fetches the rows of a topic."""
     return f"{PATH}/rows/{topic}"
 
 
@@ -27,7 +27,7 @@ _SELECTION: dict[str, Any] = {
 
 
 def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
-    """A column of numbers in four digits, with k, M, G; words are not looked for in it."""
+    """Return a column of numbers in four digits, with k, M, G; the search for words ignores it."""
     return {
         "field": field,
         "headerName": title,
@@ -40,14 +40,14 @@ def number_column(field: str, title: str, width: int = 120) -> dict[str, Any]:
     }
 
 
-def text_column(field: str, title: str, **further: Any) -> dict[str, Any]:
-    """A column of text."""
+def text_column(field: str, title: str, **options: Any) -> dict[str, Any]:
+    """Return a column of text."""
     return {
         "field": field,
         "headerName": title,
         "filter": "agTextColumnFilter",
         "filterParams": {"filterOptions": list(TEXTS)},
-        **further,
+        **options,
     }
 
 
@@ -65,7 +65,7 @@ class Grid:
         auto_height: bool = False,
         selects: bool = False,
     ) -> None:
-        """`selects`: rows can be chosen, by a box at their beginning."""
+        """Create the grid; with `selects`, rows can be chosen by a checkbox."""
         self._path = rows_path(topic)
         self._shown: int | None = None
         self.element = ui.aggrid(
@@ -93,12 +93,12 @@ class Grid:
         self.element.props["aria-label"] = name
 
     def show(self, rows: Rows) -> None:
-        """Send what changed; a page that was not shown the moment before fetches all rows again."""
+        """Send the changes; a page that has not the version before fetches all rows again."""
         if self._shown is not None and rows.version != self._shown:
             said = rows.change if rows.version == self._shown + 1 else json.dumps({"version": rows.version})
             self.element.client.run_javascript(f"changeGrid({json.dumps(self._path)}, {said})")
         self._shown = rows.version
 
     def filter(self, words: str) -> None:
-        """Only rows in which these words are found."""
+        """Show only rows that contain these words."""
         self.element.run_grid_method("setGridOption", "quickFilterText", words)

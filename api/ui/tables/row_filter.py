@@ -1,4 +1,4 @@
-"""The filters of a table of trials, as the browser describes them: the same rows match here that match there."""
+"""Filters of the table of trials, as the browser describes them: here and there, they match the same rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMBERS: Mapping[str, Test] = MappingProxyType(
         "greaterThanOrEqual": operator.ge,
     }
 )
-"""What the head of a column of numbers offers; a row without the number passes none."""
+"""Tests of a column of numbers; a row without a number passes none of them."""
 TEXTS: Mapping[str, Test] = MappingProxyType(
     {
         "contains": operator.contains,
@@ -37,20 +37,20 @@ TEXTS: Mapping[str, Test] = MappingProxyType(
         "endsWith": str.endswith,
     }
 )
-"""What the head of a column of text offers."""
+"""Tests of a column of text."""
 _JOINED = MappingProxyType({"AND": all, "OR": any})
 
 
 @dataclass(frozen=True, slots=True)
 class RowFilter:
-    """Words that all have to stand in a row, and what its columns have to pass."""
+    """Words that a row must contain, and tests that its columns must pass."""
 
     words: tuple[str, ...]
     columns: Mapping[str, Callable[[Any], bool]]
 
     @classmethod
     def of(cls, matching: str, where: str) -> Self:
-        """`matching`: words; `where`: AG Grid's filter model as JSON. Raises InvalidInput."""
+        """Build a filter from words (`matching`) and AG Grid's filter model as JSON (`where`). Raises InvalidInput."""
         try:
             columns = {name: _condition(model) for name, model in orjson.loads(where).items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -58,7 +58,7 @@ class RowFilter:
         return cls(tuple(matching.casefold().split()), columns)
 
     def keeps(self, row: Row) -> bool:
-        """A row of a trial, as the table holds it."""
+        """Return whether the row of a trial passes the filter."""
         state = STATES[row["state"]][2]
         text = f"#{row['number']}\n{state}\n{row['values']}\n{row['reason']}".casefold()
         shown = {**row, "state": state}

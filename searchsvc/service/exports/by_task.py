@@ -1,4 +1,4 @@
-"""Formats that only the task which trained a trial can write: its network in a form that others run or train."""
+"""Formats written by the task that trained a trial: its network in a form that other programs run or train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from searchsvc.service.exports.source import Source
 
 
 def writer(task: Task, name: str) -> Callable[[Source, Path], None]:
-    """What writes the task's format `name`. It raises what `Task.export` does, NotFound and Conflict."""
+    """Return the writer of the task's format; it raises NotFound, Conflict and the errors of `Task.export`."""
 
     def write(source: Source, path: Path) -> None:
         chosen = source.one_trial()

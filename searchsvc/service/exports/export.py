@@ -1,6 +1,6 @@
-"""What can be taken away from a job. One table, name -> format: of every job, and what its task adds.
+"""Exports of a job in one table, name -> format: the formats of every job, and those that its task adds.
 
-Nothing else names the formats: REST, searchctl and the tests of the documentation ask here.
+No other place names the formats: REST, searchctl and the tests of the documentation read them here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from searchsvc.service.results import optuna_study
 from searchsvc.settings import Settings
 
 Writer = Callable[[Source, Path], None]
-"""What to write, and the file to write it to."""
+"""Writes a source to a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to take results away."""
+    """A format in which results can be exported."""
 
     description: str
     suffix: str
@@ -45,13 +45,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 
 def formats_of(task: Task) -> Mapping[str, Format]:
-    """All formats of the jobs of a task."""
+    """Return all formats of the jobs of a task."""
     own = {name: Format(one.description, one.suffix, by_task.writer(task, name)) for name, one in task.exports.items()}
     return {**FORMATS, **own}
 
 
 def formats_of_job(job: Job) -> Mapping[str, Format]:
-    """All formats of a job; where its task is not installed, those that every job has."""
+    """Return all formats of a job; if its task is not installed, those of every job."""
     try:
         return formats_of(tasks.find(job.spec.task))
     except NotFound:
@@ -59,14 +59,14 @@ def formats_of_job(job: Job) -> Mapping[str, Format]:
 
 
 def names() -> list[str]:
-    """Of every format that some job can be exported as."""
+    """Return the names of all formats, of all tasks."""
     return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))
 
 
 def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: A002 - the user's word
-    """Write the file and return its path. The destination is a file, or a folder that gets a file named by the job.
+    """Write the file and return its path. The destination is a file, or a folder for a file named after the job.
 
-    What is there is replaced in one step, once the new file is complete. Raises InvalidInput, Conflict, NotFound,
+    An existing file is replaced in one step when the new file is complete. Raises InvalidInput, Conflict, NotFound,
     RuntimeUnavailable.
     """
     chosen = _format(format, source.job)
@@ -87,7 +87,7 @@ def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: 
 
 
 def remove_files(settings: Settings, job_id: str) -> None:
-    """Weights, checkpoints and logs of a job that is deleted."""
+    """Remove the weights, checkpoints and logs of a deleted job."""
     shutil.rmtree(settings.artifacts_dir / job_id, ignore_errors=True)
     log = settings.job_log(job_id)
     for path in (log, log.with_suffix(".log.1")):
@@ -97,10 +97,10 @@ def remove_files(settings: Settings, job_id: str) -> None:
 def _format(name: str, job: Job) -> Format:
     if name in FORMATS:
         return FORMATS[name]
-    known, task = formats_of_job(job), job.spec.task
-    if name not in known:
-        raise InvalidInput.at("/format", f"a job of task {task} has no format {name!r}; there are {', '.join(known)}")
-    return known[name]
+    formats, task = formats_of_job(job), job.spec.task
+    if name not in formats:
+        raise InvalidInput.at("/format", f"a job of task {task} has no format {name!r}; there are {', '.join(formats)}")
+    return formats[name]
 
 
 def _to_disk(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trained networks that a spec names: where the weights of a source are.
+"""Trained networks named in a spec, and the files with their weights.
 
 The one resolver of `searchsvc.domain.ModelSource`. What it finds is pinned, so that the same weights are found again by
 a driver that starts later, or nothing.

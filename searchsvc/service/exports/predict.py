@@ -1,4 +1,4 @@
-"""Images in files, shown to a trained model: what its task says of them, picture by picture."""
+"""Predictions of a trained model for image files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SUFFIX = ".boxes.png"
 
 
 def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None = None) -> Iterator[Prediction]:
-    """What a model that `weights` exported says of each image. A task that draws writes `NAME.boxes.png` for each.
+    """Yield the prediction of an exported model for each image. A task that draws writes a file `NAME.boxes.png` each.
 
-    `folder`: where to; None: beside the image. Raises InvalidInput, NotFound where there is no such task.
+    The files go to `folder`, or next to the images if it is None. Raises InvalidInput, and NotFound for the task.
     """
     found = tasks.find(task)
     if not isinstance(found, PredictingTask):
@@ -34,7 +34,7 @@ def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None 
 
 
 def _pictures(images: Sequence[Path], folder: Path | None) -> list[Path]:
-    """The files to write, no two the same."""
+    """Return the files to write, which must differ."""
     paths = [(image.parent if folder is None else folder) / f"{image.stem}{_SUFFIX}" for image in images]
     if twice := [str(path) for path, count in Counter(paths).items() if count > 1]:
         raise InvalidInput.at("/images", f"several images would be drawn to {', '.join(twice)}")

@@ -1,4 +1,4 @@
-"""What an export is made from."""
+"""The source of an export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A job, and the trial, or the kind of trials, that was asked for, if one was."""
+    """A job, and the requested trial or kind of trials, if any."""
 
     store: Store
     artifacts_dir: Path
@@ -26,13 +26,13 @@ class Source:
     keep: Callable[[Trial], bool] | None = None
 
     def one_trial(self) -> Trial:
-        """The trial that was asked for, or the best. Raises Conflict where there is none yet, or it is no candidate."""
+        """Return the requested trial, or the best. Raises Conflict if there is none yet, or it trains a supernet."""
         if self.trial is not None and not self.trial.is_candidate:
             raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, which is no candidate")
         return self.trial if self.trial is not None else standing.the_best(self.store, self.job)
 
     def task_of(self, trial: Trial) -> TrialTask:
-        """What its worker was given."""
+        """Return the task of the trial as its worker received it."""
         return TrialTask.of(
             self.job.spec,
             trial_id=trial.id,
@@ -42,7 +42,7 @@ class Source:
         )
 
     def pages(self) -> Iterator[Sequence[Trial]]:
-        """The trials of candidates that pass `keep`, by number. Raises InvalidInput where one was asked for."""
+        """Yield pages of the candidates' trials that pass `keep`, by number. Raises InvalidInput for one trial."""
         if self.trial is not None:
             raise InvalidInput.at("/trial", "this format holds all trials of a job: leave the trial out")
         after = None

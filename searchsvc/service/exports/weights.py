@@ -14,21 +14,21 @@ FILE = "model.safetensors"
 
 
 def write(source: Source, path: Path) -> None:
-    """Copy the weights, and check that the copy is what the trial wrote. Raises NotFound, Conflict."""
+    """Copy the weights and verify the checksum of the copy. Raises NotFound, Conflict."""
     chosen = source.one_trial()
-    kept, sha256 = stored(source, chosen)
-    shutil.copyfile(kept, path)
-    _check(path, sha256, kept)
+    original, sha256 = stored(source, chosen)
+    shutil.copyfile(original, path)
+    _check(path, sha256, original)
 
 
 def check(source: Source, trial: Trial) -> None:
-    """Raise NotFound or Conflict where the weights that the trial wrote are not there as it wrote them."""
-    kept, sha256 = stored(source, trial)
-    _check(kept, sha256, kept)
+    """Raise NotFound or Conflict if the weights of the trial are missing or damaged."""
+    original, sha256 = stored(source, trial)
+    _check(original, sha256, original)
 
 
 def stored(source: Source, trial: Trial) -> tuple[Path, str]:
-    """Where the weights are, and their SHA-256. Raises NotFound."""
+    """Return the file with the weights and its stored SHA-256. Raises NotFound."""
     artifact = next((one for one in source.store.artifacts(trial.id) if one.name == FILE), None)
     if artifact is None:
         raise NotFound(f"trial {trial.number} of job {source.job.name} has no weights (it is {trial.state})")
@@ -38,6 +38,6 @@ def stored(source: Source, trial: Trial) -> tuple[Path, str]:
     return path, artifact.sha256
 
 
-def _check(path: Path, sha256: str, kept: Path) -> None:
+def _check(path: Path, sha256: str, original: Path) -> None:
     if sha256_of(path) != sha256:
-        raise Conflict(f"the weights at {kept} are damaged: their checksum is not the one that was stored")
+        raise Conflict(f"the weights at {original} are damaged: their checksum is not the one that was stored")
