@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import httpx
 import pytest
 from playwright.sync_api import expect
@@ -84,7 +87,9 @@ def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewCont
     console.forgive("401")
     context = new_context()
     page = context.new_page()
-    secret = site.service.access.create("short", scope=Scope.READ, expires_seconds=8.0)[1]
+    token, secret = site.service.access.create("short", scope=Scope.READ, expires_seconds=3600.0)
     sign_in(page, site, secret)
+    with closing(sqlite3.connect(site.service.settings.data_dir / "searchsvc.db")) as database, database:
+        database.execute("UPDATE tokens SET expires_at = 1.0 WHERE id = ?", (token.id,))  # as if the hour had passed
     expect(page.get_by_text("Your sign-in has ended")).to_be_visible()
     context.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import pytest
 
-from searchsvc.domain import JobState
+from searchsvc.domain import Job, JobState
 from tests.support.driving import a_spec
 from tests.support.guarantees import assert_nothing_lost_and_nothing_twice, assert_proposals_as_if_undisturbed
 from tests.support.postgres import PostgresServer
@@ -30,7 +30,9 @@ def test_a_paused_job_stays_paused_through_restarts(system: System, postgres_ser
         postgres_server.restart()
         system.start_controller()
         system.start_api()
-        time.sleep(3.0)  # more than enough for a controller to claim what it may
+        other = system.submit(a_spec(trials=1, epochs=1))  # who has run a later job has looked at the paused one
+        ended = partial(_has_ended, system, other)
+        wait_for(ended, seconds=60, message="the other job does not end")
         assert system.store.job(job.id).state is JobState.PAUSED
         assert system.events(job.id, after=paused) == []
         assert system.drivers(job.id) == []
@@ -39,3 +41,7 @@ def test_a_paused_job_stays_paused_through_restarts(system: System, postgres_ser
     wait_for(lambda: system.store.job(job.id).state.is_final, seconds=60, message="the job does not end")
     assert_nothing_lost_and_nothing_twice(system.store, job.id, trials=8, epochs=4)
     assert_proposals_as_if_undisturbed(system.store, job.id, system.settings)
+
+
+def _has_ended(system: System, job: Job) -> bool:
+    return system.store.job(job.id).state.is_final

@@ -200,9 +200,7 @@ def test_a_driver_outlives_its_killed_controller_and_is_replaced_once_it_dies(se
         _wait_for_heartbeat(service, job, more_than=used + 1.0)
         [(_, _, pid)] = _starts(service.settings)
         os.kill(pid, signal.SIGKILL)
-        died = time.monotonic()
         _wait_for_state(service, job, JobState.SUCCEEDED)
-    assert time.monotonic() - died < 10
     assert [epoch for _, epoch, _ in _starts(service.settings)] == [1, 2]
 
 
@@ -227,11 +225,12 @@ def test_a_paused_job_stays_paused_through_restarts_of_the_controller(service: S
         _wait_for_heartbeat(service, job)
         service.jobs.pause(job.id)
         _wait_for_state(service, job, JobState.PAUSED)
-    for _ in range(2):
-        with _running(service, "run"):
-            time.sleep(0.5)
+    others = [_submit(service, f"another-{number}") for number in range(2)]
+    for other in others:  # a controller that has run a later job has looked at the paused one
+        with _running(service, "finish"):
+            _wait_for_state(service, other, JobState.SUCCEEDED)
     assert service.store.job(job.id).state is JobState.PAUSED
-    assert len(_starts(service.settings)) == 1
+    assert [job_id for job_id, _, _ in _starts(service.settings)].count(job.id) == 1
 
 
 def test_a_pause_is_carried_out_although_the_driver_that_should_do_it_is_killed(service: Service) -> None:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 
-import psutil
 import pytest
 
 from searchsvc.controller.drivers import Standby
 from searchsvc.domain import FailureKind, JobState, TrialState
 from tests.support.driving import Rig, a_spec, assert_complete
 from workers.driver.dispatcher import RECYCLE_ATTEMPTS
+
+NOTE_SIZES = """
+import psutil
+from workers.driver.ledger import Ledger
+
+finish = Ledger.finish
+
+def finish_and_note(self, trial, outcome):
+    ended = finish(self, trial, outcome)
+    with open({file!r}, "a") as file:
+        print(psutil.Process().memory_info().rss, file=file)
+    return ended
+
+Ledger.finish = finish_and_note
+"""
+"""Makes a driver write its resident memory, in bytes, into a file after each trial."""
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +60,14 @@ def test_a_driver_that_waited_runs_its_job_as_any_other(rig: Rig) -> None:
 def test_every_attempt_says_where_it_ran(rig: Rig) -> None:
     job = rig.run(a_spec(trials=2, epochs=1))
     attempts = [one for trial in rig.trials(job) for one in rig.store.attempts(trial.id)]
+    assert len(attempts) == 2
     assert all(one.pid and one.node and one.node.endswith(" 127.0.0.1") for one in attempts)
 
 
 def test_with_two_objectives_the_whole_pareto_front_is_tested(rig: Rig) -> None:
     objectives = [{"metric": "score"}, {"metric": "cost", "goal": "minimize"}]  # every x is a trade-off
     job = rig.run(a_spec(trials=3, epochs=1, objectives=objectives))
-    assert all(trial.test_metrics is not None for trial in rig.trials(job))
+    assert [trial.test_metrics is not None for trial in rig.trials(job)] == [True] * 3
 
 
 def test_a_lost_worker_is_retried_from_the_last_checkpoint(rig: Rig) -> None:
@@ -152,16 +166,12 @@ def test_the_memory_of_the_driver_stays_flat_over_thousands_of_trials(rig: Rig) 
     """Tune keeps some of every trial until its run ends, so two runs are looked at when they are equally far."""
     per_run, trials = RECYCLE_ATTEMPTS, 5 * RECYCLE_ATTEMPTS // 2
     job = rig.submit(a_spec(task="noop", trials=trials, epochs=1))
-    driver = rig.start(job)
-    process = psutil.Process(driver.pid)
-    sizes = {}
-    while driver.poll() is None:
-        done = rig.store.trial_counts(job.id)[TrialState.SUCCEEDED]
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            sizes[2 * done // per_run] = process.memory_info().rss
-        time.sleep(0.5)
+    sizes = rig.settings.data_dir / "sizes"
+    job = rig.finish(rig.start(job, prelude=NOTE_SIZES.format(file=str(sizes))), job, timeout=840)
     assert_complete(rig, job, trials=trials, epochs=1)
-    assert sizes[4] - sizes[2] < 20 * 2**20
+    after = [int(line) for line in sizes.read_text().splitlines()]
+    assert len(after) == trials
+    assert after[5 * per_run // 2 - 1] - after[3 * per_run // 2 - 1] < 20 * 2**20
 
 
 def test_workers_never_see_where_the_database_is(rig: Rig) -> None:

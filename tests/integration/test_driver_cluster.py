@@ -15,6 +15,7 @@ import pytest
 
 from searchsvc.errors import RuntimeUnavailable
 from searchsvc.settings import Settings
+from tests.support.system import wait_for
 from workers import cluster
 
 
@@ -100,5 +101,5 @@ def test_stop_ends_a_head_whose_driver_was_killed_while_it_started(settings: Set
     starting.kill()
     starting.wait()
     cluster.stop(settings)
-    time.sleep(0.5)
-    assert not cluster.processes(settings)
+    wait_for(lambda: not cluster.processes(settings), seconds=60, message="processes of the head are left")
+    assert cluster.running(settings) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -26,10 +25,8 @@ def test_a_paused_job_goes_on_from_its_checkpoints(rig: Rig) -> None:
     job = rig.submit(a_spec(trials=4, **LONG_EPOCHS))
     driver = rig.start(job)
     rig.wait_for_measurements(job, 3)
-    asked = time.monotonic()
     rig.store.pause_job(job.id)
     assert rig.finish(driver, job).state is JobState.PAUSED
-    assert time.monotonic() - asked < 3.0
     open_trials = [trial for trial in rig.trials(job) if not trial.state.is_final]
     assert {trial.state for trial in open_trials} == {TrialState.QUEUED}
     rig.store.resume_job(job.id)
@@ -49,16 +46,15 @@ def test_a_stopped_job_lets_running_trials_finish_and_starts_no_more(rig: Rig) -
 
 
 def test_a_cancelled_job_ends_at_once_and_takes_its_workers_along(rig: Rig) -> None:
-    job = rig.submit(a_spec(trials=50, epochs=2, seconds=60.0))
+    job = rig.submit(a_spec(trials=50, epochs=2, seconds=600.0))
     driver = rig.start(job)
     running = rig.wait(lambda: [one for one in rig.trials(job) if one.state is TrialState.RUNNING])
     pids = [rig.store.attempts(one.id)[0].pid for one in running]
-    asked = time.monotonic()
     rig.store.cancel_job(job.id)
-    assert rig.finish(driver, job).state is JobState.CANCELLED
-    assert time.monotonic() - asked < 3.0
+    assert rig.finish(driver, job).state is JobState.CANCELLED  # long before an epoch ends
+    assert rig.store.job_measurements(job.id, after=0, limit=1) == []
     assert {trial.state for trial in rig.trials(job)} == {TrialState.CANCELLED}
-    rig.wait(lambda: not any(pid is not None and psutil.pid_exists(pid) for pid in pids), timeout=5.0)
+    rig.wait(lambda: not any(pid is not None and psutil.pid_exists(pid) for pid in pids))
 
 
 def test_a_driver_that_is_asked_to_end_gives_the_job_back(rig: Rig) -> None:

@@ -18,6 +18,14 @@ from tests.support.driving import Rig, a_spec, assert_complete
 from tests.support.tasks import install
 
 TOKEN = "0123456789abcdef" * 4
+WAIT_FOR_NODES = """
+import sys, time, ray
+
+ray.init(sys.argv[1], log_to_driver=False)
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
+    time.sleep(0.1)
+"""
+"""Ends as soon as so many nodes have joined the cluster at an address."""
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def bad_node(rig: Rig) -> Iterator[None]:
     """One node more, with two CPUs; in all of its processes BAD_NODE is set."""
     address = f"--address={rig.settings.ray_address}"
     node = ray_start(address, "--num-cpus=2", BAD_NODE="1", **packages(rig.settings.data_dir))
-    time.sleep(5.0)
+    subprocess.run([sys.executable, "-c", WAIT_FOR_NODES, rig.settings.ray_address or "", "2"], check=True, timeout=90)
     yield
     end(node)
 

@@ -138,7 +138,7 @@ class System:
         found = self.store.events(after=after, job_id=job_id, limit=100_000)
         return [event for event in found if not kinds or event.kind in kinds]
 
-    def seconds_until_work(self, job_id: str, *, after: int, claimed_anew: bool, limit: float = 45.0) -> float:
+    def seconds_until_work(self, job_id: str, *, after: int, claimed_anew: bool, limit: float = 120.0) -> float:
         """How long until an attempt starts or measures; `claimed_anew`: under a claim that is younger than `after`."""
         began = time.monotonic()
 

@@ -235,7 +235,12 @@ def test_shells_can_complete(searchctl: Searchctl, shell: str) -> None:
     assert "_SEARCHCTL_COMPLETE" in searchctl("completion", shell).out
 
 
-def test_into_a_pipe_goes_no_colour_and_nothing_is_cut(searchctl: Searchctl, searched: Job) -> None:
+def test_into_a_pipe_goes_no_colour_and_nothing_is_cut(
+    searchctl: Searchctl, searched: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
     out = searchctl("trials", searched.id, "--values").out
+    assert max(map(len, out.splitlines())) > 40  # twice as wide as the terminal
+    assert "lr=0.1  number=3" in out
     assert "\x1b" not in out
     assert "…" not in out

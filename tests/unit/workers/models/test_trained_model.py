@@ -103,11 +103,9 @@ def test_metadata_that_does_not_fit_is_refused(model_file: Path, changes: Any, m
 
 def test_looking_a_task_up_imports_nothing_that_trains() -> None:
     code = (
-        "import sys, time, searchsvc.domain; start = time.process_time(); import workers.tasks.classification\n"
-        "print(time.process_time() - start, *({'torch', 'timm', 'sklearn', 'PIL', 'ray'} & set(sys.modules)))"
+        "import sys, workers.tasks.classification\n"
+        "print(*({'torch', 'timm', 'sklearn', 'PIL', 'ray', 'scipy', 'optuna', 'sqlalchemy'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
     printed = subprocess.run(command, cwd=Path(__file__).parents[4], capture_output=True, text=True, check=True).stdout
-    seconds, *modules = printed.split()
-    assert modules == []
-    assert float(seconds) < 0.5
+    assert printed.split() == []

@@ -34,7 +34,8 @@ def test_a_named_space_brings_its_network_along(resolved: Any) -> None:
 def test_limits_on_costs_are_those_of_the_network_of_the_space(resolved: Any) -> None:
     blueprint = resolved({"name": "fbnetv3-small"}, constraints=[{"metric": "params", "max": 2e5}])
     proposals = make_proposer(blueprint).propose(5)
-    assert all(0 < one.costs["params"] <= 2e5 for one in proposals)
+    assert len(proposals) == 5
+    assert all(0 < proposal.costs["params"] <= 2e5 for proposal in proposals)
 
 
 def test_what_no_space_has_is_fixed_for_every_trial(resolved: Any) -> None:

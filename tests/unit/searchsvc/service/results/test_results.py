@@ -102,6 +102,8 @@ def test_trials_side_by_side(service: Service, finished_job: Callable[..., Job])
     comparison = service.trials.compare([trials[0].id, f"{job.name}/1"])
     assert comparison.trials == trials
     assert comparison.parameters["lr"] == tuple(trial.values["lr"] for trial in trials)
+    alike = {name for name, values in comparison.parameters.items() if len(set(values)) == 1}
+    assert set(comparison.differing) == comparison.parameters.keys() - alike
     assert "lr" in comparison.differing
     assert comparison.metrics["accuracy"] == pytest.approx((0.502, 0.512))
 
