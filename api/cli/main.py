@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer._completion_classes import completion_init
 
 from api.cli.groups import LazyCommand, group, lazy_commands
 
@@ -144,5 +145,6 @@ def settings(
 
 
 def main() -> None:
-    """Run searchctl as a console script."""
+    """Run searchctl as a console script, or complete a command line for the shell."""
+    completion_init()
     app(prog_name="searchctl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -13,10 +14,7 @@ from searchsvc.algorithms.evolution import Evolution, EvolutionOptions
 from searchsvc.algorithms.fbnetv3.search import FbnetV3, FbnetV3Options, stopping
 from searchsvc.algorithms.fixed_list import FixedList, FixedListOptions
 from searchsvc.algorithms.options import MethodOptions, unknown_name, validated
-from searchsvc.algorithms.optuna.cmaes import CmaEsOptions, cmaes
-from searchsvc.algorithms.optuna.gp import GpOptions, gp
-from searchsvc.algorithms.optuna.nsga2 import NsgaOptions, nsga2
-from searchsvc.algorithms.optuna.tpe import TpeOptions, tpe
+from searchsvc.algorithms.optuna.options import CmaEsOptions, GpOptions, NsgaOptions, TpeOptions
 from searchsvc.algorithms.random_search import RandomOptions, random_search
 from searchsvc.algorithms.sobol import SobolOptions, sobol
 from searchsvc.domain.metrics import Constraint, Objective
@@ -40,15 +38,31 @@ class AlgorithmEntry:
     """Whether it searches by a supernet: its task is then a SupernetTask, and there is one objective."""
 
 
+def _optuna(name: str) -> Callable[[Problem, Any], Algorithm]:
+    """Return the factory of a method of Optuna, which is imported when the factory is called: that takes seconds."""
+
+    def factory(problem: Problem, options: Any) -> Algorithm:
+        method: Callable[[Problem, Any], Algorithm] = getattr(
+            import_module(f"searchsvc.algorithms.optuna.{name}"), name
+        )
+        return method(problem, options)
+
+    return factory
+
+
 _ENTRIES = (
     AlgorithmEntry("random", "Independent uniform draws.", random_search, RandomOptions),
     AlgorithmEntry("sobol", "A scrambled low-discrepancy sequence.", sobol, SobolOptions),
     AlgorithmEntry("evolution", "Regularised evolution: tournaments, mutations, ageing.", Evolution, EvolutionOptions),
-    AlgorithmEntry("tpe", "Tree-structured Parzen estimator, multivariate.", tpe, TpeOptions),
+    AlgorithmEntry("tpe", "Tree-structured Parzen estimator, multivariate.", _optuna("tpe"), TpeOptions),
     AlgorithmEntry("fbnetv3", "Joint search with a learned predictor (FBNetV3).", FbnetV3, FbnetV3Options, stopping),
-    AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", gp, GpOptions),
-    AlgorithmEntry("nsga2", "NSGA-II: a genetic algorithm for several objectives.", nsga2, NsgaOptions),
-    AlgorithmEntry("cmaes", "CMA-ES: for numeric parameters and one objective.", cmaes, CmaEsOptions),
+    AlgorithmEntry("gp", "Bayesian optimisation with a Gaussian process.", _optuna("gp"), GpOptions),
+    AlgorithmEntry(
+        "nsga2", "NSGA-II: a genetic algorithm for several objectives.", _optuna("nsga2"), NsgaOptions
+    ),
+    AlgorithmEntry(
+        "cmaes", "CMA-ES: for numeric parameters and one objective.", _optuna("cmaes"), CmaEsOptions
+    ),
     AlgorithmEntry("autohas", "Weight sharing (AutoHAS).", Autohas, AutohasOptions, shares_weights=True),
     AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", FixedList, FixedListOptions),
 )

@@ -6,17 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController
 
 
 @cache
 def _libraries() -> ThreadpoolController:
     """Those of numpy and scipy, found once: that takes longer than a small fit."""
-    from scipy import linalg  # noqa: F401 - its library has to be loaded to be found
-    from threadpoolctl import ThreadpoolController
+    from scipy import linalg  # noqa: F401 - loaded here so that it is found; algorithms start without scipy
 
     return ThreadpoolController()
 

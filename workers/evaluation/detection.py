@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from searchsvc.domain.metrics import Metric
@@ -74,8 +75,6 @@ def _curves(
 
     -1 if there is no object.
     """
-    from faster_coco_eval import COCO, COCOeval_faster
-
     known = COCO(
         {
             "images": [{"id": image} for image in range(len(truths))],

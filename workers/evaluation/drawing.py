@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+from PIL.Image import Image as PillowImage
+from PIL.ImageDraw import ImageDraw as Pen
 
 from workers.models.heads.detections import Detections
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
-    from PIL.ImageDraw import ImageDraw as Pen
 
 Color = tuple[int, int, int]
 Corners = tuple[float, float, float, float]
@@ -24,8 +23,6 @@ def drawn(
 
     `found`: boxes in px of the image; the best are drawn last, over the others.
     """
-    from PIL import Image, ImageDraw
-
     size = (image.width * scale, image.height * scale)
     picture = image.convert("RGB").resize(size, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(picture)
@@ -44,8 +41,6 @@ def color_of(label: int) -> Color:
 
 def _draw(pen: Pen, box: Corners, caption: str, color: Color, size: tuple[int, int]) -> None:
     """Draw a box, with its caption above it, or below its upper side if the image ends there."""
-    from PIL import ImageFont
-
     thick = max(1, round(min(size) / 160))
     font = ImageFont.load_default(max(10, round(min(size) / 32)))
     pen.rectangle(box, outline=color, width=thick)

@@ -6,32 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+import torch
+from optuna.samplers import GPSampler
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import MethodOptions
-
-if TYPE_CHECKING:
-    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
-
-
-class GpOptions(MethodOptions):
-    """Optuna's defaults; `window` bounds what grows with the cube of the number of results."""
-
-    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
-    window: Annotated[
-        int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
-    ] = 300
+from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
+from searchsvc.algorithms.optuna.options import GpOptions
+from searchsvc.algorithms.optuna.views import Window
 
 
 def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
     """Create GP: parameters without conditions are modelled, conditional parameters are drawn uniformly."""
-    from optuna.samplers import GPSampler
-
-    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
-    from searchsvc.algorithms.optuna.views import Window
 
     def sampler(seed: int) -> GPSampler:
         return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)
@@ -54,8 +40,6 @@ def _one_thread() -> Iterator[None]:
     The matrices are small: threads cost more time than they save (60 times as much on busy cores), and their number
     would change the rounding of sums, and thereby the proposals.
     """
-    import torch
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

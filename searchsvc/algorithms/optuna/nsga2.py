@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from optuna.samplers import NSGAIISampler
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.options import MethodOptions
-
-if TYPE_CHECKING:
-    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
-
-
-class NsgaOptions(MethodOptions):
-    """Optuna's defaults."""
-
-    population: Annotated[int, Field(ge=2, le=100_000, description="Candidates per generation.")] = 50
-    crossover: Annotated[float, Field(ge=0, le=1, description="Probability that a child has two parents.")] = 0.9
-    swapping: Annotated[
-        float, Field(ge=0, le=1, description="Probability that a crossover takes a parameter of the second parent.")
-    ] = 0.5
-    mutation: Annotated[
-        float | None, Field(ge=0, le=1, description="Probability that a parameter mutates; null: one per child.")
-    ] = None
+from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
+from searchsvc.algorithms.optuna.options import NsgaOptions
+from searchsvc.algorithms.optuna.views import NsgaGenerations
 
 
 def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
     """Create NSGA-II: parameters without conditions are inherited, conditional parameters are drawn uniformly."""
-    from optuna.samplers import NSGAIISampler
-
-    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
-    from searchsvc.algorithms.optuna.views import NsgaGenerations
 
     def sampler(seed: int) -> NSGAIISampler:
         return NSGAIISampler(

@@ -18,7 +18,6 @@ from searchsvc.domain import Job, Task
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service.exports import by_task, spec, table, weights
 from searchsvc.service.exports.source import Source
-from searchsvc.service.results import optuna_study
 from searchsvc.settings import Settings
 
 Writer = Callable[[Source, Path], None]
@@ -34,12 +33,18 @@ class Format:
     write: Writer
 
 
+def _write_optuna_study(source: Source, path: Path) -> None:
+    from searchsvc.service.results import optuna_study  # Optuna takes seconds to import
+
+    optuna_study.write(source, path)
+
+
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "weights": Format("the trained network of one trial", ".safetensors", weights.write),
         "spec": Format("a job spec that trains one trial's candidate again", ".yaml", spec.write),
         "csv": Format("all trials, a column per parameter and metric", ".csv", table.write),
-        "optuna": Format("a study in an SQLite file that Optuna opens", ".db", optuna_study.write),
+        "optuna": Format("a study in an SQLite file that Optuna opens", ".db", _write_optuna_study),
     }
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from searchsvc import tasks
 from searchsvc.domain import DatasetInfo, TimedTask
@@ -62,8 +63,6 @@ def measure(wanted: Wanted, *, date: str, clock: Clock, progress: Progress) -> L
 
 def compare(estimated: Sequence[float], measured: Sequence[float]) -> Check:
     """How well sums of operators tell the times of networks, in milliseconds. At least 2 networks."""
-    from scipy.stats import spearmanr
-
     sums, times = np.array(estimated), np.array(measured)
     ratios = times / sums
     others = np.array([np.median(np.delete(ratios, one)) for one in range(len(ratios))])

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from searchsvc.domain import Categorical, Constraint, Observation, pareto_front
 from searchsvc.errors import NothingFeasible
+from searchsvc.predictors import constrained_search as evolution
+from searchsvc.predictors.constrained_search import Found as Answer
+from searchsvc.predictors.predictor import Predictor, fit_predictors
 from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
 from searchsvc.spaces import CostModel, Matrix
-
-if TYPE_CHECKING:
-    from searchsvc.predictors.constrained_search import Found as Answer
-    from searchsvc.predictors.predictor import Predictor
 
 _APART = Constraint(metric="_apart", min=0.2)
 """The share of its parameters in which an answer differs from every one before it."""
@@ -42,8 +40,6 @@ def search(inquiry: Inquiry) -> Sequence[Found]:
 
 
 def _fitted(inquiry: Inquiry) -> Mapping[str, Predictor]:
-    from searchsvc.predictors.predictor import fit_predictors  # torch takes seconds to import
-
     known = inquiry.known
     candidates = inquiry.space.from_matrix(known.matrix)
     return fit_predictors(
@@ -64,8 +60,6 @@ class _Guide:
 
     def best(self, k: int, chosen: Matrix) -> list[Answer]:
         """The k best within the limits, apart from those `chosen` (c, d). Raises NothingFeasible."""
-        from searchsvc.predictors import constrained_search as evolution
-
         inquiry = self.inquiry
         difference = CostModel((_APART.metric,), lambda matrix: {_APART.metric: _difference(inquiry, matrix, chosen)})
         return evolution.search(

@@ -5,14 +5,11 @@ It compares the best tenth of the results with all, and takes a second for a tho
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from searchsvc.domain import Job, Trial
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service.lookup import checks
-from searchsvc.service.results.optuna_study import distributions_of
 from searchsvc.store import Store
 
 MOST_TRIALS = 1000
@@ -49,7 +46,9 @@ def importance(store: Store, job: Job, metric: str) -> Importance:
     space = checks.space_of(job.spec, None)
     objective = next((one for one in job.spec.objectives if one.metric == metric), None)
     minimised = objective.sign < 0 if objective else metric in measured[0][0].proposal.costs
-    shares = _shares(job, measured, minimised=minimised)
+    from searchsvc.service.results.ped_anova import shares_of  # Optuna takes seconds to import
+
+    shares = shares_of(job, measured, minimised=minimised)
     return Importance(
         metric=metric,
         results=len(measured),
@@ -61,49 +60,3 @@ def importance(store: Store, job: Job, metric: str) -> Importance:
 def _known(trial: Trial) -> dict[str, float]:
     """The costs and metrics of a trial."""
     return {**trial.proposal.costs, **(trial.metrics or {})}
-
-
-def _shares(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-    from optuna.storages import InMemoryStorage
-    from optuna.study import StudyDirection
-    from optuna.trial import FrozenTrial, TrialState
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every study that is made
-    distributions = distributions_of(job.spec)
-    trials = [
-        FrozenTrial(
-            number=number,
-            state=TrialState.COMPLETE,
-            value=value,
-            datetime_start=None,
-            datetime_complete=None,
-            params={name: value for name, value in trial.values.items() if name in distributions},
-            distributions={name: distributions[name] for name in trial.values if name in distributions},
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-            trial_id=number,
-        )
-        for number, (trial, value) in enumerate(measured)
-    ]
-
-    class TrialsInMemory(InMemoryStorage):
-        """A storage of these trials that does not copy them each time they are read."""
-
-        def get_all_trials(
-            self,
-            study_id: int,  # noqa: ARG002 - inherited
-            deepcopy: bool = True,  # noqa: ARG002 - inherited
-            states: Container[TrialState] | None = None,
-        ) -> list[FrozenTrial]:
-            return trials if states is None or TrialState.COMPLETE in states else []
-
-    storage = TrialsInMemory()
-    storage.create_new_study([StudyDirection.MINIMIZE if minimised else StudyDirection.MAXIMIZE], job.id)
-    study = optuna.Study(job.id, storage)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the evaluator is marked as experimental
-        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return {name: float(share) for name, share in shares.items()}

@@ -15,15 +15,15 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchsvc.domain import Categorical, Integer, Job, JobSpec, Parameter, Trial, TrialState
 from searchsvc.domain.fields import shown_fields
 from searchsvc.service.exports.source import PAGE, Source
 from searchsvc.service.lookup import checks
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 _STATES = {
     TrialState.SUCCEEDED: "COMPLETE",
@@ -74,8 +74,6 @@ def write(source: Source, path: Path) -> None:
 
 
 def _create_study(job: Job, path: Path) -> None:
-    import optuna
-
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report the new study
     try:
@@ -103,8 +101,6 @@ class _Distributions:
     """Distributions of the space's parameters, as Optuna stores them."""
 
     def __init__(self, spec: JobSpec) -> None:
-        import optuna
-
         self._distributions = distributions_of(spec)
         self._json = {name: optuna.distributions.distribution_to_json(one) for name, one in self._distributions.items()}
 
@@ -121,8 +117,6 @@ def distributions_of(spec: JobSpec) -> dict[str, BaseDistribution]:
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
     """Return a distribution over the user's own choices and values (an algorithm's conversion numbers them)."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     if isinstance(parameter, Categorical):
         return CategoricalDistribution(parameter.choices)
     if isinstance(parameter, Integer):

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
+from scipy.spatial import KDTree
 
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.operators import Layer, Operator
@@ -44,8 +46,6 @@ def fitted(measured: Mapping[Operator, float], missing: Iterable[Operator]) -> d
 
 def _estimated(known: list[Operator], times: Matrix, wanted: list[Operator]) -> Matrix:
     """(w,) from (k,) milliseconds."""
-    from scipy.optimize import nnls
-
     work = _work(known)
     unit = np.maximum(work.max(axis=0), 1.0)
     coefficients, _ = nnls(work / unit / times[:, None], np.ones(len(known)))
@@ -58,8 +58,6 @@ def _estimated(known: list[Operator], times: Matrix, wanted: list[Operator]) -> 
 
 def _from_neighbours(known: Matrix, values: Matrix, wanted: Matrix) -> Matrix:
     """(w,) means of the values (k,) of the nearest of the places (k, p), the nearer the heavier."""
-    from scipy.spatial import KDTree
-
     count = min(_NEIGHBOURS, len(known))
     distances, nearest = (one.reshape(len(wanted), count) for one in KDTree(known).query(wanted, k=count))
     weights = 1.0 / (distances + 0.05)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.trial_task import TrialTask
@@ -130,8 +131,6 @@ class _Detection:
 
     def _picture(self, number: int) -> bytes:
         """A validation image with what was found in it, as PNG."""
-        from PIL import Image
-
         scenes = self._dataset.validation
         image = Image.fromarray(scenes.pictures[number].transpose(1, 2, 0))
         found = in_px(self._found[number], scenes.size_of(number), (image.height, image.width))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import resources
 
+import yaml
+
 from searchsvc.errors import NotFound
 from searchsvc.spaces.fbnetv3.definition import Definition, parse
 
@@ -16,8 +18,6 @@ def names() -> list[str]:
 
 def find(name: str) -> Definition:
     """The definition of that name. Raises NotFound, which lists the names that there are."""
-    import yaml
-
     if name not in names():
         raise NotFound(f"no definition {name!r}; there are {', '.join(names())}")
     return parse(yaml.safe_load(resources.files(__name__).joinpath(f"{name}.yaml").read_text("utf-8")))

@@ -1,0 +1,52 @@
+"""The options of Optuna's methods, without the methods: Optuna takes seconds to import."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from searchsvc.algorithms.options import MethodOptions
+
+
+class TpeOptions(MethodOptions):
+    """Options of TPE, with Optuna's defaults."""
+
+    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    draws: Annotated[
+        int, Field(ge=1, le=100_000, description="Draws from the good density, of which the best ratio is proposed.")
+    ] = 24
+    multivariate: Annotated[
+        bool | None, Field(description="Model parameters jointly; null: with one objective yes, with several no.")
+    ] = None
+
+
+class GpOptions(MethodOptions):
+    """Options of GP, with Optuna's defaults; `window` bounds a cost that is cubic in the number of results."""
+
+    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    window: Annotated[
+        int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
+    ] = 300
+
+
+class NsgaOptions(MethodOptions):
+    """Options of NSGA-II, with Optuna's defaults."""
+
+    population: Annotated[int, Field(ge=2, le=100_000, description="Candidates per generation.")] = 50
+    crossover: Annotated[float, Field(ge=0, le=1, description="Probability that a child has two parents.")] = 0.9
+    swapping: Annotated[
+        float, Field(ge=0, le=1, description="Probability that a crossover takes a parameter of the second parent.")
+    ] = 0.5
+    mutation: Annotated[
+        float | None, Field(ge=0, le=1, description="Probability that a parameter mutates; null: one per child.")
+    ] = None
+
+
+class CmaEsOptions(MethodOptions):
+    """Options of CMA-ES, with Optuna's defaults."""
+
+    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 1
+    population: Annotated[
+        int | None, Field(ge=2, le=100_000, description="Candidates per generation; null: 4 + 3 ln(dimensions).")
+    ] = None

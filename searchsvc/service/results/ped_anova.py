@@ -1,0 +1,56 @@
+"""The importance of parameters by Optuna's PED-ANOVA evaluator, over trials held in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container, Sequence
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from searchsvc.domain import Job, Trial
+from searchsvc.service.results.optuna_study import distributions_of
+
+
+def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
+    """Return the share of each parameter in the metric, from trials with their values of it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every study that is made
+    distributions = distributions_of(job.spec)
+    trials = [
+        FrozenTrial(
+            number=number,
+            state=TrialState.COMPLETE,
+            value=value,
+            datetime_start=None,
+            datetime_complete=None,
+            params={name: value for name, value in trial.values.items() if name in distributions},
+            distributions={name: distributions[name] for name in trial.values if name in distributions},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=number,
+        )
+        for number, (trial, value) in enumerate(measured)
+    ]
+
+    class TrialsInMemory(InMemoryStorage):
+        """A storage of these trials that does not copy them each time they are read."""
+
+        def get_all_trials(
+            self,
+            study_id: int,  # noqa: ARG002 - inherited
+            deepcopy: bool = True,  # noqa: ARG002 - inherited
+            states: Container[TrialState] | None = None,
+        ) -> list[FrozenTrial]:
+            return trials if states is None or TrialState.COMPLETE in states else []
+
+    storage = TrialsInMemory()
+    storage.create_new_study([StudyDirection.MINIMIZE if minimised else StudyDirection.MAXIMIZE], job.id)
+    study = optuna.Study(job.id, storage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the evaluator is marked as experimental
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in shares.items()}
