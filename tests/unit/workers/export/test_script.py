@@ -93,7 +93,7 @@ def test_a_script_trains_the_same_weights_as_the_trial(trained: Any, digits: Pat
     task, [metrics], path = trained({**FAMILIES[family], **WHOLE_RECIPE})
     script = imported(path)
     parts = script.read(digits)
-    run = script.Run(torch.device("cpu"), None)
+    run = script.TrainingRun(torch.device("cpu"), None)
     [(loss, network)] = run.train(parts["train"].to(torch.device("cpu")), script.EPOCHS)
     assert loss == pytest.approx(metrics["train_loss"])
     assert run.accuracy(network, parts["validation"]) == pytest.approx(metrics["accuracy"])
@@ -109,7 +109,7 @@ def test_exported_weights_give_the_same_logits_in_the_script(tmp_path: Path, fam
     weights.write_bytes(serialise(classifier.network, classifier.card))
     write(classifier, task_of(classifier), tmp_path / "script.py")
     script = imported(tmp_path / "script.py")
-    run = script.Run(torch.device("cpu"), weights)
+    run = script.TrainingRun(torch.device("cpu"), weights)
     images = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     logits = run.network.eval()(run.inputs(images))
     assert (logits - classifier.logits(images)).abs().max() < 1e-5

@@ -239,5 +239,5 @@ def test_the_values_of_a_script_are_those_of_the_trial(make_task: Any, train: An
     np.savez(tmp_path / "digits.npz", x_train=digits.images.astype(np.uint8), y_train=digits.target)
     parts: Mapping[str, Any] = script.read(tmp_path / "digits.npz")
     assert len(parts["train"]) == 1151 - len(dropped(task))
-    [(loss, _)] = script.Run(torch.device("cpu"), None).train(parts["train"], 1)
+    [(loss, _)] = script.TrainingRun(torch.device("cpu"), None).train(parts["train"], 1)
     assert loss == pytest.approx(metrics["train_loss"])
