@@ -22,6 +22,7 @@ BENCHMARKS = {
     "autohas": "A search with shared weights, beside training one network",
     "detectors": "An epoch of detectors on two cores, and a step beside torchvision's",
     "trials": "Trials through the whole stack, beside bare Ray Tune",
+    "operations": "CPU seconds of single operations on large inputs",
     "recovery": "A job's first trial, and the next one after kill -9 of its driver",
     "search": "Evaluations to what TPE reaches at 100, on tables of real trainings",
     "ablation": "What each part of the predictor and of FBNetV3's search gives",
