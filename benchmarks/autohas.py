@@ -15,6 +15,7 @@ from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
+from searchsvc.spaces.networks import complete
 from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
 from workers.autohas.batches import Batch, Views
 from workers.autohas.run import keep_kernels
@@ -37,7 +38,7 @@ def run() -> list[Row]:
 def _steps() -> list[Row]:
     """On digits; the controller's with one sample. The training's median candidate also in the shared weights."""
     dataset, shipped = data.load({"name": "digits"}), catalogue.find("fbnetv3-small")
-    space, values = with_bases(shipped.space, 5), {**shipped.constants, **DIGITS, **median_member(dataset)}
+    space, values = with_bases(shipped.space, 5), complete({**shipped.constants, **DIGITS, **median_member(dataset)})
     train, random = on_device(dataset.train, CPU, 1), torch.Generator().manual_seed(0)
     trainer = Trainer(untrained(values, dataset, 0), values, train, dataset, epochs=100, seed=0, device=CPU)
     epochs = itertools.count(1)

@@ -18,6 +18,7 @@ from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
+from searchsvc.spaces.networks import complete
 from workers.autohas import Differentiable, Distributions, Reinforce, SupernetLearner
 from workers.autohas.batches import Batch, Views
 from workers.data.dataset import Dataset, Split
@@ -45,7 +46,7 @@ def largest(space: Space) -> Candidate:
 
 
 def _training() -> None:
-    dataset, values = _dataset(), {**CONSTANTS, **largest(SHIPPED.space).values}
+    dataset, values = _dataset(), complete({**CONSTANTS, **largest(SHIPPED.space).values})
     model = untrained(values, dataset, 0)
     trainer = Trainer(model, values, on_device(dataset.train, CPU, 1), dataset, epochs=STEPS, seed=0, device=CPU)
     for epoch in range(1, STEPS + 1):

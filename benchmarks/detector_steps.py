@@ -41,7 +41,7 @@ MOST_ASSIGNMENT, MOST_SUPPRESSION = 0.1, 0.5
 
 def rows() -> list[Row]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    values = networks.completed({**(ON_GPU if device.type == "cuda" else ON_CPU), **_RECIPE})
+    values = networks.complete({**(ON_GPU if device.type == "cuda" else ON_CPU), **_RECIPE})
     return [*_compared(values, device), *_shares(values, device)]
 
 

@@ -54,7 +54,7 @@ def run() -> list[Row]:
 def epoch_seconds(member: Candidate) -> float:
     """From the fastest of a few steps."""
     torch.manual_seed(0)
-    values = networks.completed({**SPACE.constants, **member.values})
+    values = networks.complete({**SPACE.constants, **member.values})
     detector = build(values, (3, 160, 160), CLASSES)
     assert isinstance(detector, Detector)
     detector.to(memory_format=torch.channels_last).train()

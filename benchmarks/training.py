@@ -26,6 +26,7 @@ from torchvision.transforms.v2 import RandAugment
 from benchmarks.report import Row
 from searchsvc.spaces import catalogue, networks, recipe
 from searchsvc.spaces.fbnetv3 import definitions
+from searchsvc.spaces.networks import complete
 from workers.data import classification as data
 from workers.data.classification import Dataset, Split
 from workers.models.networks import fbnetv3_net
@@ -67,7 +68,7 @@ def _large(device: torch.device) -> Iterator[Row]:
 def _small(device: torch.device) -> Row:
     """An fbnetv3-small network of median cost on digits, with mixup, smoothing and a moving average in both loops."""
     dataset = data.load({"name": "digits"})
-    values = {**DIGITS, **median_member(dataset)}
+    values = complete({**DIGITS, **median_member(dataset)})
     sides = [
         _ours(untrained(values, dataset, 0), values, dataset, device),
         _plain(untrained(values, dataset, 0), dataset, 64, device, with_recipe=True),

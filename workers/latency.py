@@ -19,6 +19,7 @@ from torch import nn
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
+from searchsvc.spaces import networks
 from searchsvc.spaces.costs.latency import Device
 from searchsvc.spaces.costs.operators import Operator
 from searchsvc.spaces.fbnetv3.definition import Block
@@ -48,8 +49,9 @@ class TorchBench:
 
     def network(self, values: Mapping[str, Scalar]) -> Callable[[], float]:
         """The whole network that the values of a trial describe."""
-        network = build(values, self._info.shape, len(self._info.classes))
-        return self._prepared(network, shape_at(self._info.shape, values.get(RESOLUTION, 0)))
+        complete = networks.complete(values)
+        network = build(complete, self._info.shape, len(self._info.classes))
+        return self._prepared(network, shape_at(self._info.shape, complete[RESOLUTION]))
 
     def _prepared(self, module: nn.Module, shape: tuple[int, int, int]) -> Callable[[], float]:
         ready = module.eval().requires_grad_(False).to(memory_format=torch.channels_last).to(self._torch_device)

@@ -17,6 +17,7 @@ from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import limits, mbconv, recipe, resnet
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.costs.latency import LatencyTable
 from searchsvc.spaces.costs.model import NO_COSTS, CostModel, Costs
 from searchsvc.spaces.costs.operators import Operator
@@ -142,14 +143,14 @@ def find(values: Values, task: str = CLASSIFICATION) -> Network:
     return NETWORKS[name]
 
 
-def completed(values: Values, task: str = CLASSIFICATION) -> dict[str, Scalar]:
-    """The values with a default for every other parameter of their network and its training; `task` as in `find`.
+def complete(values: Values, task: str = CLASSIFICATION) -> CompleteValues:
+    """Fill in the default of every other parameter of the network and of its training; `task` as in `find`.
 
-    Raises InvalidInput (pointers `/name`) where one is unknown or beyond what can be built and trained.
+    Raises InvalidInput (pointers `/name`) if a value is unknown or beyond what can be built and trained.
     """
     network = find(values, task)
     limits.check_values(values, _limits_of([network]))
-    return {**network.parameters, **values}
+    return CompleteValues({**network.parameters, **values})
 
 
 def defaults_of(task: str) -> dict[str, Scalar]:
@@ -185,7 +186,7 @@ def stages_of(task: str, values: Values, info: DatasetInfo) -> list[Stage]:
 
     Raises InvalidInput where a value is beyond what can be built, or where nothing is known of such networks.
     """
-    network, whole = find(values, task), completed(values, task)
+    network, whole = find(values, task), complete(values, task)
     if network.stages is None or network.task != task:
         raise InvalidInput.at("", f"it is not known what networks of {network.name} are made of")
     return network.stages(whole, info)

@@ -19,6 +19,7 @@ from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.fbnetv3.space import FAMILIES
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION
@@ -71,15 +72,16 @@ def kind_of(space: Space, constants: Mapping[str, Scalar]) -> Kind:
     return kind
 
 
-def fixed_values(space: Space, constants: Mapping[str, Scalar], task: str) -> dict[str, Scalar]:
-    """Complete values of the one network that all candidates are of; those of its recipe are no candidate's.
+def fixed_values(space: Space, constants: Mapping[str, Scalar], task: str) -> CompleteValues:
+    """Return the values of the one network that all candidates share, with its default recipe.
 
-    Raises InvalidInput as `check_sharable`. For spaces of the kind FIXED.
+    For spaces of the kind FIXED. Raises InvalidInput as `check_sharable` and `networks.complete` do.
     """
     check_sharable(space, constants, task)
     [name] = networks_of(space, constants, task)
-    known = {**networks.NETWORKS[name].parameters, **constants, networks.NETWORK: name}
-    return {**known, **{one: values_of(space, one, known[one])[0] for one in _same_in_all(name)}}
+    defaults = {**networks.NETWORKS[name].parameters, **constants, networks.NETWORK: name}
+    shared = {gene: values_of(space, gene, defaults[gene])[0] for gene in _same_in_all(name)}
+    return networks.complete({**defaults, **shared}, task)
 
 
 def networks_of(space: Space, constants: Mapping[str, Scalar], task: str = networks.CLASSIFICATION) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from searchsvc.domain import Fidelity, Objective, TrialTask
+from searchsvc.spaces.networks import complete
 from workers.models import Classifier, ModelCard, build
 from workers.models.inputs import Inputs
 from workers.models.networks import input_shape
@@ -36,7 +37,7 @@ def made(values: dict[str, Any], shape: tuple[int, int, int]) -> Classifier:
     random = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build(values, shape, 10)
+        network = build(complete(values), shape, 10)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=random)

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from searchsvc.domain import Scalar
+from searchsvc.spaces.networks import complete
 from workers.losses.atss import Targets
 from workers.models import build
 from workers.models.blocks.sac import SwitchableAtrousConv
@@ -23,7 +24,7 @@ ELEMENTWISE = (nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.Hardswish, nn.Hardsigmo
 def detector(values: Mapping[str, Scalar], shape: Shape = (3, 96, 96), classes: int = 3) -> Detector:
     """One of the family detector-small, unless the values name another."""
     torch.manual_seed(0)
-    made = build({"network": "detector-small", **values}, shape, classes)
+    made = build(complete({"network": "detector-small", **values}), shape, classes)
     assert isinstance(made, Detector)
     return made
 

@@ -31,7 +31,7 @@ def operators_of(definition: Definition, shape: tuple[int, int, int]) -> Iterato
 
 def operators_of_values(values: Mapping[str, Scalar], shape: tuple[int, int, int]) -> list[Operator]:
     """The operators of the network that the values of a trial describe."""
-    known = networks.completed(values)
+    known = networks.complete(values)
     seen = shape_at(shape, known[RESOLUTION])
     family = fbnetv3.FAMILIES[str(known[networks.NETWORK])]
     return list(operators_of(fbnetv3.definition_of(family, known, min(seen[1:])), seen))

@@ -245,7 +245,7 @@ class _Search:
 
 def _schedule(task: TrialTask, steps: int) -> Schedule:
     """Of the multiplier of learning rates: by the constants of the recipe."""
-    recipe = Recipe.of(networks.completed(task.values, task.task))
+    recipe = Recipe.of(networks.complete(task.values, task.task))
     return replace(Schedule.of(recipe, task.fidelity.epochs, steps), peak=1.0)
 
 

@@ -33,7 +33,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
         message = "the trial started from the weights of another network, which a script does not hold: export weights"
         raise InvalidInput.at("/format", message)
-    values, table = networks.completed(card.values), recipe.CLASSIFICATION
+    values, table = networks.complete(card.values), recipe.CLASSIFICATION
     if values[recipe.SELF_TRAINING]:
         message = "a script learns from labels alone, and this trial was self-trained: take its weights, or its spec"
         raise InvalidInput.at("/format", message)

@@ -97,7 +97,7 @@ class OneStageLoss:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], weighting_net: SampleWeightingNet | None = None) -> Self:
-        """Return the loss of the recipe among complete values (`searchsvc.spaces.networks.completed`)."""
+        """Build the loss from the recipe among complete values (`searchsvc.spaces.networks.complete`)."""
         return cls(bins_of(values), values["qfl_beta"], values["dfl_weight"], weighting_net)
 
     def __call__(self, outputs: HeadOutputs, anchors: Anchors, targets: Targets) -> dict[str, Tensor]:

@@ -9,12 +9,13 @@ It is trained by `workers.losses.one_stage`. Shapes: n images, A anchors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor, nn
 
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.detector.head import bins_of
 from searchsvc.spaces.detector.maps import check_side, strides_of
 from workers.models.anchors import Anchors
@@ -37,8 +38,8 @@ class Detector(nn.Module):
         self.neck, self.head, self.size = neck, head, size
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> Self:
-        """Build a detector from complete values.
+    def of(cls, values: CompleteValues, shape: tuple[int, int, int], classes: int) -> Self:
+        """Build the detector that the values describe.
 
         Raises InvalidInput (pointer `/resolution`) if images of `shape`, (channels, height, width), are too small.
         """

@@ -20,7 +20,7 @@ from searchsvc.spaces.mbconv import STAGES, strides
 class MBConvNet(nn.Module):
     """Stem, three stages of MBConv blocks, global mean, classifier.
 
-    `values` has every parameter (`searchsvc.spaces.networks.completed`).
+    `values` has every parameter (`searchsvc.spaces.networks.complete`).
     """
 
     def __init__(self, values: Mapping[str, Scalar], shape: tuple[int, int, int], classes: int) -> None:

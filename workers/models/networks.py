@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import networks
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.detector import space as detector
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
 from searchsvc.spaces.fbnetv3.definition import Definition, count
@@ -23,8 +24,8 @@ from workers.models.resnet import resnet
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image."""
-Builder: TypeAlias = Callable[[Mapping[str, Any], Shape, int], nn.Module]
-"""From complete values, the shape of an image as the network sees it, and the number of classes."""
+Builder: TypeAlias = Callable[[CompleteValues, Shape, int], nn.Module]
+"""From the values of a candidate, the shape of an image as the network sees it, and the number of classes."""
 
 
 def fbnetv3_net(
@@ -36,7 +37,7 @@ def fbnetv3_net(
 
 
 def _fbnetv3_builder(family: Family) -> Builder:
-    def made(values: Mapping[str, Any], shape: Shape, classes: int) -> nn.Module:
+    def made(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
         definition = definition_of(family, values, min(shape[1:]))
         return fbnetv3_net(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
 
@@ -53,16 +54,15 @@ _BUILDERS: Mapping[str, Builder] = MappingProxyType(
 )
 
 
-def build(values: Mapping[str, Scalar], shape: Shape, classes: int) -> nn.Module:
+def build(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
     """The network that `values["network"]` names: a classifier, or a `Detector`.
 
     A classifier answers normalised images (n, c, h, w) with logits (n, classes).
 
-    `shape` is that of the dataset's images; if the values give a resolution, the network is built for that.
-    `values` may leave out parameters with a default. Raises InvalidInput (pointers `/name`) if a value cannot be built.
+    `shape` is the shape of the dataset's images; if the values give a resolution, the network is built for it.
+    Raises InvalidInput (pointers `/name`) if a value cannot be built for this shape.
     """
-    known = networks.completed(values)
-    return _BUILDERS[str(known[networks.NETWORK])](known, input_shape(known, shape), classes)
+    return _BUILDERS[values[networks.NETWORK]](values, input_shape(values, shape), classes)
 
 
 def input_shape(values: Mapping[str, Scalar], shape: Shape) -> Shape:

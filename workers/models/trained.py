@@ -176,14 +176,14 @@ def read(path: str | Path, task: str, device: torch.device = _CPU) -> tuple[Mode
     if _KEY not in metadata:
         raise InvalidInput.at("", f"{path} holds weights, but not the metadata of a trained searchsvc model")
     card = _card(path, metadata[_KEY], task)
-    values = networks.completed(card.values, task)
+    values = networks.complete(card.values, task)
     network = build(values, card.shape, len(card.classes))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InvalidInput.at("", f"the weights in {path} do not fit the network that it describes: {error}") from None
     network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(card.values, card.shape), device)
+    return card, network, Inputs.of(card.mean, card.std, card.shape, input_shape(values, card.shape), device)
 
 
 def _card(path: str | Path, text: str, task: str) -> ModelCard:

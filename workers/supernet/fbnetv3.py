@@ -25,11 +25,12 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import networks
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.fbnetv3.definition import Block, Definition
 from searchsvc.spaces.fbnetv3.space import EXPANSIONS, FAMILIES, definition_of
 from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.networks import fbnetv3_net, input_shape
-from workers.supernet.network import SharedNetwork, Values
+from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
 from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm, outside
 from workers.training.depthwise import convolve
@@ -58,16 +59,16 @@ class Supernet(SharedNetwork):
         # A trimmed block has the weights of one that is not.
         return {**largest, **{name: False for name in largest if name.startswith("trim")}}
 
-    def _made(self, values: Values) -> nn.Module:
+    def _made(self, values: CompleteValues) -> nn.Module:
         self._widest = self._definition(values)
         made = fbnetv3_net(self._widest, input_shape(values, self._shape), self._classes)
         _restore_first_scales(made, self._widest)
         return made
 
-    def _path_in(self, values: Values) -> RowsPath:
+    def _path_in(self, values: CompleteValues) -> RowsPath:
         return RowsPath.of(self._definition(values), self._widest, values)
 
-    def _definition(self, values: Values) -> Definition:
+    def _definition(self, values: CompleteValues) -> Definition:
         family = FAMILIES[values[networks.NETWORK]]
         return definition_of(family, values, min(input_shape(values, self._shape)[1:]))
 
@@ -84,7 +85,7 @@ class RowsPath:
     """Of the deepest block; from 0 on, linear in depth."""
 
     @classmethod
-    def of(cls, definition: Definition, widest: Definition, values: Values) -> Self:
+    def of(cls, definition: Definition, widest: Definition, values: CompleteValues) -> Self:
         """The path of a definition. Raises InvalidInput where a stage of the widest has fewer blocks."""
         blocks = tuple(definition.blocks())
         layout = dict(_layout(definition, blocks, widest))

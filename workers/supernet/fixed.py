@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from searchsvc.domain.parameters import Scalar
+from searchsvc.spaces.complete import CompleteValues
 from workers.models.networks import build
-from workers.supernet.network import SharedNetwork, Values
+from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
 from workers.supernet.parts import Layout, TensorPart, Tensors
 from workers.training.depthwise import with_strips
@@ -29,15 +30,15 @@ class FixedNetwork(SharedNetwork):
     def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
         return {name: only for name, (only,) in options.items()}
 
-    def _made(self, values: Values) -> nn.Module:
-        made = with_strips(build({**values, "drop_path": _DROP_PATH}, self._shape, self._classes))
+    def _made(self, values: CompleteValues) -> nn.Module:
+        made = with_strips(build(values.replaced({"drop_path": _DROP_PATH}), self._shape, self._classes))
         self._layout = {
             name: TensorPart(name, ()) for name in made.state_dict() if not name.endswith("num_batches_tracked")
         }
         self._regularisers = tuple(_regularisers(made))
         return made
 
-    def _path_in(self, values: Values) -> FixedPath:
+    def _path_in(self, values: CompleteValues) -> FixedPath:
         return FixedPath(
             self.widest,
             self._layout,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from searchsvc.domain.parameters import Scalar
 from searchsvc.errors import Conflict
 from searchsvc.spaces import networks
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.halves import RECIPE
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.sharing import networks_of, options_of, values_of
@@ -24,8 +25,6 @@ from workers.supernet.parts import Layout, Path, Tensors, check_within, views
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image of the dataset."""
-Values: TypeAlias = Mapping[str, Any]
-"""Of a candidate, with a default for whatever it does not give."""
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -53,7 +52,7 @@ class SharedNetwork(nn.Module, ABC):
         own = {name: value for one in named for name, value in networks.NETWORKS[one].defaults.items()}
         defaults = {**own, RESOLUTION: 0, **constants}
         options = {name: values_of(space, name, defaults[name]) for name in (*own, RESOLUTION)}
-        values = self._completed(self._largest({networks.NETWORK: named, **options}))
+        values = self._complete(self._largest({networks.NETWORK: named, **options}))
         self.widest = self._made(values)
         self._room = {name: tensor.shape for name, tensor in self.widest.state_dict().items()}
         self._values, self._path = values, self._path_of(values)
@@ -64,7 +63,7 @@ class SharedNetwork(nn.Module, ABC):
 
         Raises InvalidInput where the space does not hold it.
         """
-        known = self._completed(values)
+        known = self._complete(values)
         self._values, self._path = known, self._path_of(known)
 
     def active(self) -> dict[str, Tensor]:
@@ -120,7 +119,7 @@ class SharedNetwork(nn.Module, ABC):
 
         Its statistics are the measured ones, where they are of the same path. Raises InvalidInput as `activate`.
         """
-        known = self._completed(values)
+        known = self._complete(values)
         path = self._path_of(known)
         network = build(known, self._shape, self._classes).to(next(self.parameters()))
         state = network.state_dict()
@@ -132,10 +131,10 @@ class SharedNetwork(nn.Module, ABC):
         network.load_state_dict(state)
         return network.train(self.training)
 
-    def _completed(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        return networks.completed({**self._constants, **values})
+    def _complete(self, values: Mapping[str, Scalar]) -> CompleteValues:
+        return networks.complete({**self._constants, **values})
 
-    def _path_of(self, values: Values) -> Path:
+    def _path_of(self, values: CompleteValues) -> Path:
         path = self._path_in(values)
         check_within(path.layout, self._room)
         return path
@@ -143,16 +142,16 @@ class SharedNetwork(nn.Module, ABC):
     def _with(self, gene: str, option: Scalar) -> Layout:
         """Of the active architecture, but for one gene."""
         same = option == self._values[gene]
-        return self._path.layout if same else self._path_in({**self._values, gene: option}).layout
+        return self._path.layout if same else self._path_in(self._values.replaced({gene: option})).layout
 
     @abstractmethod
     def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
         """The values of the widest architecture, given all that each of its parameters can have."""
 
     @abstractmethod
-    def _made(self, values: Values) -> nn.Module:
+    def _made(self, values: CompleteValues) -> nn.Module:
         """The widest network, of complete values."""
 
     @abstractmethod
-    def _path_in(self, values: Values) -> Path:
+    def _path_in(self, values: CompleteValues) -> Path:
         """The path of complete values. Raises InvalidInput where the widest network cannot hold it."""

@@ -21,9 +21,10 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import networks
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.resnet import LAYERS, stem_stride, stem_widths
 from workers.models.networks import build, input_shape
-from workers.supernet.network import SharedNetwork, Values
+from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
 from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm
 
@@ -38,10 +39,10 @@ class ResNetSupernet(SharedNetwork):
         deepest = max(options[networks.NETWORK], key=lambda name: LAYERS[name])
         return {name: max(those) for name, those in options.items()} | {networks.NETWORK: deepest}
 
-    def _made(self, values: Values) -> nn.Module:
+    def _made(self, values: CompleteValues) -> nn.Module:
         return build(values, self._shape, self._classes)
 
-    def _path_in(self, values: Values) -> ResNetPath:
+    def _path_in(self, values: CompleteValues) -> ResNetPath:
         name, width = values[networks.NETWORK], values["base_width"]
         layout, stride = dict(_layout(name, width, self._classes)), stem_stride(*input_shape(values, self._shape)[1:])
         return ResNetPath(LAYERS[name], stride, layout, values["dropout"], values["drop_path"])

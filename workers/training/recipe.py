@@ -39,7 +39,7 @@ class Recipe:
 
     @classmethod
     def of(cls, values: Mapping[str, Scalar]) -> Self:
-        """The recipe among complete values (`searchsvc.spaces.networks.completed`)."""
+        """Pick the recipe from complete values (`searchsvc.spaces.networks.complete`)."""
         given: Mapping[str, Any] = values
         return cls(**{field.name: given[field.name] for field in fields(cls)})
 

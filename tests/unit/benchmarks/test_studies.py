@@ -22,7 +22,7 @@ from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 from searchsvc.spaces import catalogue
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from searchsvc.store import Store
 from tests.support.labels import said
 from workers.data import classification as data
@@ -52,7 +52,7 @@ def test_a_quick_run_leaves_the_results_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", detection.PARTS, ids=lambda one: one.name)
 def test_every_part_of_a_detector_can_be_trained(part: detection.Part) -> None:
-    known = completed({**catalogue.find(detection.SPACE).constants, **detection.VALUES, **part.values})
+    known = complete({**catalogue.find(detection.SPACE).constants, **detection.VALUES, **part.values})
     assert detection.flops_of(known, INFO) > 0
 
 

@@ -12,6 +12,7 @@ import torch
 from searchsvc.domain import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import catalogue, networks
+from searchsvc.spaces.networks import complete
 from tests.support.latency import DIGITS, operators_of_values
 from workers.latency import TorchBench, module_of
 from workers.models import build
@@ -26,7 +27,7 @@ def test_operators_in_a_row_are_the_network(name: str, info: DatasetInfo) -> Non
     (candidate,) = shipped.space.from_matrix(shipped.space.sample(1, np.random.default_rng(4)))
     values = {**shipped.constants, **candidate.values}
     with torch.device("meta"):
-        whole = build(values, info.shape, len(info.classes))
+        whole = build(complete(values), info.shape, len(info.classes))
         operators = operators_of_values(values, info.shape)
         modules = [module_of(one, len(info.classes)) for one in operators]
     shapes = [tuple(one.shape) for one in whole.state_dict().values()]

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import TrialTask
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from workers.data.dataset import Dataset, Labels, Split
 from workers.training.checkpoint import write_atomically
 from workers.training.classification.splits import in_order, on_device
@@ -82,7 +82,7 @@ def _asked(
     check: Callable[[], None],
 ) -> Labels:
     """(m,) what a network trained on the images outside the fold says of those inside."""
-    values = completed({})
+    values = complete({})
     outside, asked = (on_device(train.take(np.flatnonzero(part)), device, task.threads) for part in (~inside, inside))
     trainer = Trainer(
         untrained(values, dataset, _SEED),
@@ -106,7 +106,7 @@ def _asked(
 def _digest(task: TrialTask, train: Split, folds: int) -> str:
     """Of all that the answers depend on."""
     what = {"dataset": dict(task.dataset), "fidelity": task.fidelity.model_dump(), "folds": folds}
-    text = json.dumps({**what, "network": completed({})}, sort_keys=True)
+    text = json.dumps({**what, "network": dict(complete({}))}, sort_keys=True)
     return hashlib.sha256(text.encode() + train.labels.tobytes()).hexdigest()[:16]
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import below
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data.classification import unlabelled as data
 from workers.data.classification.unlabelled import UnlabelledImages
@@ -63,11 +63,12 @@ class Taught:
 class ClassLabeller:
     """A `stages.Labeller` of images with targets."""
 
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
-        self._dataset, self._device = dataset, device
+    def __init__(self, dataset: Dataset, device: torch.device, values: CompleteValues) -> None:
+        """`values`: of the trial."""
+        self._dataset, self._device, self._values = dataset, device, values
 
     def label(self, task: TrialTask, teacher: Path) -> Labelled:
-        values, images = completed(task.values), _images(task)
+        values, images = self._values, _images(task)
         probabilities = self._answers(task, teacher, images, independent=values["class_loss"] == SIGMOID)  # (n, K)
         scores, labels = probabilities.max(1), probabilities.argmax(1)
         threshold = float(values["pseudo_threshold"])

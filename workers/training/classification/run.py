@@ -15,7 +15,8 @@ from torch import Tensor
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.trial_task import TrialTask
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.complete import CompleteValues
+from searchsvc.spaces.networks import complete
 from workers.data import classification as data
 from workers.data.classification import Dataset
 from workers.evaluation.classification import evaluate
@@ -29,7 +30,6 @@ from workers.training.classification.splits import Batches, in_order, on_device,
 from workers.training.classification.trainer import Trainer, untrained
 from workers.training.initialisation import started
 from workers.training.pseudo_labelled import PseudoLabelled
-from workers.training.recipe import ClassifierRecipe
 from workers.training.self_training import stages
 from workers.training.self_training.stages import Pseudo
 from workers.trials.files import DROPPED, MODEL, PREDICTIONS
@@ -44,7 +44,8 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
         return _Classification(stage, dataset, device, check, pseudo, folds_of=task)
 
     if stages.is_self_trained(task):
-        yield from stages.run(task, device, training, ClassLabeller(dataset, device), clock)
+        labeller = ClassLabeller(dataset, device, complete(task.values))
+        yield from stages.run(task, device, training, labeller, clock)
     else:
         yield from trial.run(task, device, lambda check: training(task, check), clock)
 
@@ -76,24 +77,25 @@ class _Classification:
         """`folds_of`: the trial that the task is a stage of, or the task itself."""
         self._task, self._dataset = task, dataset
         self._of_labels = pseudo.metrics if pseudo else {}
-        model = untrained(task.values, dataset, task.seed)
+        values = complete(task.values)
+        model = untrained(values, dataset, task.seed)
         self._start = started(model, task)
         part = trial.data_of(task)
         train, images = dataset.subset(part.share), len(dataset.subset(part.of)) if part.share < part.of else None
         self._dropped: NDArray[np.intp] | None = None
-        if folds := ClassifierRecipe.of(completed(task.values)).clean_folds:
+        if folds := values["clean_folds"]:
             self._dropped = disagreeing(folds_of, dataset, train, folds, device, check)
             train = train.take(np.delete(np.arange(len(train)), self._dropped))
         self._trainer = Trainer(
             model,
-            task.values,
+            values,
             on_device(train, device, task.threads),
             dataset,
             images=images,
             epochs=task.fidelity.epochs,
             seed=task.seed,
             device=device,
-            pseudo_labelled=_pseudo_labelled(task, pseudo.split, device) if pseudo else None,
+            pseudo_labelled=_pseudo_labelled(task, values, pseudo.split, device) if pseudo else None,
             compiled=task.compile,
             check=check,
         )
@@ -132,7 +134,9 @@ class _Classification:
         self._trainer.restore(state)
 
 
-def _pseudo_labelled(task: TrialTask, taught: Taught, device: torch.device) -> PseudoLabelled[Batches]:
-    alpha = float(completed(task.values)["self_training_alpha"])
+def _pseudo_labelled(
+    task: TrialTask, values: CompleteValues, taught: Taught, device: torch.device
+) -> PseudoLabelled[Batches]:
+    alpha = float(values["self_training_alpha"])
     split = with_targets(taught.images, taught.targets, device, task.threads)
     return PseudoLabelled(split, len(split), alpha=alpha, seed=task.seed)

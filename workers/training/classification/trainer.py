@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.recipe import SIGMOID
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
@@ -31,11 +31,11 @@ from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 TRAIN_LOSS = "train_loss"
 
 
-def untrained(values: Mapping[str, Any], dataset: Dataset, seed: int) -> nn.Module:
+def untrained(values: CompleteValues, dataset: Dataset, seed: int) -> nn.Module:
     """The network of a trial with its first weights, which follow from the seed: on every device the same."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
         network = build(values, dataset.info.shape, len(dataset.classes))
-    if values.get("class_loss") == SIGMOID:
+    if values["class_loss"] == SIGMOID:
         start_rare(network, len(dataset.classes))
     return network
 
@@ -46,7 +46,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        values: Mapping[str, Any],
+        values: CompleteValues,
         train: Batches,
         dataset: Dataset,
         *,
@@ -67,7 +67,7 @@ class Trainer:
         self._train, self._pseudo_labelled = train, pseudo_labelled
         self._seed, self._device, self._check = seed, device, check
         self._classes, self._images = len(dataset.classes), images or len(train)
-        self._recipe = ClassifierRecipe.of(completed(values))
+        self._recipe = ClassifierRecipe.of(values)
         self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
         self.model = self._optimisation.model
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model

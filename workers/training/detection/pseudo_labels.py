@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import below
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.complete import CompleteValues
 from workers.data.detection import DetectionDataset, Scenes, Truth, instances
 from workers.data.detection import unlabelled as data
 from workers.data.detection.unlabelled import UnlabelledScenes
@@ -56,11 +56,12 @@ class _TeacherDetections:
 class BoxLabeller:
     """A `stages.Labeller` of scenes."""
 
-    def __init__(self, dataset: DetectionDataset, device: torch.device) -> None:
-        self._dataset, self._device = dataset, device
+    def __init__(self, dataset: DetectionDataset, device: torch.device, values: CompleteValues) -> None:
+        """`values`: of the trial."""
+        self._dataset, self._device, self._values = dataset, device, values
 
     def label(self, task: TrialTask, teacher: Path) -> Labelled:
-        threshold, images = float(completed(task.values, task.task)["pseudo_threshold"]), _images(task)
+        threshold, images = float(self._values["pseudo_threshold"]), _images(task)
         answers = self._answers(task, teacher, images.scenes)
         scores, sure = np.concatenate([one.scores for one in answers]), [one.above(threshold) for one in answers]
         kept = [position for position, one in enumerate(sure) if len(one.scores)]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.trial_task import TrialTask
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes
 from workers.evaluation.detection import LATENCY, evaluate
@@ -47,7 +47,8 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
         return _Detection(stage, dataset, device, check, pseudo)
 
     if stages.is_self_trained(task):
-        yield from stages.run(task, device, training, BoxLabeller(dataset, device), clock)
+        labeller = BoxLabeller(dataset, device, complete(task.values, task.task))
+        yield from stages.run(task, device, training, labeller, clock)
     else:
         yield from trial.run(task, device, lambda check: training(task, check), clock)
 
@@ -74,7 +75,7 @@ class _Detection:
     ) -> None:
         self._task, self._dataset = task, dataset
         self._of_labels = pseudo.metrics if pseudo else {}
-        values = completed(task.values, task.task)
+        values = complete(task.values, task.task)
         model = untrained(values, dataset, task.seed)
         self._start = started(model, task)
         part = trial.data_of(task)

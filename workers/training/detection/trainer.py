@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from searchsvc.spaces.complete import CompleteValues
 from workers.data.detection import DetectionDataset
 from workers.losses import sample_weighting
 from workers.losses.atss import Targets
@@ -30,11 +31,8 @@ from workers.training.pseudo_labelled import PSEUDO_LOSS, PseudoLabelled
 from workers.training.recipe import DetectorRecipe
 from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
-Values = Mapping[str, Any]
-"""Complete ones (`searchsvc.spaces.networks.completed`)."""
 
-
-def untrained(values: Values, dataset: DetectionDataset, seed: int) -> Detector:
+def untrained(values: CompleteValues, dataset: DetectionDataset, seed: int) -> Detector:
     """The detector of a trial with its first weights, which follow from the seed: on every device the same."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
         detector = build(values, dataset.info.shape, len(dataset.classes))
@@ -42,7 +40,7 @@ def untrained(values: Values, dataset: DetectionDataset, seed: int) -> Detector:
     return detector
 
 
-def inputs_of(values: Values, dataset: DetectionDataset, device: torch.device) -> Inputs:
+def inputs_of(values: CompleteValues, dataset: DetectionDataset, device: torch.device) -> Inputs:
     """Squares are made by `SceneBatches`, and only normalised here."""
     seen = input_shape(values, dataset.info.shape)
     return Inputs.of(dataset.mean, dataset.std, seen, seen, device)
@@ -54,7 +52,7 @@ class DetectorTrainer:
     def __init__(
         self,
         model: Detector,
-        values: Values,
+        values: CompleteValues,
         train: SceneBatches,
         inputs: Inputs,
         *,
@@ -157,7 +155,7 @@ class _Weighting:
         self.net, self.optimizer = net, sample_weighting.optimizer(net)
 
     @classmethod
-    def of(cls, values: Values, seed: int, device: torch.device) -> _Weighting | None:
+    def of(cls, values: CompleteValues, seed: int, device: torch.device) -> _Weighting | None:
         """None where the recipe has none; first weights follow from the seed."""
         with torch_seeded(seed, INITIAL, torch.device("cpu")):
             net = sample_weighting.net_of(values)

@@ -38,8 +38,8 @@ def costs(space: Space, info: DatasetInfo = DIGITS, **values: object) -> list[tu
 
 def test_values_without_a_network_describe_the_first() -> None:
     assert networks.find({}).name == "mbconv"
-    assert networks.completed({"lr": 0.3})["lr"] == 0.3
-    assert networks.completed({"lr": 0.3})["width_1"] == 16
+    assert networks.complete({"lr": 0.3})["lr"] == 0.3
+    assert networks.complete({"lr": 0.3})["width_1"] == 16
 
 
 @pytest.mark.parametrize("name", ["vgg", 3])
@@ -50,13 +50,13 @@ def test_an_unknown_network_is_refused_and_the_known_are_named(name: str | int) 
 
 def test_values_of_another_network_are_refused() -> None:
     with pytest.raises(InvalidInput, match="/width_1: nothing here is called 'width_1'"):
-        networks.completed({"network": "fbnetv3", "width_1": 16})
+        networks.complete({"network": "fbnetv3", "width_1": 16})
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda one: one.name)
 def test_every_default_lies_within_what_can_be_built(network: networks.Network) -> None:
     assert set(network.limits) == set(network.defaults)
-    assert networks.completed(network.parameters) == dict(network.parameters)
+    assert networks.complete(network.parameters) == dict(network.parameters)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -68,7 +68,7 @@ def test_every_default_of_a_recipe_lies_within_what_can_be_trained_with(table: T
 def test_every_shipped_space_and_its_constants_can_be_built(shipped: ShippedSpace) -> None:
     assert not set(shipped.constants) & set(shipped.space.names)
     for candidate in shipped.space.from_matrix(shipped.space.sample(5, np.random.default_rng(1))):
-        networks.completed({**shipped.constants, **candidate.values})
+        networks.complete({**shipped.constants, **candidate.values})
     assert cost_model_for(shipped.task, shipped.space, LARGE, shipped.constants) is not NO_COSTS
 
 
@@ -140,3 +140,10 @@ def test_only_networks_that_several_values_describe_need_an_identity() -> None:
     assert identity_for("classification", space, {"network": "fbnetv3-small"}) is not None
     assert identity_for("classification", space, {"network": "mbconv"}) is None
     assert identity_for("other", space, {"network": "fbnetv3-small"}) is None
+
+
+def test_complete_values_can_be_replaced_but_not_changed() -> None:
+    values = networks.complete({"lr": 0.3})
+    replaced = values.replaced({"lr": 0.1})
+    assert (values["lr"], replaced["lr"], replaced["width_1"]) == (0.3, 0.1, values["width_1"])
+    assert not isinstance(values, dict)

@@ -81,7 +81,7 @@ def test_steps_on_the_shared_weights_are_those_of_training_the_detector_by_itsel
     task, draw = a_task(tmp_path), draw_of(clip_norm=clip_norm)
     shared, batch, _ = learner(task)
     detector = ground(task, SPACE, CPU).network.widest.double()
-    values = networks.completed({**task.values, **draw.candidate.values}, "detection")
+    values = networks.complete({**task.values, **draw.candidate.values}, "detection")
     optimizer, loss_of = optimizers.create(detector, Recipe.of(values)), OneStageLoss.of(values)
     seen = batch.augmented(DetectionAugmentation("S1"), 16)
     for _ in range(2):

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 from searchsvc.domain import Candidate, Scalar
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Basis, Categorical, Integer, Parameter, Space, catalogue
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from workers.autohas import Differentiable, Distributions, Draw, Reinforce, SupernetLearner
 from workers.autohas.batches import Batch, Views
 from workers.data.dataset import Dataset, Split
@@ -67,7 +67,7 @@ def draw_of(**values: Scalar) -> Draw:
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "adamw"])
 def test_steps_on_the_shared_weights_are_those_of_training_the_network_by_itself(optimizer: str) -> None:
     shared, draw = learner(), draw_of(optimizer=optimizer)
-    values = completed({**CONSTANTS, **draw.candidate.values})
+    values = complete({**CONSTANTS, **draw.candidate.values})
     network = shared.network.extract(draw.candidate.values)
     trained = optimizers.create(network, Recipe.of(values))
     for seed in range(3):
@@ -171,7 +171,7 @@ def test_a_step_follows_the_whole_recipe() -> None:
     space = Space([*SPACE.parameters, Categorical("ema", (True, False)), Categorical("batch_size", (8, 16))])
     shared = learner(space, **recipe, drop_path=0.2, ema_decay=0.7)
     draw = draw_of(optimizer="sgd", ema=True, batch_size=8)
-    values = completed({**CONSTANTS, **recipe, "drop_path": 0.2, "ema_decay": 0.7, **draw.candidate.values})
+    values = complete({**CONSTANTS, **recipe, "drop_path": 0.2, "ema_decay": 0.7, **draw.candidate.values})
     network, known = shared.network.extract(values), ClassifierRecipe.of(values)
     trained, average = optimizers.create(network, known), WeightAverage(network, 0.7)
     for seed in range(4):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from searchsvc.domain import Measurement
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from tests.support.detection import SIDE, a_task
 from workers.data import detection as data
 from workers.export.onnx import write_detector
@@ -34,7 +34,7 @@ DATASET = {"name": "digits-scenes", "size": 96, "train": 50, "validation": 20, "
 def made(folder: Path, values: dict[str, Any]) -> TrainedDetector:
     """A detector whose scores are spread out, without training, as it is in its file."""
     task, dataset = a_task(DATASET, folder, {**values, "resolution": SIDE}), data.load(DATASET)
-    network = untrained(completed(task.values, "detection"), dataset, 3)
+    network = untrained(complete(task.values, "detection"), dataset, 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for one in (network.head.classes, network.head.boxes):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from searchsvc.domain import Scalar
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks
+from searchsvc.spaces.networks import complete
 from tests.support.detectors import detector, scenes
 from workers.losses import sample_weighting
 from workers.losses.atss import Targets
@@ -35,7 +36,7 @@ def loss_terms(
     made: Detector, images: Tensor, targets: Targets, net: SampleWeightingNet | None = None, **values: Scalar
 ) -> dict[str, Tensor]:
     outputs = made(images)
-    loss = OneStageLoss.of(networks.completed({"network": "detector-small", **values}), net)
+    loss = OneStageLoss.of(networks.complete({"network": "detector-small", **values}), net)
     return loss(outputs, made.anchors(outputs.classes), targets)
 
 
@@ -114,7 +115,7 @@ def test_the_recipe_weights_its_losses() -> None:
 
 
 def test_sample_weighting_starts_at_one_and_stays_apart() -> None:
-    values = networks.completed({"network": "detector-small", "sample_weighting": "swn"})
+    values = networks.complete({"network": "detector-small", "sample_weighting": "swn"})
     made, plain, net = detector(values), detector({}), sample_weighting.net_of(values)
     assert net is not None
     assert sample_weighting.net_of({**values, "sample_weighting": "none"}) is None
@@ -186,7 +187,8 @@ class TestWeightsOfOthers:
     @BOTH
     def test_those_of_a_classifier_load_into_every_backbone(self, backbone: dict[str, Any], tmp_path: Path) -> None:
         made = detector({**backbone, "neck": "rfp", "sac_c4": "plain"})
-        other = detector(backbone) if backbone is RESNET else build({"network": "fbnetv3-small"}, (3, 96, 96), 10)
+        classifier = complete({"network": "fbnetv3-small"})
+        other = detector(backbone) if backbone is RESNET else build(classifier, (3, 96, 96), 10)
         source = other.neck.backbones[0] if backbone is RESNET else other  # type: ignore[union-attr, index]
         assert isinstance(source, nn.Module)
         for weight in source.parameters():

@@ -14,6 +14,7 @@ from searchsvc.spaces import Space, catalogue, cost_model_for, networks
 from searchsvc.spaces.fbnetv3 import definitions
 from searchsvc.spaces.fbnetv3.definition import Definition, count
 from searchsvc.spaces.fbnetv3.space import FAMILIES, SMALL, definition_of
+from searchsvc.spaces.networks import complete
 from tests.support.counting import Countable, counted_by_parts
 from workers.models import build
 from workers.models.fbnetv3 import FBNetV3Net, PooledHead
@@ -31,7 +32,7 @@ def network_of(definition: Definition, side: int, classes: int = 1000) -> FBNetV
 
 def small(shape: tuple[int, int, int], **values: Scalar) -> FBNetV3Net:
     torch.manual_seed(0)
-    network = build({"network": "fbnetv3-small", **values}, shape, 10)
+    network = build(complete({"network": "fbnetv3-small", **values}), shape, 10)
     assert isinstance(network, FBNetV3Net)
     return network
 
@@ -80,7 +81,7 @@ class TestCostModel:
         matrix = space.sample(candidates, np.random.default_rng(3))
         costs = model(matrix)
         for row, candidate in enumerate(space.from_matrix(matrix)):
-            values = networks.completed({**shipped.constants, **candidate.values})
+            values = networks.complete({**shipped.constants, **candidate.values})
             side = int(values["resolution"])
             shape = (info.shape[0], side, side) if side else info.shape
             definition = definition_of(FAMILIES[str(values["network"])], values, min(shape[1:]))
@@ -103,7 +104,7 @@ class TestCostModel:
     def test_a_network_costs_what_its_parts_do(self, name: str, info: DatasetInfo) -> None:
         shipped = catalogue.find(name)
         for candidate in shipped.space.from_matrix(shipped.space.sample(3, np.random.default_rng(5))):
-            values = networks.completed({**shipped.constants, **candidate.values})
+            values = networks.complete({**shipped.constants, **candidate.values})
             side = int(values["resolution"])
             shape = (3, side, side) if side else info.shape
             definition = definition_of(FAMILIES[str(values["network"])], values, min(shape[1:]))
@@ -114,7 +115,7 @@ class TestCostModel:
 class TestSmallNetworks:
     @pytest.mark.parametrize("side", [1, 4, 8, 16, 23, 24, 28, 32, 47, 48, 64, 95])
     def test_no_map_vanishes(self, side: int) -> None:
-        definition = definition_of(SMALL, networks.completed({"network": "fbnetv3-small"}), side)
+        definition = definition_of(SMALL, networks.complete({"network": "fbnetv3-small"}), side)
         last = count(definition, (1, side, side), 10).sides[-1][0]
         assert last >= min(side, 2)
         assert last <= 6
@@ -164,7 +165,7 @@ class TestSmallNetworks:
 
     def test_values_that_cannot_be_built_are_refused_by_name(self) -> None:
         with pytest.raises(InvalidInput, match=r"/c3: .*; /k9"):
-            build({"network": "fbnetv3-small", "c3": 2, "k9": 3}, (1, 8, 8), 10)
+            build(complete({"network": "fbnetv3-small", "c3": 2, "k9": 3}), (1, 8, 8), 10)
 
     def test_the_head_pools_before_it_projects(self) -> None:
         head = PooledHead(8, 16, 32)

@@ -13,6 +13,7 @@ from searchsvc.domain.spec import NarrowedRange
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.spaces import Basis, Parameter, Space, catalogue, cost_model_for, mbconv, networks
 from searchsvc.spaces.costs.model import NO_COSTS
+from searchsvc.spaces.networks import complete
 from tests.support.work import calls
 from workers.models import build
 
@@ -44,7 +45,7 @@ def assert_exact(space: Space, info: DatasetInfo, count: int, *, with_torch: boo
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
         with torch.device("meta"):  # shapes without numbers
-            network = build(candidate.values, info.shape, len(info.classes)).eval()
+            network = build(complete(candidate.values), info.shape, len(info.classes)).eval()
         assert costs["params"][row] == sum(parameter.numel() for parameter in network.parameters())
         assert costs["flops"][row] == counted_by_hooks(network, info.shape), candidate.values
         if with_torch:
@@ -107,7 +108,7 @@ def test_every_shipped_parameter_has_a_default_and_lies_within_what_can_be_built
     space = mbconv.mbconv_small()
     assert set(space.names) <= set(networks.NETWORKS["mbconv"].parameters)
     assert cost_model_for("classification", space, DIGITS) is not NO_COSTS
-    assert networks.completed({}) == networks.NETWORKS["mbconv"].parameters
+    assert networks.complete({}) == networks.NETWORKS["mbconv"].parameters
 
 
 def test_a_space_with_a_name_that_the_network_lacks_has_no_cost_model() -> None:
@@ -149,16 +150,16 @@ def test_an_unknown_space_is_not_found_and_the_known_are_named() -> None:
 
 @pytest.mark.parametrize("side", [8, 9, 16, 23, 24, 28, 32, 47, 48, 64])
 def test_maps_of_images_from_8_to_64_px_end_as_2_to_4_px(side: int) -> None:
-    network = build({}, (1, side, side), 3).eval()
+    network = build(complete({}), (1, side, side), 3).eval()
     maps = network.stages(network.stem(torch.zeros(2, 1, side, side)))
     assert maps.shape[:2] == (2, 48)
     assert 2 <= maps.shape[2] == maps.shape[3] <= 6
 
 
 def test_an_image_of_one_row_does_not_vanish() -> None:
-    assert build({}, (1, 1, 30), 3).eval()(torch.zeros(2, 1, 1, 30)).shape == (2, 3)
+    assert build(complete({}), (1, 1, 30), 3).eval()(torch.zeros(2, 1, 1, 30)).shape == (2, 3)
 
 
 def test_values_that_cannot_be_built_are_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match="/kernel"):
-        build(Candidate({"kernel": 4}).values, (1, 8, 8), 10)
+        build(complete(Candidate({"kernel": 4}).values), (1, 8, 8), 10)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from searchsvc.domain import DatasetInfo, Scalar
+from searchsvc.domain import DatasetInfo
 from searchsvc.spaces import Space, catalogue, cost_model_for
+from searchsvc.spaces.networks import complete
 from searchsvc.spaces.resnet import LAYERS
 from tests.support.counting import Countable
 from workers.models import build
@@ -25,13 +26,13 @@ def test_costs_of_the_space_equal_what_the_built_networks_count(info: DatasetInf
     matrix = np.array([[network, width] for network in range(2) for width in range(3)], float)
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
-        values: dict[str, Scalar] = {**shipped.constants, **candidate.values}
+        values = complete({**shipped.constants, **candidate.values})
         found = Countable(lambda values=values: build(values, info.shape, len(info.classes))).counted(info.shape)  # type: ignore[misc]
         assert (costs["flops"][row], costs["params"][row]) == (found.flops, found.params), values
 
 
 def test_costs_of_a_fixed_network_at_other_resolutions_are_exact() -> None:
-    values: dict[str, Scalar] = {"network": "resnet34d", "base_width": 8, "resolution": 24}
+    values = complete({"network": "resnet34d", "base_width": 8, "resolution": 24})
     space = Space([catalogue.find("resnet-small").space["lr"]])
     model = cost_model_for("classification", space, DIGITS, values)
     found = Countable(lambda: build(values, DIGITS.shape, 10)).counted((1, 24, 24))
@@ -43,7 +44,7 @@ def test_costs_of_a_fixed_network_at_other_resolutions_are_exact() -> None:
 @pytest.mark.parametrize("network", LAYERS)
 def test_dropout_and_drop_path_reach_the_network(network: str) -> None:
     torch.manual_seed(0)
-    model = build({"network": network, "dropout": 0.3, "drop_path": 0.2}, (1, 8, 8), 10)
+    model = build(complete({"network": network, "dropout": 0.3, "drop_path": 0.2}), (1, 8, 8), 10)
     rates = [getattr(module, "drop_prob", 0.0) for module in model.modules()]
     assert model.drop_rate == 0.3
     assert max(rates) == pytest.approx(0.2)

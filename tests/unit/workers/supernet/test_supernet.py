@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from searchsvc.domain import Scalar
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.spaces import Categorical, Integer, Space, catalogue
+from searchsvc.spaces.networks import complete
 from searchsvc.spaces.resolution import shape_at
 from workers.models import build
 from workers.supernet import SharedNetwork, shared_network
@@ -199,7 +200,7 @@ class _Operations(TorchDispatchMode):
 )
 def test_it_holds_no_more_than_its_largest_architecture(case: Case, largest: dict[str, Scalar]) -> None:
     weights = sum(parameter.numel() for parameter in network_of(case).parameters())
-    network = build({**case.constants, **largest}, SHAPE, CLASSES)
+    network = build(complete({**case.constants, **largest}), SHAPE, CLASSES)
     assert weights == sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from searchsvc.domain import FailureKind, Objective, TrialState, TrialTask
 from searchsvc.errors import InvalidInput, TrialFailed
 from searchsvc.spaces import networks
+from searchsvc.spaces.networks import complete
 from tests.support.detection import SIDE, SMALLEST, a_task, pets
 from workers.data import detection as data
 from workers.models import build
@@ -121,7 +122,7 @@ def test_sample_weighting_is_no_part_of_what_is_kept(dataset: dict[str, Any], tm
     task = a_task(dataset, tmp_path / "trial", {"sample_weighting": "swn"})
     [measured] = metrics_of(TrialRun(task))
     assert "train_loss/regularizer" in measured
-    plain = build({**SMALLEST, "sample_weighting": "none"}, (3, SIDE, SIDE), 2)
+    plain = build(complete({**SMALLEST, "sample_weighting": "none"}), (3, SIDE, SIDE), 2)
     kept = load(tmp_path / "trial" / "model.safetensors").network
     assert {name: one.shape for name, one in weights(task).items()} == {
         name: one.shape for name, one in plain.state_dict().items()
@@ -132,7 +133,7 @@ def test_sample_weighting_is_no_part_of_what_is_kept(dataset: dict[str, Any], tm
 def test_frozen_stages_keep_their_first_weights(dataset: dict[str, Any], tmp_path: Path) -> None:
     task = a_task(dataset, tmp_path / "trial", {"frozen_stages": 2})
     assert next(TrialRun(task)).metrics
-    values = networks.completed(task.values, "detection")
+    values = networks.complete(task.values, "detection")
     made = untrained(values, data.load(dataset), task.seed)
     first, last = made.state_dict(), weights(task)
     moved = {name for name in first if not torch.equal(first[name], last[name])}

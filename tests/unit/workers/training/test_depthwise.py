@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from searchsvc.spaces.networks import complete
 from workers.models import build
 from workers.training.depthwise import StripConv2d, with_strips
 from workers.training.ema import WeightAverage
@@ -53,11 +54,11 @@ def test_only_wide_depthwise_convolutions_are_replaced() -> None:
 
 def test_a_network_keeps_its_weights_and_their_names() -> None:
     values = {"kernel": 5}
-    network = build(values, (1, 8, 8), 10).eval()
+    network = build(complete(values), (1, 8, 8), 10).eval()
     images = torch.randn(2, 1, 8, 8)
     before, expected = dict(network.named_parameters()), network(images)
     assert dict(with_strips(network).named_parameters()) == before
     assert any(isinstance(one, StripConv2d) for one in network.modules())
     assert torch.equal(network(images), expected)
-    assert build(values, (1, 8, 8), 10).load_state_dict(network.state_dict())
+    assert build(complete(values), (1, 8, 8), 10).load_state_dict(network.state_dict())
     assert torch.equal(WeightAverage(network, 0.9).module(images), expected)

@@ -17,6 +17,7 @@ from torch import nn
 
 from searchsvc.domain import TrialState, TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
+from searchsvc.spaces.networks import complete
 from searchsvc.spaces.recipe import CLASSIFICATION
 from tests.support.detection import SMALLEST, a_task, pets
 from tests.unit.workers.conftest import Trained
@@ -33,7 +34,7 @@ NETWORKS = ("mbconv", "fbnetv3-small", "resnet10t", "detector-small")
 
 
 def network(name: str, **values: Any) -> nn.Module:
-    return build({"network": name, **values}, (3, 72, 72), 5)
+    return build(complete({"network": name, **values}), (3, 72, 72), 5)
 
 
 def recipe(**values: Any) -> Recipe:
@@ -206,7 +207,7 @@ def test_a_detector_starts_from_a_classifier_or_a_detector(make_task: Any, train
     rows = {"network": "fbnetv3-small"}
     dataset = pets(tmp_path / "pets")
     classifier = tmp_path / "classifier.safetensors"
-    save_file(build(rows, (3, 72, 72), 10).state_dict(), classifier)
+    save_file(build(complete(rows), (3, 72, 72), 10).state_dict(), classifier)
     from_classifier = {**SMALLEST, "backbone": "fbnetv3-small", "init": "pretrained", "frozen_stages": 1}
     first = a_task(dataset, tmp_path / "first", from_classifier, pretrained=weights_file(classifier))
     measured = train(first)

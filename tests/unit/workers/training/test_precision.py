@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from searchsvc.domain import TrialTask
-from searchsvc.spaces.networks import completed
+from searchsvc.spaces.networks import complete
 from workers.training.optimisation import Optimisation
 from workers.training.precision import Precision
 from workers.training.recipe import Recipe
@@ -55,7 +55,7 @@ def test_a_gradient_above_the_largest_norm_is_scaled_down_to_it(dtype: torch.dty
 
 @pytest.mark.parametrize("task", ["classification", "detection"])
 def test_the_norm_is_a_part_of_the_recipe_of_every_task(task: str) -> None:
-    recipe = Recipe.of(completed({"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.5}, task))
+    recipe = Recipe.of(complete({"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 0.5}, task))
     model = nn.Linear(4, 4)
     before = [one.detach().clone() for one in model.parameters()]
     Optimisation(model, recipe, images=1, epochs=1, device=CPU).step(100.0 * model(torch.ones(1, 4)).sum())
@@ -110,7 +110,7 @@ def test_inputs_and_weights_are_channels_last_on_a_gpu() -> None:
 
     digits, device = data.load({"name": "digits"}), torch.device("cuda")
     split = on_device(digits.train, device, 1)
-    values = {"resolution": 16}
+    values = complete({"resolution": 16})
     trainer = Trainer(untrained(values, digits, 0), values, split, digits, epochs=1, seed=0, device=device)
     images, _ = next(split.batches(torch.arange(8).numpy(), 1))
     assert trainer.inputs(images).is_contiguous(memory_format=torch.channels_last)

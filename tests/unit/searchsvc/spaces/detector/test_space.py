@@ -129,7 +129,7 @@ def test_an_inline_space_without_a_network_is_of_the_full_family() -> None:
     space = Space([Integer("head_depth", 1, 4)])
     unnamed, named = (cost_model_for("detection", space, SCENES, one) for one in ({}, {"network": "detector"}))
     assert unnamed(np.array([[4.0]])) == named(np.array([[4.0]]))
-    assert networks.completed({}, "detection")["base_width"] == 64
+    assert networks.complete({}, "detection")["base_width"] == 64
     assert cost_model_for("classification", space, SCENES) is NO_COSTS
 
 

@@ -49,7 +49,7 @@ def part(name: str, names: list[str]) -> Space:
 
 
 def definition(name: str, values: dict[str, Scalar], side: int) -> Definition:
-    complete = networks.completed({**catalogue.find(name).constants, **values})
+    complete = networks.complete({**catalogue.find(name).constants, **values})
     return definition_of(FAMILIES[str(complete["network"])], complete, side)
 
 
@@ -126,7 +126,7 @@ class TestCosts:
         matrix = wide.sample(50, np.random.default_rng(2))
         costs = model(matrix)
         for row, candidate in enumerate(wide.from_matrix(matrix)):
-            values = networks.completed({"network": "fbnetv3", **candidate.values})
+            values = networks.complete({"network": "fbnetv3", **candidate.values})
             counts = count(definition_of(FAMILIES["fbnetv3"], values, 224), (3, 224, 224), 1000)
             assert (costs["flops"][row], costs["params"][row]) == (counts.flops, counts.params)
 

@@ -19,6 +19,7 @@ from searchsvc.domain import LabelledTask, SelfTraining, TrialState, TrialTask
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.labels import Predictions
 from searchsvc.labels.files import write_labels
+from searchsvc.spaces.networks import complete
 from workers.data import classification as data
 from workers.models import load
 from workers.tasks.classification import TASK
@@ -123,7 +124,7 @@ def test_the_sigmoid_loss_sums_over_classes_and_means_over_images() -> None:
 
 def test_every_class_is_rare_at_first(make_task: Any) -> None:
     task = make_task(values={"class_loss": "sigmoid"})
-    network = untrained(task.values, data.load(DIGITS), 0)
+    network = untrained(complete(task.values), data.load(DIGITS), 0)
     torch.testing.assert_close(torch.sigmoid(network.classifier.bias), torch.full((10,), 1 / 11))
     start_rare(network, 100)
     assert network.classifier.bias[0] < -4.6

@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from searchsvc.checksums import sha256_of
 from searchsvc.domain import FailureKind, SelfTraining, TrialState, TrialTask, WeightsFile
 from searchsvc.errors import InvalidInput
+from searchsvc.spaces.networks import complete
 from tests.unit.workers.conftest import Trained
 from workers.data import classification as data
 from workers.data.classification import unlabelled
@@ -320,7 +321,7 @@ def test_a_folder_without_labels_gives_a_csv(
     assert float(rows[3][f"p({rows[3]['label']})"]) == float(rows[3]["score"])
     assert summary(task)["precision"] is None
     assert "pseudo_precision" not in trained.metrics[0]
-    taught = ClassLabeller(data.load(DIGITS), torch.device("cpu")).kept(
+    taught = ClassLabeller(data.load(DIGITS), torch.device("cpu"), complete(task.values)).kept(
         task, Path(task.directory) / "pseudo-labels.csv"
     )
     assert np.array_equal(taught.images[:, 0], noise)

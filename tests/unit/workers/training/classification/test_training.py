@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain import FailureKind, TrialState, TrialTask
 from searchsvc.errors import TrialFailed
+from searchsvc.spaces.networks import complete
 from searchsvc.spaces.recipe import CLASSIFICATION
 from workers.data import classification as data
 from workers.models import load
@@ -173,7 +174,7 @@ def test_measurements_are_those_of_the_validation_split_alone(make_task: Any, tr
 def test_the_data_fraction_is_what_is_trained_on() -> None:
     digits = data.load({"name": "digits"})
     part = on_device(digits.subset(0.1), CPU, 1)
-    values = {"batch_size": 10}
+    values = complete({"batch_size": 10})
     trainer = Trainer(untrained(values, digits, 0), values, part, digits, epochs=1, seed=0, device=CPU)
     trainer.train_epoch(1)
     assert trainer.state()["step"] == -(-len(part) // 10)

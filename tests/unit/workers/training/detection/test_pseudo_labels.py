@@ -117,7 +117,7 @@ def test_a_student_closed_after_an_epoch_goes_on_to_the_same_bits(
 def test_labelled_images_meet_the_draws_that_they_meet_alone(dataset: dict[str, Any]) -> None:
     """So a student differs from its control by what it learns besides, and by nothing else."""
     pets = data.load(dataset)
-    values = networks.completed(a_task(dataset, Path("nowhere")).values, "detection")
+    values = networks.complete(a_task(dataset, Path("nowhere")).values, "detection")
     seen: list[list[torch.Tensor]] = []
     for with_others in (False, True):
         model = untrained(values, pets, 7)
