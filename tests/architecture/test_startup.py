@@ -85,3 +85,11 @@ def test_a_client_of_a_running_service_loads_none_of_it(tmp_path: Path) -> None:
 def test_the_table_of_commands_says_what_each_command_says(name: str) -> None:
     entry = COMMANDS[name]
     assert entry.load(name).get_short_help_str(200) == entry.help
+
+
+@pytest.mark.parametrize(("line", "completion"), [("searchctl li", "list"), ("searchctl token c", "create")])
+def test_the_shell_completes_commands(line: str, completion: str) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    environment = {**os.environ, "_SEARCHCTL_COMPLETE": "complete_bash", **words}
+    result = subprocess.run([SEARCHCTL], capture_output=True, text=True, check=True, timeout=30, env=environment)
+    assert result.stdout.split() == [completion]
