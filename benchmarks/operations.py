@@ -64,7 +64,7 @@ def _reports(size: int) -> Callable[[], object]:
         fronts = NondominatedFronts(2)
         for point in points:
             fronts.add(point)
-            fronts.better(point)
+            fronts.count_better(point)
 
     return place
 
