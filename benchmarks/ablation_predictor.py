@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.ablation_figures import Figure
-from searchsvc.benchmarks import Table
+from searchsvc.benchmarks import BenchmarkTable
 from searchsvc.benchmarks.problems import best
 from searchsvc.predictors import neural
 from searchsvc.predictors.constrained_search import search
@@ -46,7 +46,7 @@ class Draw:
     truths: Matrix
 
     @classmethod
-    def of(cls, table: Table, count: int, seed: int) -> Draw:
+    def of(cls, table: BenchmarkTable, count: int, seed: int) -> Draw:
         """`count` different candidates, or all where there are fewer."""
         random = np.random.default_rng(seed)
         candidates = _all(table)
@@ -65,7 +65,7 @@ class Draw:
 
 
 def predictors(
-    name: str, table: Table, repeats: int, labels: tuple[int, ...] = LABELS, held_out: int = HELD_OUT
+    name: str, table: BenchmarkTable, repeats: int, labels: tuple[int, ...] = LABELS, held_out: int = HELD_OUT
 ) -> Iterator[Figure]:
     """Rank correlation of every variant with the truth, and how often labels fall where the predictor says."""
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -88,7 +88,7 @@ def predictors(
 class _Variants:
     """The predictor of one table, and what is left of it without one part or another."""
 
-    def __init__(self, table: Table, seed: int) -> None:
+    def __init__(self, table: BenchmarkTable, seed: int) -> None:
         self._seed = seed
         self._encoding = Encoding(table.space, table.cost_model)
         self._costless = Encoding(table.space)
@@ -139,7 +139,7 @@ def _rho(a: Matrix, b: Matrix) -> float:
 
 
 def stage_2(
-    name: str, table: Table, repeats: int, labels: tuple[int, ...] = STAGE_2_LABELS, pool: int = POOL
+    name: str, table: BenchmarkTable, repeats: int, labels: tuple[int, ...] = STAGE_2_LABELS, pool: int = POOL
 ) -> Iterator[Figure]:
     """The best of five candidates, in truth and as predicted: those of stage 2, and others by the same predictor."""
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -156,7 +156,7 @@ def stage_2(
     yield from (Figure.of(*key, values) for key, values in sorted(found.items(), key=lambda one: one[0][0]))
 
 
-def _proposals(table: Table, known: Draw, predictor: Predictor, pool: int, seed: int) -> dict[str, Matrix]:
+def _proposals(table: BenchmarkTable, known: Draw, predictor: Predictor, pool: int, seed: int) -> dict[str, Matrix]:
     """Where they come from -> (<= 5, d)."""
     objective, sign = table.objective, table.objective.sign
     predictors = {objective.metric: predictor}
@@ -172,7 +172,7 @@ def _proposals(table: Table, known: Draw, predictor: Predictor, pool: int, seed:
     }
 
 
-def _quasi_random(table: Table, count: int, seed: int) -> Matrix:
+def _quasi_random(table: BenchmarkTable, count: int, seed: int) -> Matrix:
     """(count, d)"""
     from scipy.stats import qmc
 
@@ -188,7 +188,7 @@ def _top(predictor: Predictor, matrix: Matrix, sign: float) -> Matrix:
     return matrix[np.argsort(-sign * means, kind="stable")[:BEST]]
 
 
-def _all(table: Table) -> Matrix:
+def _all(table: BenchmarkTable) -> Matrix:
     candidates = enumerate_space(table.space, len(table.means))
     assert candidates is not None, "tables are finite"
     return candidates

@@ -22,7 +22,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks
 from searchsvc.spaces.costs.latency import Device
 from searchsvc.spaces.costs.operators import Operator
-from searchsvc.spaces.fbnetv3.definition import Block
+from searchsvc.spaces.fbnetv3.definition import BlockShape
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models import build
 from workers.models.fbnetv3 import PooledHead, block_of, stem_of
@@ -71,7 +71,7 @@ def module_of(operator: Operator, classes: int) -> nn.Module:
     if operator.kind == "head":
         pool = PooledHead(operator.inputs, operator.mid, operator.outputs)
         return nn.Sequential(pool, nn.Linear(operator.outputs, classes))
-    block = Block(
+    block = BlockShape(
         operator.inputs,
         operator.mid,
         operator.outputs,

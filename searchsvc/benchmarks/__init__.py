@@ -21,13 +21,14 @@ from searchsvc.benchmarks.problems import (
     table_of,
 )
 from searchsvc.benchmarks.runner import ProposerSearch, Search, Searcher, Trajectory, run_search
-from searchsvc.benchmarks.tables import TABLES, Table
+from searchsvc.benchmarks.tables import TABLES, BenchmarkTable
 
 __all__ = [
     "MARK",
     "REFERENCE",
     "TABLES",
     "BenchmarkProblem",
+    "BenchmarkTable",
     "Judged",
     "Limited",
     "ProblemFacts",
@@ -39,7 +40,6 @@ __all__ = [
     "Searcher",
     "SeedNoise",
     "Statement",
-    "Table",
     "Tabular",
     "Trajectory",
     "noisy_problem",

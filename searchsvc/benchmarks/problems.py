@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from searchsvc.benchmarks.tables import TABLES, Table
+from searchsvc.benchmarks.tables import TABLES, BenchmarkTable
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.metrics import Constraint, Objective
 from searchsvc.errors import InvalidInput, NotFound
@@ -60,7 +60,7 @@ class BenchmarkProblem(Protocol):
 class Tabular:
     """A table as a problem: an evaluation gives the mean over the training seeds."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: BenchmarkTable) -> None:
         self.table = table
         self.statement = Statement(table.space, table.objective, table.cost_model)
         self.optimum = best(table.means, table.objective)
@@ -101,7 +101,7 @@ class SeedNoise:
 class Limited:
     """A problem under one more hard limit."""
 
-    def __init__(self, problem: BenchmarkProblem, table: Table, limit: Constraint) -> None:
+    def __init__(self, problem: BenchmarkProblem, table: BenchmarkTable, limit: Constraint) -> None:
         """`limit` is on a cost of `table`, whose candidates the problem has. Raises InvalidInput where none is left."""
         self._problem = problem
         limits = (*problem.statement.limits, limit)
@@ -123,14 +123,14 @@ def best(values: Matrix, objective: Objective) -> float:
     return objective.sign * float((objective.sign * values).max())
 
 
-def limit_to_share(table: Table, metric: str, share: float = LIMITED_SHARE) -> Constraint:
+def limit_to_share(table: BenchmarkTable, metric: str, share: float = LIMITED_SHARE) -> Constraint:
     """The limit on a cost that `share` of the table's candidates meet. Raises NotFound without such a cost."""
     if metric not in table.costs:
         raise NotFound(f"no cost {metric!r} in this table; it has {', '.join(table.costs)}")
     return Constraint(metric=metric, max=float(np.quantile(table.costs[metric], share)))
 
 
-def table_of(name: str, folder: Path) -> Table:
+def table_of(name: str, folder: Path) -> BenchmarkTable:
     """The table that problem `name` is made of, read from `folder`. Raises NotFound."""
     table = name.partition(":")[0]
     if table not in TABLES:
@@ -138,7 +138,7 @@ def table_of(name: str, folder: Path) -> Table:
     return TABLES[table](folder)
 
 
-def noisy_problem(name: str, table: Table, seed: int) -> BenchmarkProblem:
+def noisy_problem(name: str, table: BenchmarkTable, seed: int) -> BenchmarkProblem:
     """The problem `TABLE` or `TABLE:COST`, the latter with the limit on a cost that a quarter of the candidates meet.
 
     Raises NotFound without such a cost.

@@ -31,7 +31,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class BenchmarkTable:
     """Rows are in the order of the space: the last parameter changes fastest."""
 
     space: Space
@@ -52,7 +52,7 @@ class Table:
         objective: Objective,
         values: Array,
         costs: Mapping[str, Array],
-    ) -> Table:
+    ) -> BenchmarkTable:
         """The table of `codes` (n, d), `values` (n, r) and `costs` (n,), whose rows may stand in any order.
 
         Raises InvalidInput where a candidate is missing, is there twice, or has no value at all.
@@ -91,7 +91,7 @@ class Table:
         return CostModel(self.costs, costs)
 
 
-def nasbench201(path: Path) -> Table:
+def nasbench201(path: Path) -> BenchmarkTable:
     """NAS-Bench-201 on CIFAR-10 (Dong and Yang 2020): cells of six edges, validation accuracy in percent after 200
     epochs, and the latency of HELP (Lee et al. 2021) on each of its devices."""
     ops, names, accuracy, mega_flops, mega_params, devices, latency = _read(
@@ -102,10 +102,10 @@ def nasbench201(path: Path) -> Table:
     edges = {f"edge{edge}": names.tolist() for edge in range(ops.shape[1])}
     costs = {"flops": mega_flops.astype(np.float64) * 1e6, "params": mega_params.astype(np.float64) * 1e6}
     costs |= {f"latency_{device}_ms": latency[:, column] for column, device in enumerate(devices.tolist())}
-    return Table.of(edges, ops, Objective(metric="accuracy"), accuracy, costs)
+    return BenchmarkTable.of(edges, ops, Objective(metric="accuracy"), accuracy, costs)
 
 
-def fcnet(path: Path, task: str) -> Table:
+def fcnet(path: Path, task: str) -> BenchmarkTable:
     """FCNet (Klein and Hutter 2019): networks of two hidden layers together with the recipe that trains them, and
     their validation loss on one regression task. Parameters are counted from the architecture alone."""
     codes, names, choices, loss, params = _read(
@@ -113,7 +113,7 @@ def fcnet(path: Path, task: str) -> Table:
     )
     options = json.loads(str(choices))
     ordered = {name: options[name] for name in names.tolist()}
-    return Table.of(ordered, codes, Objective(metric="loss", goal="minimize"), loss, {"params": params})
+    return BenchmarkTable.of(ordered, codes, Objective(metric="loss", goal="minimize"), loss, {"params": params})
 
 
 def _read(path: Path, *names: str) -> list[Array]:
@@ -127,7 +127,7 @@ def _read(path: Path, *names: str) -> list[Array]:
         return [arrays[name] for name in names]
 
 
-TABLES: Mapping[str, Callable[[Path], Table]] = MappingProxyType(
+TABLES: Mapping[str, Callable[[Path], BenchmarkTable]] = MappingProxyType(
     {
         "nasbench201-cifar10": lambda folder: nasbench201(folder / "nb201_cifar10.npz"),
         "fcnet-protein": lambda folder: fcnet(folder / "fcnet_joint.npz", "protein_structure"),

@@ -24,7 +24,7 @@ from searchsvc.domain.pareto import nondominated_ranks
 from searchsvc.errors import NothingFeasible
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.threads import one_thread
-from searchsvc.predictors.variation import crossed, distinct, filled, mutated
+from searchsvc.predictors.variation import crossed, distinct, mutated, with_random_inactive
 from searchsvc.spaces.costs.model import CostModel
 from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Matrix, Space
@@ -41,7 +41,7 @@ _MUTATION = (0.02, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PredictedCandidate:
     """One answer."""
 
     row: Matrix
@@ -101,7 +101,7 @@ def search(
     seeds: Matrix | None,
     k: int,
     seed: int,
-) -> list[Found]:
+) -> list[PredictedCandidate]:
     """The best `k` different candidates within `constraints`, best first; fewer where there are no more.
 
     `predictors`: one per measured metric that an objective or a constraint names; `seeds` (s, d): candidates to start
@@ -119,7 +119,9 @@ def search(
             population = _evolved(goal, _start(goal, seeds, random), max(k, KEPT), random)[:k]
         means, deviations, costs = goal.outlook(population)
     return [
-        Found(row, *({name: float(values[i]) for name, values in part.items()} for part in (means, deviations, costs)))
+        PredictedCandidate(
+            row, *({name: float(values[i]) for name, values in part.items()} for part in (means, deviations, costs))
+        )
         for i, row in enumerate(population)
     ]
 
@@ -142,7 +144,7 @@ def _children(space: Space, population: Matrix, scores: Matrix, random: np.rando
     worse = _distance_from_best(scores)
     parents = np.repeat(np.arange(len(population)), CHILDREN)
     others = random.integers(len(population), size=len(parents))
-    unit = filled(space, population, random)
+    unit = with_random_inactive(space, population, random)
     crossover = _CROSSOVER[0] + (_CROSSOVER[1] - _CROSSOVER[0]) * worse[parents]
     mutation = _MUTATION[0] + (_MUTATION[1] - _MUTATION[0]) * worse[parents]
     return space.from_unit(mutated(space, crossed(unit[parents], unit[others], crossover, random), mutation, random))
@@ -192,14 +194,14 @@ def _start(goal: Goal, seeds: Matrix | None, random: np.random.Generator) -> Mat
         left -= len(sample)
         if left == 0:
             break
-    return _some(np.vstack(drawn))
+    return _not_empty(np.vstack(drawn))
 
 
 def _feasible(goal: Goal, matrix: Matrix) -> Matrix:
-    return _some(matrix[goal.within(matrix)])
+    return _not_empty(matrix[goal.within(matrix)])
 
 
-def _some(matrix: Matrix) -> Matrix:
+def _not_empty(matrix: Matrix) -> Matrix:
     if not len(matrix):
         raise NothingFeasible("no candidate within the limits was found: widen them")
     return matrix

@@ -30,7 +30,7 @@ from searchsvc.domain.parameters import Categorical, Parameter
 from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from searchsvc.spaces.space import Matrix, Space
 
-Kind = Literal["choice", "order", "active", "count", "cost"]
+BlockKind = Literal["choice", "order", "active", "count", "cost"]
 
 _SAMPLE = 512
 """Random candidates on which features are centred and costs are probed."""
@@ -40,10 +40,10 @@ _COST_WIDTH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FeatureBlock:
     """Columns `start` to `stop` of F."""
 
-    kind: Kind
+    kind: BlockKind
     start: int
     stop: int
     parameters: tuple[int, ...]
@@ -66,7 +66,7 @@ class Encoding:
         self.costs = tuple(self._logs)
         """Metrics of the cost model that are features: those that differ over the space."""
         self._probe = _dependent(space, cost_model) if self.costs else None
-        self.blocks: tuple[Block, ...] = tuple(self._numbered(sample[:1]))
+        self.blocks: tuple[FeatureBlock, ...] = tuple(self._numbered(sample[:1]))
         self.width = self.blocks[-1].stop
         self._centre = np.zeros(self.width)
         self._centre = self.features(sample).mean(axis=0)
@@ -95,13 +95,13 @@ class Encoding:
         columns = [(logs - self._logs[name].mean()) / self._logs[name].std() for name, logs in self._costs_of(matrix)]
         return np.stack(columns, axis=1)
 
-    def _numbered(self, matrix: Matrix) -> Iterator[Block]:
+    def _numbered(self, matrix: Matrix) -> Iterator[FeatureBlock]:
         start = 0
         for kind, parameters, values in self._columns(matrix):
-            yield Block(kind, start, start + values.shape[1], tuple(parameters))
+            yield FeatureBlock(kind, start, start + values.shape[1], tuple(parameters))
             start += values.shape[1]
 
-    def _columns(self, matrix: Matrix) -> Iterator[tuple[Kind, Sequence[int], Matrix]]:
+    def _columns(self, matrix: Matrix) -> Iterator[tuple[BlockKind, Sequence[int], Matrix]]:
         """(kind, columns of M, (n, w)) of every block."""
         unit = self.space.to_unit(matrix)
         one_hots: dict[int, Matrix] = {}

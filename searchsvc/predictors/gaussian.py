@@ -19,7 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
-from searchsvc.predictors.encoding import Block
+from searchsvc.predictors.encoding import FeatureBlock
 from searchsvc.predictors.kernel import JITTER, Distances, Kernel, Layout, Real, matern52
 from searchsvc.spaces.space import Matrix
 
@@ -50,7 +50,7 @@ class GaussianProcess:
     """z"""
 
     @staticmethod
-    def fit(blocks: Sequence[Block], features: Matrix, targets: Matrix, fitted_on: int = 128) -> GaussianProcess:
+    def fit(blocks: Sequence[FeatureBlock], features: Matrix, targets: Matrix, fitted_on: int = 128) -> GaussianProcess:
         """The posterior given (n, f) and (n,). θ is found on an even choice of `fitted_on`, to bound the time."""
         layout = Layout.of(blocks)
         chosen = np.unique(np.linspace(0, len(targets) - 1, fitted_on).astype(np.intp))
@@ -112,7 +112,7 @@ def fit_theta(layout: Layout, features: Matrix, targets: Matrix) -> Matrix:
     mean, deviation = layout.prior()
     if len(targets) < 2:
         return mean
-    evidence = Evidence(layout, features, targets)
+    evidence = NegativeLogPosterior(layout, features, targets)
     bounds = list(zip(mean - _BOUND * deviation, mean + _BOUND * deviation, strict=True))
     found = minimize(
         evidence, mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ITERATIONS}
@@ -120,7 +120,7 @@ def fit_theta(layout: Layout, features: Matrix, targets: Matrix) -> Matrix:
     return np.asarray(found.x)
 
 
-class Evidence:
+class NegativeLogPosterior:
     """The negative logarithm of the posterior density of θ, up to a constant, with its gradient."""
 
     def __init__(self, layout: Layout, features: Matrix, targets: Matrix) -> None:

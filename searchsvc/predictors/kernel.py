@@ -24,13 +24,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.predictors.encoding import Block, Kind
+from searchsvc.predictors.encoding import BlockKind, FeatureBlock
 from searchsvc.spaces.space import Matrix
 
 Real = NDArray[np.floating]
 
 JITTER = 1e-6
-_SUMMARIES: tuple[Kind, ...] = ("count", "cost")
+_SUMMARIES: tuple[BlockKind, ...] = ("count", "cost")
 # (mean, standard deviation) of the logarithms
 _WEIGHT_PRIOR = (0.0, 1.5)
 _SCALE_PRIOR = (0.5, 0.7)
@@ -42,12 +42,12 @@ _NOISE_PRIOR = (-3.0, 1.0)
 class Layout:
     """Which entry of θ is what."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[FeatureBlock, ...]
     components: tuple[tuple[int, ...], ...]
     """Indices of blocks per component."""
 
     @staticmethod
-    def of(blocks: Sequence[Block]) -> Layout:
+    def of(blocks: Sequence[FeatureBlock]) -> Layout:
         parameters = tuple(i for i, one in enumerate(blocks) if one.kind not in _SUMMARIES)
         counts = tuple(i for i, one in enumerate(blocks) if one.kind == "count")
         components = dict.fromkeys([parameters, tuple(range(len(blocks))), counts])

@@ -59,7 +59,7 @@ class Predictor:
         warp = Warp.of(values)
         targets = warp.forward(values)
         with one_thread():
-            kept = telling(values, WINDOW)
+            kept = most_informative(values, WINDOW)
             features = encoding.features(matrix[kept])
             process = GaussianProcess.fit(encoding.blocks, features, targets[kept])
             if encoder is None or len(kept) < LEAST_FOR_NEURAL:
@@ -74,8 +74,8 @@ class Predictor:
         """(n,) means and standard deviations of what candidates (n, d) would measure, in the metric's own units."""
         means, deviations = self.latent(matrix, self.encoding.features(matrix))
         spread = np.sqrt(deviations**2 + self.process.kernel.noise)
-        lower, upper = self.warp.back(means - spread), self.warp.back(means + spread)
-        return self.warp.back(means), (upper - lower) / 2
+        lower, upper = self.warp.inverse(means - spread), self.warp.inverse(means + spread)
+        return self.warp.inverse(means), (upper - lower) / 2
 
     def latent(self, matrix: Matrix, features: NDArray[np.floating]) -> tuple[Matrix, Matrix]:
         """(n,) means and standard deviations of the function, without noise, in the units of the warp.
@@ -124,7 +124,7 @@ def pretrained(encoding: Encoding, seed: int) -> Encoder:
     return neural.pretrain(encoding, seed)
 
 
-def telling(values: Matrix, count: int) -> NDArray[np.intp]:
+def most_informative(values: Matrix, count: int) -> NDArray[np.intp]:
     """Which `count` of the results (n,) tell most, in their order: the best quarter of `count` at either end, as goals
     differ, and an even choice of the others; all where there are no more."""
     n = len(values)

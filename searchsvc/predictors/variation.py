@@ -20,7 +20,7 @@ _LOCAL = 0.5
 """Share of the mutations of a number that are local; the others are drawn anew."""
 
 
-def filled(space: Space, matrix: Matrix, random: np.random.Generator) -> Matrix:
+def with_random_inactive(space: Space, matrix: Matrix, random: np.random.Generator) -> Matrix:
     """(n, d) points of the unit cube, each parameter that is not active at a uniform draw."""
     unit = space.to_unit(matrix)
     return np.where(np.isnan(unit), random.random(unit.shape), unit)
@@ -49,7 +49,7 @@ def neighbours(space: Space, matrix: Matrix, random: np.random.Generator, count:
     """(n * count, d) candidates that differ from those of (n, d) in few parameters: mostly in 1, rarely in 4."""
     parents = np.repeat(matrix, count, axis=0)
     rates = (random.geometric(0.5, len(parents)) - 1) / max(matrix.shape[1], 1)
-    return space.from_unit(mutated(space, filled(space, parents, random), rates, random))
+    return space.from_unit(mutated(space, with_random_inactive(space, parents, random), rates, random))
 
 
 def distinct(matrix: Matrix) -> NDArray[np.intp]:

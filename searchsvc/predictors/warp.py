@@ -50,7 +50,7 @@ class Warp:
         """z of y (n,)."""
         return _along(values, self.values, self.targets)
 
-    def back(self, targets: Matrix) -> Matrix:
+    def inverse(self, targets: Matrix) -> Matrix:
         """y of z (n,)."""
         return _along(targets, self.targets, self.values)
 

@@ -35,8 +35,9 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.network_family import NetworkFamily
 from searchsvc.spaces.recipe import OPTIMIZERS, WITH_MOMENTUM
-from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from searchsvc.spaces.resolution import RESOLUTION, at_resolutions, shape_at
 from searchsvc.spaces.space import Matrix, Space
 
 STAGES = (1, 2, 3)
@@ -256,3 +257,15 @@ def _decoded(parameter: Parameter, column: _Column) -> _Column:
         return column
     choices = np.array([float(choice) for choice in parameter.choices])
     return choices[column.astype(np.intp)] if len(choices) > 1 else choices[0]
+
+
+NETWORKS = (
+    NetworkFamily(
+        "mbconv",
+        "classification",
+        DEFAULTS,
+        LIMITS,
+        cost_model=at_resolutions(cost_model),
+        stages=stages,
+    ),
+)

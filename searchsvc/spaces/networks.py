@@ -1,141 +1,48 @@
-"""The networks that a task can build, by name: what each is described by, and what it costs before it is trained.
+"""The networks that a task can build, by name, and what is known of them before they are trained.
 
-The parameter `network` among the values of a trial says which one is built; the other values describe it and its
-training. `workers.models.build` makes the network itself.
+The parameter `network` among the values of a trial names the family; the other values describe the network and its
+training. A new family is one constant next to its space and one entry of `NETWORKS`.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-
-import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import limits, mbconv, recipe, resnet
+from searchsvc.spaces import limits, mbconv, resnet
 from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.costs.latency import LatencyTable
-from searchsvc.spaces.costs.model import NO_COSTS, CostModel, Costs
+from searchsvc.spaces.costs.model import NO_COSTS, CostModel, by_choice
 from searchsvc.spaces.costs.operators import Operator
 from searchsvc.spaces.costs.stages import Stage
-from searchsvc.spaces.detector import costs as detector_costs
-from searchsvc.spaces.detector import space as detector
-from searchsvc.spaces.detector import stages as detector_stages
-from searchsvc.spaces.fbnetv3 import costs as fbnetv3_costs
-from searchsvc.spaces.fbnetv3 import space as fbnetv3
-from searchsvc.spaces.fbnetv3 import stages as fbnetv3_stages
-from searchsvc.spaces.fbnetv3.identity import identity as fbnetv3_identity
+from searchsvc.spaces.detector import networks as detector
+from searchsvc.spaces.fbnetv3 import networks as fbnetv3
 from searchsvc.spaces.limits import Limits
-from searchsvc.spaces.resolution import at_resolutions
-from searchsvc.spaces.space import Identity, Matrix, Space
+from searchsvc.spaces.network_family import NETWORK, NetworkFamily, OperatorTiming, Values
+from searchsvc.spaces.space import Identity, Space
 
-Values = Mapping[str, Scalar]
-
-NETWORK = "network"
-"""The parameter that names the network."""
 CLASSIFICATION = "classification"
 DEFAULTS: Mapping[str, str] = MappingProxyType({CLASSIFICATION: "mbconv", "detection": "detector"})
-"""By task: the network that values without a name describe."""
+"""By task: the family of values that do not name one."""
 
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How a family of networks is cut into operators; functions of a space, a dataset, and values besides the space."""
-
-    operators: Callable[[Space, DatasetInfo, Values], list[Operator]]
-    """All that candidates have."""
-    cost_model: Callable[[Space, DatasetInfo, Values, LatencyTable], CostModel]
-    """The sums of what a table says of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A family of networks, each described by the values of the family's parameters."""
-
-    name: str
-    task: str
-    defaults: Values
-    """Of its architecture parameters."""
-    limits: Limits
-    """Of the same parameters: what can be built."""
-    cost_model: Callable[[Space, DatasetInfo, Values], CostModel] | None
-    """For a space, a dataset, and the values of what the space does not give; None where costs are not known."""
-    identity: Callable[[Space, Values], Identity] | None = None
-    """For a space, and the values of what it does not give; None where different values are different networks."""
-    timing: Timing | None = None
-    """None where latency is not known before training."""
-    stages: Callable[[Values, DatasetInfo], list[Stage]] | None = None
-    """From complete values; None where it is not said what such a network is made of."""
-
-    @property
-    def parameters(self) -> Values:
-        """All that describes such a network and its training, with defaults."""
-        return {NETWORK: self.name, **self.defaults, **recipe.TABLES[self.task].defaults}
-
-
-NETWORKS: Mapping[str, Network] = MappingProxyType(
+NETWORKS: Mapping[str, NetworkFamily] = MappingProxyType(
     {
-        one.name: one
-        for one in (
-            Network(
-                "mbconv",
-                "classification",
-                mbconv.DEFAULTS,
-                mbconv.LIMITS,
-                at_resolutions(mbconv.cost_model),
-                stages=mbconv.stages,
-            ),
-            *(
-                Network(
-                    one.name,
-                    "classification",
-                    one.defaults,
-                    fbnetv3.LIMITS,
-                    fbnetv3_costs.cost_model(one),
-                    fbnetv3_identity,
-                    Timing(fbnetv3_costs.operators_of(one), fbnetv3_costs.latency_model(one)),
-                    fbnetv3_stages.stages_of(one),
-                )
-                for one in fbnetv3.FAMILIES.values()
-            ),
-            *(
-                Network(
-                    name,
-                    "classification",
-                    resnet.DEFAULTS,
-                    resnet.LIMITS,
-                    at_resolutions(resnet.cost_model(name)),
-                    stages=resnet.stages_of(name),
-                )
-                for name in resnet.LAYERS
-            ),
-            *(
-                Network(
-                    one.name,
-                    "detection",
-                    one.defaults,
-                    detector.LIMITS,
-                    detector_costs.cost_model,
-                    detector.identity,
-                    stages=detector_stages.stages,
-                )
-                for one in detector.FAMILIES.values()
-            ),
-        )
+        family.name: family
+        for family in (*mbconv.NETWORKS, *fbnetv3.NETWORKS, *resnet.NETWORKS, *detector.NETWORKS)
     }
 )
 
 _NAME = Categorical(NETWORK, tuple(NETWORKS))
 
 
-def find(values: Values, task: str = CLASSIFICATION) -> Network:
-    """The network that the values describe: where they do not name it, the default of the task.
+def find(values: Values, task: str = CLASSIFICATION) -> NetworkFamily:
+    """Return the family that the values name, or the default of the task.
 
-    Raises InvalidInput, pointer `/network`, where there is none such.
+    Raises InvalidInput, pointer `/network`, for any other name.
     """
     name = values.get(NETWORK, DEFAULTS[task])
     if not isinstance(name, str) or name not in NETWORKS:
@@ -143,118 +50,106 @@ def find(values: Values, task: str = CLASSIFICATION) -> Network:
     return NETWORKS[name]
 
 
+def families_of(task: str, space: Space, constants: Values) -> list[NetworkFamily]:
+    """Return the families of a task that candidates of a space can be of, in the order of the parameter's choices."""
+    named = (NETWORKS.get(name) for name in _names_of(task, space, constants))
+    return [family for family in named if family is not None and family.task == task]
+
+
 def complete(values: Values, task: str = CLASSIFICATION) -> CompleteValues:
     """Fill in the default of every other parameter of the network and of its training; `task` as in `find`.
 
     Raises InvalidInput (pointers `/name`) if a value is unknown or beyond what can be built and trained.
     """
-    network = find(values, task)
-    limits.check_values(values, _limits_of([network]))
-    return CompleteValues({**network.parameters, **values})
+    family = find(values, task)
+    limits.check_values(values, _limits_of([family]))
+    return CompleteValues({**family.parameters, **values})
 
 
 def defaults_of(task: str) -> dict[str, Scalar]:
-    """The parameters of all networks of a task, with their defaults."""
-    own = {name: value for one in NETWORKS.values() if one.task == task for name, value in one.parameters.items()}
+    """Return the parameters of all networks of a task with their defaults; empty for a task without networks."""
+    families = [family for family in NETWORKS.values() if family.task == task]
+    own = {name: value for family in families for name, value in family.parameters.items()}
     return {**own, NETWORK: DEFAULTS[task]} if own else own
 
 
-def cost_model_for(task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})) -> CostModel:
-    """The cost model of any space whose names are all known to the networks that it can describe; else NO_COSTS.
+def cost_model_for(
+    task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})
+) -> CostModel:
+    """Return the cost model of a space, or NO_COSTS if any of its names is unknown to the networks it can describe.
 
-    `constants` are values besides those of the space. Raises InvalidInput (pointers `/0`, `/1`, ...) where a range
+    `constants` are values of parameters outside the space. Raises InvalidInput (pointers `/0`, `/1`, ...) if a range
     reaches beyond what can be built or trained.
     """
-    named = _named_by(task, space, constants)
-    networks = [NETWORKS[name] for name in named if name in NETWORKS and NETWORKS[name].task == task]
-    known = {name for one in networks for name in one.parameters}
-    if len(networks) < len(named) or not known.issuperset(space.names):
+    families = families_of(task, space, constants)
+    parameters = {name for family in families for name in family.parameters}
+    is_complete = families and len(families) == len(_names_of(task, space, constants))
+    if not is_complete or not parameters.issuperset(space.names):
         return NO_COSTS
-    limits.check_space(space, _limits_of(networks))
+    limits.check_space(space, _limits_of(families))
     models = [
-        one.cost_model and one.cost_model(space, info, {**one.parameters, **constants, NETWORK: one.name})
-        for one in networks
+        family.cost_model(space, info, {**family.parameters, **constants, NETWORK: family.name}) for family in families
     ]
-    given = [one for one in models if one is not None]
-    if not given or len(given) < len(named):
-        return NO_COSTS
-    return given[0] if len(given) == 1 else _by_network(space.names.index(NETWORK), given)
+    return models[0] if len(models) == 1 else by_choice(space.names.index(NETWORK), models)
 
 
 def stages_of(task: str, values: Values, info: DatasetInfo) -> list[Stage]:
-    """What the network that the values describe is made of; what they leave out is as by default.
+    """Return the stages of the network that the values describe; missing values are the defaults.
 
-    Raises InvalidInput where a value is beyond what can be built, or where nothing is known of such networks.
+    Raises InvalidInput if a value is beyond what can be built, or if the network is not one of the task.
     """
-    network, whole = find(values, task), complete(values, task)
-    if network.stages is None or network.task != task:
-        raise InvalidInput.at("", f"it is not known what networks of {network.name} are made of")
-    return network.stages(whole, info)
+    family, whole = find(values, task), complete(values, task)
+    if family.task != task:
+        raise InvalidInput.at("", f"it is not known what networks of {family.name} are made of")
+    return family.stages(whole, info)
 
 
 def check(task: str, space: Space, constants: Values, given: Values) -> None:
-    """Raise InvalidInput (pointers `/name`) where one of `given` is not for the networks that a space can describe."""
-    named = _named_by(task, space, constants)
-    limits.check_values(given, _limits_of(one for one in NETWORKS.values() if one.task == task and one.name in named))
+    """Raise InvalidInput (pointers `/name`) if one of `given` is not for the networks that a space can describe."""
+    limits.check_values(given, _limits_of(families_of(task, space, constants)))
 
 
 def identity_for(task: str, space: Space, constants: Values = MappingProxyType({})) -> Identity | None:
-    """What tells the networks of a space apart; None where different candidates are always different networks.
+    """Return what tells the networks of a space apart; None if different candidates are always different networks.
 
-    `space` is one that `cost_model_for` does not refuse.
+    `space` is one that `cost_model_for` accepts.
     """
-    named = _named_by(task, space, constants)
-    network = NETWORKS.get(named[0]) if len(named) == 1 else None
-    if network is None or network.task != task or network.identity is None:
+    families = families_of(task, space, constants)
+    if len(families) != 1 or len(_names_of(task, space, constants)) != 1 or families[0].identity is None:
         return None
-    return network.identity(space, {**network.parameters, **constants})
+    return families[0].identity(space, {**families[0].parameters, **constants})
 
 
 def operators_for(space: Space, info: DatasetInfo, constants: Values) -> list[Operator]:
-    """Every operator of the networks of a space, once. Raises InvalidInput where they are not cut into operators."""
-    network, timing = _timed(constants)
-    return timing.operators(space, info, {**network.parameters, **constants})
+    """Return every operator of the networks of a space once.
+
+    Raises InvalidInput if the networks are not cut into operators.
+    """
+    family = find(constants)
+    return _timing_of(family).operators(space, info, {**family.parameters, **constants})
 
 
 def latency_for(space: Space, info: DatasetInfo, constants: Values, table: LatencyTable) -> CostModel:
-    """The latency of the candidates of a space. Raises InvalidInput where it cannot be told from the table."""
-    network, timing = _timed(constants)
-    return timing.cost_model(space, info, {**network.parameters, **constants}, table)
+    """Return the latency of the candidates of a space. Raises InvalidInput if the table cannot give it."""
+    family = find(constants)
+    return _timing_of(family).cost_model(space, info, {**family.parameters, **constants}, table)
 
 
-def _timed(constants: Values) -> tuple[Network, Timing]:
-    network = find(constants)
-    if network.timing is None:
-        those = ", ".join(one.name for one in NETWORKS.values() if one.timing)
-        raise InvalidInput.at("", f"{network.name} is not cut into operators to be timed; networks that are: {those}")
-    return network, network.timing
+def _timing_of(family: NetworkFamily) -> OperatorTiming:
+    if family.timing is None:
+        timed = ", ".join(other.name for other in NETWORKS.values() if other.timing)
+        raise InvalidInput.at("", f"{family.name} is not cut into operators to be timed; networks that are: {timed}")
+    return family.timing
 
 
-def _named_by(task: str, space: Space, constants: Values) -> tuple[str, ...]:
-    """The networks that candidates of a space can describe, in the order of their codes; none where it is unclear."""
+def _names_of(task: str, space: Space, constants: Values) -> tuple[str, ...]:
+    """The names that the parameter `network` can have; empty if it is conditional or not a choice."""
     if NETWORK not in space:
-        named = constants.get(NETWORK, DEFAULTS.get(task))
-        return () if named is None else (str(named),)
+        name = constants.get(NETWORK, DEFAULTS.get(task))
+        return () if name is None else (str(name),)
     parameter = space[NETWORK]
     return tuple(map(str, parameter.choices)) if isinstance(parameter, Categorical) and not parameter.when else ()
 
 
-def _limits_of(networks: Iterable[Network]) -> Limits:
-    tables = (table for one in networks for table in (recipe.TABLES[one.task].limits, one.limits))
-    return ChainMap({NETWORK: _NAME}, *map(dict, tables))
-
-
-def _by_network(column: int, models: list[CostModel]) -> CostModel:
-    """One cost model out of those of each network: `column` holds the index of the network."""
-
-    metrics = tuple(dict.fromkeys(metric for model in models for metric in model.metrics))
-
-    def costs(matrix: Matrix) -> Costs:
-        result = {metric: np.full(len(matrix), np.nan) for metric in metrics}
-        for code, model in enumerate(models):
-            rows = np.flatnonzero(matrix[:, column] == code)
-            for metric, values in model(matrix[rows]).items():
-                result[metric][rows] = values
-        return result
-
-    return CostModel(metrics, costs)
+def _limits_of(families: Iterable[NetworkFamily]) -> Limits:
+    return ChainMap({NETWORK: _NAME}, *(dict(table) for family in families for table in family.all_limits))

@@ -31,7 +31,7 @@ PSEUDO_LABELS = ("soft", "hard")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecipeParameter:
     """One parameter of a recipe."""
 
     widest: Parameter
@@ -42,10 +42,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RecipeTable:
     """All parameters of the recipe of a task."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[RecipeParameter, ...]
 
     @property
     def defaults(self) -> Mapping[str, Scalar]:
@@ -64,115 +64,119 @@ class Table:
 
 
 _OF_ALL = (
-    Entry(
+    RecipeParameter(
         Categorical("optimizer", OPTIMIZERS),
         "sgd",
         "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
     ),
-    Entry(Float("lr", 1e-8, 100.0), 0.1, "peak learning rate"),
-    Entry(Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"),
-    Entry(Float("momentum", 0.0, 0.9999), 0.9, "of sgd and rmsprop"),
-    Entry(
+    RecipeParameter(Float("lr", 1e-8, 100.0), 0.1, "peak learning rate"),
+    RecipeParameter(
+        Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"
+    ),
+    RecipeParameter(Float("momentum", 0.0, 0.9999), 0.9, "of sgd and rmsprop"),
+    RecipeParameter(
         Float("weight_decay", 0.0, 10.0),
         1e-4,
         "of weights, not of biases and of the scales and shifts of normalisation",
     ),
-    Entry(
+    RecipeParameter(
         Float("warmup_epochs", 0.0, 1000.0),
         0.0,
         "epochs in which the rate rises to its peak; 0: a tenth of the training",
     ),
-    Entry(
+    RecipeParameter(
         Float("lr_decay", 0.0, 1.0),
         0.0,
         "factor of the rate from epoch to epoch after the warm-up; 0: half a cosine down to 0 instead",
     ),
-    Entry(Integer("batch_size", 2, 65536), 64, "images per step"),
-    Entry(
+    RecipeParameter(Integer("batch_size", 2, 65536), 64, "images per step"),
+    RecipeParameter(
         Integer("resolution", 0, 4096),
         0,
         "side of the square images that the network sees, in px; 0: as the dataset has them",
     ),
-    Entry(
+    RecipeParameter(
         Categorical(INIT, (SCRATCH, PRETRAINED)),
         SCRATCH,
         "first weights: random ones, or those of the job's section `pretrained`",
     ),
-    Entry(
+    RecipeParameter(
         Float(LAYER_DECAY, 0.01, 1.0),
         1.0,
         "factor of the learning rate from each stage to the one below it",
     ),
-    Entry(
+    RecipeParameter(
         Float(DATA_FRACTION, 0.0001, 1.0),
         1.0,
         "share of the training images; an epoch keeps its number of steps",
     ),
-    Entry(
+    RecipeParameter(
         Integer(REPLICATE, 0, 1_000_000),
         0,
         "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
     ),
-    Entry(
+    RecipeParameter(
         Float("clip_norm", 0.0, 1e6),
         0.0,
         "norm of the gradient of all weights together, down to which a larger one is scaled; 0: as it is",
     ),
 )
 _AVERAGE = (
-    Entry(Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"),
-    Entry(Float("ema_decay", 0.0, 0.99999), 0.95, "of that average, per step"),
+    RecipeParameter(
+        Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"
+    ),
+    RecipeParameter(Float("ema_decay", 0.0, 0.99999), 0.95, "of that average, per step"),
 )
 
 _SELF_TRAINING = (
-    Entry(
+    RecipeParameter(
         Categorical(SELF_TRAINING, (False, True)),
         False,
         "whether pseudo labels of images without labels are learnt, too",
     ),
-    Entry(Float("pseudo_threshold", 0.0, 1.0), 0.5, "least score of a pseudo label"),
-    Entry(
+    RecipeParameter(Float("pseudo_threshold", 0.0, 1.0), 0.5, "least score of a pseudo label"),
+    RecipeParameter(
         Float("self_training_alpha", 1e-3, 1e3), 1.0, "how much pseudo labels contribute to the loss, labels being 1"
     ),
 )
 
-CLASSIFICATION = Table(
+CLASSIFICATION = RecipeTable(
     (
         *_OF_ALL,
-        Entry(
+        RecipeParameter(
             Float("mixup", 0.0, 16.0),
             0.0,
             "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
         ),
-        Entry(
+        RecipeParameter(
             Categorical("class_loss", CLASSIFIER_LOSSES),
             SOFTMAX,
             "softmax (one choice among all classes), sigmoid (a yes or no to each)",
         ),
-        Entry(
+        RecipeParameter(
             Categorical("clean_folds", FOLDS),
             0,
             "leave out images whose label networks trained on the other folds do not find; 0: none",
         ),
-        Entry(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
-        Entry(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),
-        Entry(
+        RecipeParameter(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
+        RecipeParameter(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),
+        RecipeParameter(
             Float("drop_path", 0.0, 0.95),
             0.0,
             "probability that the last residual branch is dropped; rises from 0 linearly with depth",
         ),
         *_AVERAGE,
-        Entry(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
-        Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
-        Entry(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
-        Entry(
+        RecipeParameter(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
+        RecipeParameter(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        RecipeParameter(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
+        RecipeParameter(
             Categorical("augmentation", ("none", *AUGMENTATIONS)),
             "none",
             "S1 to S4: a level of arXiv 2006.06882 in place of shift and randaugment",
         ),
-        Entry(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
+        RecipeParameter(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
         *_SELF_TRAINING,
-        Entry(
+        RecipeParameter(
             Categorical("pseudo_labels", PSEUDO_LABELS),
             "soft",
             "soft: the teacher's probabilities; hard: its likeliest class",
@@ -180,37 +184,41 @@ CLASSIFICATION = Table(
     )
 )
 
-DETECTION = Table(
+DETECTION = RecipeTable(
     (
         *_OF_ALL,
         *_AVERAGE,
-        Entry(
+        RecipeParameter(
             Categorical("class_loss", CLASS_LOSSES),
             "qfl",
             "focal (with a centerness branch, as ATSS), qfl (Quality Focal Loss)",
         ),
-        Entry(Float("qfl_beta", 0.0, 8.0), 2.0, "power of qfl's modulating factor"),
-        Entry(
+        RecipeParameter(Float("qfl_beta", 0.0, 8.0), 2.0, "power of qfl's modulating factor"),
+        RecipeParameter(
             Categorical("boxes", BOXES), "dfl", "dirac (a number per side), dfl (a distribution per side); both by GIoU"
         ),
-        Entry(Integer("dfl_bins", 3, 64), 17, "distances of that distribution: 0, 1, ... strides"),
-        Entry(Float("dfl_weight", 0.0, 10.0), 0.25, "of Distribution Focal Loss"),
-        Entry(
+        RecipeParameter(Integer("dfl_bins", 3, 64), 17, "distances of that distribution: 0, 1, ... strides"),
+        RecipeParameter(Float("dfl_weight", 0.0, 10.0), 0.25, "of Distribution Focal Loss"),
+        RecipeParameter(
             Categorical("sample_weighting", SAMPLE_WEIGHTINGS), "none", "swn: a Sample Weighting Network weights losses"
         ),
-        Entry(
+        RecipeParameter(
             Categorical("augmentation", ("none", *AUGMENTATIONS)),
             "S1",
             "S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, S4 RandAugment and wider jitter",
         ),
-        Entry(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
-        Entry(Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"),
-        Entry(Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"),
+        RecipeParameter(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        RecipeParameter(
+            Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"
+        ),
+        RecipeParameter(
+            Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"
+        ),
         *_SELF_TRAINING,
     )
 )
 
-TABLES: Mapping[str, Table] = MappingProxyType({"classification": CLASSIFICATION, "detection": DETECTION})
+TABLES: Mapping[str, RecipeTable] = MappingProxyType({"classification": CLASSIFICATION, "detection": DETECTION})
 """By task."""
 
 FBNETV3: tuple[Parameter, ...] = (

@@ -20,7 +20,8 @@ from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.stages import CLASSIFIER, CONVOLUTION, Stage
 from searchsvc.spaces.limits import Limits
-from searchsvc.spaces.resolution import RESOLUTION, shape_at
+from searchsvc.spaces.network_family import NetworkFamily
+from searchsvc.spaces.resolution import RESOLUTION, at_resolutions, shape_at
 from searchsvc.spaces.space import Matrix, Space
 
 LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
@@ -128,3 +129,16 @@ def _stages(name: str, width: int, shape: tuple[int, int, int], classes: int) ->
         params=(inputs + 1) * classes,
     )
     return [*found, head]
+
+
+NETWORKS = tuple(
+    NetworkFamily(
+        name,
+        "classification",
+        DEFAULTS,
+        LIMITS,
+        cost_model=at_resolutions(cost_model(name)),
+        stages=stages_of(name),
+    )
+    for name in LAYERS
+)

@@ -21,6 +21,7 @@ from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
 from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.fbnetv3.space import FAMILIES
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.space import Space
@@ -41,7 +42,7 @@ DECISIVE: Mapping[str, tuple[str, ...]] = MappingProxyType({"detection": ("class
 _WAY_OUT = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
 
 
-class Kind(StrEnum):
+class WeightSharing(StrEnum):
     """How the networks of a space share weights."""
 
     FBNETV3 = "fbnetv3"
@@ -64,7 +65,7 @@ def check_sharable(space: Space, constants: Mapping[str, Scalar], task: str = ne
         raise InvalidInput(faults)
 
 
-def kind_of(space: Space, constants: Mapping[str, Scalar]) -> Kind:
+def kind_of(space: Space, constants: Mapping[str, Scalar]) -> WeightSharing:
     """How candidates share weights. Raises InvalidInput as `check_sharable`."""
     check_sharable(space, constants)
     kind = _kind(networks_of(space, constants))
@@ -79,16 +80,16 @@ def fixed_values(space: Space, constants: Mapping[str, Scalar], task: str) -> Co
     """
     check_sharable(space, constants, task)
     [name] = networks_of(space, constants, task)
-    defaults = {**networks.NETWORKS[name].parameters, **constants, networks.NETWORK: name}
+    defaults = {**networks.NETWORKS[name].parameters, **constants, NETWORK: name}
     shared = {gene: values_of(space, gene, defaults[gene])[0] for gene in _same_in_all(name)}
     return networks.complete({**defaults, **shared}, task)
 
 
 def networks_of(space: Space, constants: Mapping[str, Scalar], task: str = networks.CLASSIFICATION) -> tuple[str, ...]:
     """Names of the networks that candidates are of. Raises InvalidInput (`/network`) where there is none such."""
-    default = constants.get(networks.NETWORK, networks.DEFAULTS[task])
-    named = values_of(space, networks.NETWORK, default)
-    return tuple(networks.find({networks.NETWORK: name}).name for name in named)
+    default = constants.get(NETWORK, networks.DEFAULTS[task])
+    named = values_of(space, NETWORK, default)
+    return tuple(networks.find({NETWORK: name}).name for name in named)
 
 
 def options_of(parameter: Parameter) -> tuple[Scalar, ...]:
@@ -128,21 +129,21 @@ def _same_in_all(network: str) -> tuple[str, ...]:
     return (*found.defaults, RESOLUTION, *DECISIVE.get(found.task, ()))
 
 
-def _kind(named: tuple[str, ...]) -> Kind | None:
+def _kind(named: tuple[str, ...]) -> WeightSharing | None:
     if set(named) <= LAYERS.keys():
-        return Kind.RESNET
+        return WeightSharing.RESNET
     if len(named) > 1:
         return None
-    return Kind.FBNETV3 if named[0] in FAMILIES else Kind.FIXED
+    return WeightSharing.FBNETV3 if named[0] in FAMILIES else WeightSharing.FIXED
 
 
 def _faults_of_networks(space: Space, constants: Mapping[str, Scalar], task: str) -> Iterator[Fault]:
     named = networks_of(space, constants, task)
     kind = _kind(named)
     if kind is None:
-        reason = f"{', '.join(named)} have no weights in common: fix {networks.NETWORK} to one of them"
-        yield Fault(f"/{networks.NETWORK}", f"{reason}, {_WAY_OUT}")
-    if kind is Kind.FIXED:
+        reason = f"{', '.join(named)} have no weights in common: fix {NETWORK} to one of them"
+        yield Fault(f"/{NETWORK}", f"{reason}, {_WAY_OUT}")
+    if kind is WeightSharing.FIXED:
         network = networks.NETWORKS[named[0]]
         for name in _same_in_all(network.name):
             if len(values_of(space, name, constants.get(name, network.parameters[name]))) > 1:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from searchsvc.algorithms import ALGORITHMS, Algorithm, create, validate_options
 from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Observation, Scalar
 from searchsvc.errors import InvalidInput
-from searchsvc.spaces import Basis, Categorical, Float, Integer, Space
+from searchsvc.spaces import Basis, Categorical, Float, Integer, Matrix, Space
 
 OPTIONS: dict[str, dict[str, int]] = {
     "random": {},
@@ -142,6 +143,26 @@ class TestOnEverySpace:
             for parameter, value in candidate.values.items():
                 kind = kinds.get(space[parameter].type)
                 assert type(value) is kind if kind else any(value is one for one in space[parameter].choices)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, "autohas"])
+def test_a_cost_model_of_a_user_is_never_called_with_an_empty_matrix(name: str) -> None:
+    """Searched are all 24 candidates of the space, so that none is left; it has numbers only, as `cmaes` needs."""
+    space = Space([Integer("width", 1, 8), Integer("depth", 1, 3)])
+
+    def costs(matrix: Matrix) -> dict[str, Matrix]:
+        if not len(matrix):
+            raise ValueError("called with an empty matrix")
+        return {"flops": matrix[:, 0] * matrix[:, 1]}
+
+    limits = [Constraint(metric="flops", max=20.0)]
+    options: dict[str, Any] = OPTIONS.get(name, {})
+    if name == "given":
+        options = {"candidates": [{"width": width, "depth": 2} for width in range(1, 9)]}
+    algorithm = create(name, space=space, objectives=[ACCURACY], constraints=limits, cost_model=costs, **options)
+    for _ in range(26):
+        algorithm.tell([success(candidate) for candidate in algorithm.ask(1) if candidate.values])
+    assert algorithm.asks > 0
 
 
 class TestSeeds:

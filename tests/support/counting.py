@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from searchsvc.spaces.fbnetv3.definition import Block, Definition, Stem
+from searchsvc.spaces.fbnetv3.definition import BlockShape, NetworkDefinition, Stem
 from workers.models.fbnetv3 import PooledHead, block_of, stem_of
 
 Shape = tuple[int, int, int]
@@ -57,7 +57,7 @@ class Countable:
         self._hooked += output.numel() * layer.weight[0].numel()
 
 
-def counted_by_parts(definition: Definition, shape: Shape, classes: int) -> Counted:
+def counted_by_parts(definition: NetworkDefinition, shape: Shape, classes: int) -> Counted:
     """A whole network as the sum of its parts; each part is built and counted once, however many networks share it."""
     result = _stem(definition.stem, shape)
     for block in definition.blocks():
@@ -73,12 +73,12 @@ def _stem(stem: Stem, shape: Shape) -> Counted:
 
 
 @cache
-def _built(block: Block) -> Countable:
+def _built(block: BlockShape) -> Countable:
     return Countable(lambda: block_of(block))
 
 
 @cache
-def _block(block: Block, shape: Shape) -> Counted:
+def _block(block: BlockShape, shape: Shape) -> Counted:
     return _built(block).counted(shape)
 
 

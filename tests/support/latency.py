@@ -10,14 +10,15 @@ from searchsvc.spaces import catalogue, networks
 from searchsvc.spaces.costs.latency import Device, LatencyTable, TimedOperator
 from searchsvc.spaces.costs.operators import Operator
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
-from searchsvc.spaces.fbnetv3.definition import Definition
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 
 CPU = Device(kind="cpu", name="made up", threads=1, clock="none", torch="0")
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 
 
-def operators_of(definition: Definition, shape: tuple[int, int, int]) -> Iterator[Operator]:
+def operators_of(definition: NetworkDefinition, shape: tuple[int, int, int]) -> Iterator[Operator]:
     """The operators of a network, in their order; one that stands twice comes twice."""
     stem, (channels, height, width) = definition.stem, shape
     yield Operator("stem", channels, 0, stem.c, stem.k, stem.s, stem.k // 2, 0, height, width)
@@ -33,7 +34,7 @@ def operators_of_values(values: Mapping[str, Scalar], shape: tuple[int, int, int
     """The operators of the network that the values of a trial describe."""
     known = networks.complete(values)
     seen = shape_at(shape, known[RESOLUTION])
-    family = fbnetv3.FAMILIES[str(known[networks.NETWORK])]
+    family = fbnetv3.FAMILIES[str(known[NETWORK])]
     return list(operators_of(fbnetv3.definition_of(family, known, min(seen[1:])), seen))
 
 

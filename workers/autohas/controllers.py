@@ -25,7 +25,7 @@ from torch import Tensor
 from searchsvc.errors import FailureKind, TrialFailed
 from workers.autohas.distributions import Distributions, Draw
 from workers.autohas.exchange import Alone, Exchange
-from workers.autohas.limits import Drawing
+from workers.autohas.limits import FeasibleSampler
 from workers.autohas.updates import Tensors
 
 _PENALISED = 256
@@ -77,7 +77,7 @@ class Options(TypedDict, total=False):
     """Of Adam; 0: `REACH` over the number of steps that move the distributions, at most `FASTEST`."""
     frozen_share: float
     """Of the steps, at the beginning, that leave the distributions as they are."""
-    drawing: Drawing | None
+    drawing: FeasibleSampler | None
     """Draws candidates; None: any of the distributions'."""
     exchange: Exchange
     """With the other processes of the search, whose distributions stay the same."""
@@ -94,12 +94,12 @@ class _Controller:
         samples: int = 2,
         learning_rate: float = 0.0,
         frozen_share: float = 0.25,
-        drawing: Drawing | None = None,
+        drawing: FeasibleSampler | None = None,
         exchange: Exchange = Alone(),  # noqa: B008 - a constant
     ) -> None:
         """See `Options`."""
         self.distributions, self._samples = distributions, samples
-        self._draws, self._exchange = drawing or Drawing(distributions), exchange
+        self._draws, self._exchange = drawing or FeasibleSampler(distributions), exchange
         self._until, self._total, self._steps = int(steps * frozen_share), steps, 0
         rate = learning_rate or min(FASTEST, REACH / (steps - self._until))
         self._optimizer = torch.optim.Adam(distributions.parameters(), rate)

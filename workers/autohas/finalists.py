@@ -15,7 +15,7 @@ from searchsvc.spaces.space import Matrix, Space
 from workers.autohas.controllers import Learner
 from workers.autohas.distributions import Draw
 from workers.autohas.exchange import Exchange
-from workers.autohas.limits import Drawing
+from workers.autohas.limits import FeasibleSampler
 from workers.autohas.updates import Tensors
 
 
@@ -38,7 +38,7 @@ Batches = Callable[[], Iterable[Any]]
 
 def finalists(
     learner: Learner,
-    drawing: Drawing,
+    drawing: FeasibleSampler,
     space: Space,
     options: Mapping[str, Any],
     train: Any,

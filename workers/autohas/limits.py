@@ -21,7 +21,7 @@ _MOST_TRIES = 10_000
 _AT_ONCE = 256
 
 
-class Limits:
+class CostLimits:
     """The hard and soft limits of a search, over the costs of its space."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Limits:
         self.hard, self._soft, self._costs = tuple(hard), tuple(soft), costs
 
     @classmethod
-    def of(cls, search: SharedSearch) -> Limits:
+    def of(cls, search: SharedSearch) -> CostLimits:
         return cls(search.hard, search.options["soft_limits"], search.costs)
 
     @property
@@ -52,11 +52,11 @@ class Limits:
         return broken(costs, self.hard, len(matrix)).T, np.sum([*taken, np.zeros(len(matrix))], 0)
 
 
-class Drawing:
+class FeasibleSampler:
     """Draws that break no hard limit: others are drawn again."""
 
-    def __init__(self, distributions: Distributions, limits: Limits | None = None) -> None:
-        self._distributions, self._limits = distributions, limits or Limits()
+    def __init__(self, distributions: Distributions, limits: CostLimits | None = None) -> None:
+        self._distributions, self._limits = distributions, limits or CostLimits()
         self.space, self.rejected = distributions.space, 0
         """`rejected`: draws that broke a hard limit."""
 

@@ -35,7 +35,7 @@ from workers.autohas.exchange import Alone, Exchange
 from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.learner import SupernetLearner
 from workers.autohas.lessons import Ground
-from workers.autohas.limits import Drawing, Limits
+from workers.autohas.limits import CostLimits, FeasibleSampler
 from workers.training import checkpoint
 from workers.training.classification.splits import Order
 from workers.training.recipe import Recipe
@@ -103,10 +103,10 @@ class _Search:
         space = with_bases(Space(task.search.parameters), options["basis_values"])
         ground = _GROUNDS[task.task](task, space, device_of(task))
         self._train, self._validation = ground.train, ground.validation
-        self._limits = Limits.of(task.search)
+        self._limits = CostLimits.of(task.search)
         ends = {name: options[name] for name in ("spread", "last_spread", "temperature")}
         self._distributions = Distributions(space, **ends)
-        self._drawing = Drawing(self._distributions, self._limits)
+        self._drawing = FeasibleSampler(self._distributions, self._limits)
         self._learner = SupernetLearner(ground.network, space, ground.lessons, task.values, score=task.objective.metric)
         self._steps = math.ceil(math.ceil(len(self._train) / exchange.size) / self._learner.batch_size)
         self._total = self._steps * task.fidelity.epochs
@@ -250,7 +250,7 @@ def _schedule(task: TrialTask, steps: int) -> Schedule:
 
 
 def _controller(
-    options: Mapping[str, Any], distributions: Distributions, drawing: Drawing, exchange: Exchange, total: int
+    options: Mapping[str, Any], distributions: Distributions, drawing: FeasibleSampler, exchange: Exchange, total: int
 ) -> Reinforce | Differentiable:
     known: Any = {
         "steps": math.ceil(total / options["controller_every"]),

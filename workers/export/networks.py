@@ -12,8 +12,9 @@ from torch import nn
 
 from searchsvc.spaces import networks
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
-from searchsvc.spaces.fbnetv3.definition import Block, Layers
-from searchsvc.spaces.fbnetv3.space import Family, definition_of
+from searchsvc.spaces.fbnetv3.definition import BlockShape, Layers
+from searchsvc.spaces.fbnetv3.space import FbnetV3Family, definition_of
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resnet import LAYERS
 from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.mbconv import MBConvNet
@@ -47,22 +48,22 @@ def resnet_net(architecture: Values, recipe: Values, shape: Shape, classes: int)
 
 def fbnetv3_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
     """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
-    blocks = tuple(Block(*one) for one in architecture["blocks"])
+    blocks = tuple(BlockShape(*one) for one in architecture["blocks"])
     layers = Layers(**{**architecture, "blocks": blocks})
     return FBNetV3Net(layers, shape[0], classes, dropout=recipe["dropout"], drop_path=recipe["drop_path"])
 
 
 def _genes(values: Values, shape: Shape) -> Values:  # noqa: ARG001 - as the table has it
-    return {name: values[name] for name in (networks.NETWORK, *networks.find(values).defaults)}
+    return {name: values[name] for name in (NETWORK, *networks.find(values).defaults)}
 
 
-def _layers(family: Family, values: Values, shape: Shape) -> Values:
+def _layers(family: FbnetV3Family, values: Values, shape: Shape) -> Values:
     layers = definition_of(family, values, min(shape[1:])).layers
     described = {one.name: getattr(layers, one.name) for one in fields(layers)}
     return {**described, "blocks": tuple(astuple(block) for block in layers.blocks)}
 
 
-_BLOCKS = {"blocks": ", ".join(one.name for one in fields(Block))}
+_BLOCKS = {"blocks": ", ".join(one.name for one in fields(BlockShape))}
 
 WRITINGS: Mapping[str, Writing] = MappingProxyType(
     {

@@ -15,7 +15,7 @@ from timm.models._efficientnet_builder import efficientnet_init_weights
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from searchsvc.spaces.fbnetv3.definition import Block, Layers
+from searchsvc.spaces.fbnetv3.definition import BlockShape, Layers
 
 
 class FBNetV3Net(nn.Module):
@@ -84,7 +84,7 @@ def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
     )
 
 
-def block_of(block: Block, drop_path: float = 0.0) -> nn.Module:
+def block_of(block: BlockShape, drop_path: float = 0.0) -> nn.Module:
     """Build one block; `drop_path` has no effect without a residual connection."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {

@@ -9,12 +9,12 @@ from typing import TypeAlias
 from torch import nn
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import networks
 from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.detector import space as detector
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
-from searchsvc.spaces.fbnetv3.definition import Definition, count
-from searchsvc.spaces.fbnetv3.space import Family, definition_of
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition, count
+from searchsvc.spaces.fbnetv3.space import FbnetV3Family, definition_of
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models.detector import Detector
@@ -29,14 +29,14 @@ Builder: TypeAlias = Callable[[CompleteValues, Shape, int], nn.Module]
 
 
 def fbnetv3_net(
-    definition: Definition, shape: Shape, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0
+    definition: NetworkDefinition, shape: Shape, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0
 ) -> FBNetV3Net:
     """The network of a definition. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` vanish in it."""
     count(definition, shape, classes)
     return FBNetV3Net(definition.layers, shape[0], classes, dropout=dropout, drop_path=drop_path)
 
 
-def _fbnetv3_builder(family: Family) -> Builder:
+def _fbnetv3_builder(family: FbnetV3Family) -> Builder:
     def made(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
         definition = definition_of(family, values, min(shape[1:]))
         return fbnetv3_net(definition, shape, classes, dropout=values["dropout"], drop_path=values["drop_path"])
@@ -62,7 +62,7 @@ def build(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
     `shape` is the shape of the dataset's images; if the values give a resolution, the network is built for it.
     Raises InvalidInput (pointers `/name`) if a value cannot be built for this shape.
     """
-    return _BUILDERS[values[networks.NETWORK]](values, input_shape(values, shape), classes)
+    return _BUILDERS[values[NETWORK]](values, input_shape(values, shape), classes)
 
 
 def input_shape(values: Mapping[str, Scalar], shape: Shape) -> Shape:

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import networks
 from searchsvc.spaces.complete import CompleteValues
-from searchsvc.spaces.fbnetv3.definition import Block, Definition
+from searchsvc.spaces.fbnetv3.definition import BlockShape, NetworkDefinition
 from searchsvc.spaces.fbnetv3.space import EXPANSIONS, FAMILIES, definition_of
+from searchsvc.spaces.network_family import NETWORK
 from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.networks import fbnetv3_net, input_shape
 from workers.supernet.network import SharedNetwork
@@ -68,8 +68,8 @@ class Supernet(SharedNetwork):
     def _path_in(self, values: CompleteValues) -> RowsPath:
         return RowsPath.of(self._definition(values), self._widest, values)
 
-    def _definition(self, values: CompleteValues) -> Definition:
-        family = FAMILIES[values[networks.NETWORK]]
+    def _definition(self, values: CompleteValues) -> NetworkDefinition:
+        family = FAMILIES[values[NETWORK]]
         return definition_of(family, values, min(input_shape(values, self._shape)[1:]))
 
 
@@ -77,15 +77,15 @@ class Supernet(SharedNetwork):
 class RowsPath:
     """An architecture and where its tensors lie."""
 
-    definition: Definition
-    blocks: tuple[Block, ...]
+    definition: NetworkDefinition
+    blocks: tuple[BlockShape, ...]
     layout: Layout
     dropout: float
     drop_path: float
     """Of the deepest block; from 0 on, linear in depth."""
 
     @classmethod
-    def of(cls, definition: Definition, widest: Definition, values: CompleteValues) -> Self:
+    def of(cls, definition: NetworkDefinition, widest: NetworkDefinition, values: CompleteValues) -> Self:
         """The path of a definition. Raises InvalidInput where a stage of the widest has fewer blocks."""
         blocks = tuple(definition.blocks())
         layout = dict(_layout(definition, blocks, widest))
@@ -107,7 +107,7 @@ class RowsPath:
         return F.linear(features, tensors["classifier.weight"], tensors["classifier.bias"])
 
 
-def _run(block: Block, name: str, tensors: Tensors, maps: Tensor, normalise: Normalise, dropped: float) -> Tensor:
+def _run(block: BlockShape, name: str, tensors: Tensors, maps: Tensor, normalise: Normalise, dropped: float) -> Tensor:
     """(n, inputs, h, w) -> (n, outputs, h', w')."""
     layers, branch = {role: (name + conv, name + norm) for role, (conv, norm) in _layers_of(block).items()}, maps
     if block.expands:
@@ -131,12 +131,14 @@ def _excited(maps: Tensor, name: str, tensors: Tensors) -> Tensor:
     return F.hardsigmoid(expanded)
 
 
-def _layers_of(block: Block) -> Mapping[str, tuple[str, str]]:
+def _layers_of(block: BlockShape) -> Mapping[str, tuple[str, str]]:
     """Role -> names of convolution and normalisation in timm's block, which depend on whether it expands."""
     return _EXPANDING if block.expands else _PLAIN
 
 
-def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definition) -> Iterator[tuple[str, TensorPart]]:
+def _layout(
+    definition: NetworkDefinition, blocks: tuple[BlockShape, ...], widest: NetworkDefinition
+) -> Iterator[tuple[str, TensorPart]]:
     stem, head, inputs = definition.stem, definition.head, blocks[-1].outputs
     yield "stem.0.weight", TensorPart("stem.0.weight", (stem.c,))
     yield from norm("stem.1", "stem.1", stem.c, Gate.CHANNELS)
@@ -150,7 +152,7 @@ def _layout(definition: Definition, blocks: tuple[Block, ...], widest: Definitio
     yield "classifier.bias", TensorPart("classifier.bias", ())
 
 
-def _slots(definition: Definition, widest: Definition) -> Iterator[int]:
+def _slots(definition: NetworkDefinition, widest: NetworkDefinition) -> Iterator[int]:
     """Of each block: the block of the widest network whose weights it uses, among the first ones of its stage."""
     places, starts = _depths(widest), _starts(widest)
     for stage, count in _depths(definition).items():
@@ -159,20 +161,20 @@ def _slots(definition: Definition, widest: Definition) -> Iterator[int]:
         yield from range(starts[stage], starts[stage] + count)
 
 
-def _starts(definition: Definition) -> dict[int, int]:
+def _starts(definition: NetworkDefinition) -> dict[int, int]:
     """The first block of each stage."""
     depths = _depths(definition)
     return {stage: sum(count for one, count in depths.items() if one < stage) for stage in depths}
 
 
-def _depths(definition: Definition) -> dict[int, int]:
+def _depths(definition: NetworkDefinition) -> dict[int, int]:
     depths: dict[int, int] = {}
     for group in definition.groups:
         depths[group.stage] = depths.get(group.stage, 0) + group.n
     return depths
 
 
-def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tuple[str, TensorPart]]:
+def _block_parts(block: BlockShape, own: str, room: BlockShape, slot: str) -> Iterator[tuple[str, TensorPart]]:
     if block.expands and not room.expands:
         raise outside()
     shapes = {
@@ -195,7 +197,7 @@ def _block_parts(block: Block, own: str, room: Block, slot: str) -> Iterator[tup
             yield f"{own}{name}.bias", TensorPart(f"{slot}{name}.bias", shape[:1], gate)
 
 
-def _restore_first_scales(widest: FBNetV3Net, definition: Definition) -> None:
+def _restore_first_scales(widest: FBNetV3Net, definition: NetworkDefinition) -> None:
     """Undo that residual branches start as zero, where other paths have no residual: they would pass nothing on."""
     for start in _starts(definition).values():
         block: Any = widest.blocks[start]

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces.sharing import Kind, kind_of
+from searchsvc.spaces.sharing import WeightSharing, kind_of
 from searchsvc.spaces.space import Space
 from workers.supernet.fbnetv3 import Supernet
 from workers.supernet.fixed import FixedNetwork
 from workers.supernet.network import Shape, SharedNetwork
 from workers.supernet.resnet import ResNetSupernet
 
-_NETWORKS: Mapping[Kind, type[SharedNetwork]] = MappingProxyType(
-    {Kind.FBNETV3: Supernet, Kind.RESNET: ResNetSupernet, Kind.FIXED: FixedNetwork}
+_NETWORKS: Mapping[WeightSharing, type[SharedNetwork]] = MappingProxyType(
+    {WeightSharing.FBNETV3: Supernet, WeightSharing.RESNET: ResNetSupernet, WeightSharing.FIXED: FixedNetwork}
 )
 
 

@@ -15,6 +15,7 @@ from searchsvc.errors import Conflict
 from searchsvc.spaces import networks
 from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.halves import RECIPE
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.sharing import networks_of, options_of, values_of
 from searchsvc.spaces.space import Space
@@ -47,12 +48,12 @@ class SharedNetwork(nn.Module, ABC):
         """
         super().__init__()
         named = networks_of(space, constants)
-        self._constants, self._shape, self._classes = {networks.NETWORK: named[0], **constants}, shape, classes
+        self._constants, self._shape, self._classes = {NETWORK: named[0], **constants}, shape, classes
         self._options = {one.name: options_of(one) for one in space.parameters if one.name not in RECIPE}
         own = {name: value for one in named for name, value in networks.NETWORKS[one].defaults.items()}
         defaults = {**own, RESOLUTION: 0, **constants}
         options = {name: values_of(space, name, defaults[name]) for name in (*own, RESOLUTION)}
-        values = self._complete(self._largest({networks.NETWORK: named, **options}))
+        values = self._complete(self._largest({NETWORK: named, **options}))
         self.widest = self._made(values)
         self._room = {name: tensor.shape for name, tensor in self.widest.state_dict().items()}
         self._values, self._path = values, self._path_of(values)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from searchsvc.domain.parameters import Scalar
-from searchsvc.spaces import networks
 from searchsvc.spaces.complete import CompleteValues
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resnet import LAYERS, stem_stride, stem_widths
 from workers.models.networks import build, input_shape
 from workers.supernet.network import SharedNetwork
@@ -36,14 +36,14 @@ class ResNetSupernet(SharedNetwork):
     """Every network and width of a space of ResNets."""
 
     def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
-        deepest = max(options[networks.NETWORK], key=lambda name: LAYERS[name])
-        return {name: max(those) for name, those in options.items()} | {networks.NETWORK: deepest}
+        deepest = max(options[NETWORK], key=lambda name: LAYERS[name])
+        return {name: max(those) for name, those in options.items()} | {NETWORK: deepest}
 
     def _made(self, values: CompleteValues) -> nn.Module:
         return build(values, self._shape, self._classes)
 
     def _path_in(self, values: CompleteValues) -> ResNetPath:
-        name, width = values[networks.NETWORK], values["base_width"]
+        name, width = values[NETWORK], values["base_width"]
         layout, stride = dict(_layout(name, width, self._classes)), stem_stride(*input_shape(values, self._shape)[1:])
         return ResNetPath(LAYERS[name], stride, layout, values["dropout"], values["drop_path"])
 

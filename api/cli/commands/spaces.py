@@ -13,7 +13,7 @@ from api.cli.output import emit, say, table
 from api.cli.specs import read_document
 from searchsvc.errors import NotFound
 from searchsvc.spaces.fbnetv3 import definitions
-from searchsvc.spaces.fbnetv3.definition import Counts, Definition, count, parse
+from searchsvc.spaces.fbnetv3.definition import Counts, NetworkDefinition, count, parse
 
 app = group("List the shipped spaces; count networks.")
 
@@ -58,7 +58,7 @@ def build(
     )
 
 
-def _definition(source: str) -> Definition:
+def _definition(source: str) -> NetworkDefinition:
     """The shipped definition of that name, or the definition in a file. Raises NotFound, InvalidInput."""
     if source in definitions.names():
         return definitions.find(source)

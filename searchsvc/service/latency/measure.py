@@ -14,7 +14,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.service.latency.timing import Bench, Clock, Progress, time_networks, time_operators, typical
 from searchsvc.spaces import catalogue, networks
 from searchsvc.spaces.catalogue import ShippedSpace
-from searchsvc.spaces.costs.latency import LATENCY, Check, LatencyTable, TimedOperator
+from searchsvc.spaces.costs.latency import LATENCY, LatencyTable, NetworkCheck, TimedOperator
 from searchsvc.spaces.costs.latency_fit import fitted
 from searchsvc.spaces.costs.operators import Operator
 
@@ -61,13 +61,13 @@ def measure(wanted: Wanted, *, date: str, clock: Clock, progress: Progress) -> L
     return _checked(table, shipped, wanted, bench)
 
 
-def compare(estimated: Sequence[float], measured: Sequence[float]) -> Check:
+def compare(estimated: Sequence[float], measured: Sequence[float]) -> NetworkCheck:
     """How well sums of operators tell the times of networks, in milliseconds. At least 2 networks."""
     sums, times = np.array(estimated), np.array(measured)
     ratios = times / sums
     others = np.array([np.median(np.delete(ratios, one)) for one in range(len(ratios))])
     plain, scaled = np.abs(sums / times - 1.0), np.abs(others * sums / times - 1.0)
-    return Check(
+    return NetworkCheck(
         networks=len(sums),
         rank_correlation=float(spearmanr(sums, times).statistic),
         median_error=float(np.median(plain)),

@@ -14,6 +14,7 @@ from searchsvc.domain import Categorical, JobSpec, Parameter, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
 from searchsvc.errors import Fault, FaultCollector, InvalidInput, NotFound
 from searchsvc.spaces import Space, catalogue, networks, recipe
+from searchsvc.spaces.network_family import NETWORK
 
 
 def task_of(spec: JobSpec) -> Task:
@@ -35,7 +36,7 @@ def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
         own, names = (shipped.constants, shipped.space.names) if shipped else ({}, ())
     else:
         own, names = {}, tuple(parameter.name for parameter in section.parameters)
-    outside = networks.defaults_of(spec.task).keys() - {networks.NETWORK, *names}
+    outside = networks.defaults_of(spec.task).keys() - {NETWORK, *names}
     init = {recipe.INIT: recipe.PRETRAINED} if spec.pretrained is not None and recipe.INIT in outside else {}
     return {**own, **init, **{name: value for name, value in section.fix.items() if name in outside}}
 
@@ -52,7 +53,7 @@ def bound_space(spec: JobSpec, task: Task | None, constants: Mapping[str, Scalar
     """
     section = spec.space
     space = _named_space(section, task) if isinstance(section, NamedSpace) else _inline_space(section, task)
-    outside = constants.keys() - {networks.NETWORK}
+    outside = constants.keys() - {NETWORK}
     pinned = {name: value for name, value in section.fix.items() if name not in outside}
     if isinstance(section, NamedSpace) and spec.pretrained is None and _is_open(recipe.INIT, space, section):
         pinned[recipe.INIT] = recipe.SCRATCH

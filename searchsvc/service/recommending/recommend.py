@@ -1,37 +1,31 @@
 """Recommend: the candidates that a finished search would choose within other limits, without training anything.
 
 The second stage of FBNetV3 (arXiv 2006.02049): a predictor learns from the job's trials, whatever algorithm proposed
-them, and an evolutionary search asks it instead of training. Nothing is kept: what is stored decides the answer.
+them, and an evolutionary search scores candidates with it instead of training them. Nothing is stored: a repeated
+request is answered anew from the stored trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from searchsvc.domain import Candidate, Constraint, Job, Objective, Trial
+from searchsvc.domain import Candidate, Constraint, Job, Trial
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.service.lookup import checks
 from searchsvc.service.planning import reachability
 from searchsvc.service.planning.blueprint import Blueprint
-from searchsvc.service.recommending.training_data import Evidence, evidence
-from searchsvc.spaces import CostModel, Identity, Matrix, Space, identity_for
+from searchsvc.service.recommending import search
+from searchsvc.service.recommending.search import PredictedRow, Prediction, SearchRequest
+from searchsvc.service.recommending.training_data import training_data
+from searchsvc.spaces import Matrix, identity_for
 from searchsvc.spaces.halves import Halves, halves
 from searchsvc.store import Store
 
 LARGEST_K = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a candidate would reach, by the predictor."""
-
-    mean: float
-    deviation: float
-    """Standard deviation: how far the truth may well be off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +34,10 @@ class Recommendation:
 
     candidate: Candidate
     predicted: Mapping[str, Prediction]
-    """Of each metric of an objective or limit that only training shows, after `Recommendations.epoch` epochs."""
+    """The metrics of objectives and limits that only training shows, after `Recommendations.epoch` epochs."""
     costs: Mapping[str, float]
     trial: Trial | None
-    """The one that measured this candidate already, or another that is the same network, trained the same way."""
+    """The trial that measured this candidate already, or the same network trained the same way."""
 
     @property
     def halves(self) -> Halves:
@@ -56,95 +50,58 @@ class Recommendations:
 
     job: Job
     constraints: tuple[Constraint, ...]
-    """Limits on what is known before training: each candidate keeps them."""
+    """Limits on metrics known before training: each candidate keeps them."""
     outcome: tuple[Constraint, ...]
-    """Limits of the job on what only training shows: each candidate is predicted to keep them, as far as any is."""
+    """Limits of the job on metrics that only training shows: each candidate is predicted to keep them, if any can."""
     learned_from: int
-    """Trials with a result that the predictor knows."""
+    """Number of trials in the predictor's training data."""
     epoch: int
-    """Predictions are of what is measured after so many epochs."""
+    """Predictions are of metrics after this number of epochs."""
     items: tuple[Recommendation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
-    """What is asked of a predictor and the search that it guides."""
+def recommend(store: Store, job: Job, blueprint: Blueprint, limits: Sequence[Constraint], k: int) -> Recommendations:
+    """Return the k best candidates within `limits`, which replace the job's own limits on the same metrics.
 
-    known: Evidence
-    space: Space
-    cost_model: CostModel
-    identity: Identity | None
-    """What tells candidates apart; without it, their values do."""
-    constraints: tuple[Constraint, ...]
-    """On costs and on metrics that are predicted."""
-    predicted: tuple[str, ...]
-    """Metrics that only training shows."""
-    example: Matrix
-    """(1, d) a candidate that keeps the limits on costs, or none: (0, d)."""
-    objectives: tuple[Objective, ...]
-    k: int
-    seed: int
-
-    def keys(self, matrix: Matrix) -> list[bytes]:
-        """Of each row of (n, d): equal for candidates that are the same."""
-        return [row.tobytes() for row in (self.identity(matrix) if self.identity else matrix)]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A row of the space, with what it would reach."""
-
-    row: Matrix
-    """(d,)"""
-    predicted: Mapping[str, Prediction]
-
-
-Searcher: TypeAlias = Callable[[Inquiry], Sequence[Found]]
-
-
-def recommend(
-    store: Store, job: Job, blueprint: Blueprint, limits: Sequence[Constraint], k: int, search: Searcher
-) -> Recommendations:
-    """The k best candidates within `limits`, which take the place of the job's own on the same metrics.
-
-    Raises InvalidInput (pointers `/k`, `/constraints/0`, ...) and Conflict where the job has too few results.
+    Raises InvalidInput (pointers `/k`, `/constraints/0`, ...), and Conflict if the job has too few results.
     """
     if not 1 <= k <= LARGEST_K:
         raise InvalidInput.at("/k", f"must lie from 1 to {LARGEST_K}, not {k}")
-    force = _in_force(job, blueprint, limits)
-    known = evidence(store, job, blueprint.space, force.predicted)
-    inquiry = Inquiry(
-        known=known,
+    constraints = _constraints(job, blueprint, limits)
+    data = training_data(store, job, blueprint.space, constraints.predicted)
+    request = SearchRequest(
+        training_data=data,
         space=blueprint.space,
         cost_model=blueprint.cost_model,
         identity=identity_for(job.spec.task, blueprint.space, blueprint.constants),
-        constraints=(*force.hard, *force.outcome),
-        predicted=force.predicted,
-        example=force.example,
+        constraints=(*constraints.hard, *constraints.outcome),
+        predicted=constraints.predicted,
+        example=constraints.example,
         objectives=job.spec.objectives,
         k=k,
         seed=job.spec.seed,
     )
-    items = tuple(_recommendations(inquiry, search(inquiry)))
-    return Recommendations(job, force.hard, force.outcome, len(known.trials), known.epoch, items)
+    items = tuple(_recommendations(request, search.search(request)))
+    return Recommendations(job, constraints.hard, constraints.outcome, len(data.trials), data.epoch, items)
 
 
-def spec_to_train(found: Recommendations) -> dict[str, Any]:
-    """The spec of a job that trains what was recommended, and nothing else, to the whole fidelity."""
+def spec_to_train(recommendations: Recommendations) -> dict[str, Any]:
+    """Return the spec of a job that trains the recommended candidates, and nothing else, to the full fidelity."""
+    limits = (*recommendations.constraints, *recommendations.outcome)
     return training_spec(
-        found.job,
-        [dict(one.candidate.values) for one in found.items],
+        recommendations.job,
+        [dict(item.candidate.values) for item in recommendations.items],
         name="recommended",
-        constraints=[one.model_dump(mode="json") for one in (*found.constraints, *found.outcome)],
+        constraints=[limit.model_dump(mode="json") for limit in limits],
     )
 
 
 def training_spec(job: Job, candidates: Sequence[Mapping[str, Any]], *, name: str, **changes: Any) -> dict[str, Any]:
-    """The spec of `job`, changed so that it trains these candidates and nothing else."""
+    """Return the spec of `job`, changed so that it trains these candidates and nothing else."""
     return {
         **job.spec.document(),
         "name": f"{job.name[: 127 - len(name)]}-{name}",
-        "algorithm": {"name": "given", "candidates": [dict(one) for one in candidates]},
+        "algorithm": {"name": "given", "candidates": [dict(candidate) for candidate in candidates]},
         "stopping": {"name": "none"},
         "budget": {"trials": len(candidates)},
         **changes,
@@ -152,32 +109,39 @@ def training_spec(job: Job, candidates: Sequence[Mapping[str, Any]], *, name: st
 
 
 @dataclass(frozen=True, slots=True)
-class _Force:
-    """What holds."""
+class _Constraints:
+    """The constraints in force, and what follows from them."""
 
     hard: tuple[Constraint, ...]
     outcome: tuple[Constraint, ...]
     predicted: tuple[str, ...]
+    """Metrics that only training shows."""
     example: Matrix
+    """(1, d) a candidate within the hard constraints; (0, d) if there are none."""
 
 
-def _in_force(job: Job, blueprint: Blueprint, limits: Sequence[Constraint]) -> _Force:
-    """The limits that hold. Raises InvalidInput where one cannot be looked at before training, or not be met."""
+def _constraints(job: Job, blueprint: Blueprint, limits: Sequence[Constraint]) -> _Constraints:
+    """Return the constraints in force: `limits`, and those of the job on other metrics.
+
+    Raises InvalidInput if a limit is on a metric unknown before training, or if nothing meets the constraints.
+    """
     costs = blueprint.cost_model.metrics
-    faults = [*_unknown(limits, costs), *_twice(limits)]
-    if faults:
+    if faults := [*_unknown(limits, costs), *_repeated(limits)]:
         raise InvalidInput(faults)
-    replaced = {one.metric for one in limits}
-    kept = [one for one in job.spec.constraints if one.metric not in replaced]
-    own, outcome = blueprint.cost_model.split(kept)
-    hard = (*limits, *own)
-    named = [*(one.metric for one in job.spec.objectives), *(one.metric for one in outcome)]
-    predicted = tuple(name for name in dict.fromkeys(named) if name not in costs)
-    return _Force(hard, outcome, predicted, _example(job, blueprint, hard, len(limits)))
+    replaced = {limit.metric for limit in limits}
+    own = [constraint for constraint in job.spec.constraints if constraint.metric not in replaced]
+    own_hard, outcome = blueprint.cost_model.split(own)
+    hard = (*limits, *own_hard)
+    metrics = [*(objective.metric for objective in job.spec.objectives), *(limit.metric for limit in outcome)]
+    predicted = tuple(metric for metric in dict.fromkeys(metrics) if metric not in costs)
+    return _Constraints(hard, outcome, predicted, _example(job, blueprint, hard, len(limits)))
 
 
 def _example(job: Job, blueprint: Blueprint, hard: tuple[Constraint, ...], sent: int) -> Matrix:
-    """(1, d) a candidate within the hard constraints, the first `sent` of which came with the request; (0, d): any."""
+    """Return (1, d), a candidate within the hard constraints, or (0, d) if there are none.
+
+    The first `sent` constraints came with the request.
+    """
     if not hard:
         return np.empty((0, len(blueprint.space)))
     reached = reachability.examine(blueprint.space, blueprint.cost_model, hard, hard, job.spec.seed)
@@ -187,41 +151,46 @@ def _example(job: Job, blueprint: Blueprint, hard: tuple[Constraint, ...], sent:
 
 
 def _as_sent(fault: Fault, sent: int) -> Fault:
-    """A fault of the constraints in force at its place among those that were sent; those of the job have none."""
-    own = fault.pointer and int(fault.pointer[1:]) >= sent
-    return Fault("/constraints" + ("" if own else fault.pointer), fault.message)
+    """Point a fault at its constraint in the request; the job's own constraints have no place there."""
+    is_own = fault.pointer and int(fault.pointer[1:]) >= sent
+    return Fault("/constraints" + ("" if is_own else fault.pointer), fault.message)
 
 
 def _unknown(limits: Sequence[Constraint], costs: Sequence[str]) -> list[Fault]:
     return [
         Fault(
             f"/constraints/{index}/metric",
-            f"{one.metric!r} is not known before training{checks.close_to(one.metric, costs)}",
+            f"{limit.metric!r} is not known before training{checks.close_to(limit.metric, costs)}",
         )
-        for index, one in enumerate(limits)
-        if one.metric not in costs
+        for index, limit in enumerate(limits)
+        if limit.metric not in costs
     ]
 
 
-def _twice(limits: Sequence[Constraint]) -> list[Fault]:
-    names = [one.metric for one in limits]
+def _repeated(limits: Sequence[Constraint]) -> list[Fault]:
+    metrics = [limit.metric for limit in limits]
     return [
-        Fault(f"/constraints/{index}/metric", f"{name} is limited twice: give min and max together")
-        for index, name in enumerate(names)
-        if name in names[:index]
+        Fault(f"/constraints/{index}/metric", f"{metric} is limited twice: give min and max together")
+        for index, metric in enumerate(metrics)
+        if metric in metrics[:index]
     ]
 
 
-def _recommendations(inquiry: Inquiry, found: Sequence[Found]) -> list[Recommendation]:
-    if not found:
+def _recommendations(request: SearchRequest, predictions: Sequence[PredictedRow]) -> list[Recommendation]:
+    if not predictions:
         return []
-    rows = np.stack([one.row for one in found])
-    costs = inquiry.cost_model(rows)
-    measured = dict(zip(inquiry.keys(inquiry.known.matrix), inquiry.known.trials, strict=True))
-    candidates = inquiry.space.from_matrix(rows)
+    rows, data = np.stack([prediction.row for prediction in predictions]), request.training_data
+    costs = request.cost_model(rows)
+    trials = dict(zip(request.keys(data.matrix), data.trials, strict=True))
+    candidates = request.space.from_matrix(rows)
     return [
         Recommendation(
-            candidate, one.predicted, {name: float(values[index]) for name, values in costs.items()}, measured.get(key)
+            candidate,
+            prediction.predicted,
+            {metric: float(values[index]) for metric, values in costs.items()},
+            trials.get(key),
         )
-        for index, (candidate, one, key) in enumerate(zip(candidates, found, inquiry.keys(rows), strict=True))
+        for index, (candidate, prediction, key) in enumerate(
+            zip(candidates, predictions, request.keys(rows), strict=True)
+        )
     ]

@@ -1,9 +1,9 @@
-"""The search that a predictor guides: what `recommend` asks.
+"""The search behind `recommend`: predictors fitted to a job's results, and an evolutionary search with them.
 
-The best candidates by a prediction are nearly one candidate, with a dropout rate that differs in the third digit. Who
-asks for five wants to choose, and not to bet five times on one error of the predictor. So with one objective each
-answer is the best of those that differ from the ones before it in a fifth of their parameters; with several objectives,
-the answers lie evenly along the predicted front.
+The best candidates by a prediction are nearly one candidate, with a dropout rate that differs in the third digit. A
+user who asks for five wants a choice, not five bets on one error of the predictor. So with one objective, each result
+is the best of the candidates that differ from the earlier results in a fifth of their parameters; with several
+objectives, the results lie evenly along the predicted front.
 """
 
 from __future__ import annotations
@@ -13,109 +13,160 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchsvc.domain import Categorical, Constraint, Observation, pareto_front
+from searchsvc.domain import Categorical, Constraint, Objective, Observation, pareto_front
 from searchsvc.errors import NothingFeasible
-from searchsvc.predictors import constrained_search as evolution
-from searchsvc.predictors.constrained_search import Found as Answer
+from searchsvc.predictors import constrained_search
+from searchsvc.predictors.constrained_search import PredictedCandidate
 from searchsvc.predictors.predictor import Predictor, fit_predictors
-from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
-from searchsvc.spaces import CostModel, Matrix
+from searchsvc.service.recommending.training_data import TrainingData
+from searchsvc.spaces import CostModel, Identity, Matrix, Space
 
 _APART = Constraint(metric="_apart", min=0.2)
-"""The share of its parameters in which an answer differs from every one before it."""
+"""The share of its parameters in which a result differs from every earlier one."""
 _NOTABLE = 0.1
-"""Numbers differ where so much of their range lies between them."""
+"""Two numbers differ if at least this share of their range lies between them."""
 _FRONT = 100
-"""Answers of several objectives, of which those on the front are kept."""
+"""Candidates searched for with several objectives, of which those on the front are kept."""
 
 
-def search(inquiry: Inquiry) -> Sequence[Found]:
-    """Fit the predictors, then search with them; the same for the same results. Raises NothingFeasible."""
-    guide = _Guide(inquiry, _fitted(inquiry))
-    answers = _one_by_one(guide) if len(inquiry.objectives) == 1 else _along_the_front(guide)
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The predicted value of one metric."""
+
+    mean: float
+    deviation: float
+    """Standard deviation: how far off the truth may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """The training data of the predictors, and the goal and the limits of the search with them."""
+
+    training_data: TrainingData
+    space: Space
+    cost_model: CostModel
+    identity: Identity | None
+    """Tells candidates apart; if None, their values do."""
+    constraints: tuple[Constraint, ...]
+    """On costs and on predicted metrics."""
+    predicted: tuple[str, ...]
+    """Metrics that only training shows."""
+    example: Matrix
+    """(1, d) a candidate that keeps the limits on costs, or none: (0, d)."""
+    objectives: tuple[Objective, ...]
+    k: int
+    seed: int
+
+    def keys(self, matrix: Matrix) -> list[bytes]:
+        """Return a key for each row of (n, d), equal for rows that are the same candidate."""
+        return [row.tobytes() for row in (self.identity(matrix) if self.identity else matrix)]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRow:
+    """A row of the space with its predicted metrics."""
+
+    row: Matrix
+    """(d,)"""
+    predicted: Mapping[str, Prediction]
+
+
+def search(request: SearchRequest) -> Sequence[PredictedRow]:
+    """Fit the predictors and search with them; deterministic. Raises NothingFeasible."""
+    predicted_search = _PredictedSearch(request, _fitted(request))
+    is_single = len(request.objectives) == 1
+    candidates = _different_candidates(predicted_search) if is_single else _along_the_front(predicted_search)
     return [
-        Found(one.row, {name: Prediction(one.means[name], one.deviations[name]) for name in inquiry.predicted})
-        for one in answers
+        PredictedRow(
+            candidate.row,
+            {metric: Prediction(candidate.means[metric], candidate.deviations[metric]) for metric in request.predicted},
+        )
+        for candidate in candidates
     ]
 
 
-def _fitted(inquiry: Inquiry) -> Mapping[str, Predictor]:
-    known = inquiry.known
-    candidates = inquiry.space.from_matrix(known.matrix)
+def _fitted(request: SearchRequest) -> Mapping[str, Predictor]:
+    data = request.training_data
+    candidates = request.space.from_matrix(data.matrix)
     return fit_predictors(
-        inquiry.space,
-        [Observation(one, metrics) for one, metrics in zip(candidates, known.metrics, strict=True)],
-        inquiry.predicted,
-        cost_model=inquiry.cost_model,
-        seed=inquiry.seed,
+        request.space,
+        [Observation(candidate, metrics) for candidate, metrics in zip(candidates, data.metrics, strict=True)],
+        request.predicted,
+        cost_model=request.cost_model,
+        seed=request.seed,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Guide:
-    """An inquiry and what answers it."""
+class _PredictedSearch:
+    """A request and the predictors fitted to its training data."""
 
-    inquiry: Inquiry
+    request: SearchRequest
     predictors: Mapping[str, Predictor]
 
-    def best(self, k: int, chosen: Matrix) -> list[Answer]:
-        """The k best within the limits, apart from those `chosen` (c, d). Raises NothingFeasible."""
-        inquiry = self.inquiry
-        difference = CostModel((_APART.metric,), lambda matrix: {_APART.metric: _difference(inquiry, matrix, chosen)})
-        return evolution.search(
+    def best(self, k: int, chosen: Matrix) -> list[PredictedCandidate]:
+        """Return the k best candidates within the limits that differ from `chosen` (c, d). Raises NothingFeasible."""
+        request = self.request
+        difference = CostModel((_APART.metric,), lambda matrix: {_APART.metric: _difference(request, matrix, chosen)})
+        return constrained_search.search(
             self.predictors,
-            inquiry.space,
-            inquiry.cost_model | difference,
-            (*inquiry.constraints, _APART),
-            inquiry.objectives,
-            seeds=np.vstack([inquiry.known.matrix, inquiry.example]),
+            request.space,
+            request.cost_model | difference,
+            (*request.constraints, _APART),
+            request.objectives,
+            seeds=np.vstack([request.training_data.matrix, request.example]),
             k=k,
-            seed=inquiry.seed,
+            seed=request.seed,
         )
 
 
-def _one_by_one(guide: _Guide) -> list[Answer]:
-    answers = guide.best(1, np.empty((0, len(guide.inquiry.space))))
-    while len(answers) < guide.inquiry.k:
+def _different_candidates(search: _PredictedSearch) -> list[PredictedCandidate]:
+    candidates = search.best(1, np.empty((0, len(search.request.space))))
+    while len(candidates) < search.request.k:
         try:
-            answers += guide.best(1, np.stack([one.row for one in answers]))
+            candidates += search.best(1, np.stack([candidate.row for candidate in candidates]))
         except NothingFeasible:
             break
-    return sorted(answers, key=lambda one: _order(guide.inquiry, one))
+    return sorted(candidates, key=lambda candidate: _order(search.request, candidate))
 
 
-def _order(inquiry: Inquiry, answer: Answer) -> tuple[float, float]:
-    """Less is better: first what keeps predicted limits, then the objective; a later search may find better ones."""
-    limits = [one for one in inquiry.constraints if one.metric in inquiry.predicted]
-    broken = sum(float(one.excess(np.array([answer.means[one.metric]]))[0]) for one in limits)
-    objective = inquiry.objectives[0]
-    return broken, -objective.sign * answer.means[objective.metric]
+def _order(request: SearchRequest, candidate: PredictedCandidate) -> tuple[float, float]:
+    """Sort key, less is better: the excess over predicted limits, then the objective.
+
+    A later search may find a better candidate than an earlier one.
+    """
+    limits = [constraint for constraint in request.constraints if constraint.metric in request.predicted]
+    broken = sum(float(limit.excess(np.array([candidate.means[limit.metric]]))[0]) for limit in limits)
+    objective = request.objectives[0]
+    return broken, -objective.sign * candidate.means[objective.metric]
 
 
-def _along_the_front(guide: _Guide) -> list[Answer]:
-    inquiry = guide.inquiry
-    answers = guide.best(max(_FRONT, inquiry.k), np.empty((0, len(inquiry.space))))
-    values = np.array([[goal.sign * one.means[goal.metric] for goal in inquiry.objectives] for one in answers])
+def _along_the_front(search: _PredictedSearch) -> list[PredictedCandidate]:
+    request = search.request
+    candidates = search.best(max(_FRONT, request.k), np.empty((0, len(request.space))))
+    values = np.array(  # (n, m), larger is better
+        [[goal.sign * candidate.means[goal.metric] for goal in request.objectives] for candidate in candidates]
+    )
     order = np.argsort(-values[:, 0], kind="stable")
     front = order[pareto_front(values)[order]]
-    return [answers[front[place]] for place in _evenly(len(front), inquiry.k)]
+    return [candidates[front[place]] for place in _evenly(len(front), request.k)]
 
 
 def _evenly(n: int, k: int) -> list[int]:
-    """k of n places, the first and the last among them, or all."""
+    """Return k of n indices with the first and the last among them, or all."""
     return sorted(set(np.linspace(0, n - 1, min(n, k)).round().astype(int).tolist()))
 
 
-def _difference(inquiry: Inquiry, matrix: Matrix, chosen: Matrix) -> Matrix:
-    """(n,) the share of parameters in which each candidate differs notably from the nearest of those chosen."""
+def _difference(request: SearchRequest, matrix: Matrix, chosen: Matrix) -> Matrix:
+    """Return (n,): the share of parameters in which each candidate differs notably from the nearest of `chosen`."""
     share = np.ones(len(matrix))
-    kinds = [isinstance(parameter, Categorical) for parameter in inquiry.space.parameters]
-    tolerance = np.where(kinds, 0.0, _NOTABLE)
-    unit, others = inquiry.space.to_unit(matrix), inquiry.space.to_unit(chosen)
-    identity = inquiry.identity or (lambda rows: rows)
+    are_choices = [isinstance(parameter, Categorical) for parameter in request.space.parameters]
+    tolerance = np.where(are_choices, 0.0, _NOTABLE)  # (d,)
+    unit, others = request.space.to_unit(matrix), request.space.to_unit(chosen)  # (n, d), (c, d)
+    identity = request.identity or (lambda rows: rows)
     same, others_same = identity(matrix), identity(chosen) if len(chosen) else chosen
     for row, code in zip(others, others_same, strict=True):
-        differs = (np.abs(unit - row) > tolerance) | (np.isnan(unit) != np.isnan(row))
+        differs = (np.abs(unit - row) > tolerance) | (np.isnan(unit) != np.isnan(row))  # (n, d)
         alike = ((same == code) | (np.isnan(same) & np.isnan(code))).all(axis=1)
         share = np.minimum(share, np.where(alike, 0.0, differs.mean(axis=1)))
     return share

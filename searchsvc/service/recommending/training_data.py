@@ -1,7 +1,7 @@
-"""Evidence: the results of a job as a predictor can learn from them, all measured after the same number of epochs.
+"""Training data: the results of a job that a predictor learns from, all measured after the same number of epochs.
 
 Trials end at different epochs: some are stopped early, some are trained in full. A value after 2 epochs and one after 8
-cannot be compared, so each trial counts with the best that it had measured up to one epoch that many have reached.
+cannot be compared, so each trial counts with its best measurement up to one epoch that many trials have reached.
 """
 
 from __future__ import annotations
@@ -18,68 +18,71 @@ from searchsvc.spaces import Matrix, Space
 from searchsvc.store import Store
 
 NEEDED = 8
-"""Results of fewer trials say too little."""
+"""The least number of trials with a result that a predictor is fitted to."""
 MOST = 2000
-"""Of more trials than this, the best half and the latest half are looked at."""
+"""The largest number of trials read from the store; of more trials, half of these are the best, half the latest."""
 _PAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TrainingData:
     """Results of n trials."""
 
     trials: tuple[Trial, ...]
     matrix: Matrix
     """(n, d) their candidates."""
     metrics: tuple[Mapping[str, float], ...]
-    """Costs, and what was measured at the best step of each up to `epoch`."""
+    """The costs of each trial, and its best measurement up to `epoch`."""
     epoch: int
 
 
-def evidence(store: Store, job: Job, space: Space, wanted: Collection[str]) -> Evidence:
-    """What the job has measured so far, of the trials that know all metrics in `wanted`.
+def training_data(store: Store, job: Job, space: Space, wanted: Collection[str]) -> TrainingData:
+    """Return the results so far of the trials that measured all metrics in `wanted`.
 
-    Raises Conflict where that is too little to learn from.
+    Raises Conflict if there are too few of them.
     """
-    ended = [one for one in _looked_at(store, job) if _has(one, wanted)]
-    if len(ended) < NEEDED:
-        raise Conflict(f"job {job.name} has {len(ended)} trials with a result: to learn from them, {NEEDED} are needed")
-    epoch = _common_epoch([one.step for one in ended])
-    trials = tuple(one for one in ended if one.step >= epoch)
-    histories = _histories(store, job.id, {one.number for one in trials}, epoch)
-    best = [best_measurement(histories[one.number], job.spec.objectives[0]) for one in trials]
+    results = [trial for trial in _latest_and_best(store, job) if _measured_all(trial, wanted)]
+    if len(results) < NEEDED:
+        message = f"job {job.name} has {len(results)} trials with a result: to learn from them, {NEEDED} are needed"
+        raise Conflict(message)
+    epoch = _common_epoch([trial.step for trial in results])
+    trials = tuple(trial for trial in results if trial.step >= epoch)
+    histories = _histories(store, job.id, {trial.number for trial in trials}, epoch)
+    best = [best_measurement(histories[trial.number], job.spec.objectives[0]) for trial in trials]
     metrics = [
-        {**trial.proposal.costs, **(one.metrics if one else {})} for trial, one in zip(trials, best, strict=True)
+        {**trial.proposal.costs, **(measurement.metrics if measurement else {})}
+        for trial, measurement in zip(trials, best, strict=True)
     ]
-    return Evidence(trials, space.to_matrix([one.proposal.candidate for one in trials]), tuple(metrics), epoch)
+    matrix = space.to_matrix([trial.proposal.candidate for trial in trials])
+    return TrainingData(trials, matrix, tuple(metrics), epoch)
 
 
-def _has(trial: Trial, wanted: Collection[str]) -> bool:
-    """Whether it is a candidate with a result that knows all metrics in `wanted`."""
+def _measured_all(trial: Trial, wanted: Collection[str]) -> bool:
+    """Whether the trial is a candidate with a result that has all metrics in `wanted`."""
     return trial.is_search_result and set(wanted) <= (trial.metrics or {}).keys()
 
 
-def _looked_at(store: Store, job: Job) -> list[Trial]:
+def _latest_and_best(store: Store, job: Job) -> list[Trial]:
     if sum(store.trial_counts(job.id).values()) <= MOST:
         return store.all_trials(job.id)
     best = store.best_trials(job.id, MOST // 2, then=job.spec.objectives[1:])
     latest = store.trials(job.id, newest_first=True, limit=MOST // 2)
-    return sorted({one.number: one for one in (*best, *latest)}.values(), key=lambda one: one.number)
+    return sorted({trial.number: trial for trial in (*best, *latest)}.values(), key=lambda trial: trial.number)
 
 
 def _common_epoch(steps: Sequence[int]) -> int:
-    """The last epoch that half of the trials, and as many as are needed, have reached."""
+    """Return the last epoch that half of the trials, and at least NEEDED of them, have reached."""
     enough = max(NEEDED, (len(steps) + 1) // 2)
     return int(np.sort(steps)[-enough])
 
 
 def _histories(store: Store, job_id: str, numbers: set[int], epoch: int) -> Mapping[int, list[Measurement]]:
-    """What was measured of each trial up to `epoch`, by its number."""
-    found: defaultdict[int, list[Measurement]] = defaultdict(list)
+    """Return the measurements of each trial up to `epoch`, by trial number."""
+    histories: defaultdict[int, list[Measurement]] = defaultdict(list)
     for number, measurement in _measurements(store, job_id):
         if number in numbers and measurement.step <= epoch:
-            found[number].append(measurement)
-    return found
+            histories[number].append(measurement)
+    return histories
 
 
 def _measurements(store: Store, job_id: str) -> Iterator[tuple[int, Measurement]]:

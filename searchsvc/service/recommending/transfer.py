@@ -21,7 +21,7 @@ from searchsvc.service.recommending.recommend import training_spec
 from searchsvc.service.results import standing
 from searchsvc.spaces import ShippedSpace, catalogue, recipe
 from searchsvc.spaces.halves import halves
-from searchsvc.spaces.networks import NETWORK
+from searchsvc.spaces.network_family import NETWORK
 from searchsvc.store import Store
 
 TAG = "transfer"
@@ -36,7 +36,7 @@ Recipe = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class RecipeResult:
     """What one network reached with one recipe."""
 
     recipe: int
@@ -58,7 +58,7 @@ class TransferReport:
     objective: Objective
     recipes: tuple[Recipe, ...]
     """The default recipe, then those that were found."""
-    networks: Mapping[str, tuple[Measured, ...]]
+    networks: Mapping[str, tuple[RecipeResult, ...]]
     """By network: one entry per recipe, in their order."""
 
     @property
@@ -204,9 +204,9 @@ def _key(one: Recipe) -> frozenset[tuple[str, Scalar]]:
     return frozenset(one.items())
 
 
-def _rows(values: Sequence[Sequence[float]], objective: Objective) -> Iterator[Measured]:
+def _rows(values: Sequence[Sequence[float]], objective: Objective) -> Iterator[RecipeResult]:
     default = fmean(values[0]) if values[0] else None
     for index, measured in enumerate(values):
         mean = fmean(measured) if measured else None
         gain = objective.sign * (mean - default) if index and mean is not None and default is not None else None
-        yield Measured(index, len(measured), mean, stdev(measured) if len(measured) > 1 else None, gain)
+        yield RecipeResult(index, len(measured), mean, stdev(measured) if len(measured) > 1 else None, gain)

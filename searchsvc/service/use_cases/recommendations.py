@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from searchsvc.domain import Constraint, Job
 from searchsvc.service.planning.resolve import resolve
-from searchsvc.service.recommending import recommend, search, transfer
+from searchsvc.service.recommending import recommend, transfer
 from searchsvc.service.recommending.recommend import Recommendations
 from searchsvc.service.recommending.transfer import TransferReport
 from searchsvc.service.use_cases.context import ServiceContext
@@ -28,7 +28,7 @@ class RecommendationService:
         """
         job = self._context.job(job_id)
         blueprint = resolve(job.spec, trusted=True, settings=self._context.settings, store=self._store)
-        return recommend.recommend(self._store, job, blueprint, limits, k, search.search)
+        return recommend.recommend(self._store, job, blueprint, limits, k)
 
     def train(
         self, recommendations: Recommendations, *, owner: str | None = None, idempotency_key: str | None = None

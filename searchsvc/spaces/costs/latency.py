@@ -28,11 +28,11 @@ _Some = Annotated[int, Field(ge=1, le=2**31)]
 _Milliseconds = Annotated[float, Field(gt=0, lt=1e9)]
 
 
-class _Frozen(BaseModel):
+class _TableModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Device(_Frozen):
+class Device(_TableModel):
     """What was measured on."""
 
     kind: Literal["cpu", "cuda"]
@@ -43,7 +43,7 @@ class Device(_Frozen):
     torch: str
 
 
-class TimedOperator(_Frozen):
+class TimedOperator(_TableModel):
     """One operator with its time."""
 
     operator: Operator
@@ -52,7 +52,7 @@ class TimedOperator(_Frozen):
     """Measurements that this is the lower quartile of; 0: fitted."""
 
 
-class Check(_Frozen):
+class NetworkCheck(_TableModel):
     """How well the sums of operators tell the times of whole networks; errors are shares of the measured time."""
 
     networks: _Some
@@ -69,7 +69,7 @@ class Check(_Frozen):
     measured: tuple[float, ...]
 
 
-class LatencyTable(_Frozen):
+class LatencyTable(_TableModel):
     """The operators of one space, for images and classes of one kind, on one device."""
 
     format: Literal["searchsvc-latency/1"] = FORMAT
@@ -82,7 +82,7 @@ class LatencyTable(_Frozen):
     date: str
     scale: Annotated[float, Field(gt=0)]
     """Measured time of whole networks / sum of their operators; 1 without a check."""
-    check: Check | None
+    check: NetworkCheck | None
     operators: Annotated[tuple[TimedOperator, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -83,3 +83,18 @@ def broken(values: Costs, constraints: Sequence[Constraint], count: int) -> NDAr
 def within(values: Costs, constraints: Sequence[Constraint], count: int) -> NDArray[np.bool_]:
     """Return (n,): whether each of `count` candidates keeps all constraints; see `broken`."""
     return np.asarray(~broken(values, constraints, count).any(axis=0))
+
+
+def by_choice(column: int, models: Sequence[CostModel]) -> CostModel:
+    """Join one model per choice of a parameter, whose index stands in `column` of M."""
+    metrics = tuple(dict.fromkeys(metric for model in models for metric in model.metrics))
+
+    def costs(matrix: Matrix) -> Costs:
+        result = {metric: np.full(len(matrix), np.nan) for metric in metrics}
+        for code, model in enumerate(models):
+            rows = np.flatnonzero(matrix[:, column] == code)
+            for metric, values in model(matrix[rows]).items():
+                result[metric][rows] = values
+        return result
+
+    return CostModel(metrics, costs)

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Kind: TypeAlias = Literal["stem", "block", "head"]
+OperatorKind: TypeAlias = Literal["stem", "block", "head"]
 FIELDS = ("inputs", "mid", "outputs", "kernel", "stride", "pad", "squeeze", "height", "width")
 """The numbers of an operator; height and width are those of its input, in pixels."""
 
@@ -27,7 +27,7 @@ FIELDS = ("inputs", "mid", "outputs", "kernel", "stride", "pad", "squeeze", "hei
 class Operator:
     """One piece of one network."""
 
-    kind: Kind
+    kind: OperatorKind
     inputs: int
     mid: int
     outputs: int
@@ -43,7 +43,7 @@ class Operator:
 class Layer:
     """The same piece of many networks: every field an array, all of shapes that broadcast together."""
 
-    kind: Kind
+    kind: OperatorKind
     inputs: NDArray[Any]
     mid: NDArray[Any]
     outputs: NDArray[Any]

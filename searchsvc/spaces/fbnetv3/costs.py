@@ -20,14 +20,14 @@ from searchsvc.spaces.costs.latency import LATENCY, LatencyTable
 from searchsvc.spaces.costs.model import COUNTED, FLOPS, PARAMS, CostModel
 from searchsvc.spaces.costs.operators import Layer, Operator
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
-from searchsvc.spaces.fbnetv3.space import Family
+from searchsvc.spaces.fbnetv3.space import FbnetV3Family
 from searchsvc.spaces.space import Matrix, Space
 
 Defaults: TypeAlias = Mapping[str, Scalar]
 """Values of what the space does not give."""
 
 
-def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults], CostModel]:
+def cost_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults], CostModel]:
     """FLOPs and parameters of the candidates of a space. It raises InvalidInput where the maps of some vanish."""
 
     def bound(space: Space, info: DatasetInfo, defaults: Defaults) -> CostModel:
@@ -43,7 +43,7 @@ def cost_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults], CostM
     return bound
 
 
-def latency_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults, LatencyTable], CostModel]:
+def latency_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults, LatencyTable], CostModel]:
     """Latency, in milliseconds, of the candidates of a space.
 
     It raises InvalidInput where a candidate has an operator that the table lacks.
@@ -57,7 +57,7 @@ def latency_model(family: Family) -> Callable[[Space, DatasetInfo, Defaults, Lat
     return bound
 
 
-def operators_of(family: Family) -> Callable[[Space, DatasetInfo, Defaults], list[Operator]]:
+def operators_of(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults], list[Operator]]:
     """Every operator that some candidate of a space has, once, in a fixed order."""
 
     def listed(space: Space, info: DatasetInfo, defaults: Defaults) -> list[Operator]:
@@ -74,7 +74,7 @@ def operators_of(family: Family) -> Callable[[Space, DatasetInfo, Defaults], lis
     return listed
 
 
-def _axes(family: Family, space: Space, info: DatasetInfo, defaults: Defaults) -> dict[str, Axis]:
+def _axes(family: FbnetV3Family, space: Space, info: DatasetInfo, defaults: Defaults) -> dict[str, Axis]:
     axes = {name: Axis.of(space, name, defaults[name]) for name in fbnetv3_parts.genes(family)}
     fbnetv3_parts.check_maps(family, info.shape, {name: axis.values for name, axis in axes.items()})
     return axes

@@ -65,13 +65,13 @@ def _odd(kernel: int) -> int:
 _Kernel = Annotated[StrictInt, Field(ge=1, le=31), AfterValidator(_odd)]
 
 
-class _Row(BaseModel):
+class _DefinitionRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: Annotated[StrictInt, Field(ge=0, le=_MOST_ROWS)]
 
 
-class Stem(_Row):
+class Stem(_DefinitionRow):
     """The first convolution."""
 
     op: Literal["conv"]
@@ -80,7 +80,7 @@ class Stem(_Row):
     s: _Stride = 1
 
 
-class Group(_Row):
+class BlockGroup(_DefinitionRow):
     """Equal inverted residual blocks."""
 
     op: Literal["mb"]
@@ -93,7 +93,7 @@ class Group(_Row):
     pad: Annotated[StrictInt, Field(ge=0, le=15)] | None = None
 
 
-class Head(_Row):
+class PooledHead(_DefinitionRow):
     """1x1 convolution to round8(e times its input) channels, mean over the map, 1x1 convolution, classifier."""
 
     op: Literal["mbpool"]
@@ -101,7 +101,7 @@ class Head(_Row):
     e: _Expansion
 
 
-class Definition(BaseModel):
+class NetworkDefinition(BaseModel):
     """One network: a stem, groups of blocks, a head."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,13 +110,13 @@ class Definition(BaseModel):
     resolution: Annotated[StrictInt, Field(ge=1, le=4096)]
     """Side of the images that its counts are given for."""
     rows: Annotated[
-        tuple[Annotated[Stem | Group | Head, Field(discriminator="op")], ...],
+        tuple[Annotated[Stem | BlockGroup | PooledHead, Field(discriminator="op")], ...],
         Field(min_length=2, max_length=_MOST_ROWS),
     ]
 
     @field_validator("rows")
     @classmethod
-    def _in_order(cls, rows: tuple[Stem | Group | Head, ...]) -> tuple[Stem | Group | Head, ...]:
+    def _in_order(cls, rows: tuple[Stem | BlockGroup | PooledHead, ...]) -> tuple[Stem | BlockGroup | PooledHead, ...]:
         ops = [row.op for row in rows]
         if ops[0] != "conv" or ops[-1] != "mbpool" or set(ops[1:-1]) - {"mb"}:
             raise ValueError("rows begin with one conv, end with one mbpool, and have only mb in between")
@@ -131,15 +131,15 @@ class Definition(BaseModel):
         return self.rows[0]
 
     @property
-    def groups(self) -> tuple[Group, ...]:
-        return tuple(row for row in self.rows if isinstance(row, Group))
+    def groups(self) -> tuple[BlockGroup, ...]:
+        return tuple(row for row in self.rows if isinstance(row, BlockGroup))
 
     @property
-    def head(self) -> Head:
-        assert isinstance(self.rows[-1], Head)
+    def head(self) -> PooledHead:
+        assert isinstance(self.rows[-1], PooledHead)
         return self.rows[-1]
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[BlockShape]:
         """Every block, from the stem on."""
         inputs = self.stem.c
         for group in self.groups:
@@ -168,7 +168,7 @@ class Definition(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockShape:
     """One inverted residual block."""
 
     inputs: int
@@ -197,7 +197,7 @@ class Layers:
     stem_width: int
     stem_kernel: int
     stem_stride: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockShape, ...]
     pooled: int
     """Channels that the head expands to before its mean."""
     features: int
@@ -243,10 +243,10 @@ class Counts:
         return self.macs + self.pool_elements
 
 
-def parse(document: Mapping[str, Any]) -> Definition:
+def parse(document: Mapping[str, Any]) -> NetworkDefinition:
     """A definition from plain data. Raises InvalidInput with a pointer (`/rows/3/k`) for every place that is wrong."""
     try:
-        return Definition.model_validate(document)
+        return NetworkDefinition.model_validate(document)
     except ValidationError as error:
         raise InvalidInput(faults_of(error, document)) from None
 
@@ -257,7 +257,7 @@ def round8(channels: float) -> int:
     return rounded + 8 if rounded < 0.95 * channels else rounded
 
 
-def count(definition: Definition, shape: tuple[int, int, int], classes: int) -> Counts:
+def count(definition: NetworkDefinition, shape: tuple[int, int, int], classes: int) -> Counts:
     """Counts for images of `shape` (channels, height, width). Raises InvalidInput where a map vanishes."""
     stem, head = definition.stem, definition.head
     side = _after(shape[1:], stem.k, stem.s, stem.k // 2)
@@ -292,9 +292,9 @@ def count(definition: Definition, shape: tuple[int, int, int], classes: int) -> 
     )
 
 
-def _block(group: Group, inputs: int, *, first: bool) -> Block:
+def _block(group: BlockGroup, inputs: int, *, first: bool) -> BlockShape:
     mid = round8(inputs * group.e)
-    return Block(
+    return BlockShape(
         inputs,
         mid,
         group.c,

@@ -15,7 +15,7 @@ import numpy as np
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.gathers import Array, CostPart, Values
 from searchsvc.spaces.costs.operators import Layer
-from searchsvc.spaces.fbnetv3.space import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, Family
+from searchsvc.spaces.fbnetv3.space import EXPANSIONS, SQUEEZED, STAGES, TRIMMED, FbnetV3Family
 from searchsvc.spaces.resolution import RESOLUTION
 
 Prices: TypeAlias = Callable[[Layer], Array]
@@ -37,12 +37,12 @@ Cut: TypeAlias = Callable[[Values], Sequence[Piece]]
 """From the values of the genes of a part to what it is made of, from the image on."""
 
 
-def genes(family: Family) -> tuple[str, ...]:
+def genes(family: FbnetV3Family) -> tuple[str, ...]:
     """What decides the network of a family."""
     return (*family.defaults, RESOLUTION)
 
 
-def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[CostPart]:
+def parts(family: FbnetV3Family, shape: tuple[int, int, int], prices: Prices) -> list[CostPart]:
     """For images of `shape` (channels, height, width), which a resolution replaces."""
 
     def priced(cut: Cut) -> Callable[[Values], Array]:
@@ -51,7 +51,7 @@ def parts(family: Family, shape: tuple[int, int, int], prices: Prices) -> list[C
     return [CostPart(names, priced(cut)) for names, cut in cuts(family, shape)]
 
 
-def cuts(family: Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:
+def cuts(family: FbnetV3Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:
     """The genes that decide a part, and what it is made of; parts and shape as in `parts`."""
     cut = _Cutter(family, shape)
     return [
@@ -61,7 +61,7 @@ def cuts(family: Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, .
     ]
 
 
-def check_maps(family: Family, shape: tuple[int, int, int], values: Values) -> None:
+def check_maps(family: FbnetV3Family, shape: tuple[int, int, int], values: Values) -> None:
     """Raise InvalidInput where a map of some candidate, its genes among `values`, has no pixel left."""
     trims = {f"trim{stage}": np.ones((), dtype=bool) & values[f"trim{stage}"].any() for stage in TRIMMED}
     smallest = sides_after(family, shape, STAGES[-1], {RESOLUTION: np.unique(values[RESOLUTION]), **trims})
@@ -69,7 +69,7 @@ def check_maps(family: Family, shape: tuple[int, int, int], values: Values) -> N
         raise InvalidInput.at("", "with trim4 or trim6 nothing is left of the maps of images this small")
 
 
-def sides_after(family: Family, shape: tuple[int, int, int], stage: int, values: Values) -> tuple[Array, Array]:
+def sides_after(family: FbnetV3Family, shape: tuple[int, int, int], stage: int, values: Values) -> tuple[Array, Array]:
     """(height, width) of the map after a stage (0: the stem); 0 where it has vanished."""
     sides = seen(shape, values)
     smaller = np.minimum(*sides)
@@ -97,7 +97,7 @@ def round8(channels: Array) -> Array:
 class _Cutter:
     """What the parts are made of, as functions of arrays of genes."""
 
-    def __init__(self, family: Family, shape: tuple[int, int, int]) -> None:
+    def __init__(self, family: FbnetV3Family, shape: tuple[int, int, int]) -> None:
         self._family, self._shape = family, shape
 
     def beginning(self, values: Values) -> list[Piece]:
@@ -198,5 +198,5 @@ def _names(stage: int) -> tuple[str, ...]:
     return (*widths, *trims, RESOLUTION)
 
 
-def _stride(family: Family, stage: int, side: Array) -> Array:
+def _stride(family: FbnetV3Family, stage: int, side: Array) -> Array:
     return np.where(side >= family.halved_from.get(stage, math.inf), 2.0, 1.0)

@@ -24,7 +24,7 @@ from typing import Any
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.spaces import recipe
-from searchsvc.spaces.fbnetv3.definition import Definition, Group, Head, Stem, round8
+from searchsvc.spaces.fbnetv3.definition import BlockGroup, NetworkDefinition, PooledHead, Stem, round8
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.space import Space
 
@@ -40,7 +40,7 @@ EXPANSIONS: Mapping[int, tuple[str, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class FbnetV3Family:
     """What all networks of one kind have in common."""
 
     name: str
@@ -70,7 +70,7 @@ def _genes(
     }
 
 
-FULL = Family(
+FULL = FbnetV3Family(
     "fbnetv3",
     halved_from=MappingProxyType({0: 1, 2: 1, 3: 1, 4: 1, 6: 1}),
     last_expansion=6,
@@ -82,7 +82,7 @@ FULL = Family(
 )
 """Near FBNetV3-A."""
 
-SMALL = Family(
+SMALL = FbnetV3Family(
     "fbnetv3-small",
     halved_from=MappingProxyType({0: 96, 2: 8, 3: 48, 4: 4, 6: 24}),
     last_expansion=3,
@@ -92,7 +92,7 @@ SMALL = Family(
 )
 """Maps of images of 8 to 95 px end as 2 to 6 px."""
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({one.name: one for one in (FULL, SMALL)})
+FAMILIES: Mapping[str, FbnetV3Family] = MappingProxyType({one.name: one for one in (FULL, SMALL)})
 
 _RELEASED: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}b", (3, 5)) for stage in EXPANSIONS),
@@ -174,18 +174,18 @@ def small_space() -> Space:
     return Space([*SMALL_GENES, *recipe.FBNETV3_SHORT])
 
 
-def definition_of(family: Family, values: Mapping[str, Any], side: int) -> Definition:
+def definition_of(family: FbnetV3Family, values: Mapping[str, Any], side: int) -> NetworkDefinition:
     """The network that complete values describe, for images whose smaller side is `side`."""
-    rows: list[Stem | Group | Head] = [
+    rows: list[Stem | BlockGroup | PooledHead] = [
         Stem(stage=0, op="conv", k=3, c=round8(values["c0"]), s=_stride(family, 0, side))
     ]
     for stage in STAGES:
         rows += _groups(family, values, stage, side)
-    rows.append(Head(stage=8, op="mbpool", c=family.pool_width, e=family.pool_expansion))
-    return Definition(name=family.name, resolution=side, rows=tuple(rows))
+    rows.append(PooledHead(stage=8, op="mbpool", c=family.pool_width, e=family.pool_expansion))
+    return NetworkDefinition(name=family.name, resolution=side, rows=tuple(rows))
 
 
-def _groups(family: Family, values: Mapping[str, Any], stage: int, side: int) -> Iterator[Group]:
+def _groups(family: FbnetV3Family, values: Mapping[str, Any], stage: int, side: int) -> Iterator[BlockGroup]:
     """One row for the first block, one for the others; one for all where they are the same."""
     first, other = (_expansion(family, values, stage, which) for which in (0, 1))
     kernel, blocks = values[f"k{stage}"], values.get(f"n{stage}", 1)
@@ -194,14 +194,14 @@ def _groups(family: Family, values: Mapping[str, Any], stage: int, side: int) ->
     pad = kernel // 2 - 1 if values.get(f"trim{stage}", False) else None
     shared: dict[str, Any] = {"stage": stage, "op": "mb", "c": round8(values[f"c{stage}"]), "se": stage in SQUEEZED}
     if (first, kernel, stride, pad) == (other, other_kernel, 1, None):
-        yield Group(k=kernel, e=first, n=blocks, **shared)
+        yield BlockGroup(k=kernel, e=first, n=blocks, **shared)
         return
-    yield Group(k=kernel, e=first, s=stride, pad=pad, **shared)
+    yield BlockGroup(k=kernel, e=first, s=stride, pad=pad, **shared)
     if blocks > 1:
-        yield Group(k=other_kernel, e=other, n=blocks - 1, **shared)
+        yield BlockGroup(k=other_kernel, e=other, n=blocks - 1, **shared)
 
 
-def _expansion(family: Family, values: Mapping[str, Any], stage: int, which: int) -> int:
+def _expansion(family: FbnetV3Family, values: Mapping[str, Any], stage: int, which: int) -> int:
     """Of the first (0) or the other (1) blocks of a stage."""
     if stage not in EXPANSIONS:
         return 1 if stage == 1 else family.last_expansion
@@ -209,5 +209,5 @@ def _expansion(family: Family, values: Mapping[str, Any], stage: int, which: int
     return int(values[other] or values[first]) if which else int(values[first])
 
 
-def _stride(family: Family, stage: int, side: int) -> int:
+def _stride(family: FbnetV3Family, stage: int, side: int) -> int:
     return 2 if side >= family.halved_from.get(stage, side + 1) else 1

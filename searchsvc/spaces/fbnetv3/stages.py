@@ -13,12 +13,12 @@ from searchsvc.spaces.costs.stages import CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
 from searchsvc.spaces.fbnetv3.costs import work
 from searchsvc.spaces.fbnetv3.parts import Piece, Prices
-from searchsvc.spaces.fbnetv3.space import Family
+from searchsvc.spaces.fbnetv3.space import FbnetV3Family
 
 _BLOCKS = {"stem": CONVOLUTION, "block": INVERTED_RESIDUAL, "head": "expansion, mean, classifier"}
 
 
-def stages_of(family: Family) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
+def stages_of(family: FbnetV3Family) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
     """The stages of the network of a family that complete values describe."""
 
     def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from searchsvc.domain import Categorical, Job, Measurement, Outcome, TrialState, new_id
 from searchsvc.service.planning.blueprint import make_proposer
 from searchsvc.service.planning.resolve import resolve
-from searchsvc.service.recommending import search as guided
-from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
+from searchsvc.service.recommending import search
+from searchsvc.service.recommending.search import PredictedRow, Prediction, SearchRequest
 from searchsvc.service.service import Service
 from searchsvc.service.system.tokens import Scope
 from searchsvc.spaces import ShippedSpace, Space, catalogue
@@ -23,16 +23,16 @@ JOBS = "/api/v1/jobs"
 Connect = Callable[[Scope | None], TestClient]
 
 
-def the_known(inquiry: Inquiry) -> Sequence[Found]:
+def the_known(request: SearchRequest) -> Sequence[PredictedRow]:
     """Stands for the predictor."""
-    rows = inquiry.known.matrix[: inquiry.k]
-    return [Found(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows]
+    rows = request.training_data.matrix[: request.k]
+    return [PredictedRow(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows]
 
 
 @pytest.fixture
 def searched(service: Service, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job with ten results and a round, and a stand-in for the predictor."""
-    monkeypatch.setattr(guided, "search", the_known)
+    monkeypatch.setattr(search, "search", the_known)
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])

@@ -17,7 +17,8 @@ from api.ui.parts.widgets import Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Constraint, Job
 from searchsvc.errors import SearchsvcError
-from searchsvc.service.recommending.recommend import Prediction, Recommendation, Recommendations
+from searchsvc.service.recommending.recommend import Recommendation, Recommendations
+from searchsvc.service.recommending.search import Prediction
 from searchsvc.service.system.tokens import Scope
 
 _STEPS = 200

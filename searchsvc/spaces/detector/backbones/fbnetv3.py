@@ -27,7 +27,7 @@ from searchsvc.spaces.detector.stage_factory import StageFactory
 from searchsvc.spaces.fbnetv3 import costs as fbnetv3_costs
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
-from searchsvc.spaces.fbnetv3.definition import Definition
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition
 
 UNTRIMMED: Mapping[str, Scalar] = MappingProxyType({f"trim{stage}": False for stage in fbnetv3.TRIMMED})
 _LAST_STAGES = (2, 3, 5, 7)
@@ -62,11 +62,11 @@ class FBNetV3Kind(BackboneKind):
     module = "fbnetv3"
     genes = tuple(_genes())
 
-    def __init__(self, family: fbnetv3.Family, searched_in: str) -> None:
+    def __init__(self, family: fbnetv3.FbnetV3Family, searched_in: str) -> None:
         self.name, self.searched_in = family.name, (searched_in,)
         self._family = replace(family, halved_from=fbnetv3.FULL.halved_from)
 
-    def definition_of(self, values: Mapping[str, Any]) -> tuple[Definition, tuple[int, ...]]:
+    def definition_of(self, values: Mapping[str, Any]) -> tuple[NetworkDefinition, tuple[int, ...]]:
         """Return the network that complete values describe, and how many of its blocks lead up to each of C2 to C5."""
         definition = fbnetv3.definition_of(self._family, values, SMALLEST)
         ends = (sum(group.n for group in definition.groups if group.stage <= last) for last in _LAST_STAGES)

@@ -7,7 +7,7 @@ from importlib import resources
 import yaml
 
 from searchsvc.errors import NotFound
-from searchsvc.spaces.fbnetv3.definition import Definition, parse
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition, parse
 
 
 def names() -> list[str]:
@@ -16,7 +16,7 @@ def names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
-def find(name: str) -> Definition:
+def find(name: str) -> NetworkDefinition:
     """The definition of that name. Raises NotFound, which lists the names that there are."""
     if name not in names():
         raise NotFound(f"no definition {name!r}; there are {', '.join(names())}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.benchmarks import Table
+from searchsvc.benchmarks import BenchmarkTable
 from searchsvc.benchmarks.tables import fcnet
 
 CHOICES = {"activation": ["relu", "tanh"], "dropout": [0.0, 0.3, 0.6], "n_units": [16, 32, 64, 128]}
@@ -42,7 +42,7 @@ def path(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
 
 
 @pytest.fixture
-def table(path: Path) -> Table:
+def table(path: Path) -> BenchmarkTable:
     return fcnet(path, "task")
 
 

@@ -14,7 +14,7 @@ from benchmarks.ablation_early_stop import COLUMNS, early_stop, first_epoch, rea
 from benchmarks.ablation_figures import MARKS, Figure, markdown, read, rows_of, write
 from benchmarks.ablation_predictor import Draw, predictors, stage_2
 from benchmarks.search_results import PAGE, between_marks
-from searchsvc.benchmarks import Table
+from searchsvc.benchmarks import BenchmarkTable
 from searchsvc.domain import Objective
 from searchsvc.predictors.early_stop import early_stop_epoch
 
@@ -27,14 +27,16 @@ FIGURES = [
 
 
 @pytest.fixture(scope="module")
-def wide() -> Table:
+def wide() -> BenchmarkTable:
     """256 networks, whose loss falls with the channels of four stages; two trainings each, the second often missing."""
     random = np.random.default_rng(0)
     codes = np.array(list(product(range(4), repeat=4)), dtype=np.uint8)
     loss = 20.0 - codes.sum(axis=1)[:, None] + 0.5 * random.standard_normal((256, 2))
     loss[random.random(256) < 0.5, 1] = np.nan
     choices = {f"c{stage}": [8, 16, 24, 32] for stage in range(4)}
-    return Table.of(choices, codes, Objective(metric="loss", goal="minimize"), loss, {"flops": 1.0 + codes.sum(axis=1)})
+    return BenchmarkTable.of(
+        choices, codes, Objective(metric="loss", goal="minimize"), loss, {"flops": 1.0 + codes.sum(axis=1)}
+    )
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ def test_the_page_has_the_tables_of_the_figures_that_were_kept() -> None:
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def test_labels_are_trainings_of_different_candidates(wide: Table) -> None:
+def test_labels_are_trainings_of_different_candidates(wide: BenchmarkTable) -> None:
     draw = Draw.of(wide, 100, seed=3)
     rows = wide.rows(draw.matrix)
     assert len(set(rows)) == 100
@@ -94,7 +96,7 @@ def test_labels_are_trainings_of_different_candidates(wide: Table) -> None:
     assert (draw.labels != draw.truths).any()
 
 
-def test_every_variant_of_the_predictor_ranks_what_it_has_not_seen(wide: Table) -> None:
+def test_every_variant_of_the_predictor_ranks_what_it_has_not_seen(wide: BenchmarkTable) -> None:
     figures = list(predictors("wide", wide, repeats=1, labels=(40,), held_out=200))
     rhos = {one.what: one.mean for one in figures if one.part == "Rank correlation"}
     assert len(rhos) == 7
@@ -107,7 +109,7 @@ def test_every_variant_of_the_predictor_ranks_what_it_has_not_seen(wide: Table) 
     }
 
 
-def test_the_best_of_a_listed_space_is_the_best_of_stage_2(wide: Table) -> None:
+def test_the_best_of_a_listed_space_is_the_best_of_stage_2(wide: BenchmarkTable) -> None:
     figures = list(stage_2("wide", wide, repeats=1, labels=(30,), pool=16))
     truth, predicted = (
         {one.what.removeprefix("wide: "): one.mean for one in figures if one.part == part}

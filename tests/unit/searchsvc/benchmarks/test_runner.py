@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from searchsvc.benchmarks import ProposerSearch, Search, Table, Tabular, Trajectory, noisy_problem, run_search
+from searchsvc.benchmarks import BenchmarkTable, ProposerSearch, Search, Tabular, Trajectory, noisy_problem, run_search
 from searchsvc.domain import Candidate
 
 
@@ -34,16 +34,16 @@ class TwoSided(Tabular):
         return {metric: -value for metric, value in super().evaluate(candidate, evaluation).items()}
 
 
-def candidates(table: Table, *units: int) -> list[Candidate]:
+def candidates(table: BenchmarkTable, *units: int) -> list[Candidate]:
     return [Candidate({"activation": "tanh", "dropout": 0.3, "n_units": one}) for one in units]
 
 
-def searched(name: str, table: Table, problem: str = "table", evaluations: int = 12, batch: int = 1) -> Search:
+def searched(name: str, table: BenchmarkTable, problem: str = "table", evaluations: int = 12, batch: int = 1) -> Search:
     made = noisy_problem(problem, table, seed=3)
     return run_search(made, ProposerSearch(name, made.statement, 3, {}), evaluations, batch)
 
 
-def test_found_is_the_best_truth_and_chosen_the_truth_of_what_looked_best(table: Table) -> None:
+def test_found_is_the_best_truth_and_chosen_the_truth_of_what_looked_best(table: BenchmarkTable) -> None:
     problem = TwoSided(table)
     order = sorted(candidates(table, 16, 32, 64, 128), key=problem.truth)
     best, *worse = [problem.truth(one) for one in order]
@@ -52,7 +52,7 @@ def test_found_is_the_best_truth_and_chosen_the_truth_of_what_looked_best(table:
     assert search.chosen.steps == tuple((at, -one) for at, one in enumerate([best, *worse], 1))
 
 
-def test_a_batch_is_asked_for_whole_before_any_of_it_is_told(table: Table) -> None:
+def test_a_batch_is_asked_for_whole_before_any_of_it_is_told(table: BenchmarkTable) -> None:
     first, second, third = candidates(table, 16, 32, 64)
     searcher = Scripted([first, second, third])
     run_search(Tabular(table), searcher, 3, batch=2)
@@ -60,22 +60,22 @@ def test_a_batch_is_asked_for_whole_before_any_of_it_is_told(table: Table) -> No
     assert searcher.calls == [2, told[0], told[1], 1, told[2]]
 
 
-def test_a_searcher_with_nothing_left_ends_the_search(table: Table) -> None:
+def test_a_searcher_with_nothing_left_ends_the_search(table: BenchmarkTable) -> None:
     search = run_search(Tabular(table), Scripted(candidates(table, 128, 16)), 10)
     assert search.found.at(10) == search.found.at(2)
 
 
 @pytest.mark.parametrize("name", ["random", "evolution", "tpe", "nsga2"])
-def test_the_same_seed_gives_the_same_search(name: str, table: Table) -> None:
+def test_the_same_seed_gives_the_same_search(name: str, table: BenchmarkTable) -> None:
     first, again = (searched(name, table, batch=4) for _ in range(2))
     assert (first.found, first.chosen) == (again.found, again.chosen)
 
 
-def test_a_search_through_the_proposer_goes_through_a_whole_table_once(table: Table) -> None:
+def test_a_search_through_the_proposer_goes_through_a_whole_table_once(table: BenchmarkTable) -> None:
     assert searched("evolution", table, evaluations=24).found.at(24) == -table.means.min()
 
 
-def test_only_candidates_within_the_limits_are_evaluated(table: Table) -> None:
+def test_only_candidates_within_the_limits_are_evaluated(table: BenchmarkTable) -> None:
     problem = noisy_problem("table:params", table, seed=0)
     searcher = ProposerSearch("evolution", problem.statement, 0, {})
     asked = []

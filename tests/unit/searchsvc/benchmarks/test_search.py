@@ -13,7 +13,7 @@ import pytest
 from benchmarks import smac
 from benchmarks.search import rows_of
 from benchmarks.search_results import BEGIN, END, PAGE, Results, between_marks, markdown
-from searchsvc.benchmarks import ProblemFacts, RunKey, Search, Table, Trajectory, noisy_problem
+from searchsvc.benchmarks import BenchmarkTable, ProblemFacts, RunKey, Search, Trajectory, noisy_problem
 from searchsvc.domain import Objective
 
 ROOT = Path(__file__).parents[4]
@@ -119,7 +119,7 @@ def test_without_the_tables_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_smac_stays_within_limits(table: Table) -> None:
+def test_smac_stays_within_limits(table: BenchmarkTable) -> None:
     if not smac.installed():
         pytest.skip("SMAC3 is not installed: pip install --constraint constraints.txt -e '.[bench]'")
     problem = noisy_problem("table:params", table, seed=0)

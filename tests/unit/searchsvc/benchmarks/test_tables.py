@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.benchmarks import TABLES, Table, Tabular
+from searchsvc.benchmarks import TABLES, BenchmarkTable, Tabular
 from searchsvc.benchmarks.tables import fcnet
 from searchsvc.domain import Candidate
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.spaces.enumeration import enumerate_space
 
 
-def test_every_row_of_the_file_is_found_by_its_candidate(table: Table, arrays: dict[str, np.ndarray]) -> None:
+def test_every_row_of_the_file_is_found_by_its_candidate(table: BenchmarkTable, arrays: dict[str, np.ndarray]) -> None:
     choices = json.loads(str(arrays["choices_json"]))
     for codes, loss, params in zip(arrays["index"], arrays["val_loss_task"], arrays["n_params_task"], strict=True):
         values = {name: choices[name][code] for name, code in zip(choices, codes, strict=True)}
@@ -26,14 +26,16 @@ def test_every_row_of_the_file_is_found_by_its_candidate(table: Table, arrays: d
         assert table.cost_model(matrix)["params"] == params
 
 
-def test_the_rows_are_in_the_order_of_the_space(table: Table) -> None:
+def test_the_rows_are_in_the_order_of_the_space(table: BenchmarkTable) -> None:
     matrix = enumerate_space(table.space, 100)
     assert matrix is not None
     np.testing.assert_array_equal(table.rows(matrix), np.arange(24))
 
 
 @pytest.mark.parametrize("rows", [slice(1, None), [0, *range(23)]], ids=["one is missing", "one is there twice"])
-def test_a_table_without_every_candidate_once_is_refused(rows: object, table: Table, path: Path, arrays: dict) -> None:
+def test_a_table_without_every_candidate_once_is_refused(
+    rows: object, table: BenchmarkTable, path: Path, arrays: dict
+) -> None:
     of_candidates = ("index", "val_loss_task", "n_params_task")
     np.savez(path, **arrays | {name: arrays[name][rows] for name in of_candidates})
     with pytest.raises(InvalidInput, match="24 candidates must have each of them once"):

@@ -7,7 +7,7 @@ import pytest
 
 from searchsvc.domain import Constraint, Objective
 from searchsvc.errors import NothingFeasible
-from searchsvc.predictors.constrained_search import Found, search
+from searchsvc.predictors.constrained_search import PredictedCandidate, search
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.spaces import Categorical, Integer, Matrix, Space
@@ -38,7 +38,7 @@ def predictor(space: Space, results: int = 80) -> tuple[Predictor, Matrix]:
 
 def found(
     space: Space, constraints: list[Constraint], *, objectives: tuple[Objective, ...] = (ACCURACY,), k: int = 5
-) -> list[Found]:
+) -> list[PredictedCandidate]:
     fitted, matrix = predictor(space)
     return search({"accuracy": fitted}, space, COST_MODEL, constraints, objectives, seeds=matrix, k=k, seed=1)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.gaussian import Evidence, GaussianProcess
+from searchsvc.predictors.gaussian import GaussianProcess, NegativeLogPosterior
 from searchsvc.predictors.kernel import Kernel, Layout
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
@@ -24,7 +24,7 @@ def function(matrix: Matrix) -> Matrix:
 
 def test_the_gradient_of_the_evidence_is_that_of_finite_differences() -> None:
     layout, matrix = Layout.of(ENCODING.blocks), points(20, 1)
-    evidence = Evidence(layout, ENCODING.features(matrix), function(matrix))
+    evidence = NegativeLogPosterior(layout, ENCODING.features(matrix), function(matrix))
     mean, deviation = layout.prior()
     theta = mean + 0.3 * deviation * np.random.default_rng(2).standard_normal(layout.size)
     step = 1e-5 * np.eye(layout.size)

@@ -8,7 +8,7 @@ import pytest
 from searchsvc.domain import Observation
 from searchsvc.errors import InvalidInput
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.predictor import Predictor, fit_predictors, pretrained, telling
+from searchsvc.predictors.predictor import Predictor, fit_predictors, most_informative, pretrained
 from searchsvc.predictors.quality import quality
 from searchsvc.predictors.warp import Warp
 from searchsvc.spaces import Categorical, Float, Matrix, Space
@@ -31,9 +31,9 @@ def test_a_warp_keeps_order_bounds_outliers_and_goes_back() -> None:
     targets = warp.forward(values)
     assert targets[2] == targets[3]
     assert (np.argsort(targets, kind="stable") == np.argsort(values, kind="stable")).all()
-    np.testing.assert_allclose(warp.back(targets), values)
+    np.testing.assert_allclose(warp.inverse(targets), values)
     assert targets.max() < 2.5
-    assert warp.back(np.array([9.0]))[0] > 1e9 > warp.back(np.array([0.0]))[0] > warp.back(np.array([-9.0]))[0]
+    assert warp.inverse(np.array([9.0]))[0] > 1e9 > warp.inverse(np.array([0.0]))[0] > warp.inverse(np.array([-9.0]))[0]
 
 
 def test_it_predicts_in_the_units_of_the_metric() -> None:
@@ -84,7 +84,7 @@ def observations(matrix: Matrix) -> list[Observation]:
 
 def test_of_many_results_the_ends_and_an_even_choice_tell() -> None:
     values = np.random.default_rng(0).random(1000)
-    kept = telling(values, 100)
+    kept = most_informative(values, 100)
     assert len(kept) == 100
     assert set(np.argsort(values)[:25]) | set(np.argsort(values)[-25:]) <= set(kept)
     assert (np.diff(kept) > 0).all()

@@ -22,7 +22,7 @@ from searchsvc.spaces import (
 )
 from searchsvc.spaces.costs.model import NO_COSTS
 from searchsvc.spaces.limits import check_values
-from searchsvc.spaces.recipe import TABLES, Table
+from searchsvc.spaces.recipe import TABLES, RecipeTable
 
 DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 LARGE = DatasetInfo("large", tuple("ab"), (3, 96, 96), {})
@@ -54,13 +54,13 @@ def test_values_of_another_network_are_refused() -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda one: one.name)
-def test_every_default_lies_within_what_can_be_built(network: networks.Network) -> None:
+def test_every_default_lies_within_what_can_be_built(network: networks.NetworkFamily) -> None:
     assert set(network.limits) == set(network.defaults)
     assert networks.complete(network.parameters) == dict(network.parameters)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_every_default_of_a_recipe_lies_within_what_can_be_trained_with(table: Table) -> None:
+def test_every_default_of_a_recipe_lies_within_what_can_be_trained_with(table: RecipeTable) -> None:
     check_values(table.defaults, table.limits)
 
 

@@ -8,7 +8,7 @@ from searchsvc.algorithms import ALGORITHMS
 from searchsvc.domain import Scalar
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Parameter, Space, catalogue
-from searchsvc.spaces.sharing import SCHEDULE, Kind, check_sharable, kind_of, values_of
+from searchsvc.spaces.sharing import SCHEDULE, WeightSharing, check_sharable, kind_of, values_of
 
 MBCONV = catalogue.find("mbconv-small").space
 ARCHITECTURE: dict[str, Scalar] = {
@@ -28,21 +28,21 @@ RATE = Float("lr", 0.001, 0.1, log=True)
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("fbnetv3", Kind.FBNETV3),
-        ("fbnetv3-released", Kind.FBNETV3),
-        ("fbnetv3-small", Kind.FBNETV3),
-        ("resnet-small", Kind.RESNET),
+        ("fbnetv3", WeightSharing.FBNETV3),
+        ("fbnetv3-released", WeightSharing.FBNETV3),
+        ("fbnetv3-small", WeightSharing.FBNETV3),
+        ("resnet-small", WeightSharing.RESNET),
     ],
 )
-def test_shipped_spaces_share_by_their_networks(name: str, kind: Kind) -> None:
+def test_shipped_spaces_share_by_their_networks(name: str, kind: WeightSharing) -> None:
     shipped = catalogue.find(name)
     assert kind_of(shipped.space, shipped.constants) is kind
 
 
 def test_a_fixed_architecture_of_any_network_shares_all_its_weights() -> None:
-    assert kind_of(MBCONV.fix(ARCHITECTURE), {}) is Kind.FIXED
-    assert kind_of(Space([RATE]), {"width_3": 32}) is Kind.FIXED
-    assert kind_of(Space([RATE, Categorical("network", ("mbconv",))]), {}) is Kind.FIXED
+    assert kind_of(MBCONV.fix(ARCHITECTURE), {}) is WeightSharing.FIXED
+    assert kind_of(Space([RATE]), {"width_3": 32}) is WeightSharing.FIXED
+    assert kind_of(Space([RATE, Categorical("network", ("mbconv",))]), {}) is WeightSharing.FIXED
 
 
 def refused(space: Space, constants: dict[str, Scalar]) -> dict[str, str]:

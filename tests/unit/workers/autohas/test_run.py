@@ -19,7 +19,7 @@ from searchsvc.domain import Constraint, FailureKind, Fidelity, Measurement, Obj
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Categorical, Float, Integer, Space, find, networks
 from workers.autohas import Differentiable, Distributions, Draw, Reinforce
-from workers.autohas.limits import Drawing, Limits
+from workers.autohas.limits import CostLimits, FeasibleSampler
 from workers.autohas.run import search
 from workers.data import classification as data
 from workers.tasks.classification import TASK
@@ -192,9 +192,9 @@ def test_processes_that_search_together_keep_the_same_distributions(make: Make) 
     assert found[0][-1].metrics["entropy"] < found[0][0].metrics["entropy"]
 
 
-def drawn(limits: Limits, count: int, space: Space = SPACE) -> Iterator[dict[str, Any]]:
+def drawn(limits: CostLimits, count: int, space: Space = SPACE) -> Iterator[dict[str, Any]]:
     options = Space(one for one in space.parameters if not isinstance(one, Float))
-    drawing = Drawing(Distributions(options), limits)
+    drawing = FeasibleSampler(Distributions(options), limits)
     for one in drawing(count, torch.Generator().manual_seed(0)):
         yield dict(one.candidate.values)
 
@@ -204,30 +204,30 @@ def widths(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def test_draws_break_no_hard_limit() -> None:
-    limits = Limits((Constraint(metric="width", max=40), Constraint(metric="depth", min=2)), (), widths)
+    limits = CostLimits((Constraint(metric="width", max=40), Constraint(metric="depth", min=2)), (), widths)
     for values in drawn(limits, 300):
         assert values["c5"] <= 40
         assert values["n3"] >= 2
 
 
 def test_a_limit_that_leaves_nothing_is_a_failure_that_names_it() -> None:
-    limits = Limits((Constraint(metric="depth", min=1), Constraint(metric="width", max=10)), (), widths)
+    limits = CostLimits((Constraint(metric="depth", min=1), Constraint(metric="width", max=10)), (), widths)
     with pytest.raises(TrialFailed, match="width <= 10 leaves 0 of") as caught:
         list(drawn(limits, 1))
     assert caught.value.kind is FailureKind.INFEASIBLE
 
 
 def test_a_soft_limit_takes_its_excess_off() -> None:
-    limits = Limits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
+    limits = CostLimits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
     assert limits.judge(np.array([[0.0, 32.0], [0.0, 40.0], [0.0, 64.0]]))[1] == pytest.approx([0.0, 0.0, 0.3])
 
 
 @pytest.mark.parametrize("variant", [Reinforce, Differentiable])
 def test_a_soft_limit_moves_the_distributions(variant: type[Reinforce] | type[Differentiable]) -> None:
     space = Space([Categorical("n3", (1, 2, 3)), Integer("c5", 32, 64, 8)])
-    limits = Limits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
+    limits = CostLimits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
     made = Distributions(space)
-    controller = variant(made, steps=60, learning_rate=0.2, drawing=Drawing(made, limits))
+    controller = variant(made, steps=60, learning_rate=0.2, drawing=FeasibleSampler(made, limits))
     random = torch.Generator().manual_seed(0)
     for _ in range(60):
         controller.step(Indifferent(), None, None, random)

@@ -12,7 +12,7 @@ from searchsvc.domain import DatasetInfo, Scalar
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Space, catalogue, cost_model_for, networks
 from searchsvc.spaces.fbnetv3 import definitions
-from searchsvc.spaces.fbnetv3.definition import Definition, count
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition, count
 from searchsvc.spaces.fbnetv3.space import FAMILIES, SMALL, definition_of
 from searchsvc.spaces.networks import complete
 from tests.support.counting import Countable, counted_by_parts
@@ -25,7 +25,7 @@ PHOTOS = DatasetInfo("photos", tuple("abcde"), (3, 64, 41), {})
 IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 320, 320), {})
 
 
-def network_of(definition: Definition, side: int, classes: int = 1000) -> FBNetV3Net:
+def network_of(definition: NetworkDefinition, side: int, classes: int = 1000) -> FBNetV3Net:
     with torch.device("meta"):
         return fbnetv3_net(definition, (3, side, side), classes).eval()
 

@@ -10,27 +10,27 @@ import pytest
 
 from searchsvc.domain import Constraint, Job
 from searchsvc.errors import Conflict, InvalidInput
-from searchsvc.service.recommending import search as guided
-from searchsvc.service.recommending.recommend import Found, Inquiry, Prediction
+from searchsvc.service.recommending import search
+from searchsvc.service.recommending.search import PredictedRow, Prediction, SearchRequest
 from searchsvc.service.service import Service
 
 FLOPS = Constraint(metric="flops", max=4e5)
 
 
-def rows_within(inquiry: Inquiry) -> Sequence[Found]:
+def rows_within(request: SearchRequest) -> Sequence[PredictedRow]:
     """Stands for the predictor: what is known of those that keep the limits, the best first, then random rows."""
-    known, generator = inquiry.known, np.random.default_rng(inquiry.seed)
-    rows = np.vstack([known.matrix[::-1], inquiry.space.sample(500, generator)])
-    costs = inquiry.cost_model(rows)
+    known, generator = request.training_data, np.random.default_rng(request.seed)
+    rows = np.vstack([known.matrix[::-1], request.space.sample(500, generator)])
+    costs = request.cost_model(rows)
     kept = np.logical_and.reduce(
-        [one.excess(costs[one.metric]) == 0 for one in inquiry.constraints if one.metric in costs]
+        [one.excess(costs[one.metric]) == 0 for one in request.constraints if one.metric in costs]
     )
-    return [Found(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows[kept][: inquiry.k]]
+    return [PredictedRow(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows[kept][: request.k]]
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guided, "search", rows_within)
+    monkeypatch.setattr(search, "search", rows_within)
 
 
 def faults(service: Service, job: Job, *limits: Constraint, k: int = 5) -> dict[str, str]:

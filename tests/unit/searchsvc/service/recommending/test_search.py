@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from searchsvc.domain import Constraint, Objective
-from searchsvc.service.recommending import search as guided
-from searchsvc.service.recommending.recommend import Found, Inquiry
-from searchsvc.service.recommending.training_data import Evidence
+from searchsvc.service.recommending import search
+from searchsvc.service.recommending.search import PredictedRow, SearchRequest
+from searchsvc.service.recommending.training_data import TrainingData
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from tests.support.work import calls
@@ -37,7 +37,7 @@ def accuracy(matrix: Matrix) -> Matrix:
     return 0.5 + depth - 0.05 * (np.log10(matrix[:, 5]) + 1.5) ** 2 + 0.02 * matrix[:, 6]
 
 
-def inquiry(trials: int = 60, space: Space = SPACE, **changes: Any) -> Inquiry:
+def request_of(trials: int = 60, space: Space = SPACE, **changes: Any) -> SearchRequest:
     """After so many trials of random candidates."""
     matrix = space.sample(trials, np.random.default_rng(0))
     flops = costs(matrix)["flops"]
@@ -46,7 +46,7 @@ def inquiry(trials: int = 60, space: Space = SPACE, **changes: Any) -> Inquiry:
         for a, f in zip(accuracy(matrix), flops, strict=True)
     )
     asked: dict[str, Any] = {
-        "known": Evidence((), matrix, metrics, 1),
+        "training_data": TrainingData((), matrix, metrics, 1),
         "space": space,
         "cost_model": CostModel(("flops",), costs),
         "identity": None,
@@ -57,7 +57,7 @@ def inquiry(trials: int = 60, space: Space = SPACE, **changes: Any) -> Inquiry:
         "k": 3,
         "seed": 0,
     }
-    return Inquiry(**asked | changes)
+    return SearchRequest(**asked | changes)
 
 
 def rows(found: Any) -> Matrix:
@@ -65,38 +65,38 @@ def rows(found: Any) -> Matrix:
 
 
 @pytest.fixture(scope="module")
-def within() -> list[Found]:
+def within() -> list[PredictedRow]:
     """Three answers within 4 M FLOPs."""
-    return list(guided.search(inquiry(constraints=(Constraint(metric="flops", max=4e6),))))
+    return list(search.search(request_of(constraints=(Constraint(metric="flops", max=4e6),))))
 
 
-def test_answers_keep_the_limits_and_beat_what_was_measured(within: list[Found]) -> None:
-    matrix, known = rows(within), inquiry().known.matrix
+def test_answers_keep_the_limits_and_beat_what_was_measured(within: list[PredictedRow]) -> None:
+    matrix, known = rows(within), request_of().training_data.matrix
     assert (costs(matrix)["flops"] <= 4e6).all()
     assert accuracy(matrix).min() > accuracy(known[costs(known)["flops"] <= 4e6]).max()
 
 
-def test_the_best_by_the_prediction_comes_first(within: list[Found]) -> None:
+def test_the_best_by_the_prediction_comes_first(within: list[PredictedRow]) -> None:
     means = [one.predicted["accuracy"].mean for one in within]
     assert means == sorted(means, reverse=True)
 
 
-def test_predictions_are_near_the_truth_within_their_deviations(within: list[Found]) -> None:
+def test_predictions_are_near_the_truth_within_their_deviations(within: list[PredictedRow]) -> None:
     for one, truth in zip(within, accuracy(rows(within)), strict=True):
         predicted = one.predicted["accuracy"]
         assert abs(predicted.mean - truth) < 4 * predicted.deviation < 0.5
 
 
-def test_answers_differ_in_a_fifth_of_their_parameters(within: list[Found]) -> None:
+def test_answers_differ_in_a_fifth_of_their_parameters(within: list[PredictedRow]) -> None:
     unit = np.nan_to_num(SPACE.to_unit(rows(within)), nan=-1.0)
     for index, row in enumerate(unit):
         others = np.delete(unit, index, axis=0)
         assert ((np.abs(others - row) > 0.1).mean(axis=1) >= 0.2).all()
 
 
-def test_the_same_results_give_the_same_answers_in_a_bounded_number_of_calls(within: list[Found]) -> None:
+def test_the_same_results_give_the_same_answers_in_a_bounded_number_of_calls(within: list[PredictedRow]) -> None:
     with calls() as made:
-        again = guided.search(inquiry(constraints=(Constraint(metric="flops", max=4e6),)))
+        again = search.search(request_of(constraints=(Constraint(metric="flops", max=4e6),)))
     np.testing.assert_array_equal(rows(again), rows(within))
     assert [one.predicted for one in again] == [one.predicted for one in within]
     assert made.count < 400_000
@@ -106,12 +106,12 @@ def test_where_hardly_anything_keeps_the_limits_the_example_is_a_beginning() -> 
     smallest = SPACE.to_matrix([]).reshape(0, len(SPACE))
     smallest = np.vstack([smallest, [1, 1, 1, 1, 1, 0.03, 1, np.nan]])
     limit = Constraint(metric="flops", max=1.5e6)  # all depths 1: one architecture of 7,776
-    found = guided.search(inquiry(constraints=(limit,), example=smallest, k=2))
+    found = search.search(request_of(constraints=(limit,), example=smallest, k=2))
     assert (costs(rows(found))["flops"] == 1.5e6).all()
 
 
 def test_several_objectives_are_answered_along_the_front() -> None:
-    found = guided.search(inquiry(objectives=(ACCURACY, FLOPS), k=4))
+    found = search.search(request_of(objectives=(ACCURACY, FLOPS), k=4))
     means = [one.predicted["accuracy"].mean for one in found]
     flops = costs(rows(found))["flops"].tolist()
     assert len(found) == 4
@@ -123,19 +123,21 @@ def test_several_objectives_are_answered_along_the_front() -> None:
 
 def test_a_limit_on_what_is_predicted_is_kept_by_the_prediction() -> None:
     limit = Constraint(metric="loss", min=0.3)
-    found = guided.search(inquiry(constraints=(limit,), predicted=("accuracy", "loss")))
+    found = search.search(request_of(constraints=(limit,), predicted=("accuracy", "loss")))
     assert len(found) == 3
     assert all(one.predicted["loss"].mean >= 0.3 for one in found)
 
 
 def test_a_space_with_fewer_candidates_than_asked_for_gives_those() -> None:
     space = SPACE.fix({name: 1 for name in SPACE.names if name.startswith("depth")} | {"lr": 0.1, "optimizer": "adam"})
-    known = replace(inquiry(8).known, matrix=space.sample(8, np.random.default_rng(0)))
-    asked = replace(inquiry(8), space=space, known=known, cost_model=NO_COSTS, example=np.empty((0, len(space))), k=5)
-    found = guided.search(asked)
+    known = replace(request_of(8).training_data, matrix=space.sample(8, np.random.default_rng(0)))
+    asked = replace(
+        request_of(8), space=space, training_data=known, cost_model=NO_COSTS, example=np.empty((0, len(space))), k=5
+    )
+    found = search.search(asked)
     assert len(found) == 1
 
 
 def test_candidates_that_build_the_same_are_one_answer() -> None:
-    found = guided.search(inquiry(identity=lambda matrix: matrix[:, 5:6].round(), k=5))
+    found = search.search(request_of(identity=lambda matrix: matrix[:, 5:6].round(), k=5))
     assert len({round(float(one.row[5])) for one in found}) == len(found) <= 2

@@ -10,8 +10,8 @@ import pytest
 from searchsvc.domain import Job, Measurement, Outcome, TrialState
 from searchsvc.errors import Conflict
 from searchsvc.service.planning.resolve import resolve
-from searchsvc.service.recommending import training_data as evidence
-from searchsvc.service.recommending.training_data import NEEDED, Evidence
+from searchsvc.service.recommending import training_data
+from searchsvc.service.recommending.training_data import NEEDED, TrainingData
 from searchsvc.service.service import Service
 from searchsvc.spaces import Float, Space
 from searchsvc.store import Store
@@ -20,9 +20,9 @@ from tests.support.jobs import a_claimed_job, add_trials
 WANTED = ("accuracy",)
 
 
-def seen(service: Service, job: Job) -> Evidence:
+def seen(service: Service, job: Job) -> TrainingData:
     space = resolve(job.spec, trusted=True, settings=service.settings).space
-    return evidence.evidence(service.store, job, space, WANTED)
+    return training_data.training_data(service.store, job, space, WANTED)
 
 
 def job_with_curves(store: Store, curves: list[list[float]], **changes: Any) -> Job:
@@ -46,7 +46,7 @@ SPACE = Space([Float("lr", 0.0, 1.0), Float("number", 0.0, 100.0)])
 
 def test_values_are_those_at_the_last_epoch_that_half_of_the_trials_reached(service: Service) -> None:
     curves = [[0.1, 0.2, 0.9, 0.95]] * 3 + [[0.3, 0.25]] * 9 + [[0.5]] * 4
-    found = evidence.evidence(service.store, job_with_curves(service.store, curves), SPACE, WANTED)
+    found = training_data.training_data(service.store, job_with_curves(service.store, curves), SPACE, WANTED)
     assert found.epoch == 2
     assert [one["accuracy"] for one in found.metrics] == [0.2] * 3 + [0.3] * 9  # the best up to that epoch
     assert found.matrix[:, 1].tolist() == list(range(12))
@@ -68,7 +68,7 @@ def test_too_few_results_are_counted_in_the_error(service: Service, finished_job
 def test_of_many_trials_the_best_and_the_latest_are_looked_at(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "MOST", 20)
+    monkeypatch.setattr(training_data, "MOST", 20)
     job = job_with_curves(service.store, [[1.0 - number / 100] for number in range(30)])
-    found = evidence.evidence(service.store, job, SPACE, WANTED)
+    found = training_data.training_data(service.store, job, SPACE, WANTED)
     assert [one.number for one in found.trials] == [*range(10), *range(20, 30)]

@@ -8,7 +8,7 @@ import pytest
 
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.spaces.fbnetv3 import definitions
-from searchsvc.spaces.fbnetv3.definition import Counts, Definition, count, parse, round8
+from searchsvc.spaces.fbnetv3.definition import Counts, NetworkDefinition, count, parse, round8
 
 PUBLISHED = {
     # conv weights, normalisation, biases, all params, MACs, pool elements, published FLOPs
@@ -135,4 +135,4 @@ def test_a_map_that_vanishes_is_named_by_its_row() -> None:
 
 def test_a_definition_is_the_same_after_a_round_trip() -> None:
     definition = definitions.find("fbnetv3-a")
-    assert Definition.model_validate_json(definition.model_dump_json()) == definition
+    assert NetworkDefinition.model_validate_json(definition.model_dump_json()) == definition

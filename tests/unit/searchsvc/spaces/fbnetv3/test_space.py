@@ -9,7 +9,7 @@ from searchsvc.domain import Candidate, DatasetInfo, Scalar
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Categorical, Integer, Space, catalogue, cost_model_for, identity_for, networks
 from searchsvc.spaces.fbnetv3 import definitions
-from searchsvc.spaces.fbnetv3.definition import Definition, count
+from searchsvc.spaces.fbnetv3.definition import NetworkDefinition, count
 from searchsvc.spaces.fbnetv3.space import FAMILIES, LIMITS, definition_of
 from searchsvc.spaces.recipe import FBNETV3
 from tests.support.work import calls
@@ -48,7 +48,7 @@ def part(name: str, names: list[str]) -> Space:
     return Space([space[one] for one in names])
 
 
-def definition(name: str, values: dict[str, Scalar], side: int) -> Definition:
+def definition(name: str, values: dict[str, Scalar], side: int) -> NetworkDefinition:
     complete = networks.complete({**catalogue.find(name).constants, **values})
     return definition_of(FAMILIES[str(complete["network"])], complete, side)
 

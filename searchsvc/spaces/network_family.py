@@ -1,0 +1,67 @@
+"""NetworkFamily: everything that the library needs to know of one kind of network, as one constant per family.
+
+The constants stand next to the spaces (`mbconv`, `resnet`, `fbnetv3.networks`, `detector.networks`);
+`searchsvc.spaces.networks` lists them. `workers.models.build` makes the networks themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import TypeAlias
+
+from searchsvc.domain.parameters import Scalar
+from searchsvc.domain.trial_task import DatasetInfo
+from searchsvc.spaces import recipe
+from searchsvc.spaces.complete import CompleteValues
+from searchsvc.spaces.costs.latency import LatencyTable
+from searchsvc.spaces.costs.model import CostModel
+from searchsvc.spaces.costs.operators import Operator
+from searchsvc.spaces.costs.stages import Stage
+from searchsvc.spaces.limits import Limits
+from searchsvc.spaces.space import Identity, Space
+
+Values: TypeAlias = Mapping[str, Scalar]
+
+NETWORK = "network"
+"""The parameter that names the family of a network."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTiming:
+    """How the networks of a family are cut into operators. `Values` are those of the parameters outside the space."""
+
+    operators: Callable[[Space, DatasetInfo, Values], list[Operator]]
+    """All operators that occur in a space."""
+    cost_model: Callable[[Space, DatasetInfo, Values, LatencyTable], CostModel]
+    """The latency of candidates: the sum of their operators' times in a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFamily:
+    """Networks that the same parameters describe. `Values` are those of the parameters outside a space."""
+
+    name: str
+    task: str
+    defaults: Values
+    """Defaults of the architecture parameters."""
+    limits: Limits
+    """The widest range of each of these parameters that can be built."""
+    _: KW_ONLY
+    cost_model: Callable[[Space, DatasetInfo, Values], CostModel]
+    stages: Callable[[CompleteValues, DatasetInfo], list[Stage]]
+    """The stages of one network."""
+    identity: Callable[[Space, Values], Identity] | None = None
+    """Tells equal networks apart from different ones; None if different values are always different networks."""
+    timing: OperatorTiming | None = None
+    """None if latency is not known before training."""
+
+    @property
+    def parameters(self) -> Values:
+        """All parameters of such a network and its training, with defaults."""
+        return {NETWORK: self.name, **self.defaults, **recipe.TABLES[self.task].defaults}
+
+    @property
+    def all_limits(self) -> tuple[Limits, Limits]:
+        """The limits of the recipe of the family's task, and of its architecture."""
+        return recipe.TABLES[self.task].limits, self.limits
