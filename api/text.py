@@ -30,6 +30,11 @@ def count(value: float) -> str:
     return f"{value:.4g}"
 
 
+def numbered(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 trial`, `1,200 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
     if seconds is None:

@@ -47,7 +47,7 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
             visitor = await context.visitor(request)
     except TimeoutError:
         with _main():
-            _wrong(StoreUnavailable("who you are cannot be looked up"))
+            _wrong(StoreUnavailable("your token cannot be checked"))
         return None
     except Unauthenticated:
         onward = f"{PATH}{request.url.path.removeprefix(PATH)}"
@@ -82,7 +82,7 @@ def _main() -> Any:
 
 
 def _top(here: str, visitor: Visitor) -> None:
-    link("Skip to the content", "#main", "skip")
+    link("Skip to content", "#main", "skip")
     with box("top", "header"):
         with link("", f"{PATH}/", "brand"):
             icon = box("", "img")
@@ -113,14 +113,14 @@ def words_of(error: SearchsvcError) -> str:
     """The message of an error for a visitor, without the database's address."""
     kind = next((KINDS[one] for one in type(error).__mro__ if one in KINDS), None)
     if isinstance(error, InvalidInput):
-        return "; ".join(f"{fault.pointer or 'the whole'}: {fault.message}" for fault in error.faults)
+        return "; ".join(f"{fault.pointer or 'the document'}: {fault.message}" for fault in error.faults)
     return f"{kind.title}: {kind.detail}" if kind and kind.detail else str(error)
 
 
 _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
-    (NotFound, "There is no such thing", 404),
-    (Conflict, "This cannot be told apart", 409),
-    (InvalidInput, "This cannot be shown", 422),
+    (NotFound, "Not found", 404),
+    (Conflict, "This page cannot be shown", 409),
+    (InvalidInput, "This page cannot be shown", 422),
     (Forbidden, "Your token does not allow this", 403),
     (StoreUnavailable, "The database does not answer", 503),
 )
@@ -129,7 +129,7 @@ _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
 def _wrong(error: SearchsvcError) -> None:
     """Show an error in place of the page."""
     title, status = next(
-        ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("It did not work", 500)
+        ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("Something went wrong", 500)
     )
     ui.context.client.status_code = status
     with box("card empty"):
@@ -188,9 +188,9 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
 def _report(problem: Text, watcher: Watcher[Any]) -> None:
     error = watcher.problem
     if isinstance(error, NotFound):
-        problem.say("This job has been deleted. What you see is the last that was known of it.")
+        problem.say("This job has been deleted. The page shows its last known state.")
     elif error is not None:
-        problem.say(f"{words_of(error)}. What you see is not the newest; it goes on by itself.")
+        problem.say(f"{words_of(error)}. The page shows older data and will update automatically.")
     problem.classes(remove="hidden") if error else problem.classes(add="hidden")
 
 

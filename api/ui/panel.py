@@ -38,7 +38,7 @@ class Panel(Generic[T]):
         with card(title, note) as self.card:
             self.tools = box("row small panel-tools")
             with box("panel-area"):
-                self._message = Text("p", "Reading …", "panel-said muted small")
+                self._message = Text("p", "Loading …", "panel-said muted small")
                 self.content = box("panel")
         self.card.on("seen", lambda: self._seen(True))
         self.card.on("unseen", lambda: self._seen(False))
@@ -91,7 +91,7 @@ class Panel(Generic[T]):
             message = words_of(error)
         except Exception as error:  # noqa: BLE001 - a panel that stays empty without a message would be worse
             _log.exception("a panel cannot be drawn")
-            message = f"This cannot be drawn ({type(error).__name__}); the service's log says why."
+            message = f"This panel cannot be drawn ({type(error).__name__}). See the service's log."
             self._is_stale = True
         self._message.say(message)
         self._message.set_visibility(bool(message))

@@ -156,7 +156,7 @@ _IS_STILL = """() => {
         const { top, bottom } = element.getBoundingClientRect();
         return element.checkVisibility() && bottom > 0 && top < innerHeight;
     };
-    const isRead = (element) => element.textContent !== "Reading …" || !inView(element);
+    const isRead = (element) => element.textContent !== "Loading …" || !inView(element);
     const isEndless = (animation) => animation.effect?.getComputedTiming().endTime === Infinity;
     return (!window.socket || window.did_handshake)
         && document.fonts.status === "loaded"

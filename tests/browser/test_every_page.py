@@ -97,7 +97,7 @@ def test_the_first_step_of_the_keyboard_leads_to_the_content(open_page: Open) ->
     page = open_page("/ui/spaces")
     expect(page.get_by_role("heading", name="Spaces")).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
 

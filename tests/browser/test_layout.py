@@ -44,7 +44,7 @@ def test_what_is_looked_at_stays_where_it_is(open_page: Open, site: Site) -> Non
     for title in ("Learning curves", "Parameters", "Timeline"):
         panel = page.get_by_role("region", name=title, exact=True)
         panel.scroll_into_view_if_needed()
-        expect(panel.get_by_text("Reading …")).to_be_hidden()
+        expect(panel.get_by_text("Loading …")).to_be_hidden()
         assert moved(page) == []
     for place in (0, 0.3, 0.6, 1):
         page.evaluate(f"scrollTo(0, {place} * document.body.scrollHeight)")

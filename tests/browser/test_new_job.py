@@ -21,7 +21,7 @@ def write(page: Page, text: str) -> None:
 def test_a_job_is_written_checked_and_submitted(open_page: Open, site: Site) -> None:
     page = open_page("/ui/")
     page.get_by_role("link", name="New job").first.click()
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     expect(page.locator(".plain-table tbody tr")).to_have_count(5)
     write(page, EXAMPLE.replace("trials: 4", "trials: none") + "sed: 1\n")
     expect(page.locator(".wrong-line")).to_have_count(2)
@@ -31,7 +31,7 @@ def test_a_job_is_written_checked_and_submitted(open_page: Open, site: Site) -> 
     expect(page.locator(".faults li")).to_have_count(1)
     expect(page.locator(".faults li")).to_contain_text("did you mean accuracy")
     write(page, EXAMPLE)
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     expect(page.locator(".wrong-line")).to_have_count(0)
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", name="written")).to_be_visible()
@@ -41,10 +41,10 @@ def test_a_job_is_written_checked_and_submitted(open_page: Open, site: Site) -> 
 
 def test_the_form_writes_into_the_text_and_reads_from_it(open_page: Open) -> None:
     page = open_page("/ui/jobs/new")
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     write(page, EXAMPLE)
-    expect(page.get_by_label("Trials at most")).to_have_value("4")
-    page.get_by_label("Trials at most").fill("7")
+    expect(page.get_by_label("Maximum trials")).to_have_value("4")
+    page.get_by_label("Maximum trials").fill("7")
     page.get_by_label("Algorithm").select_option("random")
     page.get_by_role("button", name="Add a limit").click()
     page.get_by_label("At most", exact=True).nth(1).fill("2e4")
@@ -60,20 +60,20 @@ def test_the_form_writes_into_the_text_and_reads_from_it(open_page: Open) -> Non
 
 def test_options_stay_where_the_text_says_what_the_form_does_not_offer(open_page: Open) -> None:
     page = open_page("/ui/jobs/new")
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     own = EXAMPLE.replace("{name: mbconv-small}", "{parameters: [{name: lr, type: float, low: 0.01, high: 0.1}]}")
     write(page, own)
     space = page.get_by_label("Space")
-    expect(space).to_have_value("parameters of its own")
+    expect(space).to_have_value("custom parameters")
     space.locator("option").first.evaluate("option => { option.dataset.kept = 'yes'; }")
     write(page, own.replace("trials: 4", "trials: 5"))
-    expect(page.get_by_label("Trials at most")).to_have_value("5")
+    expect(page.get_by_label("Maximum trials")).to_have_value("5")
     expect(space.locator("option").first).to_have_attribute("data-kept", "yes")
 
 
 def test_a_text_that_is_no_yaml_is_wrong_at_its_line(open_page: Open) -> None:
     page = open_page("/ui/jobs/new")
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     write(page, "name: one\nname: <img src=x onerror=alert(1)>\n")
     expect(page.locator(".faults li")).to_contain_text("Line 2")
     expect(page.locator(".faults li")).to_contain_text("is there twice")
@@ -82,9 +82,9 @@ def test_a_text_that_is_no_yaml_is_wrong_at_its_line(open_page: Open) -> None:
 def test_a_clone_begins_with_the_spec_of_its_job(open_page: Open, search: Running) -> None:
     page = open_page(f"/ui/jobs/{search.id}")
     page.get_by_role("link", name="Clone").click()
-    expect(page.get_by_label("Seconds at most")).to_have_value("900")
+    expect(page.get_by_label("Maximum seconds")).to_have_value("900")
     expect(page.locator(".cm-content")).to_contain_text("stopping: {name: asha")
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
 
 
 def test_who_may_not_submit_gets_no_editor(

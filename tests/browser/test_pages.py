@@ -43,7 +43,7 @@ def test_the_job_page_follows_its_job_and_its_trials(open_page: Open, search: Ru
     predicted = ("Predictor quality", "Predicted and measured")
     for title in ("Pareto front", "Best so far", "Learning curves", "Funnel", *predicted):
         expect(page.get_by_role("heading", name=title)).to_be_visible()
-    expect(page.get_by_role("heading", name="What the supernet believes")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Option probabilities")).to_be_hidden()
     expect(page.locator(".events")).to_contain_text("asha: below the best third")
     number = search.propose()
     search.start(number)
@@ -89,12 +89,12 @@ def test_a_button_steers_the_job(open_page: Open, site: Site) -> None:
     steered = Running(site.service, name="steered")
     page = open_page(f"/ui/jobs/{steered.id}")
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("pause asked for")).to_be_visible()
+    expect(page.get_by_text("pause requested")).to_be_visible()
     assert steered.job.request is JobRequest.PAUSE
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("pause asked for")).to_be_hidden()
+    expect(page.get_by_text("pause requested")).to_be_hidden()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Go back").click()
     assert steered.job.request is None
     page.get_by_role("button", name="Extend").click()
     page.get_by_role("dialog").get_by_label("trials").fill("60")

@@ -53,17 +53,17 @@ def test_parameters_are_drawn_in_five_ways_of_what_the_reader_picks(open_page: O
         page.get_by_role("button", name=kind, exact=True).click()
         expect(page.get_by_role("img", name=f"{kind}.").locator("canvas").first).to_be_visible()
     parameters = page.get_by_role("region", name="Parameters", exact=True)
-    parameters.get_by_label("across").select_option("optimizer")
-    parameters.get_by_label("metric").select_option("params")
+    parameters.get_by_label("x axis").select_option("optimizer")
+    parameters.get_by_label("Metric").select_option("params")
     wait_until_drawn(page, "Rank.", "options.xAxis?.[0]?.name === 'optimizer'")
 
 
 def test_the_timeline_is_read_when_it_is_looked_at(open_page: Open, search: Running) -> None:
     page = open_page(f"/ui/jobs/{search.id}")
     timeline = page.get_by_role("region", name="Timeline")
-    expect(timeline.get_by_text("Reading …")).to_be_attached()
+    expect(timeline.get_by_text("Loading …")).to_be_attached()
     timeline.scroll_into_view_if_needed()
-    expect(timeline.get_by_text("Reading …")).to_be_hidden()
+    expect(timeline.get_by_text("Loading …")).to_be_hidden()
     expect(timeline.locator("canvas").first).to_be_visible()
 
 
@@ -217,9 +217,9 @@ def test_a_click_counts_although_the_curve_is_drawn_anew_meanwhile(open_page: Op
 def test_what_a_supernet_learned_is_drawn_over_its_steps(open_page: Open, site: Site) -> None:
     job = a_job_with_a_supernet(site.service.store, name="shared-panels")
     page = open_page(f"/ui/jobs/{job.id}")
-    panel(page, "What the supernet learned")
-    page.get_by_role("region", name="What the supernet learned").get_by_label("parameter").select_option("optimizer")
-    wait_until_drawn(page, "probabilities by step", "options.yAxis?.[0]?.data.join() === 'sgd,adamw'")
+    panel(page, "Supernet training")
+    page.get_by_role("region", name="Supernet training").get_by_label("Parameter").select_option("optimizer")
+    wait_until_drawn(page, "Option probabilities by step", "options.yAxis?.[0]?.data.join() === 'sgd,adamw'")
     for name in ("entropy", "reward"):
         expect(page.get_by_role("img", name=f"{name} by step").locator("canvas").first).to_be_visible()
 

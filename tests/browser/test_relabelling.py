@@ -32,8 +32,8 @@ def asked(page: Page, class_name: object) -> None:
 
 def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, site: Site, job: Job) -> None:
     page = open_page(f"/ui/jobs/{job.id}")
-    page.get_by_role("link", name="Look at the labels").click()
-    page.get_by_role("button", name="Make the questions").click()
+    page.get_by_role("link", name="Review the labels").click()
+    page.get_by_role("button", name="Create questions").click()
     expect(page.get_by_text("0 of 4")).to_be_visible()
     rater = "the admin"
     items = site.service.labels.questions(job.id, rater).items
@@ -52,12 +52,12 @@ def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, sit
     page.keyboard.press("y")
     asked(page, items[3].class_name)
     page.get_by_role("button", name="No (N)").click()
-    expect(page.get_by_role("heading", name="You have answered all questions")).to_be_visible()
+    expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
     said = {(one.image, one.label): one.accepted for one in site.service.store.verdicts(job.id, rater=rater)}
     answers = (True, False, True, False)
     assert said == {(one.image, one.label): answer for one, answer in zip(items, answers, strict=True)}
     page.reload()
-    expect(page.get_by_role("heading", name="You have answered all questions")).to_be_visible()
+    expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
 
 
 def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site, job: Job) -> None:
@@ -69,7 +69,7 @@ def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site,
         page.keyboard.press("ArrowRight")
         expect(page.get_by_text(f"{answered} of 4")).to_be_visible()
     page.set_viewport_size({"width": 360, "height": 740})
-    expect(page.get_by_role("heading", name="You have answered all questions")).to_be_visible()
+    expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     made = site.service.labels.relabelled(job.id)
     assert "the submit" in {one.name for one in made.progress.raters}

@@ -28,7 +28,7 @@ def test_what_is_not_there_is_said_plainly(contexts: Enter, site: Site, search: 
         answer = page.goto(site.address + path)
         assert answer is not None
         assert answer.status == 404
-        expect(page.get_by_role("heading", name="There is no such thing")).to_be_visible()
+        expect(page.get_by_role("heading", name="Not found")).to_be_visible()
     page.close()
 
 
@@ -65,7 +65,7 @@ def test_two_readers_see_what_one_of_them_does(contexts: Enter, site: Site) -> N
         page.goto(f"{site.address}/ui/jobs/{job.id}")
     pages[0].get_by_role("button", name="Pause").click()
     for page in pages:
-        expect(page.get_by_text("pause asked for")).to_be_visible()
+        expect(page.get_by_text("pause requested")).to_be_visible()
         page.close()
 
 
@@ -129,7 +129,7 @@ def test_a_database_that_is_away_is_said_and_waited_for(
         job, page = _looked_at(site, context.new_page())
         postgres_server.stop()
         try:
-            expect(page.get_by_role("alert")).to_contain_text("The database takes long to answer")
+            expect(page.get_by_role("alert")).to_contain_text("The database is slow to answer")
             late = context.new_page()
             late.goto(f"{site.address}/ui/")
             expect(late.get_by_role("heading", name="The database does not answer")).to_be_visible()

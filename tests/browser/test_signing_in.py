@@ -55,7 +55,7 @@ def test_a_token_signs_in_and_what_is_wrong_is_said(site: Site, new_context: New
     expect(page.get_by_text("Sign in to see this page.")).to_be_visible()
     page.fill("#token", "ssvc_wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("This token is not known here")).to_be_visible()
+    expect(page.get_by_text("This token is unknown")).to_be_visible()
     token, secret = site.service.access.create("guest", scope=Scope.READ)
     page.fill("#token", secret)
     page.keyboard.press("Enter")
@@ -91,5 +91,5 @@ def test_a_page_leaves_when_its_sign_in_expires(site: Site, new_context: NewCont
     sign_in(page, site, secret)
     with closing(sqlite3.connect(site.service.settings.data_dir / "searchsvc.db")) as database, database:
         database.execute("UPDATE tokens SET expires_at = 1.0 WHERE id = ?", (token.id,))  # as if the hour had passed
-    expect(page.get_by_text("Your sign-in has ended")).to_be_visible()
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
     context.close()

@@ -53,7 +53,7 @@ def test_a_job_is_followed_from_the_editor_to_its_end_and_beyond(
 
 def _submit(page: Page) -> None:
     page.get_by_role("link", name="New job").first.click()
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("No problems found.")).to_be_visible()
     write(page, SPEC)
     expect(page.get_by_text("flops <= 300 k")).to_be_visible()
     page.get_by_role("button", name="Submit").click()
@@ -78,7 +78,7 @@ def _recommend(page: Page) -> None:
     panel = page.get_by_role("region", name="Recommend")
     panel.get_by_label("At most").fill("2e5")
     panel.get_by_label("At most").press("Enter")
-    expect(panel).to_contain_text(f"Within flops <= 200 k, the best first. Learned from {TRIALS} trials")
+    expect(panel).to_contain_text(f"Within flops <= 200 k, best first. Learned from {TRIALS} trials")
     expect(panel.locator(".plain-table")).to_contain_text("±")
 
 

@@ -205,7 +205,7 @@ function watchSight(id) {
 function triedWords(params) {
   const values = params.value, names = params.dimensionNames;
   const words = values.slice(0, -1).map((value, place) => {
-    if (names[place] === "rank") return `better than ${Math.round(100 * (1 - value))} % of all`;
+    if (names[place] === "rank") return `better than ${Math.round(100 * (1 - value))} % of the results`;
     return `${echartsText(names[place])} ${typeof value === "number" ? shortNumber(value) : echartsText(value)}`;
   });
   return [`trial #${values[values.length - 1]}`, ...words].join("<br>");

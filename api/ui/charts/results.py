@@ -30,10 +30,10 @@ def best_so_far(view: JobView) -> Options:
     steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
     drawn = sample(len(found), MOST_POINTS)
     return plots.plane(
-        plots.axis("results, in the order in which they ended", whole=True),
+        plots.axis("results in order of completion", whole=True),
         plots.axis(first.metric),
         [
-            plots.scatter("a result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
+            plots.scatter("result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
             plots.line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
         ],
     )
@@ -65,8 +65,8 @@ def front(view: JobView, cost: str) -> Options:
         plots.axis(cost, reach=ends),
         plots.axis(spec.objectives[0].metric),
         [
-            plots.scatter("keeps the limits", points(kept & ~is_on_front), SERIES["main"], 6),
-            plots.scatter("breaks a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
+            plots.scatter("within the limits", points(kept & ~is_on_front), SERIES["main"], 6),
+            plots.scatter("outside a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
             on_front,
         ],
     )
@@ -169,11 +169,11 @@ def predictions(rounds: Sequence[Round], metric: str) -> Options | None:
     ends = [[one, one] for one in (min(values), max(values))]
     equal = plots.line("as predicted", ends, INK, width=1) | {"tooltip": {"show": False}}
     return plots.plane(
-        plots.axis(f"{metric}, predicted"),
-        plots.axis(f"{metric}, measured"),
+        plots.axis(f"predicted {metric}"),
+        plots.axis(f"measured {metric}"),
         [
             plots.scatter("earlier rounds", [pair for found in earlier for pair in found], SERIES["faint"], 6),
-            plots.scatter("the last round", list(latest), SERIES["main"], 8, symbol="diamond"),
+            plots.scatter("last round", list(latest), SERIES["main"], 8, symbol="diamond"),
             equal,
         ],
     )

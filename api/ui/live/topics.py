@@ -121,7 +121,7 @@ class Topic(Generic[T]):
                 await self._fail(error)
             except Exception as error:  # noqa: BLE001 - pages that stay as they are, without a word, would be worse
                 _log.exception("a page cannot be read")
-                await self._fail(Unreadable(f"Reading failed ({type(error).__name__}); the service's log says why"))
+                await self._fail(Unreadable(f"Reading failed ({type(error).__name__}); see the service's log"))
 
     async def _fail(self, error: SearchsvcError) -> None:
         self._known.problem = error
@@ -150,7 +150,7 @@ class Topic(Generic[T]):
         reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._model.read(None if anew else events)))
         try:
             if not (await asyncio.wait((reading,), timeout=LATE_SECONDS))[0]:
-                self._known.problem = Late("The database takes long to answer")
+                self._known.problem = Late("The database is slow to answer")
                 for watcher in self._watchers:
                     self._hand(watcher)
             self._known.view = await reading

@@ -10,6 +10,7 @@ from nicegui.element import Element
 
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
+from api.ui.parts import words
 from api.ui.parts.widgets import Bar, Moment, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Job, Trial
@@ -29,7 +30,7 @@ async def cluster_page(request: Request) -> Response | None:
 async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
     """Three cards that follow what happens."""
     Text("h1", "Cluster")
-    note = "As the drivers at work report them. In use is what the running trials of this service were given."
+    note = "As reported by the running drivers. Usage is the sum of the resources that running trials requested."
     page = _Page(_card("Nodes", note), _card("Running"), _card("Queue"))
     follow(context.cluster, page.show)
 
@@ -64,7 +65,7 @@ def _anew(holder: Element, fill: Callable[[], None]) -> None:
 
 def _show_nodes(nodes: Sequence[NodeUse]) -> None:
     if not nodes:
-        Text("p", "No driver is at work: nothing is known of the cluster until a job runs.", "muted")
+        Text("p", "No driver is running. Nodes appear here when a job runs.", "muted")
         return
     with box("grid"):
         for use in nodes:
@@ -73,7 +74,7 @@ def _show_nodes(nodes: Sequence[NodeUse]) -> None:
                     Text("h3", use.node.address)
                     Text("span", use.node.id[:12], "muted small mono")
                     if use.node.avoided:
-                        Text("span", "avoided: too many trials failed on it", "tone-red small")
+                        Text("span", "avoided after too many failed trials", "tone-red small")
                 with box("budget"):
                     _share("CPUs", use.cpus, use.node.cpus)
                     _share("GPUs", use.gpus, use.node.gpus)
@@ -90,14 +91,14 @@ def _share(name: str, used: float, offered: float, unit: str = "") -> None:
 
 def _show_running(running: Sequence[Work]) -> None:
     if not running:
-        Text("p", "Nothing runs.", "muted")
+        Text("p", "No trials are running.", "muted")
         return
     rows = [
         (
             lambda one=one: _named(one.job, one.trial),
             str(one.attempt.number),
             lambda one=one: Moment(one.attempt.started_at),
-            one.attempt.node or "",
+            words.node_of(one.attempt),
             str(one.attempt.pid or ""),
         )
         for one in running
@@ -108,15 +109,15 @@ def _show_running(running: Sequence[Work]) -> None:
 
 def _show_queue(queue: Sequence[Waiting]) -> None:
     if not queue:
-        Text("p", "Nothing waits.", "muted")
+        Text("p", "Nothing is waiting.", "muted")
         return
-    table(("what", "why it waits"), [(lambda one=one: _named(one.job, one.trial), one.reason) for one in queue])
+    table(("job or trial", "reason"), [(lambda one=one: _named(one.job, one.trial), one.reason) for one in queue])
     _cut(len(queue))
 
 
 def _cut(count: int) -> None:
     if count >= MOST:
-        Text("p", f"The oldest {MOST}; there may be more.", "muted small")
+        Text("p", f"Only the oldest {MOST} are shown.", "muted small")
 
 
 def _named(job: Job, trial: Trial | None) -> None:

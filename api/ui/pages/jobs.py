@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from nicegui import ui
 
+from api import text
 from api.ui.context import BOARD, PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.board import MOST_JOBS, BoardView
@@ -33,7 +34,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
     {"field": "tags", "headerName": "Tags", "width": 110},
     {"field": "algorithm", "headerName": "Algorithm", "width": 110},
-    {"field": "owner", "headerName": "By", "width": 85},
+    {"field": "owner", "headerName": "Owner", "width": 85},
     {
         "field": "created",
         "headerName": "Submitted",
@@ -76,19 +77,19 @@ async def build(context: PageContext, visitor: Visitor) -> None:
 
 def _empty(visitor: Visitor) -> Any:
     with box("card empty") as empty:
-        Text("h2", "There are no jobs yet")
+        Text("h2", "No jobs yet")
         if visitor.may(Scope.SUBMIT):
-            Text("p", "A job is a search: a space, what to reach, a budget. Start one here, or from a terminal:")
+            Text("p", "A job is a search: a space, objectives and a budget. Submit one here or from a terminal:")
             link("New job", f"{PATH}/jobs/new", "primary")
             Text("pre", "searchctl submit examples/digits.yaml")
             Text("p", "It appears here as soon as it is submitted.", "muted")
         else:
-            Text("p", "Jobs appear here as soon as somebody submits one. Your token can look, not submit.", "muted")
+            Text("p", "Jobs appear here as soon as someone submits one. Your token can only read.", "muted")
     return empty
 
 
 def _said(view: BoardView) -> str:
     running = sum(not one.job.state.is_final for one in view.jobs.values())
     if view.there_are_more:
-        return f"the newest {MOST_JOBS}, {running} of them not over"
-    return f"{len(view.jobs)} in all, {running} not over" if view.jobs else ""
+        return f"newest {MOST_JOBS} jobs, {running} active"
+    return f"{text.numbered(len(view.jobs), 'job')}, {running} active" if view.jobs else ""

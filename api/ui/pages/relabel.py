@@ -30,7 +30,7 @@ async def relabel_page(request: Request, job: str) -> Response | None:
         found = await context.ask(context.service.jobs.get, job)
         ui.page_title(f"Labels of {found.name} - searchsvc")
         link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
-        Text("h1", "Labels of the validation images")
+        Text("h1", "Review validation labels")
         try:
             asked = await context.ask(context.service.labels.questions, found.id, visitor.token.name)
         except Conflict as error:
@@ -45,14 +45,14 @@ def _offer(context: PageContext, visitor: Visitor, job: Job, why: str) -> None:
     """What is shown while there is nothing to be asked."""
 
     async def make() -> None:
-        done = "The questions are made."
+        done = "Questions created."
         if await attempt(context, visitor, Scope.SUBMIT, lambda: context.service.labels.relabel(job.id), done):
             ui.navigate.reload()
 
-    with card("Nothing is asked yet", why):
-        Text("p", "The best trials that differ from each other propose labels; people accept or reject them here.")
+    with card("No questions yet", why):
+        Text("p", "The best trials that differ from each other propose labels. People accept or reject them here.")
         with box("row"):
-            button = Text("button", "Make the questions", "primary")
+            button = Text("button", "Create questions", "primary")
         button.props["type"] = "button"
         button.on("click", make)
 
@@ -79,14 +79,14 @@ class _Page:
                     button.props["type"] = "button"
                     button.on("click", lambda _, accepted=accepted: self._judge(accepted))
         with box("card hidden") as self._done:
-            Text("h2", "You have answered all questions")
-            Text("p", "The labels by the answers of all raters so far:", "muted")
+            Text("h2", "All questions answered")
+            Text("p", "To export the labels from the answers of all raters so far:", "muted")
             Text("pre", f"searchctl relabel {job.name} --output labels.csv", "log mono")
         with box("row"):
             undo = Text("button", "Undo (U)", "plain")
             undo.props["type"] = "button"
             undo.on("click", lambda _: self._undo())
-            Text("span", "Keys: Y or → yes, N or ← no, U or Backspace takes the last answer back.", "muted small")
+            Text("span", "Keys: Y or → for yes, N or ← for no, U or Backspace to undo the last answer.", "muted small")
         ui.keyboard(on_key=self._pressed, ignore=["input", "select", "textarea"])
         self._show()
 

@@ -11,12 +11,12 @@ from api.ui.session import PATH, local_path
 
 WHY = {
     "needed": "Sign in to see this page.",
-    "refused": "This token is not known here, has expired or was revoked.",
-    "expired": "Your sign-in has ended: the token has expired or was revoked.",
-    "used": "This link was used already, or is older than an hour. Sign in with a token, or start the command again.",
+    "refused": "This token is unknown, has expired or was revoked.",
+    "expired": "Your session has ended: the token has expired or was revoked.",
+    "used": "This link was already used or is more than an hour old. Sign in with a token, or run the command again.",
     "out": "You are signed out.",
-    "away": "The database does not answer. Try again in a while.",
-    "elsewhere": "That form was sent by another site, and was ignored.",
+    "away": "The database does not answer. Try again in a moment.",
+    "elsewhere": "This form was sent by another site and was ignored.",
 }
 
 
@@ -46,7 +46,7 @@ def sign_in_page(request: Request) -> None:
                 theme_button()
         Text(
             "p",
-            "The token of this machine's user lies in the data folder (~/.searchsvc/token); "
-            "searchctl token create makes others.",
+            "Your token on this machine is in the data folder (~/.searchsvc/token). "
+            "Create others with: searchctl token create",
             "muted small",
         )

@@ -52,8 +52,8 @@ def funnel(summary: JobStanding) -> list[Stage]:
     rejected, waiting = sum(summary.rejected.values()), counts.get(TrialState.QUEUED, 0)
     return [
         Stage("proposed", trials + rejected + summary.answered),
-        Stage("rejected by a limit", rejected),
-        Stage("repeated, answered from the store", summary.answered),
+        Stage("rejected by limits", rejected),
+        Stage("duplicates, answered from the store", summary.answered),
         Stage("started", trials - waiting),
         Stage("stopped early", counts.get(TrialState.STOPPED, 0)),
         Stage("failed", counts.get(TrialState.FAILED, 0)),

@@ -24,7 +24,11 @@ def of_event(event: Event, number: int | None, spec: JobSpec) -> str:
 
 def node_of(attempt: Attempt) -> str:
     """Its address; Ray's id of the node is left out where the address follows it. Empty where none is known."""
-    return (attempt.node or "").rpartition(" ")[2]
+    return _address(attempt.node)
+
+
+def _address(node: str | None) -> str:
+    return (node or "").rpartition(" ")[2]
 
 
 def _measured(data: Data, spec: JobSpec) -> str:
@@ -50,6 +54,16 @@ def _round(data: Data, _spec: JobSpec) -> str:
     return views_rounds.round_line(said.pop("round"), said)
 
 
+def _ended(state: str) -> Callable[[Data], str]:
+    def words(data: Data) -> str:
+        cancelled = data.get("trials_cancelled")
+        trials = f"cancelled {text.numbered(cancelled, 'trial')}" if cancelled else ""
+        details = ", ".join(filter(None, (_why(data), trials)))
+        return f"the job {state}" + (f": {details}" if details else "")
+
+    return words
+
+
 def _job_moved(words: Callable[[Data], str]) -> Callable[[Data, JobSpec], str]:
     """Words that do not depend on what the job is about."""
     return lambda data, _: words(data)
@@ -58,16 +72,20 @@ def _job_moved(words: Callable[[Data], str]) -> Callable[[Data, JobSpec], str]:
 _WORDS: Mapping[str, str | Callable[[Data, JobSpec], str]] = MappingProxyType(
     {
         "job.submitted": "the job was submitted",
-        "job.claimed": _job_moved(lambda data: f"a driver took the job (run {data['epoch']})"),
-        "job.released": "the driver let the job go",
+        "job.claimed": _job_moved(lambda data: f"a driver claimed the job (run {data['epoch']})"),
+        "job.released": "the driver released the job",
         "job.paused": "the job was paused",
+        "job.queued": "the job waits for a driver",
         "job.resumed": "the job was resumed",
-        "job.stopping": "the job drains: running trials finish, nothing new starts",
+        "job.stopping": "the job is stopping: running trials finish, no new trials start",
+        "job.succeeded": _job_moved(_ended("succeeded")),
+        "job.failed": _job_moved(_ended("failed")),
+        "job.cancelled": _job_moved(_ended("was cancelled")),
         "job.extended": _job_moved(lambda data: f"the budget is now {text.values(data['budget'])}"),
         "job.retried": _job_moved(lambda data: f"{data['trials']} failed trials run again"),
         "trial.proposed": "was proposed",
-        "trial.started": _job_moved(lambda data: f"started (attempt {data['attempt']}) on {data['node']}"),
-        "trial.waiting": _job_moved(lambda data: f"waits: {data['reason']}" if data["reason"] else "waits no longer"),
+        "trial.started": _job_moved(lambda data: f"started (attempt {data['attempt']}) on {_address(data['node'])}"),
+        "trial.waiting": _job_moved(lambda data: f"waits: {data['reason']}" if data["reason"] else "no longer waits"),
         "trial.measured": _measured,
         "trial.finished": _finished,
         "trial.requeued": _job_moved(lambda data: f"queued again after attempt {data['attempt']}: {_why(data)}"),

@@ -54,7 +54,7 @@ class RowFilter:
         try:
             columns = {name: _condition(model) for name, model in orjson.loads(where).items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput.at("/where", f"no filter of the columns of the table: {error!r}") from None
+            raise InvalidInput.at("/where", f"not a valid column filter: {error!r}") from None
         return cls(tuple(matching.casefold().split()), columns)
 
     def keeps(self, row: Row) -> bool:

@@ -100,7 +100,7 @@ def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
         "state": trial.state.value,
         **{f"m.{metric}": metrics.get(metric) for metric in metric_names(spec)},
         **{name: getattr(trial, name) for name in headed_fields()},
-        "values": text.values(trial.values) if trial.is_candidate else "the supernet",
+        "values": text.values(trial.values) if trial.is_candidate else "supernet",
         "reason": reason or ("on the Pareto front" if on_front else ""),
     }
 

@@ -44,7 +44,7 @@ def trial_columns(spec: JobSpec) -> list[dict[str, Any]]:
         *(number_column(f"m.{metric}", metric, 125) for metric in metric_names(spec)),
         *map(_field_column, fields.values()),
         text_column("values", "Candidate", minWidth=260, flex=2),
-        text_column("reason", "Why", minWidth=160, flex=1),
+        text_column("reason", "Reason", minWidth=160, flex=1),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nicegui.element import Element
 
+from api import text
 from api.ui.parts.widgets import Text, table
 
 Cell = str | Callable[[], Element | None]
@@ -29,7 +30,7 @@ def side_by_side(what: str, labels: Sequence[str], lines: Sequence[Line], *, eve
     if shown:
         made = table(("", what, *labels), [("≠" if one.differs else "", one.name, *one.cells) for one in shown])
     if alike:
-        Text("p", f"{alike} {'is' if alike == 1 else 'are'} alike." if shown else "All alike.", "muted small")
+        Text("p", f"{text.numbered(alike, 'identical row')} hidden." if shown else "No differences.", "muted small")
     return made
 
 

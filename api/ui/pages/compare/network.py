@@ -91,7 +91,7 @@ def _differs(stage: Stage | None, first: Stage | None) -> bool:
 def _cell(stage: Stage | None, first: Stage | None, total: float) -> Callable[[], None]:
     def make() -> None:
         if stage is None:
-            marked("not there", first is not None)
+            marked("absent", first is not None)
             return
         for traits, between in _LINES:
             _runs(list(_said(traits, stage, first)), between)

@@ -96,12 +96,12 @@ class _Page:
         self._panel: Panel[Networks] = Panel(
             context,
             "Architecture",
-            "Stage by stage, from the image on; with the share of the FLOPs, which is not compared.",
+            "Stage by stage, from the input on. The share of the FLOPs is shown but not compared.",
             lambda: compare_network.read(context.service, view),
             self._draw_networks,
         )
         with box("grid wide"):
-            architecture, recipe = _section("Parameters of the architecture"), _section("Recipe")
+            architecture, recipe = _section("Architecture parameters"), _section("Recipe")
         self._fills: Mapping[Element, Callable[[CompareView], None]] = {
             results: _results,
             architecture: lambda view: self._parameters(view, of_recipe=False),
@@ -125,7 +125,7 @@ class _Page:
             self._draw_networks(self._networks)
 
     def _fill(self, view: CompareView) -> None:
-        self._switch.say("Only what differs" if self._everything else "Show what is alike, too")
+        self._switch.say("Hide identical rows" if self._everything else "Show identical rows")
         for section, fill in self._fills.items():
             section.clear()
             with section:
@@ -164,13 +164,13 @@ def _chosen(view: CompareView, best: Sequence[Trial]) -> None:
                     State(trial.state.value)
                     others = [one for one in names if one != reference(trial)]
                     if others:
-                        link("✕", compare_path(others), "muted").props["aria-label"] = f"Leave out {label}"
+                        link("✕", compare_path(others), "muted").props["aria-label"] = f"Remove {label}"
         if len(trials) < MOST:
             with box("row small"):
                 _add_form(names)
                 for trial in best:
                     if reference(trial) not in names:
-                        link(f"+ #{trial.number}, one of the best", compare_path([*names, reference(trial)]), "plain")
+                        link(f"+ #{trial.number} (among the best)", compare_path([*names, reference(trial)]), "plain")
 
 
 def _add_form(names: Sequence[str]) -> None:
@@ -198,7 +198,7 @@ def _results(view: CompareView) -> None:
         rows.append((name, *words))
     rows.append(("training", *(text.duration(one.seconds) for one in trials)))
     table(("", *view.labels), rows, numbers=view.labels)
-    Text("p", "★ is the best by an objective of the job.", "muted small")
+    Text("p", "★ marks the best value of an objective.", "muted small")
 
 
 def _best(values: Sequence[float | None], sign: float) -> float | None:

@@ -31,7 +31,7 @@ def make(context: PageContext, job: Job) -> list[Part]:
         Front(job),
         Chart(
             "Best so far",
-            f"Every result, and the best {metric} that keeps the limits.",
+            f"Every result, and the best {metric} so far within the limits.",
             charts.best_so_far,
             said=_reached,
         ),
@@ -39,18 +39,18 @@ def make(context: PageContext, job: Job) -> list[Part]:
         Funnel(),
         Chart(
             "Predictor quality",
-            "Rank correlation of what was predicted with what was measured afterwards, by round; the bars hold 90 %.",
+            "Rank correlation of predictions with later measurements, by round; the bars are 90 % intervals.",
             lambda view: charts.quality(view.rounds),
             said=_stops_at,
         ),
         Chart(
             "Predicted and measured",
-            f"Every {metric} that was predicted before it was measured: on the line it came as predicted.",
+            f"Each {metric} that was predicted before it was measured. On the line, both are equal.",
             lambda view: charts.predictions(view.rounds, metric),
         ),
         Chart(
-            "What the supernet believes",
-            "The probability of each option of each parameter: the fuller the colour, the more likely.",
+            "Option probabilities",
+            "The current probability of each option of each parameter; a stronger colour is more likely.",
             lambda view: charts.distributions(view.distributions) if view.distributions else None,
             said=_supernet,
         ),
@@ -122,7 +122,7 @@ class Front:
         self._view: JobView | None = None
         self._chart = Chart(
             "Pareto front",
-            f"{self._metric} against what it costs; the dashed line is the limit.",
+            f"{self._metric} against a cost; the dashed line is the limit.",
             self._options,
             self._words,
         )
@@ -162,21 +162,22 @@ class Front:
 
     def _words(self, view: JobView) -> str:
         if not view.summary.best:
-            return "no result keeps the limits yet"
-        return ". ".join(filter(None, (f"{view.summary.pareto_size} on the front", _sampled(view))))
+            return "No result within the limits yet"
+        on_front = f"{text.numbered(view.summary.pareto_size, 'trial')} on the front"
+        return ". ".join(filter(None, (on_front, _sampled(view))))
 
 
 def _reached(view: JobView) -> str:
     best, metric = view.summary.best, view.spec.objectives[0].metric
     if best is None or not best.metrics:
         return ""
-    reached = f"Best: {metric} {text.quantity(metric, best.metrics[metric])}, by trial {best.number}"
+    reached = f"Best: {metric} {text.quantity(metric, best.metrics[metric])} (trial {best.number})"
     return ". ".join(filter(None, (reached, _sampled(view))))
 
 
 def _sampled(view: JobView) -> str:
     most, count = MOST_POINTS, len(view.results)
-    return f"Of {count:,} results a sample is drawn, {most:,} of a kind." if count > most else ""
+    return f"A sample of the {count:,} results is drawn, at most {most:,} per series." if count > most else ""
 
 
 def _stops_at(view: JobView) -> str:
@@ -185,7 +186,7 @@ def _stops_at(view: JobView) -> str:
     if not told:
         return ""
     number, epoch = told[-1]
-    return f"Trials stop after epoch {epoch} of {view.spec.fidelity.epochs}: the early-stop epoch of round {number}."
+    return f"Trials stop after epoch {epoch} of {view.spec.fidelity.epochs}, as set in round {number}."
 
 
 def _supernet(view: JobView) -> str:
@@ -193,7 +194,7 @@ def _supernet(view: JobView) -> str:
     if found is None:
         return ""
     metrics = ", ".join(f"{name} {text.quantity(name, value)}" for name, value in found.metrics.items())
-    return f"step {found.step} of {found.steps}: {metrics}"
+    return f"Step {found.step} of {found.steps}: {metrics}"
 
 
 class Funnel:
@@ -201,7 +202,7 @@ class Funnel:
 
     def __init__(self) -> None:
         self._lines: dict[str, tuple[Bar, Text]] = {}
-        with card("Funnel", "What became of the candidates."):
+        with card("Funnel", "The number of candidates that reached each stage."):
             self._grid = box("funnel")
             self._saved = Text("p", "", "small")
             self._reasons = Text("p", "", "muted small wrap")
@@ -228,5 +229,5 @@ def _saved(view: JobView) -> str:
     spared, full = view.epochs_saved
     if not spared:
         return ""
-    which = "" if view.total <= len(view.trials) else f" (of the newest {min(MOST_TRIALS, len(view.trials)):,} trials)"
-    return f"Stopping early has spared {spared:,} of {full:,} epochs, {spared / full:.0%}{which}."
+    which = "" if view.total <= len(view.trials) else f" of the newest {min(MOST_TRIALS, len(view.trials)):,} trials"
+    return f"Early stopping has saved {spared:,} of {full:,} epochs{which} ({spared / full:.0%})."

@@ -30,7 +30,7 @@ class Curves:
         self._panel: Panel[bytes] = Panel(
             context,
             "Learning curves",
-            f"{metric} by epoch, a line per trial; point at one to read it.",
+            f"{metric} by epoch, one line per trial. Hover over a line to read it; click to pin it.",
             self._read,
             self._draw,
         )
@@ -46,7 +46,7 @@ class Curves:
     def show(self, view: JobView) -> None:
         self._view = view
         self._all.set_visibility(view.total > MOST_CURVES)
-        self._all.say(f"all {view.total:,}" if view.total <= ALL_CURVES else f"{ALL_CURVES:,} of {view.total:,}")
+        self._all.say(f"All {view.total:,}" if view.total <= ALL_CURVES else f"{ALL_CURVES:,} of {view.total:,}")
         self._panel.changed()
 
     def _toggle(self) -> None:

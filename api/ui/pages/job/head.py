@@ -47,25 +47,25 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
             "Resume",
             lambda one: one.job.state is JobState.PAUSED or one.job.request is JobRequest.PAUSE,
             None,
-            "The job goes on.",
+            "The job continues.",
         ),
         "stop": Offer(
             "Stop",
             lambda one: not one.job.state.is_final and one.job.state is not JobState.STOPPING,
             None,
-            "Stopping: running trials finish, nothing new starts.",
+            "Stopping: running trials finish, no new trials start.",
         ),
         "cancel": Offer(
             "Cancel",
             lambda one: not one.job.state.is_final and one.job.request is not JobRequest.CANCEL,
-            "Cancel ends all running trials at once. Stop would let them finish.",
+            "All running trials end immediately. To let them finish, stop the job instead.",
             "Cancelling.",
         ),
         "retry": Offer(
             "Retry failed",
             lambda one: one.counts.get(TrialState.FAILED, 0) > 0,
             None,
-            "The failed trials run again.",
+            "Failed trials run again.",
         ),
     }
 )
@@ -99,7 +99,7 @@ class Head:
             self._budget()
             with box("figures"):
                 self._figures = {
-                    name: Figure(name) for name in ("best", "on trial", "pace", "time left", "time used", "cost")
+                    name: Figure(name) for name in ("best", "trials", "pace", "time left", "time used", "cost")
                 }
                 with box("figure"):
                     Text("div", "submitted", "name")
@@ -114,7 +114,7 @@ class Head:
             button.set_visibility(False)
             self._buttons[verb] = button
         extend = Text("button", "Extend", "plain")
-        extend.props["type"], extend.props["title"] = "button", "Give the job a larger budget"
+        extend.props["type"], extend.props["title"] = "button", "Increase the budget of the job"
         extend.on("click", self._extend)
         clone_link(self._job)
 
@@ -142,7 +142,7 @@ class Head:
                 self._visitor,
                 Scope.SUBMIT,
                 lambda: self._context.service.jobs.extend(self._job.id, **wanted),
-                "The budget is larger now.",
+                "Budget extended.",
             )
 
     def _budget(self) -> None:
@@ -158,7 +158,7 @@ class Head:
     def show(self, view: JobView) -> None:
         summary, job = view.summary, view.summary.job
         self._state.show(job.state.value)
-        self._request.say(f"{job.request.value.lower()} asked for" if job.request else "")
+        self._request.say(f"{job.request.value.lower()} requested" if job.request else "")
         self._reason.say(job.reason or "")
         self._reason.classes(remove="hidden") if job.reason else self._reason.classes(add="hidden")
         for verb, button in self._buttons.items():
@@ -173,15 +173,16 @@ class Head:
 
 
 def _searches(job: Job) -> str:
-    """`mbconv-small on digits by tpe and asha, 8 epochs a trial: maximize accuracy, with flops <= 3 M`."""
+    """`mbconv-small on digits by tpe and asha, 8 epochs per trial: maximize accuracy, with flops <= 3 M`."""
     spec = job.spec.model_dump(mode="json")
     space = spec["space"].get("name") or f"{len(spec['space']['parameters'])} parameters"
     rule = spec["stopping"]["name"]
     method = spec["algorithm"]["name"] + (f" and {rule}" if rule != "none" else "")
     wanted = ", ".join(f"{one.goal} {one.metric}" for one in job.spec.objectives)
     limits = ", ".join(limit_words(one) for one in job.spec.constraints)
-    what = f"{space} on {job.spec.dataset.name} by {method}, {job.spec.fidelity.epochs} epochs a trial: {wanted}"
-    return f"{what}, with {limits}" if limits else what
+    epochs = text.numbered(job.spec.fidelity.epochs, "epoch")
+    search = f"{space} on {job.spec.dataset.name} by {method}, {epochs} per trial: {wanted}"
+    return f"{search}, with {limits}" if limits else search
 
 
 def _used(summary: JobSummary) -> dict[str, tuple[float, str]]:
@@ -205,9 +206,9 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
     running = summary.counts.get(TrialState.RUNNING, 0)
     return {
         "best": ", ".join(f"{one} {text.quantity(one, reached[one])}" for one in names if one in reached) or None,
-        "on trial": f"{running} running, {summary.counts.get(TrialState.QUEUED, 0)} waiting",
+        "trials": f"{running} running, {summary.counts.get(TrialState.QUEUED, 0)} waiting",
         "pace": f"{summary.trials_per_minute:.1f} trials/min" if summary.trials_per_minute else None,
-        "time left": "over"
+        "time left": "ended"
         if job.state.is_final
         else text.duration(summary.eta_seconds)
         if summary.eta_seconds
@@ -223,8 +224,8 @@ async def _confirmed(label: str, question: str) -> bool:
         Text("h2", f"{label} this job?")
         Text("p", question)
         with box("row"):
-            ui.button(label, on_click=lambda: dialog.submit(True)).props("color=negative unelevated")
-            ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
+            ui.button(f"{label} job", on_click=lambda: dialog.submit(True)).props("color=negative unelevated")
+            ui.button("Go back", on_click=lambda: dialog.submit(False)).props("flat")
     dialog.on("hide", dialog.delete)  # not before it has given back the focus
     return bool(await dialog)
 
@@ -234,11 +235,11 @@ async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
     with ui.dialog() as dialog, box("card"):
         dialog.props["aria-label"] = "Extend the budget"
         Text("h2", "Extend the budget")
-        Text("p", "New totals, not what is added. A job that has ended goes on.", "muted")
+        Text("p", "Enter new totals, not increments. A job that has ended continues.", "muted")
         fields = {name: ui.number(name.replace("_", "-"), value=value) for name, value in budget.items()}
         with box("row"):
             ui.button("Extend", on_click=lambda: dialog.submit(True)).props("unelevated")
-            ui.button("Leave it", on_click=lambda: dialog.submit(False)).props("flat")
+            ui.button("Close", on_click=lambda: dialog.submit(False)).props("flat")
     dialog.on("hide", dialog.delete)
     answer = await dialog
     wanted = {name: field.value for name, field in fields.items() if field.value is not None}

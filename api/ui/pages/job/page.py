@@ -29,7 +29,7 @@ async def job_page(request: Request, job: str) -> Response | None:
         ui.page_title(f"{found.name} - searchsvc")
         head = job_head.Head(context, visitor, found, await context.ask(context.service.exports.formats, found.id))
         if visitor.may(Scope.SUBMIT) and await context.ask(context.service.labels.can_be_doubted, found):
-            link("Look at the labels of its validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
+            link("Review the labels of the validation images", f"{PATH}/jobs/{found.id}/relabel", "small")
         with box("grid"):
             charts = job_charts.make(context, found)
         panels = (

@@ -25,11 +25,11 @@ _AXIS_PIXELS = 84
 _FEWEST = 2
 NOTES: Mapping[str, str] = MappingProxyType(
     {
-        "Parallel": "A line per candidate; drag along an axis to pick out those that pass there.",
-        "Importance": "How much of the metric each parameter decides, by where the best tenth lies (PED-ANOVA).",
-        "Slice": "What came of each value of one parameter, whatever the others were.",
-        "Contour": "The metric over two parameters, linear between results.",
-        "Rank": "Where in the ranges of two parameters the best and the worst lie.",
+        "Parallel": "One line per candidate. Drag along an axis to select the lines that cross it there.",
+        "Importance": "How much each parameter matters for reaching the best tenth of the results (PED-ANOVA).",
+        "Slice": "The metric over one parameter, for all values of the others.",
+        "Contour": "The metric over two parameters, interpolated linearly between results.",
+        "Rank": "The results over two parameters, coloured by rank.",
     }
 )
 
@@ -57,9 +57,9 @@ class Parameters:
         self._panel: Panel[_Drawn] = Panel(context, "Parameters", "", self._read, self._draw)
         with self._panel.tools:
             self._buttons = {name: self._button(name) for name in NOTES}
-            self._metric_choice = Choice("metric", self._pick("_metric"), metric_names(job.spec))
-            self._x_choice = Choice("across", self._pick("_x"))
-            self._y_choice = Choice("up", self._pick("_y"))
+            self._metric_choice = Choice("Metric", self._pick("_metric"), metric_names(job.spec))
+            self._x_choice = Choice("x axis", self._pick("_x"))
+            self._y_choice = Choice("y axis", self._pick("_y"))
         with self._panel.content:
             self._note = Text("p", NOTES[self._kind], "muted small")
             self._holder = box("tall scroll")
@@ -105,9 +105,9 @@ class Parameters:
         minimised = _is_minimised(view, metric)
         found = view.once(("tried", metric), lambda one: tried(one, metric, minimised=minimised))
         if len(found) < _FEWEST:
-            raise Conflict(f"this is drawn from {_FEWEST} results on; there are {len(found)}")
+            raise Conflict(f"this chart needs {_FEWEST} results; the job has {len(found)}")
         ordered = self._ordered()
-        some = f"of {len(found):,} results the best and some of the others" if len(found) > MOST_DRAWN else ""
+        some = f"the best of {len(found):,} results and a sample of the others" if len(found) > MOST_DRAWN else ""
         if kind == "Parallel":
             axes = ordered[: charts.MOST_AXES]
             most = f"the {len(axes)} most important of {len(ordered)} parameters" if len(ordered) > len(axes) else ""
@@ -164,5 +164,5 @@ def _is_minimised(view: JobView, metric: str) -> bool:
 
 def _told(found: Importance) -> str:
     newest = f"the newest {MOST_TRIALS:,} results" if found.results >= MOST_TRIALS else f"{found.results:,} results"
-    some = f"; nothing is said of {', '.join(found.conditional)}, which only some candidates have"
-    return f"from {newest}{some if found.conditional else ''}"
+    some = f"; only some candidates have {', '.join(found.conditional)}"
+    return f"computed from {newest}{some if found.conditional else ''}"

@@ -36,7 +36,7 @@ class Recommend:
         self._wanted: Constraint | None = None
         self._is_busy = False
         self._found: Recommendations | None = None
-        note = "Move the limit: what the trials so far speak for within it is predicted, not trained."
+        note = "Set a limit to see the candidates that are predicted to be best within it. Nothing is trained."
         with card("Recommend", note) as self._card:
             with box("row recommend"):
                 self._choice = Choice("Limit on", self._pick)
@@ -46,11 +46,11 @@ class Recommend:
             self._said = Text("p", "", "small said")
             self._said.props["role"] = "status"
             self._list = box("stack")
-        self._slider.props.update({"type": "range", "min": 0, "max": _STEPS, "aria-label": "The limit"})
+        self._slider.props.update({"type": "range", "min": 0, "max": _STEPS, "aria-label": "Limit"})
         self._slider.on(
             "input", lambda event: self._most.show(self._at(event.args)), js_handler=_NUMBER, throttle=0.1
         ).on("change", lambda event: self._ask(self._at(event.args)), js_handler=_NUMBER)
-        self._train.props["type"], self._train.props["title"] = "button", "Submit a job that trains them, in full"
+        self._train.props["type"], self._train.props["title"] = "button", "Submit a job that trains these in full"
         self._train.on("click", self._train_them)
         self._train.set_visibility(False)
         self._card.set_visibility(False)
@@ -88,7 +88,7 @@ class Recommend:
         except ValueError:
             limit = math.nan
         if not math.isfinite(limit) or limit <= 0:
-            self._said.say("A limit is a number above 0, as in 5e6.")
+            self._said.say("Enter a number above 0, for example 5e6.")
             return
         ui.run_javascript(f"setField({self._slider.id}, {self._place(limit)})")
         await self._ask(limit)
@@ -108,7 +108,7 @@ class Recommend:
             self._is_busy = False
 
     async def _answer(self, limit: Constraint) -> None:
-        self._said.say(f"Predicting within {limit_words(limit)} ...")
+        self._said.say(f"Predicting within {limit_words(limit)} …")
         try:
             await self._context.admit(self._visitor, Scope.SUBMIT)
             found = await self._context.ask_slowly(
@@ -118,8 +118,8 @@ class Recommend:
             self._tell(None, words_of(error))
             return
         limits = " and ".join(map(limit_words, (*found.constraints, *found.outcome)))
-        learned = f"Learned from {found.learned_from} trials, as measured after epoch {found.epoch}."
-        self._tell(found, f"Within {limits}, the best first. {learned}")
+        learned = f"Learned from {found.learned_from} trials, measured after epoch {found.epoch}."
+        self._tell(found, f"Within {limits}, best first. {learned}")
 
     def _tell(self, found: Recommendations | None, said: str) -> None:
         self._found = found
@@ -168,7 +168,7 @@ def _items(found: Recommendations) -> None:
         )
         for one in found.items
     ]
-    columns = (*(f"{name}, predicted" for name in predicted), *costs, "measured", "architecture", "recipe")
+    columns = (*(f"predicted {name}" for name in predicted), *costs, "measured", "architecture", "recipe")
     table(columns, rows, numbers=columns[: len(predicted) + len(costs)])
 
 

@@ -7,6 +7,7 @@ import json
 import orjson
 from nicegui import ui
 
+from api import text
 from api.ui.live.compare_view import MOST
 from api.ui.live.job_view import MOST_TRIALS, JobView
 from api.ui.pages.job.takeaway import TELL, complain
@@ -31,10 +32,10 @@ class Trials:
                     search = box("field", "input").style("max-width: 220px")
                     search.props.update({"type": "search", "placeholder": "Filter", "aria-label": "Filter the trials"})
                     compare = Text("button", "Compare", "plain compares")
-                    compare.props["type"], compare.props["title"] = "button", f"Choose 2 to {MOST} trials first"
+                    compare.props["type"], compare.props["title"] = "button", f"Select 2 to {MOST} trials first"
                     compare.props["disabled"] = True
                     save = Text("button", "CSV", "plain")
-                    save.props["type"], save.props["title"] = "button", "Download all trials that the filters match"
+                    save.props["type"], save.props["title"] = "button", "Download all trials that match the filters"
             opens = f"{PATH}/jobs/{job.id}/trials/"
             columns = trial_columns(job.spec)
             self._grid = Grid("Trials", columns, "trials-grid", topic=job.id, opens=opens, selects=True)
@@ -55,10 +56,10 @@ def _shown(view: JobView) -> str:
     """Which trials the table has."""
     shown = len(view.trials)
     if not view.is_whole:
-        return f"{shown:,} of {view.total:,}, the newest; reading the others …"
+        return f"newest {shown:,} of {view.total:,} trials; loading the others …"
     if view.total > shown:
-        return f"the newest {MOST_TRIALS:,} and the best of {view.total:,}; CSV holds all that the filters match"
-    return f"{shown:,} in all"
+        return f"newest {MOST_TRIALS:,} and best of {view.total:,} trials; the CSV has all that match the filters"
+    return text.numbered(shown, "trial")
 
 
 class Events:
@@ -66,7 +67,7 @@ class Events:
 
     def __init__(self) -> None:
         self._last = 0
-        with card("Events", f"The newest {_SHOWN_EVENTS}, with their reasons; measurements are left out."):
+        with card("Events", f"The newest {_SHOWN_EVENTS} events with their reasons, without measurements."):
             self._list = box("events small stack")
             self._list.props["tabindex"] = "0"
 

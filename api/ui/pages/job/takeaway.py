@@ -21,7 +21,7 @@ _FETCH = f"e => {{ e.preventDefault(); takeAway(e.currentTarget).then({TELL}); }
 def clone_link(job: Job) -> None:
     """Opens the editor with the spec of this job."""
     made = link("Clone", f"{PATH}/jobs/new?from={job.id}", "plain")
-    made.props["title"] = "Write a new job, beginning with the spec of this one"
+    made.props["title"] = "Create a new job from the spec of this job"
 
 
 def export_menu(job: Job, formats: Mapping[str, Format]) -> None:

@@ -17,7 +17,7 @@ from searchsvc.service.results.distributions import Learning
 
 MOST_ATTEMPTS = 1000
 _ROW_PIXELS = 22
-_EVERY = "every parameter"
+_EVERY = "all parameters"
 _METRICS = ("entropy", "reward")
 
 
@@ -29,7 +29,7 @@ class Timeline:
         self._panel: Panel[Options] = Panel(
             context,
             "Timeline",
-            f"Attempts of the newest trials, {MOST_ATTEMPTS:,} at most, by worker: the {charts.MOST_WORKERS} latest.",
+            f"At most {MOST_ATTEMPTS:,} attempts of the newest trials, on the {charts.MOST_WORKERS} latest workers.",
             self._read,
             self._draw,
         )
@@ -57,15 +57,15 @@ class Supernet:
         self._context, self._job, self._parameter = context, job, _EVERY
         self._panel: Panel[Learning] = Panel(
             context,
-            "What the supernet learned",
-            "The probability of the likeliest option of every parameter by step, or of each option of one.",
+            "Supernet training",
+            "The probability of the most likely option of each parameter, or of all options of one parameter, by step.",
             lambda: context.service.results.learning(job.id),
             self._draw,
         )
         with self._panel.tools:
-            self._choice = Choice("parameter", self._pick, (_EVERY,))
+            self._choice = Choice("Parameter", self._pick, (_EVERY,))
         with self._panel.content:
-            self._map = Drawing("probabilities by step")
+            self._map = Drawing("Option probabilities by step")
             self._curves = {name: Drawing(f"{name} by step", "chart short") for name in _METRICS}
         self._panel.card.set_visibility(False)
 

@@ -67,18 +67,18 @@ class _Page:
         with box("row spread"):
             Text("h1", "New job")
             with box("row"):
-                start = Choice("Begin with", lambda name: self._begin_with(examples, name), ["", *examples])
+                start = Choice("Start from", lambda name: self._begin_with(examples, name), ["", *examples])
                 self._submit = Text("button", "Submit", "primary")
         start.show(chosen)
         self._submit.props["type"], self._submit.props["disabled"] = "button", True
         self._submit.on("click", self._send)
         with box("grid new-job"):
             with box("stack"):
-                with card("Spec", "What is searched, in YAML. The fields below write into it, and read from it."):
+                with card("Spec", "The job in YAML. The fields below edit this text and follow it."):
                     self._editor = ui.codemirror(text, language="YAML", indent="  ", line_wrapping=True)
                     self._editor.on_value_change(lambda: self._checks.want(self._editor.value))
                     ui.run_javascript(f"dressEditor({self._editor.id}, 'Job spec')")
-                with card("Common parts"):
+                with card("Common settings"):
                     self._form = Form(self._offered, self._edit)
             with box("stack"):
                 self._faults = Faults(self._go_to)
@@ -120,7 +120,7 @@ class _Page:
             try:
                 text, document = await self._context.ask(_edited, self._editor.value, changes)
             except SearchsvcError as error:
-                ui.notify(f"The text has to be mended first. {words_of(error)}", type="negative")
+                ui.notify(f"Fix the spec first. {words_of(error)}", type="negative")
                 return
             self._editor.value = text
             self._form.show(document)

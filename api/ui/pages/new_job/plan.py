@@ -19,13 +19,13 @@ class Faults:
     def __init__(self, go_to: Callable[[int], None]) -> None:
         self._go_to = go_to
         with card("Check") as self._card:
-            self._said = Text("p", "Looking at it ...", "said")
+            self._said = Text("p", "Checking …", "said")
             self._said.props["role"] = "status"
             self._list = box("stack", "ul").classes("faults")
 
     def show(self, draft: Draft) -> None:
         count = len(draft.marks)
-        self._said.say(f"{count} to mend." if count else "Nothing is wrong.")
+        self._said.say(f"{text.numbered(count, 'problem')} found." if count else "No problems found.")
         self._list.clear()
         with self._list:
             for mark in draft.marks:
@@ -45,7 +45,7 @@ class DryRun:
     """Size of the space, share that keeps the limits, the dataset, the first candidates with their costs."""
 
     def __init__(self) -> None:
-        with card("Dry run", "What would run. Nothing is stored or trained for it."):
+        with card("Dry run", "A preview of the job. Nothing is stored or trained."):
             self._body = box("stack")
 
     def show(self, plan: Plan | None) -> None:
@@ -53,7 +53,7 @@ class DryRun:
         self._body.clear()
         with self._body:
             if plan is None:
-                Text("p", "It is shown as soon as nothing is wrong.", "muted")
+                Text("p", "The preview appears once there are no problems.", "muted")
             else:
                 _plan(plan)
 
@@ -61,18 +61,18 @@ class DryRun:
 def _plan(plan: Plan) -> None:
     size, data = plan.space_size, plan.dataset
     with box("figures"):
-        Figure("candidates").show("continuous" if math.isinf(size) else text.count(size))
+        Figure("candidates").show("infinite" if math.isinf(size) else text.count(size))
         if plan.hard:
-            Figure("keep the limits").show(f"{plan.feasible_share:.1%}")
+            Figure("within the limits").show(f"{plan.feasible_share:.1%}")
         Figure("classes").show(f"{len(data.classes)}")
-        Figure("image").show(" x ".join(map(str, data.shape)))
+        Figure("image size").show(" x ".join(map(str, data.shape)))
     for warning in plan.warnings:
         notice(warning)
     if plan.hard:
         limits = " and ".join(limit_words(one) for one in plan.hard)
-        Text("p", f"Looked at before a trial starts: {limits}, in {plan.sampled:,} random candidates.", "muted small")
+        Text("p", f"Checked before training: {limits}. Sampled candidates: {plan.sampled:,}.", "muted small")
     if plan.outcome:
-        Text("p", f"Known only when trained: {' and '.join(map(limit_words, plan.outcome))}.", "muted small")
+        Text("p", f"Known only after training: {' and '.join(map(limit_words, plan.outcome))}.", "muted small")
     sizes = ", ".join(f"{number:,} {split}" for split, number in data.sizes.items())
     Text("p", f"{data.name}: {sizes}", "muted small wrap")
     _candidates(plan)
@@ -80,9 +80,9 @@ def _plan(plan: Plan) -> None:
 
 def _candidates(plan: Plan) -> None:
     if not plan.candidates:
-        Text("p", "The supernet finds the candidates: there are none to show before it is trained.", "muted small")
+        Text("p", "There is no preview of candidates: the trained supernet selects them.", "muted small")
         return
-    Text("h3", "The first candidates", "small")
+    Text("h3", "First candidates", "small")
     costs: Sequence[str] = list(plan.candidates[0].costs)
     rows = [
         (*(text.quantity(name, one.costs[name]) for name in costs), *map(text.values, halves(one.candidate.values)))

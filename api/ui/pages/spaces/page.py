@@ -41,20 +41,20 @@ def _space(context: PageContext, shipped: ShippedSpace) -> None:
         with box("", "details"):
             Text("summary", "Parameters")
             table(
-                ("parameter", "may be", "when"),
+                ("parameter", "values", "condition"),
                 [(one.name, described(one), _condition(one)) for one in shipped.space.parameters],
             )
         if shipped.constants:
             with box("", "details"):
-                Text("summary", "The same for all its candidates")
+                Text("summary", "Constants")
                 table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
         Sampler(context, shipped.name)
 
 
 def _size(size: float) -> str:
-    """`continuous`, `14,580 candidates`, `2.3 x 10^25 candidates`."""
+    """`infinitely many candidates`, `14,580 candidates`, `2.3 x 10^25 candidates`."""
     if math.isinf(size):
-        return "continuous"
+        return "infinitely many candidates"
     if size < _LONGEST_WRITTEN:
         return f"{size:,} candidates"
     mantissa, _, exponent = f"{size:.1e}".partition("e+")
@@ -67,7 +67,7 @@ _LONGEST_WRITTEN = 10**9
 def _counted(shipped: ShippedSpace) -> str:
     """How many parameters, and how many of them matter only under a condition."""
     conditional = sum(bool(one.when) for one in shipped.space.parameters)
-    return f"{len(shipped.space)} parameters" + (f", {conditional} of them conditional" if conditional else "")
+    return f"{len(shipped.space)} parameters" + (f", {conditional} conditional" if conditional else "")
 
 
 def described(parameter: Parameter) -> str:

@@ -19,7 +19,7 @@ class Sampler:
         self._context, self._space = context, space
         self._next = 0
         with box("row sampler"):
-            self._button = Text("button", "Draw a candidate", "plain")
+            self._button = Text("button", "Sample a candidate", "plain")
             self._seed = Entry("Seed", self._typed, inputmode="numeric")
             self._said = Text("p", "", "muted small")
             self._said.props["role"] = "status"
@@ -32,10 +32,10 @@ class Sampler:
         if given.isdecimal() and len(given) <= 9:
             await self._draw(int(given))
         else:
-            self._said.say("A seed is a whole number, 0 or larger.")
+            self._said.say("Enter a whole number, at least 0.")
 
     async def _draw(self, seed: int) -> None:
-        self._said.say("Drawing ...")
+        self._said.say("Sampling …")
         try:
             found = await self._context.ask_slowly(self._context.service.catalogue.sample, self._space, seed)
         except SearchsvcError as error:
@@ -45,7 +45,7 @@ class Sampler:
         self._seed.show(seed)
         shape = " x ".join(map(str, found.dataset.shape))
         self._said.say(f"Costs are for {found.dataset.name}: images of {shape}, {len(found.dataset.classes)} classes.")
-        self._button.say("Draw the next")
+        self._button.say("Sample the next")
         self._drawn.clear()
         with self._drawn:
             _sample(found)

@@ -18,7 +18,7 @@ MOST_PICTURES = 24
 def draw(artifacts: Sequence[Artifact]) -> None:
     """Files to download; nothing is loaded before it is in view."""
     if not artifacts:
-        Text("p", "None yet: winners and finished trials leave their weights here.", "muted")
+        Text("p", "No files yet. The weights appear here when the training has finished.", "muted")
         return
     model = next((one for one in artifacts if one.name == MODEL), None)
     if model is not None:
@@ -40,8 +40,8 @@ def path_of(artifact: Artifact) -> str:
 
 
 def _pictures(pictures: Sequence[Artifact]) -> None:
-    some = f"; {MOST_PICTURES} of {len(pictures)}" if len(pictures) > MOST_PICTURES else ""
-    Text("p", f"What the detector found in images that it was not trained on{some}.", "muted small")
+    some = f" ({MOST_PICTURES} of {len(pictures)})" if len(pictures) > MOST_PICTURES else ""
+    Text("p", f"Detections in images that the detector was not trained on{some}.", "muted small")
     with box("pictures"):
         for one in pictures[:MOST_PICTURES]:
             with link("", path_of(one)):

@@ -55,7 +55,7 @@ class _Page:
             Text("h1", f"Trial #{trial.number}")
             link("Compare", compare_path([reference(trial)]), "plain small")
             self._state = State(trial.state.value)
-            what = "supernet" if not trial.is_candidate else "in full" if trial.proposal.in_full else ""
+            what = "supernet" if not trial.is_candidate else "full training" if trial.proposal.in_full else ""
             Text("span", what, "muted small")
         self._reason = Text("pre", "", "notice wrap hidden")
         with box("card"):
@@ -68,7 +68,7 @@ class _Page:
             self._network = Panel(
                 context,
                 "Architecture",
-                "From the image on: as high as the output is, and as wide as it has channels.",
+                "Stage by stage, from the input on. A drawn map is as high as the output and as wide as its channels.",
                 lambda: context.service.trials.architecture(trial.id),
                 self._draw_network,
             )
@@ -83,7 +83,7 @@ class _Page:
                     self._attempts = box("")
                 with card("Files"):
                     self._files = box("stack")
-        with card("Log", f"What the trial writes while it is trained; the last {LOG_LINES} lines."):
+        with card("Log", f"The last {LOG_LINES} lines that the trial has written."):
             self.log = _Log()
 
     def _draw_network(self, found: Architecture) -> None:
@@ -123,7 +123,7 @@ class _Log:
             self._body = box("mono", "pre")
         holder.props["tabindex"], holder.props["role"], holder.props["aria-label"] = "0", "log", "Log"
         with self._body:
-            self._empty = Text("span", "No log yet: it is written when the work starts.", "muted")
+            self._empty = Text("span", "No log yet. It starts with the training.", "muted")
 
     def show(self, tail: LogTail) -> None:
         self._empty.set_visibility(not tail.lines)
@@ -192,4 +192,5 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
         )
         for one in attempts
     ]
-    table(("attempt", "state", "started", "took", "node", "process", "why"), rows, numbers=("took", "process"))
+    columns = ("attempt", "state", "started", "duration", "node", "process", "reason")
+    table(columns, rows, numbers=("duration", "process"))

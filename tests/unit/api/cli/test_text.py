@@ -44,6 +44,10 @@ def test_durations_have_two_units_at_most(seconds: float | None, shown: str) -> 
     assert text.duration(seconds) == shown
 
 
+def test_a_number_stands_with_its_noun() -> None:
+    assert [text.numbered(number, "trial") for number in (0, 1, 1200)] == ["0 trials", "1 trial", "1,200 trials"]
+
+
 def test_times_are_told_relative_to_now() -> None:
     assert text.ago("2026-01-01T00:00:00Z", now=1_767_225_660.0) == "1 min 00 s ago"
     assert text.ago(1000.0, now=999.0) == "0.0 s ago"

@@ -68,7 +68,7 @@ def test_two_conditions_of_a_column_are_joined(operator: str, kept: bool) -> Non
     "where", ["", "[]", '{"step": 1}', '{"step": {"filterType": "number", "type": "eval", "filter": 1}}']
 )
 def test_what_is_no_filter_is_refused(where: str) -> None:
-    with pytest.raises(InvalidInput, match="no filter of the columns"):
+    with pytest.raises(InvalidInput, match="not a valid column filter"):
         RowFilter.of("", where)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from api.ui.live.board import Board
 from api.ui.live.job_view import JobReader
 from api.ui.parts.numbers import epochs_saved, funnel
 from api.ui.parts.words import of_event
+from searchsvc.domain import Event
 from searchsvc.errors import NotFound
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
@@ -156,3 +158,25 @@ def test_every_event_has_words(service: Service, search: Running) -> None:
     assert "early_stop_epoch=3" in said["round.finished"]
     stops = [event for event in events if event.data.get("state") == "STOPPED"]
     assert "asha: below the best third" in of_event(stops[0], 6, search.job.spec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        ("job.succeeded", {"trials_cancelled": 0}, "the job succeeded"),
+        ("job.cancelled", {"trials_cancelled": 2}, "the job was cancelled: cancelled 2 trials"),
+        (
+            "job.failed",
+            {"reason": "no candidate", "trials_cancelled": 1},
+            "the job failed: no candidate, cancelled 1 trial",
+        ),
+        ("job.queued", {}, "the job waits for a driver"),
+    ],
+)
+def test_the_end_of_a_job_is_told_in_words(search: Running, kind: str, data: dict[str, Any], words: str) -> None:
+    assert of_event(Event(1, search.id, None, kind, data, 0.0), None, search.job.spec) == words
+
+
+def test_a_trial_starts_on_an_address(service: Service, search: Running) -> None:
+    started = next(event for event in service.events.latest(search.id, 300) if event.kind == "trial.started")
+    assert of_event(started, 3, search.job.spec) == "trial 3 started (attempt 1) on 10.0.0.7"
