@@ -167,8 +167,8 @@ def test_every_event_has_words(service: Service, search: Running) -> None:
         ("job.cancelled", {"trials_cancelled": 2}, "the job was cancelled: cancelled 2 trials"),
         (
             "job.failed",
-            {"reason": "no candidate", "trials_cancelled": 1},
-            "the job failed: no candidate, cancelled 1 trial",
+            {"reason": "lost", "trials_cancelled": 1},
+            "the job failed: lost, cancelled 1 trial",
         ),
         ("job.queued", {}, "the job waits for a driver"),
     ],
