@@ -9,9 +9,9 @@ import anyio
 from fastapi import Request
 
 from api.rest.sse import Feed
-from api.ui.live.board import Board, BoardView
 from api.ui.live.cluster_view import ClusterReader
 from api.ui.live.curves import CurveBook
+from api.ui.live.job_list import Board, BoardView
 from api.ui.live.job_view import JobReader, JobView
 from api.ui.live.log_tail import LOG_SECONDS, LogReader, LogTail
 from api.ui.live.topics import Model, Topic

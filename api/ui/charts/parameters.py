@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from api import text
+from api.ui.charts.candidates import Tried, cells, surface, thinned
 from api.ui.charts.plots import Options, axis
-from api.ui.charts.surface import Tried, cells, surface, thinned
 from api.ui.parts.theme import HAIR, INK, RANKS, SERIES
 from searchsvc.domain import Categorical, Parameter
 from searchsvc.service.results.importance import Importance

@@ -12,7 +12,7 @@ from api.ui.charts import plots
 from api.ui.charts.plots import Options
 from api.ui.live.curves import Curve
 from api.ui.live.job_view import MOST_POINTS, JobView
-from api.ui.parts.numbers import limit_of
+from api.ui.parts.metrics import limit_of
 from api.ui.parts.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.domain import JobSpec, Measurement, Round
 from searchsvc.service.results.columns import sample

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from api.ui.live.curves import Curve, CurveBook
-from api.ui.parts.numbers import epochs_saved
+from api.ui.parts.metrics import epochs_saved
 from api.ui.tables.rows import Rows, RowStore, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial
 from searchsvc.errors import Conflict

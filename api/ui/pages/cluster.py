@@ -10,7 +10,7 @@ from nicegui.element import Element
 
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
-from api.ui.parts import words
+from api.ui.parts import event_text
 from api.ui.parts.widgets import Bar, Moment, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Job, Trial
@@ -98,7 +98,7 @@ def _show_running(running: Sequence[Work]) -> None:
             lambda one=one: _named(one.job, one.trial),
             str(one.attempt.number),
             lambda one=one: Moment(one.attempt.started_at),
-            words.node_of(one.attempt),
+            event_text.node_of(one.attempt),
             str(one.attempt.pid or ""),
         )
         for one in running

@@ -10,7 +10,7 @@ from nicegui import ui
 from api import text
 from api.ui.context import BOARD, PageContext
 from api.ui.frame import follow, framed
-from api.ui.live.board import MOST_JOBS, BoardView
+from api.ui.live.job_list import MOST_JOBS, BoardView
 from api.ui.parts.widgets import Text, box, link
 from api.ui.session import PATH, Visitor
 from api.ui.tables.grids import Grid, number_column

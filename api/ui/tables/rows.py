@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import orjson
 
 from api import text
-from api.ui.parts.numbers import cost_words, known, metric_names
+from api.ui.parts.metrics import cost_words, known, metric_names
 from searchsvc.domain import JobSpec, Trial, count_for_budget
 from searchsvc.domain.fields import RecordField, shown_fields
 from searchsvc.service.results.standing import JobStanding

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from api.ui.parts.numbers import metric_names
+from api.ui.parts.metrics import metric_names
 from api.ui.tables.grids import number_column, text_column
 from api.ui.tables.rows import headed_fields
 from searchsvc.domain import JobSpec

@@ -13,7 +13,7 @@ from nicegui.element import Element
 from api import text
 from api.ui.charts import plots
 from api.ui.charts import results as charts
-from api.ui.charts.drawing import Drawing
+from api.ui.charts.chart_element import Drawing
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
@@ -22,7 +22,7 @@ from api.ui.pages.compare import network as compare_network
 from api.ui.pages.compare.differences import Line, marked, side_by_side
 from api.ui.pages.compare.network import Networks
 from api.ui.panel import Panel
-from api.ui.parts.numbers import known
+from api.ui.parts.metrics import known
 from api.ui.parts.theme import INK, SERIES
 from api.ui.parts.widgets import State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor

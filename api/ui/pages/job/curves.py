@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from api.ui.charts import results as charts
-from api.ui.charts.drawing import Drawing, packed
+from api.ui.charts.chart_element import Drawing, packed
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.live.job_view import MOST_CURVES, JobView

@@ -14,8 +14,8 @@ from api.rest.routes.jobs import ACTIONS
 from api.ui.context import PageContext
 from api.ui.frame import attempt
 from api.ui.live.job_view import JobView
-from api.ui.pages.job.takeaway import clone_link, export_menu
-from api.ui.parts.numbers import cost_words, known, limit_words, metric_names
+from api.ui.pages.job.export_menu import clone_link, export_menu
+from api.ui.parts.metrics import cost_words, known, limit_words, metric_names
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState, count_for_budget

@@ -8,12 +8,12 @@ from nicegui import ui
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.job_view import JobView
-from api.ui.pages.job import charts as job_charts
+from api.ui.pages.job import chart as job_charts
 from api.ui.pages.job import head as job_head
 from api.ui.pages.job import parameters as job_parameters
 from api.ui.pages.job import recommend as job_recommend
-from api.ui.pages.job import tables as job_tables
-from api.ui.pages.job import time as job_time
+from api.ui.pages.job import timeline as job_time
+from api.ui.pages.job import trials as job_tables
 from api.ui.parts.widgets import box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.service.system.tokens import Scope

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.ui.charts import parameters as charts
-from api.ui.charts.drawing import Drawing
+from api.ui.charts.candidates import MOST_DRAWN, tried
+from api.ui.charts.chart_element import Drawing
 from api.ui.charts.plots import Options
-from api.ui.charts.surface import MOST_DRAWN, tried
 from api.ui.context import PageContext
 from api.ui.live.job_view import JobView
 from api.ui.panel import Panel
 from api.ui.parts.fields import Choice
-from api.ui.parts.numbers import metric_names
+from api.ui.parts.metrics import metric_names
 from api.ui.parts.widgets import Text, box
 from searchsvc.domain import Job, Parameter
 from searchsvc.errors import Conflict, SearchsvcError

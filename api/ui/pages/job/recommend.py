@@ -12,7 +12,7 @@ from api.ui.context import PageContext
 from api.ui.frame import attempt, words_of
 from api.ui.live.job_view import JobView
 from api.ui.parts.fields import Choice, Entry
-from api.ui.parts.numbers import limit_of, limit_words
+from api.ui.parts.metrics import limit_of, limit_words
 from api.ui.parts.widgets import Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Constraint, Job

@@ -12,10 +12,10 @@ from fastapi import Request, Response
 from nicegui import background_tasks, ui
 
 from api.ui.context import PageContext
-from api.ui.draft import Draft, check_draft
 from api.ui.frame import attempt, framed, words_of
+from api.ui.pages.new_job.draft import Draft, check_draft
+from api.ui.pages.new_job.dry_run import DryRun, Faults
 from api.ui.pages.new_job.form import Form, Offers, offers
-from api.ui.pages.new_job.plan import DryRun, Faults
 from api.ui.parts.fields import Choice
 from api.ui.parts.widgets import Text, box, card, link
 from api.ui.session import PATH, Visitor

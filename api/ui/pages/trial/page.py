@@ -11,7 +11,7 @@ from nicegui.element import Element
 
 from api import text
 from api.ui.charts import results as charts
-from api.ui.charts.drawing import Drawing
+from api.ui.charts.chart_element import Drawing
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
 from api.ui.live.log_tail import LOG_LINES, LogTail
@@ -20,8 +20,8 @@ from api.ui.pages.compare.page import compare_path, reference
 from api.ui.pages.trial import files as trial_files
 from api.ui.pages.trial import network as trial_network
 from api.ui.panel import Panel
-from api.ui.parts import words
-from api.ui.parts.numbers import known
+from api.ui.parts import event_text
+from api.ui.parts.metrics import known
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Attempt, Job, Measurement, Scalar, Trial
@@ -186,7 +186,7 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
             lambda one=one: State(one.state.value),
             lambda one=one: Moment(one.started_at),
             text.duration(one.finished_at - one.started_at) if one.finished_at else "",
-            words.node_of(one),
+            event_text.node_of(one),
             one.pid or "",
             "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
         )

@@ -10,12 +10,12 @@ import pytest
 
 from api.ui.charts import parameters as charts_parameters
 from api.ui.charts import results as charts
-from api.ui.charts import time as charts_time
-from api.ui.charts.surface import MOST_DRAWN, Tried, position, surface, thinned, tried
+from api.ui.charts import timeline as charts_time
+from api.ui.charts.candidates import MOST_DRAWN, Tried, position, surface, thinned, tried
 from api.ui.live.curves import CurveBook
 from api.ui.live.job_view import JobReader, JobView
 from api.ui.live.log_tail import LOG_LINES, LogReader
-from api.ui.parts.numbers import cost_words
+from api.ui.parts.metrics import cost_words
 from searchsvc.domain import Categorical, Float, Integer, Outcome, Parameter, TrialState
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings

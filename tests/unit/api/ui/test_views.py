@@ -10,10 +10,10 @@ import pytest
 
 from api.ui.charts import results as charts
 from api.ui.live import job_view
-from api.ui.live.board import Board
+from api.ui.live.job_list import Board
 from api.ui.live.job_view import JobReader
-from api.ui.parts.numbers import epochs_saved, funnel
-from api.ui.parts.words import of_event
+from api.ui.parts.event_text import of_event
+from api.ui.parts.metrics import epochs_saved, funnel
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
 from searchsvc.service.service import Service

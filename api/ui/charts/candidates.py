@@ -12,7 +12,7 @@ from scipy.interpolate import griddata
 from scipy.spatial import QhullError
 
 from api.ui.live.job_view import JobView
-from api.ui.parts.numbers import known
+from api.ui.parts.metrics import known
 from searchsvc.domain import Categorical, Parameter, Scalar
 from searchsvc.service.results.columns import sample
 

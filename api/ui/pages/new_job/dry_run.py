@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from api import text
-from api.ui.draft import Draft, Mark
-from api.ui.parts.numbers import limit_words
+from api.ui.pages.new_job.draft import Draft, Mark
+from api.ui.parts.metrics import limit_words
 from api.ui.parts.widgets import Figure, Text, box, card, notice, table
 from searchsvc.service.planning.plan import Plan
 from searchsvc.spaces.halves import halves

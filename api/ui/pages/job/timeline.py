@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from api.ui.charts import time as charts
-from api.ui.charts.drawing import Drawing
+from api.ui.charts import timeline as charts
+from api.ui.charts.chart_element import Drawing
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.live.job_view import JobView

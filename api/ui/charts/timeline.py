@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from api import text
 from api.ui.charts.plots import LEGEND, Options, axis, line, plane
-from api.ui.parts import words
+from api.ui.parts import event_text
 from api.ui.parts.theme import HAIR, HEAT, INK, SERIES, STATES
 from searchsvc.domain import Attempt, TrialState
 from searchsvc.service.results.distributions import Learning
@@ -86,7 +86,7 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
 
 def _worker(attempt: Attempt) -> str:
     """Node and process."""
-    node = words.node_of(attempt) or "?"
+    node = event_text.node_of(attempt) or "?"
     return f"{node} / {attempt.pid}" if attempt.pid else node
 
 

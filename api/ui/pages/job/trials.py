@@ -10,8 +10,8 @@ from nicegui import ui
 from api import text
 from api.ui.live.compare_view import MOST
 from api.ui.live.job_view import MOST_TRIALS, JobView
-from api.ui.pages.job.takeaway import TELL, complain
-from api.ui.parts import words
+from api.ui.pages.job.export_menu import TELL, complain
+from api.ui.parts import event_text
 from api.ui.parts.widgets import Text, box, card, iso
 from api.ui.session import PATH
 from api.ui.tables.grids import Grid
@@ -83,7 +83,7 @@ def _told(view: JobView, after: int) -> tuple[int, str]:
     """The number of the newest event, and the lines of those after one, as JSON: [time, words], the oldest first."""
     told = [event for event in view.events if event.kind != "trial.measured"][:_SHOWN_EVENTS]
     new = [event for event in reversed(told) if event.sequence > after]
-    lines = [(iso(event.at), words.of_event(event, _number(event, view), view.spec)) for event in new]
+    lines = [(iso(event.at), event_text.of_event(event, _number(event, view), view.spec)) for event in new]
     return (new[-1].sequence, orjson.dumps(lines).decode()) if new else (after, "")
 
 

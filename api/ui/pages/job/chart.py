@@ -8,12 +8,12 @@ from typing import Protocol
 
 from api import text
 from api.ui.charts import results as charts
-from api.ui.charts.drawing import Drawing, packed
+from api.ui.charts.chart_element import Drawing, packed
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.live.job_view import MOST_POINTS, MOST_TRIALS, JobView
 from api.ui.pages.job.curves import Curves
-from api.ui.parts.numbers import funnel, metric_names
+from api.ui.parts.metrics import funnel, metric_names
 from api.ui.parts.widgets import Bar, Text, box, card
 from searchsvc.domain import Job
 
