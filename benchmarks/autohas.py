@@ -17,7 +17,7 @@ from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.networks import complete
 from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
-from workers.autohas.batches import Batch, Views
+from workers.autohas.classification import Batch, Views
 from workers.autohas.run import keep_kernels
 from workers.data import classification as data
 from workers.data.classification import Dataset

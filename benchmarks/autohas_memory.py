@@ -20,7 +20,7 @@ from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.networks import complete
 from workers.autohas import Differentiable, Distributions, Reinforce, SupernetLearner
-from workers.autohas.batches import Batch, Views
+from workers.autohas.classification import Batch, Views
 from workers.data.dataset import Dataset, Split
 from workers.supernet import shared_network
 from workers.training.classification.splits import on_device

@@ -16,7 +16,7 @@ import time
 import torch
 
 from tests.support.drivers import ROOT
-from workers.trials.group import Group, Seat
+from workers.trials.process_group import Group, Seat
 
 HOST = "127.0.0.1"
 

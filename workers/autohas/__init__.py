@@ -2,6 +2,6 @@
 
 from workers.autohas.controllers import Differentiable, Learner, Reinforce, Report
 from workers.autohas.distributions import Distributions, Draw
-from workers.autohas.learner import SupernetLearner
+from workers.autohas.trainer import SupernetLearner
 
 __all__ = ["Differentiable", "Distributions", "Draw", "Learner", "Reinforce", "Report", "SupernetLearner"]

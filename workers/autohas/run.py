@@ -27,15 +27,15 @@ from searchsvc.errors import FailureKind, NotFound, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.space import Space
-from workers.autohas import batches, scenes
-from workers.autohas.batches import seed_of
+from workers.autohas import classification, detection
+from workers.autohas.classification import seed_of
 from workers.autohas.controllers import Differentiable, Reinforce
 from workers.autohas.distributions import Distributions, Draw
 from workers.autohas.exchange import Alone, Exchange
 from workers.autohas.finalists import Finalist, finalists, mean_reward, report
-from workers.autohas.learner import SupernetLearner
-from workers.autohas.lessons import Ground
 from workers.autohas.limits import CostLimits, FeasibleSampler
+from workers.autohas.task_interface import Ground
+from workers.autohas.trainer import SupernetLearner
 from workers.training import checkpoint
 from workers.training.classification.splits import Order
 from workers.training.recipe import Recipe
@@ -49,7 +49,7 @@ _KERNELS, _KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "10000"
 _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)
 """What random numbers are for."""
 _GROUNDS: Mapping[str, Callable[[TrialTask, Space, torch.device], Ground]] = MappingProxyType(
-    {"classification": batches.ground, "detection": scenes.ground}
+    {"classification": classification.ground, "detection": detection.ground}
 )
 """By task."""
 

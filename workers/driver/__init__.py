@@ -11,6 +11,6 @@
     search       the first of the three, and Tune's trial without its bookkeeping
     tune_run     the other two, and one Tune run
     placement    what the cluster has room for, why a trial waits, which nodes to avoid
-    steering     the heartbeat: renews the lease and learns what is asked of the job
+    heartbeat    the heartbeat: renews the lease and learns what is asked of the job
     winners      the best trials, measured once on the test split
 """

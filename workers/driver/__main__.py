@@ -18,7 +18,7 @@ from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers import cluster
 from workers.driver import standby
-from workers.driver.steering import Heartbeat
+from workers.driver.heartbeat import Heartbeat
 
 logger = logging.getLogger("workers.driver")
 

@@ -32,10 +32,10 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import SearchsvcError
 from searchsvc.store import Store
+from workers.driver.heartbeat import Heartbeat
 from workers.driver.ledger import Ledger, OpenTrial
 from workers.driver.placement import Placement
 from workers.driver.recovery import take_up
-from workers.driver.steering import Heartbeat
 from workers.driver.winners import winners
 from workers.trials.trainable import AVOIDED, GRACE_SECONDS, PART, RESOURCES, TASK, Instruction
 

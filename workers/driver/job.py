@@ -13,9 +13,9 @@ from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers.driver import tune_run
 from workers.driver.dispatcher import Dispatcher, Interrupted, Reason
+from workers.driver.heartbeat import Heartbeat
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
-from workers.driver.steering import Heartbeat
 from workers.driver.winners import why_failed, winners
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from searchsvc.domain.parameters import Scalar
 from workers.models.anchors import Anchors
 from workers.models.detector import Detector
 from workers.models.heads.one_stage import HeadOutputs
+from workers.supernet.layout import Tensors
 from workers.supernet.normalise import BY_BATCH
-from workers.supernet.parts import Tensors
 
 
 class SharedDetector:

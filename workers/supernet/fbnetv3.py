@@ -30,9 +30,9 @@ from searchsvc.spaces.fbnetv3.space import EXPANSIONS, FAMILIES, definition_of
 from searchsvc.spaces.network_family import NETWORK
 from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.networks import fbnetv3_net, input_shape
+from workers.supernet.layout import Gate, Layout, TensorPart, Tensors, norm, outside
 from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm, outside
 from workers.training.depthwise import convolve
 
 _EXPANDING: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -13,9 +13,9 @@ from torch.func import functional_call
 from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces.complete import CompleteValues
 from workers.models.networks import build
+from workers.supernet.layout import Layout, TensorPart, Tensors
 from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Layout, TensorPart, Tensors
 from workers.training.depthwise import with_strips
 
 _DROPOUTS = ("dropout", "drop_rate")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workers.supernet.parts import Gate, Layout, TensorPart
+from workers.supernet.layout import Gate, Layout, TensorPart
 
 
 def lacking(own: Layout, options: Sequence[Layout]) -> dict[str, Tensor]:

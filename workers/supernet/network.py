@@ -21,8 +21,8 @@ from searchsvc.spaces.sharing import networks_of, options_of, values_of
 from searchsvc.spaces.space import Space
 from workers.models.networks import build
 from workers.supernet.gates import lacking, masked
+from workers.supernet.layout import Layout, Path, Tensors, check_within, views
 from workers.supernet.normalise import BY_BATCH, BY_STATISTICS, measuring
-from workers.supernet.parts import Layout, Path, Tensors, check_within, views
 
 Shape: TypeAlias = tuple[int, int, int]
 """(channels, height, width) of one image of the dataset."""
@@ -30,7 +30,7 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 class SharedNetwork(nn.Module, ABC):
-    """Shares weights as once-for-all networks do (arXiv 1908.09791): see `workers.supernet.parts`.
+    """Shares weights as once-for-all networks do (arXiv 1908.09791): see `workers.supernet.layout`.
 
     In training it normalises by the batch, so the statistics of one path are never those of another. Before it is
     evaluated, `recalibrate` measures those of the active path. Kinds of networks differ in three methods.

@@ -24,9 +24,9 @@ from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.network_family import NETWORK
 from searchsvc.spaces.resnet import LAYERS, stem_stride, stem_widths
 from workers.models.networks import build, input_shape
+from workers.supernet.layout import Gate, Layout, TensorPart, Tensors, norm
 from workers.supernet.network import SharedNetwork
 from workers.supernet.normalise import Normalise
-from workers.supernet.parts import Gate, Layout, TensorPart, Tensors, norm
 
 _STEM = (("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"))
 """Convolutions and their normalisations."""

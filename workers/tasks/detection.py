@@ -32,7 +32,7 @@ class Detection(ShippedTask):
     description = "one-stage detectors: boxes with a class in each image"
     metrics = (*METRICS, LATENCY, TRAIN_LOSS)
     rewards = ("ap", "ap50", "ap75")
-    """Candidates of a supernet are scored by a loss, whichever of these is searched: see `workers.autohas.scenes`."""
+    """Candidates of a supernet are scored by a loss, whichever metric is searched: see `workers.autohas.detection`."""
     exports = MappingProxyType(
         {"onnx": ExportFormat("the trained detector of one trial for ONNX runtimes, up to the head's outputs", ".onnx")}
     )

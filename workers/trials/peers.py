@@ -24,7 +24,7 @@ from searchsvc.tasks import find
 from workers.trials.run_trial import guarded
 
 if TYPE_CHECKING:
-    from workers.trials.group import Group, Seat
+    from workers.trials.process_group import Group, Seat
 
 START_SECONDS = 120.0
 """For processes to start and to import torch."""
@@ -37,7 +37,7 @@ class Peer:
 
     def prepare(self, name: str) -> None:
         """Import what takes long, before others wait for this process."""
-        from workers.trials.group import Group
+        from workers.trials.process_group import Group
 
         self._group, self._trainer = Group, cast(SupernetTask, find(name))
 
@@ -71,7 +71,7 @@ class Peers:
         host, size = ray.util.get_node_ip_address(), self._task.workers
         self._actors = [_in_bundle(rank) for rank in range(1, size)]
         prepared = [actor.prepare.remote(self._task.task) for actor in self._actors]
-        from workers.trials.group import Group, Seat, listener_at  # at the same time as they do
+        from workers.trials.process_group import Group, Seat, listener_at  # at the same time as they do
 
         _wait_for(prepared)
         with listener_at(host) as listener:

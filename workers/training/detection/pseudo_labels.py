@@ -28,7 +28,7 @@ from workers.models.heads.detections import Detections
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.detecting import found_in
+from workers.training.detection.inference import found_in
 from workers.training.precision import Precision
 from workers.training.self_training.summary import Labelled, nothing_kept
 from workers.trials.files import PSEUDO_LABELS

@@ -23,7 +23,7 @@ from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.detecting import found_in
+from workers.training.detection.inference import found_in
 from workers.training.detection.latency import milliseconds
 from workers.training.detection.pseudo_labels import BoxLabeller
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained

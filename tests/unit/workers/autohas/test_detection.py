@@ -18,8 +18,8 @@ from searchsvc.spaces import Basis, Categorical, Float, Parameter, Space, find, 
 from searchsvc.spaces.sharing import DECISIVE, check_sharable, fixed_values
 from tests.support.detection import SIDE, SMALLEST
 from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
+from workers.autohas.detection import SceneBatch, SceneLessons, ground
 from workers.autohas.run import search
-from workers.autohas.scenes import SceneBatch, SceneLessons, ground
 from workers.losses.atss import Targets
 from workers.losses.one_stage import OneStageLoss
 from workers.tasks.detection import TASK

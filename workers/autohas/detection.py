@@ -21,7 +21,7 @@ from searchsvc.spaces.detector.head import bins_of
 from searchsvc.spaces.recipe import DETECTION
 from searchsvc.spaces.sharing import fixed_values
 from searchsvc.spaces.space import Space
-from workers.autohas.lessons import Ground, Lesson
+from workers.autohas.task_interface import Ground, Lesson
 from workers.autohas.updates import Tensors
 from workers.data import detection as data
 from workers.losses.atss import Targets
@@ -78,7 +78,7 @@ class SceneBatch:
 
 @dataclass(frozen=True, slots=True)
 class SceneImages:
-    """`workers.autohas.lessons.Images` of a split."""
+    """`workers.autohas.task_interface.Images` of a split."""
 
     scenes: SceneBatches
 
@@ -91,7 +91,7 @@ class SceneImages:
 
 
 class SceneLessons:
-    """`workers.autohas.lessons.Lessons` of detection."""
+    """`workers.autohas.task_interface.Lessons` of detection."""
 
     recipe, linear = DETECTION.defaults, "dfl_weight"
 

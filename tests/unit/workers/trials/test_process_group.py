@@ -15,7 +15,7 @@ from searchsvc.domain import FailureKind
 from searchsvc.errors import TrialFailed
 from tests.support import groups
 from workers.trials import group as module
-from workers.trials.group import Group, Seat, listener_at
+from workers.trials.process_group import Group, Seat, listener_at
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.recipe import CLASSIFICATION
 from searchsvc.spaces.space import Space
-from workers.autohas.lessons import Ground, Lesson
+from workers.autohas.task_interface import Ground, Lesson
 from workers.autohas.updates import Tensors
 from workers.data import classification as data
 from workers.data.dataset import Dataset

@@ -15,8 +15,8 @@ from searchsvc.domain.parameters import Categorical, Scalar
 from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Space
 from workers.autohas.distributions import Draw
-from workers.autohas.lessons import Lessons, Shared
-from workers.autohas.memory import WEIGHTS, CandidateSlice, Memory
+from workers.autohas.shared_state import WEIGHTS, CandidateSlice, Memory
+from workers.autohas.task_interface import Lessons, Shared
 from workers.autohas.updates import UPDATES, Hyperparameters, Tensors, stepped
 from workers.training.ema import decay_at
 from workers.training.seeds import torch_seeded

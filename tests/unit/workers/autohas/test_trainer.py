@@ -14,7 +14,7 @@ from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Basis, Categorical, Integer, Parameter, Space, catalogue
 from searchsvc.spaces.networks import complete
 from workers.autohas import Differentiable, Distributions, Draw, Reinforce, SupernetLearner
-from workers.autohas.batches import Batch, Views
+from workers.autohas.classification import Batch, Views
 from workers.data.dataset import Dataset, Split
 from workers.supernet import shared_network
 from workers.training import optimizers
