@@ -10,7 +10,7 @@ import pytest
 from searchsvc.controller.drivers import Standby
 from searchsvc.domain import FailureKind, JobState, TrialState
 from tests.support.driving import Rig, a_spec, assert_complete
-from workers.driver.dispatcher import RECYCLE_ATTEMPTS
+from workers.driver.trial_queue import RECYCLE_ATTEMPTS
 
 NOTE_SIZES = """
 import psutil
@@ -152,7 +152,7 @@ def test_a_trial_that_waits_for_another_job_says_so(rig: Rig) -> None:
 
 def test_the_tune_run_is_recycled_without_losing_trials(rig: Rig) -> None:
     job = rig.submit(a_spec(trials=12, epochs=2))
-    few = "import workers.driver.dispatcher as it; it.RECYCLE_ATTEMPTS = 5; it.RECYCLE_ROUNDS = 1"
+    few = "import workers.driver.trial_queue as it; it.RECYCLE_ATTEMPTS = 5; it.RECYCLE_ROUNDS = 1"
     job = rig.finish(rig.start(job, prelude=few), job)
     assert_complete(rig, job, trials=12, epochs=2)
     pids = {one.pid for trial in rig.trials(job) for one in rig.store.attempts(trial.id)}

@@ -2,15 +2,20 @@
 
 ::
 
-    __main__     the process: lease, connection to Ray, exit code
-    standby      before there is a job: everything is imported, and the job waited for
-    job          from the claim to the end of the job: replay, Tune runs, winners
-    recovery     what the store says, as a ledger: open trials, algorithm and stopping rule as they were
-    ledger       the open trials and every write about them; knows neither Ray nor time
-    dispatcher   which trial goes where: what Tune's searcher, scheduler and callback ask and tell
-    search       the first of the three, and Tune's trial without its bookkeeping
-    tune_run     the other two, and one Tune run
-    placement    what the cluster has room for, why a trial waits, which nodes to avoid
-    heartbeat    the heartbeat: renews the lease and learns what is asked of the job
-    winners      the best trials, measured once on the test split
+    __main__      the process: lease, connection to Ray, exit code
+    standby       before there is a job: imports everything and waits for the job
+    job           from the claim to the end of the job: replay, Tune runs, winners
+    recovery      recovers the ledger from the store: open trials, algorithm and stopping rule
+    ledger        the open trials and every write about them; depends on neither Ray nor time
+    trial_queue   the next configuration for Tune to run
+    trial_tasks   the task that a worker receives for a trial
+    dispatcher    handles Tune's callbacks
+    attempts      the attempts that Tune has queued or started
+    waiting       reasons why trials wait
+    interruption  reasons to leave a Tune run at once
+    search        Tune's search algorithm over the queue, and Tune's trial without its bookkeeping
+    tune_run      Tune's scheduler and callback over the dispatcher, and one Tune run
+    placement     room in the cluster, reasons for waiting, nodes to avoid
+    heartbeat     renews the lease and reads requests to the job
+    winners       the best trials, measured once on the test split
 """

@@ -1,6 +1,6 @@
-"""The driver process: `python -m workers.driver JOB EPOCH`; without arguments, one that waits for its job.
+"""The driver process: `python -m workers.driver JOB EPOCH`. Without arguments, it waits for its job on stdin.
 
-Exit code 0: the job ended, was given back, or belongs to another driver now. 1: the driver crashed.
+Exit code 0: the job ended, was paused or requeued, or belongs to another driver now. 1: the driver crashed.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ logger = logging.getLogger("workers.driver")
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     settings = Settings()
-    os.environ.update(cluster.client_environment(settings))  # ray must not be imported before
-    given = standby.wait() if not arguments else (arguments[0], int(arguments[1]))
-    return 0 if given is None else _run_under_lease(*given, settings)
+    os.environ.update(cluster.client_environment(settings))  # ray reads it on import, so it is imported later
+    claim = standby.wait() if not arguments else (arguments[0], int(arguments[1]))
+    return 0 if claim is None else _run_under_lease(*claim, settings)
 
 
 def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
-    """The exit code. Nothing is run where the lease of that epoch is no more."""
+    """Run the job, if the lease of that epoch still exists, and return the exit code."""
     store = Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds)
-    lease = next((one for one in store.leases() if one.job_id == job_id and one.epoch == epoch), None)
+    lease = next((lease for lease in store.leases() if (lease.job_id, lease.epoch) == (job_id, epoch)), None)
     if lease is None:
         logger.info("job %s has no lease of epoch %d: another driver runs it", job_id, epoch)
         return 0
@@ -52,13 +52,16 @@ def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
 
 
 def _leave() -> None:
-    """The lease is another driver's: write nothing more, and take the workers along."""
+    """End this process and its workers at once, without another write: the lease belongs to another driver."""
     logger.warning("the lease is lost: this driver ends")
     os._exit(0)
 
 
 def _check_head(settings: Settings, connected: threading.Event) -> None:
-    """Ray waits a minute for a head that is gone; a new driver with a new head is back at work sooner."""
+    """End this driver if the local Ray head has died.
+
+    Ray would wait a minute for it; a new driver with a new head continues sooner.
+    """
     if connected.is_set() and settings.ray_address is None and cluster.running(settings) is None:
         logger.error("the local Ray head is gone: this driver ends")
         os._exit(1)
@@ -87,13 +90,16 @@ def _note_crash(writer: JobWriter, message: str) -> None:
 def _run_job(
     store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event
 ) -> None:
-    """What takes long to import is imported only now, where it was not in advance: the heart has to beat by then."""
+    """Connect to Ray and run the job.
+
+    Imports that take seconds (Optuna, Ray) stand here: the heartbeat must already run when they begin.
+    """
     from searchsvc.service.planning.resolve import resolve
 
     address = cluster.ensure(settings)
     from workers.driver import connection
 
-    with ThreadPoolExecutor(1) as pool:  # the dataset is looked at while Ray is connected to
+    with ThreadPoolExecutor(1) as pool:  # the dataset is inspected while Ray connects
         blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings, store=store)
         with connection.to_ray(address):
             connected.set()

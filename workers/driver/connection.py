@@ -1,4 +1,4 @@
-"""The driver's connection to Ray, quiet."""
+"""The driver's connection to Ray, with Ray's logging off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.driver import tune_run
 
 @contextmanager
 def to_ray(address: str) -> Iterator[None]:
-    """Raises RuntimeUnavailable. All actors of the driver end when the connection does."""
+    """Connect to Ray for the duration of the context; actors end with the connection. Raises RuntimeUnavailable."""
     tune_run.prepare_environment()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)

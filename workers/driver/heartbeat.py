@@ -1,6 +1,6 @@
-"""The heartbeat: renews the lease, counts the time used, and learns what is asked of the job.
+"""The heartbeat: renews the lease, counts the time used, and reads requests to the job.
 
-A thread with a connection of its own, so that a slow algorithm or a slow Ray does not cost the lease.
+It is a thread with its own database connection, so that a slow algorithm or a slow Ray does not cost the lease.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat(threading.Thread):
-    """`job` is the job as the last beat found it."""
+    """Renews the lease of a job; `job` is the job as of the last beat."""
 
     def __init__(
         self,
@@ -31,13 +31,17 @@ class Heartbeat(threading.Thread):
         on_lost: Callable[[], None],
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_lost`: the lease is another driver's. `check`: called at every beat, and may end the process."""
+        """Create the thread.
+
+        `on_lost` is called if the lease belongs to another driver. `check` is called at every beat and may end the
+        process.
+        """
         super().__init__(name="heartbeat", daemon=True)
         self.job = job
         self.gpus_in_use = 0.0
         self.nodes: tuple[Node, ...] = ()
-        """What the cluster has, as it was last looked at; told to the store when it is another."""
-        self._told: tuple[Node, ...] = ()
+        """Nodes of the cluster at the last look; reported to the store when they change."""
+        self._reported: tuple[Node, ...] = ()
         self._store, self._lease, self._settings = store, lease, settings
         self._on_lost = on_lost
         self._check = check
@@ -56,29 +60,32 @@ class Heartbeat(threading.Thread):
                 logger.warning("the database does not answer: %s", error)
 
     def beat(self) -> Job:
-        """One beat. Raises LeaseLost, StoreUnavailable (the time is then counted by the next)."""
+        """Renew the lease and add the time since the last beat.
+
+        Raises LeaseLost, StoreUnavailable (the next beat then counts the time).
+        """
         now = time.monotonic()
         seconds = now - self._counted
         gpu_seconds = seconds * self.gpus_in_use
         ttl = self._settings.lease_seconds
         self.job = self._store.heartbeat(self._lease, ttl, seconds=seconds, gpu_seconds=gpu_seconds)
         self._counted = now
-        if (nodes := self.nodes) != self._told:
+        if (nodes := self.nodes) != self._reported:
             self._store.report_nodes(self._lease, nodes)
-            self._told = nodes
+            self._reported = nodes
         return self.job
 
     def stop(self) -> None:
-        """No beat begins after this returns."""
+        """Stop the thread: no beat begins after this returns."""
         self._done.set()
         if self.is_alive():
             self.join()
 
-    # ---- what the job says -----------------------------------------------------------------------------------------
+    # ---- state of the job ------------------------------------------------------------------------------------------
 
     @property
     def draining(self) -> bool:
-        """Nothing new is to start: the user stops the job, or its time is up."""
+        """Whether no new trial may start: the user stops the job, or its time is up."""
         return self.job.state is JobState.STOPPING or self.time_is_up
 
     @property

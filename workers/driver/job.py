@@ -12,17 +12,21 @@ from searchsvc.service.planning.blueprint import Blueprint, shared_search
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers.driver import tune_run
-from workers.driver.dispatcher import Dispatcher, Interrupted, Reason
+from workers.driver.attempts import ActiveAttempts
+from workers.driver.dispatcher import Dispatcher
 from workers.driver.heartbeat import Heartbeat
+from workers.driver.interruption import Interrupted, Reason, StopRequests
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
+from workers.driver.trial_queue import TrialQueue
+from workers.driver.trial_tasks import TaskBuilder
 from workers.driver.winners import why_failed, winners
 
 logger = logging.getLogger(__name__)
 
 
 class JobRun:
-    """Runs a claimed job. Connected to Ray and with its heart beating before it is made."""
+    """Runs a claimed job. Ray must be connected and the heartbeat started before it is created."""
 
     def __init__(
         self, store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, blueprint: Blueprint
@@ -31,26 +35,25 @@ class JobRun:
         self._store, self._writer, self._heartbeat, self._settings = store, writer, heartbeat, settings
         self._job_id = job.id
         self._ledger = recover(store, writer, job, blueprint)
-        logger.info("taken up: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
-        self._placement = Placement(job.spec.resources)
-        folder = settings.artifacts_dir / job.id
-        self._dispatcher = Dispatcher(
-            self._ledger,
-            heartbeat,
-            self._placement,
-            store,
-            folder,
+        logger.info("recovered: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
+        placement, attempts = Placement(job.spec.resources), ActiveAttempts()
+        tasks = TaskBuilder(
+            job.spec,
+            settings.artifacts_dir / job.id,
             blueprint.constants,
             search=shared_search(blueprint),
             pretrained=blueprint.pretrained,
             self_training=blueprint.self_training,
         )
+        self._requests = StopRequests(heartbeat)
+        self._queue = TrialQueue(self._ledger, heartbeat, placement, store, tasks, self._requests, attempts)
+        self._dispatcher = Dispatcher(self._ledger, heartbeat, placement, store, self._queue, self._requests, attempts)
 
     def run(self) -> None:
-        """Until the job has ended, or is given back. Raises LeaseLost, StoreUnavailable."""
+        """Run until the job has ended, or was paused or interrupted. Raises LeaseLost, StoreUnavailable."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
-            while self._dispatcher.has_more():
+            while self._queue.has_more():
                 tune_run.run(self._dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
                 self._ledger.flush()
             self._conclude()
@@ -58,7 +61,7 @@ class JobRun:
             self._interrupted(interruption)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
-        self._dispatcher.shutdown = True
+        self._requests.shutdown = True
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
@@ -69,7 +72,7 @@ class JobRun:
             self._end(JobState.FAILED, why_failed(trials), job)
             return
         best = winners(trials, job.spec.objectives, job.spec.constraints)
-        limits = " and ".join(str(one) for one in job.spec.constraints)
+        limits = " and ".join(str(limit) for limit in job.spec.constraints)
         self._end(JobState.SUCCEEDED, None if best or not limits else f"no trial keeps {limits}", job)
 
     def _end(self, state: JobState, reason: str | None, job: Job) -> None:
@@ -79,7 +82,7 @@ class JobRun:
         logger.info("the job ended: %s%s", state, f" ({reason})" if reason else "")
 
     def _interrupted(self, interruption: Interrupted) -> None:
-        tune_run.kill(self._dispatcher)
+        self._dispatcher.kill_all()
         if isinstance(interruption.error, NothingFeasible):
             self._end(JobState.FAILED, str(interruption.error), self._heartbeat.job)
         elif interruption.error is not None:

@@ -1,7 +1,7 @@
-"""The open trials of a job and every write about them. Knows neither Ray nor the wall clock.
+"""The open trials of a job and every write about them. Depends on neither Ray nor the wall clock.
 
-The order in which results come in is the order in which they are stored, told to the algorithm and seen by the
-stopping rule; so a replay of what is stored gives the same state.
+Results are stored, passed to the algorithm and passed to the stopping rule in the order in which they arrive. So a
+replay of the stored results gives the same state.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ class OpenTrial:
     number: int
     proposal: Proposal
     attempts: int = 0
-    """Executions begun so far."""
+    """Number of attempts begun."""
     failures: int = 0
-    """Executions that failed in a way that is retried, since the trial last failed for good."""
+    """Failures of a kind that is retried, since the trial last failed for good."""
     step: int = 0
     seconds: float = 0.0
     best: Measurement | None = None
     history: list[Measurement] = field(default_factory=list)
-    """What was measured so far, by step."""
+    """Measurements so far, by step."""
     stop: bool = False
-    """The stopping rule has spoken: what is left is to end it as a result."""
+    """Whether the stopping rule has stopped the trial, so that it only remains to end it as a result."""
     reason: str | None = None
-    """Why it waits, as it is stored."""
+    """The stored reason why it waits."""
     since: float = field(default_factory=time.monotonic)
-    """When it began to wait."""
+    """Monotonic time at which it began to wait."""
 
 
 def with_costs(measurement: Measurement, costs: Mapping[str, float]) -> Measurement:
-    """What a stopping rule sees: an objective may be a cost, which is known before training and never measured."""
+    """Return a measurement with the trial's costs: an objective may be a cost, which is never measured."""
     return replace(measurement, metrics={**costs, **measurement.metrics})
 
 
 class Ledger:
-    """Keeps the books of one job between the store and whatever executes trials."""
+    """Records the trials of one job, between the store and the executor of trials."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Ledger:
     ) -> None:
         self.spec = spec
         self.existing = existing
-        """Trials that count for the budget: all but the cancelled ones."""
+        """Trials that count for the budget: all except cancelled trials."""
         self.waiting = deque(waiting)
         self.running: dict[str, OpenTrial] = {}
         self.exhausted = False
@@ -84,13 +84,13 @@ class Ledger:
         self._clock = clock
         self._flushed = time.monotonic()
 
-    # ---- what to run -----------------------------------------------------------------------------------------------
+    # ---- next trial ------------------------------------------------------------------------------------------------
 
     def next_trial(self, room: int, budget: int, *, idle: bool) -> OpenTrial | None:
-        """The next trial to run, stored before it is returned; None where there is none until something ends.
+        """Return the next trial to run, which is stored first; None if an active trial has to end before.
 
-        `room` trials could start now, and as many are proposed at once; `budget` may exist in all. `idle`: nothing
-        that could end is under way.
+        `room`: number of trials that could start now; as many are proposed at once. `budget`: total number of trials
+        allowed. `idle`: no trial is active.
         """
         if not self.waiting:
             self._propose(min(room, budget - self.existing), budget, idle=idle)
@@ -108,13 +108,13 @@ class Ledger:
             self._writer.record_round(number, data)
         self.waiting.extend(trials)
         self.existing += len(trials)
-        # An algorithm that waits for results while none are to come waits forever: it has nothing more to say.
+        # An algorithm that waits for results although no trial is active would wait forever: it is exhausted.
         self.exhausted = self._proposer.exhausted or (idle and not trials)
 
-    # ---- what happened ---------------------------------------------------------------------------------------------
+    # ---- events of attempts ----------------------------------------------------------------------------------------
 
     def start(self, trial: OpenTrial, node: str | None, pid: int | None) -> None:
-        """An execution begins."""
+        """Record the start of an attempt."""
         trial.attempts += 1
         if trial.reason is not None:
             self.explain(trial, None)
@@ -122,11 +122,11 @@ class Ledger:
         self._writer.start_attempt(trial.id, trial.attempts, node, pid, self._clock())
 
     def measure(self, trial: OpenTrial, measurement: Measurement) -> Decision:
-        """Store a measurement and ask the stopping rule. A STOP is only returned once all before it is stored."""
+        """Store a measurement and ask the stopping rule. Everything is flushed before a STOP is returned."""
         if measurement.step <= trial.step:
             return Decision.STOP if trial.stop else Decision.CONTINUE
-        seen = [trial.best, measurement] if trial.best else [measurement]
-        trial.best = best_measurement(seen, self.spec.objectives[0]) or measurement
+        contenders = [trial.best, measurement] if trial.best else [measurement]
+        trial.best = best_measurement(contenders, self.spec.objectives[0]) or measurement
         trial.step, trial.seconds = measurement.step, measurement.seconds
         self._writer.measure(trial.id, measurement, trial.best)
         trial.history.append(measurement)
@@ -137,7 +137,7 @@ class Ledger:
         return Decision.STOP if trial.stop else Decision.CONTINUE
 
     def finish(self, trial: OpenTrial, outcome: Outcome) -> bool:
-        """An execution ended by itself. True where the trial is to be tried again."""
+        """Record that an attempt ended by itself. Return whether the trial is repeated."""
         outcome = self._checked(trial, outcome)
         del self.running[trial.id]
         if outcome.failure is not None and outcome.failure.is_retried:
@@ -146,33 +146,33 @@ class Ledger:
                 self._writer.requeue(trial.id, trial.attempts, outcome.state, outcome.failure, outcome.message)
                 self._wait_again(trial)
                 return True
-        told = self._proposer.tell(trial.number, self._observation(trial, outcome))
-        self._writer.finish(trial.id, trial.attempts, outcome, told)
+        tell_number = self._proposer.tell(trial.number, self._observation(trial, outcome))
+        self._writer.finish(trial.id, trial.attempts, outcome, tell_number)
         return False
 
     def interrupt(self, message: str) -> None:
-        """All executions are ended from outside; the trials wait for the next driver."""
+        """Record that all attempts were ended from outside; their trials wait for the next driver."""
         for trial in list(self.running.values()):
-            self.put_back(trial, message)
+            self.requeue(trial, message)
 
-    def put_back(self, trial: OpenTrial, message: str) -> None:
-        """An execution was ended from outside: nobody's failure."""
+    def requeue(self, trial: OpenTrial, message: str) -> None:
+        """Record that an attempt was ended from outside; this is not counted as a failure."""
         self._writer.requeue(trial.id, trial.attempts, TrialState.CANCELLED, None, message)
         self.running.pop(trial.id, None)
         self._wait_again(trial)
 
     def reopen(self, trial: OpenTrial) -> None:
-        """A trial that had failed is to be tried again; the algorithm may have more to say when it has ended."""
+        """Queue a failed trial again. Its result may enable the algorithm to propose more trials."""
         self.exhausted = self._proposer.exhausted
         self._proposer.reopen(trial.number)
         self.waiting.append(trial)
 
     def record_test(self, trial: OpenTrial, metrics: Mapping[str, float]) -> None:
-        """A winner was measured on the test split."""
+        """Record a winner's metrics on the test split."""
         self._writer.record_test(trial.id, metrics)
 
     def explain(self, trial: OpenTrial, reason: str | None) -> None:
-        """Say why a trial waits."""
+        """Store the reason why a trial waits; None if it no longer waits."""
         if reason != trial.reason:
             trial.reason = reason
             self._writer.wait_reason(trial.id, reason)
@@ -181,7 +181,7 @@ class Ledger:
         self._writer.event(kind, data, trial.id if trial else None)
 
     def flush(self) -> None:
-        """Everything so far becomes durable. Raises LeaseLost, StoreUnavailable."""
+        """Make all writes so far durable. Raises LeaseLost, StoreUnavailable."""
         self._writer.flush()
         self._flushed = time.monotonic()
 
@@ -189,7 +189,7 @@ class Ledger:
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
-    # ---- inside ----------------------------------------------------------------------------------------------------
+    # ---- helpers ---------------------------------------------------------------------------------------------------
 
     def _asks_to_stop(self, trial: OpenTrial, measurement: Measurement) -> bool:
         return self._rule.report(trial.number, with_costs(measurement, trial.proposal.costs)) is Decision.STOP
@@ -199,11 +199,11 @@ class Ledger:
         self.waiting.appendleft(trial)
 
     def _checked(self, trial: OpenTrial, outcome: Outcome) -> Outcome:
-        """The result of a candidate needs a value of every objective: without one the task is at fault."""
+        """Turn a result without a value of every objective into a failure: the task is at fault."""
         if outcome.failure is not None or trial.proposal.kind is TrialKind.SUPERNET:
             return outcome
         measured = self._metrics(trial)
-        missing = [one.metric for one in self.spec.objectives if one.metric not in measured]
+        missing = [objective.metric for objective in self.spec.objectives if objective.metric not in measured]
         if not missing:
             return outcome
         message = f"task {self.spec.task!r} ended without measuring {', '.join(missing)}"
@@ -213,7 +213,7 @@ class Ledger:
         return {**trial.proposal.costs, **(trial.best.metrics if trial.best else {})}
 
     def _observation(self, trial: OpenTrial, outcome: Outcome) -> Observation:
-        """As `Trial.observation` gives it when it is read back."""
+        """Return the observation that equals `Trial.observation` of the stored trial, so that a replay is exact."""
         return Observation(
             candidate=trial.proposal.candidate,
             metrics=None if outcome.state is TrialState.FAILED else self._metrics(trial),

@@ -1,4 +1,4 @@
-"""What the cluster has room for, in words and numbers: slots for trials, why a trial waits, which nodes to avoid."""
+"""Room in the cluster: slots for trials, reasons for waiting, nodes to avoid."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from workers.trials.trainable import bundle_of
 
 REFRESH_SECONDS = 1.0
 SUSPICIOUS = {2: 4, 3: 3}
-"""Different trials -> attempts that fail on a node, with no success between them, before it is avoided.
+"""Number of different trials -> failed attempts on a node, with no success between them, before it is avoided.
 
-One trial alone says nothing of the node. A small node is only ever seen by two: the same ones, as they are retried.
+Failures of a single trial prove nothing about the node. On a small node the same two trials fail again and again.
 """
 _GIB = 2**30
 
 
 @dataclass(slots=True)
 class _Record:
-    """What has failed on a node since the last success there."""
+    """Failures on a node since the last success there."""
 
     trials: set[int] = field(default_factory=set)
     kinds: list[FailureKind] = field(default_factory=list)
 
 
 class Placement:
-    """Looks at the cluster once a second at most."""
+    """Tracks the cluster's nodes; asks Ray for them at most once per second."""
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
@@ -45,31 +45,34 @@ class Placement:
     # ---- room ------------------------------------------------------------------------------------------------------
 
     def slots(self) -> int:
-        """How many trials may be out at once. At least one: what no node has room for says so while it waits."""
+        """Return how many trials may be active at once.
+
+        At least 1: a trial that no node has room for is submitted, so that its reason for waiting is shown.
+        """
         room = max(1, self._room(self._usable()))
         return min(room, self.resources.concurrency or room)
 
     def why_waiting(self, workers: int = 1) -> str:
-        """Why a trial of so many processes, which was handed to Ray, has not started."""
+        """Return the reason why a trial of `workers` processes, which Ray has queued, has not started."""
         self._look()
-        one = " and ".join(_amount(name, amount) for name, amount in self._need.items())
-        wanted = one if workers == 1 else f"{workers} times {one}"
+        bundle = " and ".join(_amount(name, amount) for name, amount in self._need.items())
+        needed = bundle if workers == 1 else f"{workers} times {bundle}"
         if (lack := self._lack(workers)) is not None:
-            return f"needs {wanted}; {lack}"
+            return f"needs {needed}; {lack}"
         if not any(group["state"] == "PENDING" for group in ray.util.placement_group_table().values()):
-            return f"its worker is starting, on {wanted}"
+            return f"its worker is starting, on {needed}"
         free, total = ray.available_resources(), ray.cluster_resources()
-        all_of_it = {name: workers * amount for name, amount in self._need.items()}
-        short = {name: amount for name, amount in all_of_it.items() if free.get(name, 0.0) < amount}
+        total_need = {name: workers * amount for name, amount in self._need.items()}
+        short = {name: amount for name, amount in total_need.items() if free.get(name, 0.0) < amount}
         if not short:
-            return f"waits for {wanted}: that much is free, but spread over the nodes"
+            return f"waits for {needed}: that much is free, but spread over the nodes"
         return "waits for " + " and ".join(
             f"{_amount(name, amount)}: {_plain(name, free.get(name, 0.0))} of {_plain(name, total.get(name, 0.0))} free"
             for name, amount in short.items()
         )
 
     def _lack(self, workers: int) -> str | None:
-        """What the cluster would not have if it were idle; None where nothing is missing."""
+        """Return what even the idle cluster lacks for the trial, or None if it has room."""
         most = {name: max((node.get(name, 0.0) for node in self._nodes.values()), default=0.0) for name in self._need}
         if absent := [_noun(name) for name, amount in most.items() if not amount]:
             return f"the cluster has no {' and no '.join(absent)}"
@@ -78,8 +81,8 @@ class Placement:
         if not self._room(self._nodes):
             return "no one node of the cluster has that"
         if (room := self._room(self._usable())) < workers:
-            where = "the nodes that are not avoided have" if self.avoided else "the cluster has"
-            return f"{where} room for {room}"
+            subject = "the nodes that are not avoided have" if self.avoided else "the cluster has"
+            return f"{subject} room for {room}"
         return None
 
     def _usable(self) -> list[str]:
@@ -87,7 +90,7 @@ class Placement:
         return [node for node in self._nodes if node not in self.avoided]
 
     def _room(self, nodes: Iterable[str]) -> int:
-        """How many processes there is room for on idle nodes."""
+        """Return how many processes the nodes have room for when they are idle."""
         return sum(_fits(self._need, self._nodes[node]) for node in nodes)
 
     def _look(self) -> None:
@@ -100,7 +103,7 @@ class Placement:
         self._looked = time.monotonic()
 
     def nodes(self) -> tuple[Node, ...]:
-        """All that there are, with all that they offer."""
+        """Return all nodes of the cluster with their total resources."""
         self._look()
         return tuple(
             Node(
@@ -121,7 +124,10 @@ class Placement:
             self._records.pop(node, None)
 
     def failed(self, node: str | None, trial: int, kind: FailureKind) -> str | None:
-        """Take note of a failure. The reason, where it makes the node one to avoid (or one that would be)."""
+        """Count a failure on a node.
+
+        Return the reason if the node is to be avoided from now on, or would be if other nodes had room; else None.
+        """
         if node is None or kind not in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY, FailureKind.ERROR):
             return None
         record = self._records[node]
@@ -131,7 +137,7 @@ class Placement:
         if node in self.avoided or enough is None or len(record.kinds) < enough:
             return None
         del self._records[node]
-        counts = ", ".join(f"{record.kinds.count(one)} {one}" for one in dict.fromkeys(record.kinds))
+        counts = ", ".join(f"{record.kinds.count(each)} {each}" for each in dict.fromkeys(record.kinds))
         reason = f"attempts of {len(record.trials)} trials failed on it with no success between them ({counts})"
         if not self._has_others(node):
             return f"{reason}; it is used on, because no other node has room for a trial"
@@ -142,13 +148,13 @@ class Placement:
         return f"{node} ({self._names[node]})" if node in self._names else node
 
     def _has_others(self, node: str) -> bool:
-        """Whether the nodes that are neither avoided nor under the same suspicion have room for a trial."""
-        others = [one for one in self._usable() if one != node]
+        """Whether the other nodes that are not avoided have room for a trial."""
+        others = [other for other in self._usable() if other != node]
         return self._room(others) >= self.resources.workers
 
 
 def _fits(need: Mapping[str, float], total: Mapping[str, float]) -> int:
-    """How many bundles a node has room for in all."""
+    """Return how many bundles fit on an idle node."""
     return min(math.floor(total.get(name, 0.0) / amount + 1e-9) for name, amount in need.items())
 
 

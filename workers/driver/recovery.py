@@ -1,4 +1,4 @@
-"""What the store says of a job, as a ledger: algorithm and stopping rule as they were, open trials waiting to go on."""
+"""Recovery of a job's ledger from the store: algorithm and stopping rule are replayed, open trials wait to continue."""
 
 from __future__ import annotations
 
@@ -16,59 +16,63 @@ _DIVERGED = "replayed, the algorithm proposes another candidate than the stored 
 
 
 def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> Ledger:
-    """The ledger of a job that may have run before. What still counts as running is put back: its driver is gone."""
+    """Return the ledger of a job that may have run before.
+
+    Trials that are still stored as running are requeued, since their driver is gone.
+    """
     trials = store.all_trials(job.id)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
     measured = list(_measurements(store, job.id))
     proposer.replay(trials, _histories(measured) if proposer.learns_from_histories else {})
     if proposer.diverged_at is not None:
         writer.event("algorithm.diverged", {"trial": proposer.diverged_at, "reason": _DIVERGED})
-    stopped = _replay(rule, measured, {one.number: one.proposal for one in trials})
-    open_trials = {one.id: _opened(store, job, one, one.number in stopped) for one in trials if not one.state.is_final}
+    stopped = _replay(rule, measured, {trial.number: trial.proposal for trial in trials})
+    unfinished = [trial for trial in trials if not trial.state.is_final]
+    open_trials = {trial.id: _opened(store, job, trial, trial.number in stopped) for trial in unfinished}
     ledger = Ledger(
         job.spec,
         writer=writer,
         proposer=proposer,
         rule=rule,
-        existing=sum(one.state is not TrialState.CANCELLED for one in trials),
-        waiting=[open_trials[one.id] for one in trials if one.state is TrialState.QUEUED],
+        existing=sum(trial.state is not TrialState.CANCELLED for trial in trials),
+        waiting=[open_trials[trial.id] for trial in trials if trial.state is TrialState.QUEUED],
     )
-    for one in reversed(trials):
-        if one.state is TrialState.RUNNING:
-            ledger.put_back(open_trials[one.id], "its driver ended")
+    for trial in reversed(trials):  # each goes to the front of the queue: the first trial ends up first
+        if trial.state is TrialState.RUNNING:
+            ledger.requeue(open_trials[trial.id], "its driver ended")
     ledger.flush()
     return ledger
 
 
-def take_up(store: Store, job: Job, ledger: Ledger, handed: set[str]) -> None:
-    """Trials that a user put back while the driver runs are to be tried again; the budget may have grown."""
-    known = handed | {trial.id for trial in ledger.waiting}
+def reopen_retried(store: Store, job: Job, ledger: Ledger, active: set[str]) -> None:
+    """Reopen failed trials that a user has requeued while the driver runs. `active`: ids of trials that Tune has."""
+    queued = active | {trial.id for trial in ledger.waiting}
     after: int | None = None
     while page := store.trials(job.id, state=TrialState.QUEUED, after=after, limit=_PAGE):
-        for one in page:
-            if one.id not in known:
-                ledger.reopen(_opened(store, job, one, stop=False))
+        for trial in page:
+            if trial.id not in queued:
+                ledger.reopen(_opened(store, job, trial, stop=False))
         after = page[-1].number
 
 
 def _replay(
     rule: StoppingRule, measured: Iterable[tuple[int, Measurement]], proposals: Mapping[int, Proposal]
 ) -> set[int]:
-    """The numbers of the trials that the rule has stopped."""
+    """Return the numbers of the trials that the rule has stopped."""
     return {
         number
-        for number, one in measured
+        for number, measurement in measured
         if proposals[number].may_be_stopped
-        and rule.report(number, with_costs(one, proposals[number].costs)) is Decision.STOP
+        and rule.report(number, with_costs(measurement, proposals[number].costs)) is Decision.STOP
     }
 
 
 def _histories(measured: Iterable[tuple[int, Measurement]]) -> dict[int, tuple[Measurement, ...]]:
-    """What was measured of each trial, by its number."""
-    found: defaultdict[int, list[Measurement]] = defaultdict(list)
+    """Return the measurements of each trial, by its number."""
+    histories: defaultdict[int, list[Measurement]] = defaultdict(list)
     for number, measurement in measured:
-        found[number].append(measurement)
-    return {number: tuple(history) for number, history in found.items()}
+        histories[number].append(measurement)
+    return {number: tuple(history) for number, history in histories.items()}
 
 
 def _measurements(store: Store, job_id: str) -> Iterator[tuple[int, Measurement]]:
@@ -96,7 +100,7 @@ def _opened(store: Store, job: Job, trial: Trial, stop: bool) -> OpenTrial:
 
 
 def counted_failures(attempts: list[Attempt], limit: int) -> int:
-    """Failures that count against the limit: those since the trial last failed for good (and was retried by a user)."""
+    """Return how many failures count towards the limit: those since the trial last failed for good."""
     count = 0
     for attempt in attempts:
         if attempt.failure is None:

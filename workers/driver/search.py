@@ -1,4 +1,4 @@
-"""What Tune is given to run: its search algorithm over the dispatcher, and its trial, stripped of all bookkeeping."""
+"""The search algorithm that Tune asks for trials, and Tune's trial without its bookkeeping."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import SearchAlgorithm
 
-from workers.driver.dispatcher import NO_MORE, Dispatcher
+from workers.driver.trial_queue import NO_MORE, TrialQueue
 from workers.trials.trainable import Worker
 
 
 class Execution(TuneTrial):  # type: ignore[misc]  # ray has no types
-    """One attempt, as Tune knows it.
+    """Tune's object for one attempt.
 
-    Tune's own trial looks its class up in the cluster, asks its actor for metrics twice, keeps statistics of every
-    result, makes folders and writes itself down: more work than a short trial is. None of it is needed here.
+    Tune's own class looks its trainable up in the cluster, asks its actor for metrics twice, updates statistics for
+    every result, creates folders and saves itself. That takes longer than a short trial, and the driver needs none of
+    it.
     """
 
     def __init__(self, key: str, config: Mapping[str, Any], storage: Any) -> None:
@@ -30,11 +31,11 @@ class Execution(TuneTrial):  # type: ignore[misc]  # ray has no types
         self.temporary_state.ray_actor = ray_actor
 
     def init_local_path(self) -> None:
-        """All share one folder, in which nothing is ever written."""
+        """Name the folder that all attempts share; nothing is ever written to it."""
         self.relative_logdir = self.storage.trial_dir_name = "trial"
 
     def update_last_result(self, result: dict[str, Any]) -> None:
-        """The dispatcher has it."""
+        """Do nothing: the dispatcher has recorded the result."""
 
     def handle_error(self, exc: Exception | None = None) -> None:
         self.run_metadata.num_failures += 1
@@ -45,10 +46,10 @@ class Execution(TuneTrial):  # type: ignore[misc]  # ray has no types
 
 
 class JobSearch(SearchAlgorithm):  # type: ignore[misc]  # ray has no types
-    """What to run next."""
+    """Tune's search algorithm: an adapter of the trial queue."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, queue: TrialQueue) -> None:
+        self._queue = queue
         self._storage: Any = None
 
     def add_configurations(self, experiments: list[Any]) -> None:
@@ -56,7 +57,7 @@ class JobSearch(SearchAlgorithm):  # type: ignore[misc]  # ray has no types
 
     def next_trial(self) -> Execution | None:
         key = TuneTrial.generate_id()
-        config = self._dispatcher.hand_out(key)
+        config = self._queue.next_config(key)
         if config is NO_MORE:
             self.set_finished()
             return None

@@ -1,7 +1,7 @@
-"""One Ray Tune run: a search over the algorithm, a scheduler over the stopping rule, a callback into the store.
+"""One Ray Tune run: a search over the trial queue, a scheduler over the stopping rule, a callback into the store.
 
-Tune executes: it holds actors, reuses them, and sees them die. It decides nothing and keeps nothing: its retries,
-checkpoints, loggers and files are off.
+Tune executes: it owns actors, reuses them, and notices when they die. It decides nothing and stores nothing: its
+retries, checkpoints, loggers and files are off.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -26,7 +25,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the dispatcher hands out no more than the cluster has room for
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the queue submits no more than the cluster has room for
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
@@ -34,7 +33,7 @@ ENVIRONMENT = {
 
 
 class JobScheduler(FIFOScheduler):  # type: ignore[misc]  # ray has no types
-    """Whether an attempt goes on. A STOP is carried out by the worker, which finishes its files in its next step."""
+    """Applies the stopping rule. The worker carries out a STOP: its next step finishes the trial's files."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
@@ -45,11 +44,11 @@ class JobScheduler(FIFOScheduler):  # type: ignore[misc]  # ray has no types
         return str(TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Tune starts what is pending in its order anyway, without looking through all trials that there were."""
+        """Choose nothing: Tune then starts pending trials in order, without scanning all trials of the run."""
 
 
 class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
-    """What happened."""
+    """Forwards Tune's callbacks to the dispatcher."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -62,7 +61,7 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
 
     def on_trial_result(self, trial: Any, result: dict[str, Any], **_: Any) -> None:
         if not result[DONE]:
-            return  # the scheduler has seen it
+            return  # the scheduler has forwarded it
         if result[OUTCOME] is None:
             self._dispatcher.tested(trial.trial_id, result[TEST])
         else:
@@ -73,14 +72,14 @@ class StoreCallback(tune.Callback):  # type: ignore[misc]  # ray has no types
 
 
 def run(dispatcher: Dispatcher, folder: Path) -> None:
-    """Until the dispatcher is drained. Raises Interrupted, with actors still alive, where the job is to end at once."""
+    """Run trials until the queue is empty. Raises Interrupted, with actors still alive, if the job must end at once."""
     dispatcher.begin_run()
     try:
         tune.run(
             Worker,
             name="run",
             storage_path=str(folder),
-            search_alg=JobSearch(dispatcher),
+            search_alg=JobSearch(dispatcher.queue),
             scheduler=JobScheduler(dispatcher),
             callbacks=[StoreCallback(dispatcher)],
             num_samples=-1,
@@ -89,7 +88,7 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
             verbose=0,
         )
     except RuntimeError as error:
-        # Tune does not know the error by which Ray tells that it ended a process for the node's memory, and gives up.
+        # Tune gives up on an error that it does not handle: the one Ray raises when it kills a process for memory.
         if not isinstance(error.__cause__, RayError):
             raise
         dispatcher.broken_off(error.__cause__)
@@ -97,12 +96,6 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill(dispatcher: Dispatcher) -> None:
-    """End the processes of all attempts."""
-    for actor in dispatcher.actors():
-        ray.kill(actor)
-
-
 def prepare_environment() -> None:
-    """Before ray.tune is used: it reads these as it goes."""
+    """Set the environment variables that ray.tune reads; call it before ray.tune is used."""
     os.environ.update(ENVIRONMENT)

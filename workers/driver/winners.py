@@ -16,17 +16,21 @@ _NO_FINALISTS = {
 
 
 def winners(trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Trial]:
-    """By number. With one objective, the earliest of the best; only trials that keep every constraint."""
-    able = [trial for trial in trials if _counts(trial, objectives, constraints)]
-    if not able:
+    """Return the winners among the trials that keep every constraint, by number.
+
+    With one objective, only the earliest of the best trials wins.
+    """
+    eligible = [trial for trial in trials if _is_eligible(trial, objectives, constraints)]
+    if not eligible:
         return []
-    values = np.array([[one.sign * _metric(trial, one.metric) for one in objectives] for trial in able])
-    best = [trial for trial, on_front in zip(able, pareto_front(values), strict=True) if on_front]
+    rows = [[objective.sign * _metric(trial, objective.metric) for objective in objectives] for trial in eligible]
+    on_front = pareto_front(np.array(rows))  # (n, objectives) -> (n,)
+    best = [trial for trial, is_best in zip(eligible, on_front, strict=True) if is_best]
     return best if len(objectives) > 1 else best[:1]
 
 
 def why_failed(trials: Sequence[Trial]) -> str:
-    """Why a job without any result has none."""
+    """Return the reason why a job has no result."""
     failed = [trial for trial in trials if trial.state is TrialState.FAILED]
     if not failed:
         ends = {trial.state for trial in trials if not trial.is_candidate}
@@ -37,11 +41,11 @@ def why_failed(trials: Sequence[Trial]) -> str:
     return f"no trial succeeded: {counts}" + "".join(f"; most often: {reason}" for reason, _ in usual)
 
 
-def _counts(trial: Trial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> bool:
+def _is_eligible(trial: Trial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> bool:
     if not trial.is_search_result or trial.metrics is None:
         return False
-    measured = all(one.metric in trial.metrics for one in objectives)
-    return measured and all(one.holds(_metric(trial, one.metric)) for one in constraints)
+    measured = all(objective.metric in trial.metrics for objective in objectives)
+    return measured and all(limit.holds(_metric(trial, limit.metric)) for limit in constraints)
 
 
 def _metric(trial: Trial, name: str) -> float:

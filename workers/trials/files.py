@@ -34,6 +34,8 @@ PSEUDO_LABELS, PSEUDO_SUMMARY = "pseudo-labels{}", "pseudo-labels-summary.json"
 def pseudo_labels_in(directory: Path) -> list[str]:
     """Names of both, as far as they are there."""
     return sorted(path.name for path in directory.glob(PSEUDO_LABELS.format("*")))
+
+
 PREDICTIONS = predictions.FILE
 """Of a classifier: what the weights of the best step say of the validation images."""
 DROPPED = "dropped.json"

@@ -24,8 +24,8 @@ from workers.trials.files import LOG
 from workers.trials.peers import Peers
 from workers.trials.run_trial import TrialRun
 
-TASK, PART, RESOURCES, AVOIDED = "task", "part", "resources", "avoided"
-"""Keys of a configuration: a TrialTask, a Instruction, Resources, ids of nodes."""
+TASK, INSTRUCTION, RESOURCES, AVOIDED = "task", "instruction", "resources", "avoided"
+"""Keys of a configuration: a TrialTask, an Instruction, Resources, ids of nodes."""
 MEASUREMENT, OUTCOME, TEST, DONE = "measurement", "outcome", "test", "done"
 """Keys of a result."""
 GRACE_SECONDS = 5.0
@@ -59,14 +59,14 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._part is Instruction.TEST:
+        if self._instruction is Instruction.TEST:
             return {
                 MEASUREMENT: None,
                 OUTCOME: None,
                 TEST: dict(self._find(self._task.task).test(self._task)),
                 DONE: True,
             }
-        if self._part is Instruction.STOP:
+        if self._instruction is Instruction.STOP:
             return self._ended(None, stop=True)
         measurement = next(self._run, None)
         if measurement is None or measurement.step >= self._task.last_step:
@@ -75,7 +75,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def end_early(self) -> None:
         """The next step ends the trial as a result."""
-        self._part = Instruction.STOP
+        self._instruction = Instruction.STOP
 
     def place(self) -> tuple[str, str, int]:
         """(id of the node, its address, pid of this process)"""
@@ -86,7 +86,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: TrialTask = config[TASK]
-        self._part = Instruction(config[PART])
+        self._instruction = Instruction(config[INSTRUCTION])
         self._peers = Peers(self._task)
         self._run = TrialRun(self._task, self._find, self._peers.join if self._task.workers > 1 else None)
         self._log = self._watch()

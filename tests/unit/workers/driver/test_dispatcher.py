@@ -1,119 +1,26 @@
-"""What a worker is given of a trial."""
+"""Tune's events as the dispatcher handles them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cloudpickle
-import numpy as np
-
-from searchsvc.domain import Candidate, Constraint, JobSpec, Proposal, SharedSearch, TrialKind, TrialTask, WeightsFile
-from searchsvc.service.planning.blueprint import shared_search
-from searchsvc.service.planning.resolve import resolve
-from searchsvc.settings import Settings
-from workers.driver.dispatcher import Dispatcher, Run
+from searchsvc.domain import Candidate, Proposal, Resources, TrialKind
+from workers.driver.attempts import ActiveAttempt
+from workers.driver.dispatcher import Dispatcher
 from workers.driver.ledger import OpenTrial
 
 
-def dispatcher(
-    constants: dict[str, Any],
-    folder: Path,
-    search: SharedSearch | None = None,
-    pretrained: WeightsFile | None = None,
-    **resources: Any,
-) -> Dispatcher:
-    spec = JobSpec.parse(
-        {
-            "name": "digits",
-            "task": "classification",
-            "dataset": {"name": "digits"},
-            "space": {"name": "fbnetv3-small"},
-            "objectives": [{"metric": "accuracy"}],
-            "algorithm": {"name": "random"},
-            "budget": {"trials": 2},
-            "resources": resources,
-        }
-    )
-    heartbeat: Any = SimpleNamespace(job=SimpleNamespace(id="job", revision=0, spec=spec))
-    nothing: Any = None
-    ledger: Any = SimpleNamespace(spec=spec)
-    placement: Any = SimpleNamespace(resources=spec.resources)
-    return Dispatcher(ledger, heartbeat, placement, nothing, folder, constants, search, pretrained)
-
-
-PROPOSAL = Proposal(Candidate({"lr": 0.01}), asks=1, told=0, rejected={}, answered=(), costs={})
-
-
-def test_a_trial_has_the_values_of_its_candidate_and_the_constants_of_its_space(tmp_path: Path) -> None:
-    task = dispatcher({"network": "fbnetv3-small", "lr": 1.0}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL))
-    assert task.values == {"network": "fbnetv3-small", "lr": 0.01}
-
-
-def test_a_trial_has_the_weights_that_it_may_start_from(tmp_path: Path) -> None:
-    weights = WeightsFile("model.safetensors", "0" * 64)
-    assert dispatcher({}, tmp_path, pretrained=weights).task_of(OpenTrial("trial", 3, PROPOSAL)).pretrained == weights
-    assert dispatcher({}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL)).pretrained is None
-
-
-def test_a_trial_has_what_its_resources_say(tmp_path: Path) -> None:
-    made = dispatcher({}, tmp_path, cpu=3, gpu=1, compile=True).task_of(OpenTrial("trial", 3, PROPOSAL))
-    assert (made.threads, made.device, made.compile) == (3, "cuda", True)
-    plain = dispatcher({}, tmp_path).task_of(OpenTrial("trial", 3, PROPOSAL))
-    assert (plain.threads, plain.device, plain.compile) == (1, "cpu", False)
-
-
-SUPERNET = Proposal(Candidate({}), asks=1, told=0, kind=TrialKind.SUPERNET)
-
-
-def test_a_supernet_has_the_space_and_its_own_epochs_and_no_limit_of_time(tmp_path: Path) -> None:
-    options = {"epochs": 16, "logs_per_epoch": 2}
-    search = SharedSearch((), (), None, options)
-    made = dispatcher({"network": "fbnetv3-small"}, tmp_path, search, trial_seconds=3)
-    task = made.task_of(OpenTrial("trial", 0, SUPERNET))
-    assert (task.search, task.values, task.trial_seconds) == (search, {"network": "fbnetv3-small"}, None)
-    assert (task.fidelity.epochs, task.last_step) == (16, 32)
-    finalist = made.task_of(OpenTrial("trial", 1, PROPOSAL))
-    assert (finalist.search, finalist.trial_seconds, finalist.last_step) == (None, 3, 8)
-
-
-def test_what_a_supernet_is_given_survives_the_way_to_its_worker(tmp_path: Path) -> None:
-    limit = {"metric": "flops", "max": 3e6}
-    spec = JobSpec.parse(
-        {
-            "name": "digits",
-            "task": "classification",
-            "dataset": {"name": "digits"},
-            "space": {"name": "fbnetv3-small"},
-            "objectives": [{"metric": "accuracy"}],
-            "constraints": [limit],
-            "algorithm": {"name": "autohas", "soft_limits": [limit]},
-            "budget": {"trials": 2},
-        }
-    )
-    blueprint = resolve(spec, trusted=True, settings=Settings(data_dir=tmp_path))
-    made = dispatcher(dict(blueprint.constants), tmp_path, shared_search(blueprint))
-    task: TrialTask = cloudpickle.loads(cloudpickle.dumps(made.task_of(OpenTrial("trial", 0, SUPERNET))))
-    assert task.search is not None
-    assert (task.search.hard, task.search.parameters) == ((Constraint(**limit),), blueprint.space.parameters)
-    assert task.search.options["soft_limits"] == [{**limit, "weight": 0.1}]
-    rows = blueprint.space.sample(3, np.random.default_rng(0))
-    assert task.search.costs is not None
-    assert task.search.costs(rows)["flops"].tolist() == blueprint.cost_model(rows)["flops"].tolist()
-
-
-def test_several_processes_train_a_supernet_and_one_a_candidate(tmp_path: Path) -> None:
-    search = SharedSearch((), (), None, {"epochs": 16, "logs_per_epoch": 2})
-    made = dispatcher({}, tmp_path, search, workers=3)
-    assert made.task_of(OpenTrial("trial", 0, SUPERNET)).workers == 3
-    assert made.task_of(OpenTrial("trial", 1, PROPOSAL)).workers == 1
-
-
-def test_hours_of_gpus_are_those_of_all_processes_of_what_runs(tmp_path: Path) -> None:
-    made = dispatcher({}, tmp_path, gpu=2, workers=3)
-    trials = [OpenTrial("supernet", 0, SUPERNET), OpenTrial("waits", 1, PROPOSAL)]
-    made._runs = {trial.id: Run(trial, handed=0.0, workers=3) for trial in trials}
-    made.ledger.running = {"supernet": trials[0]}
-    made._count_gpus()
-    assert made.heartbeat.gpus_in_use == 6
+def test_hours_of_gpus_are_those_of_all_processes_of_what_runs() -> None:
+    trials = [
+        OpenTrial("supernet", 0, Proposal(Candidate({}), asks=1, told=0, kind=TrialKind.SUPERNET)),
+        OpenTrial("waits", 1, Proposal(Candidate({"lr": 0.01}), asks=1, told=0)),
+    ]
+    attempts = {trial.id: ActiveAttempt(trial, submitted=0.0, workers=3) for trial in trials}
+    heartbeat: Any = SimpleNamespace(job=SimpleNamespace(revision=0))
+    ledger: Any = SimpleNamespace(running={"supernet": trials[0]})
+    placement: Any = SimpleNamespace(resources=Resources(gpu=2, workers=3))
+    unused: Any = None
+    dispatcher = Dispatcher(ledger, heartbeat, placement, unused, unused, unused, attempts)
+    dispatcher._count_gpus()
+    assert heartbeat.gpus_in_use == 6

@@ -1,0 +1,47 @@
+"""Reasons that the store shows for trials which wait."""
+
+from __future__ import annotations
+
+import time
+
+from workers.driver.attempts import ActiveAttempts
+from workers.driver.heartbeat import Heartbeat
+from workers.driver.ledger import Ledger
+from workers.driver.placement import Placement
+
+EXPLAIN_SECONDS = 1.0
+PATIENCE_SECONDS = 2.0
+"""Waiting time after which a trial gets a reason."""
+
+
+class WaitingReasons:
+    """Explains, at most once a second, why trials wait; also gives the heartbeat the cluster's nodes."""
+
+    def __init__(self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, attempts: ActiveAttempts) -> None:
+        self._ledger, self._heartbeat, self._placement, self._attempts = ledger, heartbeat, placement, attempts
+        self._explained = 0.0
+
+    def update(self) -> None:
+        """Store the reasons of all trials that have waited for longer than PATIENCE_SECONDS."""
+        now = time.monotonic()
+        if now - self._explained < EXPLAIN_SECONDS:
+            return
+        self._explained = now
+        self._heartbeat.nodes = self._placement.nodes()
+        self._explain_submitted(now)
+        self._explain_open(now)
+
+    def _explain_submitted(self, now: float) -> None:
+        """Attempts that Tune has, but for which Ray has no room or has started no process yet."""
+        pending = [attempt for attempt in self._attempts.values() if attempt.actor is None and attempt.test is None]
+        late = [attempt for attempt in pending if now - attempt.submitted > PATIENCE_SECONDS]
+        reasons = {workers: self._placement.why_waiting(workers) for workers in {attempt.workers for attempt in late}}
+        for attempt in late:
+            self._ledger.explain(attempt.trial, reasons[attempt.workers])
+
+    def _explain_open(self, now: float) -> None:
+        """Trials that Tune does not have yet, because all slots are taken."""
+        for trial in [trial for trial in self._ledger.waiting if now - trial.since > PATIENCE_SECONDS]:
+            self._ledger.explain(
+                trial, f"{len(self._attempts)} of {self._placement.slots()} trials at once are running"
+            )
