@@ -14,7 +14,7 @@ import torch
 from searchsvc.domain import FailureKind
 from searchsvc.errors import TrialFailed
 from tests.support import groups
-from workers.trials import group as module
+from workers.trials import process_group as module
 from workers.trials.process_group import Group, Seat, listener_at
 
 
