@@ -1,4 +1,4 @@
-"""Checksums of files, by which weights are known to be those that were meant."""
+"""Checksums of files, which identify the weights that a spec refers to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal, of a file's content. Raises OSError."""
+    """Return the SHA-256 of a file's content in hex digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

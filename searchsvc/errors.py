@@ -1,18 +1,18 @@
-"""Every error that searchsvc raises on purpose.
+"""All errors that searchsvc raises on purpose.
 
 ::
 
     SearchsvcError
-    ├── InvalidInput          something a user sent is wrong; carries one Fault per place
+    ├── InvalidInput          the user's input is wrong; carries one Fault per place
     ├── NotFound              no such job, trial, space, algorithm, ...
-    ├── Conflict              the state of a thing forbids what was asked of it
-    ├── Unauthenticated       no token, or one that is unknown, expired or revoked
-    ├── Forbidden             a valid token whose scope does not reach
+    ├── Conflict              not possible in the current state of a job, trial or other object
+    ├── Unauthenticated       no token, or a token that is unknown, expired or revoked
+    ├── Forbidden             a valid token whose scope is not sufficient
     ├── NothingFeasible       no candidate within the hard constraints was found in the stated number of tries
     ├── LeaseLost             another driver runs the job now; nothing was written
     ├── StoreUnavailable      the database did not answer in time
     ├── StoreOutdated         the database schema is not at the version of this code
-    ├── RuntimeUnavailable    a part outside (Ray, a driver process) could not be reached or started
+    ├── RuntimeUnavailable    an external part (Ray, a driver process) could not be reached or started
     └── TrialFailed           a trial ended without a result; carries its FailureKind
 """
 
@@ -26,12 +26,12 @@ from types import TracebackType
 
 
 class SearchsvcError(Exception):
-    """The root of everything raised on purpose."""
+    """The base class of all errors raised on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One place that is wrong: a JSON pointer (RFC 6901) into the document, and what would be right."""
+    """A mistake in a document: a JSON pointer (RFC 6901) to the place, and a message that says how to correct it."""
 
     pointer: str
     message: str
@@ -41,7 +41,7 @@ class Fault:
 
 
 class InvalidInput(SearchsvcError):
-    """Something a user sent is wrong. `faults` names every place at once, not only the first."""
+    """The user's input is wrong. `faults` lists all mistakes at once, not only the first."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -52,13 +52,13 @@ class InvalidInput(SearchsvcError):
         return cls([Fault(pointer, message)])
 
     def below(self, pointer: str) -> InvalidInput:
-        """The same faults, seen from a document in which this one sits at `pointer`."""
+        """Return the error with pointers into a larger document that holds the current document at `pointer`."""
         return InvalidInput(Fault(pointer + fault.pointer, fault.message) for fault in self.faults)
 
 
 @contextmanager
 def below(pointer: str) -> Iterator[None]:
-    """Raise the faults of the block with `pointer` before their own: their document is a part of a larger one."""
+    """Prefix `pointer` to the faults that the block raises: their document is a part of a larger document."""
     try:
         yield
     except InvalidInput as error:
@@ -80,7 +80,7 @@ class FaultCollector:
         self._faults: list[Fault] = []
 
     def at(self, pointer: str = "") -> _Collecting:
-        """Collect what the block raises as InvalidInput; its pointers continue `pointer`."""
+        """Collect the faults of an InvalidInput that the block raises, with `pointer` before their own pointers."""
         return _Collecting(self._faults, pointer)
 
     def add(self, faults: Iterable[Fault]) -> None:
@@ -95,7 +95,7 @@ class FaultCollector:
 
 @dataclass(frozen=True, slots=True)
 class _Collecting:
-    """The context manager of `FaultCollector.at`. A class, so that type checkers see that it swallows exceptions."""
+    """The context manager of `FaultCollector.at`; a class, so that type checkers see that it swallows exceptions."""
 
     faults: list[Fault]
     pointer: str
@@ -112,19 +112,19 @@ class _Collecting:
 
 
 class NotFound(SearchsvcError):
-    """There is no such thing."""
+    """The named object does not exist."""
 
 
 class Conflict(SearchsvcError):
-    """The state of a thing forbids what was asked of it."""
+    """The operation is not possible in the current state of the object."""
 
 
 class Unauthenticated(SearchsvcError):
-    """No token, or one that is unknown, expired or revoked."""
+    """No token, or a token that is unknown, expired or revoked."""
 
 
 class Forbidden(SearchsvcError):
-    """The token is valid, but its scope does not reach this far."""
+    """The token is valid, but its scope is not sufficient."""
 
 
 class NothingFeasible(SearchsvcError):
@@ -132,7 +132,7 @@ class NothingFeasible(SearchsvcError):
 
 
 class LeaseLost(SearchsvcError):
-    """The lease on a job is held under a newer epoch. The write that met this changed nothing."""
+    """The lease on a job is held under a newer epoch. The write that raised this error changed nothing."""
 
 
 class StoreUnavailable(SearchsvcError):
@@ -140,15 +140,15 @@ class StoreUnavailable(SearchsvcError):
 
 
 class StoreOutdated(SearchsvcError):
-    """The schema of the database is not the one this code works with."""
+    """The schema of the database is not at the version that this code requires."""
 
 
 class RuntimeUnavailable(SearchsvcError):
-    """Ray, a driver process or another part outside could not be reached or started."""
+    """Ray, a driver process or another external part could not be reached or started."""
 
 
 class FailureKind(StrEnum):
-    """Why a trial failed."""
+    """The kind of a trial's failure."""
 
     INFEASIBLE = "INFEASIBLE"  # broke a hard limit that shows only when the network is built
     DIVERGED = "DIVERGED"  # a loss or metric became NaN or infinite
@@ -159,7 +159,7 @@ class FailureKind(StrEnum):
 
     @property
     def is_retried(self) -> bool:
-        """Whether another attempt can end differently: true where the machine, not the candidate, is to blame."""
+        """Whether another attempt can end differently: true if the machine, not the candidate, is to blame."""
         return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY)
 
 

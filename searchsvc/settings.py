@@ -1,7 +1,7 @@
 """Settings: the only reader of environment variables.
 
-The variable of a field is `SEARCHSVC_` and the name of the field in capitals. The descriptions of the fields are the
-text of the settings page in the documentation. Every command of searchctl starts with this module, so it reads the
+The variable of a field is `SEARCHSVC_` and the name of the field in capitals. The settings page of the documentation
+consists of the descriptions of the fields. Every command of searchctl imports this module first, so it reads the
 environment itself: importing pydantic-settings takes longer than running a command.
 """
 
@@ -85,7 +85,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Fill in the fields that are not given from the environment. Empty variables do not count."""
+        """Fill in the fields without a value from the environment. Empty variables do not count."""
         environment = {name.upper(): value for name, value in os.environ.items() if value}
         texts = {
             name: environment.get(f"{_PREFIX}{name.upper()}") or environment.get(_SYNONYMS.get(name, ""))
@@ -105,7 +105,7 @@ class Settings(BaseModel):
 
     @property
     def service_url(self) -> str:
-        """The address under which searchctl reaches the service, without a trailing slash."""
+        """The address at which searchctl reaches the service, without a trailing slash."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return (self.url or f"http://{host}:{self.port}").rstrip("/")
 
@@ -114,14 +114,14 @@ class Settings(BaseModel):
         return self.data_dir / "token"
 
     def local_token(self) -> str | None:
-        """Return the token that the service keeps in the data folder, or None if there is none."""
+        """Return the token that the service keeps in the data folder, or None if the file is missing or empty."""
         try:
             return self.token_path.read_text(encoding="ascii").strip() or None
         except (FileNotFoundError, UnicodeDecodeError):
             return None
 
     def bearer_token(self) -> str | None:
-        """Return the token that searchctl sends: the one that was set, otherwise the one in the data folder."""
+        """Return the token that searchctl sends: the token from the settings, or else the token in the data folder."""
         return self.token.get_secret_value() if self.token else self.local_token()
 
     @property
@@ -141,7 +141,7 @@ class Settings(BaseModel):
         return self.logs_dir / f"{job_id}.log"
 
     def trial_dir(self, job_id: str, trial_id: str) -> Path:
-        """Return the folder of the checkpoints, weights and log of one trial."""
+        """Return the folder of a trial's checkpoints, weights and log."""
         return self.artifacts_dir / job_id / trial_id
 
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The tasks that can be searched: what installed packages offer under the entry point group `searchsvc.tasks`."""
+"""Search tasks: the entry points of the group `searchsvc.tasks` of all installed packages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ GROUP = "searchsvc.tasks"
 
 
 def names() -> list[str]:
-    """All names, in alphabetical order; nothing is imported."""
+    """Return the names of all tasks in alphabetical order; nothing is imported."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 def find(name: str) -> Task:
-    """The task of that name. Raises NotFound, which lists the names that there are."""
+    """Return the task with that name. Raises NotFound, which lists the available names."""
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return cast("Task", entry.load())
@@ -25,5 +25,5 @@ def find(name: str) -> Task:
 
 
 def all_tasks() -> list[Task]:
-    """Every task, in alphabetical order."""
+    """Return all tasks in alphabetical order."""
     return [find(name) for name in names()]

@@ -1,13 +1,13 @@
 """The controller: claims jobs, starts a driver process for each, watches the drivers and restarts them when they die.
 
-Several controllers may share a database: the lease decides who runs a job. A controller claims the oldest job first,
-and only while it has room for another driver, so jobs run in the order of submission, `max_drivers` at a time.
+Several controllers may share a database: the lease decides which of them runs a job. A controller claims the oldest job
+first, and only while it has room for another driver, so jobs run in the order of submission, `max_drivers` at a time.
 
-The driver renews its lease, which tells a live driver from a hung one. The controller renews it only when no driver
-can: during the start of a driver, and between a crash and the next start. A driver whose controller died continues; if
-its lease expires, the first controller to claim the job takes it over.
+The driver renews its lease, which distinguishes a live driver from a hung driver. The controller renews it only when no
+driver can: during the start of a driver, and between a crash and the next start. A driver whose controller died
+continues; if its lease expires, the first controller to claim the job takes it over.
 
-One driver without a job is kept on standby, so that the next job, or one whose driver died, need not wait for imports.
+A driver without a job is kept on standby, so that the next job, or a job whose driver died, need not wait for imports.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ START_SECONDS = 60.0
 QUICK_SECONDS = 60.0
 """A crash counts against a job if the driver lived shorter than this and no trial has ended since its start."""
 STANDBY_SECONDS = 3.0
-"""Delay from the start of a driver to the preparation of the next one on standby: the workers start first."""
+"""Delay from the start of a driver to the preparation of the next standby driver: the workers start first."""
 END_SECONDS = 20.0
 """Time for drivers to end after SIGTERM."""
 _FIRST_BACKOFF_SECONDS = 0.2
-"""Delay of the first restart after a crash; it doubles with each further one."""
+"""Delay of the first restart after a crash; it doubles with each further restart."""
 _LONGEST_BACKOFF_SECONDS = 10.0
 _JOBS_CHECK_SECONDS = 0.5
 """Interval at which requests to running jobs are checked."""
@@ -58,28 +58,28 @@ STANDBY_COMMAND = (sys.executable, "-m", "workers.driver")
 
 
 def driver_command(lease: Lease) -> Sequence[str]:
-    """The command line of a driver that starts with its job, if none is on standby."""
+    """Return the command line of a driver that starts with its job, used if no driver is on standby."""
     return [*STANDBY_COMMAND, lease.job_id, str(lease.epoch)]
 
 
 def holder_name() -> str:
-    """A unique name for a controller, which also shows its host and process."""
+    """Return a unique name for a controller, which also shows its host and process."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True)
 class _Run:
-    """A job that this controller runs, and what it has observed of the driver."""
+    """A job that this controller runs, and the observed state of its driver."""
 
     lease: Lease
     driver: DriverProcess | None
     """None between a crash and the next start."""
     started: float
-    """The time of the last start; like all times here, of the monotonic clock."""
+    """The time of the last start; like all times in this class, of the monotonic clock."""
     seconds_used: float
     """Seconds that the job had used at the start; once it has used more, the driver renews its lease by itself."""
     ended: int
-    """Ended trials of the job at the start: more of them are progress."""
+    """Ended trials of the job at the start; a larger number later is progress."""
     crashes: int = 0
     """Consecutive crashes without progress."""
     restart_at: float = 0.0
@@ -87,9 +87,9 @@ class _Run:
     renews_itself: bool = False
     """Whether the driver renews its lease by itself."""
     renew_at: float = 0.0
-    """The time of the next renewal by the controller, until then."""
+    """The time of the next renewal by the controller, while the driver does not renew the lease."""
     over_since: float | None = None
-    """The time at which the job had ended for the first time while the driver was still alive."""
+    """The time at which the driver was first seen alive after its job had ended."""
 
 
 class Controller:
@@ -104,7 +104,9 @@ class Controller:
         standby_command: Sequence[str] | None = STANDBY_COMMAND,
         stop_cluster: Sequence[str] | None = (sys.executable, "-m", "workers.cluster", "stop"),
     ) -> None:
-        """`command` returns the command line of a driver; `standby_command` starts a driver that waits for its job
+        """Create a controller that is not running yet.
+
+        `command` returns the command line of a driver; `standby_command` starts a driver that waits for its job
         (None: no standby). `stop_cluster` stops the Ray that drivers started on this machine, after a clean end and if
         no job of the store has a driver; None leaves it running.
         """
@@ -145,7 +147,7 @@ class Controller:
             self._release_all()
 
     def turn(self, job_id: str | None = None) -> None:
-        """Do one round: check the drivers and the requests, then claim and start jobs."""
+        """Do a single round: check the drivers and the requests, then claim and start jobs."""
         self._notice_outage()
         now = time.monotonic()
         for run in list(self._runs.values()):
@@ -211,14 +213,14 @@ class Controller:
             self._crashed(run, str(error), "")
 
     def _start_driver(self, lease: Lease) -> DriverProcess:
-        """Use the driver on standby, or start one. Raises RuntimeUnavailable."""
+        """Use the driver on standby, or start a driver. Raises RuntimeUnavailable."""
         log = self.settings.job_log(lease.job_id)
         self._standby_at = time.monotonic() + STANDBY_SECONDS
         driver = self._standby.take(lease, log) if self._standby else None
         return driver or DriverProcess.start(self.command(lease), self.settings.environment(), log)
 
     def warm_up(self) -> None:
-        """Prepare a driver on standby. `run` does this by itself, unless it runs only one job."""
+        """Prepare a driver on standby. `run` does this by itself, unless it runs a single job."""
         self._standby_at = math.inf
         try:
             if self._standby is not None:
@@ -245,13 +247,16 @@ class Controller:
             self._drop(run)
 
     def _lease_lost(self, run: _Run) -> None:
-        """Another controller has the job; or the driver is done, has released its lease and is about to end."""
+        """Give up the job if another controller has it; otherwise the driver has released the lease and will end."""
         if self.store.job(run.lease.job_id).epoch != run.lease.epoch:
             self._drop(run)
         run.renews_itself = True
 
     def _renew_for(self, run: _Run, now: float) -> None:
-        """Renew the lease for a driver that starts; its first own renewal adds to the time that the job has used."""
+        """Renew the lease for a driver that is starting.
+
+        The driver's own first renewal adds to the seconds that the job has used; from then on the driver renews alone.
+        """
         if now < run.renew_at:
             return
         run.renew_at = now + self.settings.heartbeat_seconds
@@ -335,7 +340,7 @@ class Controller:
 
     def _execute(self, job: Job, run: _Run | None) -> None:
         """Execute a request in place of a driver that only renews its lease."""
-        _log.warning("job %s: its driver does not carry out %s and is put aside", job.id, job.request)
+        _log.warning("job %s: its driver does not carry out %s and is replaced", job.id, job.request)
         if run is not None:
             self._drop(run)
         for lease in self.store.leases():

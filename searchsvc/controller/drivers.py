@@ -1,7 +1,6 @@
 """Driver processes: started by a command, with a log, ended by signals.
 
-Imports take much of the time until a new driver starts its first trial, so one process may do them in advance: the
-Standby.
+Imports take much of the time until a new driver starts its first trial, so the standby process makes them in advance.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class DriverProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative if a signal ended it."""
+        """Exit code of the process: None while it runs; negative if a signal ended it."""
         return self.process.poll()
 
     def ask_to_end(self) -> None:
@@ -66,14 +65,14 @@ class DriverProcess:
             self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send SIGKILL to the driver and all processes of its session; returns when it has ended."""
+        """Send SIGKILL to the driver and all processes of its session, and wait until the driver has ended."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def wait(self, deadline: float) -> bool:
-        """Wait for its end; returns whether it ended before `deadline` of the monotonic clock."""
+        """Wait for the end of the driver. Return whether it ended before `deadline` of the monotonic clock."""
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -87,7 +86,7 @@ class DriverProcess:
         return f"ended with exit code {code}"
 
     def tail(self) -> str:
-        """The last lines of this run's log."""
+        """Return the last lines of this run's log."""
         try:
             size = self.log.stat().st_size
             with self.log.open("rb") as file:
@@ -98,9 +97,9 @@ class DriverProcess:
 
 
 class Standby:
-    """A driver process that has done its imports, and waits for its job as a line of JSON.
+    """A driver process that has made its imports, and waits for its job as a line of JSON.
 
-    It ends with this process. If it fails, it is not started again until a job has asked for it.
+    It ends with this process. If it fails, it is not started again until a job has needed it.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -108,12 +107,12 @@ class Standby:
         self._driver: DriverProcess | None = None
 
     def prepare(self) -> None:
-        """Start the process, unless there is one. Raises RuntimeUnavailable."""
+        """Start the process, unless it exists. Raises RuntimeUnavailable."""
         if self._driver is None:
             self._driver = DriverProcess.start(self._command, self._environment, self._log, stdin=subprocess.PIPE)
 
     def take(self, lease: Lease, log: Path) -> DriverProcess | None:
-        """Let the process run a job, and write to that job's log from now on; None if there is no process."""
+        """Let the process run a job, and write to that job's log from then on. Return None if there is no process."""
         driver, self._driver = self._driver, None
         if driver is None:
             return None
@@ -141,7 +140,7 @@ def _send(process: subprocess.Popen[bytes], line: str) -> None:
 
 
 def _size_of_rotated(log: Path) -> int:
-    """The byte of a log at which a new run begins. A long log is rotated; one older log is kept."""
+    """Return the byte of a log at which a new run begins. A long log is rotated; a single older log is kept."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         size = log.stat().st_size

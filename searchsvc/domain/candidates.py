@@ -16,7 +16,7 @@ from searchsvc.errors import FailureKind
 
 @dataclass(frozen=True)
 class Candidate:
-    """Values for every active parameter of a space; no id, no state."""
+    """Values for every active parameter of a space; has no id and no state."""
 
     values: Mapping[str, Scalar]
 
@@ -60,5 +60,5 @@ def _key(values: Mapping[str, Scalar]) -> str:
 
 
 def _canonical(value: Scalar) -> Scalar:
-    """Return whole floats as integers, so that 1 and 1.0 (from JSON, say) make the same candidate."""
+    """Return whole floats as integers, so that 1 and 1.0 (as JSON may spell them) make the same candidate."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

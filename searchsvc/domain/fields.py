@@ -1,4 +1,4 @@
-"""Fields of records: each is listed once, in its dataclass; rows, REST schemas, exports and tables derive from there.
+"""Fields of records: each is listed once, in its dataclass; rows, REST schemas, exports and tables derive from it.
 
 A field that users may see is annotated with `Shown`, as in `step: Annotated[int, Shown("Last measured step.")]`. A
 field without it is internal: it is stored, and appears nowhere else.
@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hin
 
 
 class UnixSeconds:
-    """Marks a moment, which people and REST see as a date."""
+    """Marks a moment, which pages and REST show as a date."""
 
 
 Time: TypeAlias = Annotated[float, UnixSeconds]
@@ -29,17 +29,17 @@ class Shown:
     heading: str | None = None
     """Heading of the field's column in the page's table; None: the table does not show it."""
     is_exported: bool = True
-    """Whether tables of results (CSV, Optuna) have a column of it; only single values can be in one."""
+    """Whether tables of results (CSV, Optuna) have a column for the field; only single values fit into a column."""
     examples: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordField:
-    """One field of a record."""
+    """Name, type and annotation of a record's field."""
 
     name: str
     hint: Any
-    """Its type, without `Shown`."""
+    """Type of the field, without `Shown`."""
     shown: Shown | None
     """None for an internal field."""
 
@@ -49,18 +49,18 @@ class RecordField:
 
     @property
     def is_exported(self) -> bool:
-        """Whether it has a column in tables of results."""
+        """Whether the field has a column in tables of results."""
         return self.shown is not None and self.shown.is_exported and get_origin(self.kind) is not Mapping
 
     @property
     def kind(self) -> Any:
-        """Its type apart from None and annotations: `FailureKind` for `FailureKind | None`."""
+        """Type of the field apart from None and annotations: `FailureKind` for `FailureKind | None`."""
         return _kind(self.hint)
 
 
 @cache
 def fields_of(record: Any) -> tuple[RecordField, ...]:
-    """Return the fields of a record, which is a dataclass, in their order."""
+    """Return the fields of a record (a dataclass) in their order."""
     hints = get_type_hints(record, include_extras=True)
     return tuple(_field(field.name, hints[field.name]) for field in fields(record))
 
@@ -77,7 +77,10 @@ def _field(name: str, hint: Any) -> RecordField:
 
 
 def _without_shown(hint: Any) -> Any:
-    """`Annotated[X, Shown(...)]` is flattened with the annotations of X, such as those of `Time`."""
+    """Return the hint without `Shown`.
+
+    `Annotated[X, Shown(...)]` is flattened with the annotations of X, such as the annotation of `Time`.
+    """
     others = tuple(part for part in hint.__metadata__ if not isinstance(part, Shown))
     return Annotated[(hint.__origin__, *others)] if others else hint.__origin__
 

@@ -26,7 +26,7 @@ def new_id() -> str:
 
 
 def _tick() -> int:
-    """Return the time in ticks, or one more than last time if the clock has not advanced."""
+    """Return the time in ticks, or the last time plus 1 if the clock has not advanced."""
     global _last
     with _lock:
         _last = max(time.time_ns() * _TICKS // 1_000_000, _last + 1)

@@ -1,4 +1,4 @@
-"""Metrics, measurements of them, and the goals and limits set on them."""
+"""Metrics, their measurements, and the goals and limits set on them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Goal: TypeAlias = Literal["maximize", "minimize"]
 MetricName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.@/-]*$")]
 
 
-class _Frozen(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Objective(_Frozen):
-    """A metric and the direction in which it gets better."""
+class Objective(_FrozenModel):
+    """A metric and the direction in which it improves."""
 
     metric: MetricName
     goal: Goal = "maximize"
 
     @property
     def sign(self) -> float:
-        """1 if larger is better, -1 if smaller is: `sign * value` is always to be maximised."""
+        """1 if larger is better, -1 if smaller is better: `sign * value` is always to be maximised."""
         return 1.0 if self.goal == "maximize" else -1.0
 
 
-class Constraint(_Frozen):
+class Constraint(_FrozenModel):
     """A metric that must stay within [min, max]; hard if a cost model computes it before training."""
 
     metric: MetricName
@@ -67,7 +67,7 @@ class Constraint(_Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Description of one number that a task measures."""
+    """Description of a metric that a task measures."""
 
     name: str
     goal: Goal
@@ -79,7 +79,7 @@ class Metric:
 class Measurement:
     """The metrics of a trial after `step` steps (epochs) of training.
 
-    `seconds` is the time spent in training up to here, over all attempts. Metrics are finite: a trial that would
+    `seconds` is the time spent in training up to this step, over all attempts. Metrics are finite: a trial that would
     report NaN or infinity has failed as DIVERGED.
     """
 

@@ -17,7 +17,7 @@ Matrix = NDArray[np.float64]
 
 
 def pareto_front(values: Matrix) -> NDArray[np.bool_]:
-    """Return the mask (n,) of rows of `values` (n, m) that no other row dominates. Equal rows are both on the front."""
+    """Return the mask (n,) of the rows of `values` (n, m) that no other row dominates; equal rows share the front."""
     m = values.shape[1]
     front: NDArray[np.bool_] = np.asarray(~np.isnan(values).any(axis=1))
     if m == 1:
@@ -37,7 +37,10 @@ def pareto_front(values: Matrix) -> NDArray[np.bool_]:
 
 
 def nondominated_ranks(values: Matrix) -> NDArray[np.int64]:
-    """Return ranks (n,) of the rows of `values` (n, m): 0 on the front, 1 on the front of the rest, ..., NaN last."""
+    """Return the ranks (n,) of the rows of `values` (n, m), as in NSGA-II.
+
+    Rows on the front have rank 0, rows on the front of the remaining rows rank 1, and so on; rows with NaN come last.
+    """
     ranks = np.full(len(values), len(values), dtype=np.int64)
     unranked = np.flatnonzero(~np.isnan(values).any(axis=1))
     rank = 0

@@ -1,7 +1,7 @@
 """Stored records of jobs, trials and all that belongs to them: read from the store, never changed in memory.
 
-The dataclass of a record is the one list of its fields; `searchsvc.domain.fields` says how others derive from it.
-Times are Unix seconds in UTC. Ids are UUIDv7 texts.
+The dataclass of a record is the only list of its fields; `searchsvc.domain.fields` describes how rows, REST schemas,
+exports and tables derive from it. Times are Unix seconds in UTC. Ids are UUIDv7 texts.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """How a candidate was proposed: enough to restore the state that the algorithm had then."""
+    """The proposal of a candidate, with enough to restore the state of the algorithm at that point."""
 
     candidate: Candidate
     asks: int
-    """Number of candidates requested from the algorithm up to and including this one."""
+    """Number of candidates requested from the algorithm up to and including this candidate."""
     told: int
     """Number of observations that the algorithm had received before."""
     rejected: Mapping[str, int] = field(default_factory=dict)
@@ -71,10 +71,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One candidate being evaluated.
+    """The evaluation of a candidate.
 
-    The one list of what is stored of a trial: a field added here, with a column in `searchsvc.store.tables` and a
-    migration, appears in REST, in the exports and, given a heading, in the page's table.
+    The class is the only list of a trial's stored fields: a field added here, with a column in `searchsvc.store.tables`
+    and a migration, appears in REST, in the exports and, given a heading, in the page's table.
     """
 
     id: Annotated[str, Shown("Opaque.", examples=(EXAMPLE_ID,))]
@@ -90,7 +90,7 @@ class Trial:
     best_step: Annotated[int | None, Shown("Step with the best value of the first objective.")]
     seconds: Annotated[float, Shown("Seconds of training, over all attempts.", heading="Seconds")]
     told: int | None
-    """Position of its result in the order in which the algorithm received results: 0, 1, ...; None before."""
+    """Position of its result in the order in which the algorithm received results: 0, 1, ...; None until then."""
     attempts: Annotated[int, Shown("Executions so far.", heading="Attempts")]
     test_metrics: Annotated[Mapping[str, float] | None, Shown("Metrics on the test split, for winners only.")]
     created_at: Annotated[Time, Shown("Time of proposal.", is_exported=False)]
@@ -119,12 +119,12 @@ class Trial:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it trains one candidate, and not a supernet."""
+        """Whether the trial trains a candidate, not a supernet."""
         return self.proposal.kind is TrialKind.CANDIDATE
 
     @property
     def is_search_result(self) -> bool:
-        """Whether it trained a candidate and has a result, so that it may be the best or be learned from."""
+        """Whether the trial trained a candidate and has a result, so that it can be the best or train predictors."""
         return self.is_candidate and self.state.has_result
 
     def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
@@ -142,7 +142,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One execution of a trial on a worker."""
+    """An execution of a trial on a worker."""
 
     trial_id: str
     number: Annotated[int, Shown("1, 2, ...")]
@@ -157,7 +157,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Report of an algorithm on one round of its search, such as the quality of its predictions."""
+    """Report of an algorithm on a round of its search, such as the quality of its predictions."""
 
     number: Annotated[int, Shown("0, 1, 2, ... within the job.")]
     data: Annotated[
@@ -196,7 +196,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Relabelling:
-    """Questions about the validation images of a job: is this a label of that image?"""
+    """Questions about the validation images of a job: is this label correct for this image?"""
 
     job_id: str
     images: tuple[int, ...]
@@ -204,13 +204,13 @@ class Relabelling:
     labels: tuple[int, ...]
     """Per question, the index of the class."""
     made_from: Mapping[str, Any]
-    """Origin of the questions: trials by number, the confidence from which an answer becomes a question, images."""
+    """Origin of the questions: trials by number, the confidence from which a prediction becomes a question, images."""
     created_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Answer of one rater to one question."""
+    """A rater's answer to a question."""
 
     rater: str
     image: int
@@ -221,7 +221,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one driver to run one job until `deadline`, which it may extend."""
+    """A driver's right to run a job until `deadline`, which the driver may extend."""
 
     job_id: str
     holder: str

@@ -1,7 +1,7 @@
 """JobSpec: a submitted search as a document. It is data and never code.
 
-This module checks the document by itself (names, types, ranges). Checks that need the tables of algorithms, spaces and
-tasks, or the dataset, is checked by `searchsvc.service.planning.resolve`.
+This module checks the document by itself (names, types, ranges). `searchsvc.service.planning.resolve` makes the checks
+that need the dataset or the tables of algorithms, spaces and tasks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Named(_Section):
 
 
 class NamedDataset(_Named):
-    """A dataset that ships with a dependency or derives from such a one; every other key is an option of it."""
+    """A dataset that ships with a dependency or derives from such a dataset; every other key is an option of it."""
 
 
 class FileDataset(_Named):
@@ -81,7 +81,7 @@ class NamedSpace(_SpaceSection):
 
     name: ShortText
     latency: TableReference | None = None
-    """Table of operator latencies (`searchctl latency`), which makes `latency` a cost; None: it is unknown."""
+    """Table of operator latencies (`searchctl latency`), which makes `latency` a cost; None: the latency is unknown."""
 
 
 class InlineSpace(_SpaceSection):
@@ -91,7 +91,7 @@ class InlineSpace(_SpaceSection):
 
     @field_validator("parameters")
     @classmethod
-    def _there_is_something_to_search(cls, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    def _not_empty(cls, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
         if not parameters:
             raise ValueError("an empty space has nothing to search: name at least one parameter")
         return parameters
@@ -100,11 +100,11 @@ class InlineSpace(_SpaceSection):
 class ModelSource(_Section):
     """Location of a trained network: exactly one of the first four fields.
 
-    A user writes it freely; it is stored pinned: a trial instead of a job, an absolute path, and the digest.
+    A user may name any of them; the stored spec is pinned: a trial instead of a job, an absolute path, and the digest.
     """
 
     job: ShortText | None = None
-    """A job, for its best trial."""
+    """A job, of which the best trial is meant."""
     trial: ShortText | None = None
     """A trial, as an id or JOB/NUMBER."""
     file: PathText | None = None
@@ -116,7 +116,7 @@ class ModelSource(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        named = [one for one in SOURCES if getattr(self, one) is not None]
+        named = [source for source in SOURCES if getattr(self, source) is not None]
         if len(named) != 1:
             raise ValueError(f"name one of {', '.join(SOURCES)}, not {' and '.join(named) or 'none'}")
         return self
@@ -140,7 +140,7 @@ class StoppingSpec(_Named):
 
 
 class Fidelity(_Section):
-    """Extent of the training of one trial."""
+    """Extent of the training of each trial."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 8
     data_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -155,7 +155,7 @@ class Budget(_Section):
 
 
 class Resources(_Section):
-    """Resources and limits of one trial."""
+    """Resources and limits of each trial."""
 
     cpu: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     gpu: Annotated[float, Field(ge=0, le=10_000)] = 0.0
@@ -164,11 +164,12 @@ class Resources(_Section):
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Maximum number of simultaneous trials; None: as many as fit the cluster."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    """Maximum executions of one trial; only LOST and OUT_OF_MEMORY are retried."""
+    """Maximum executions of a trial; only LOST and OUT_OF_MEMORY are retried."""
     compile: bool = False
     """Compile each network for its GPU before training, which takes a minute and pays off in long trainings."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes that train a supernet together, each with the resources of one trial; a candidate uses one."""
+    """Processes that train a supernet together, each with the resources of a trial; a candidate uses a single process.
+    """
 
     @field_validator("gpu")
     @classmethod
@@ -178,10 +179,10 @@ class Resources(_Section):
         return gpu
 
 
-def _which(given: str, otherwise: str, key: str) -> Discriminator:
+def _which(tag: str, otherwise: str, key: str) -> Discriminator:
     def pick(value: Any) -> str:
         present = key in value if isinstance(value, Mapping) else hasattr(value, key)
-        return given if present else otherwise
+        return tag if present else otherwise
 
     return Discriminator(pick)
 
@@ -238,7 +239,7 @@ class JobSpec(_Section):
     constraints: Annotated[tuple[Constraint, ...], Field(max_length=32)] = ()
     algorithm: AlgorithmSpec
     stopping: StoppingSpec = StoppingSpec()
-    """Left out: the one that goes with the algorithm (see `searchsvc.service.planning.resolve`)."""
+    """If omitted, the rule that suits the algorithm (see `searchsvc.service.planning.resolve`)."""
     fidelity: Fidelity = Fidelity()
     budget: Budget
     resources: Resources = Resources()
@@ -250,7 +251,7 @@ class JobSpec(_Section):
     @field_validator("objectives")
     @classmethod
     def _metrics_differ(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
-        if len({one.metric for one in objectives}) < len(objectives):
+        if len({objective.metric for objective in objectives}) < len(objectives):
             raise ValueError("each objective needs a metric of its own")
         return objectives
 
@@ -301,7 +302,7 @@ def pointer_to(location: Iterable[int | str], document: object, missing: Iterabl
         is_key = isinstance(at, Mapping) and step in at
         is_index = isinstance(at, list | tuple) and isinstance(step, int) and step < len(at)
         if is_key or is_index:
-            at = at[step]  # type: ignore[index]  # the two lines above say that it can be indexed
+            at = at[step]  # type: ignore[index]  # the two lines above ensure that it can be indexed
             steps.append(step)
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*steps, *missing])
 

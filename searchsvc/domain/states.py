@@ -77,7 +77,7 @@ class TrialState(StrEnum):
 
     @property
     def counts_for_budget(self) -> bool:
-        """Whether the trial uses up one of the job's budget: it has ended, and not because the user cancelled it."""
+        """Whether the trial counts for the job's budget of trials: it has ended, and the user did not cancel it."""
         return self.is_final and self is not TrialState.CANCELLED
 
 
@@ -95,7 +95,7 @@ class TrialKind(StrEnum):
     """The purpose of a trial."""
 
     CANDIDATE = "candidate"
-    """Train one candidate."""
+    """Train a candidate."""
     SUPERNET = "supernet"
     """Train weights that all candidates share, and select candidates that deserve a trial of their own."""
 

@@ -1,8 +1,8 @@
 """Protocols of a task: the interface between the service and the code that trains.
 
 An installed package offers a task as an entry point of the group `searchsvc.tasks`, as the shipped tasks
-(`workers.tasks`) do. The controller reads from it which metrics it measures and lets it inspect datasets; a worker
-runs its trials. Importing a task must therefore be cheap: it imports torch only when training starts.
+(`workers.tasks`) do. The controller reads the metrics of a task and lets the task inspect datasets; a worker runs its
+trials. Importing a task must therefore be cheap: it imports torch only when training starts.
 
 Every task implements `Task`; each other protocol is optional and enables one feature of the service.
 """
@@ -21,7 +21,7 @@ from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask, Va
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
-    """A file format in which a trained trial can be exported."""
+    """A file format for the export of a trained trial."""
 
     description: str
     suffix: str
@@ -30,7 +30,7 @@ class ExportFormat:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One class that a trained model predicts for an image."""
+    """A class that a trained model predicts for an image."""
 
     label: str
     """Name of the class."""
@@ -41,8 +41,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """Everything that a trained model predicts for one image."""
+class ImagePrediction:
+    """All predictions of a trained model for an image."""
 
     image: Path
     findings: tuple[Finding, ...]
@@ -56,7 +56,7 @@ class Task(Protocol):
 
     name: str
     description: str
-    """One line for people."""
+    """Description, a single line."""
     metrics: tuple[Metric, ...]
     """Metrics that `train` reports; objectives and constraints may name these and the metrics of the cost model."""
     default_parameters: Mapping[str, Scalar]
@@ -65,7 +65,7 @@ class Task(Protocol):
     """Formats that `export` writes, by name."""
 
     def datasets(self) -> tuple[tuple[str, str], ...]:
-        """Return (name or format, one-line description) of each dataset that `inspect` accepts."""
+        """Return (name or format, description) of each dataset that `inspect` accepts."""
 
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
         """Check that the whole dataset can be read.
@@ -89,7 +89,7 @@ class Task(Protocol):
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
         """Write the best weights in the trial's directory in one of the formats of `exports`.
 
-        Raises InvalidInput if the trial has no weights, RuntimeUnavailable if a required package is not installed.
+        Raises InvalidInput if the trial has no weights, and RuntimeUnavailable if a required package is not installed.
         """
 
 
@@ -129,9 +129,9 @@ class SupernetTask(Task, Protocol):
         `exchange` connects several processes, each of which iterates (`workers.autohas.exchange`); None if there is
         only one process.
 
-        Yields one measurement per step up to `task.last_step`, none of them with an objective. The last one has
-        `finalist/<rank>/<parameter>` for every active parameter of a finalist: its entry in the space's matrix; rank 0
-        is the best.
+        Yields one measurement per step up to `task.last_step`; none contains an objective. The last measurement has
+        `finalist/<rank>/<parameter>` for every active parameter of a finalist: its entry in the space's matrix. The
+        best finalist has rank 0.
         """
 
 
@@ -165,7 +165,7 @@ class PredictingTask(Task, Protocol):
     draws: bool
     """Whether a prediction includes a picture."""
 
-    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
+    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[ImagePrediction]:
         """Yield the prediction for each image, in order, by the model in a file of the `weights` export.
 
         `pictures`: the PNG to write for each image, if the task draws. Raises InvalidInput if the file is not a model
@@ -175,7 +175,7 @@ class PredictingTask(Task, Protocol):
 
 @runtime_checkable
 class LabelledTask(Task, Protocol):
-    """A task whose validation images have one class each, which people can review."""
+    """A task whose validation images have a single class each, which people can review."""
 
     def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
         """Return the images that trials are measured on. Raises InvalidInput with pointers into the dataset section."""

@@ -1,4 +1,4 @@
-"""Data that the service and a task exchange: what a worker needs to train a trial, and how the attempt ended."""
+"""Data that the service and a task exchange: everything a worker needs to train a trial, and the result."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class DatasetInfo:
     name: str
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
-    """(channels, height, width) of one image as it enters a network."""
+    """(channels, height, width) of an image as it enters a network."""
     sizes: Mapping[str, int]
     """Images per split: train, validation (on which the search measures), test (used once, for the winners)."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Other counts taken while reading, such as boxes that lie outside their image."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
-    """Metrics of the task that cannot be measured on it; the value says what is missing."""
+    """Metrics of the task that cannot be measured on the dataset, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +52,12 @@ class ValidationSplit:
 
 @dataclass(frozen=True, slots=True)
 class SharedSearch:
-    """The space that the trial of a supernet searches, instead of training one candidate."""
+    """The space that the trial of a supernet searches, instead of training a single candidate."""
 
     parameters: tuple[Parameter, ...]
     """Parameters of the job's space."""
     hard: tuple[Constraint, ...]
-    """Limits on costs: a candidate that exceeds one is never drawn."""
+    """Limits on costs: no candidate that exceeds them is ever drawn."""
     costs: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]] | None
     """The cost model of that space."""
     options: Mapping[str, Any]
@@ -77,9 +77,9 @@ class SelfTraining:
     """How a self-trained trial learns from images without labels."""
 
     unlabelled: Mapping[str, Any] | None = None
-    """Spec section that locates them; None: the training images beyond the data fraction."""
+    """Spec section that locates the images; None: the training images beyond the data fraction."""
     teacher: WeightsFile | None = None
-    """Trained teacher; None: the trial trains its own first."""
+    """Trained teacher; None: the trial first trains its own."""
     rounds: int = 1
     teacher_epochs: int | None = None
     """Epochs of a teacher that the trial trains itself; None: as many as the student has."""
@@ -87,7 +87,7 @@ class SelfTraining:
 
 @dataclass(frozen=True, slots=True)
 class TrialTask:
-    """Everything a worker needs to train one trial, without access to the database or the job."""
+    """Everything a worker needs to train a trial, without access to the database or the job."""
 
     trial_id: str
     attempt: int
@@ -110,7 +110,7 @@ class TrialTask:
     compile: bool = False
     """Whether the network may be compiled for its GPU before it is trained."""
     search: SharedSearch | None = None
-    """Set for the trial of a supernet, whose `values` are those that all candidates share."""
+    """Set for the trial of a supernet, whose `values` are the values that all candidates share."""
     workers: int = 1
     """Number of processes that train a supernet together."""
     pretrained: WeightsFile | None = None

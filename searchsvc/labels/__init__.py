@@ -1,4 +1,4 @@
-"""Labels that are sets: what an image shows, as people or files say it; accuracy against them; who of them to believe.
+"""Label sets: the classes that are correct for an image, accuracy against them, and the reliability of raters.
 
 Pure numpy and files: no training, no store.
 """

@@ -1,9 +1,9 @@
-"""Accuracy against label sets (ReaL, arXiv 2006.07159, section 4): images whose set is empty do not count.
+"""Accuracy against label sets (ReaL, arXiv 2006.07159, section 4): images with an empty set do not count.
 
 | symbol | meaning | shape |
 |---|---|---|
 | ranked | classes of each image, the likeliest first | (n, k) |
-| hits | whether one of the first 1, 2, ..., k of them is in the set of the image | (n, k) |
+| hits | whether any of the first 1, 2, ..., k classes is in the label set of the image | (n, k) |
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from searchsvc.errors import InvalidInput
 from searchsvc.labels.sets import LabelSets
 
 TOP = 5
-"""Answers that a metric of more than one looks at."""
+"""Number of classes per image that a top-k metric considers."""
 
 
 def ranked(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
-    """(n, k) the classes with the highest of `scores` (n, K), the best first; of equal ones the first."""
+    """Return the classes (n, k) with the highest `scores` (n, K), the best first; ties go to the lower class index."""
     best: NDArray[np.intp] = scores.argmax(1)[:, None] if k == 1 else np.argsort(-scores, 1, "stable")[:, :k]
     return best
 
 
 def hits(ranked: NDArray[np.integer], sets: LabelSets) -> NDArray[np.bool_]:
-    """(n, k) from classes (n, k), the likeliest first."""
+    """Return the mask (n, k): whether the first 1, 2, ..., k ranked classes (n, k) contain a label of the image."""
     return np.logical_or.accumulate(sets.contain(ranked), axis=1)
 
 
 def real_accuracy(ranked: NDArray[np.integer], sets: LabelSets, k: int = 1) -> float:
-    """The share of the images with a label of which one of the first k answers is a label.
+    """Return the share of labelled images for which any of the first k classes is a label.
 
-    Raises InvalidInput where all sets are empty.
+    Raises InvalidInput if all sets are empty.
     """
     counted = sets.counts > 0
     if not counted.any():

@@ -1,13 +1,13 @@
-"""How a ranking of trials changes when they are measured by other labels, and how sure that is.
+"""Change of a ranking of trials when they are measured against other labels, with its uncertainty.
 
 | symbol | meaning | shape |
 |---|---|---|
-| right | whether trial t gave image i the label of the dataset | (T, n) |
-| hits | whether it gave image i one of its label set | (T, n) |
-| counted | whether image i has a label in its set | (n,) |
+| right | whether trial t predicted the dataset's label for image i | (T, n) |
+| hits | whether trial t predicted a class in the label set of image i | (T, n) |
+| counted | whether the label set of image i is not empty | (n,) |
 
-Intervals hold 90 %, over other images of the same kind: each image counts as often as a Poisson variable of mean 1 says
-(the bootstrap for very many observations).
+Intervals cover 90 %, over other images from the same distribution: each image is weighted by a Poisson variable of mean
+1 (the bootstrap for very many observations).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 RESAMPLES, LEVEL = 500, 0.9
 LEAST_RANKED = 3
-"""Of fewer trials, a rank correlation says nothing."""
+"""Minimum number of trials for a meaningful rank correlation."""
 _AT_ONCE = 50
 
 Shares = NDArray[np.float64]
@@ -28,7 +28,7 @@ Marks = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number, and where it may well lie for other images."""
+    """A value with its 90 % confidence interval."""
 
     value: float
     low: float
@@ -36,17 +36,17 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Of T trials."""
+class LabelComparison:
+    """Accuracies of T trials against both kinds of labels, and the correlation of the two rankings."""
 
     accuracies: tuple[Estimate, ...]
     real_accuracies: tuple[Estimate, ...]
     correlation: Estimate | None
-    """Spearman's, of the two rankings; None where there is none: too few trials, or all alike."""
+    """Spearman's correlation of the two rankings; None if undefined: too few trials, or all equal."""
 
 
-def compared(right: Marks, hits: Marks, counted: Marks, *, seed: int = 0) -> Comparison:
-    """`counted` has an image at least."""
+def compare_labels(right: Marks, hits: Marks, counted: Marks, *, seed: int = 0) -> LabelComparison:
+    """Return the comparison of T trials on n images; at least one image must be counted."""
     once = np.ones((1, len(counted)), np.float32)
     plain, real = _shares(once, right, hits, counted)
     random = np.random.default_rng(seed)
@@ -54,17 +54,17 @@ def compared(right: Marks, hits: Marks, counted: Marks, *, seed: int = 0) -> Com
     parts = [
         _shares(random.poisson(1.0, (size, len(counted))).astype(np.float32), right, hits, counted) for size in sizes
     ]
-    plains, reals = (np.concatenate(one) for one in zip(*parts, strict=True))  # (B, T) each
+    plains, reals = (np.concatenate(part) for part in zip(*parts, strict=True))  # (B, T) each
     correlation = _correlations(plain, real)[0]
     if len(right) < LEAST_RANKED or not np.isfinite(correlation):
-        return Comparison(_estimates(plain[0], plains), _estimates(real[0], reals), None)
+        return LabelComparison(_estimates(plain[0], plains), _estimates(real[0], reals), None)
     resampled = _correlations(plains, reals)
-    [found] = _estimates(np.array([correlation]), resampled[np.isfinite(resampled), None])
-    return Comparison(_estimates(plain[0], plains), _estimates(real[0], reals), found)
+    [estimate] = _estimates(np.array([correlation]), resampled[np.isfinite(resampled), None])
+    return LabelComparison(_estimates(plain[0], plains), _estimates(real[0], reals), estimate)
 
 
 def _shares(weights: NDArray[np.float32], right: Marks, hits: Marks, counted: Marks) -> tuple[Shares, Shares]:
-    """(B, T) each, both accuracies by the weights (B, n) of the images."""
+    """Return both accuracies (B, T) for the weights (B, n) of the images."""
     plain = weights @ right.T.astype(np.float32) / np.maximum(weights.sum(1, keepdims=True), 1)
     weights = weights[:, counted]
     real = weights @ hits[:, counted].T.astype(np.float32) / np.maximum(weights.sum(1, keepdims=True), 1)
@@ -72,10 +72,10 @@ def _shares(weights: NDArray[np.float32], right: Marks, hits: Marks, counted: Ma
 
 
 def _correlations(first: Shares, second: Shares) -> Shares:
-    """(B,) Spearman's rho of each row of (B, T) with the same of another; NaN where all values of one are equal."""
+    """Return Spearman's rho (B,) between the rows of two matrices (B, T); NaN if all values of a row are equal."""
     from scipy.stats import rankdata  # takes long to import, and only this needs it
 
-    ranks = [rankdata(one, axis=1) - (one.shape[1] + 1) / 2 for one in (first, second)]
+    ranks = [rankdata(shares, axis=1) - (shares.shape[1] + 1) / 2 for shares in (first, second)]
     norms = np.sqrt((ranks[0] ** 2).sum(1) * (ranks[1] ** 2).sum(1))
     products = (ranks[0] * ranks[1]).sum(1)
     rho: Shares = np.divide(products, norms, out=np.full(len(first), np.nan), where=norms > 0)
@@ -83,6 +83,6 @@ def _correlations(first: Shares, second: Shares) -> Shares:
 
 
 def _estimates(values: Shares, resampled: Shares) -> tuple[Estimate, ...]:
-    """Of values (T,), and the same of resampled images (B, T)."""
+    """Return estimates of `values` (T,), with intervals from the values for resampled images (B, T)."""
     lows, highs = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return tuple(map(Estimate, values.tolist(), lows.tolist(), highs.tolist()))

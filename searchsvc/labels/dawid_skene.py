@@ -1,13 +1,13 @@
-"""What is true when raters disagree (Dawid and Skene 1979): how good each rater is, and what their answers come to.
+"""Truth inference from the answers of several raters, and the accuracy of each rater (Dawid and Skene 1979).
 
 Expectation maximisation over answers that may be missing. With two classes, reject (0) and accept (1), it combines
-what raters say of proposals.
+the raters' verdicts on proposals.
 
 | symbol | meaning | shape |
 |---|---|---|
 | posterior | probability of each class for each item | (n, K) |
 | prior | share of each class | (K,) |
-| confusion | probability that rater r answers v where t is true | (R, K, K) as [r, t, v] |
+| confusion | probability that rater r answers v if t is true | (R, K, K) as [r, t, v] |
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 _MOST_ROUNDS, _SETTLED = 200, 1e-6
 _RIGHT_BEFORE, _WRONG_BEFORE = 1.0, 0.01
-"""Answers that every rater is taken to have given before, to each class: who rates alone is believed, and no answer is
-impossible because it was never given."""
+"""Pseudo-counts of correct and wrong answers of every rater, per class.
+
+A rater who rates an item alone is believed, and no answer is impossible because it has not occurred yet.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Consensus:
-    """What the raters come to."""
+    """The estimated truth, and the confusion matrices of the raters."""
 
     posterior: NDArray[np.float64]
     prior: NDArray[np.float64]
@@ -33,7 +35,7 @@ class Consensus:
 
     @property
     def accuracies(self) -> NDArray[np.float64]:
-        """(R,) the probability that an answer of the rater is right."""
+        """(R,) probability that an answer of the rater is correct."""
         right: NDArray[np.float64] = np.einsum("t,rtt->r", self.prior, self.confusion)
         return right
 
@@ -45,25 +47,25 @@ def dawid_skene(
     *,
     shape: tuple[int, int, int],
 ) -> Consensus:
-    """From m answers (m,), each by a rater on an item; `shape`: numbers of items, raters and classes.
+    """Return the consensus of m answers (m,), each by a rater on an item.
 
-    Starts from the shares of the answers to each item, which decides which class is which. An item without an answer
-    has the prior as its posterior.
+    `shape`: numbers of items, raters and classes. The estimation starts from the shares of the answers to each item,
+    which determines the meaning of each class. An item without an answer has the prior as its posterior.
     """
     from scipy.sparse import csr_array  # takes long to import, and only this needs it
 
     n, count, classes = shape
-    given = csr_array((np.ones(len(items)), (items, raters * classes + answers)), (n, count * classes))
-    answered = np.diff(given.indptr) > 0
-    votes = given @ np.tile(np.eye(classes), (count, 1))  # (n, K)
+    counts = csr_array((np.ones(len(items)), (items, raters * classes + answers)), (n, count * classes))
+    answered = np.diff(counts.indptr) > 0
+    votes = counts @ np.tile(np.eye(classes), (count, 1))  # (n, K)
     posterior = np.where(answered[:, None], votes / np.maximum(votes.sum(1, keepdims=True), 1), 1 / classes)
     before = np.where(np.eye(classes), _RIGHT_BEFORE, _WRONG_BEFORE)
     for _ in range(_MOST_ROUNDS):
         prior = posterior[answered].sum(0) + _WRONG_BEFORE
         prior /= prior.sum()
-        confusion = (given.T @ posterior).reshape(count, classes, classes).swapaxes(1, 2) + before
+        confusion = (counts.T @ posterior).reshape(count, classes, classes).swapaxes(1, 2) + before
         confusion /= confusion.sum(2, keepdims=True)
-        logs = np.log(prior) + given @ np.log(confusion).swapaxes(1, 2).reshape(-1, classes)  # (n, K)
+        logs = np.log(prior) + counts @ np.log(confusion).swapaxes(1, 2).reshape(-1, classes)  # (n, K)
         shares = np.exp(logs - logs.max(1, keepdims=True))
         last, posterior = posterior, shares / shares.sum(1, keepdims=True)
         if np.abs(posterior - last).max(initial=0.0) < _SETTLED:

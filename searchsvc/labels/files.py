@@ -1,7 +1,7 @@
-"""Label files, read as documents: of images in order or by name, the classes that are right.
+"""Label files, read as documents that list the correct classes of each image.
 
-A `.json` file is a list with a list of classes per image, as ImageNet's `real.json`, or an object of such lists by
-name of image. A `.csv` file has a line per image: its name, then each of its classes. Both may name classes; json may
+A `.json` file is a list with a list of classes per image, such as ImageNet's `real.json`, or an object of such lists by
+image name. A `.csv` file has a line per image: its name, then each of its classes. Both may name classes; JSON may
 number them.
 """
 
@@ -16,13 +16,16 @@ from typing import TypeAlias
 from searchsvc.errors import Fault, InvalidInput
 
 LabelDocument: TypeAlias = Sequence[Sequence[int | str]] | Mapping[str, Sequence[int | str]]
-"""Sets of classes, each by its index or its name; by the number of the image, or by its name."""
+"""Sets of classes, each class by index or name: a list in the order of the images, or a mapping by image name."""
 
 _FAULTS_LISTED = 20
 
 
 def read_labels(path: Path) -> LabelDocument:
-    """Raises InvalidInput (pointers into the document) where the file cannot be read or is no label file."""
+    """Return the document in a label file.
+
+    Raises InvalidInput (pointers into the document) if the file cannot be read or is not a label file.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -37,14 +40,14 @@ def read_labels(path: Path) -> LabelDocument:
 
 
 def checked(document: object) -> LabelDocument:
-    """`document`, where it is one of sets of classes. Raises InvalidInput with the places that are wrong."""
+    """Return `document` if it consists of sets of classes. Raises InvalidInput with the places that are wrong."""
     if not isinstance(document, Mapping | list):
         raise InvalidInput.at("", "must be a list with a list of classes per image, or such lists by name of image")
     pairs = document.items() if isinstance(document, Mapping) else enumerate(document)
     faults = [
         Fault(f"/{_escaped(key)}", "must be a list of classes, each a number or a name")
         for key, classes in pairs
-        if not isinstance(classes, list) or any(type(one) not in (int, str) for one in classes)
+        if not isinstance(classes, list) or any(type(label) not in (int, str) for label in classes)
     ]
     if faults:
         raise InvalidInput(faults[:_FAULTS_LISTED])
@@ -52,7 +55,7 @@ def checked(document: object) -> LabelDocument:
 
 
 def write_labels(document: LabelDocument, path: Path) -> None:
-    """As `read_labels` reads it: csv where the path ends so and images have names, else json."""
+    """Write a file for `read_labels`: CSV if the path ends in .csv and the images have names, JSON otherwise."""
     if path.suffix.lower() == ".csv" and isinstance(document, Mapping):
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([name, *classes] for name, classes in document.items())
@@ -68,7 +71,7 @@ def _csv(text: str, path: Path) -> LabelDocument:
         name, *classes = (cell.strip() for cell in row)
         if name in sets:
             raise InvalidInput.at("", f"{path} has the image {name!r} twice, again in line {number}")
-        sets[name] = [one for one in classes if one]
+        sets[name] = [label for label in classes if label]
     return sets
 
 

@@ -1,4 +1,4 @@
-"""From a label document to label sets: of all that it lists, or of the validation images of a dataset."""
+"""Conversion of a label document to label sets: of all its lists, or of the validation images of a dataset."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NAMES_LISTED = 5
 
 
 def statistics(document: LabelDocument) -> Statistics:
-    """What the document says, whatever its dataset is."""
+    """Return the statistics of all sets in a document, independent of any dataset."""
     lists = list(document.values() if isinstance(document, Mapping) else document)
     numbers: dict[int | str, int] = {}
-    return LabelSets.of([numbers.setdefault(one, len(numbers)) for one in classes] for classes in lists).statistics
+    return LabelSets.of([numbers.setdefault(label, len(numbers)) for label in classes] for classes in lists).statistics
 
 
 def label_sets(document: LabelDocument, images: ValidationSplit) -> LabelSets:
-    """The sets of `images`, in their order; what the document says of others is passed over.
+    """Return the label sets of `images`, in their order; the document's lists of other images are ignored.
 
-    Raises InvalidInput (pointers into the document) where a list has another length than the dataset, an image is
+    Raises InvalidInput (pointers into the document) if a list has another length than the dataset, an image is
     missing, a class is unknown, or no image has a label.
     """
     keys = _keys_of_list(document, images) if isinstance(document, Sequence) else _keys_by_name(document, images)
@@ -31,20 +31,20 @@ def label_sets(document: LabelDocument, images: ValidationSplit) -> LabelSets:
     faults: list[Fault] = []
     sets: list[list[int]] = []
     for pointer, classes in keys:
-        found = [_class(one, numbers) for one in classes]
-        if None in found and len(faults) < _FAULTS_LISTED:
+        indices = [_class_index(label, numbers) for label in classes]
+        if None in indices and len(faults) < _FAULTS_LISTED:
             faults += [
                 Fault(f"{pointer}/{place}", _unknown(classes[place], images.classes))
-                for place, one in enumerate(found)
-                if one is None
+                for place, index in enumerate(indices)
+                if index is None
             ]
-        sets.append([one for one in found if one is not None])
+        sets.append([index for index in indices if index is not None])
     if faults:
         raise InvalidInput(faults[:_FAULTS_LISTED])
-    found_sets = LabelSets.of(sets)
-    if not len(found_sets.classes):
+    matched = LabelSets.of(sets)
+    if not len(matched.classes):
         raise InvalidInput.at("", f"the sets of all {len(sets):,} validation images are empty")
-    return found_sets
+    return matched
 
 
 def _keys_of_list(
@@ -64,20 +64,20 @@ def _keys_by_name(
     if missing:
         listed = ", ".join(missing[:_NAMES_LISTED]) + (", ..." if len(missing) > _NAMES_LISTED else "")
         raise InvalidInput.at(
-            "", f"says nothing of {len(missing):,} of {len(images.names):,} validation images: {listed}"
+            "", f"has no entry for {len(missing):,} of {len(images.names):,} validation images: {listed}"
         )
     return ((f"/{name.replace('~', '~0').replace('/', '~1')}", document[name]) for name in images.names)
 
 
-def _class(one: int | str, numbers: Mapping[str, int]) -> int | None:
-    """Its index; None where there is no such class."""
-    if isinstance(one, str):
-        return numbers.get(one)
-    return one if 0 <= one < len(numbers) else None
+def _class_index(label: int | str, numbers: Mapping[str, int]) -> int | None:
+    """Return the index of a class that is listed by name or number, or None if it is unknown."""
+    if isinstance(label, str):
+        return numbers.get(label)
+    return label if 0 <= label < len(numbers) else None
 
 
-def _unknown(one: int | str, names: tuple[str, ...]) -> str:
-    if isinstance(one, int):
-        return f"no class {one}: the dataset has {len(names):,}, numbered from 0"
+def _unknown(label: int | str, names: tuple[str, ...]) -> str:
+    if isinstance(label, int):
+        return f"no class {label}: the dataset has {len(names):,}, numbered from 0"
     listed = ", ".join(names[:_NAMES_LISTED]) + (", ..." if len(names) > _NAMES_LISTED else "")
-    return f"no class {one!r}; there are {listed}"
+    return f"no class {label!r}; there are {listed}"

@@ -1,6 +1,6 @@
-"""What a trained classifier says of the validation images, kept compactly: its likeliest classes, not all of them.
+"""A classifier's predictions on the validation images, stored compactly: only the likeliest classes of each image.
 
-For 50,000 images of 1,000 classes that is 3.2 MB before compression, where all probabilities would take 100 MB.
+For 50,000 images of 1,000 classes they take 3.2 MB before compression; all probabilities would take 100 MB.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from numpy.typing import NDArray
 from searchsvc.errors import InvalidInput
 
 FILE = "predictions.npz"
-KEPT = 16
-"""Classes that are kept of each image at most."""
+MAX_CLASSES = 16
+"""Maximum number of classes stored per image."""
 _NAMES = ("classes", "probabilities", "labels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Of n images, in the order of the split."""
+    """Predictions for n images, in the order of the split."""
 
     classes: NDArray[np.integer]
-    """(n, k) the likeliest first."""
+    """(n, k) classes, the likeliest first."""
     probabilities: NDArray[np.float16]
-    """(n, k) of these classes."""
+    """(n, k) probabilities of these classes."""
     labels: NDArray[np.integer]
-    """(n,) what the dataset says."""
+    """(n,) classes according to the dataset."""
 
     @property
     def accuracy(self) -> float:
         return float((self.classes[:, 0] == self.labels).mean())
 
     def content(self) -> bytes:
-        """Of the file: the same bytes for the same predictions."""
+        """Return the content of the file: the same bytes for the same predictions."""
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
@@ -50,7 +50,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises InvalidInput where the file is not there, or not whole."""
+        """Return the predictions in a file. Raises InvalidInput if it is missing or incomplete."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(*(file[name] for name in _NAMES))
@@ -59,5 +59,5 @@ class Predictions:
 
 
 def _small(indices: NDArray[np.integer]) -> NDArray[np.integer]:
-    """In as few bytes as they fit into."""
+    """Return the indices in the smallest unsigned integer type that holds them."""
     return indices.astype(np.min_scalar_type(int(indices.max(initial=0))))

@@ -1,7 +1,7 @@
-"""Which labels to ask people about (arXiv 2006.07159, section 3): what several networks that differ say of an image.
+"""Selection of the labels that people should review (arXiv 2006.07159, section 3), from the predictions of networks.
 
-An image on which all of them agree with its label is settled. For the others every class that one of them named, and
-the label, is a proposal: a question of its own, since an image may show several things.
+An image is settled if all networks agree with its label. For every other image the label and every class that a network
+predicted is a proposal. Each proposal is a separate question, since an image may show several objects.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from searchsvc.labels.sets import Indices, LabelSets
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposals:
-    """Of n images."""
+    """Settled images, and m questions about the others of n images."""
 
     settled: NDArray[np.bool_]
-    """(n,)"""
+    """(n,) whether all networks agree with the label of the image."""
     images: Indices
-    """(m,) of each question, ascending."""
+    """(m,) image of each question, ascending."""
     classes: Indices
-    """(m,) of each question, ascending for one image."""
+    """(m,) class of each question, ascending within an image."""
 
 
 def diverse(answers: NDArray[np.integer], count: int) -> list[int]:
-    """Rows of `answers` (T, n), which are the best first: the first, then those that differ most from all before."""
+    """Return up to `count` rows of `answers` (T, n), which is sorted by quality, the best first.
+
+    The first row is always chosen, then repeatedly the row that differs most from all chosen rows.
+    """
     chosen = [0]
     nearest = (answers != answers[0]).mean(1)  # (T,) the share of images on which each differs from the nearest chosen
     while len(chosen) < min(count, len(answers)):
@@ -40,17 +43,18 @@ def diverse(answers: NDArray[np.integer], count: int) -> list[int]:
 
 
 def proposals(networks: Sequence[Predictions], confidence: float) -> Proposals:
-    """Of all networks: the answer of each, and what one gives a probability of `confidence` or more."""
+    """Return the proposals: the top class of each network, and all classes with a probability of `confidence` or more.
+    """
     labels = networks[0].labels.astype(np.int64)
-    everyone = np.arange(len(labels))
-    pairs = [(everyone, labels)]
-    for one in networks:
-        named = one.probabilities >= confidence
+    all_images = np.arange(len(labels))
+    pairs = [(all_images, labels)]
+    for network in networks:
+        named = network.probabilities >= confidence
         named[:, 0] = True
         images, places = np.nonzero(named)
-        pairs.append((images, one.classes[images, places].astype(np.int64)))
+        pairs.append((images, network.classes[images, places].astype(np.int64)))
     images, classes = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    found = LabelSets.of_pairs(images, classes, len(labels))
-    settled = found.counts == 1
-    asked = ~settled[found.images]
-    return Proposals(settled, found.images[asked], found.classes[asked])
+    proposed = LabelSets.of_pairs(images, classes, len(labels))
+    settled = proposed.counts == 1
+    is_open = ~settled[proposed.images]
+    return Proposals(settled, proposed.images[is_open], proposed.classes[is_open])

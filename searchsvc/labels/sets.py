@@ -1,11 +1,11 @@
-"""Label sets: of each image the classes that are right, none where nobody could tell.
+"""Label sets: the correct classes of each image; an empty set if nobody could tell.
 
 | symbol | meaning | shape |
 |---|---|---|
 | n | images | |
 | L | labels of all images together | |
-| offsets | where the set of each image begins in `classes`, and where the last ends | (n + 1,) |
-| classes | the sets one after the other, each sorted | (L,) |
+| offsets | the start of each image's set in `classes`, then the end of the last set | (n + 1,) |
+| classes | the concatenated sets, each sorted | (L,) |
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How many sets there are, and of what size."""
+    """Number of label sets, and their sizes."""
 
     lists: int
     empty: int
     labels: int
-    """Of all sets together."""
+    """Number of labels in all sets together."""
     classes: int
-    """Different ones among them."""
+    """Number of different classes in all sets together."""
     sizes: Mapping[int, int]
-    """Sets by their number of labels, those of none included."""
+    """Number of sets by their size, including size 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelSets:
-    """The classes of n images, as indices."""
+    """The label sets of n images, with classes as indices."""
 
     offsets: Indices
     classes: Indices
 
     @classmethod
     def of(cls, sets: Iterable[Iterable[int]]) -> Self:
-        """From a list per image; what stands in one twice counts once."""
-        lists = [list(one) for one in sets]
-        images = np.repeat(np.arange(len(lists)), [len(one) for one in lists])
+        """Return label sets from a list of classes per image; a class that a list repeats counts once."""
+        lists = [list(classes) for classes in sets]
+        images = np.repeat(np.arange(len(lists)), [len(classes) for classes in lists])
         return cls.of_pairs(images, np.fromiter(chain.from_iterable(lists), np.int64), len(lists))
 
     @classmethod
     def of_pairs(cls, images: NDArray[np.integer], classes: NDArray[np.integer], count: int) -> Self:
-        """From pairs of an image and a class (m,), (m,) in any order; `count`: of all images."""
+        """Return label sets from pairs (image, class) (m,), (m,) in any order; `count`: number of images."""
         span = int(classes.max(initial=0)) + 1
         keys = np.unique(images.astype(np.int64) * span + classes)
         counts = np.bincount(keys // span, minlength=count)
@@ -62,12 +62,12 @@ class LabelSets:
 
     @property
     def counts(self) -> Indices:
-        """(n,) labels of each image."""
+        """(n,) number of labels of each image."""
         return np.diff(self.offsets)
 
     @property
     def images(self) -> Indices:
-        """(L,) the image that each of `classes` belongs to."""
+        """(L,) image of each entry of `classes`."""
         return np.repeat(np.arange(len(self)), self.counts)
 
     @property
@@ -83,16 +83,16 @@ class LabelSets:
         )
 
     def contain(self, classes: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """(n, k): whether each of `classes` (n, k) is in the set of its image."""
+        """Return whether each of `classes` (n, k) is in the set of its image, as a mask (n, k)."""
         span = 1 + int(max(self.classes.max(initial=0), classes.max(initial=0)))
         keys = self.images * span + self.classes  # (L,) sorted
         wanted = np.arange(len(self))[:, None] * span + classes  # (n, k)
-        found = np.searchsorted(keys, wanted)
-        contained: NDArray[np.bool_] = np.append(keys, -1)[found] == wanted
+        places = np.searchsorted(keys, wanted)
+        contained: NDArray[np.bool_] = np.append(keys, -1)[places] == wanted
         return contained
 
     def take(self, index: NDArray[np.integer]) -> LabelSets:
-        """The sets of some images, in the order of `index` (m,)."""
+        """Return the sets of the images at `index` (m,), in that order."""
         counts = self.counts[index]
         ends = np.cumsum(counts)
         within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
@@ -100,5 +100,5 @@ class LabelSets:
         return LabelSets(np.concatenate(([0], ends)), self.classes[rows])
 
     def lists(self) -> list[list[int]]:
-        """A list per image."""
-        return [one.tolist() for one in np.split(self.classes, self.offsets[1:-1])] if len(self) else []
+        """Return the sets as a list of classes per image."""
+        return [classes.tolist() for classes in np.split(self.classes, self.offsets[1:-1])] if len(self) else []

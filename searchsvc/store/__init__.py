@@ -1,4 +1,4 @@
-"""Storage in SQL, the only truth: SQLite on one machine, PostgreSQL across several."""
+"""Storage in SQL, the only authoritative state: SQLite on a single machine, PostgreSQL across several."""
 
 from searchsvc.store import schema
 from searchsvc.store.events import StoreStatistics

@@ -1,4 +1,4 @@
-"""Reading attempts, the files they left, and the nodes on which they run."""
+"""Reading attempts, their artifacts, and the nodes of the cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AttemptReads(StoreBase):
     """The part of the Store that reads attempts, artifacts and nodes."""
 
     def attempts(self, trial_id: str) -> list[Attempt]:
-        """Return the attempts of a trial, the first one first."""
+        """Return the attempts of a trial, the first attempt first."""
         query = select(attempts).where(attempts.c.trial_id == trial_id).order_by(attempts.c.number)
         return self._records(Attempt, query)
 
@@ -46,7 +46,10 @@ class AttemptReads(StoreBase):
         return self._records(Artifact, query.order_by(trials.c.number, artifacts.c.name))
 
     def reported_nodes(self) -> dict[str, tuple[Node, ...]]:
-        """Return by job the nodes of the cluster as its live driver last reported them, if it has."""
+        """Return the nodes of the cluster as the live driver of each job last reported them, by job.
+
+        Jobs whose driver has reported no nodes are left out.
+        """
         reported = leases.c.nodes.is_not(None)
         query = select(leases.c.job_id, leases.c.nodes).where(leases.c.deadline > self._clock(), reported)
         return {row["job_id"]: tuple(Node(**node) for node in row["nodes"]) for row in self._rows(query)}

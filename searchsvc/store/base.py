@@ -1,4 +1,4 @@
-"""The base of the Store's parts, one part per noun."""
+"""The base class of the Store's parts; each part covers a noun."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class StoreBase:
-    """A database and a clock."""
+    """Access to the database and the clock for all parts of the Store."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class StoreBase:
         return [record_of(kind, row) for row in self._rows(query)]
 
     def _change_job(self, job_id: str, work: Callable[[JobChange], None]) -> Job:
-        """Lock the job, let `work` decide, and write; once, even if the answer to a commit is lost on the way."""
+        """Lock the job, let `work` change it, and write; exactly once, even if the answer to a commit is lost."""
         mark, now = new_id(), self._clock()
 
         def transaction(connection: Connection) -> Job:

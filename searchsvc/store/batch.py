@@ -1,5 +1,7 @@
-"""The writes of one flush of a driver: each operation is applied to the rows it touches, in memory and in order; then
-every table is written once. The number of statements does not depend on the number of operations.
+"""The writes of a driver's flush.
+
+Each operation is applied to the rows it touches, in memory and in order; then every table is written once. The number
+of statements does not depend on the number of operations.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _REASON_LENGTH = 500
 
 
 class WriteBatch:
-    """The rows that the operations of one flush touch, and the operations of `JobWriter` on them."""
+    """The rows that the operations of a flush touch, and the operations of `JobWriter` on them."""
 
     def __init__(self, change: JobChange, objective: Objective) -> None:
         self.change = change
@@ -60,7 +62,7 @@ class WriteBatch:
                 self._trials[row["id"]] = row
                 self._stored_states[row["id"]] = TrialState(row["state"])
 
-    # --- the operations, as JobWriter describes them
+    # --- operations, as documented in JobWriter
 
     def add_trial(self, trial_id: str, number: int, proposal: Proposal, at: float) -> None:
         row: dict[str, Any] = dict.fromkeys(trials.c.keys(), None) | row_of(proposal)
@@ -130,7 +132,7 @@ class WriteBatch:
         values["answered"] = {**self.change.row, **values}["answered"] + answered
 
     def record_round(self, number: int, data: Mapping[str, Any], at: float) -> None:
-        """Store the first report for a number, and ignore later ones."""
+        """Store the first report for a number, and ignore later reports."""
         if number not in self._rounds:
             self._rounds[number] = {"job_id": self.change.id, "number": number, "data": dict(data), "at": at}
 
@@ -141,7 +143,7 @@ class WriteBatch:
     # --- writing
 
     def write(self) -> None:
-        """Write all rows but the job's own and the events, which the JobChange saves."""
+        """Write all rows except the row of the job and the events, which the JobChange saves."""
         new = [row for trial_id, row in self._trials.items() if trial_id not in self._stored_states]
         self._insert(trials, new)
         self._update_trials([row for trial_id, row in self._trials.items() if trial_id in self._stored_states])
@@ -208,7 +210,7 @@ class WriteBatch:
             self.event("round.finished", {"round": row["number"], **row["data"]}, None, row["at"])
 
     def _replace_artifacts(self) -> None:
-        """Write artifacts; those of an earlier execution of the trial are replaced."""
+        """Write artifacts; they replace the artifacts of an earlier execution of the trial."""
         if self._artifacts:
             same = (artifacts.c.trial_id == bindparam("of_trial")) & (artifacts.c.name == bindparam("of_name"))
             keys = [{"of_trial": trial_id, "of_name": name} for trial_id, name in self._artifacts]
@@ -230,7 +232,7 @@ def finish_job(change: JobChange, state: JobState, reason: str | None, revision:
 
 
 def _final_state(change: JobChange, state: JobState, revision: int | None) -> JobState:
-    """Return the state that the driver wants, unless the user has made another request since the driver looked."""
+    """Return the state that the driver requests, unless the user has made another request since the driver looked."""
     if state is JobState.SUCCEEDED and revision is not None and revision != change.row["revision"]:
         return JobState.QUEUED  # extended, or trials to be retried: there is more to do
     if state is not JobState.PAUSED:
@@ -241,7 +243,7 @@ def _final_state(change: JobChange, state: JobState, revision: int | None) -> Jo
 
 
 def _move(change: JobChange, state: JobState, reason: str | None) -> None:
-    if state is JobState.QUEUED:  # no move that anybody asks for: the driver gives the job back
+    if state is JobState.QUEUED:  # not a move that users request: the driver gives the job back
         change.values |= {"state": state.value, "reason": None, "request": None}
     else:
         change.move(state, reason=reason)

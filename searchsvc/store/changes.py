@@ -1,7 +1,7 @@
-"""One job, locked in a transaction, with the changes to be written: the way of every write to a job.
+"""A job, locked in a transaction, with its pending changes: every write to a job goes through it.
 
-Order of locks on PostgreSQL: the job's row, then rows that belong to the job, then the one lock on events. No lock is
-ever taken after the lock on events, so writers cannot wait for each other in a circle.
+Order of locks on PostgreSQL: the job's row, then rows that belong to the job, then the global lock on events. No lock
+is ever taken after the lock on events, so writers cannot wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _EVENTS_LOCK = 0x5EA2C5  # advisory lock of PostgreSQL
 
 
 def append_events(connection: Connection, new_events: Sequence[Event]) -> None:
-    """Append events to the one sequence of the store. These must be the last writes of a transaction.
+    """Append events to the single sequence of the store. These must be the last writes of a transaction.
 
     A reader asks for events after the last number that it saw, so numbers must become visible in order: on PostgreSQL,
-    transactions with events commit one after the other (on SQLite all writers do).
+    transactions with events commit in turn (on SQLite all writers do).
     """
     if not new_events:
         return
@@ -114,7 +114,7 @@ class JobChange:
     def save(self, **marks: str) -> Job:
         """Write the changes, events last, and return the changed job.
 
-        `marks` are stored with it, so that a repeated transaction recognises that it was committed before.
+        `marks` are stored with the changes, so that a repeated transaction recognises an earlier commit.
         """
         totals = {total_of(state): count for state, count in self.totals.items()}
         self.values |= {name: count for name, count in totals.items() if count != self.row[name]}

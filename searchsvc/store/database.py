@@ -1,7 +1,7 @@
 """An engine, and transactions that survive a temporary outage of the database.
 
 A transaction is a function of a connection. It is repeated from its start if the connection was lost or the database
-was busy. A commit whose answer was lost may have happened: functions that must not run twice leave a mark in the row
+was busy. A commit whose answer was lost may have succeeded: functions that must not run twice write a mark to the row
 that they change, and look for it first.
 """
 
@@ -111,8 +111,8 @@ class Database:
 
 def insert_if_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert the row unless a row with its key exists. Return whether it was inserted."""
-    made = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    inserted = made.values(values).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    inserted = statement.values(values).on_conflict_do_nothing().returning(*table.primary_key.columns)
     return connection.execute(inserted).first() is not None
 
 
@@ -128,7 +128,7 @@ def parse_url(url: str) -> URL:
     if backend != "sqlite":
         raise InvalidInput.at("", f"{backend} is not supported; {_EXAMPLES}")
     if parsed.database in (None, "", ":memory:"):
-        raise InvalidInput.at("", f"SQLite needs a file: what is in memory would end with the process; {_EXAMPLES}")
+        raise InvalidInput.at("", f"SQLite needs a file: a database in memory would end with the process; {_EXAMPLES}")
     return parsed
 
 

@@ -1,4 +1,4 @@
-"""Reading events, counts over the whole store, and whether the database answers."""
+"""Reading events and counts over the whole store, and checking that the database answers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class StoreStatistics:
 
 
 class EventReads(StoreBase):
-    """The part of the Store that reads events and the state of the whole."""
+    """The part of the Store that reads events and statistics."""
 
     def events(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
-        """Return events after the sequence number `after`, in order; reading on from the last one misses none."""
+        """Return events after the sequence number `after`, in order; reading on after the last of them misses no event.
+        """
         query = select(events).where(events.c.sequence > after, *_of_job(job_id))
         return self._records(Event, query.order_by(events.c.sequence).limit(limit))
 

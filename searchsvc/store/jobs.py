@@ -1,4 +1,4 @@
-"""Jobs: creating, listing, and all requests of users to them. `JobState` draws the moves."""
+"""Jobs: creating, listing, and all requests of users to them. `JobState` shows the allowed moves."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from searchsvc.store.tables import events, idempotency, jobs, leases, total_of, 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A client's key for a request: a repeated request with the same key and owner returns the job of the first.
+    """A client's key for a request: repeating the request with the same key and owner returns the job of the first.
 
-    Records are kept for at least seven days; older ones are deleted when the next one is stored.
+    Records are kept for at least seven days; older records are deleted when the next record is stored.
     """
 
     key: str
@@ -62,7 +62,7 @@ class JobOperations(StoreBase):
         after: str | None = None,
         limit: int = 100,
     ) -> list[Job]:
-        """Return jobs, the newest first, that are older than the job with id `after`; `prefix` is one of the id."""
+        """Return jobs older than the job with id `after`, the newest first; `prefix`: beginning of the id."""
         query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
@@ -89,7 +89,7 @@ class JobOperations(StoreBase):
         return self._change_job(job_id, _resume)
 
     def stop_job(self, job_id: str) -> Job:
-        """Start no further trials and let running ones finish; a job without running trials has SUCCEEDED at once."""
+        """Start no more trials and let running trials finish; a job without running trials has SUCCEEDED at once."""
         return self._change_job(job_id, _stop)
 
     def cancel_job(self, job_id: str) -> Job:
@@ -104,7 +104,7 @@ class JobOperations(StoreBase):
         return self._change_job(job_id, _retry)
 
     def extend_job(self, job_id: str, budget: Budget) -> Job:
-        """Replace the budget by one without smaller limits; an ended job waits for a driver.
+        """Replace the budget by a budget without smaller limits; an ended job waits for a driver.
 
         Raises InvalidInput for limits that shrink. A running driver notices by `Job.revision`.
         """
@@ -113,7 +113,7 @@ class JobOperations(StoreBase):
     def delete_job(self, job_id: str) -> None:
         """Delete the job and all its data. Raises Conflict if it runs.
 
-        Its events are deleted with it; one event `job.deleted` remains.
+        Its events are deleted with it; a single event `job.deleted` remains.
         """
         self._database.write(partial(_delete, job_id=job_id, now=self._clock(), mark=new_id()))
 

@@ -1,4 +1,4 @@
-"""Leases: the right of one driver to run a job.
+"""Leases: the right of a driver to run a job.
 
 A claim increments the job's epoch. The lease row exists while a driver holds the job, even if the lease has expired,
 and carries that epoch; every writer must find its own epoch there. A holder whose lease has expired may renew it as
@@ -27,7 +27,7 @@ class LeaseOperations(StoreBase):
     """The part of the Store for claiming and holding jobs."""
 
     def claim(self, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """Claim the oldest job that has no driver, or return None if there is none."""
+        """Claim the oldest job that needs a driver. Return None if no job needs a driver."""
         now, mark = self._clock(), new_id()
         look = select(jobs.c.id).where(_needs_a_driver(now)).limit(1)
         if self._database.read(lambda connection: connection.execute(look).first()) is None:
@@ -49,7 +49,7 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def claim_job(self, job_id: str, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """Claim one job, or return None if it needs no driver or has one. Raises NotFound."""
+        """Claim a job. Return None if it needs no driver or already has a driver. Raises NotFound."""
         now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
@@ -83,7 +83,7 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def release(self, lease: Lease) -> None:
-        """Return the job at once, because its driver is gone or done. No effect if the lease is not ours."""
+        """Give up the lease at once, because the driver is gone or done. No effect if the lease is not ours."""
         now = self._clock()
         self._database.write(partial(_release, lease=lease, now=now))
 

@@ -1,4 +1,4 @@
-"""Questions about labels, one set per job, and the verdicts of raters."""
+"""Questions about labels, a single set per job, and the verdicts of raters."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class RelabelOperations(StoreBase):
         return None if row is None else relabelling_of(row)
 
     def put_verdict(self, job_id: str, verdict: Verdict) -> None:
-        """Store a verdict in place of the rater's earlier one. Raises NotFound if the job does not exist."""
+        """Store a verdict, which replaces the rater's earlier verdict. Raises NotFound if the job does not exist."""
         self._replace_verdict(job_id, verdict.rater, verdict.image, verdict.label, verdict)
 
     def delete_verdict(self, job_id: str, rater: str, image: int, label: int) -> None:
-        """Remove the rater's verdict on this question."""
+        """Remove the rater's verdict on a question."""
         self._replace_verdict(job_id, rater, image, label, None)
 
     def verdicts(self, job_id: str, *, rater: str | None = None) -> list[Verdict]:
-        """Return the verdicts of one rater, or of all, ordered by rater, image and label."""
+        """Return the verdicts of a rater, or of all raters, ordered by rater, image and label."""
         query = select(verdicts).where(verdicts.c.job_id == job_id)
         if rater is not None:
             query = query.where(verdicts.c.rater == rater)
@@ -65,7 +65,7 @@ class RelabelOperations(StoreBase):
 
 
 def _lock(connection: Connection, job_id: str) -> None:
-    """Lock the job, so that writers of the same row take turns and the job is not deleted meanwhile."""
+    """Lock the job, so that writers of the same row take turns and the job cannot be deleted during the write."""
     query = select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True)
     if connection.execute(query).first() is None:
         raise NotFound(f"there is no job {job_id}")

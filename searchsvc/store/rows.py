@@ -24,15 +24,15 @@ Fields: TypeAlias = Mapping[str, Any] | RowMapping
 """A row by the names of its columns."""
 
 _OTHER_NAMES: Mapping[tuple[type, str], str] = MappingProxyType({(Proposal, "told"): "told_before"})
-"""Columns that are not named as their field."""
+"""Columns whose name differs from the name of their field."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the fields of a record are made from a row."""
+    """The construction of a record from a row."""
 
     columns: Callable[[Fields], tuple[Any, ...]]
-    """The columns of all fields but `parts`, in order."""
+    """Function that returns the columns of all fields but `parts`, in order."""
     conversions: tuple[tuple[int, Callable[[Any], Any]], ...]
     """(index of a column, conversion of its value if it is not NULL)"""
     parts: tuple[tuple[int, type[Any]], ...]
@@ -40,7 +40,7 @@ class _Layout:
 
 
 def record_of(kind: type[R], row: Fields) -> R:
-    """Return the record of the type `kind` that is stored in a row."""
+    """Return the record of type `kind` that is stored in a row."""
     record: Any = kind
     layout = _layout(record)
     values = list(layout.columns(row))
@@ -97,7 +97,7 @@ def _column(record: Any, field: str) -> str:
 
 
 def _conversion(kind: Any) -> Callable[[Any], Any] | None:
-    """Return the conversion of a column's value to a field of this type, if it takes one."""
+    """Return the conversion of a column's value to a field of the type `kind`, or None if none is needed."""
     if kind is JobSpec:
         return JobSpec.model_validate
     if get_origin(kind) is tuple:
@@ -106,7 +106,7 @@ def _conversion(kind: Any) -> Callable[[Any], Any] | None:
 
 
 def _stored(value: Any) -> Any:
-    """Return the value of a field in the form that its column takes."""
+    """Return the value of a field in the form that its column stores."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Candidate):

@@ -48,7 +48,7 @@ def check_database(database: Database) -> None:
 
 
 def version(connection: Connection) -> str | None:
-    """Return the version of the database's schema, or None if it has none of our tables."""
+    """Return the version of the database's schema, or None if the database has none of our tables."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()

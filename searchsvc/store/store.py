@@ -1,4 +1,4 @@
-"""Store: all stored data behind one object, composed of one part per noun."""
+"""Store: all stored data behind a single object, composed of a part for each noun."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Store(
 ):
     """Jobs, trials, events, leases, tokens and verdicts in SQLite or PostgreSQL.
 
-    Each method is one transaction, which is on disk when the method returns. Threads may share a Store; processes
-    open their own. If the database is away, a method waits up to `wait_seconds` and then raises StoreUnavailable. A
-    write happens once even if the connection is lost in the middle.
+    Each method is a transaction, which is on disk when the method returns. Threads may share a Store; processes open
+    their own. If the database does not answer, a method waits up to `wait_seconds` and then raises StoreUnavailable.
+    A write happens once even if the connection is lost in the middle.
     """
 
     @classmethod
@@ -49,7 +49,7 @@ class Store(
 
     @classmethod
     def create(cls, url: str, *, clock: Callable[[], float] = time.time, wait_seconds: float = 30.0) -> Store:
-        """Bring the schema of a database up to date, from nothing if it is new, and open it."""
+        """Create the schema or upgrade it to the current version, and open the database."""
         schema.upgrade(url, wait_seconds=wait_seconds)
         return cls.open(url, clock=clock, wait_seconds=wait_seconds)
 

@@ -32,7 +32,7 @@ SCHEMA_VERSION = "0007"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
-"""Alembic's version table, under a name of our own, so that two tools can share one database."""
+"""Alembic's version table, under a name of our own, so that two tools can share a database."""
 
 
 class Words(TypeDecorator[str]):
@@ -103,7 +103,7 @@ jobs = Table(
     *(Column(total_of(state), Integer, nullable=False) for state in TrialState),
     Column("rejected", Document, nullable=False),
     Column("answered", Integer, nullable=False),
-    # Marks of the last change and the last batch, which tell whether an interrupted commit happened.
+    # Marks of the last change and the last batch, which show whether an interrupted commit succeeded.
     Column("last_change", String(36)),
     Column("last_batch", String(36)),
     Index(None, "state", "id"),
@@ -250,7 +250,7 @@ leases = Table(
     Column("epoch", Integer, nullable=False),
     Column("deadline", Double, nullable=False),
     Column("last_mark", String(36)),  # of the claim or heartbeat that last wrote the row
-    Column("nodes", Document),  # of the cluster, as last reported by the driver
+    Column("nodes", Document),  # nodes of the cluster as last reported by the driver
 )
 
 tokens = Table(

@@ -1,4 +1,4 @@
-"""Reading trials and their numbers. One statement each, however many trials there are."""
+"""Reading trials and their numbers; the number of statements does not depend on the number of trials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchsvc.store.base import StoreBase
 from searchsvc.store.tables import RANKED, TOTALS, jobs, total_of, trials
 
 MOST_KEYS = 10_000
-"""Keys in one statement: databases limit its parameters."""
+"""Maximum number of keys per statement: databases limit its parameters."""
 _PARSED_AT_ONCE = 1000  # documents; other threads get their turn in between
 BY_AGE = (trials.c.created_at, trials.c.job_id, trials.c.number)
 
@@ -23,10 +23,10 @@ class TrialReads(StoreBase):
     """The part of the Store that reads trials."""
 
     def trial(self, trial_id: str) -> Trial:
-        found = self._records(Trial, select(trials).where(trials.c.id == trial_id))
-        if not found:
+        records = self._records(Trial, select(trials).where(trials.c.id == trial_id))
+        if not records:
             raise NotFound(f"there is no trial {trial_id}")
-        return found[0]
+        return records[0]
 
     def trials(
         self,
@@ -76,8 +76,8 @@ class TrialReads(StoreBase):
     def results(self, job_id: str, *, after: int = -1) -> list[tuple[int, int, Mapping[str, float]]]:
         """Return (number, position, metrics) of the trials with a result, by position.
 
-        The position is that in which the algorithm received the result; only those after the position `after` are
-        returned. 100,000 take about a quarter of a second.
+        The position is the place of the result in the order in which the algorithm received results; only results after
+        the position `after` are returned. 100,000 results take about a quarter of a second.
         """
         # Whether a trial has a result is tested in a column: as a condition it would make databases use the index of
         # the best trials, whose order scatters the reads over the whole table.
@@ -99,7 +99,7 @@ class TrialReads(StoreBase):
         return [by_number[number] for number in numbers if number in by_number]
 
     def trials_with_ids(self, trial_ids: Sequence[str]) -> list[Trial]:
-        """Return the trials with these ids, in no order; missing trials are left out."""
+        """Return the trials with these ids, in any order; missing trials are left out."""
         parts = (trial_ids[start : start + MOST_KEYS] for start in range(0, len(trial_ids), MOST_KEYS))
         return [trial for part in parts for trial in self._records(Trial, select(trials).where(trials.c.id.in_(part)))]
 
@@ -134,7 +134,7 @@ class TrialReads(StoreBase):
 
 
 def of_jobs(states: Sequence[JobState], state: TrialState) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Conditions for trials in `state` of the jobs in `states`."""
+    """Return conditions for trials in `state` of the jobs in `states`."""
     ids = select(jobs.c.id).where(jobs.c.state.in_([job_state.value for job_state in states]))
     return trials.c.job_id.in_(ids), trials.c.state == state.value
 
@@ -146,7 +146,7 @@ def _best_first(objective: Objective) -> ColumnElement[Any]:
 
 
 def _metrics(rows: Sequence[Sequence[Any]]) -> list[Mapping[str, float]]:
-    """Parse the JSON texts in the last column."""
+    """Return the parsed JSON texts in the last column."""
     parsed: list[Mapping[str, float]] = orjson.loads(f"[{','.join(row[-1] for row in rows)}]")
     return parsed
 

@@ -34,7 +34,7 @@ _Ending: TypeAlias = Callable[[JobChange], None]
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One flush: written whole or not at all, and recognised by its mark when it is repeated."""
+    """A flush: written completely or not at all, and recognised by its mark when it is repeated."""
 
     operations: Sequence[_Operation]
     ending: _Ending | None
@@ -96,21 +96,21 @@ class JobWriter:
     def requeue(
         self, trial_id: str, attempt: int, state: TrialState, failure: FailureKind | None, message: str | None
     ) -> None:
-        """End an attempt in `state`, and queue the trial for another."""
+        """End an attempt in `state`, and queue the trial for another attempt."""
         ended = Outcome(state, failure, message)
         operation = partial(WriteBatch.requeue, trial_id=trial_id, attempt=attempt, ended=ended, at=self._clock())
         self._collect(operation, trial_id)
 
     def record_test(self, trial_id: str, metrics: Mapping[str, float]) -> None:
-        """Store metrics on the test split, unless some are stored."""
+        """Store metrics on the test split, unless the trial already has such metrics."""
         self._collect(partial(WriteBatch.record_test, trial_id=trial_id, metrics=metrics, at=self._clock()), trial_id)
 
     def count_rejections(self, rejected: Mapping[str, int], answered: int) -> None:
-        """Count rejected and answered candidates after the last proposal, which would have carried them."""
+        """Count the rejected and answered candidates since the last proposal that no further proposal will carry."""
         self._collect(partial(WriteBatch.count_rejections, rejected=dict(rejected), answered=answered))
 
     def record_round(self, number: int, data: Mapping[str, Any]) -> None:
-        """Store the algorithm's report on a round, unless one is stored for its number."""
+        """Store the algorithm's report on a round, unless a report with its number is stored."""
         self._collect(partial(WriteBatch.record_round, number=number, data=dict(data), at=self._clock()))
 
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None = None) -> None:
@@ -118,11 +118,11 @@ class JobWriter:
         self._collect(operation, trial_id)
 
     def finish_job(self, state: JobState, reason: str | None = None, *, revision: int | None = None) -> None:
-        """Return the job and the lease: the last operation of a writer.
+        """Give back the job and the lease: the last operation of a writer.
 
         A final state cancels the open trials. PAUSED requeues running trials; if another request has reached the job
-        by the time of the flush, that decides (CANCELLED, or QUEUED if the pause was withdrawn). SUCCEEDED with the
-        `revision` that the driver last saw becomes QUEUED, and open trials stay open, if the job was extended or
+        by the time of the flush, that request decides (CANCELLED, or QUEUED if the pause was withdrawn). SUCCEEDED with
+        the `revision` that the driver last saw becomes QUEUED, and open trials stay open, if the job was extended or
         retried since.
         """
         with self._collecting:
@@ -131,7 +131,7 @@ class JobWriter:
     def flush(self) -> None:
         """Write the collected operations. Raises LeaseLost, with nothing written, and StoreUnavailable.
 
-        After StoreUnavailable no operation is lost: the next flush finds out which were written, and continues.
+        After StoreUnavailable no operation is lost: the next flush determines which were written, and continues.
         """
         with self._flushing:
             if self._sent is not None:

@@ -49,17 +49,17 @@ def count(store: Store, job_id: str, size: int) -> None:
 
 
 def copy(store: Store, job_id: str, to: str, size: int) -> None:
-    """The trials of one job as those of another."""
+    """Copy the trials of a job to another job."""
     values = [column for column in trials.c if column.name not in ("id", "job_id")]
     ids = literal(f"copy-{to}-").concat(cast(trials.c.number, String))
     rows = select(ids, literal(to), *values).where(trials.c.job_id == job_id)
-    names = ["id", "job_id", *(column.name for column in values)]
+    names = ["id", "job_id", *(column.key for column in values)]
     store._database.write(lambda connection: connection.execute(insert(trials).from_select(names, rows)))
     count(store, to, size)
 
 
 def visited(look: Callable[[], object]) -> int:
-    """How much the database does for a call."""
+    """Return the work of the database for a call."""
     with visits() as made:
         look()
     return made.total()

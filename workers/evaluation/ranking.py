@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from searchsvc.labels.predictions import KEPT, Predictions
+from searchsvc.labels.predictions import MAX_CLASSES, Predictions
 from workers.data.dataset import Labels
 from workers.evaluation.classification import Answers
 
@@ -24,7 +24,7 @@ class Ranking:
     def passing(self, answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the same answers."""
         for logits, labels in answers:
-            top = logits.float().topk(min(KEPT, logits.shape[1]))
+            top = logits.float().topk(min(MAX_CLASSES, logits.shape[1]))
             shares = self._probabilities(logits.float()).gather(1, top.indices)
             self._passed.append((top.indices, shares.half()))
             yield logits, labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from searchsvc.domain.task import Finding, Prediction
+from searchsvc.domain.task import Finding, ImagePrediction
 from searchsvc.errors import InvalidInput
 from workers.data.imagefiles import Decoder
 from workers.models.trained import load
@@ -15,7 +15,7 @@ def predict(
     model: Path,
     images: Sequence[Path],
     pictures: Sequence[Path],  # noqa: ARG001 - nothing is drawn on images of one class
-) -> Iterator[Prediction]:
+) -> Iterator[ImagePrediction]:
     """Yield the probability of every class for each image, the greatest first; see `PredictingTask.predict`.
 
     An image becomes pixels as one of a folder of images does: resized to the size that the model was trained on.
@@ -28,4 +28,4 @@ def predict(
     for image in images:
         [row] = classifier.probabilities(decoder.decode_all([image]).transpose(0, 2, 3, 1)).tolist()
         findings = [Finding(name, share) for name, share in zip(classifier.card.classes, row, strict=True)]
-        yield Prediction(image, tuple(sorted(findings, key=lambda one: -one.score)))
+        yield ImagePrediction(image, tuple(sorted(findings, key=lambda one: -one.score)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from searchsvc.domain.task import Finding, Prediction
+from searchsvc.domain.task import Finding, ImagePrediction
 from workers.data.detection.picturefiles import PictureFiles, fitted, upright
 from workers.evaluation.drawing import drawn
 from workers.models.heads.detections import Detections, in_px
@@ -16,7 +16,7 @@ from workers.training.detection.augment import plain
 from workers.training.detection.sample import Scene
 
 
-def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
+def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[ImagePrediction]:
     """Yield the detections in each image, in px of its file; see `PredictingTask.predict`.
 
     An image becomes pixels as one of a dataset in COCO's form does, at the size that the model was trained with.
@@ -27,7 +27,7 @@ def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> It
         shown = upright(image)
         found = in_px(*_found(detector, files, position), (shown.height, shown.width))
         drawn(shown, found, detector.card.classes).save(picture, "PNG")
-        yield Prediction(image, _findings(found, detector.card.classes), picture)
+        yield ImagePrediction(image, _findings(found, detector.card.classes), picture)
 
 
 def _found(detector: TrainedDetector, files: PictureFiles, position: int) -> tuple[Detections, tuple[int, int]]:

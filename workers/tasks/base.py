@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import Prediction
+from searchsvc.domain.task import ImagePrediction
 from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask
 from searchsvc.errors import below
 from workers.data.catalogue import Catalogue
@@ -72,8 +72,8 @@ class ShippedTask:
         path: Path = import_module("workers.models.published").published(name)
         return path
 
-    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[Prediction]:
-        predictions: Iterator[Prediction] = self._module("prediction").predict(model, images, pictures)
+    def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[ImagePrediction]:
+        predictions: Iterator[ImagePrediction] = self._module("prediction").predict(model, images, pictures)
         return predictions
 
     def _module(self, room: str, *names: str) -> Any:

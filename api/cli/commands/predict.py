@@ -13,7 +13,7 @@ from api.cli.client import path_of
 from api.cli.options import AsJson, JobArgument
 from api.cli.output import emit, say
 from api.cli.session import session
-from searchsvc.domain import Prediction
+from searchsvc.domain import ImagePrediction
 from searchsvc.service.exports.predict import predict as predictions
 
 _SHOWN = 5
@@ -45,7 +45,7 @@ def predict(
     return None
 
 
-def _document(prediction: Prediction) -> dict[str, Any]:
+def _document(prediction: ImagePrediction) -> dict[str, Any]:
     findings = [{"label": finding.label, "score": finding.score, "box": finding.box} for finding in prediction.findings]
     return {
         "image": str(prediction.image),
@@ -54,7 +54,7 @@ def _document(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _lines(prediction: Prediction) -> Iterator[str]:
+def _lines(prediction: ImagePrediction) -> Iterator[str]:
     """The image, the file with the drawn boxes, and the most certain findings."""
     yield f"{prediction.image}{f' -> {prediction.picture}' if prediction.picture else ''}"
     for finding in prediction.findings[:_SHOWN]:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from searchsvc import tasks
-from searchsvc.domain import PredictingTask, Prediction
+from searchsvc.domain import ImagePrediction, PredictingTask
 from searchsvc.errors import InvalidInput
 
 _SUFFIX = ".boxes.png"
 
 
-def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None = None) -> Iterator[Prediction]:
+def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None = None) -> Iterator[ImagePrediction]:
     """Yield the prediction of an exported model for each image. A task that draws writes a file `NAME.boxes.png` each.
 
     The files go to `folder`, or next to the images if it is None. Raises InvalidInput, and NotFound for the task.

@@ -11,9 +11,9 @@ import numpy as np
 from searchsvc.domain import Job, Trial
 from searchsvc.errors import InvalidInput, below
 from searchsvc.labels import LabelDocument, hits, label_sets
-from searchsvc.labels.comparison import Estimate, compared
+from searchsvc.labels.comparison import Estimate, compare_labels
 from searchsvc.labels.files import checked
-from searchsvc.labels.predictions import KEPT
+from searchsvc.labels.predictions import MAX_CLASSES
 from searchsvc.service.labels import predictions
 from searchsvc.store import Store
 
@@ -51,8 +51,8 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
 
     Raises InvalidInput (pointers `/labels/...`, `/k`), and Conflict if no trial has stored its predictions.
     """
-    if not 1 <= k <= KEPT:
-        raise InvalidInput.at("/k", f"must lie from 1 to {KEPT}, not {k}")
+    if not 1 <= k <= MAX_CLASSES:
+        raise InvalidInput.at("/k", f"must lie from 1 to {MAX_CLASSES}, not {k}")
     images = predictions.validation_of(job)
     with below("/labels"):
         sets = label_sets(checked(document), images)
@@ -61,7 +61,7 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
     for row, predicted in enumerate(predictions.read(trials, images)):
         right[row] = predicted.classes[:, 0] == predicted.labels
         really_right[row] = hits(predicted.classes[:, :k], sets)[:, -1]
-    comparison = compared(right, really_right, sets.counts > 0)
+    comparison = compare_labels(right, really_right, sets.counts > 0)
     accuracies, real = comparison.accuracies, comparison.real_accuracies
     items = map(Reassessed, (trial for trial, _ in trials), accuracies, real, _ranks(accuracies), _ranks(real))
     return Reassessment(

@@ -50,7 +50,7 @@ def test_trials_are_ranked_by_a_label_file(searchctl: Searchctl, doubted: Job, t
     (tmp_path / "labels.csv").write_text("1,x\n")
     wrong = searchctl("reassess", doubted.name, "--labels", str(tmp_path / "labels.csv"))
     assert wrong.code == 2
-    assert "/labels: says nothing of 287 of 287 validation images" in wrong.err
+    assert "/labels: has no entry for 287 of 287 validation images" in wrong.err
 
 
 def test_questions_are_made_and_answers_written_as_a_file(

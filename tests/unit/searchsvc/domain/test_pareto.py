@@ -64,9 +64,7 @@ def test_the_hypervolume_is_what_a_hundred_thousand_darts_say(objectives: int, s
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), max_size=10))
 def test_on_a_grid_the_hypervolume_counts_cells(points: list[tuple[int, ...]]) -> None:
-    cells = {
-        (x, y, z) for a, b, c in points for x in range(a) for y in range(b) for z in range(c)
-    }
+    cells = {(x, y, z) for a, b, c in points for x in range(a) for y in range(b) for z in range(c)}
     values = np.array(points, float).reshape(-1, 3)
     assert hypervolume(values, np.zeros(3)) == pytest.approx(len(cells))
 

@@ -88,6 +88,7 @@ def test_an_unknown_key_is_named_where_it_stands(pointer: str, value: object) ->
 def test_a_missing_key_is_named_where_it_should_stand(pointer: str) -> None:
     assert pointers(changed(pointer, REMOVED)) == [pointer]
 
+
 CHECKED_TOGETHER = {
     *(f"/space/parameters/0/{key}" for key in ("type", "choices")),
     *(f"/space/parameters/1/{key}" for key in ("high", "step")),
@@ -95,7 +96,6 @@ CHECKED_TOGETHER = {
     "/space/parameters/3/values",
 }
 """Keys that are wrong only beside another one of their parameter, which is named then."""
-
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
 
 def test_faults_name_their_place() -> None:
     assert faults([[0]] * 5) == [("", "has 5 lists; the dataset has 6 images, and each needs one")]
-    assert faults({"cat/4.png": ["cat"]}) == [("", "says nothing of 1 of 2 validation images: dog/2.png")]
+    assert faults({"cat/4.png": ["cat"]}) == [("", "has no entry for 1 of 2 validation images: dog/2.png")]
     assert faults([[0], [0], [0, 2], [0], [-1], [0]]) == [
         ("/4/0", "no class -1: the dataset has 2, numbered from 0"),
         ("/2/1", "no class 2: the dataset has 2, numbered from 0"),

@@ -11,7 +11,7 @@ import pytest
 from searchsvc.domain import Job, ValidationSplit
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import Predictions
-from searchsvc.labels.comparison import compared
+from searchsvc.labels.comparison import compare_labels
 from searchsvc.labels.proposals import diverse, proposals
 from searchsvc.service.service import Service
 from tests.support.labels import a_labelled_job, said
@@ -80,7 +80,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     inside = 0
     for seed in range(60):
         hits = random.random((1, 400)) < 0.7
-        [estimate] = compared(hits, hits, np.ones(400, bool), seed=seed).real_accuracies
+        [estimate] = compare_labels(hits, hits, np.ones(400, bool), seed=seed).real_accuracies
         inside += estimate.low <= 0.7 <= estimate.high
     assert 48 <= inside <= 59
 
@@ -109,7 +109,7 @@ def test_bad_files_and_jobs_without_predictions_are_told(
         service.labels.reassess(job.id, [[10]] * images.total)
     with pytest.raises(InvalidInput, match="/labels: the sets of all 287 validation images are empty"):
         service.labels.reassess(job.id, [[]] * images.total)
-    with pytest.raises(InvalidInput, match="/labels: says nothing of 287 of 287 validation images"):
+    with pytest.raises(InvalidInput, match="/labels: has no entry for 287 of 287 validation images"):
         service.labels.reassess(job.id, {"nobody": ["1"]})
     with pytest.raises(Conflict, match="no finished trial of job older has left its predictions"):
         service.labels.reassess(finished_job(name="older").id, [[0]] * images.total)
