@@ -1,4 +1,4 @@
-"""Client: searchctl's side of the REST interface, the same whether a service runs or the API runs in this process."""
+"""Client: searchctl's side of the REST interface, whether a service runs or the API runs in this process."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Client:
         return self._document(Request("POST", _target(path, parameters), headers, body))
 
     def delete(self, path: str) -> None:
-        """Delete what is at a path."""
+        """Delete the resource at a path."""
         self._document(Request("DELETE", _target(path, {})))
 
     def items(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
@@ -84,15 +84,21 @@ class Client:
                 return
 
     def download(self, path: str, destination: Path, **parameters: Any) -> Path:
-        """Write a file of the service in one step; into a folder, under the name that the service gives it."""
+        """Write a file of the service to `destination` in one step, and return its path.
+
+        In a folder, the file gets the name that the service gives it. A broken download leaves no file.
+        """
         with self._answer(Request("GET", _target(path, parameters))) as answer:
             target = destination / _file_name(answer) if destination.is_dir() else destination
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{target.name}.partial")
-            with partial.open("wb") as file:
-                for chunk in answer.chunks():
-                    file.write(chunk)
-            partial.replace(target)
+            try:
+                with partial.open("wb") as file:
+                    for chunk in answer.chunks():
+                        file.write(chunk)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
         return target
 
     def events(self, path: str, **parameters: Any) -> Iterator[ServerEvent]:
@@ -110,7 +116,7 @@ class Client:
                             last = event.id or last
                             yield event
                     return
-            except (ConnectionLost, Unreachable) as error:
+            except Unreachable as error:
                 attempts += 1
                 if attempts > _ATTEMPTS:
                     raise Unreachable(f"the service at {self.address} went away and did not come back") from error
@@ -119,35 +125,31 @@ class Client:
     # ---- inside ----------------------------------------------------------------------------------------------------
 
     def _document(self, request: Request) -> Any:
-        try:
-            with self._answer(request) as answer:
-                body = b"".join(answer.chunks())
-        except ConnectionLost as error:
-            raise self._unreachable(error) from error
+        with self._answer(request) as answer:
+            body = b"".join(answer.chunks())
         return json.loads(body) if body else None
 
     @contextmanager
     def _answer(self, request: Request) -> Iterator[Answer]:
-        """The answer to a request. Raises ProblemReceived, Unreachable."""
+        """Yield the answer to a request. Raises ProblemReceived; Unreachable, also if the connection breaks later."""
         headers = {"Accept": "*/*", **self._headers, **request.headers}
         request = replace(request, target=PREFIX + request.target, headers=headers)
         try:
             answer = self._transport.send(request)
         except ConnectionLost as error:
-            raise self._unreachable(error) from error
+            raise Unreachable(f"no service answers at {self.address}: {error}. Start one: searchctl serve") from error
         try:
             if not 200 <= answer.status < 300:
                 raise ProblemReceived(answer.status, _problem(answer))
             yield answer
+        except ConnectionLost as error:
+            raise Unreachable(f"the service at {self.address} broke off its answer: {error}") from error
         finally:
             answer.close()
 
-    def _unreachable(self, error: ConnectionLost) -> Unreachable:
-        return Unreachable(f"no service answers at {self.address}: {error}. Start one: searchctl serve")
-
 
 def parsed_events(lines: Iterable[str]) -> Iterator[tuple[ServerEvent | None, float | None]]:
-    """The messages of an event stream (WHATWG HTML, 9.2.6); (None, seconds) where it says how long to wait."""
+    """Yield the messages of an event stream (WHATWG HTML, 9.2.6), and (None, seconds) for each new time to wait."""
     identifier: str | None = None
     data: list[str] = []
     for line in lines:
@@ -166,18 +168,18 @@ def parsed_events(lines: Iterable[str]) -> Iterator[tuple[ServerEvent | None, fl
 
 
 def path_of(*steps: str | int) -> str:
-    """`/jobs/...` from what a user typed: no step can reach into another."""
+    """Return `/jobs/...` for names that a user typed. Each step is quoted, so that none reaches into another path."""
     return "/jobs/" + "/".join(quote(str(step), safe="") for step in steps)
 
 
 def _target(path: str, parameters: Mapping[str, Any]) -> str:
-    """A path with its query; parameters that are None are left out."""
+    """Return a path with its query; parameters that are None are left out."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{path}?{query}" if query else path
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The complete lines of a stream, each as soon as it has arrived."""
+    """Yield the complete lines of a stream, each as soon as it has arrived."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -194,7 +196,7 @@ def _problem(answer: Answer) -> Mapping[str, Any]:
 
 
 def _file_name(answer: Answer) -> str:
-    """The last part of the name that the service gives the file: never a path."""
+    """Return the file name that the service suggests, never a path."""
     header = Message()
     header["Content-Disposition"] = answer.header("Content-Disposition") or ""
     return Path(header.get_filename() or "export").name

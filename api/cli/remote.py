@@ -1,45 +1,82 @@
 """Requests to a service over the network, by the standard library alone.
 
-Every command of searchctl starts with this, so it must load quickly: httpx, with its connection pools and certificates,
-takes longer to import than most commands take to run.
+Every command of searchctl starts with this module, so it must load quickly: importing httpx takes longer than most
+commands take to run (docs/decisions/0011-a-light-client.md).
 """
 
 from __future__ import annotations
 
 import os
+import re
+import ssl
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from api.cli.transport import Answer, ConnectionLost, Request
 
 _CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
+_PORTS = {"http": 80, "https": 443}
 
 
 class RemoteTransport:
-    """Sends each request over a connection of its own, through the proxy that the environment names."""
+    """Sends each request over its own connection, through a proxy if the environment names one."""
 
     def __init__(self, address: str) -> None:
-        self.address = address.rstrip("/")
-        self._url = urlsplit(self.address)
+        """`address`: `http://` or `https://`, host, port and path prefix; `user:password@` is sent as basic auth."""
+        self._url = address.rstrip("/")
+        self.address = re.sub(r"//[^/@]*@", "//", self._url)  # shown in messages: without the password
 
     def send(self, request: Request) -> Answer:
         """Send a request and wait for the start of the answer. Raises ConnectionLost."""
+        connection: HTTPConnection | None = None
         try:
-            connection, prefix = _connection(self._url)
-        except (OSError, HTTPException, ValueError) as error:
-            raise ConnectionLost(str(error)) from error
-        try:
+            site = _Site.parse(self._url)
+            proxy = _proxy(site)
+            headers = {"User-Agent": "searchctl", **request.headers, **_authorization("Authorization", site)}
+            prefix = site.path
+            connection = self._connection(site, proxy)
+            if proxy is not None and site.scheme == "http":
+                headers |= _authorization("Proxy-Authorization", proxy)
+                prefix = f"http://{site.netloc}{site.path}"
+            connection.connect()
             connection.sock.settimeout(request.timeout_seconds)
-            connection.request(request.method, prefix + request.target, request.body, dict(request.headers))
+            connection.request(request.method, prefix + request.target, request.body, headers)
             return _RemoteAnswer(connection, connection.getresponse())
-        except (OSError, HTTPException) as error:
-            connection.close()
+        except (OSError, HTTPException, ValueError) as error:
+            if connection is not None:
+                connection.close()
             raise ConnectionLost(str(error)) from error
 
     def close(self) -> None:
         """Do nothing: connections end with their answers."""
+
+    def _connection(self, site: _Site, proxy: _Site | None) -> HTTPConnection:
+        """Prepare a connection to the service or to the proxy. Raises ValueError if the proxy cannot be used."""
+        near = proxy or site
+        if proxy is not None and site.scheme == "https":
+            if proxy.scheme == "https":
+                raise ValueError(f"the proxy {proxy.netloc} cannot be used: an https:// service needs an http:// proxy")
+            tunnel = HTTPSConnection(near.host, near.port, timeout=_CONNECT_SECONDS, context=self._certificates)
+            tunnel.set_tunnel(site.host, site.port, _authorization("Proxy-Authorization", proxy))
+            return tunnel
+        if near.scheme == "https":
+            return HTTPSConnection(near.host, near.port, timeout=_CONNECT_SECONDS, context=self._certificates)
+        return HTTPConnection(near.host, near.port, timeout=_CONNECT_SECONDS)
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        """The trusted authorities: those of SSL_CERT_FILE or SSL_CERT_DIR; otherwise the system's and certifi's."""
+        context = ssl.create_default_context()
+        if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+            import certifi  # needed for https:// alone
+
+            context.load_verify_locations(certifi.where())
+        return context
 
 
 class _RemoteAnswer:
@@ -67,32 +104,56 @@ class _RemoteAnswer:
         self._connection.close()
 
 
-def _connection(url: SplitResult) -> tuple[HTTPConnection, str]:
-    """Return an open connection, and what precedes the path in its requests."""
-    if not url.hostname:
-        raise ValueError(f"{url.geturl()!r} is not the address of a service: write http://HOST:PORT")
-    secure = url.scheme == "https"
-    proxy = _proxy(url)
-    near = proxy or url
-    kind = HTTPSConnection if secure else HTTPConnection
-    connection = kind(near.hostname or "", near.port, timeout=_CONNECT_SECONDS)
-    prefix = url.path
-    if proxy and secure:
-        connection.set_tunnel(url.hostname, url.port)
-    elif proxy:
-        prefix = url.geturl()
-    connection.connect()
-    return connection, prefix
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """The parts of the address of a service or a proxy."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Prefix of all paths, percent-encoded, without a slash at the end."""
+    user: str | None
+    password: str | None
+
+    @classmethod
+    def parse(cls, address: str) -> _Site:
+        """Split an http:// or https:// address. Raises ValueError."""
+        url = urlsplit(address)
+        if url.scheme not in _PORTS or not url.hostname:
+            shown = re.sub(r"[^/@]*@", "", address)
+            raise ValueError(f"{shown!r} cannot be used: write http://HOST:PORT or https://HOST:PORT")
+        path = quote(url.path, safe="/%:@!$&'()*+,;=~")
+        user, password = (part and unquote(part) for part in (url.username, url.password))
+        return cls(url.scheme, url.hostname, url.port or _PORTS[url.scheme], path, user, password)
+
+    @property
+    def netloc(self) -> str:
+        """Host and port; the port is left out if it is the default of the scheme."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def _proxy(url: SplitResult) -> SplitResult | None:
-    """Return the proxy for this address, or None if it is reached directly."""
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
+def _authorization(header: str, site: _Site) -> dict[str, str]:
+    """Return the header with the user and password in an address, or no header if the address has none."""
+    if not site.user and not site.password:
+        return {}
+    return {header: "Basic " + b64encode(f"{site.user or ''}:{site.password or ''}".encode()).decode()}
+
+
+def _proxy(site: _Site) -> _Site | None:
+    """Return the proxy that the environment names for a service; None for this machine. Raises ValueError."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ) or _is_loopback(site.host):
         return None
     from urllib.request import getproxies, proxy_bypass  # slow to load, rarely needed
 
     proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(url.netloc):
+    proxy = proxies.get(site.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(site.host if ":" in site.host else f"{site.host}:{site.port}"):
         return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return _Site.parse(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine, which no proxy can reach in our place."""
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host) is not None
