@@ -34,7 +34,7 @@ class Format:
 
 
 def _write_optuna_study(source: Source, path: Path) -> None:
-    from searchsvc.service.results import optuna_study  # Optuna takes seconds to import
+    from searchsvc.service.exports import optuna_study  # Optuna takes seconds to import
 
     optuna_study.write(source, path)
 
