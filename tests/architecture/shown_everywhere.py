@@ -18,9 +18,8 @@ from api.rest.app import create_app
 from api.ui.tables.rows import trial_row
 from api.ui.tables.trial_columns import trial_columns
 from searchsvc.domain import Candidate, Job, Measurement, Outcome, Proposal, TrialState, new_id
-from searchsvc.service.exports import table
+from searchsvc.service.exports import optuna_study, table
 from searchsvc.service.exports.source import Source
-from searchsvc.service.exports import optuna_study
 from searchsvc.service.service import Service
 from searchsvc.service.system.tokens import Scope
 from searchsvc.settings import Settings

@@ -18,12 +18,11 @@ from types import MappingProxyType
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from searchsvc.domain import Categorical, Integer, Job, JobSpec, Parameter, Trial, TrialState
+from searchsvc.domain import Job, JobSpec, Trial, TrialState
 from searchsvc.domain.fields import shown_fields
 from searchsvc.service.exports.source import PAGE, Source
-from searchsvc.service.lookup import checks
+from searchsvc.service.results.optuna_distributions import distributions_of
 
 _STATES = {
     TrialState.SUCCEEDED: "COMPLETE",
@@ -108,24 +107,6 @@ class _Distributions:
         if trial.state.is_final:
             for name, value in trial.values.items():
                 yield _id(trial.number), name, self._distributions[name].to_internal_repr(value), self._json[name]
-
-
-def distributions_of(spec: JobSpec) -> dict[str, BaseDistribution]:
-    """Return Optuna's distribution of each parameter of the job's space."""
-    return {one.name: _distribution(one) for one in checks.space_of(spec, None).parameters}
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    """Return a distribution over the user's own choices and values (an algorithm's conversion numbers them)."""
-    if isinstance(parameter, Categorical):
-        return CategoricalDistribution(parameter.choices)
-    if isinstance(parameter, Integer):
-        steps = (parameter.high - parameter.low) // parameter.step
-        return IntDistribution(parameter.low, parameter.low + steps * parameter.step, parameter.log, parameter.step)
-    high = parameter.high
-    if parameter.step is not None:  # Optuna requires the end of the range to be on the grid
-        high = round(parameter.low + int((high - parameter.low) / parameter.step + 1e-9) * parameter.step, 12)
-    return FloatDistribution(parameter.low, high, parameter.log, parameter.step)
 
 
 def _trial_row(trial: Trial) -> Row:

@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from searchsvc.domain import Job, Trial
-from searchsvc.service.results.optuna_study import distributions_of
+from searchsvc.service.results.optuna_distributions import distributions_of
 
 
 def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
