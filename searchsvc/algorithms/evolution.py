@@ -11,9 +11,9 @@ come last, ordered by how far they break it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +31,8 @@ _MUTATION_TRIES = 32
 
 class EvolutionOptions(MethodOptions):
     """Defaults keep the paper's ratio of population to tournament at the budgets of a service: hundreds of trials."""
+
+    example: ClassVar[Mapping[str, Any]] = {"population": 6, "tournament": 3}
 
     population: Annotated[int, Field(ge=2, le=100_000, description="Results that may become parents.")] = 20
     tournament: Annotated[int, Field(ge=1, le=100_000, description="Members drawn, of which the best has a child.")] = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +16,8 @@ class MethodOptions(BaseModel):
     """Options of one algorithm or stopping rule. Every field has a default and a description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options with which a few trials of a dozen epochs show all that the method does: the contract tests use them."""
 
 
 def validated(model: type[MethodOptions], options: Mapping[str, Any], entry: str) -> MethodOptions:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar
 from searchsvc.domain.trial_task import REPLICATE
@@ -18,7 +19,6 @@ from searchsvc.spaces.limits import Limits
 OPTIMIZERS = ("sgd", "rmsprop", "adamw")
 WITH_MOMENTUM = ("sgd", "rmsprop")
 CLASS_LOSSES = ("focal", "qfl")
-SOFTMAX, SIGMOID = CLASSIFIER_LOSSES = ("softmax", "sigmoid")
 FOLDS = (0, 2, 3, 5, 10)
 BOXES = ("dirac", "dfl")
 SAMPLE_WEIGHTINGS = ("none", "swn")
@@ -61,6 +61,33 @@ class RecipeTable:
     def meanings(self) -> Mapping[str, str]:
         """The names in words."""
         return MappingProxyType({one.widest.name: one.meaning for one in self.entries})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierLoss:
+    """A loss that classifiers can be trained by."""
+
+    name: str
+    meaning: str
+    independent: bool = False
+    """Whether a network trained by it gives each class a probability of its own, by a sigmoid."""
+
+
+CLASSIFIER_LOSSES: Mapping[str, ClassifierLoss] = MappingProxyType(
+    {
+        loss.name: loss
+        for loss in (
+            ClassifierLoss("softmax", "one choice among all classes"),
+            ClassifierLoss("sigmoid", "a yes or no to each", independent=True),
+        )
+    }
+)
+"""By name. `workers.training.classification.class_loss` computes them."""
+
+
+def has_independent_classes(values: Mapping[str, Any]) -> bool:
+    """Return whether each class has a probability of its own in a classifier trained with these values."""
+    return CLASSIFIER_LOSSES[values.get("class_loss", "softmax")].independent
 
 
 _OF_ALL = (
@@ -149,9 +176,9 @@ CLASSIFICATION = RecipeTable(
             "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
         ),
         RecipeParameter(
-            Categorical("class_loss", CLASSIFIER_LOSSES),
-            SOFTMAX,
-            "softmax (one choice among all classes), sigmoid (a yes or no to each)",
+            Categorical("class_loss", tuple(CLASSIFIER_LOSSES)),
+            "softmax",
+            ", ".join(f"{loss.name} ({loss.meaning})" for loss in CLASSIFIER_LOSSES.values()),
         ),
         RecipeParameter(
             Categorical("clean_folds", FOLDS),

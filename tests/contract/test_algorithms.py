@@ -1,11 +1,11 @@
-"""What every algorithm must keep, whatever the space and whatever it is told. A method joins by its line in OPTIONS."""
+"""What every algorithm must keep, whatever the space and whatever it is told; options are each method's example."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,7 @@ from searchsvc.domain import Candidate, Constraint, FailureKind, Objective, Obse
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Matrix, Space
 
-OPTIONS: dict[str, dict[str, int]] = {
-    "random": {},
-    "sobol": {},
-    "evolution": {"population": 6, "tournament": 3},
-    "tpe": {"startup_trials": 4},
-    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
-    "gp": {"startup_trials": 4, "window": 12},
-    "nsga2": {"population": 5},
-    "cmaes": {"population": 4},
-    "given": {},
-}
+OPTIONS = {name: entry.options.example for name, entry in ALGORITHMS.items() if not entry.shares_weights}
 """Small ones, so that every method has left its startup after a few results."""
 COUNT = {"gp": 6}
 """Candidates to look at: fewer where each takes a while."""
@@ -156,7 +146,7 @@ def test_a_cost_model_of_a_user_is_never_called_with_an_empty_matrix(name: str) 
         return {"flops": matrix[:, 0] * matrix[:, 1]}
 
     limits = [Constraint(metric="flops", max=20.0)]
-    options: dict[str, Any] = OPTIONS.get(name, {})
+    options: Mapping[str, Any] = OPTIONS.get(name, {})
     if name == "given":
         options = {"candidates": [{"width": width, "depth": 2} for width in range(1, 9)]}
     algorithm = create(name, space=space, objectives=[ACCURACY], constraints=limits, cost_model=costs, **options)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.algorithms import create
+from searchsvc.algorithms import ALGORITHMS, create
 from searchsvc.domain import (
     Candidate,
     Constraint,
@@ -30,16 +30,11 @@ from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import CostModel
 from tests.support.work import calls
 
-OPTIONS: dict[str, dict[str, int]] = {
-    "random": {},
-    "sobol": {},
+OPTIONS: dict[str, Mapping[str, Any]] = {
+    **{name: entry.options.example for name, entry in ALGORITHMS.items() if not entry.shares_weights},
     "evolution": {"population": 5, "tournament": 2},
-    "tpe": {"startup_trials": 4},
-    "fbnetv3": {"startup": 4, "batch": 4, "pool": 64},
     "gp": {"startup_trials": 6, "window": 8},
     "nsga2": {"population": 4},
-    "cmaes": {"population": 4},
-    "given": {},
 }
 TRIALS = {"gp": 10, "fbnetv3": 12}
 SPACES = {

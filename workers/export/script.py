@@ -52,6 +52,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "SPLIT": Constant(_table(data.shares(task.dataset))),
         "DROPPED": Constant(_literal(_dropped(task))),
         "MEASURED": Constant(_table(card.metrics)),
+        "INDEPENDENT": Constant(_literal(recipe.has_independent_classes(values))),
         "NETWORK": Constant(build.name, (build,)),
     }
     constants = {QualifiedName(_TEMPLATE, name): constant for name, constant in settings.items()}

@@ -58,6 +58,8 @@ DROPPED: tuple[int, ...] = ()
 """Places among the training images of those that were left out, as their labels are doubtful."""
 MEASURED: dict[str, float] = {}
 """By the search, with the exported weights, on its validation images."""
+INDEPENDENT = False
+"""Whether the network gives each class a probability of its own."""
 NETWORK: Callable[[Mapping[str, Any], Mapping[str, Any], tuple[int, int, int], int], nn.Module] = mbconv_net
 """From architecture, recipe, shape of an image as the network sees it, and number of classes."""
 
@@ -178,7 +180,7 @@ class TrainingRun:
     def __init__(self, device: torch.device, weights: Path | None) -> None:
         with torch_seeded(SEED, INITIAL, torch.device("cpu")):  # the same weights on every device
             self.network = NETWORK(ARCHITECTURE, RECIPE, INPUT_SHAPE, len(CLASSES))
-        if RECIPE["class_loss"] == "sigmoid":
+        if INDEPENDENT:
             start_rare(self.network, len(CLASSES))
         if weights is not None:
             self.network.load_state_dict(load_file(weights))

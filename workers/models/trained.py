@@ -30,7 +30,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks
-from searchsvc.spaces.recipe import SIGMOID
+from searchsvc.spaces.recipe import has_independent_classes
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
 
@@ -132,7 +132,7 @@ class Classifier:
     @property
     def independent(self) -> bool:
         """Whether each class has a probability of its own (sigmoid)."""
-        return self.card.values.get("class_loss") == SIGMOID
+        return has_independent_classes(self.card.values)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +44,8 @@ _TAG = 0xFB3
 
 class FbnetV3Options(MethodOptions):
     """The paper's batch is 48 trials of hundreds; `startup` is small, as the predictor is of use from a few on."""
+
+    example: ClassVar[Mapping[str, Any]] = {"startup": 4, "batch": 4, "pool": 64}
 
     startup: Annotated[
         int, Field(ge=2, le=100_000, description="Results before which candidates are quasi-random.")

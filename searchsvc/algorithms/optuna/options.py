@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +12,8 @@ from searchsvc.algorithms.options import MethodOptions
 
 class TpeOptions(MethodOptions):
     """Options of TPE, with Optuna's defaults."""
+
+    example: ClassVar[Mapping[str, Any]] = {"startup_trials": 4}
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
     draws: Annotated[
@@ -24,6 +27,8 @@ class TpeOptions(MethodOptions):
 class GpOptions(MethodOptions):
     """Options of GP, with Optuna's defaults; `window` bounds a cost that is cubic in the number of results."""
 
+    example: ClassVar[Mapping[str, Any]] = {"startup_trials": 4, "window": 12}
+
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
     window: Annotated[
         int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
@@ -32,6 +37,8 @@ class GpOptions(MethodOptions):
 
 class NsgaOptions(MethodOptions):
     """Options of NSGA-II, with Optuna's defaults."""
+
+    example: ClassVar[Mapping[str, Any]] = {"population": 5}
 
     population: Annotated[int, Field(ge=2, le=100_000, description="Candidates per generation.")] = 50
     crossover: Annotated[float, Field(ge=0, le=1, description="Probability that a child has two parents.")] = 0.9
@@ -45,6 +52,8 @@ class NsgaOptions(MethodOptions):
 
 class CmaEsOptions(MethodOptions):
     """Options of CMA-ES, with Optuna's defaults."""
+
+    example: ClassVar[Mapping[str, Any]] = {"population": 4}
 
     startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 1
     population: Annotated[

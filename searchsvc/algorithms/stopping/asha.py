@@ -14,13 +14,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import RankedValues, ranked_values
-from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
 
 
-class AshaOptions(StoppingOptions):
+class AshaOptions(MethodOptions):
     """Li et al. reduce by 4; 3, near the optimum that Hyperband derives (Li et al. 2018), is the habit of the field."""
 
     example: ClassVar[Mapping[str, Any]] = {"min_epochs": 2}

@@ -14,13 +14,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import RankedValues, ranked_values
-from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
 
 
-class MedianOptions(StoppingOptions):
+class MedianOptions(MethodOptions):
     """Katib's defaults."""
 
     example: ClassVar[Mapping[str, Any]] = {"min_trials": 2, "min_epochs": 2}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
 
 
-class NeverStopOptions(StoppingOptions):
+class NeverStopOptions(MethodOptions):
     """There is nothing to set."""
 
 

@@ -13,13 +13,14 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.algorithms.options import MethodOptions
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.predictors.early_stop import LEAST_TRIALS, early_stop_epoch
 
 
-class RankCorrelationOptions(StoppingOptions):
+class RankCorrelationOptions(MethodOptions):
     """The paper's threshold; its first batch has 48 trials."""
 
     example: ClassVar[Mapping[str, Any]] = {"trials": 6}

@@ -7,21 +7,12 @@ that order alone. After a kill it is rebuilt from the stored measurements, and m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
 
-from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.metrics import Measurement, Objective
 from searchsvc.domain.spec import Fidelity
 from searchsvc.domain.states import Decision
-
-
-class StoppingOptions(MethodOptions):
-    """Options of one stopping rule."""
-
-    example: ClassVar[Mapping[str, Any]] = {}
-    """Options with which the rule decides after a few trials of a dozen epochs: the contract tests run it with them."""
 
 
 class StoppingRule(ABC):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from searchsvc.algorithms.options import unknown_name, validated
+from searchsvc.algorithms.options import MethodOptions, unknown_name, validated
 from searchsvc.algorithms.stopping.asha import Asha, AshaOptions
 from searchsvc.algorithms.stopping.median import MedianOptions, MedianRule
 from searchsvc.algorithms.stopping.never_stop import NeverStop, NeverStopOptions
 from searchsvc.algorithms.stopping.rank_correlation import RankCorrelation, RankCorrelationOptions
-from searchsvc.algorithms.stopping.rule import StoppingOptions, StoppingRule
+from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain.metrics import Objective
 from searchsvc.domain.spec import Fidelity
 
@@ -25,7 +25,7 @@ class StoppingRuleEntry:
     description: str
     factory: Callable[[Sequence[Objective], Fidelity, Any], StoppingRule]
     """From objectives, the fidelity of a whole trial and an instance of `options`."""
-    options: type[StoppingOptions]
+    options: type[MethodOptions]
 
 
 _ENTRIES = (

@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +20,29 @@ from workers.training.classification.augment import smoothed
 
 
 def class_loss(kind: str, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Mean over images: `softmax` cross-entropy, or `sigmoid` binary cross-entropy, summed over classes.
+    """Return the mean loss over images, (); `kind` is a name of LOSSES."""
+    return LOSSES[kind](logits, targets, smoothing)
 
-    Where other true classes are in an image, only the second does not push them down to raise the one that was named.
+
+def softmax_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Return the cross-entropy, ()."""
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def sigmoid_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Return the binary cross-entropy, summed over classes, ().
+
+    If an image shows further classes, this loss does not push them down to raise the labelled class; softmax does.
     """
-    if kind == "softmax":
-        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
     if targets.ndim == 1:
-        targets = smoothed(targets, logits.shape[1], smoothing)
+        targets = smoothed(targets, logits.shape[1], smoothing)  # (n, K)
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
+
+
+LOSSES: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = MappingProxyType(
+    {"softmax": softmax_loss, "sigmoid": sigmoid_loss}
+)
+"""The losses of `searchsvc.spaces.recipe.CLASSIFIER_LOSSES`: from logits, targets and label smoothing."""
 
 
 def start_rare(network: nn.Module, classes: int) -> None:

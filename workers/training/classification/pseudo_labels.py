@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import below
 from searchsvc.spaces.complete import CompleteValues
-from searchsvc.spaces.recipe import SIGMOID
+from searchsvc.spaces.recipe import has_independent_classes
 from workers.data.classification import unlabelled as data
 from workers.data.classification.unlabelled import UnlabelledImages
 from workers.data.dataset import Dataset, Images, Targets
@@ -69,7 +69,7 @@ class ClassLabeller:
 
     def label(self, task: TrialTask, teacher: Path) -> Labelled:
         values, images = self._values, _images(task)
-        probabilities = self._answers(task, teacher, images, independent=values["class_loss"] == SIGMOID)  # (n, K)
+        probabilities = self._answers(task, teacher, images, independent=has_independent_classes(values))  # (n, K)
         scores, labels = probabilities.max(1), probabilities.argmax(1)
         threshold = float(values["pseudo_threshold"])
         index = np.flatnonzero(scores >= threshold)

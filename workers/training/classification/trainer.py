@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from searchsvc.spaces.complete import CompleteValues
-from searchsvc.spaces.recipe import SIGMOID
+from searchsvc.spaces.recipe import has_independent_classes
 from workers.data.dataset import Dataset
 from workers.models.inputs import Inputs
 from workers.models.networks import build, input_shape
@@ -35,7 +35,7 @@ def untrained(values: CompleteValues, dataset: Dataset, seed: int) -> nn.Module:
     """The network of a trial with its first weights, which follow from the seed: on every device the same."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
         network = build(values, dataset.info.shape, len(dataset.classes))
-    if values["class_loss"] == SIGMOID:
+    if has_independent_classes(values):
         start_rare(network, len(dataset.classes))
     return network
 
@@ -68,6 +68,7 @@ class Trainer:
         self._seed, self._device, self._check = seed, device, check
         self._classes, self._images = len(dataset.classes), images or len(train)
         self._recipe = ClassifierRecipe.of(values)
+        self._is_independent = has_independent_classes(values)
         self._optimisation = Optimisation(model, self._recipe, images=self._images, epochs=epochs, device=device)
         self.model = self._optimisation.model
         self._network = torch.compile(self.model, dynamic=False) if compiled and device.type == "cuda" else self.model
@@ -83,7 +84,7 @@ class Trainer:
     @property
     def independent(self) -> bool:
         """Whether the network says of each class by itself how likely it is."""
-        return self._recipe.class_loss == SIGMOID
+        return self._is_independent
 
     @property
     def precision(self) -> Precision:

@@ -19,13 +19,14 @@ from searchsvc.domain import LabelledTask, SelfTraining, TrialState, TrialTask
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.labels import Predictions
 from searchsvc.labels.files import write_labels
+from searchsvc.spaces import recipe
 from searchsvc.spaces.networks import complete
 from workers.data import classification as data
 from workers.models import load
 from workers.tasks.classification import TASK
 from workers.training.classification import cleaning
 from workers.training.classification.augment import smoothed
-from workers.training.classification.class_loss import class_loss, start_rare
+from workers.training.classification.class_loss import LOSSES, class_loss, start_rare
 from workers.training.classification.trainer import untrained
 
 DIGITS = {"name": "digits"}
@@ -120,6 +121,10 @@ def test_the_sigmoid_loss_sums_over_classes_and_means_over_images() -> None:
     soft = smoothed(labels, 4, 0.2)
     assert class_loss("sigmoid", logits, labels, 0.2) == pytest.approx(float(class_loss("sigmoid", logits, soft, 0.0)))
     assert class_loss("softmax", logits, labels, 0.2) == F.cross_entropy(logits, labels, label_smoothing=0.2)
+
+
+def test_every_loss_that_a_recipe_can_name_is_computed() -> None:
+    assert set(LOSSES) == set(recipe.CLASSIFIER_LOSSES)
 
 
 def test_every_class_is_rare_at_first(make_task: Any) -> None:
