@@ -3,7 +3,7 @@
 | kind | what it is |
 |---|---|
 | stem | convolution, normalisation, activation: `inputs` -> `outputs` channels |
-| block | one inverted residual block (`searchsvc.spaces.fbnetv3.definition.Block`), its residual included |
+| block | one inverted residual block (`searchsvc.spaces.fbnetv3.definition.BlockShape`), its residual included |
 | head | expand to `mid`, mean over the map, 1x1 convolution to `outputs`, classifier |
 
 An operator is a whole block and not one of its convolutions: what happens between them (activations, the addition)
