@@ -93,7 +93,7 @@ class BlockGroup(_DefinitionRow):
     pad: Annotated[StrictInt, Field(ge=0, le=15)] | None = None
 
 
-class PooledHead(_DefinitionRow):
+class HeadDefinition(_DefinitionRow):
     """1x1 convolution to round8(e times its input) channels, mean over the map, 1x1 convolution, classifier."""
 
     op: Literal["mbpool"]
@@ -110,13 +110,15 @@ class NetworkDefinition(BaseModel):
     resolution: Annotated[StrictInt, Field(ge=1, le=4096)]
     """Side of the images that its counts are given for."""
     rows: Annotated[
-        tuple[Annotated[Stem | BlockGroup | PooledHead, Field(discriminator="op")], ...],
+        tuple[Annotated[Stem | BlockGroup | HeadDefinition, Field(discriminator="op")], ...],
         Field(min_length=2, max_length=_MOST_ROWS),
     ]
 
     @field_validator("rows")
     @classmethod
-    def _in_order(cls, rows: tuple[Stem | BlockGroup | PooledHead, ...]) -> tuple[Stem | BlockGroup | PooledHead, ...]:
+    def _in_order(
+        cls, rows: tuple[Stem | BlockGroup | HeadDefinition, ...]
+    ) -> tuple[Stem | BlockGroup | HeadDefinition, ...]:
         ops = [row.op for row in rows]
         if ops[0] != "conv" or ops[-1] != "mbpool" or set(ops[1:-1]) - {"mb"}:
             raise ValueError("rows begin with one conv, end with one mbpool, and have only mb in between")
@@ -135,8 +137,8 @@ class NetworkDefinition(BaseModel):
         return tuple(row for row in self.rows if isinstance(row, BlockGroup))
 
     @property
-    def head(self) -> PooledHead:
-        assert isinstance(self.rows[-1], PooledHead)
+    def head(self) -> HeadDefinition:
+        assert isinstance(self.rows[-1], HeadDefinition)
         return self.rows[-1]
 
     def blocks(self) -> Iterator[BlockShape]:

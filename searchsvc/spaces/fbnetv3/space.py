@@ -24,7 +24,7 @@ from typing import Any
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
 from searchsvc.spaces import recipe
-from searchsvc.spaces.fbnetv3.definition import BlockGroup, NetworkDefinition, PooledHead, Stem, round8
+from searchsvc.spaces.fbnetv3.definition import BlockGroup, HeadDefinition, NetworkDefinition, Stem, round8
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.space import Space
 
@@ -176,12 +176,12 @@ def small_space() -> Space:
 
 def definition_of(family: FbnetV3Family, values: Mapping[str, Any], side: int) -> NetworkDefinition:
     """The network that complete values describe, for images whose smaller side is `side`."""
-    rows: list[Stem | BlockGroup | PooledHead] = [
+    rows: list[Stem | BlockGroup | HeadDefinition] = [
         Stem(stage=0, op="conv", k=3, c=round8(values["c0"]), s=_stride(family, 0, side))
     ]
     for stage in STAGES:
         rows += _groups(family, values, stage, side)
-    rows.append(PooledHead(stage=8, op="mbpool", c=family.pool_width, e=family.pool_expansion))
+    rows.append(HeadDefinition(stage=8, op="mbpool", c=family.pool_width, e=family.pool_expansion))
     return NetworkDefinition(name=family.name, resolution=side, rows=tuple(rows))
 
 
