@@ -1,7 +1,9 @@
-"""The documentation says what the code has: every setting, command, option and table entry; links lead somewhere."""
+"""The documentation covers every setting, command, option and table entry; links, files and names in it exist."""
 
 from __future__ import annotations
 
+import ast
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from searchsvc.spaces.catalogue import SPACES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+PACKAGES = ("api", "searchsvc", "workers")
 PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
 
 
@@ -142,6 +145,15 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda one: one.name)
+def test_modules_files_and_names_of_the_code_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    files = re.findall(r"`((?:api|benchmarks|migrations|searchsvc|tests|workers)/[\w./-]*)`", text)
+    assert [file for file in files if "NAME" not in file and not (ROOT / file).exists()] == []
+    names = {*re.findall(r"`((?:api|searchsvc|workers)(?:\.[A-Za-z]\w*)+)`", text), *_imported(text)}
+    assert [name for name in sorted(names) if not _exists(name)] == []
+
+
 def test_the_navigation_names_every_page_once() -> None:
     named = sorted(_leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
     assert named == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
@@ -159,3 +171,19 @@ def _leaves(node: Any) -> Iterator[str]:
     else:
         for one in node.values() if isinstance(node, dict) else node:
             yield from _leaves(one)
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Dotted names that the Python blocks of a page import from the project."""
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in PACKAGES:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _exists(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
