@@ -10,8 +10,8 @@ from fastapi import Request
 
 from api.rest.sse import Feed
 from api.ui.live.cluster_view import ClusterReader
-from api.ui.live.curves import CurveBook
-from api.ui.live.job_list import Board, BoardView
+from api.ui.live.curves import CurveStore
+from api.ui.live.job_list import JobListReader, JobListView
 from api.ui.live.job_view import JobReader, JobView
 from api.ui.live.log_tail import LOG_SECONDS, LogReader, LogTail
 from api.ui.live.topics import Model, Topic
@@ -23,7 +23,7 @@ from searchsvc.service.service import Service
 from searchsvc.service.system.cluster import Cluster
 from searchsvc.service.system.tokens import Scope, require
 
-BOARD = "jobs"
+JOB_LIST = "jobs"
 """The name of the topic of all jobs; other topics are named by the id of their job."""
 
 P = ParamSpec("P")
@@ -40,27 +40,27 @@ class PageContext:
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
         self._slow = anyio.CapacityLimiter(SLOW_AT_ONCE)
-        self.board: Topic[BoardView] = Topic(feed, None, Board(service))
+        self.job_list: Topic[JobListView] = Topic(feed, None, JobListReader(service))
         self.cluster: Topic[Cluster] = Topic(feed, None, ClusterReader(service))
         self._jobs: dict[str, Topic[JobView]] = {}
-        self._curves: dict[str, CurveBook] = {}
+        self._curves: dict[str, CurveStore] = {}
 
-    async def ask(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    async def call(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run a call in a thread."""
-        return await self._feed.in_thread(lambda: call(*given, **named))
+        return await self._feed.in_thread(lambda: function(*arguments, **named))
 
-    async def ask_slowly(self, call: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    async def call_slow(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run a call that takes seconds in a thread, without delaying other calls."""
-        return await anyio.to_thread.run_sync(lambda: call(*given, **named), limiter=self._slow)
+        return await anyio.to_thread.run_sync(lambda: function(*arguments, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
         """Identify the visitor of a request. Raises Unauthenticated."""
         secret = secret_of(request)
-        return Visitor(secret or "", await self.ask(self.service.access.authenticate, secret))
+        return Visitor(secret or "", await self.call(self.service.access.authenticate, secret))
 
     async def admit(self, visitor: Visitor, scope: Scope) -> None:
         """Check the current scope of the visitor's token. Raises Unauthenticated, Forbidden."""
-        require(await self.ask(self.service.access.authenticate, visitor.secret), scope)
+        require(await self.call(self.service.access.authenticate, visitor.secret), scope)
 
     def job(self, job_id: str) -> Topic[JobView]:
         """The topic of a job, shared by all pages that show it."""
@@ -75,16 +75,16 @@ class PageContext:
 
     async def rows(self, topic: str) -> Rows:
         """The table rows of a topic, as soon as it has been read. Raises NotFound, StoreUnavailable."""
-        found: Topic[BoardView] | Topic[JobView] = self.board if topic == BOARD else self.job(topic)
-        return (await found.known()).rows
+        shown: Topic[JobListView] | Topic[JobView] = self.job_list if topic == JOB_LIST else self.job(topic)
+        return (await shown.current()).rows
 
     def topic(self, model: Model[T]) -> Topic[T]:
         """A topic for one page, which may concern any number of jobs."""
         return Topic(self._feed, None, model)
 
-    def curves(self, job_id: str, most: int) -> CurveBook:
+    def curves(self, job_id: str, most: int) -> CurveStore:
         """Learning curves of a job, `most` of them, shared by all pages that show it."""
-        return self._curves.setdefault(job_id, CurveBook(self.service, most))
+        return self._curves.setdefault(job_id, CurveStore(self.service, most))
 
     def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
         """A topic of the log of one trial, for one page; a log grows without events."""

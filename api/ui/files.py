@@ -74,6 +74,6 @@ async def rows(request: Request, topic: str) -> Response:
     context: PageContext = request.app.state.page_context
     await context.visitor(request)
     table = await context.rows(topic)
-    packed = await context.ask(lambda: table.packed)
+    packed = await context.call(lambda: table.packed)
     headers = {"Content-Encoding": "gzip", "Cache-Control": "no-store"}
     return Response(packed, media_type="application/json", headers=headers)

@@ -15,7 +15,7 @@ from api.rest.errors import KINDS
 from api.ui.context import PageContext, page_context_of
 from api.ui.live.topics import Topic, Watcher
 from api.ui.parts import theme
-from api.ui.parts.visibility import looked_at
+from api.ui.parts.visibility import visible
 from api.ui.parts.widgets import Text, box, link, notice
 from api.ui.session import PATH, Visitor, sign_in_path
 from searchsvc.errors import (
@@ -109,7 +109,7 @@ def theme_button() -> None:
     button.on("click", js_handler="() => switchTheme()")
 
 
-def words_of(error: SearchsvcError) -> str:
+def error_text(error: SearchsvcError) -> str:
     """The message of an error for a visitor, without the database's address."""
     kind = next((KINDS[one] for one in type(error).__mro__ if one in KINDS), None)
     if isinstance(error, InvalidInput):
@@ -134,7 +134,7 @@ def _wrong(error: SearchsvcError) -> None:
     ui.context.client.status_code = status
     with box("card empty"):
         Text("h1", title)
-        Text("p", words_of(error), "wrap")
+        Text("p", error_text(error), "wrap")
         with box("row"):
             link("Try again", "")
             link("All jobs", f"{PATH}/")
@@ -146,7 +146,7 @@ async def _watch_sign_in(context: PageContext, visitor: Visitor, client: Any) ->
         await client.connected(timeout=60)
     while not client.is_deleted:
         try:
-            await context.ask(context.service.access.authenticate, visitor.secret)
+            await context.call(context.service.access.authenticate, visitor.secret)
         except Unauthenticated:
             client.open(sign_in_path("expired").removeprefix(PATH))
             return
@@ -172,7 +172,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
                 await client.connected(timeout=60)
             while not client.is_deleted:
                 await watcher.next()
-                await looked_at(client).wait()
+                await visible(client).wait()
                 if client.is_deleted:
                     return
                 with client:
@@ -188,9 +188,9 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
 def _report(problem: Text, watcher: Watcher[Any]) -> None:
     error = watcher.problem
     if isinstance(error, NotFound):
-        problem.say("This job has been deleted. The page shows its last known state.")
+        problem.set_text("This job has been deleted. The page shows its last known state.")
     elif error is not None:
-        problem.say(f"{words_of(error)}. The page shows older data and will update automatically.")
+        problem.set_text(f"{error_text(error)}. The page shows older data and will update automatically.")
     problem.classes(remove="hidden") if error else problem.classes(add="hidden")
 
 
@@ -200,12 +200,12 @@ async def attempt(
     """Run the action of a button if the visitor's token allows it, and notify the visitor of errors and of `done`."""
     try:
         await context.admit(visitor, scope)
-        await context.ask(call)
+        await context.call(call)
     except Unauthenticated:
         ui.navigate.to(sign_in_path("expired").removeprefix(PATH))
         return False
     except SearchsvcError as error:
-        ui.notify(words_of(error), type="negative", timeout=8000, close_button="Close")
+        ui.notify(error_text(error), type="negative", timeout=8000, close_button="Close")
         return False
     if done:
         ui.notify(done, type="positive")

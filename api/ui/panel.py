@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from nicegui import background_tasks, ui
 
 from api.ui.context import PageContext
-from api.ui.frame import words_of
+from api.ui.frame import error_text
 from api.ui.parts.widgets import Text, box, card
 from searchsvc.errors import SearchsvcError
 
@@ -38,7 +38,7 @@ class Panel(Generic[T]):
         with card(title, note) as self.card:
             self.tools = box("row small panel-tools")
             with box("panel-area"):
-                self._message = Text("p", "Loading …", "panel-said muted small")
+                self._message = Text("p", "Loading …", "panel-message muted small")
                 self.content = box("panel")
         self.card.on("seen", lambda: self._seen(True))
         self.card.on("unseen", lambda: self._seen(False))
@@ -48,7 +48,7 @@ class Panel(Generic[T]):
         self._is_stale = True
         if not self._is_observed:
             self._is_observed = True
-            ui.run_javascript(f"watchSight({self.card.id})")
+            ui.run_javascript(f"observeVisibility({self.card.id})")
         self._start()
 
     def refresh(self) -> None:
@@ -82,16 +82,16 @@ class Panel(Generic[T]):
     async def _show(self) -> None:
         message = ""
         try:
-            content = await self._context.ask(self._read)
+            content = await self._context.call(self._read)
             if self._wake.is_set():  # the result of an earlier choice; the current one is read next
                 return
             with self._client:
                 self._draw(content)
         except SearchsvcError as error:
-            message = words_of(error)
+            message = error_text(error)
         except Exception as error:  # noqa: BLE001 - a panel that stays empty without a message would be worse
             _log.exception("a panel cannot be drawn")
             message = f"This panel cannot be drawn ({type(error).__name__}). See the service's log."
             self._is_stale = True
-        self._message.say(message)
+        self._message.set_text(message)
         self._message.set_visibility(bool(message))

@@ -160,7 +160,7 @@ _IS_STILL = """() => {
     const isEndless = (animation) => animation.effect?.getComputedTiming().endTime === Infinity;
     return (!window.socket || window.did_handshake)
         && document.fonts.status === "loaded"
-        && [...document.querySelectorAll(".panel-said")].every(isRead)
+        && [...document.querySelectorAll(".panel-message")].every(isRead)
         && ![...document.querySelectorAll(".ag-overlay-loading-center")].some(inView)
         && document.getAnimations().every((animation) => animation.playState !== "running" || isEndless(animation));
 }"""

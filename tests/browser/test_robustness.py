@@ -139,7 +139,7 @@ def test_a_database_that_is_away_is_said_and_waited_for(
         _one_more(job)
         expect(page.get_by_text("1 of 48")).to_be_visible()
         late.get_by_role("link", name="Try again").click()
-        expect(late.get_by_role("heading", name="Jobs")).to_be_visible()
+        expect(late.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
         context.close()
 
 

@@ -78,7 +78,7 @@ def test_signing_out_in_one_tab_signs_out_the_others_and_nobody_else(site: Site,
     there.goto(f"{site.address}/ui/spaces")
     here.get_by_role("button", name="Sign out").click()
     expect(there.get_by_text("You are signed out.")).to_be_visible()
-    expect(elsewhere.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(elsewhere.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
     mine.close()
     other.close()
 

@@ -1,5 +1,5 @@
 // The editor follows the page's choice of light or dark, and has a name for screen readers.
-function dressEditor(id, name) {
+function setUpEditor(id, name) {
   const dress = () => {
     const dark = document.body.classList.contains("body--dark");
     getElement(id)?.setTheme(dark ? "githubDark" : "githubLight");

@@ -29,8 +29,8 @@ function switchTheme() {
 }
 
 // The service is told when the page goes behind other tabs, where it need not be kept up to date, and when it comes back.
-function tellWhetherLookedAt() {
-  document.onvisibilitychange = () => emitEvent("looked-at", !document.hidden);
+function reportVisibility() {
+  document.onvisibilitychange = () => emitEvent("visible", !document.hidden);
   if (document.hidden) document.onvisibilitychange();
 }
 
@@ -115,9 +115,9 @@ function changeGrid(path, { version, add, update, remove }) {
 }
 
 // Events of a job, the newest first; what they say is text, whatever it holds.
-function tellEvents(id, lines, most) {
+function prependEvents(id, lines, most) {
   const list = getHtmlElement(id);
-  if (!list) return setTimeout(() => tellEvents(id, lines, most), 50);
+  if (!list) return setTimeout(() => prependEvents(id, lines, most), 50);
   for (const [at, words] of lines) {
     const row = document.createElement("div"), when = document.createElement("div");
     const time = document.createElement("time"), said = document.createElement("span");
@@ -139,7 +139,7 @@ function echartsText(words) {
   holder.textContent = words;
   return holder.innerHTML;
 }
-function pointWords(params) {
+function pointTooltip(params) {
   const [x, y, trial] = params.value;
   const which = trial === undefined ? echartsText(params.seriesName) : `trial #${trial}`;
   return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
@@ -152,7 +152,7 @@ function setField(id, value) {
 }
 
 // Fetches a file for a link or a button; what to say where there is none.
-async function takeAway(link, path = link.href) {
+async function downloadFile(link, path = link.href) {
   link.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(path);
@@ -172,37 +172,37 @@ async function takeAway(link, path = link.href) {
 }
 
 // The rows that the filters of a table match, those that it does not hold included.
-function takeMatching(button, id, path) {
+function downloadMatching(button, id, path) {
   const grid = getElement(id).api;
   const where = JSON.stringify(grid.getFilterModel());
-  return takeAway(button, `${path}?${new URLSearchParams({ matching: grid.getGridOption("quickFilterText") ?? "", where })}`);
+  return downloadFile(button, `${path}?${new URLSearchParams({ matching: grid.getGridOption("quickFilterText") ?? "", where })}`);
 }
 
 // The trials that are chosen in a table: two to six can be compared.
-function rowsChosen(grid) {
+function enableCompare(grid) {
   const count = grid.getSelectedRows().length;
-  for (const button of document.querySelectorAll(".compares")) button.disabled = count < 2 || count > 6;
+  for (const button of document.querySelectorAll(".compare-button")) button.disabled = count < 2 || count > 6;
 }
-function compareChosen(id, job) {
+function compareSelected(id, job) {
   const names = getElement(id).api.getSelectedRows().map((row) => `${job}/${row.id}`);
   location.href = `/ui/compare?trials=${names.join(",")}`;
 }
 
 // Panels are told when they come into view and when they leave it.
-const sight = new IntersectionObserver(
+const visibility = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) entry.target.dispatchEvent(new CustomEvent(entry.isIntersecting ? "seen" : "unseen"));
   },
   { rootMargin: "150px" }
 );
-function watchSight(id) {
+function observeVisibility(id) {
   const element = getHtmlElement(id);
-  if (element) sight.observe(element);
-  else setTimeout(() => watchSight(id), 50);
+  if (element) visibility.observe(element);
+  else setTimeout(() => observeVisibility(id), 50);
 }
 
 // What was tried: each number with its name.
-function triedWords(params) {
+function candidateTooltip(params) {
   const values = params.value, names = params.dimensionNames;
   const words = values.slice(0, -1).map((value, place) => {
     if (names[place] === "rank") return `better than ${Math.round(100 * (1 - value))} % of the results`;
@@ -210,7 +210,7 @@ function triedWords(params) {
   });
   return [`trial #${values[values.length - 1]}`, ...words].join("<br>");
 }
-function mapWords(params, rows) {
+function heatmapTooltip(params, rows) {
   const [, row, probability] = params.value;
   return `step ${params.name}<br>${echartsText(rows[row])}: ${(100 * probability).toFixed(1)} %`;
 }
@@ -224,7 +224,7 @@ function attemptBar(params, api) {
   const shape = { x: left, y: start[1] - height / 2, width: right - left, height, r: 2 };
   return { type: "rect", shape, style: { fill: api.visual("color") }, emphasis: { style: { opacity: 0.7 } } };
 }
-function attemptWords(params) {
+function attemptTooltip(params) {
   const [, start, end, trial, attempt, failure] = params.value;
   const at = new Date(start).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const why = failure ? `, ${echartsText(failure)}` : "";

@@ -12,7 +12,7 @@ from scipy.interpolate import griddata
 from scipy.spatial import QhullError
 
 from api.ui.live.job_view import JobView
-from api.ui.parts.metrics import known
+from api.ui.parts.metrics import costs_and_metrics
 from searchsvc.domain import Categorical, Parameter, Scalar
 from searchsvc.service.results.columns import sample
 
@@ -23,7 +23,7 @@ _CELLS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class RankedCandidate:
     """A candidate with a result."""
 
     number: int
@@ -34,23 +34,23 @@ class Tried:
     """0 for the best to 1 for the worst."""
 
 
-def tried(view: JobView, metric: str, *, minimised: bool) -> list[Tried]:
+def ranked_candidates(view: JobView, metric: str, *, minimised: bool) -> list[RankedCandidate]:
     """Every candidate that has ended with that metric, by number."""
     found = [
         (trial, value)
         for trial in view.trials.values()
-        if trial.is_search_result and (value := known(trial).get(metric)) is not None
+        if trial.is_search_result and (value := costs_and_metrics(trial).get(metric)) is not None
     ]
     ordered = sorted(found, key=lambda pair: pair[1] if minimised else -pair[1])
     last = max(1, len(ordered) - 1)
     ranks = {trial.number: place / last for place, (trial, _) in enumerate(ordered)}
     return [
-        Tried(trial.number, trial.values, value, ranks[trial.number])
+        RankedCandidate(trial.number, trial.values, value, ranks[trial.number])
         for trial, value in sorted(found, key=lambda pair: pair[0].number)
     ]
 
 
-def thinned(found: Sequence[Tried]) -> list[Tried]:
+def thinned(found: Sequence[RankedCandidate]) -> list[RankedCandidate]:
     """Few enough to be drawn, the best of them last: over the others."""
     by_rank = sorted(found, key=lambda one: -one.rank)
     if len(by_rank) <= MOST_DRAWN:
@@ -74,7 +74,7 @@ def cells(parameter: Parameter) -> int:
     return len(parameter.choices) if isinstance(parameter, Categorical) else _CELLS
 
 
-def surface(found: Sequence[Tried], x: Parameter, y: Parameter) -> NDArray[np.float64]:
+def surface(found: Sequence[RankedCandidate], x: Parameter, y: Parameter) -> NDArray[np.float64]:
     """(cells of y, cells of x) of values between those that were measured, linear; NaN where there are none around."""
     size = cells(y), cells(x)
     pairs = [one for one in found if x.name in one.values and y.name in one.values]

@@ -1,4 +1,4 @@
-"""Drawing: a chart of ECharts in a page."""
+"""ChartElement: a chart of ECharts in a page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nicegui import ui
 from api.ui.charts.plots import Options
 
 
-class Drawing(ui.echart):
+class ChartElement(ui.echart):
     """Has a name for screen readers. `draw` shows other options."""
 
     def __init__(self, name: str, classes: str = "chart") -> None:

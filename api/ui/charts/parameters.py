@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from api import text
-from api.ui.charts.candidates import Tried, cells, surface, thinned
+from api.ui.charts.candidates import RankedCandidate, cells, surface, thinned
 from api.ui.charts.plots import Options, axis
 from api.ui.parts.theme import HAIR, INK, RANKS, SERIES
 from searchsvc.domain import Categorical, Parameter
@@ -18,10 +18,10 @@ from searchsvc.service.results.importance import Importance
 
 MOST_AXES = 10
 """Of parallel coordinates."""
-_WORDS = "p => triedWords(p)"
+_WORDS = "p => candidateTooltip(p)"
 
 
-def parallel(found: Sequence[Tried], parameters: Sequence[Parameter], metric: str) -> Options:
+def parallel(found: Sequence[RankedCandidate], parameters: Sequence[Parameter], metric: str) -> Options:
     """A line per candidate through its values; the last axis is what came of it."""
     axes = [_parallel_axis(place, one) for place, one in enumerate(parameters)]
     last = {"dim": len(axes), "name": metric, "scale": True, **_WRITTEN}
@@ -68,7 +68,7 @@ def _parallel_axis(place: int, parameter: Parameter) -> Options:
     return {**written, "type": "log" if parameter.log else "value", "min": parameter.low, "max": parameter.high}
 
 
-def _value(parameter: Parameter, one: Tried) -> float | str | None:
+def _value(parameter: Parameter, one: RankedCandidate) -> float | str | None:
     """As an axis of it takes a value; None where the candidate has none."""
     value = one.values.get(parameter.name)
     if value is None:
@@ -125,20 +125,20 @@ def importances(found: Importance) -> Options:
     }
 
 
-def slice_of(found: Sequence[Tried], parameter: Parameter, metric: str) -> Options:
+def slice_of(found: Sequence[RankedCandidate], parameter: Parameter, metric: str) -> Options:
     """What came of the values of one parameter, whatever the others were."""
     points = _points(found, [parameter], lambda one: [one.value, one.rank])
     names = [parameter.name, metric, "rank", "trial"]
     return _square(_axis(parameter), axis(metric), points, names)
 
 
-def rank(found: Sequence[Tried], x: Parameter, y: Parameter, metric: str) -> Options:
+def rank(found: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str) -> Options:
     """Where in the ranges of two parameters the best and the worst lie."""
     points = _points(found, [x, y], lambda one: [one.rank, one.value])
     return _square(_axis(x), _axis(y), points, [x.name, y.name, "rank", metric, "trial"])
 
 
-def contour(found: Sequence[Tried], x: Parameter, y: Parameter, metric: str, *, minimised: bool) -> Options:
+def contour(found: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str, *, minimised: bool) -> Options:
     """The same, with what lies between the points: the metric, linear between those around."""
     options = rank(found, x, y, metric)
     heights = surface(thinned(found), x, y)
@@ -174,7 +174,9 @@ def contour(found: Sequence[Tried], x: Parameter, y: Parameter, metric: str, *, 
     return options
 
 
-def _points(found: Sequence[Tried], of: Sequence[Parameter], rest: Callable[[Tried], list[float]]) -> list[list[Any]]:
+def _points(
+    found: Sequence[RankedCandidate], of: Sequence[Parameter], rest: Callable[[RankedCandidate], list[float]]
+) -> list[list[Any]]:
     """Values of these parameters, then the rest, then the number of the trial."""
     return [
         [*(_value(parameter, one) for parameter in of), *rest(one), one.number]

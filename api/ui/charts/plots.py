@@ -25,7 +25,7 @@ def plane(x: Options, y: Options, series: list[Options]) -> Options:
         "animation": False,
         "grid": {"left": 8, "right": 20, "top": 58 if several else 30, "bottom": 30, "containLabel": True},
         "legend": {**LEGEND, "show": several},
-        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointWords(p)"},
+        "tooltip": {"trigger": "item", "confine": True, ":formatter": "p => pointTooltip(p)"},
         "xAxis": x,
         "yAxis": y | {"nameTextStyle": {"color": INK, "align": "left"}},
         "series": series,

@@ -13,10 +13,9 @@ from api.ui.charts.plots import Options
 from api.ui.live.curves import Curve
 from api.ui.live.job_view import MOST_POINTS, JobView
 from api.ui.parts.metrics import limit_of
-from api.ui.parts.theme import HAIR, HEAT, INK, SERIES
-from searchsvc.domain import JobSpec, Measurement, Round
+from api.ui.parts.theme import INK, SERIES
+from searchsvc.domain import JobSpec, Measurement
 from searchsvc.service.results.columns import sample
-from searchsvc.service.results.distributions import Distributions
 
 
 def best_so_far(view: JobView) -> Options:
@@ -133,91 +132,3 @@ def _segment(curve: Curve, number: int, most: int) -> list[list[float | None]]:
     chosen = (curve[place] for place in sample(len(curve), most))
     points: list[list[float | None]] = [[step, float(f"{value:.5g}"), number] for step, value in chosen]
     return [*points, [None, None, None]]
-
-
-def quality(rounds: Sequence[Round]) -> Options | None:
-    """Rank correlation of predicted and measured values by round, with its 90 % interval; None: nothing was said."""
-    metrics = list(dict.fromkeys(name for one in rounds for name in _qualities(one)))
-    series: list[Options] = []
-    for metric, colour in zip(metrics, (SERIES["main"], SERIES["best"], SERIES["other"], SERIES["good"]), strict=False):
-        points, bars = [], []
-        for one in rounds:
-            found = _qualities(one).get(metric, {})
-            if found.get("rank_correlation") is not None:
-                points.append([one.number, found["rank_correlation"]])
-                if found.get("low") is not None:
-                    bars += [[one.number, found["low"]], [one.number, found["high"]], [None, None]]
-        series += [
-            plots.line(metric, points, colour, dots=True),
-            {**plots.line(metric, bars, colour, width=1), "tooltip": {"show": False}},
-        ]
-    if not any(one["data"] for one in series):
-        return None
-    plane = plots.plane(plots.axis("round", whole=True), plots.axis("rank correlation"), series)
-    plane["yAxis"] |= {"max": 1.0}
-    return plane
-
-
-def predictions(rounds: Sequence[Round], metric: str) -> Options | None:
-    """What was measured against what was predicted before; None: nothing was predicted, or it was not kept."""
-    said = [_qualities(one).get(metric, {}).get("predictions", []) for one in rounds]
-    points = [found for found in said if found]
-    if not points:
-        return None
-    *earlier, latest = points
-    values = [value for found in points for pair in found for value in pair]
-    ends = [[one, one] for one in (min(values), max(values))]
-    equal = plots.line("as predicted", ends, INK, width=1) | {"tooltip": {"show": False}}
-    return plots.plane(
-        plots.axis(f"predicted {metric}"),
-        plots.axis(f"measured {metric}"),
-        [
-            plots.scatter("earlier rounds", [pair for found in earlier for pair in found], SERIES["faint"], 6),
-            plots.scatter("last round", list(latest), SERIES["main"], 8, symbol="diamond"),
-            equal,
-        ],
-    )
-
-
-def _qualities(one: Round) -> Mapping[str, Mapping[str, Any]]:
-    said = one.data.get("quality")
-    return {name: found for name, found in said.items() if isinstance(found, Mapping)} if said else {}
-
-
-def distributions(found: Distributions) -> Options:
-    """Probability of each option of each parameter, as a map of heat; options in the order of their range."""
-    cells, widest = [], max((len(one.options) for one in found.parameters), default=1)
-    for place, one in enumerate(found.parameters):
-        for index, probability in enumerate(one.probabilities):
-            cells.append(
-                {"value": [index, place, probability], "name": f"{one.parameter} = {_option(one.options[index])}"}
-            )
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 16, "top": 8, "bottom": 44, "containLabel": True},
-        "tooltip": {
-            "confine": True,
-            ":formatter": "p => echartsText(p.name) + '<br>' + (100 * p.value[2]).toFixed(1) + ' %'",
-        },
-        "xAxis": {
-            "type": "category",
-            "data": [str(index + 1) for index in range(widest)],
-            "name": "option",
-            "nameLocation": "middle",
-            "nameGap": 24,
-            "axisLabel": {"color": INK},
-            "nameTextStyle": {"color": INK},
-        },
-        "yAxis": {
-            "type": "category",
-            "inverse": True,
-            "data": [one.parameter for one in found.parameters],
-            "axisLabel": {"color": INK},
-        },
-        "visualMap": {"show": False, "min": 0, "max": 1, "inRange": {"color": list(HEAT)}},
-        "series": [{"type": "heatmap", "data": cells, "itemStyle": {"borderColor": HAIR, "borderWidth": 1}}],
-    }
-
-
-def _option(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from api import text
-from api.ui.charts.plots import LEGEND, Options, axis, line, plane
+from api.ui.charts.plots import LEGEND, Options
 from api.ui.parts import event_text
-from api.ui.parts.theme import HAIR, HEAT, INK, SERIES, STATES
+from api.ui.parts.theme import HAIR, INK, SERIES, STATES
 from searchsvc.domain import Attempt, TrialState
-from searchsvc.service.results.distributions import Learning
 
 MOST_WORKERS = 24
 """Rows of the timeline: those that worked last."""
@@ -67,7 +64,7 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
             "filterMode": "weakFilter",
             "textStyle": {"color": INK},
         },
-        "tooltip": {"confine": True, ":formatter": "p => attemptWords(p)"},
+        "tooltip": {"confine": True, ":formatter": "p => attemptTooltip(p)"},
         "xAxis": {
             "type": "time",
             "axisLabel": {"color": INK, "hideOverlap": True},
@@ -86,66 +83,5 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
 
 def _worker(attempt: Attempt) -> str:
     """Node and process."""
-    node = event_text.node_of(attempt) or "?"
+    node = event_text.node_address(attempt) or "?"
     return f"{node} / {attempt.pid}" if attempt.pid else node
-
-
-def certainty(found: Learning) -> Options:
-    """How sure a supernet is of each parameter: the probability of the likeliest option, by step."""
-    names = list(found.parameters)
-    data = [
-        [column, row, round(max(one.probabilities), 4)]
-        for row, name in enumerate(names)
-        for column, one in enumerate(found.parameters[name])
-    ]
-    return _map(found.steps, names, data)
-
-
-def options_over_time(found: Learning, parameter: str) -> Options:
-    """The probability of each option of a parameter, by step."""
-    by_step = found.parameters[parameter]
-    data = [
-        [column, row, round(probability, 4)]
-        for column, one in enumerate(by_step)
-        for row, probability in enumerate(one.probabilities)
-    ]
-    return _map(found.steps, [text.value(option) for option in by_step[0].options], data)
-
-
-def _map(steps: Sequence[int], rows: Sequence[str], data: list[list[float]]) -> Options:
-    return {
-        "animation": False,
-        "grid": {"left": 8, "right": 16, "top": 8, "bottom": 76, "containLabel": True},
-        "tooltip": {"confine": True, ":formatter": f"p => mapWords(p, {json.dumps(list(rows))})"},
-        "xAxis": {
-            "type": "category",
-            "data": list(steps),
-            "name": "step",
-            "nameLocation": "middle",
-            "nameGap": 24,
-            "axisLabel": {"color": INK, "hideOverlap": True},
-            "nameTextStyle": {"color": INK},
-        },
-        "yAxis": {"type": "category", "inverse": True, "data": list(rows), "axisLabel": {"color": INK}},
-        "visualMap": {
-            "min": 0,
-            "max": 1,
-            "inRange": {"color": list(HEAT)},
-            "orient": "horizontal",
-            "left": "center",
-            "bottom": 0,
-            "itemHeight": 110,
-            "itemWidth": 10,
-            "text": ["100 %", "0 %"],
-            "textStyle": {"color": INK},
-        },
-        "series": [{"type": "heatmap", "data": data, "progressive": 0}],
-    }
-
-
-def over_steps(found: Learning, metric: str) -> Options:
-    """A metric of the supernet itself, by step."""
-    points = [
-        [step, value] for step, value in zip(found.steps, found.metrics[metric], strict=True) if value is not None
-    ]
-    return plane(axis("step", whole=True), axis(metric), [line(metric, points, SERIES["main"])])

@@ -1,4 +1,4 @@
-"""CurveBook: the learning curves of the best and the newest trials of a job, read again only where one has gone on."""
+"""CurveStore: the learning curves of the best and the newest trials of a job, read again only where one has gone on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Stand: TypeAlias = tuple[int, int, str]
 
 
 @dataclass(slots=True)
-class CurveBook:
+class CurveStore:
     """Of one job, for all pages that show it."""
 
     service: Service

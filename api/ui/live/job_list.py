@@ -1,4 +1,4 @@
-"""Board: all jobs with where they stand, as the jobs page shows them."""
+"""JobListReader: all jobs with where they stand, as the jobs page shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_JOBS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class BoardView:
+class JobListView:
     """The newest jobs by id, the newest first."""
 
     jobs: Mapping[str, JobStanding]
@@ -26,7 +26,7 @@ class BoardView:
 
 
 @dataclass(slots=True)
-class Board:
+class JobListReader:
     """Reads a job again only when something happened to it, or while it is not over."""
 
     service: Service
@@ -34,7 +34,7 @@ class Board:
     _more: bool = False
     _rows: RowStore[str, JobStanding] = field(default_factory=RowStore)
 
-    def read(self, events: Sequence[Event] | None) -> BoardView:
+    def read(self, events: Sequence[Event] | None) -> JobListView:
         """Raises StoreUnavailable."""
         if events is None:
             page = self.service.jobs.page(page_size=MOST_JOBS)
@@ -48,7 +48,7 @@ class Board:
             self._read(job_id)
         newest = sorted(self._known, reverse=True)[:MOST_JOBS]
         jobs = {one: self._known[one] for one in newest}
-        return BoardView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.update(jobs, job_row))
+        return JobListView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.update(jobs, job_row))
 
     def _read(self, job_id: str) -> None:
         try:

@@ -11,8 +11,8 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeVar
 
-from api.ui.live.curves import Curve, CurveBook
-from api.ui.parts.metrics import epochs_saved
+from api.ui.live.curves import Curve, CurveStore
+from api.ui.parts.funnel import epochs_saved
 from api.ui.tables.rows import Rows, RowStore, trial_row
 from searchsvc.domain import Event, JobSpec, Round, Trial
 from searchsvc.errors import Conflict
@@ -66,7 +66,7 @@ class JobView:
     """By stopping early, of all; of `trials`."""
     rows: Rows = field(compare=False)
     """What the table of trials shows."""
-    drawing: int = field(default=0, compare=False)
+    chart_version: int = field(default=0, compare=False)
     """Another one where the charts of results are to be drawn anew."""
     made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -101,18 +101,18 @@ class JobReader:
     _results: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
     _on_front: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
     _best: tuple[int, ...] = ()
-    _curves: CurveBook = field(init=False)
+    _curves: CurveStore = field(init=False)
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     _rounds: tuple[Round, ...] = ()
     _distributions: Distributions | None = None
     _rows: RowStore[int, Trial] = field(default_factory=RowStore)
     _front_shown: frozenset[int] = frozenset()
-    _drawing: int = 0
+    _chart_version: int = 0
     _drawn_front: frozenset[int] = frozenset()
     _drawn_at: float = -math.inf
 
     def __post_init__(self) -> None:
-        self._curves = CurveBook(self.service, MOST_CURVES)
+        self._curves = CurveStore(self.service, MOST_CURVES)
 
     def read(self, events: Sequence[Event] | None) -> JobView:
         """Raises NotFound when the job is deleted, StoreUnavailable."""
@@ -139,15 +139,15 @@ class JobReader:
             distributions=self._distributions,
             epochs_saved=epochs_saved(trials.values(), summary.job.spec),
             rows=self._turn(summary.job.spec, trials, front),
-            drawing=self._draws(front),
+            chart_version=self._next_chart_version(front),
         )
 
-    def _draws(self, front: frozenset[int]) -> int:
+    def _next_chart_version(self, front: frozenset[int]) -> int:
         now = time.monotonic()
         pause = PAUSE_SECONDS if front != self._drawn_front else LONG_PAUSE_SECONDS
         if len(self._results) <= MOST_POINTS or now >= self._drawn_at + pause:
-            self._drawing, self._drawn_front, self._drawn_at = self._drawing + 1, front, now
-        return self._drawing
+            self._chart_version, self._drawn_front, self._drawn_at = self._chart_version + 1, front, now
+        return self._chart_version
 
     def _read_all(self, spec: JobSpec) -> None:
         again, self._trials, self._numbers, self._older = bool(self._trials), {}, {}, None

@@ -83,7 +83,7 @@ class Topic(Generic[T]):
         self._is_whole = is_whole
         self._watchers: set[Watcher[T]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._known: Watcher[T] = Watcher()
+        self._latest: Watcher[T] = Watcher()
 
     @property
     def is_watched(self) -> bool:
@@ -96,14 +96,14 @@ class Topic(Generic[T]):
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="topic of a page")
-        elif self._known.view is not None:
+        elif self._latest.view is not None:
             self._hand(watcher)
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
 
-    async def known(self) -> T:
+    async def current(self) -> T:
         """The newest picture, read now where there is none. Raises what keeps it from being read."""
         with self.watched() as watcher:
             while watcher.view is None:
@@ -124,7 +124,7 @@ class Topic(Generic[T]):
                 await self._fail(Unreadable(f"Reading failed ({type(error).__name__}); see the service's log"))
 
     async def _fail(self, error: SearchsvcError) -> None:
-        self._known.problem = error
+        self._latest.problem = error
         await self._hand_to_all()
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -135,7 +135,7 @@ class Topic(Generic[T]):
                 await self._read(client)
                 await self._hand_to_all()
                 await asyncio.sleep(GAP_SECONDS)
-                if self._known.view is None or self._is_whole(self._known.view):
+                if self._latest.view is None or self._is_whole(self._latest.view):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(client.arrived.wait(), self._beat_seconds)
 
@@ -150,14 +150,14 @@ class Topic(Generic[T]):
         reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._model.read(None if anew else events)))
         try:
             if not (await asyncio.wait((reading,), timeout=LATE_SECONDS))[0]:
-                self._known.problem = Late("The database is slow to answer")
+                self._latest.problem = Late("The database is slow to answer")
                 for watcher in self._watchers:
                     self._hand(watcher)
-            self._known.view = await reading
-            self._known.problem, self._known.at = None, time.time()
+            self._latest.view = await reading
+            self._latest.problem, self._latest.at = None, time.time()
         except SearchsvcError as error:
-            self._known.problem, client.missed = error, True
+            self._latest.problem, client.missed = error, True
 
     def _hand(self, watcher: Watcher[T]) -> None:
-        watcher.view, watcher.problem, watcher.at = self._known.view, self._known.problem, self._known.at
+        watcher.view, watcher.problem, watcher.at = self._latest.view, self._latest.problem, self._latest.at
         watcher.changed.set()

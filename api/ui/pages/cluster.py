@@ -31,11 +31,11 @@ async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001
     """Three cards that follow what happens."""
     Text("h1", "Cluster")
     note = "As reported by the running drivers. Usage is the sum of the resources that running trials requested."
-    page = _Page(_card("Nodes", note), _card("Running"), _card("Queue"))
+    page = ClusterPage(_card("Nodes", note), _card("Running"), _card("Queue"))
     follow(context.cluster, page.show)
 
 
-class _Page:
+class ClusterPage:
     """What stands in the cards."""
 
     def __init__(self, nodes: Element, running: Element, queue: Element) -> None:
@@ -98,7 +98,7 @@ def _show_running(running: Sequence[Work]) -> None:
             lambda one=one: _named(one.job, one.trial),
             str(one.attempt.number),
             lambda one=one: Moment(one.attempt.started_at),
-            event_text.node_of(one.attempt),
+            event_text.node_address(one.attempt),
             str(one.attempt.pid or ""),
         )
         for one in running

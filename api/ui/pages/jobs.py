@@ -8,9 +8,9 @@ from fastapi import Request, Response
 from nicegui import ui
 
 from api import text
-from api.ui.context import BOARD, PageContext
+from api.ui.context import JOB_LIST, PageContext
 from api.ui.frame import follow, framed
-from api.ui.live.job_list import MOST_JOBS, BoardView
+from api.ui.live.job_list import MOST_JOBS, JobListView
 from api.ui.parts.widgets import Text, box, link
 from api.ui.session import PATH, Visitor
 from api.ui.tables.grids import Grid, number_column
@@ -30,7 +30,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"field": "metric", "headerName": "Metric", "width": 100},
     number_column("best", "Best value", 115),
     number_column("pace", "Trials/min", 110),
-    {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_words"},
+    {**number_column("cost", "Cost", 135), "filter": False, ":valueFormatter": "p => p.data.cost_text"},
     {"field": "left", "headerName": "Time left", "width": 105, "filter": False, "sortable": False},
     {"field": "tags", "headerName": "Tags", "width": 110},
     {"field": "algorithm", "headerName": "Algorithm", "width": 110},
@@ -58,21 +58,21 @@ async def build(context: PageContext, visitor: Visitor) -> None:
     """The table, or how to start where there is nothing to put into it."""
     with box("row spread"):
         Text("h1", "Jobs")
-        said = Text("p", "", "muted said")
+        said = Text("p", "", "muted status-line")
         said.props["aria-live"] = "polite"
         if visitor.may(Scope.SUBMIT):
             link("New job", f"{PATH}/jobs/new", "primary")
     empty = _empty(visitor)
-    grid = Grid("Jobs", COLUMNS, "jobs-grid", topic=BOARD, opens=f"{PATH}/jobs/", auto_height=True)
+    grid = Grid("Jobs", COLUMNS, "jobs-grid", topic=JOB_LIST, opens=f"{PATH}/jobs/", auto_height=True)
 
-    def show(view: BoardView) -> None:
+    def show(view: JobListView) -> None:
         empty.set_visibility(not view.jobs)
         grid.element.set_visibility(bool(view.jobs))
-        said.say(_said(view))
+        said.set_text(_said(view))
         grid.show(view.rows)
 
     empty.set_visibility(False)
-    follow(context.board, show)
+    follow(context.job_list, show)
 
 
 def _empty(visitor: Visitor) -> Any:
@@ -88,7 +88,7 @@ def _empty(visitor: Visitor) -> Any:
     return empty
 
 
-def _said(view: BoardView) -> str:
+def _said(view: JobListView) -> str:
     running = sum(not one.job.state.is_final for one in view.jobs.values())
     if view.there_are_more:
         return f"newest {MOST_JOBS} jobs, {running} active"

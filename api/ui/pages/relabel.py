@@ -27,16 +27,16 @@ def register() -> None:
 async def relabel_page(request: Request, job: str) -> Response | None:
     async def build(context: PageContext, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        found = await context.ask(context.service.jobs.get, job)
+        found = await context.call(context.service.jobs.get, job)
         ui.page_title(f"Labels of {found.name} - searchsvc")
         link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
         Text("h1", "Review validation labels")
         try:
-            asked = await context.ask(context.service.labels.questions, found.id, visitor.token.name)
+            asked = await context.call(context.service.labels.questions, found.id, visitor.token.name)
         except Conflict as error:
             _offer(context, visitor, found, str(error))
         else:
-            _Page(context, visitor, found, asked)
+            RelabelPage(context, visitor, found, asked)
 
     return await framed(request, "Labels", "", build)
 
@@ -57,7 +57,7 @@ def _offer(context: PageContext, visitor: Visitor, job: Job, why: str) -> None:
         button.on("click", make)
 
 
-class _Page:
+class RelabelPage:
     """The questions of one rater."""
 
     def __init__(self, context: PageContext, visitor: Visitor, job: Job, asked: Questions) -> None:
@@ -126,16 +126,16 @@ class _Page:
     def _show(self) -> None:
         asked, answered = self._asked, self._asked.answered + self._place
         self._bar.show(answered / max(1, asked.total))
-        self._count.say(f"{answered} of {asked.total}")
+        self._count.set_text(f"{answered} of {asked.total}")
         is_done = self._place == len(asked.items)
         self._card.set_visibility(not is_done)
         self._done.classes(remove="hidden") if is_done else self._done.classes(add="hidden")
         if is_done:
             return
         question = asked.items[self._place]
-        self._question.say(f"Does this image show: {question.class_name}?")
+        self._question.set_text(f"Does this image show: {question.class_name}?")
         self._picture.props["src"], self._picture.props["alt"] = self._source(question), f"image {question.name}"
-        self._name.say(question.name)
+        self._name.set_text(question.name)
         if self._place + 1 < len(asked.items):
             self._ahead.props["src"] = self._source(asked.items[self._place + 1])
 

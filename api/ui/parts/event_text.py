@@ -13,7 +13,7 @@ from searchsvc.domain import Attempt, Event, JobSpec
 Data = Mapping[str, Any]
 
 
-def of_event(event: Event, number: int | None, spec: JobSpec) -> str:
+def describe_event(event: Event, number: int | None, spec: JobSpec) -> str:
     """`trial 7 stopped early: accuracy 0.91` for trial.finished, and so on; a kind without words is named as it is."""
     who = "" if event.trial_id is None else "a trial " if number is None else f"trial {number} "
     said = _WORDS.get(event.kind)
@@ -22,7 +22,7 @@ def of_event(event: Event, number: int | None, spec: JobSpec) -> str:
     return who + (said(event.data, spec) if said else f"{event.kind.replace('.', ' ')} {text.values(event.data)}")
 
 
-def node_of(attempt: Attempt) -> str:
+def node_address(attempt: Attempt) -> str:
     """Its address; Ray's id of the node is left out where the address follows it. Empty where none is known."""
     return _address(attempt.node)
 

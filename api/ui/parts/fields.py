@@ -1,4 +1,4 @@
-"""Fields of forms: an element of the browser with its label. What readers choose is heard when they have chosen it."""
+"""Fields of forms: an element of the browser with its label."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nicegui.element import Element
 
 from api.ui.parts.widgets import Text, box
 
-Heard = Callable[[str], Any]
+OnChange = Callable[[str], Any]
 
 
 class Field(Element):
     """A label with its control. `show` changes what stands in it, unless the reader is at work there."""
 
-    def __init__(self, name: str, heard: Heard, control: str, **properties: str) -> None:
+    def __init__(self, name: str, on_change: OnChange, control: str, **properties: str) -> None:
         super().__init__("label")
         self.classes("form-field")
         self._shown: str | None = None
@@ -25,11 +25,11 @@ class Field(Element):
             Text("span", name, "muted small")
             self.control = box("field", control)
         self.control.props.update(properties)
-        self.control.on("change", lambda event: self._chosen(event.args, heard), js_handler=_VALUE)
+        self.control.on("change", lambda event: self._chosen(event.args, on_change), js_handler=_VALUE)
 
-    def _chosen(self, value: str, heard: Heard) -> Any:
+    def _chosen(self, value: str, on_change: OnChange) -> Any:
         self._shown = value
-        return heard(value)
+        return on_change(value)
 
     def show(self, value: object) -> None:
         text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -38,18 +38,18 @@ class Field(Element):
             context.client.run_javascript(f"setField({self.control.id}, {json.dumps(text)})")
 
 
-class Entry(Field):
+class TextField(Field):
     """A line of text, or a number."""
 
-    def __init__(self, name: str, heard: Heard, **properties: str) -> None:
-        super().__init__(name, heard, "input", **properties)
+    def __init__(self, name: str, on_change: OnChange, **properties: str) -> None:
+        super().__init__(name, on_change, "input", **properties)
 
 
 class Choice(Field):
     """One of several."""
 
-    def __init__(self, name: str, heard: Heard, options: Sequence[str] = ()) -> None:
-        super().__init__(name, heard, "select")
+    def __init__(self, name: str, on_change: OnChange, options: Sequence[str] = ()) -> None:
+        super().__init__(name, on_change, "select")
         self._offered: tuple[str, ...] = ()
         self._options: tuple[str, ...] = ()
         self.offer(options)

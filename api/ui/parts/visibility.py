@@ -10,12 +10,12 @@ from nicegui import Client, ui
 _looked_at: WeakKeyDictionary[Client, asyncio.Event] = WeakKeyDictionary()
 
 
-def looked_at(client: Client) -> asyncio.Event:
+def visible(client: Client) -> asyncio.Event:
     """Set but while the page is hidden; once per page its browser is asked to say so. On pages that are connected."""
     if client not in _looked_at:
         event = _looked_at[client] = asyncio.Event()
         event.set()
         with client:
-            ui.on("looked-at", lambda said: event.set() if said.args else event.clear())
-            ui.run_javascript("tellWhetherLookedAt()")
+            ui.on("visible", lambda said: event.set() if said.args else event.clear())
+            ui.run_javascript("reportVisibility()")
     return _looked_at[client]

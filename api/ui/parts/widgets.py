@@ -20,10 +20,6 @@ class Text(TextElement):
         super().__init__(tag=tag, text=text)
         self.classes(classes)
 
-    def say(self, text: str) -> None:
-        """Nothing is sent where it says so already."""
-        self.text = text
-
 
 def box(classes: str, tag: str = "div") -> Element:
     """An element for others."""
@@ -47,7 +43,7 @@ class State(Text):
 
     def show(self, state: str) -> None:
         tone, sign, word = STATES[state]
-        self.say(word)
+        self.set_text(word)
         if self.props.get("data-sign") != sign:
             self.props["data-sign"] = sign
             self.classes(remove=self._tone, add=f"tone-{tone}")
@@ -104,7 +100,7 @@ class Figure(Element):
             self._value = Text("div", "-", "value")
 
     def show(self, value: str | None) -> None:
-        self._value.say(value or "-")
+        self._value.set_text(value or "-")
 
 
 def card(title: str, note: str = "") -> Element:

@@ -22,7 +22,7 @@ def rows_path(topic: str) -> str:
 _SELECTION: dict[str, Any] = {
     "rowSelection": {"mode": "multiRow", "checkboxes": True, "headerCheckbox": False, "enableClickSelection": False},
     "selectionColumnDef": {"width": 44, "resizable": False, "suppressHeaderMenuButton": True},
-    ":onSelectionChanged": "e => rowsChosen(e.api)",
+    ":onSelectionChanged": "e => enableCompare(e.api)",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import orjson
 
 from api import text
-from api.ui.parts.metrics import cost_words, known, metric_names
+from api.ui.parts.metrics import cost_text, costs_and_metrics, metric_names
 from searchsvc.domain import JobSpec, Trial, count_for_budget
 from searchsvc.domain.fields import RecordField, shown_fields
 from searchsvc.service.results.standing import JobStanding
@@ -93,7 +93,7 @@ def headed_fields() -> dict[str, RecordField]:
 
 def trial_row(trial: Trial, spec: JobSpec, *, on_front: bool) -> Row:
     """Return the row of a trial in the table of its job; `trial_columns` describes its columns."""
-    metrics = known(trial)
+    metrics = costs_and_metrics(trial)
     reason = " ".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
     return {
         "number": trial.number,
@@ -118,7 +118,7 @@ def job_row(summary: JobStanding) -> Row:
         "best": (summary.best.metrics or {}).get(metric) if summary.best else None,
         "pace": None if job.state.is_final else summary.trials_per_minute,
         "cost": summary.gpu_hours if spec.resources.gpu else summary.cpu_hours,
-        "cost_words": cost_words(summary),
+        "cost_text": cost_text(summary),
         "left": text.duration(summary.eta_seconds) if summary.eta_seconds else "",
         "tags": ", ".join(spec.tags),
         "algorithm": spec.algorithm.name,

@@ -13,7 +13,7 @@ from nicegui.element import Element
 from api import text
 from api.ui.charts import plots
 from api.ui.charts import results as charts
-from api.ui.charts.chart_element import Drawing
+from api.ui.charts.chart_element import ChartElement
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
@@ -22,7 +22,7 @@ from api.ui.pages.compare import network as compare_network
 from api.ui.pages.compare.differences import Line, marked, side_by_side
 from api.ui.pages.compare.network import Networks
 from api.ui.panel import Panel
-from api.ui.parts.metrics import known
+from api.ui.parts.metrics import costs_and_metrics
 from api.ui.parts.theme import INK, SERIES
 from api.ui.parts.widgets import State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
@@ -56,9 +56,9 @@ async def compare_page(request: Request) -> Response | None:
 
     async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
         reader = CompareReader(context.service, _whole([one for one in named if one]))
-        view = await context.ask(reader.read, None)
-        best = await context.ask(context.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
-        page = _Page(context, view, best)
+        view = await context.call(reader.read, None)
+        best = await context.call(context.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
+        page = ComparePage(context, view, best)
         follow(context.topic(reader), page.show)
 
     return await framed(request, "Compare", "", build)
@@ -74,7 +74,7 @@ def reference(trial: Trial) -> str:
     return f"{trial.job_id}/{trial.number}"
 
 
-class _Page:
+class ComparePage:
     """Some trials."""
 
     def __init__(self, context: PageContext, view: CompareView, best: Sequence[Trial]) -> None:
@@ -92,7 +92,7 @@ class _Page:
         with box("grid wide"):
             results = _section("Results")
             with card("Learning curves", f"{job.spec.objectives[0].metric} by epoch."):
-                self._chart = Drawing("Learning curves of the trials")
+                self._chart = ChartElement("Learning curves of the trials")
         self._panel: Panel[Networks] = Panel(
             context,
             "Architecture",
@@ -125,7 +125,7 @@ class _Page:
             self._draw_networks(self._networks)
 
     def _fill(self, view: CompareView) -> None:
-        self._switch.say("Hide identical rows" if self._everything else "Show identical rows")
+        self._switch.set_text("Hide identical rows" if self._everything else "Show identical rows")
         for section, fill in self._fills.items():
             section.clear()
             with section:
@@ -187,11 +187,12 @@ def _results(view: CompareView) -> None:
     trials = view.comparison.trials
     rows: list[Sequence[Any]] = [("epochs", *(str(one.step) for one in trials))]
     signs = {one.metric: one.sign for job in view.jobs.values() for one in job.spec.objectives}
-    reached = [
-        {**known(one), **{f"test {name}": value for name, value in (one.test_metrics or {}).items()}} for one in trials
+    results = [
+        {**costs_and_metrics(one), **{f"test {name}": value for name, value in (one.test_metrics or {}).items()}}
+        for one in trials
     ]
-    for name in dict.fromkeys(name for one in reached for name in one if "/" not in name):
-        values = [one.get(name) for one in reached]
+    for name in dict.fromkeys(name for metrics in results for name in metrics if "/" not in name):
+        values = [metrics.get(name) for metrics in results]
         unit = name.removeprefix("test ")
         best = _best(values, signs.get(unit, 0.0))
         words = (_best_marked(text.quantity(unit, one), best is not None and one == best) for one in values)

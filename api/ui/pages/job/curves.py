@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from api.ui.charts import results as charts
-from api.ui.charts.chart_element import Drawing, packed
+from api.ui.charts.chart_element import ChartElement, packed
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.live.job_view import MOST_CURVES, JobView
@@ -19,7 +19,7 @@ BEST_CURVES = 500
 """Of them."""
 
 
-class Curves:
+class CurvesPanel:
     """One line per trial. The one nearest to the pointer is drawn over the others, a click keeps it."""
 
     def __init__(self, context: PageContext, job: Job) -> None:
@@ -41,12 +41,12 @@ class Curves:
             self._all.set_visibility(False)
             self._words = link("", "", "small")
         with self._panel.content:
-            self._chart = Drawing(f"Learning curves. {metric} by epoch.")
+            self._chart = ChartElement(f"Learning curves. {metric} by epoch.")
 
     def show(self, view: JobView) -> None:
         self._view = view
         self._all.set_visibility(view.total > MOST_CURVES)
-        self._all.say(f"All {view.total:,}" if view.total <= ALL_CURVES else f"{ALL_CURVES:,} of {view.total:,}")
+        self._all.set_text(f"All {view.total:,}" if view.total <= ALL_CURVES else f"{ALL_CURVES:,} of {view.total:,}")
         self._panel.changed()
 
     def _toggle(self) -> None:

@@ -15,7 +15,7 @@ from searchsvc.service.exports.export import Format
 
 TELL = "said => said && emit(said)"
 """In the browser: what is wrong goes to `complain`."""
-_FETCH = f"e => {{ e.preventDefault(); takeAway(e.currentTarget).then({TELL}); }}"
+_FETCH = f"e => {{ e.preventDefault(); downloadFile(e.currentTarget).then({TELL}); }}"
 
 
 def clone_link(job: Job) -> None:

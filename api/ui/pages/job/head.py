@@ -15,7 +15,7 @@ from api.ui.context import PageContext
 from api.ui.frame import attempt
 from api.ui.live.job_view import JobView
 from api.ui.pages.job.export_menu import clone_link, export_menu
-from api.ui.parts.metrics import cost_words, known, limit_words, metric_names
+from api.ui.parts.metrics import cost_text, costs_and_metrics, limit_text, metric_names
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState, count_for_budget
@@ -25,7 +25,7 @@ from searchsvc.service.system.tokens import Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class JobAction:
     """A button: what it says, when it is offered, what is asked before (None: nothing), what is said after."""
 
     label: str
@@ -38,30 +38,30 @@ def _may_move(job: Job, state: JobState) -> bool:
     return job.request is None and state in JOB_MOVES[job.state]
 
 
-OFFERS: Mapping[str, Offer] = MappingProxyType(
+JOB_ACTIONS: Mapping[str, JobAction] = MappingProxyType(
     {
-        "pause": Offer(
+        "pause": JobAction(
             "Pause", lambda one: _may_move(one.job, JobState.PAUSED), None, "Pausing: trials keep their checkpoints."
         ),
-        "resume": Offer(
+        "resume": JobAction(
             "Resume",
             lambda one: one.job.state is JobState.PAUSED or one.job.request is JobRequest.PAUSE,
             None,
             "The job continues.",
         ),
-        "stop": Offer(
+        "stop": JobAction(
             "Stop",
             lambda one: not one.job.state.is_final and one.job.state is not JobState.STOPPING,
             None,
             "Stopping: running trials finish, no new trials start.",
         ),
-        "cancel": Offer(
+        "cancel": JobAction(
             "Cancel",
             lambda one: not one.job.state.is_final and one.job.request is not JobRequest.CANCEL,
             "All running trials end immediately. To let them finish, stop the job instead.",
             "Cancelling.",
         ),
-        "retry": Offer(
+        "retry": JobAction(
             "Retry failed",
             lambda one: one.counts.get(TrialState.FAILED, 0) > 0,
             None,
@@ -71,7 +71,7 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
 )
 
 
-class Head:
+class JobHead:
     """Everything above the charts."""
 
     def __init__(self, context: PageContext, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
@@ -107,7 +107,7 @@ class Head:
                         Moment(job.created_at)
 
     def _actions(self) -> None:
-        for verb, offer in OFFERS.items():
+        for verb, offer in JOB_ACTIONS.items():
             button = Text("button", offer.label, "plain danger" if offer.question else "plain")
             button.props["type"], button.props["title"] = "button", ACTIONS[verb][1]
             button.on("click", lambda _, verb=verb: self._asked(verb))
@@ -119,7 +119,7 @@ class Head:
         clone_link(self._job)
 
     async def _asked(self, verb: str) -> None:
-        offer = OFFERS[verb]
+        offer = JOB_ACTIONS[verb]
         if offer.question is None or await _confirmed(offer.label, offer.question):
             act = ACTIONS[verb][0]
             await attempt(
@@ -131,7 +131,7 @@ class Head:
             )
 
     async def _extend(self) -> None:
-        budget = (await self._context.ask(self._context.service.jobs.get, self._job.id)).spec.budget
+        budget = (await self._context.call(self._context.service.jobs.get, self._job.id)).spec.budget
         given = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
         wanted = await _asked_for({name: value for name, value in given.items() if value is not None})
         if wanted:
@@ -158,16 +158,16 @@ class Head:
     def show(self, view: JobView) -> None:
         summary, job = view.summary, view.summary.job
         self._state.show(job.state.value)
-        self._request.say(f"{job.request.value.lower()} requested" if job.request else "")
-        self._reason.say(job.reason or "")
+        self._request.set_text(f"{job.request.value.lower()} requested" if job.request else "")
+        self._reason.set_text(job.reason or "")
         self._reason.classes(remove="hidden") if job.reason else self._reason.classes(add="hidden")
         for verb, button in self._buttons.items():
-            button.set_visibility(OFFERS[verb].fits(summary))
+            button.set_visibility(JOB_ACTIONS[verb].fits(summary))
         for name, (share, words) in _used(summary).items():
             if name in self._bars:
                 bar, label = self._bars[name]
                 bar.show(share)
-                label.say(words)
+                label.set_text(words)
         for name, value in _figures(summary).items():
             self._figures[name].show(value)
 
@@ -179,7 +179,7 @@ def _searches(job: Job) -> str:
     rule = spec["stopping"]["name"]
     method = spec["algorithm"]["name"] + (f" and {rule}" if rule != "none" else "")
     wanted = ", ".join(f"{one.goal} {one.metric}" for one in job.spec.objectives)
-    limits = ", ".join(limit_words(one) for one in job.spec.constraints)
+    limits = ", ".join(limit_text(one) for one in job.spec.constraints)
     epochs = text.numbered(job.spec.fidelity.epochs, "epoch")
     search = f"{space} on {job.spec.dataset.name} by {method}, {epochs} per trial: {wanted}"
     return f"{search}, with {limits}" if limits else search
@@ -202,7 +202,7 @@ def _used(summary: JobSummary) -> dict[str, tuple[float, str]]:
 def _figures(summary: JobSummary) -> dict[str, str | None]:
     job, best = summary.job, summary.best
     names = metric_names(job.spec)
-    reached = known(best) if best else {}
+    reached = costs_and_metrics(best) if best else {}
     running = summary.counts.get(TrialState.RUNNING, 0)
     return {
         "best": ", ".join(f"{one} {text.quantity(one, reached[one])}" for one in names if one in reached) or None,
@@ -214,7 +214,7 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
         if summary.eta_seconds
         else None,
         "time used": text.duration(job.seconds_used),
-        "cost": cost_words(summary),
+        "cost": cost_text(summary),
     }
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.ui.charts import parameters as charts
-from api.ui.charts.candidates import MOST_DRAWN, tried
-from api.ui.charts.chart_element import Drawing
+from api.ui.charts.candidates import MOST_DRAWN, ranked_candidates
+from api.ui.charts.chart_element import ChartElement
 from api.ui.charts.plots import Options
 from api.ui.context import PageContext
 from api.ui.live.job_view import JobView
@@ -45,7 +45,7 @@ class _Drawn:
     y: str = ""
 
 
-class Parameters:
+class ParametersPanel:
     """The panel. What is chosen is of one page; what is read is of the job."""
 
     def __init__(self, context: PageContext, job: Job) -> None:
@@ -103,7 +103,7 @@ class Parameters:
             importance = self._context.service.results.importance(self._job.id, metric)
             return _Drawn(charts.importances(importance), _told(importance))
         minimised = _is_minimised(view, metric)
-        found = view.once(("tried", metric), lambda one: tried(one, metric, minimised=minimised))
+        found = view.once(("tried", metric), lambda one: ranked_candidates(one, metric, minimised=minimised))
         if len(found) < _FEWEST:
             raise Conflict(f"this chart needs {_FEWEST} results; the job has {len(found)}")
         ordered = self._ordered()
@@ -133,7 +133,7 @@ class Parameters:
 
     def _draw(self, drawn: _Drawn) -> None:
         said = f"{drawn.said[0].upper()}{drawn.said[1:]}." if drawn.said else ""
-        self._note.say(f"{NOTES[self._kind]} {said}")
+        self._note.set_text(f"{NOTES[self._kind]} {said}")
         if drawn.names:
             self._x, self._y = drawn.x, drawn.y
             for choice, name in ((self._x_choice, drawn.x), (self._y_choice, drawn.y)):
@@ -147,7 +147,7 @@ class Parameters:
         if self._shown is None:  # another kind of chart, or of something else: nothing of the old one may stay
             self._holder.clear()
             with self._holder:
-                self._chart = Drawing(f"{self._kind}. {NOTES[self._kind]}", "chart tall")
+                self._chart = ChartElement(f"{self._kind}. {NOTES[self._kind]}", "chart tall")
         self._shown = drawn.options
         if self._kind == "Parallel":
             self._chart.style(f"min-width: {len(drawn.options['parallelAxis']) * _AXIS_PIXELS}px")

@@ -9,10 +9,10 @@ from nicegui import ui
 
 from api import text
 from api.ui.context import PageContext
-from api.ui.frame import attempt, words_of
+from api.ui.frame import attempt, error_text
 from api.ui.live.job_view import JobView
-from api.ui.parts.fields import Choice, Entry
-from api.ui.parts.metrics import limit_of, limit_words
+from api.ui.parts.fields import Choice, TextField
+from api.ui.parts.metrics import limit_of, limit_text
 from api.ui.parts.widgets import Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Constraint, Job
@@ -26,7 +26,7 @@ _STEPS = 200
 _SHOWN = 5
 
 
-class Recommend:
+class RecommendPanel:
     """A limit that can be moved, and what is predicted to be best within it. Trains nothing by itself."""
 
     def __init__(self, context: PageContext, visitor: Visitor, job: Job) -> None:
@@ -40,11 +40,11 @@ class Recommend:
         with card("Recommend", note) as self._card:
             with box("row recommend"):
                 self._choice = Choice("Limit on", self._pick)
-                self._most = Entry("At most", self._typed, inputmode="decimal")
+                self._most = TextField("At most", self._typed, inputmode="decimal")
                 self._slider = box("slider", "input")
                 self._train = Text("button", "Train these", "plain")
-            self._said = Text("p", "", "small said")
-            self._said.props["role"] = "status"
+            self._status = Text("p", "", "small status-line")
+            self._status.props["role"] = "status"
             self._list = box("stack")
         self._slider.props.update({"type": "range", "min": 0, "max": _STEPS, "aria-label": "Limit"})
         self._slider.on(
@@ -88,7 +88,7 @@ class Recommend:
         except ValueError:
             limit = math.nan
         if not math.isfinite(limit) or limit <= 0:
-            self._said.say("Enter a number above 0, for example 5e6.")
+            self._status.set_text("Enter a number above 0, for example 5e6.")
             return
         ui.run_javascript(f"setField({self._slider.id}, {self._place(limit)})")
         await self._ask(limit)
@@ -108,22 +108,22 @@ class Recommend:
             self._is_busy = False
 
     async def _answer(self, limit: Constraint) -> None:
-        self._said.say(f"Predicting within {limit_words(limit)} …")
+        self._status.set_text(f"Predicting within {limit_text(limit)} …")
         try:
             await self._context.admit(self._visitor, Scope.SUBMIT)
-            found = await self._context.ask_slowly(
+            found = await self._context.call_slow(
                 self._context.service.recommendations.recommend, self._job.id, [limit], k=_SHOWN
             )
         except SearchsvcError as error:
-            self._tell(None, words_of(error))
+            self._tell(None, error_text(error))
             return
-        limits = " and ".join(map(limit_words, (*found.constraints, *found.outcome)))
+        limits = " and ".join(map(limit_text, (*found.constraints, *found.outcome)))
         learned = f"Learned from {found.learned_from} trials, measured after epoch {found.epoch}."
         self._tell(found, f"Within {limits}, best first. {learned}")
 
     def _tell(self, found: Recommendations | None, said: str) -> None:
         self._found = found
-        self._said.say(said)
+        self._status.set_text(said)
         self._train.set_visibility(found is not None and bool(found.items))
         self._list.clear()
         if found is not None:

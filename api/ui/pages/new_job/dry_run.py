@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from api import text
-from api.ui.pages.new_job.draft import Draft, Mark
-from api.ui.parts.metrics import limit_words
+from api.ui.parts.metrics import limit_text
 from api.ui.parts.widgets import Figure, Text, box, card, notice, table
 from searchsvc.service.planning.plan import Plan
 from searchsvc.spaces.halves import halves
 
 
-class Faults:
-    """The faults, by line; a click goes there."""
-
-    def __init__(self, go_to: Callable[[int], None]) -> None:
-        self._go_to = go_to
-        with card("Check") as self._card:
-            self._said = Text("p", "Checking …", "said")
-            self._said.props["role"] = "status"
-            self._list = box("stack", "ul").classes("faults")
-
-    def show(self, draft: Draft) -> None:
-        count = len(draft.marks)
-        self._said.say(f"{text.numbered(count, 'problem')} found." if count else "No problems found.")
-        self._list.clear()
-        with self._list:
-            for mark in draft.marks:
-                self._fault(mark)
-
-    def _fault(self, mark: Mark) -> None:
-        with box("wrap small", "li"):
-            button = Text("button", f"Line {mark.line}", "plain")
-            button.props["type"] = "button"
-            button.on("click", lambda: self._go_to(mark.line))
-            if mark.place:
-                Text("span", mark.place.removeprefix("/").replace("/", "."), "mono")
-            Text("span", mark.message)
-
-
-class DryRun:
+class DryRunPanel:
     """Size of the space, share that keeps the limits, the dataset, the first candidates with their costs."""
 
     def __init__(self) -> None:
@@ -69,10 +40,10 @@ def _plan(plan: Plan) -> None:
     for warning in plan.warnings:
         notice(warning)
     if plan.hard:
-        limits = " and ".join(limit_words(one) for one in plan.hard)
+        limits = " and ".join(limit_text(one) for one in plan.hard)
         Text("p", f"Checked before training: {limits}. Sampled candidates: {plan.sampled:,}.", "muted small")
     if plan.outcome:
-        Text("p", f"Known only after training: {' and '.join(map(limit_words, plan.outcome))}.", "muted small")
+        Text("p", f"Known only after training: {' and '.join(map(limit_text, plan.outcome))}.", "muted small")
     sizes = ", ".join(f"{number:,} {split}" for split, number in data.sizes.items())
     Text("p", f"{data.name}: {sizes}", "muted small wrap")
     _candidates(plan)

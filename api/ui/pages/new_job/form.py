@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.ui.parts.fields import Choice, Entry
+from api.ui.parts.fields import Choice, TextField
 from api.ui.parts.widgets import Text, box
 from searchsvc import tasks
 from searchsvc.algorithms import ALGORITHMS
@@ -24,7 +24,7 @@ _COSTS = ("flops", "params", "latency")
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
+class TaskOptions:
     """What the fields offer for one task."""
 
     metrics: tuple[Metric, ...]
@@ -32,11 +32,11 @@ class Offers:
     spaces: tuple[str, ...]
 
 
-def offers(service: Service) -> Mapping[str, Offers]:
+def task_options(service: Service) -> Mapping[str, TaskOptions]:
     """By task. Loads the tasks."""
     datasets = service.catalogue.datasets()
     return {
-        task.name: Offers(
+        task.name: TaskOptions(
             task.metrics,
             tuple(one.name for one in datasets if one.task == task.name),
             tuple(one.name for one in SPACES.values() if one.task == task.name),
@@ -48,20 +48,20 @@ def offers(service: Service) -> Mapping[str, Offers]:
 class Form:
     """Fields over the document that the text is."""
 
-    def __init__(self, offered: Mapping[str, Offers], edit: Edit) -> None:
+    def __init__(self, offered: Mapping[str, TaskOptions], edit: Edit) -> None:
         self._offered, self._edit = offered, edit
         self._document: Mapping[str, Any] = {}
         with box("form") as self.element:
-            self._name = Entry("Name", self._setter("name"))
+            self._name = TextField("Name", self._setter("name"))
             self._task = Choice("Task", self._pick_task, list(offered))
             self._dataset = Choice("Dataset", lambda name: self._pick_dataset(name, self._part("dataset").get("path")))
-            self._path = Entry("Path of the dataset's files", lambda path: self._pick_dataset(None, path or None))
+            self._path = TextField("Path of the dataset's files", lambda path: self._pick_dataset(None, path or None))
             self._space = Choice("Space", lambda name: edit([(["space"], {"name": name})]))
             self._algorithm = Choice("Algorithm", lambda name: edit([(["algorithm"], {"name": name})]), [*ALGORITHMS])
             self._objective = Choice("First objective", self._pick_objective)
-            self._epochs = Entry("Epochs per trial", self._setter("fidelity", "epochs"), inputmode="numeric")
-            self._trials = Entry("Maximum trials", self._setter("budget", "trials"), inputmode="numeric")
-            self._seconds = Entry("Maximum seconds", self._setter("budget", "seconds"), inputmode="decimal")
+            self._epochs = TextField("Epochs per trial", self._setter("fidelity", "epochs"), inputmode="numeric")
+            self._trials = TextField("Maximum trials", self._setter("budget", "trials"), inputmode="numeric")
+            self._seconds = TextField("Maximum seconds", self._setter("budget", "seconds"), inputmode="decimal")
         self._limits = _Limits(edit)
 
     def show(self, document: Mapping[str, Any] | None) -> None:
@@ -158,8 +158,8 @@ class _Limit:
 
         with box("limit"):
             self._metric = Choice("Metric", change("metric"))
-            self._least = Entry("At least", change("min"), inputmode="decimal")
-            self._most = Entry("At most", change("max"), inputmode="decimal")
+            self._least = TextField("At least", change("min"), inputmode="decimal")
+            self._most = TextField("At most", change("max"), inputmode="decimal")
             remove = Text("button", "Remove", "plain")
         remove.props["type"], remove.props["aria-label"] = "button", f"Remove limit {place + 1}"
         remove.on("click", lambda: edit([(["constraints", place], None)]))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,10 +11,12 @@ from fastapi import Request, Response
 from nicegui import background_tasks, ui
 
 from api.ui.context import PageContext
-from api.ui.frame import attempt, framed, words_of
-from api.ui.pages.new_job.draft import Draft, check_draft
-from api.ui.pages.new_job.dry_run import DryRun, Faults
-from api.ui.pages.new_job.form import Form, Offers, offers
+from api.ui.frame import attempt, error_text, framed
+from api.ui.pages.new_job.checks import DraftChecks
+from api.ui.pages.new_job.draft import Draft
+from api.ui.pages.new_job.dry_run import DryRunPanel
+from api.ui.pages.new_job.form import Form, TaskOptions, task_options
+from api.ui.pages.new_job.problems import ProblemList
 from api.ui.parts.fields import Choice
 from api.ui.parts.widgets import Text, box, card, link
 from api.ui.session import PATH, Visitor
@@ -25,8 +26,6 @@ from searchsvc.service.documents.drafts import Example
 from searchsvc.service.documents.yaml_text import Path, changed
 from searchsvc.service.system.tokens import Scope, require
 
-PAUSE_SECONDS = 0.4
-"""The text is looked at when nothing was typed for so long."""
 FIRST = "digits"
 """The example that the page begins with."""
 _ASSETS = FilePath(__file__).parents[2] / "assets"
@@ -42,20 +41,20 @@ async def new_job_page(request: Request) -> Response | None:
 
     async def build(context: PageContext, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        examples = {one.name: one for one in await context.ask(context.service.catalogue.examples)}
-        text = await context.ask(context.service.catalogue.draft, source) if source else examples[FIRST].text
-        page = _Page(context, visitor, await context.ask_slowly(offers, context.service))
+        examples = {one.name: one for one in await context.call(context.service.catalogue.examples)}
+        text = await context.call(context.service.catalogue.draft, source) if source else examples[FIRST].text
+        page = NewJobPage(context, visitor, await context.call_slow(task_options, context.service))
         page.lay_out(text, examples, chosen="" if source else FIRST)
 
     return await framed(request, "New job", "Jobs", build)
 
 
-class _Page:
+class NewJobPage:
     """One editor with what stands around it."""
 
-    def __init__(self, context: PageContext, visitor: Visitor, offered: Mapping[str, Offers]) -> None:
+    def __init__(self, context: PageContext, visitor: Visitor, offered: Mapping[str, TaskOptions]) -> None:
         self._context, self._visitor, self._offered = context, visitor, offered
-        self._checks = _Checks(context, self._show)
+        self._checks = DraftChecks(context, self._show)
         self._editing = asyncio.Lock()
         self._good: str | None = None
         """The last text with nothing wrong."""
@@ -77,12 +76,12 @@ class _Page:
                 with card("Spec", "The job in YAML. The fields below edit this text and follow it."):
                     self._editor = ui.codemirror(text, language="YAML", indent="  ", line_wrapping=True)
                     self._editor.on_value_change(lambda: self._checks.want(self._editor.value))
-                    ui.run_javascript(f"dressEditor({self._editor.id}, 'Job spec')")
+                    ui.run_javascript(f"setUpEditor({self._editor.id}, 'Job spec')")
                 with card("Common settings"):
                     self._form = Form(self._offered, self._edit)
             with box("stack"):
-                self._faults = Faults(self._go_to)
-                self._plan = DryRun()
+                self._faults = ProblemList(self._go_to)
+                self._plan = DryRunPanel()
         self._checks.want(text)
         task = background_tasks.create(self._checks.run(ui.context.client), name="checks of a draft")
         ui.context.client.on_delete(lambda: task.cancel())
@@ -118,9 +117,9 @@ class _Page:
         """What a field of the form does; one field after the other, so that none undoes what another did."""
         async with self._editing:
             try:
-                text, document = await self._context.ask(_edited, self._editor.value, changes)
+                text, document = await self._context.call(_edited, self._editor.value, changes)
             except SearchsvcError as error:
-                ui.notify(f"Fix the spec first. {words_of(error)}", type="negative")
+                ui.notify(f"Fix the spec first. {error_text(error)}", type="negative")
                 return
             self._editor.value = text
             self._form.show(document)
@@ -141,32 +140,6 @@ class _Page:
             ui.navigate.to(f"/jobs/{made[0].id}")
         else:
             self._enable(text == self._good)
-
-
-class _Checks:
-    """Looks at the newest text, in a thread, once nothing has been typed for a moment; never at two texts at once."""
-
-    def __init__(self, context: PageContext, show: Callable[[Draft], None]) -> None:
-        self._context, self._show = context, show
-        self._text = ""
-        self._wanted = asyncio.Event()
-
-    def want(self, text: str) -> None:
-        self._text = text
-        self._wanted.set()
-
-    async def run(self, client: Any) -> None:
-        with suppress(TimeoutError):
-            await client.connected(timeout=60)
-        while not client.is_deleted:
-            await self._wanted.wait()
-            while self._wanted.is_set():
-                self._wanted.clear()
-                await asyncio.sleep(PAUSE_SECONDS)
-            draft = await self._context.ask_slowly(check_draft, self._context.service, self._text)
-            if not self._wanted.is_set() and not client.is_deleted:
-                with client:
-                    self._show(draft)
 
 
 def _edited(text: str, changes: Sequence[tuple[Path, Any]]) -> tuple[str, Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from nicegui import ui
 from api import text
 from api.ui.context import PageContext
 from api.ui.frame import framed
-from api.ui.pages.spaces.sampler import Sampler
+from api.ui.pages.spaces.sampler import CandidateSampler
 from api.ui.parts.widgets import Text, box, card, table
 from api.ui.session import Visitor
 from searchsvc.domain import Basis, Categorical, Parameter
@@ -48,7 +48,7 @@ def _space(context: PageContext, shipped: ShippedSpace) -> None:
             with box("", "details"):
                 Text("summary", "Constants")
                 table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
-        Sampler(context, shipped.name)
+        CandidateSampler(context, shipped.name)
 
 
 def _size(size: float) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from api import text
 from api.ui.context import PageContext
-from api.ui.frame import words_of
-from api.ui.parts.fields import Entry
+from api.ui.frame import error_text
+from api.ui.parts.fields import TextField
 from api.ui.parts.widgets import Figure, Text, box, table
 from searchsvc.errors import SearchsvcError
 from searchsvc.service.planning.samples import SampledCandidate
 from searchsvc.spaces.halves import halves
 
 
-class Sampler:
+class CandidateSampler:
     """A button, a seed, and what was drawn."""
 
     def __init__(self, context: PageContext, space: str) -> None:
@@ -20,9 +20,9 @@ class Sampler:
         self._next = 0
         with box("row sampler"):
             self._button = Text("button", "Sample a candidate", "plain")
-            self._seed = Entry("Seed", self._typed, inputmode="numeric")
-            self._said = Text("p", "", "muted small")
-            self._said.props["role"] = "status"
+            self._seed = TextField("Seed", self._typed, inputmode="numeric")
+            self._status = Text("p", "", "muted small")
+            self._status.props["role"] = "status"
         self._button.props["type"] = "button"
         self._button.on("click", lambda: self._draw(self._next))
         self._seed.show(0)
@@ -32,31 +32,32 @@ class Sampler:
         if given.isdecimal() and len(given) <= 9:
             await self._draw(int(given))
         else:
-            self._said.say("Enter a whole number, at least 0.")
+            self._status.set_text("Enter a whole number, at least 0.")
 
     async def _draw(self, seed: int) -> None:
-        self._said.say("Sampling …")
+        self._status.set_text("Sampling …")
         try:
-            found = await self._context.ask_slowly(self._context.service.catalogue.sample, self._space, seed)
+            sample = await self._context.call_slow(self._context.service.catalogue.sample, self._space, seed)
         except SearchsvcError as error:
-            self._said.say(words_of(error))
+            self._status.set_text(error_text(error))
             return
         self._next = seed + 1
         self._seed.show(seed)
-        shape = " x ".join(map(str, found.dataset.shape))
-        self._said.say(f"Costs are for {found.dataset.name}: images of {shape}, {len(found.dataset.classes)} classes.")
-        self._button.say("Sample the next")
+        dataset = sample.dataset
+        shape = " x ".join(map(str, dataset.shape))
+        self._status.set_text(f"Costs are for {dataset.name}: images of {shape}, {len(dataset.classes)} classes.")
+        self._button.set_text("Sample the next")
         self._drawn.clear()
         with self._drawn:
-            _sample(found)
+            _show(sample)
 
 
-def _sample(found: SampledCandidate) -> None:
+def _show(sample: SampledCandidate) -> None:
     with box("figures"):
-        for name, value in found.costs.items():
+        for name, value in sample.costs.items():
             Figure(name).show(text.quantity(name, value))
     with box("grid"):
-        for title, values in zip(("Architecture", "Recipe"), halves(found.candidate.values), strict=True):
+        for title, values in zip(("Architecture", "Recipe"), halves(sample.candidate.values), strict=True):
             if values:
                 with box("stack"):
                     Text("h3", title, "muted small")

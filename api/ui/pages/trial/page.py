@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fastapi import Request, Response
@@ -11,17 +10,18 @@ from nicegui.element import Element
 
 from api import text
 from api.ui.charts import results as charts
-from api.ui.charts.chart_element import Drawing
+from api.ui.charts.chart_element import ChartElement
 from api.ui.context import PageContext
 from api.ui.frame import follow, framed
-from api.ui.live.log_tail import LOG_LINES, LogTail
+from api.ui.live.log_tail import LOG_LINES
 from api.ui.live.trial_view import TrialView
 from api.ui.pages.compare.page import compare_path, reference
 from api.ui.pages.trial import files as trial_files
 from api.ui.pages.trial import network as trial_network
+from api.ui.pages.trial.log import TrialLog
 from api.ui.panel import Panel
 from api.ui.parts import event_text
-from api.ui.parts.metrics import known
+from api.ui.parts.metrics import costs_and_metrics
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Attempt, Job, Measurement, Scalar, Trial
@@ -35,17 +35,17 @@ def register() -> None:
 
 async def trial_page(request: Request, job: str, number: str) -> Response | None:
     async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-        found = await context.ask(context.service.jobs.get, job)
-        trial = await context.ask(context.service.trials.get, f"{found.id}/{number}")
+        found = await context.call(context.service.jobs.get, job)
+        trial = await context.call(context.service.trials.get, f"{found.id}/{number}")
         ui.page_title(f"{found.name} #{trial.number} - searchsvc")
-        page = _Page(context, found, trial)
+        page = TrialPage(context, found, trial)
         follow(context.trial(found, trial), page.show)
         follow(context.log(found, trial), page.log.show, tells=False)
 
     return await framed(request, "Trial", "", build)
 
 
-class _Page:
+class TrialPage:
     """One trial."""
 
     def __init__(self, context: PageContext, job: Job, trial: Trial) -> None:
@@ -76,7 +76,7 @@ class _Page:
             _candidate(trial)
             with box("side"):
                 with card("Measurements"):
-                    self._chart = Drawing("Measurements by epoch")
+                    self._chart = ChartElement("Measurements by epoch")
                     self._measured = box("scroll events")
                     self._measured.props["tabindex"] = "0"
                 with card("Attempts", "Executions on workers; a retry adds one."):
@@ -84,7 +84,7 @@ class _Page:
                 with card("Files"):
                     self._files = box("stack")
         with card("Log", f"The last {LOG_LINES} lines that the trial has written."):
-            self.log = _Log()
+            self.log = TrialLog()
 
     def _draw_network(self, found: Architecture) -> None:
         assert self._network is not None
@@ -97,10 +97,10 @@ class _Page:
         trial, epochs = view.trial, view.spec.fidelity.epochs
         self._state.show(trial.state.value)
         reason = "\n".join(filter(None, (trial.failure and trial.failure.value, trial.reason)))
-        self._reason.say(reason)
+        self._reason.set_text(reason)
         self._reason.classes(remove="hidden") if reason else self._reason.classes(add="hidden")
         self._bar.show(trial.step / epochs)
-        self._epochs.say(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
+        self._epochs.set_text(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
         _anew(self._figures, lambda: _figures(trial))
         if before is None and self._network is not None:
             self._network.changed()
@@ -111,30 +111,6 @@ class _Page:
             _anew(self._attempts, lambda: _attempts(view.attempts))
         if before is None or before.artifacts != view.artifacts:
             _anew(self._files, lambda: trial_files.draw(view.artifacts))
-
-
-class _Log:
-    """The end of a log: what is new is put below, what is too old goes. It stays at its end until it is scrolled."""
-
-    def __init__(self) -> None:
-        self._parts: deque[tuple[int, Text]] = deque()
-        self._next = 0
-        with box("log") as holder:
-            self._body = box("mono", "pre")
-        holder.props["tabindex"], holder.props["role"], holder.props["aria-label"] = "0", "log", "Log"
-        with self._body:
-            self._empty = Text("span", "No log yet. It starts with the training.", "muted")
-
-    def show(self, tail: LogTail) -> None:
-        self._empty.set_visibility(not tail.lines)
-        new = tail.lines[max(0, self._next - tail.first) :]
-        if not new:
-            return
-        self._next = tail.first + len(tail.lines)
-        with self._body:
-            self._parts.append((self._next, Text("span", "".join(f"{one}\n" for one in new))))
-        while self._parts[0][0] <= tail.first:
-            self._parts.popleft()[1].delete()
 
 
 def _anew(holder: Element, fill: Callable[[], None]) -> None:
@@ -163,7 +139,7 @@ def _values(values: Mapping[str, Scalar]) -> None:
 def _figures(trial: Trial) -> None:
     """Costs and the metrics of the best step, then those on the test split."""
     tested = {f"test {name}": value for name, value in (trial.test_metrics or {}).items()}
-    for name, value in {**known(trial), **tested, "training": trial.seconds}.items():
+    for name, value in {**costs_and_metrics(trial), **tested, "training": trial.seconds}.items():
         if "/" not in name:
             unit = "seconds" if name == "training" else name.removeprefix("test ")
             Figure(name).show(text.quantity(unit, value))
@@ -186,7 +162,7 @@ def _attempts(attempts: Iterable[Attempt]) -> None:
             lambda one=one: State(one.state.value),
             lambda one=one: Moment(one.started_at),
             text.duration(one.finished_at - one.started_at) if one.finished_at else "",
-            event_text.node_of(one),
+            event_text.node_address(one),
             one.pid or "",
             "\n".join(filter(None, (one.failure and one.failure.value, one.message))),
         )

@@ -19,7 +19,7 @@ class SlowContext:
     def __init__(self) -> None:
         self.asked = asyncio.Queue[asyncio.Event]()
 
-    async def ask(self, read: Callable[[], str]) -> str:
+    async def call(self, read: Callable[[], str]) -> str:
         found, may_answer = read(), asyncio.Event()
         self.asked.put_nowait(may_answer)
         await may_answer.wait()

@@ -10,12 +10,13 @@ import pytest
 
 from api.ui.charts import parameters as charts_parameters
 from api.ui.charts import results as charts
-from api.ui.charts import timeline as charts_time
-from api.ui.charts.candidates import MOST_DRAWN, Tried, position, surface, thinned, tried
-from api.ui.live.curves import CurveBook
+from api.ui.charts import supernet as charts_supernet
+from api.ui.charts import timeline as charts_timeline
+from api.ui.charts.candidates import MOST_DRAWN, RankedCandidate, position, ranked_candidates, surface, thinned
+from api.ui.live.curves import CurveStore
 from api.ui.live.job_view import JobReader, JobView
 from api.ui.live.log_tail import LOG_LINES, LogReader
-from api.ui.parts.metrics import cost_words
+from api.ui.parts.metrics import cost_text
 from searchsvc.domain import Categorical, Float, Integer, Outcome, Parameter, TrialState
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
@@ -42,18 +43,19 @@ def view_of(service: Service, search: Running) -> JobView:
     return JobReader(service, search.id).read(None)
 
 
-def made(count: int) -> list[Tried]:
+def made(count: int) -> list[RankedCandidate]:
     return [
-        Tried(n, {"lr": 10 ** (-3 * n / count), "kind": "abc"[n % 3]}, float(n), 1 - n / count) for n in range(count)
+        RankedCandidate(n, {"lr": 10 ** (-3 * n / count), "kind": "abc"[n % 3]}, float(n), 1 - n / count)
+        for n in range(count)
     ]
 
 
 def test_results_are_ranked_from_the_best_to_the_worst(service: Service, search: Running) -> None:
     view = view_of(service, search)
-    found = tried(view, "accuracy", minimised=False)
+    found = ranked_candidates(view, "accuracy", minimised=False)
     best = max(found, key=lambda one: one.value)
     assert (best.rank, max(one.rank for one in found)) == (0.0, 1.0)
-    assert min(tried(view, "accuracy", minimised=True), key=lambda one: one.value).rank == 0.0
+    assert min(ranked_candidates(view, "accuracy", minimised=True), key=lambda one: one.value).rank == 0.0
     assert 5 not in {one.number for one in found}  # it failed
 
 
@@ -76,7 +78,7 @@ def test_a_surface_is_linear_between_results_and_ends_where_they_end() -> None:
     corners = [(0.001, "a"), (1.0, "a"), (0.001, "c"), (1.0, "c"), (1.0, "c")]
     values = [0.0, 1.0, 0.0, 0.8, 1.2]
     found = [
-        Tried(n, {"lr": lr, "kind": kind}, v, 0.0)
+        RankedCandidate(n, {"lr": lr, "kind": kind}, v, 0.0)
         for n, ((lr, kind), v) in enumerate(zip(corners, values, strict=True))
     ]
     heights = surface(found, LR, KIND)
@@ -87,7 +89,7 @@ def test_a_surface_is_linear_between_results_and_ends_where_they_end() -> None:
 
 
 def test_every_candidate_has_a_line_and_what_it_lacks_is_left_out() -> None:
-    found = [*made(3), Tried(3, {"lr": 0.5}, 9.0, 0.0)]
+    found = [*made(3), RankedCandidate(3, {"lr": 0.5}, 9.0, 0.0)]
     lines = charts_parameters.parallel(found, [LR, KIND], "accuracy")["series"][0]["data"]
     assert {one["name"] for one in lines} == {
         f"trial #{n}: accuracy {v:.4f}" for n, v in enumerate((0.0, 1.0, 2.0, 9.0))
@@ -112,7 +114,7 @@ def test_slice_rank_and_contour_know_the_trial_of_each_point() -> None:
 def test_the_timeline_has_a_row_per_worker_and_runs_to_now(service: Service, search: Running) -> None:
     attempts = service.trials.attempts_of_job(search.id)
     now = attempts[-1][1].started_at + 60
-    options = charts_time.timeline(attempts, now)
+    options = charts_timeline.timeline(attempts, now)
     assert len(options["yAxis"]["data"]) == 13
     running = next(one for one in options["series"] if one["name"] == "running")
     assert [point[2:4] for point in running["data"]] == [[round(now * 1000), 12]]
@@ -122,13 +124,13 @@ def test_the_timeline_has_a_row_per_worker_and_runs_to_now(service: Service, sea
 
 def test_what_a_supernet_learned_has_a_column_per_step(service: Service) -> None:
     found = service.results.learning(a_job_with_a_supernet(service.store).id)
-    sure = charts_time.certainty(found)
+    sure = charts_supernet.certainty(found)
     assert len(sure["series"][0]["data"]) == STEPS * len(found.parameters)
-    options = charts_time.options_over_time(found, "optimizer")
+    options = charts_supernet.options_over_time(found, "optimizer")
     assert options["yAxis"]["data"] == ["sgd", "adamw"]
     by_step = [sum(cell[2] for cell in options["series"][0]["data"] if cell[0] == step) for step in range(STEPS)]
     assert by_step == pytest.approx([1.0] * STEPS, abs=1e-3)
-    assert len(charts_time.over_steps(found, "entropy")["series"][0]["data"]) == STEPS
+    assert len(charts_supernet.over_steps(found, "entropy")["series"][0]["data"]) == STEPS
 
 
 def test_curves_are_read_again_only_where_a_trial_went_on(
@@ -154,7 +156,7 @@ def test_curves_are_read_again_only_where_a_trial_went_on(
 
 def test_of_many_curves_the_best_and_the_newest_are_kept(service: Service, search: Running) -> None:
     trials = view_of(service, search).trials
-    assert set(CurveBook(service, 4).read(trials, (3, 0), "accuracy")) == {0, 3, 11, 12}
+    assert set(CurveStore(service, 4).read(trials, (3, 0), "accuracy")) == {0, 3, 11, 12}
 
 
 def test_many_curves_share_their_points(service: Service, search: Running) -> None:
@@ -203,4 +205,4 @@ def test_the_log_of_a_trial_that_is_over_is_read_to_its_end_and_left_alone(servi
 
 
 def test_what_little_costs_is_said_in_minutes(service: Service, search: Running) -> None:
-    assert cost_words(service.results.summary(search.id)) == "2 CPU-min"
+    assert cost_text(service.results.summary(search.id)) == "2 CPU-min"

@@ -87,8 +87,8 @@ def test_many_pages_are_handed_a_picture_one_after_the_other(monkeypatch: pytest
     async def watch() -> list[float]:
         return sorted(await asyncio.gather(*(hears() for _ in range(10))))
 
-    heard = asyncio.run(asyncio.wait_for(watch(), 10))
-    assert min(later - earlier for earlier, later in pairwise(heard)) > 0.005
+    on_change = asyncio.run(asyncio.wait_for(watch(), 10))
+    assert min(later - earlier for earlier, later in pairwise(on_change)) > 0.005
 
 
 def test_a_page_that_cannot_even_listen_is_told_too() -> None:

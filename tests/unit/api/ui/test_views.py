@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from api.ui.charts import results as charts
+from api.ui.charts import rounds, supernet
 from api.ui.live import job_view
-from api.ui.live.job_list import Board
+from api.ui.live.job_list import JobListReader
 from api.ui.live.job_view import JobReader
-from api.ui.parts.event_text import of_event
-from api.ui.parts.metrics import epochs_saved, funnel
+from api.ui.parts.event_text import describe_event
+from api.ui.parts.funnel import epochs_saved, funnel
 from searchsvc.domain import Event
 from searchsvc.errors import NotFound
 from searchsvc.service.service import Service
@@ -73,19 +74,19 @@ def test_a_sample_is_drawn_anew_when_the_front_moves(
     monkeypatch.setattr(job_view, "PAUSE_SECONDS", 0.0)
     reader = JobReader(service, search.id)
     before = reader.read(None)
-    assert reader.read([]).drawing == before.drawing
+    assert reader.read([]).chart_version == before.chart_version
     number = search.propose(flops=1.0)
     search.start(number)
     search.measure(number, 1, 1.0)
     search.end(number)
     search.flush()
     after = reader.read(service.events.read(after=before.events[0].sequence, job_id=search.id))
-    assert (after.front, after.drawing) == ({number}, before.drawing + 1)
+    assert (after.front, after.chart_version) == ({number}, before.chart_version + 1)
 
 
 def test_the_board_looks_at_no_results(service: Service, search: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "results", None)
-    found = Board(service).read(None).jobs[search.id]
+    found = JobListReader(service).read(None).jobs[search.id]
     assert found.best is not None
     assert found == service.results.standing(search.id)
 
@@ -99,7 +100,7 @@ def test_the_funnel_adds_up(service: Service, search: Running) -> None:
 
 
 def test_the_board_forgets_a_job_that_was_deleted(service: Service, search: Running) -> None:
-    board, reader = Board(service), JobReader(service, search.id)
+    board, reader = JobListReader(service), JobReader(service, search.id)
     search.finish()
     assert list(board.read(None).jobs) == [search.id]
     after = service.events.last_sequence()
@@ -121,17 +122,17 @@ def test_charts_draw_the_limit_and_leave_out_what_breaks_it(service: Service, se
 
 
 def test_quality_is_drawn_where_something_was_predicted(service: Service, search: Running) -> None:
-    assert charts.quality(service.results.rounds(search.id)) is None
+    assert rounds.quality(service.results.rounds(search.id)) is None
     record_rounds(search, 3)
-    drawn = charts.quality(service.results.rounds(search.id))
+    drawn = rounds.quality(service.results.rounds(search.id))
     assert drawn is not None
     assert [point[0] for point in drawn["series"][0]["data"]] == [1, 2]
 
 
 def test_what_was_predicted_is_drawn_against_what_was_measured(service: Service, search: Running) -> None:
-    assert charts.predictions(service.results.rounds(search.id), "accuracy") is None
+    assert rounds.predictions(service.results.rounds(search.id), "accuracy") is None
     record_rounds(search, 3)
-    drawn = charts.predictions(service.results.rounds(search.id), "accuracy")
+    drawn = rounds.predictions(service.results.rounds(search.id), "accuracy")
     assert drawn is not None
     earlier, latest, equal = (one["data"] for one in drawn["series"])
     assert (len(earlier), len(latest)) == (8, 8)
@@ -143,7 +144,7 @@ def test_distributions_have_a_cell_for_every_option(service: Service) -> None:
     job = a_job_with_a_supernet(service.store)
     view = JobReader(service, job.id).read(None)
     assert view.distributions is not None
-    cells = charts.distributions(view.distributions)["series"][0]["data"]
+    cells = supernet.distributions(view.distributions)["series"][0]["data"]
     assert sorted({one["value"][1] for one in cells}) == [0, 1, 2]
     assert len(cells) == 3 + 2 + 3
 
@@ -152,12 +153,12 @@ def test_every_event_has_words(service: Service, search: Running) -> None:
     record_rounds(search, 1)
     service.jobs.pause(search.id)
     events = service.events.latest(search.id, 300)
-    said = {event.kind: of_event(event, 3, search.job.spec) for event in events}
+    said = {event.kind: describe_event(event, 3, search.job.spec) for event in events}
     assert said["trial.finished"].startswith("trial 3 ")
     assert said["trial.proposed"] == "trial 3 was proposed"
     assert "early_stop_epoch=3" in said["round.finished"]
     stops = [event for event in events if event.data.get("state") == "STOPPED"]
-    assert "asha: below the best third" in of_event(stops[0], 6, search.job.spec)
+    assert "asha: below the best third" in describe_event(stops[0], 6, search.job.spec)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +175,9 @@ def test_every_event_has_words(service: Service, search: Running) -> None:
     ],
 )
 def test_the_end_of_a_job_is_told_in_words(search: Running, kind: str, data: dict[str, Any], words: str) -> None:
-    assert of_event(Event(1, search.id, None, kind, data, 0.0), None, search.job.spec) == words
+    assert describe_event(Event(1, search.id, None, kind, data, 0.0), None, search.job.spec) == words
 
 
 def test_a_trial_starts_on_an_address(service: Service, search: Running) -> None:
     started = next(event for event in service.events.latest(search.id, 300) if event.kind == "trial.started")
-    assert of_event(started, 3, search.job.spec) == "trial 3 started (attempt 1) on 10.0.0.7"
+    assert describe_event(started, 3, search.job.spec) == "trial 3 started (attempt 1) on 10.0.0.7"
