@@ -1,4 +1,4 @@
-"""PageContext: what all pages share: the service, the feed of events, and a topic for each job on display."""
+"""PageContext: the service, the feed of events and the shared topics of all pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.ui.live.curves import CurveStore
 from api.ui.live.job_list import JobListReader, JobListView
 from api.ui.live.job_view import JobReader, JobView
 from api.ui.live.log_tail import LOG_SECONDS, LogReader, LogTail
-from api.ui.live.topics import Model, Topic
+from api.ui.live.topics import Topic, TopicReader
 from api.ui.live.trial_view import TrialReader, TrialView
 from api.ui.session import Visitor, secret_of
 from api.ui.tables.rows import Rows
@@ -24,7 +24,7 @@ from searchsvc.service.system.cluster import Cluster
 from searchsvc.service.system.tokens import Scope, require
 
 JOB_LIST = "jobs"
-"""The name of the topic of all jobs; other topics are named by the id of their job."""
+"""Name of the topic of all jobs; every other topic has the id of its job as its name."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,7 @@ SLOW_AT_ONCE = 2
 
 
 class PageContext:
-    """The shared state of all pages. It lives on one event loop; calls of the service run in threads."""
+    """The shared state of all pages. It lives on a single event loop; calls of the service run in threads."""
 
     def __init__(self, service: Service, feed: Feed) -> None:
         self.service, self._feed = service, feed
@@ -46,11 +46,11 @@ class PageContext:
         self._curves: dict[str, CurveStore] = {}
 
     async def call(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Run a call in a thread."""
+        """Run a function in a thread."""
         return await self._feed.in_thread(lambda: function(*arguments, **named))
 
     async def call_slow(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Run a call that takes seconds in a thread, without delaying other calls."""
+        """Run a function that takes seconds in a thread, without delaying other calls."""
         return await anyio.to_thread.run_sync(lambda: function(*arguments, **named), limiter=self._slow)
 
     async def visitor(self, request: Request) -> Visitor:
@@ -63,7 +63,7 @@ class PageContext:
         require(await self.call(self.service.access.authenticate, visitor.secret), scope)
 
     def job(self, job_id: str) -> Topic[JobView]:
-        """The topic of a job, shared by all pages that show it."""
+        """Return the topic of a job, shared by all pages that show the job."""
         for other, topic in list(self._jobs.items()):
             if not topic.is_watched and other != job_id:
                 del self._jobs[other]
@@ -74,24 +74,24 @@ class PageContext:
         return self._jobs[job_id]
 
     async def rows(self, topic: str) -> Rows:
-        """The table rows of a topic, as soon as it has been read. Raises NotFound, StoreUnavailable."""
+        """Return the table rows of a topic once it has been read. Raises NotFound, StoreUnavailable."""
         shown: Topic[JobListView] | Topic[JobView] = self.job_list if topic == JOB_LIST else self.job(topic)
         return (await shown.current()).rows
 
-    def topic(self, model: Model[T]) -> Topic[T]:
-        """A topic for one page, which may concern any number of jobs."""
-        return Topic(self._feed, None, model)
+    def topic(self, reader: TopicReader[T]) -> Topic[T]:
+        """Create a topic for a single page; it may concern any number of jobs."""
+        return Topic(self._feed, None, reader)
 
     def curves(self, job_id: str, most: int) -> CurveStore:
-        """Learning curves of a job, `most` of them, shared by all pages that show it."""
+        """Return the store of a job's learning curves, at most `most`, shared by all pages that show the job."""
         return self._curves.setdefault(job_id, CurveStore(self.service, most))
 
     def log(self, job: Job, trial: Trial) -> Topic[LogTail]:
-        """A topic of the log of one trial, for one page; a log grows without events."""
+        """Create a topic of a trial's log for a single page. Read at intervals: logs grow without events."""
         return Topic(self._feed, job.id, LogReader(self.service, trial.id), beat_seconds=LOG_SECONDS)
 
     def trial(self, job: Job, trial: Trial) -> Topic[TrialView]:
-        """A topic of one trial, for one page."""
+        """Create a topic of a trial for a single page."""
         return Topic(self._feed, job.id, TrialReader(self.service, trial.id, job.spec))
 
 

@@ -22,7 +22,7 @@ Words = Annotated[str, Query(max_length=4000)]
 
 
 @router.get("/exports/{job}", response_class=FileResponse)
-def export(request: Request, service: ServiceDep, job: JobRef, scratch: ScratchFolder, format: str) -> FileResponse:  # noqa: A002 - the word of REST
+def export(request: Request, service: ServiceDep, job: JobRef, scratch: ScratchFolder, format: str) -> FileResponse:  # noqa: A002 - the name in REST
     """Export a job. Raises Unauthenticated, NotFound, and Conflict if there is nothing to export yet."""
     service.access.authenticate(secret_of(request))
     return results.export(service, job, scratch, format)
@@ -53,7 +53,7 @@ def matching_trials(
 def download(
     request: Request, service: ServiceDep, trial_id: TrialId, artifact: str, shown: bool = False
 ) -> FileResponse:
-    """Download a file. `shown`: a picture that is part of a page. Raises Unauthenticated, NotFound."""
+    """Download a file. `shown`: the file is a picture inside a page. Raises Unauthenticated, NotFound."""
     service.access.authenticate(secret_of(request))
     response = trials.download(service, service.trials.get(trial_id), artifact)
     return FileResponse(response.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else response

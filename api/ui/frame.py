@@ -41,20 +41,20 @@ _ANSWER_SECONDS = 6.0
 async def framed(request: Request, title: str, here: str, build: Build) -> Response | None:
     """Show a page to a visitor who is signed in; redirect others to the sign-in page."""
     context = page_context_of(request)
-    dress(request, title)
+    set_up(request, title)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             visitor = await context.visitor(request)
     except TimeoutError:
         with _main():
-            _wrong(StoreUnavailable("your token cannot be checked"))
+            _show_error(StoreUnavailable("your token cannot be checked"))
         return None
     except Unauthenticated:
         onward = f"{PATH}{request.url.path.removeprefix(PATH)}"
         return RedirectResponse(sign_in_path("" if onward == f"{PATH}/" else "needed", onward), 303)
     except SearchsvcError as error:
         with _main():
-            _wrong(error)
+            _show_error(error)
         return None
     _top(here, visitor)
     with _main() as main:
@@ -62,13 +62,13 @@ async def framed(request: Request, title: str, here: str, build: Build) -> Respo
             await build(context, visitor)
         except SearchsvcError as error:
             main.clear()
-            _wrong(error)
+            _show_error(error)
             return None
     background_tasks.create(_watch_sign_in(context, visitor, ui.context.client), name="sign-in of a page")
     return None
 
 
-def dress(request: Request, title: str) -> None:
+def set_up(request: Request, title: str) -> None:
     """Set the title, the style sheet, the script and the light or dark mode."""
     ui.page_title(f"{title} - searchsvc")
     ui.add_head_html(f"<style>{theme.css()}</style><script>{theme.script()}</script>")
@@ -126,7 +126,7 @@ _TITLES: tuple[tuple[type[SearchsvcError], str, int], ...] = (
 )
 
 
-def _wrong(error: SearchsvcError) -> None:
+def _show_error(error: SearchsvcError) -> None:
     """Show an error in place of the page."""
     title, status = next(
         ((title, status) for kind, title, status in _TITLES if isinstance(error, kind)), ("Something went wrong", 500)
@@ -155,13 +155,13 @@ async def _watch_sign_in(context: PageContext, visitor: Visitor, client: Any) ->
         await asyncio.sleep(_CHECK_SECONDS)
 
 
-def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) -> None:
+def follow(topic: Topic[T], show: Callable[[T], None], *, reports_errors: bool = True) -> None:
     """Show every new view of a topic until the page is closed, and a notice while the topic cannot be read.
 
     Reading starts at once, while the browser still loads the page. A page in a background tab shows nothing new until
     it is visible again.
 
-    `tells`: False if something else on the page reports errors.
+    `reports_errors`: False if another topic on the page reports errors.
     """
     client = ui.context.client
     problem = notice("", bad=True).classes("hidden")
@@ -176,7 +176,7 @@ def follow(topic: Topic[T], show: Callable[[T], None], *, tells: bool = True) ->
                 if client.is_deleted:
                     return
                 with client:
-                    if tells:
+                    if reports_errors:
                         _report(problem, watcher)
                     if watcher.view is not None:
                         show(watcher.view)

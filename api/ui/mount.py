@@ -1,4 +1,4 @@
-"""Mounts the pages on the app of the REST interface: once per process, because NiceGUI has one app per process."""
+"""Mount the pages on the app of the REST interface, once per process, because NiceGUI has one app per process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from searchsvc.service.service import Service
 
 ICON = Path(__file__).parent / "assets" / "icon.svg"
 _RECONNECT_SECONDS = 20.0
-"""A page that has lost its connection is kept for this time. Pings must be answered within 0.4 of it, which leaves time
-for a busy browser or machine.
+"""Time for which a disconnected page is kept. Pings must be answered within 0.4 of it, which leaves time for a busy
+browser or machine.
 """
 QUASAR = {"brand": {"primary": "var(--accent)"}, "loadingBar": {"skipHijack": True}}
-"""Buttons have our colour; background requests of pages show no loading bar."""
+"""Options of Quasar: buttons use the accent colour; background requests show no loading bar."""
 HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -45,7 +45,7 @@ HEADERS = {
 
 
 def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
-    """Mount the pages below /ui of the app; returns the sign-in links, `links` if given."""
+    """Mount the pages below /ui of the app. Return the sign-in links, which are `links` if passed."""
     feed: Feed = app.state.feed
     app.state.links = links = links or Links()
     app.include_router(session.router)

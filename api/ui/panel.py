@@ -31,7 +31,7 @@ class Panel(Generic[T]):
     def __init__(
         self, context: PageContext, title: str, note: str, read: Callable[[], T], draw: Callable[[T], None]
     ) -> None:
-        """`read` runs in a thread; a SearchsvcError that it raises is shown. `draw` shows its result."""
+        """Create a panel. `read` runs in a thread; a SearchsvcError from it is shown. `draw` shows its result."""
         self._context, self._read, self._draw, self._client = context, read, draw, ui.context.client
         self._in_view = self._is_observed = self._is_busy = False
         self._is_stale, self._wake = True, asyncio.Event()

@@ -1,4 +1,4 @@
-"""Sign-in and sign-out: a token becomes a cookie that scripts cannot read, by a form or by a link for one use.
+"""Sign-in and sign-out: a form or a single-use link turns a token into a cookie that scripts cannot read.
 
 The cookie holds the token itself, so there is no state to keep: a restart signs nobody out, and a revoked or expired
 token is refused at the next request.
@@ -43,25 +43,25 @@ class Visitor:
 
 @dataclass(slots=True)
 class Links:
-    """Sign-in links for one use, valid for an hour."""
+    """Single-use sign-in links, valid for an hour."""
 
     clock: Callable[[], float] = time.monotonic
     _open: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def make(self, secret: str) -> str:
-        """Create a link for the token with this secret; returns its path."""
+        """Create a link for the token with this secret and return its path."""
         code = secrets.token_urlsafe(24)
         self._open[code] = (secret, self.clock() + LINK_SECONDS)
         return f"{PATH}/open/{code}"
 
     def take(self, code: str) -> str | None:
-        """Use a link: returns its secret, or None if the link was used, has expired or never existed."""
+        """Use a link. Return its secret, or None if the link was used, has expired or never existed."""
         secret, until = self._open.pop(code, ("", 0.0))
         return secret if secret and self.clock() < until else None
 
 
 def cookie_of(request: Request) -> str:
-    """The name of the cookie, which contains the port: browsers send cookies to all ports of a host."""
+    """Return the name of the cookie, which contains the port: browsers send cookies to all ports of a host."""
     return f"searchsvc_{request.url.port or request.url.scheme}"
 
 
@@ -75,13 +75,13 @@ def links_of(request: Request) -> Links:
 
 
 def local_path(path: str) -> str:
-    """A page of ours to go on to; the first one where `path` leads elsewhere."""
+    """Return the path if it is a page of this service, otherwise the path of the jobs page."""
     inside = path.startswith(f"{PATH}/") and "//" not in path and "\\" not in path
     return path if inside else f"{PATH}/"
 
 
 def sign_in_path(why: str = "", onward: str = "") -> str:
-    """The path of the sign-in page, with the reason to sign in and the page to continue to."""
+    """Return the path of the sign-in page, with the reason to sign in and the page to continue to."""
     query = {name: value for name, value in (("why", why), ("next", onward)) if value}
     return f"{SIGN_IN}?{urlencode(query)}" if query else SIGN_IN
 
@@ -93,7 +93,7 @@ def open_once(
     links: Annotated[Links, Depends(links_of)],
     onward: Annotated[str, Query(alias="next")] = "",
 ) -> RedirectResponse:
-    """Sign in by a link for one use, and continue to a page."""
+    """Sign in by a single-use link, and continue to a page."""
     secret = links.take(code)
     if secret is None:
         return RedirectResponse(sign_in_path("used"), 303)
@@ -140,6 +140,6 @@ def _signed_in(request: Request, secret: str, onward: str) -> RedirectResponse:
 
 
 def _is_ours(request: Request) -> bool:
-    """Whether a form was sent from a page of this service."""
+    """Return whether a form was sent from a page of this service."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")

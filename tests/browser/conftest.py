@@ -1,4 +1,4 @@
-"""The pages as readers see them: searchctl serve in a process of its own, Chromium before it, its store beside it."""
+"""Browser tests: `searchctl serve` in a process of its own, Chromium, and the store of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.pages import Running, a_search, record_rounds
 from tests.support.sites import CHROMIUM_ARGUMENTS, NoChromium, Site, chromium_path, serving
 
 PATIENCE_MILLISECONDS = 60_000
-"""Nothing takes so long, unless the machine does much else."""
+"""Timeout of every wait, far longer than any page takes on an idle machine."""
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
@@ -50,7 +50,7 @@ def search(site: Site) -> Running:
 
 
 class Console:
-    """What browsers complain of. A test that expects a complaint forgives it."""
+    """Errors on the consoles of browsers. A test that expects an error forgives it."""
 
     def __init__(self) -> None:
         self.complaints: list[str] = []
@@ -62,7 +62,7 @@ class Console:
         return context
 
     def forgive(self, *parts: str) -> None:
-        """Complaints in which one of these stands, until the test ends."""
+        """Ignore errors that contain a part, until the test ends."""
         self._forgiven = parts
 
     def begin(self) -> None:
@@ -81,7 +81,7 @@ def all_consoles() -> Console:
 
 @pytest.fixture(autouse=True)
 def console(all_consoles: Console) -> Iterator[Console]:
-    """At the end of a test no page may have complained."""
+    """Check after each test that no page has reported an error."""
     all_consoles.begin()
     yield all_consoles
     assert all_consoles.complaints == []
@@ -92,7 +92,7 @@ NewContext = Callable[..., BrowserContext]
 
 @pytest.fixture(scope="session")
 def new_context(browser: Browser, all_consoles: Console) -> NewContext:
-    """Opens a browser of its own, with its own cookies; whoever asks for it closes it."""
+    """Return a function that opens a browser context with its own cookies; the caller closes it."""
 
     def opened(**options: Any) -> BrowserContext:
         made = all_consoles.watch(browser.new_context(**options))
@@ -107,24 +107,25 @@ Enter = Callable[[Scope], BrowserContext]
 
 @pytest.fixture(scope="session")
 def contexts(site: Site, new_context: NewContext) -> Iterator[Enter]:
-    """A signed-in browser for each scope; kept, so that scripts are loaded once."""
-    made: dict[Scope, BrowserContext] = {}
+    """Return a function that opens a signed-in browser context per scope; contexts are kept, so that scripts load once.
+    """
+    opened: dict[Scope, BrowserContext] = {}
 
     def enter(scope: Scope) -> BrowserContext:
-        if scope not in made:
-            made[scope] = new_context(locale="en-GB", timezone_id="Asia/Kolkata")
-            page = made[scope].new_page()
+        if scope not in opened:
+            opened[scope] = new_context(locale="en-GB", timezone_id="Asia/Kolkata")
+            page = opened[scope].new_page()
             sign_in(page, site, site.secret(scope))
             page.close()
-        return made[scope]
+        return opened[scope]
 
     yield enter
-    for one in made.values():
-        one.close()
+    for context in opened.values():
+        context.close()
 
 
 def sign_in(page: Page, site: Site, secret: str) -> None:
-    """By the form."""
+    """Sign in by the form."""
     page.goto(f"{site.address}/ui/sign-in")
     page.fill("#token", secret)
     page.get_by_role("button", name="Sign in").click()
@@ -136,7 +137,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def open_page(site: Site, contexts: Enter) -> Iterator[Open]:
-    """Opens a path as the owner of a token."""
+    """Return a function that opens a path as the owner of a token."""
     pages: list[Page] = []
 
     def opened(path: str, scope: Scope = Scope.ADMIN) -> Page:
@@ -168,14 +169,14 @@ _TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnim
 
 
 def wait_until_still(page: Page) -> None:
-    """Until the page is connected, what is in view has been read and drawn, and nothing moves any more."""
+    """Wait until the page is connected, its visible content is read and drawn, and nothing moves."""
     for _ in range(2):  # what a frame brings may begin another animation
         page.evaluate(_TWO_FRAMES)
         page.wait_for_function(_IS_STILL)
 
 
 def wait_until_drawn(page: Page, name: str, test: str) -> None:
-    """Until the chart of that name, whichever element is it by then, has options of which the JavaScript is true."""
+    """Wait until a chart with this name has options for which the JavaScript `test` is true."""
     page.wait_for_function(
         f"""name => [...document.querySelectorAll('[role=img]')].some(element => {{
             const options = getElement(Number(element.id.slice(1)))?.chart?.getOption();

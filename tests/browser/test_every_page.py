@@ -1,4 +1,4 @@
-"""What holds of every page: readable in all widths, in light and dark, by keyboard and by screen readers."""
+"""Properties of every page: readable in all widths, in light and dark mode, by keyboard and by screen reader."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.support.ui_pages import PAGES, STEER
 AXE = Axe()
 SERIOUS = ("serious", "critical")
 STEERS = ("Pause", "Resume", "Stop", "Cancel", "Retry failed", "Extend", "New job", "Clone", "Submit", "Train")
-"""What needs a token of scope submit."""
+"""Buttons and links that need a token of scope submit."""
 
 
 @pytest.fixture(params=PAGES)
 def page(request: pytest.FixtureRequest, open_page: Open, search: Running) -> Page:
-    """Each page, as a reader sees it who may do everything."""
+    """Open each page with a token that allows everything."""
     return _open(open_page, request.param, search)
 
 
@@ -47,7 +47,7 @@ def test_a_page_is_for_all_eyes_widths_and_hands(page: Page) -> None:
 
 
 def _findings(page: Page) -> list[Any]:
-    """What axe-core calls serious: the rule, what is wrong, and where."""
+    """Return the serious findings of axe-core: the rule, the failure and the element."""
     said = AXE.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).response
     return [
         (one["id"], node["failureSummary"].partition("\n")[2].strip(), node["html"][:160])
@@ -58,7 +58,7 @@ def _findings(page: Page) -> list[Any]:
 
 
 def _walk(page: Page) -> None:
-    """By the Tab key over everything that can be used; each has something around it while it has the focus."""
+    """Move by Tab over every control; each has a visible frame while it has the focus."""
     page.evaluate("document.activeElement?.blur()")
     wanted = page.evaluate(_REACHABLE)
     seen: set[str] = set()

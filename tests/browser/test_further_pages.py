@@ -1,4 +1,4 @@
-"""Comparing trials, taking a job away, recommending, spaces, the cluster."""
+"""Comparing trials, exporting a job, recommendations, spaces and the cluster."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_limit_is_moved_and_the_best_within_it_predicted(open_page: Open, site
 
 
 def _with_real_candidates(site: Site) -> Running:
-    """A job whose results a predictor can learn from."""
+    """Create a job with results from which a predictor can learn."""
     made, space = Running(site.service, name="real", objectives=[{"metric": "accuracy"}]), find("mbconv-small").space
     candidates = space.from_matrix(space.sample(12, np.random.default_rng(0)))
     for number, candidate in enumerate(candidates):

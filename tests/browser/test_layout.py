@@ -1,4 +1,4 @@
-"""Nothing moves under a reader's eyes: neither while a page fills, nor while its search goes on."""
+"""Elements do not move while a reader looks at them: neither while a page fills, nor while its search runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WATCH = """() => {
         return moved.splice(0);
     };
 }"""
-"""Elements that begin higher or lower than before; but for the log of events, in which new ones push others down."""
+"""Collects elements that move up or down, except in the log of events, in which new events push others down."""
 
 
 def moved(page: Page) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writing a job in the browser: checked while it is written, by hand and by the form, and submitted."""
+"""Writing a job in the browser: by hand and by the form, checked while it is written, and submitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 def write(page: Page, text: str) -> None:
-    """In place of all that the editor holds."""
+    """Replace the content of the editor."""
     page.locator(".cm-content").click()
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(text)

@@ -1,4 +1,4 @@
-"""What readers see: live, in every width, in light and dark, with names that try to be HTML."""
+"""The pages for readers: live, in every width, in light and dark mode, with names that look like HTML."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_csv_of_the_trials_holds_what_the_filters_match(open_page: Open, sea
 
 
 def _numbers(page: Page) -> list[str]:
-    """Of the trials in the CSV."""
+    """Return the numbers of the trials in the CSV."""
     with page.expect_download() as saved:
         page.get_by_role("button", name="CSV").click()
     return [line.partition(",")[0] for line in saved.value.path().read_text().splitlines()[1:]]

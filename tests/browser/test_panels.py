@@ -119,7 +119,7 @@ def two_curves(site: Site) -> Running:
 
 
 def _with_curves(site: Site, name: str, *curves: Mapping[int, float]) -> Running:
-    """A job with a trial per curve, each a mapping from epochs to accuracy."""
+    """Create a job with a trial per curve, each a mapping from epochs to accuracy."""
     job = Running(site.service, name=name)
     for curve in curves:
         _add_curve(job, curve)
@@ -136,7 +136,7 @@ def _add_curve(job: Running, curve: Mapping[int, float]) -> None:
 
 
 CURVE_REACH = 30
-"""Pixels between the pointer and the nearest curve that reacts, at most, as in page.js."""
+"""Maximal distance in pixels between the pointer and a curve that reacts, as in page.js."""
 POINTS = """(element) => {
     const { chart } = getElement(Number(element.id.slice(1)));
     return chart.getOption().series
@@ -154,7 +154,7 @@ IS_READY = (
 
 
 def _curves(page: Page) -> Locator:
-    """The panel of the learning curves, once its chart is as wide as its place and reacts."""
+    """Return the panel of the learning curves once its chart fills its element and reacts."""
     panel(page, "Learning curves")
     wait_until_drawn(page, "Learning curves", IS_READY)
     return page.get_by_role("region", name="Learning curves")
@@ -169,19 +169,19 @@ def _canvas(page: Page) -> Locator:
 
 
 def _data_points(page: Page, trial: int | None = None) -> list[tuple[float, float]]:
-    """Pixels of the data points, of one trial or of all, by the chart's own coordinates."""
+    """Return the pixels of the data points of a trial, or of all trials, by the chart's own coordinates."""
     return [(x, y) for x, y, number in _chart(page).evaluate(POINTS) if trial in (None, number)]
 
 
 def _middle(page: Page, trial: int) -> Position:
-    """The middle of the longest segment of a trial's curve."""
+    """Return the middle of the longest segment of a trial's curve."""
     points = _data_points(page, trial)
     start, end = max(pairwise(points), key=lambda ends: math.dist(*ends))
     return {"x": (start[0] + end[0]) / 2, "y": (start[1] + end[1]) / 2}
 
 
 def _far_from_all(page: Page) -> Position:
-    """The place in the chart that is farthest from every curve."""
+    """Return the position in the chart that is farthest from every curve."""
     trials = {number for _, _, number in _chart(page).evaluate(POINTS)}
     segments = [ends for trial in trials for ends in pairwise(_data_points(page, trial))]
     on_curves = np.concatenate([np.linspace(start, end, 200) for start, end in segments])
@@ -196,14 +196,14 @@ def _far_from_all(page: Page) -> Position:
 
 
 def _wait_until_highlighted(page: Page, trial: int | None) -> None:
-    """Until the highlighted curve is that of the trial, or none."""
+    """Wait until the curve of the trial is highlighted, or no curve if None."""
     highlighted = "options.series.find(one => one.id === 'highlight').data.map(point => point[2])"
     expected = "length === 0" if trial is None else f"join() === '{trial},{trial}'"
     wait_until_drawn(page, "Learning curves", f"{highlighted}.{expected}")
 
 
 def test_a_click_counts_although_the_curve_is_drawn_anew_meanwhile(open_page: Open, search: Running) -> None:
-    """As under a slow hand, or while a search goes on: another line is under the pointer when it is let go."""
+    """A slow click, or a running search, can put another line under the pointer before the button is released."""
     page = open_page(f"/ui/jobs/{search.id}")
     panel(page, "Learning curves")
     wait_until_drawn(page, "Learning curves", "options.series.some(one => one.id === 'highlight')")

@@ -1,4 +1,4 @@
-"""The page that asks about labels: with the keyboard, undone, by several raters, to a label file."""
+"""The page for reviewing labels: with the keyboard, with undo, by several raters, to a label file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 @pytest.fixture(scope="module")
 def job(site: Site) -> Job:
-    """Two trials, of which one gives the first two validation images another class."""
+    """Create a job with two trials; the second predicts another class for the first two validation images."""
     from workers.tasks.classification import TASK
 
     labels = TASK.validation({"name": "digits"}).labels

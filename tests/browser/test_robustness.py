@@ -1,4 +1,4 @@
-"""What happens when something is wrong: said plainly, right again by itself, nothing executed."""
+"""Failures are reported plainly, recovered from without help, and never execute content."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_a_page_behind_other_tabs_is_brought_up_to_date_when_it_is_looked_at(con
         expect(page.get_by_text("0 of 48")).to_be_visible()
     behind, before = pages
     _hide(behind, True)
-    for told in (1, 2, 3):  # the first ones may be on their way while the page is hidden
+    for finished in (1, 2, 3):  # the first ones may be on their way while the page is hidden
         _one_more(job)
-        expect(before.get_by_text(f"{told} of 48")).to_be_visible()
+        expect(before.get_by_text(f"{finished} of 48")).to_be_visible()
     behind.get_by_role("button", name="Extend").click()  # the service answers on the same connection, in order
     expect(behind.get_by_role("dialog")).to_be_visible()
     assert behind.get_by_text("3 of 48").count() == 0
@@ -91,7 +91,7 @@ def test_a_page_behind_other_tabs_is_brought_up_to_date_when_it_is_looked_at(con
 
 
 def _hide(page: Page, hidden: bool) -> None:
-    """As a browser does when its reader turns to another tab."""
+    """Hide or show a page, as a browser does when its reader switches tabs."""
     page.evaluate(
         """hidden => {
             Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -144,7 +144,7 @@ def test_a_database_that_is_away_is_said_and_waited_for(
 
 
 def _looked_at(site: Site, page: Page) -> tuple[Running, Page]:
-    """A running job, and its page."""
+    """Create a running job and open its page."""
     job = Running(site.service, name="long-lived")
     sign_in(page, site, site.secret(Scope.READ))
     page.goto(f"{site.address}/ui/jobs/{job.id}")
@@ -153,7 +153,7 @@ def _looked_at(site: Site, page: Page) -> tuple[Running, Page]:
 
 
 def _one_more(job: Running) -> None:
-    """A trial of the job ends."""
+    """End another trial of the job."""
     number = job.propose()
     job.start(number)
     job.measure(number, 1, 0.5)

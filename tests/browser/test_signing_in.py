@@ -1,4 +1,4 @@
-"""Who gets in, how, and what the browser keeps of it."""
+"""Signing in and out, and the cookie that the browser keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way of a reader: a job is written, watched while real workers train its trials, steered, and used."""
+"""The complete path of a user: a job is written, watched while real workers train its trials, steered and used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ budget: {{trials: {TRIALS}}}
 resources: {{cpu: 1}}
 """
 JOB_MILLISECONDS = 300_000
-"""More than drivers and workers take to start twice and to train, on a machine that does much else."""
+"""Timeout for drivers and workers to start twice and to train on a busy machine."""
 
 
 def test_a_job_is_followed_from_the_editor_to_its_end_and_beyond(
@@ -61,12 +61,12 @@ def _submit(page: Page) -> None:
 
 
 def _state(page: Page) -> Locator:
-    """Of the job."""
+    """Return the state of the job on its page."""
     return page.locator("h1 + .state")
 
 
 def _pause_and_resume(page: Page) -> None:
-    """When the first trial has ended, and before the last."""
+    """Pause and resume the job after its first trial and before its last."""
     expect(page.get_by_text(re.compile(rf"^[1-9]\d* of {TRIALS}$"))).to_be_visible(timeout=JOB_MILLISECONDS)
     page.get_by_role("button", name="Pause").click()
     expect(_state(page)).to_have_text("paused", timeout=JOB_MILLISECONDS)

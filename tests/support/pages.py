@@ -1,4 +1,4 @@
-"""Jobs to look at, as drivers leave them in a store: results, failures, rounds, running trials."""
+"""Jobs for pages, as drivers leave them in a store: results, failures, rounds and running trials."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SPEC: Mapping[str, Any] = {
 
 
 class Running:
-    """A job at work, with the hands of its driver."""
+    """A running job, and the operations of its driver."""
 
     def __init__(self, service: Service, **changes: Any) -> None:
         self.service = service
@@ -61,7 +61,7 @@ class Running:
         return self.service.jobs.get(self.id)
 
     def propose(self, candidate: Candidate | None = None, **costs: float) -> int:
-        """A trial that waits; its number."""
+        """Add a trial that waits, and return its number."""
         number = len(self.trials)
         drawn = self.space.sample(1, np.random.default_rng(number))
         flops = costs.get("flops", 1e5 * (1 + (number * 7) % 11))
@@ -90,7 +90,7 @@ class Running:
         self.writer.flush()
 
     def beat(self, seconds: float) -> None:
-        """Time under the driver passes."""
+        """Record time of the driver."""
         self.service.store.heartbeat(self.lease, TTL_SECONDS, seconds=seconds, gpu_seconds=0.0)
 
     def finish(self) -> None:
@@ -99,7 +99,8 @@ class Running:
 
 
 def a_search(service: Service, trials: int = 24, *, seed: int = 0, **changes: Any) -> Running:
-    """A running job with so many ended trials: some stopped early, one that failed, one that runs, one that waits."""
+    """Create a running job with `trials` ended trials, some stopped early and one failed; two more run and wait.
+    """
     running, random = Running(service, **changes), np.random.default_rng(seed)
     for _ in range(trials):
         number = running.propose()
@@ -127,7 +128,7 @@ def a_search(service: Service, trials: int = 24, *, seed: int = 0, **changes: An
 
 
 def record_rounds(running: Running, count: int = 6) -> None:
-    """Rounds of an algorithm that says how good its predictions were."""
+    """Add rounds of an algorithm that reports the quality of its predictions."""
     for number in range(count):
         rho = 0.4 + 0.08 * number
         said = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}

@@ -1,4 +1,4 @@
-"""The service with its pages, `searchctl serve` in a process of its own, and its store beside it."""
+"""The service with its pages: `searchctl serve` in a process of its own, and its store."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Site:
 
     address: str
     link: str
-    """The link that signs in once."""
+    """The single-use sign-in link."""
     service: Service
-    """On the same store, in this process."""
+    """A service on the same store, in this process."""
     process: subprocess.Popen[str]
 
     @property
@@ -44,7 +44,7 @@ class Site:
 
 @contextmanager
 def serving(settings: Settings, *, port: int = 0, with_controller: bool = False) -> Iterator[Site]:
-    """A site for as long as the block lasts; `port` 0 takes a free one."""
+    """Run a site while the block lasts; `port` 0 selects a free port."""
     settings.prepare()
     command = [SEARCHCTL, "serve", "--port", str(port), "--controller" if with_controller else "--no-controller"]
     environment = {**settings.environment(), "PYTHONUNBUFFERED": "1"}
@@ -67,7 +67,7 @@ def serving(settings: Settings, *, port: int = 0, with_controller: bool = False)
 
 
 def _wait_for(address: str) -> None:
-    """Until the service answers there: it tells its address a moment earlier."""
+    """Wait until the service answers: it prints its address a moment before."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         with suppress(httpx.TransportError):
@@ -78,15 +78,15 @@ def _wait_for(address: str) -> None:
 
 
 class NoChromium(Exception):
-    """It is not installed."""
+    """Chromium is not installed."""
 
 
 def chromium_path() -> str:
-    """Raises NoChromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
+    """Return the path of Chromium. Raises NoChromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
         raise NoChromium("there is no Chromium: apt-get install chromium")
-    return found
+    return path
 
 
 CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu")

@@ -1,4 +1,4 @@
-"""Every page of the service, in one place: the browser tests look at each, and `make screenshots` takes its picture.
+"""Every page of the service: the browser tests open each, and `make screenshots` takes its picture.
 
 `{job}` stands for the id of a job, `{trial}` and `{other}` for the numbers of trials with a result. A new page is one
 line here.

@@ -1,4 +1,4 @@
-// The editor follows the page's choice of light or dark, and has a name for screen readers.
+// Give the editor the page's light or dark mode and a name for screen readers.
 function setUpEditor(id, name) {
   const dress = () => {
     const dark = document.body.classList.contains("body--dark");
@@ -11,7 +11,7 @@ function setUpEditor(id, name) {
   });
 }
 
-// Tab leads on, as everywhere on the page, and does not indent: the keyboard must not be caught in the editor.
+// Tab moves to the next control and does not indent, so that the keyboard is not trapped in the editor.
 document.addEventListener(
   "keydown",
   (event) => {

@@ -1,6 +1,6 @@
 document.documentElement.lang = "en";
 
-// Times are said in the reader's zone: <time datetime="..."> is filled here, whenever one appears or changes.
+// Show times in the reader's zone: fill every <time datetime="..."> when it appears or changes.
 (() => {
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const fill = (element) => {
@@ -21,20 +21,20 @@ document.documentElement.lang = "en";
   }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["datetime"] });
 })();
 
-// Light or dark: as the system has it, until the reader chooses; the choice is kept in a cookie.
+// Light or dark mode follows the system until the reader chooses; a cookie stores the choice.
 function switchTheme() {
   const dark = !document.body.classList.contains("body--dark");
   document.cookie = `searchsvc_theme=${dark ? "dark" : "light"}; path=/ui; max-age=31536000; samesite=lax`;
   setDark(dark);
 }
 
-// The service is told when the page goes behind other tabs, where it need not be kept up to date, and when it comes back.
+// Report whether the page is visible: the service does not update pages in background tabs.
 function reportVisibility() {
   document.onvisibilitychange = () => emitEvent("visible", !document.hidden);
   if (document.hidden) document.onvisibilitychange();
 }
 
-// Whoever signs out in one tab is signed out in all: the others need not wait until they are refused.
+// Signing out in a tab signs out all tabs, before their next request is refused.
 const signIn = "/ui/sign-in";
 const tabs = new BroadcastChannel("searchsvc sign-out");
 if (location.pathname === signIn && new URLSearchParams(location.search).get("why") === "out") tabs.postMessage("out");
@@ -42,7 +42,7 @@ tabs.onmessage = () => {
   if (location.pathname !== signIn) location.href = `${signIn}?why=out`;
 };
 
-// How numbers of cells read.
+// Format of numbers in cells.
 function shortNumber(value) {
   if (value === null || value === undefined) return "";
   const size = Math.abs(value);
@@ -85,7 +85,7 @@ function barCell(params) {
   return cell;
 }
 
-// Rows of tables: fetched whole when a table appears, then kept up to date by what is said to have changed.
+// Rows of tables: all are fetched when a table appears, then changes are applied.
 const tables = new Map();
 async function fillGrid(path, api) {
   const table = { api, version: -1, waiting: [] };
@@ -114,7 +114,7 @@ function changeGrid(path, { version, add, update, remove }) {
   } else if (version > table.version) fillGrid(path, table.api);
 }
 
-// Events of a job, the newest first; what they say is text, whatever it holds.
+// Events of a job, the newest first, inserted as text only.
 function prependEvents(id, lines, most) {
   const list = getHtmlElement(id);
   if (!list) return setTimeout(() => prependEvents(id, lines, most), 50);
@@ -133,7 +133,7 @@ function prependEvents(id, lines, most) {
   while (list.children.length > most) list.lastElementChild.remove();
 }
 
-// Texts of charts: a trial's point says which trial it is; names are text, whatever they hold.
+// Tooltips of charts: names are inserted as text only.
 function echartsText(words) {
   const holder = document.createElement("span");
   holder.textContent = words;
@@ -145,13 +145,13 @@ function pointTooltip(params) {
   return `${which}<br>${shortNumber(y)} at ${shortNumber(x)}`;
 }
 
-// What a field of a form holds, unless its reader is writing there.
+// Set the value of a form field unless the reader is editing it.
 function setField(id, value) {
   const field = getHtmlElement(id);
   if (field && (field.tagName === "SELECT" || field !== document.activeElement)) field.value = value;
 }
 
-// Fetches a file for a link or a button; what to say where there is none.
+// Download a file for a link or a button. Returns an error message, or an empty text.
 async function downloadFile(link, path = link.href) {
   link.setAttribute("aria-busy", "true");
   try {
@@ -171,14 +171,14 @@ async function downloadFile(link, path = link.href) {
   }
 }
 
-// The rows that the filters of a table match, those that it does not hold included.
+// Download all rows that match the filters of a table, including rows that the table does not have.
 function downloadMatching(button, id, path) {
   const grid = getElement(id).api;
   const where = JSON.stringify(grid.getFilterModel());
   return downloadFile(button, `${path}?${new URLSearchParams({ matching: grid.getGridOption("quickFilterText") ?? "", where })}`);
 }
 
-// The trials that are chosen in a table: two to six can be compared.
+// Two to six trials selected in a table can be compared.
 function enableCompare(grid) {
   const count = grid.getSelectedRows().length;
   for (const button of document.querySelectorAll(".compare-button")) button.disabled = count < 2 || count > 6;
@@ -188,7 +188,7 @@ function compareSelected(id, job) {
   location.href = `/ui/compare?trials=${names.join(",")}`;
 }
 
-// Panels are told when they come into view and when they leave it.
+// Notify panels when they enter or leave the view.
 const visibility = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) entry.target.dispatchEvent(new CustomEvent(entry.isIntersecting ? "seen" : "unseen"));
@@ -201,7 +201,7 @@ function observeVisibility(id) {
   else setTimeout(() => observeVisibility(id), 50);
 }
 
-// What was tried: each number with its name.
+// A candidate: each number with its name.
 function candidateTooltip(params) {
   const values = params.value, names = params.dimensionNames;
   const words = values.slice(0, -1).map((value, place) => {
@@ -215,7 +215,7 @@ function heatmapTooltip(params, rows) {
   return `step ${params.name}<br>${echartsText(rows[row])}: ${(100 * probability).toFixed(1)} %`;
 }
 
-// A bar of the timeline: one attempt at one trial.
+// A bar of the timeline: an attempt of a trial.
 function attemptBar(params, api) {
   const start = api.coord([api.value(1), api.value(0)]), end = api.coord([api.value(2), api.value(0)]);
   const height = Math.max(3, Math.min(14, api.size([0, 1])[1] * 0.7)), area = params.coordSys;
@@ -236,7 +236,7 @@ function shortSeconds(seconds) {
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-// Learning curves: the curve nearest to the pointer, at most so many pixels away, is drawn over the others; a click pins it.
+// Learning curves: the curve nearest to the pointer, within CURVE_REACH pixels, is drawn over the others; a click pins it.
 const CURVE_REACH = 30;
 function distanceToSegment([x, y], [fromX, fromY], [toX, toY]) {
   const alongX = toX - fromX, alongY = toY - fromY, square = alongX ** 2 + alongY ** 2;
@@ -257,7 +257,7 @@ function highlightCurves(id, words) {
     link.textContent = last ? `trial #${trial}: ${shortNumber(last[1])} after epoch ${last[0]}` : "";
     link.href = last ? `${location.pathname.replace(/\/$/, "")}/trials/${trial}` : "";
   };
-  // After the chart was drawn anew, or a reader hid a group of curves in the legend.
+  // Called after the chart is redrawn, or if a reader hides a group of curves in the legend.
   chart.readCurves = () => {
     const { series, legend } = chart.getOption();
     curves = new Map();
@@ -315,7 +315,7 @@ function highlightCurves(id, words) {
     tell(null);
     if (pinned !== shown) draw(pinned);
   });
-  // The element's own click: ECharts drops one when another line has come under the pointer before it was let go.
+  // Use the click of the element: ECharts drops a click if another line is under the pointer at its end.
   chart.getDom().addEventListener("click", (event) => {
     const box = chart.getDom().getBoundingClientRect();
     pinned = nearest([event.clientX - box.left, event.clientY - box.top]);

@@ -1,4 +1,4 @@
-"""What was tried and what came of it, as the charts of parameters draw it."""
+"""Candidates with their results, prepared for the charts of parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.domain import Categorical, Parameter, Scalar
 from searchsvc.service.results.columns import sample
 
 MOST_DRAWN = 1000
-"""Of more candidates the best are drawn, and every so-manieth of the others."""
+"""Maximal number of drawn candidates. If there are more, the best and an even sample of the others are drawn."""
 _BEST_DRAWN = 300
 _CELLS = 40
 
@@ -29,30 +29,30 @@ class RankedCandidate:
     number: int
     values: Mapping[str, Scalar]
     value: float
-    """Of the metric that is looked at."""
+    """Value of the chosen metric."""
     rank: float
-    """0 for the best to 1 for the worst."""
+    """0 for the best candidate, 1 for the worst."""
 
 
 def ranked_candidates(view: JobView, metric: str, *, minimised: bool) -> list[RankedCandidate]:
-    """Every candidate that has ended with that metric, by number."""
-    found = [
+    """Return every candidate that has ended with a value of the metric, by number."""
+    measured = [
         (trial, value)
         for trial in view.trials.values()
         if trial.is_search_result and (value := costs_and_metrics(trial).get(metric)) is not None
     ]
-    ordered = sorted(found, key=lambda pair: pair[1] if minimised else -pair[1])
+    ordered = sorted(measured, key=lambda pair: pair[1] if minimised else -pair[1])
     last = max(1, len(ordered) - 1)
     ranks = {trial.number: place / last for place, (trial, _) in enumerate(ordered)}
     return [
         RankedCandidate(trial.number, trial.values, value, ranks[trial.number])
-        for trial, value in sorted(found, key=lambda pair: pair[0].number)
+        for trial, value in sorted(measured, key=lambda pair: pair[0].number)
     ]
 
 
-def thinned(found: Sequence[RankedCandidate]) -> list[RankedCandidate]:
-    """Few enough to be drawn, the best of them last: over the others."""
-    by_rank = sorted(found, key=lambda one: -one.rank)
+def thinned(candidates: Sequence[RankedCandidate]) -> list[RankedCandidate]:
+    """Return at most `MOST_DRAWN` candidates, sorted from the worst to the best, so that the best are drawn on top."""
+    by_rank = sorted(candidates, key=lambda one: -one.rank)
     if len(by_rank) <= MOST_DRAWN:
         return by_rank
     others, best = by_rank[:-_BEST_DRAWN], by_rank[-_BEST_DRAWN:]
@@ -60,7 +60,7 @@ def thinned(found: Sequence[RankedCandidate]) -> list[RankedCandidate]:
 
 
 def position(parameter: Parameter, value: Scalar) -> float:
-    """Where a value lies in the range of its parameter, from 0 to 1; on the scale on which it is searched."""
+    """Return the position of a value in the range of its parameter, from 0 to 1, on the scale of the search."""
     if isinstance(parameter, Categorical):
         return parameter.choices.index(value) / max(1, len(parameter.choices) - 1)
     low, high, number = float(parameter.low), float(parameter.high), float(value)
@@ -70,14 +70,14 @@ def position(parameter: Parameter, value: Scalar) -> float:
 
 
 def cells(parameter: Parameter) -> int:
-    """Into how many cells its range is divided: one for each choice."""
+    """Return the number of cells into which the range of a parameter is divided: a cell per choice if categorical."""
     return len(parameter.choices) if isinstance(parameter, Categorical) else _CELLS
 
 
-def surface(found: Sequence[RankedCandidate], x: Parameter, y: Parameter) -> NDArray[np.float64]:
-    """(cells of y, cells of x) of values between those that were measured, linear; NaN where there are none around."""
+def surface(candidates: Sequence[RankedCandidate], x: Parameter, y: Parameter) -> NDArray[np.float64]:
+    """Return the metric (cells of y, cells of x), linear between candidates; NaN outside their convex hull."""
     size = cells(y), cells(x)
-    pairs = [one for one in found if x.name in one.values and y.name in one.values]
+    pairs = [one for one in candidates if x.name in one.values and y.name in one.values]
     empty: NDArray[np.float64] = np.full(size, np.nan)
     if len(pairs) < 3:
         return empty

@@ -1,4 +1,4 @@
-"""ChartElement: a chart of ECharts in a page."""
+"""A chart of ECharts as an element of a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.ui.charts.plots import Options
 
 
 class ChartElement(ui.echart):
-    """Has a name for screen readers. `draw` shows other options."""
+    """A chart with a name for screen readers. `draw` replaces its options."""
 
     def __init__(self, name: str, classes: str = "chart") -> None:
         super().__init__({})
@@ -20,11 +20,11 @@ class ChartElement(ui.echart):
         self.draw_packed(packed(options))
 
     def draw_packed(self, options: bytes) -> None:
-        """As text: NiceGUI would watch each of thousands of points for changes, for each open page."""
+        """Show options as JSON, so that NiceGUI does not watch thousands of points for changes on every page."""
         self.props["options"] = orjson.Fragment(options)
         self.update()
 
 
 def packed(options: Options) -> bytes:
-    """As JSON, so that many pages can share it."""
+    """Return options as JSON, which many pages can share."""
     return orjson.dumps(options)

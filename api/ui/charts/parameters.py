@@ -1,4 +1,4 @@
-"""Charts of what was tried and what came of it: parallel coordinates, importance, slice, contour, rank."""
+"""Charts of parameters and results: parallel coordinates, importance, slice, contour and rank."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from searchsvc.domain import Categorical, Parameter
 from searchsvc.service.results.importance import Importance
 
 MOST_AXES = 10
-"""Of parallel coordinates."""
+"""Maximal number of axes in parallel coordinates."""
 _WORDS = "p => candidateTooltip(p)"
 
 
-def parallel(found: Sequence[RankedCandidate], parameters: Sequence[Parameter], metric: str) -> Options:
-    """A line per candidate through its values; the last axis is what came of it."""
+def parallel(candidates: Sequence[RankedCandidate], parameters: Sequence[Parameter], metric: str) -> Options:
+    """Return parallel coordinates: a line per candidate through its values, with the metric on the last axis."""
     axes = [_parallel_axis(place, one) for place, one in enumerate(parameters)]
     last = {"dim": len(axes), "name": metric, "scale": True, **_WRITTEN}
     lines = [
@@ -30,7 +30,7 @@ def parallel(found: Sequence[RankedCandidate], parameters: Sequence[Parameter], 
             "value": [*(_value(parameter, one) for parameter in parameters), one.value, one.rank],
             "name": f"trial #{one.number}: {metric} {text.quantity(metric, one.value)}",
         }
-        for one in thinned(found)
+        for one in thinned(candidates)
     ]
     return {
         "animation": False,
@@ -68,16 +68,16 @@ def _parallel_axis(place: int, parameter: Parameter) -> Options:
     return {**written, "type": "log" if parameter.log else "value", "min": parameter.low, "max": parameter.high}
 
 
-def _value(parameter: Parameter, one: RankedCandidate) -> float | str | None:
-    """As an axis of it takes a value; None where the candidate has none."""
-    value = one.values.get(parameter.name)
+def _value(parameter: Parameter, candidate: RankedCandidate) -> float | str | None:
+    """Return the value of a parameter as its axis takes it, or None if the candidate lacks the parameter."""
+    value = candidate.values.get(parameter.name)
     if value is None:
         return None
     return text.value(value) if isinstance(parameter, Categorical) else float(value)
 
 
 def _colours(dimension: int) -> Options:
-    """From the best to the worst; a scale to read it by."""
+    """Return a colour scale from the best to the worst, with its legend."""
     return {
         "type": "continuous",
         "dimension": dimension,
@@ -96,9 +96,9 @@ def _colours(dimension: int) -> Options:
     }
 
 
-def importances(found: Importance) -> Options:
-    """A bar per parameter, the most important first."""
-    names = [name for name, _ in found.shares]
+def importances(importance: Importance) -> Options:
+    """Return a bar per parameter, the most important first."""
+    names = [name for name, _ in importance.shares]
     return {
         "animation": False,
         "grid": {"left": 8, "right": 56, "top": 8, "bottom": 8, "containLabel": True},
@@ -111,7 +111,7 @@ def importances(found: Importance) -> Options:
         "series": [
             {
                 "type": "bar",
-                "data": [share for _, share in found.shares],
+                "data": [share for _, share in importance.shares],
                 "itemStyle": {"color": SERIES["main"]},
                 "barMaxWidth": 16,
                 "label": {
@@ -125,23 +125,25 @@ def importances(found: Importance) -> Options:
     }
 
 
-def slice_of(found: Sequence[RankedCandidate], parameter: Parameter, metric: str) -> Options:
-    """What came of the values of one parameter, whatever the others were."""
-    points = _points(found, [parameter], lambda one: [one.value, one.rank])
+def slice_of(candidates: Sequence[RankedCandidate], parameter: Parameter, metric: str) -> Options:
+    """Return the metric over the values of a parameter, for all values of the others."""
+    points = _points(candidates, [parameter], lambda one: [one.value, one.rank])
     names = [parameter.name, metric, "rank", "trial"]
     return _square(_axis(parameter), axis(metric), points, names)
 
 
-def rank(found: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str) -> Options:
-    """Where in the ranges of two parameters the best and the worst lie."""
-    points = _points(found, [x, y], lambda one: [one.rank, one.value])
+def rank(candidates: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str) -> Options:
+    """Return the candidates over two parameters, coloured by rank."""
+    points = _points(candidates, [x, y], lambda one: [one.rank, one.value])
     return _square(_axis(x), _axis(y), points, [x.name, y.name, "rank", metric, "trial"])
 
 
-def contour(found: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str, *, minimised: bool) -> Options:
-    """The same, with what lies between the points: the metric, linear between those around."""
-    options = rank(found, x, y, metric)
-    heights = surface(thinned(found), x, y)
+def contour(
+    candidates: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric: str, *, minimised: bool
+) -> Options:
+    """Return the candidates over two parameters on a map of the metric, interpolated linearly between candidates."""
+    options = rank(candidates, x, y, metric)
+    heights = surface(thinned(candidates), x, y)
     there = np.argwhere(np.isfinite(heights))
     options["xAxis"] = [options["xAxis"], _hidden(cells(x))]
     options["yAxis"] = [options["yAxis"], _hidden(cells(y))]
@@ -175,12 +177,12 @@ def contour(found: Sequence[RankedCandidate], x: Parameter, y: Parameter, metric
 
 
 def _points(
-    found: Sequence[RankedCandidate], of: Sequence[Parameter], rest: Callable[[RankedCandidate], list[float]]
+    candidates: Sequence[RankedCandidate], of: Sequence[Parameter], rest: Callable[[RankedCandidate], list[float]]
 ) -> list[list[Any]]:
-    """Values of these parameters, then the rest, then the number of the trial."""
+    """Return a point per candidate: values of the parameters `of`, then `rest`, then the number of the trial."""
     return [
         [*(_value(parameter, one) for parameter in of), *rest(one), one.number]
-        for one in thinned(found)
+        for one in thinned(candidates)
         if all(parameter.name in one.values for parameter in of)
     ]
 
@@ -198,7 +200,7 @@ def _square(x: Options, y: Options, points: list[list[Any]], names: list[str]) -
 
 
 def _axis(parameter: Parameter) -> Options:
-    """Over the range of a parameter, on its scale."""
+    """Return an axis over the range of a parameter, on its scale."""
     if isinstance(parameter, Categorical):
         return {
             "type": "category",
@@ -208,10 +210,10 @@ def _axis(parameter: Parameter) -> Options:
             "nameTextStyle": {"color": INK},
             "splitLine": {"show": True, "lineStyle": {"color": HAIR}},
         }
-    found = axis(parameter.name)
-    return found | {"type": "log" if parameter.log else "value", "min": parameter.low, "max": parameter.high}
+    options = axis(parameter.name)
+    return options | {"type": "log" if parameter.log else "value", "min": parameter.low, "max": parameter.high}
 
 
 def _hidden(count: int) -> Options:
-    """For the cells of a map."""
+    """Return an invisible axis for the cells of a map."""
     return {"type": "category", "data": list(range(count)), "show": False, "position": "top"}

@@ -1,4 +1,4 @@
-"""What charts are made of: ECharts options of axes, points and lines, in the colours of `theme`."""
+"""Building blocks of charts: ECharts options of axes, points and lines, in the colours of `theme`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGE = 3000
 
 
 def plane(x: Options, y: Options, series: list[Options]) -> Options:
-    """Two axes with their series, a legend above where there are several."""
+    """Return two axes with their series, and a legend above if there are several series."""
     x |= {"nameLocation": "middle", "nameGap": 26}
     several = len(series) > 1
     return {
@@ -33,8 +33,8 @@ def plane(x: Options, y: Options, series: list[Options]) -> Options:
 
 
 def axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Options:
-    """`reach`: values that must lie on it."""
-    found: Options = {
+    """Return a linear axis. `reach`: values that the axis must include."""
+    options: Options = {
         "type": "value",
         "name": name,
         "scale": True,
@@ -44,17 +44,17 @@ def axis(name: str, *, whole: bool = False, reach: Sequence[float] = ()) -> Opti
         "axisLine": {"show": False},
     }
     if whole:
-        found["minInterval"] = 1
+        options["minInterval"] = 1
     if reach:
-        found |= {
+        options |= {
             ":min": f"v => Math.min(v.min, {min(reach)!r})",
             ":max": f"v => Math.max(v.max, {max(reach) * 1.02!r})",
         }
-    return found
+    return options
 
 
 def scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: str = "circle") -> Options:
-    """Points; many of them at once are drawn in one go."""
+    """Return a series of points; large series are drawn in a single pass."""
     style = {"color": colour}
     return {
         "type": "scatter",
@@ -70,7 +70,7 @@ def scatter(name: str, data: list[list[float]], colour: str, size: int, symbol: 
 def line(
     name: str, data: Sequence[Any], colour: str, *, width: float = 2, step: str | None = None, dots: bool = False
 ) -> Options:
-    """Lines; None in `data` ends one, and the next begins."""
+    """Return a series of lines; None in `data` ends a line, and the next point begins another."""
     return {
         "type": "line",
         "name": name,

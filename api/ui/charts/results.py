@@ -1,4 +1,4 @@
-"""Charts: from what is known of a job to ECharts options. Plain functions; colours are those of `theme`."""
+"""Charts of results, as ECharts options in the colours of `theme`. Plain functions of a job's view."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from searchsvc.service.results.columns import sample
 
 
 def best_so_far(view: JobView) -> Options:
-    """Each result in the order of ending, and the best up to it that keeps every constraint."""
-    spec, found = view.spec, view.results
+    """Return every result in order of completion, and the best feasible value up to each."""
+    spec, results = view.spec, view.results
     first = spec.objectives[0]
-    values, places = found.column(first.metric), np.arange(1, len(found) + 1)
-    counted = found.within(spec.constraints) & np.isfinite(values)
+    values, places = results.column(first.metric), np.arange(1, len(results) + 1)
+    counted = results.within(spec.constraints) & np.isfinite(values)
     best = np.maximum.accumulate(np.where(counted, first.sign * values, -np.inf))
     steps = np.flatnonzero(best > np.concatenate(([-np.inf], best[:-1])))
     steps = np.union1d(steps, [len(best) - 1]) if steps.size else steps
-    drawn = sample(len(found), MOST_POINTS)
+    drawn = sample(len(results), MOST_POINTS)
     return plots.plane(
         plots.axis("results in order of completion", whole=True),
         plots.axis(first.metric),
         [
-            plots.scatter("result", _points(places[drawn], values[drawn], found.numbers[drawn]), SERIES["faint"], 5),
+            plots.scatter("result", _points(places[drawn], values[drawn], results.numbers[drawn]), SERIES["faint"], 5),
             plots.line("best so far", _points(places[steps], first.sign * best[steps]), SERIES["main"], step="end"),
         ],
     )
 
 
 def front(view: JobView, cost: str) -> Options:
-    """The first objective against a cost: those on the Pareto front, those that break a limit, the limit itself."""
-    spec, found = view.spec, view.results
-    costs, values = found.column(cost), found.column(spec.objectives[0].metric)
-    there, kept = np.isfinite(costs) & np.isfinite(values), found.within(spec.constraints)
-    is_on_front = np.isin(found.numbers, list(view.front))
+    """Return the first objective against a cost: the Pareto front, other results, infeasible results and the limits."""
+    spec, results = view.spec, view.results
+    costs, values = results.column(cost), results.column(spec.objectives[0].metric)
+    is_known, feasible = np.isfinite(costs) & np.isfinite(values), results.within(spec.constraints)
+    is_on_front = np.isin(results.numbers, list(view.front))
 
     def points(group: NDArray[np.bool_], most: int = MOST_POINTS) -> list[list[float]]:
-        index = np.flatnonzero(there & group)
+        index = np.flatnonzero(is_known & group)
         index = index[sample(len(index), most)]
-        return _points(costs[index], values[index], found.numbers[index])
+        return _points(costs[index], values[index], results.numbers[index])
 
     on_front = plots.scatter("Pareto front", sorted(points(is_on_front)), SERIES["best"], 10, symbol="diamond")
     limit = limit_of(spec, cost)
@@ -64,15 +64,17 @@ def front(view: JobView, cost: str) -> Options:
         plots.axis(cost, reach=ends),
         plots.axis(spec.objectives[0].metric),
         [
-            plots.scatter("within the limits", points(kept & ~is_on_front), SERIES["main"], 6),
-            plots.scatter("outside a limit", points(~kept & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"),
+            plots.scatter("within the limits", points(feasible & ~is_on_front), SERIES["main"], 6),
+            plots.scatter(
+                "outside a limit", points(~feasible & ~is_on_front), SERIES["faint"], 6, symbol="emptyCircle"
+            ),
             on_front,
         ],
     )
 
 
 def _points(*columns: NDArray[Any]) -> list[list[float]]:
-    """From columns to what ECharts takes; six digits are more than a screen shows."""
+    """Convert columns to points for ECharts, rounded to six digits, which is more than a screen shows."""
     return [
         [value if isinstance(value, int) else float(f"{value:.6g}") for value in point]
         for point in zip(*(column.tolist() for column in columns), strict=True)
@@ -80,7 +82,7 @@ def _points(*columns: NDArray[Any]) -> list[list[float]]:
 
 
 def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
-    """The first objective by epoch: one line per trial, those on the front and the running ones set off."""
+    """Return the first objective by epoch, a line per trial; curves on the front and of running trials stand out."""
     groups: dict[str, list[list[float | None]]] = {"ended": [], "running": [], "front": []}
     points = max(_FEWEST_POINTS, _CURVE_POINTS // max(1, len(drawn)))
     for number, curve in sorted(drawn.items()):
@@ -106,18 +108,18 @@ def curves(view: JobView, drawn: Mapping[int, Curve]) -> Options:
         ],
     )
     plane["legend"]["data"] = ["ended", "running", "on the Pareto front"]
-    plane["tooltip"]["triggerOn"] = "none"  # the page's script shows it along the whole curve
+    plane["tooltip"]["triggerOn"] = "none"  # page.js shows it along the whole curve
     return plane
 
 
 _MANY_CURVES = 100
 _CURVE_POINTS = 30_000
-"""Of all curves together; of each, what is left of its own."""
+"""Maximal number of points of all curves together, shared evenly between the curves."""
 _FEWEST_POINTS = 8
 
 
 def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
-    """The first objective of one trial by epoch, or the reward of a supernet by step."""
+    """Return the first objective of a trial by epoch, or the reward of a supernet by step."""
     metric = spec.objectives[0].metric
     if measurements and metric not in measurements[-1].metrics:
         metric = "reward"
@@ -128,7 +130,7 @@ def trial_curve(measurements: Sequence[Measurement], spec: JobSpec) -> Options:
 
 
 def _segment(curve: Curve, number: int, most: int) -> list[list[float | None]]:
-    """Points of a curve, evenly chosen, and a gap after it: many lines are one series, which stays fast."""
+    """Return evenly chosen points of a curve and a gap. Many curves share a series, which draws faster."""
     chosen = (curve[place] for place in sample(len(curve), most))
     points: list[list[float | None]] = [[step, float(f"{value:.5g}"), number] for step, value in chosen]
     return [*points, [None, None, None]]

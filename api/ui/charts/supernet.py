@@ -11,26 +11,26 @@ from api.ui.parts.theme import HAIR, HEAT, INK, SERIES
 from searchsvc.service.results.distributions import Distributions, Learning
 
 
-def certainty(found: Learning) -> Options:
-    """How sure a supernet is of each parameter: the probability of the likeliest option, by step."""
-    names = list(found.parameters)
+def certainty(learning: Learning) -> Options:
+    """Return the probability of the most likely option of every parameter, by step."""
+    names = list(learning.parameters)
     data = [
         [column, row, round(max(one.probabilities), 4)]
         for row, name in enumerate(names)
-        for column, one in enumerate(found.parameters[name])
+        for column, one in enumerate(learning.parameters[name])
     ]
-    return _map(found.steps, names, data)
+    return _map(learning.steps, names, data)
 
 
-def options_over_time(found: Learning, parameter: str) -> Options:
-    """The probability of each option of a parameter, by step."""
-    by_step = found.parameters[parameter]
+def options_over_time(learning: Learning, parameter: str) -> Options:
+    """Return the probability of each option of a parameter, by step."""
+    by_step = learning.parameters[parameter]
     data = [
         [column, row, round(probability, 4)]
         for column, one in enumerate(by_step)
         for row, probability in enumerate(one.probabilities)
     ]
-    return _map(found.steps, [text.value(option) for option in by_step[0].options], data)
+    return _map(learning.steps, [text.value(option) for option in by_step[0].options], data)
 
 
 def _map(steps: Sequence[int], rows: Sequence[str], data: list[list[float]]) -> Options:
@@ -64,21 +64,24 @@ def _map(steps: Sequence[int], rows: Sequence[str], data: list[list[float]]) -> 
     }
 
 
-def over_steps(found: Learning, metric: str) -> Options:
-    """A metric of the supernet itself, by step."""
+def over_steps(learning: Learning, metric: str) -> Options:
+    """Return a metric of the supernet itself, by step."""
     points = [
-        [step, value] for step, value in zip(found.steps, found.metrics[metric], strict=True) if value is not None
+        [step, value] for step, value in zip(learning.steps, learning.metrics[metric], strict=True) if value is not None
     ]
     return plane(axis("step", whole=True), axis(metric), [line(metric, points, SERIES["main"])])
 
 
-def distributions(found: Distributions) -> Options:
-    """Probability of each option of each parameter, as a map of heat; options in the order of their range."""
-    cells, widest = [], max((len(one.options) for one in found.parameters), default=1)
-    for place, one in enumerate(found.parameters):
-        for index, probability in enumerate(one.probabilities):
+def distributions(distributions: Distributions) -> Options:
+    """Return a heat map of the probability of each option of each parameter, options in the order of their range."""
+    cells, widest = [], max((len(distribution.options) for distribution in distributions.parameters), default=1)
+    for place, distribution in enumerate(distributions.parameters):
+        for index, probability in enumerate(distribution.probabilities):
             cells.append(
-                {"value": [index, place, probability], "name": f"{one.parameter} = {_option(one.options[index])}"}
+                {
+                    "value": [index, place, probability],
+                    "name": f"{distribution.parameter} = {_option(distribution.options[index])}",
+                }
             )
     return {
         "animation": False,
@@ -99,7 +102,7 @@ def distributions(found: Distributions) -> Options:
         "yAxis": {
             "type": "category",
             "inverse": True,
-            "data": [one.parameter for one in found.parameters],
+            "data": [distribution.parameter for distribution in distributions.parameters],
             "axisLabel": {"color": INK},
         },
         "visualMap": {"show": False, "min": 0, "max": 1, "inRange": {"color": list(HEAT)}},

@@ -1,4 +1,4 @@
-"""Charts over time: attempts by worker, what a supernet learned."""
+"""The timeline chart: attempts by worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.ui.parts.theme import HAIR, INK, SERIES, STATES
 from searchsvc.domain import Attempt, TrialState
 
 MOST_WORKERS = 24
-"""Rows of the timeline: those that worked last."""
+"""Maximal number of rows: the workers that were active last."""
 _COLOURS: Mapping[str, str] = MappingProxyType(
     {
         TrialState.SUCCEEDED: SERIES["good"],
@@ -25,10 +25,10 @@ _MILLISECONDS = 1000
 
 
 def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
-    """A bar per attempt, from its start to its end, a row per worker; what still runs ends `now` (Unix seconds)."""
+    """Return a bar per attempt from start to end, a row per worker; running attempts end `now` (Unix seconds)."""
     last: dict[str, float] = {}
-    for _, one in attempts:
-        last[_worker(one)] = max(last.get(_worker(one), 0.0), one.finished_at or now)
+    for _, attempt in attempts:
+        last[_worker(attempt)] = max(last.get(_worker(attempt), 0.0), attempt.finished_at or now)
     workers = sorted(sorted(last, key=lambda name: -last[name])[:MOST_WORKERS])
     rows = {name: place for place, name in enumerate(workers)}
     series = [
@@ -40,15 +40,15 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
             "encode": {"x": [1, 2], "y": 0},
             "data": [
                 [
-                    rows[_worker(one)],
-                    round(one.started_at * _MILLISECONDS),
-                    round((one.finished_at or now) * _MILLISECONDS),
+                    rows[_worker(attempt)],
+                    round(attempt.started_at * _MILLISECONDS),
+                    round((attempt.finished_at or now) * _MILLISECONDS),
                     number,
-                    one.number,
-                    str(one.failure or ""),
+                    attempt.number,
+                    str(attempt.failure or ""),
                 ]
-                for number, one in attempts
-                if one.state == state and _worker(one) in rows
+                for number, attempt in attempts
+                if attempt.state == state and _worker(attempt) in rows
             ],
         }
         for state, colour in _COLOURS.items()
@@ -77,11 +77,11 @@ def timeline(attempts: Sequence[tuple[int, Attempt]], now: float) -> Options:
             "axisLabel": {"color": INK, "width": 150, "overflow": "truncate"},
             "axisTick": {"show": False},
         },
-        "series": [one for one in series if one["data"]],
+        "series": [attempt for attempt in series if attempt["data"]],
     }
 
 
 def _worker(attempt: Attempt) -> str:
-    """Node and process."""
+    """Return the node and process of an attempt."""
     node = event_text.node_address(attempt) or "?"
     return f"{node} / {attempt.pid}" if attempt.pid else node

@@ -1,1 +1,1 @@
-"""Live data of the pages: readers that follow the store, and the topics that share them."""
+"""Live data of the pages: readers that follow the store, and topics that share the readers between pages."""

@@ -1,4 +1,4 @@
-"""ClusterReader: the cluster as it is now, read whenever anything happens; a few statements, however much there is."""
+"""ClusterReader: the current state of the cluster, read after every event with a constant number of statements."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from searchsvc.service.system.cluster import Cluster
 
 @dataclass(frozen=True, slots=True)
 class ClusterReader:
-    """Keeps nothing."""
+    """Reader of the cluster. It keeps no state."""
 
     service: Service
 
-    def read(self, events: Sequence[Event] | None) -> Cluster:  # noqa: ARG002 - whatever they are about
-        """Raises StoreUnavailable."""
+    def read(self, events: Sequence[Event] | None) -> Cluster:  # noqa: ARG002 - any event may change the cluster
+        """Read the cluster. Raises StoreUnavailable."""
         return self.service.system.cluster()

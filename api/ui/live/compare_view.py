@@ -1,4 +1,4 @@
-"""CompareView: some trials side by side, read again when an event names one of them."""
+"""CompareView: several trials side by side, read again when an event names a trial among them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from searchsvc.service.results.comparison import TrialComparison
 from searchsvc.service.service import Service
 
 MOST = 6
-"""Trials that can still be told apart side by side."""
+"""Maximal number of trials that can be distinguished side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompareView:
-    """What a compare page shows."""
+    """Content of the compare page."""
 
     comparison: TrialComparison
     jobs: Mapping[str, Job]
-    """Of the trials, by id."""
+    """Jobs of the trials, by id."""
     measurements: tuple[tuple[Measurement, ...], ...]
-    """Of each trial, by step."""
+    """Measurements of each trial, by step."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """`#3`; where the trials are of several jobs, `digits #3`."""
+        """Names of the trials: `#3`, or `digits #3` if the trials belong to several jobs."""
         several = len(self.jobs) > 1
         return tuple(
             f"{self.jobs[one.job_id].name} #{one.number}" if several else f"#{one.number}"
@@ -36,18 +36,18 @@ class CompareView:
 
 @dataclass(slots=True)
 class CompareReader:
-    """Of some trials, by id or as JOB/NUMBER."""
+    """Reader of several trials, which are named by id or as JOB/NUMBER."""
 
     service: Service
     trials: tuple[str, ...]
-    _known: CompareView | None = None
+    _view: CompareView | None = None
 
     def read(self, events: Sequence[Event] | None) -> CompareView:
-        """Raises InvalidInput, NotFound, Conflict, StoreUnavailable."""
-        shown = {one.id for one in self._known.comparison.trials} if self._known else set()
-        if self._known is None or events is None or any(event.trial_id in shown for event in events):
-            self._known = self._read()
-        return self._known
+        """Read the trials. Raises InvalidInput, NotFound, Conflict, StoreUnavailable."""
+        shown = {one.id for one in self._view.comparison.trials} if self._view else set()
+        if self._view is None or events is None or any(event.trial_id in shown for event in events):
+            self._view = self._read()
+        return self._view
 
     def _read(self) -> CompareView:
         if not 1 <= len(self.trials) <= MOST:

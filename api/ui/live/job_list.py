@@ -1,4 +1,4 @@
-"""JobListReader: all jobs with where they stand, as the jobs page shows them."""
+"""JobListReader: all jobs with their progress, as the jobs page shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from searchsvc.service.results.standing import JobStanding
 from searchsvc.service.service import Service
 
 MOST_JOBS = 500
-"""The newest; of more, the page says that there are more."""
+"""Maximal number of jobs: the newest. The page says if there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,36 +22,36 @@ class JobListView:
     jobs: Mapping[str, JobStanding]
     there_are_more: bool
     rows: Rows
-    """What the table of jobs shows."""
+    """Rows of the table of jobs."""
 
 
 @dataclass(slots=True)
 class JobListReader:
-    """Reads a job again only when something happened to it, or while it is not over."""
+    """Reader of all jobs. A job is read again only if an event names it or if it has not ended."""
 
     service: Service
-    _known: dict[str, JobStanding] = field(default_factory=dict)
+    _standings: dict[str, JobStanding] = field(default_factory=dict)
     _more: bool = False
     _rows: RowStore[str, JobStanding] = field(default_factory=RowStore)
 
     def read(self, events: Sequence[Event] | None) -> JobListView:
-        """Raises StoreUnavailable."""
+        """Read the jobs. Raises StoreUnavailable."""
         if events is None:
             page = self.service.jobs.page(page_size=MOST_JOBS)
             self._more = page.next_page_token is not None
-            wanted = {job.id for job in page.items}
-            self._known = {one: known for one, known in self._known.items() if one in wanted}
+            job_ids = {job.id for job in page.items}
+            self._standings = {one: standing for one, standing in self._standings.items() if one in job_ids}
         else:
-            wanted = {event.job_id for event in events}
-            wanted |= {one for one, known in self._known.items() if not known.job.state.is_final}
-        for job_id in wanted:
+            job_ids = {event.job_id for event in events}
+            job_ids |= {one for one, standing in self._standings.items() if not standing.job.state.is_final}
+        for job_id in job_ids:
             self._read(job_id)
-        newest = sorted(self._known, reverse=True)[:MOST_JOBS]
-        jobs = {one: self._known[one] for one in newest}
-        return JobListView(jobs, self._more or len(self._known) > MOST_JOBS, self._rows.update(jobs, job_row))
+        newest = sorted(self._standings, reverse=True)[:MOST_JOBS]
+        jobs = {one: self._standings[one] for one in newest}
+        return JobListView(jobs, self._more or len(self._standings) > MOST_JOBS, self._rows.update(jobs, job_row))
 
     def _read(self, job_id: str) -> None:
         try:
-            self._known[job_id] = self.service.results.standing(job_id)
+            self._standings[job_id] = self.service.results.standing(job_id)
         except NotFound:
-            self._known.pop(job_id, None)
+            self._standings.pop(job_id, None)

@@ -1,4 +1,4 @@
-"""JobView: one job with its trials, curves and events, kept up to date by what its events say."""
+"""JobView: a job with its trials, curves and events, kept up to date by following its events."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ from searchsvc.service.service import Service
 T = TypeVar("T")
 
 MOST_TRIALS = 10_000
-"""The newest, besides the best and those on the front; the others are in the exports."""
+"""Maximal number of trials: the newest, in addition to the best and those on the front. Exports have all of them."""
 MOST_POINTS = 2000
-"""Of one kind in one chart: evenly spread over all of them, so that what is sent stays small."""
+"""Maximal number of points of a series in a chart, sampled evenly from all results to limit the transferred data."""
 PAUSE_SECONDS, LONG_PAUSE_SECONDS = 4.0, 20.0
-"""Between two drawings of such a sample, where the front has changed and where it has not: it is sent whole, and one
-more result hardly changes it.
+"""Minimal time between two versions of sampled charts, if the front has changed and if it has not. A chart is always
+sent as a whole, and one more result hardly changes it.
 """
 MOST_CURVES = 200
-"""Curves that are drawn at once: of the best trials, then of the newest."""
+"""Maximal number of curves drawn at first: of the best trials, then of the newest."""
 MOST_EVENTS = 300
 _BEST_CURVES = 50
 _LOOKED_AT = 50
 PAGE = 1000
-"""Trials that are read at once, and all that the first picture of a job waits for."""
+"""Number of trials per read; the first view of a job waits for a single read."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """What a job page shows."""
+    """Content of the job page."""
 
     summary: JobSummary
     trials: Mapping[int, Trial]
-    """By number, the newest first: the newest ones, the best, and those on the front."""
+    """The newest trials, the best trials and those on the front, by number, the newest first."""
     numbers: Mapping[str, int]
-    """Of these trials, by id."""
+    """Numbers of `trials` by id."""
     total: int
-    """Trials of the job; more than there are in `trials` where it has very many."""
+    """Number of trials of the job, which exceeds the length of `trials` for very large jobs."""
     is_whole: bool
-    """Whether `trials` are all that will be: the first picture of a job has the newest 1,000."""
+    """False for the first view of a job with more than 1,000 trials, which has only the newest of them."""
     results: ResultColumns = field(compare=False)
-    """Of all trials of the job."""
+    """Results of all trials of the job."""
     curves: Mapping[int, Curve]
     front: frozenset[int]
     """Numbers of the trials on the Pareto front."""
     events: tuple[Event, ...]
-    """The newest first."""
+    """The newest events first."""
     rounds: tuple[Round, ...]
     distributions: Distributions | None
     epochs_saved: tuple[int, int]
-    """By stopping early, of all; of `trials`."""
+    """(saved by early stopping, total), over `trials`."""
     rows: Rows = field(compare=False)
-    """What the table of trials shows."""
+    """Rows of the table of trials."""
     chart_version: int = field(default=0, compare=False)
-    """Another one where the charts of results are to be drawn anew."""
-    made: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Version of the charts of results; they are drawn again if it changes."""
+    results_by_key: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def spec(self) -> JobSpec:
@@ -76,27 +76,27 @@ class JobView:
 
     @property
     def costs(self) -> list[str]:
-        """Names of what is known of candidates before they are trained."""
+        """Names of the costs of candidates, which are computed before training."""
         newest = islice(self.trials.values(), _LOOKED_AT)
         return sorted({name for one in newest for name in one.proposal.costs})
 
     def once(self, key: Hashable, make: Callable[[JobView], T]) -> T:
-        """What `make` makes of this view, made once for all pages that show it."""
-        if key not in self.made:
-            self.made[key] = make(self)
-        made: T = self.made[key]
-        return made
+        """Return the result of `make` for this view, computed once for all pages."""
+        if key not in self.results_by_key:
+            self.results_by_key[key] = make(self)
+        result: T = self.results_by_key[key]
+        return result
 
 
 @dataclass(slots=True)
 class JobReader:
-    """Reads whole once, in two pictures where there are many trials; then only the trials that events name."""
+    """Reader of a job. It reads everything once, in two views if there are many trials, then only trials in events."""
 
     service: Service
     job_id: str
     _trials: dict[int, Trial] = field(default_factory=dict)
     _older: str | None = None
-    """Where reading goes on; None where all is read."""
+    """Page token of the older trials; None if all are read."""
     _numbers: dict[str, int] = field(default_factory=dict)
     _results: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
     _on_front: ResultColumns = field(default_factory=lambda: ResultColumns.of(()))
@@ -115,7 +115,7 @@ class JobReader:
         self._curves = CurveStore(self.service, MOST_CURVES)
 
     def read(self, events: Sequence[Event] | None) -> JobView:
-        """Raises NotFound when the job is deleted, StoreUnavailable."""
+        """Read the job. Raises StoreUnavailable, and NotFound if the job is deleted."""
         if events is None:
             self._results = self.service.results.columns(self.job_id)
         summary = self.service.results.summary(self.job_id)
@@ -138,7 +138,7 @@ class JobReader:
             rounds=self._rounds,
             distributions=self._distributions,
             epochs_saved=epochs_saved(trials.values(), summary.job.spec),
-            rows=self._turn(summary.job.spec, trials, front),
+            rows=self._update_rows(summary.job.spec, trials, front),
             chart_version=self._next_chart_version(front),
         )
 
@@ -159,12 +159,12 @@ class JobReader:
         self._events.clear()
         self._events.extend(self.service.events.latest(self.job_id, MOST_EVENTS))
 
-    def _turn(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
+    def _update_rows(self, spec: JobSpec, trials: Mapping[int, Trial], front: frozenset[int]) -> Rows:
         moved, self._front_shown = front ^ self._front_shown, front
         return self._rows.update(trials, lambda one: trial_row(one, spec, on_front=one.number in front), moved)
 
     def _page(self) -> Sequence[Trial]:
-        """The newest trials, then those before them."""
+        """Read the next page of trials, from the newest to the oldest."""
         page = self.service.trials.page(self.job_id, newest_first=True, page_size=PAGE, page_token=self._older)
         self._older = page.next_page_token
         return page.items
@@ -181,7 +181,7 @@ class JobReader:
             self._numbers[trial.id] = trial.number
 
     def _rank(self, spec: JobSpec, candidates: ResultColumns) -> None:
-        """What is on the front and what is best belongs to what is shown, however old it is."""
+        """Find the front and the best trials, and read any of them that are missing, however old."""
         self._on_front = candidates.front(spec.objectives, spec.constraints)
         self._best = tuple(self._results.best(spec.objectives[0], _BEST_CURVES))
         missing = [number for number in self._prominent() if number not in self._trials]
@@ -228,7 +228,7 @@ class JobReader:
                 del self._numbers[self._trials.pop(number).id]
 
     def _is_of_supernet(self, event: Event) -> bool:
-        """Whether the distributions have moved."""
+        """Return whether the event changes the distributions of a supernet."""
         number = self._numbers.get(event.trial_id or "")
         return event.kind == "trial.measured" and number is not None and not self._trials[number].is_candidate
 
@@ -237,7 +237,7 @@ _MOVES_PROGRESS = frozenset({"trial.finished", "round.finished", "job.retried"})
 
 
 def results(trials: Iterable[Trial], spec: JobSpec) -> list[tuple[Trial, float]]:
-    """Candidates that have ended with a result, and their first objective, larger is better."""
+    """Return the candidates with a result, each with its first objective, signed so that larger is better."""
     first = spec.objectives[0]
     return [
         (trial, first.sign * trial.metrics[first.metric])

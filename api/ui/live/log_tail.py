@@ -1,4 +1,4 @@
-"""The end of a trial's log, followed as it is written; only what is new is read."""
+"""The end of a trial's log, followed while it is written; only new text is read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class LogTail:
     """The last lines of a log."""
 
     first: int
-    """The number of the first of them, counted from 0 at the line where following began."""
+    """Number of the first line, counted from 0 at the line at which following began."""
     lines: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class LogReader:
-    """Of one trial. A log that became shorter, as after a deletion, is read from its beginning."""
+    """Reader of the log of a trial. A log that becomes shorter, as after a deletion, is read from its beginning."""
 
     service: Service
     trial_id: str
@@ -34,23 +34,23 @@ class LogReader:
     _count: int = 0
     _lines: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     _open: str = ""
-    """The last line, as far as it is written."""
+    """The last line if it is still incomplete."""
     _is_over: bool = False
-    """The trial has ended and its log has been read: nothing is asked until an event names the trial."""
+    """True if the trial has ended and its log has been read: nothing is read until an event names the trial."""
 
     def read(self, events: Sequence[Event] | None) -> LogTail:
-        """Raises StoreUnavailable, and NotFound when the trial is deleted."""
+        """Read new lines. Raises StoreUnavailable, and NotFound if the trial is deleted."""
         self._is_over = self._is_over and not any(event.trial_id == self.trial_id for event in events or ())
         if not self._is_over and not self._read():
             self._is_over = self.service.trials.get(self.trial_id).state.is_final
         return LogTail(self._count - len(self._lines), tuple(self._lines))
 
     def _read(self) -> bool:
-        """Whether there was anything new."""
+        """Read new text and return whether there was any."""
         try:
             lines = LOG_LINES if self._end is None else None
             part = self.service.trials.log(self.trial_id, offset=self._end, lines=lines)
-        except NotFound:  # of the log or of the trial: that is asked for next
+        except NotFound:  # the log or the trial is absent; the caller finds out which
             return False
         if self._end is not None and part.end < self._end:
             self._end, self._open = 0, ""
@@ -62,7 +62,7 @@ class LogReader:
         return is_new
 
     def _take(self, text: str) -> None:
-        """A line counts when it has ended, or when nothing follows it."""
+        """Append lines. An incomplete line is appended once nothing follows it."""
         *ended, rest = (self._open + text).split("\n")
         if not text:
             ended, rest = [self._open], ""

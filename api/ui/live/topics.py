@@ -1,4 +1,4 @@
-"""Topics: something that many pages look at, read once for all of them whenever events say that it may have changed."""
+"""Topics: data that many pages show, read once for all of them after events."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 BEAT_SECONDS = 5.0
-"""What changes without an event, such as the time that is left, is read again this often."""
+"""Interval of reading without events, for values such as the remaining time."""
 GAP_SECONDS = 0.5
-"""However many events come, no topic is read more often."""
+"""Minimal time between two reads of a topic, however many events arrive."""
 SHARE_SECONDS = 0.02
-"""From page to page, when many are handed something new: between two of them the event loop is free for others, and of
-more pages each is brought up to date less often.
+"""Pause between the updates of two pages. It leaves the event loop time for other work; the more pages, the less often
+each is updated.
 """
 LATE_SECONDS = 3.0
-"""Pages say so where reading has taken so long."""
+"""Time after which pages report that reading is slow."""
 RETRY_SECONDS = 5.0
-"""After an error that nobody expected, reading begins anew when so long has passed."""
+"""Pause after an unexpected error; then everything is read again."""
 
 _log = logging.getLogger(__name__)
 
 
 class Late(SearchsvcError):
-    """Reading has not ended yet."""
+    """A read is still in progress."""
 
 
 class Unreadable(SearchsvcError):
-    """Reading met an error that nobody expected; the log has it whole."""
+    """A read failed with an unexpected error, which is in the log."""
 
 
-class Model(Protocol[T_co]):
-    """Keeps what it has read, and brings it up to date. Called in threads, never twice at once."""
+class TopicReader(Protocol[T_co]):
+    """Reader of a topic, which updates its state from events. Called in threads, never concurrently."""
 
     def read(self, events: Sequence[Event] | None) -> T_co:
-        """A new picture after these events; None: read everything anew."""
+        """Return a view after these events. None: read everything again."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class Watcher(Generic[T]):
-    """One page: the newest picture, and whether it has seen it."""
+    """Subscription of a page to a topic: the newest view, and whether the page has seen it."""
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     view: T | None = None
     problem: SearchsvcError | None = None
-    """Why `view` is not as new as it might be."""
+    """Error that keeps `view` from being updated."""
     at: float = 0.0
-    """When `view` was read, in Unix seconds."""
+    """Time at which `view` was read, in Unix seconds."""
 
     async def next(self) -> None:
-        """Wait for a picture, or a problem, that this page has not seen."""
+        """Wait for a view or a problem that this page has not seen."""
         await self.changed.wait()
         self.changed.clear()
 
 
 class Topic(Generic[T]):
-    """One thing to look at, about one job or all (None)."""
+    """Data about a job, or about all jobs if `job_id` is None."""
 
     def __init__(
         self,
         feed: Feed,
         job_id: str | None,
-        model: Model[T],
+        reader: TopicReader[T],
         *,
         beat_seconds: float = BEAT_SECONDS,
         is_whole: Callable[[T], bool] = lambda _: True,
     ) -> None:
-        """`is_whole`: False for a picture that is the first that could be had; the next one follows at once."""
-        self._feed, self._job_id, self._model, self._beat_seconds = feed, job_id, model, beat_seconds
+        """Create a topic. `is_whole`: False for a first, partial view, after which the next is read at once."""
+        self._feed, self._job_id, self._reader, self._beat_seconds = feed, job_id, reader, beat_seconds
         self._is_whole = is_whole
         self._watchers: set[Watcher[T]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +91,7 @@ class Topic(Generic[T]):
 
     @contextmanager
     def watched(self) -> Iterator[Watcher[T]]:
-        """A watcher that hears of every change from now on; at once, where the topic is known already."""
+        """Subscribe to all changes from now on; the latest view is delivered at once if it has been read."""
         watcher: Watcher[T] = Watcher()
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
@@ -104,7 +104,7 @@ class Topic(Generic[T]):
             self._watchers.discard(watcher)
 
     async def current(self) -> T:
-        """The newest picture, read now where there is none. Raises what keeps it from being read."""
+        """Return the latest view, after reading it if necessary. Raises the error that keeps it from being read."""
         with self.watched() as watcher:
             while watcher.view is None:
                 await watcher.next()
@@ -113,13 +113,13 @@ class Topic(Generic[T]):
             return watcher.view
 
     async def _run(self) -> None:
-        """Reads until the last page has gone, whatever goes wrong."""
+        """Read until the last page is closed, whatever fails."""
         while self._watchers:
             try:
                 await self._listen()
             except SearchsvcError as error:
                 await self._fail(error)
-            except Exception as error:  # noqa: BLE001 - pages that stay as they are, without a word, would be worse
+            except Exception as error:  # noqa: BLE001 - pages that silently stop updating would be worse
                 _log.exception("a page cannot be read")
                 await self._fail(Unreadable(f"Reading failed ({type(error).__name__}); see the service's log"))
 
@@ -146,8 +146,8 @@ class Topic(Generic[T]):
 
     async def _read(self, client: Subscriber) -> None:
         events = [frame.event for frame in client.take()]
-        anew, client.missed = client.missed, False
-        reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._model.read(None if anew else events)))
+        everything, client.missed = client.missed, False
+        reading = asyncio.ensure_future(self._feed.in_thread(lambda: self._reader.read(None if everything else events)))
         try:
             if not (await asyncio.wait((reading,), timeout=LATE_SECONDS))[0]:
                 self._latest.problem = Late("The database is slow to answer")

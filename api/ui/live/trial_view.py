@@ -1,4 +1,4 @@
-"""TrialView: one trial with all that it has left but its log, read again when an event names it or while it runs."""
+"""TrialView: a trial without its log, read again if an event names the trial and while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from searchsvc.service.service import Service
 
 @dataclass(frozen=True, slots=True)
 class TrialView:
-    """What a trial page shows."""
+    """Content of the trial page."""
 
     spec: JobSpec
     trial: Trial
@@ -22,19 +22,19 @@ class TrialView:
 
 @dataclass(slots=True)
 class TrialReader:
-    """Of one trial."""
+    """Reader of a trial."""
 
     service: Service
     trial_id: str
     spec: JobSpec
-    _known: TrialView | None = None
+    _view: TrialView | None = None
 
     def read(self, events: Sequence[Event] | None) -> TrialView:
-        """Raises NotFound, StoreUnavailable."""
+        """Read the trial. Raises NotFound, StoreUnavailable."""
         named = events is None or any(event.trial_id == self.trial_id for event in events)
-        if self._known is None or named or not self._known.trial.state.is_final:
-            self._known = self._read()
-        return self._known
+        if self._view is None or named or not self._view.trial.state.is_final:
+            self._view = self._read()
+        return self._view
 
     def _read(self) -> TrialView:
         service, trial = self.service, self.trial_id

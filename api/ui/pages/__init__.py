@@ -1,4 +1,4 @@
-"""The pages, one file each. A page asks the context and lays out what it hears; it knows no rules and no tables."""
+"""The pages. A page calls the service through its context and lays out the views that it receives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from api.ui.pages.trial import page as trial
 
 
 def register() -> None:
-    """Give NiceGUI every page."""
-    for one in (sign_in, jobs, new_job, job, trial, relabel, spaces, compare, cluster):
-        one.register()
+    """Register every page with NiceGUI."""
+    for page in (sign_in, jobs, new_job, job, trial, relabel, spaces, compare, cluster):
+        page.register()

@@ -1,4 +1,4 @@
-"""The cluster page: nodes, what runs on them, what waits and why; live."""
+"""The cluster page: nodes, running trials, and the queue with reasons; live."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ async def cluster_page(request: Request) -> Response | None:
     return await framed(request, "Cluster", "Cluster", build)
 
 
-async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-    """Three cards that follow what happens."""
+async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - the signature of every page
+    """Lay out three cards that are updated live."""
     Text("h1", "Cluster")
     note = "As reported by the running drivers. Usage is the sum of the resources that running trials requested."
     page = ClusterPage(_card("Nodes", note), _card("Running"), _card("Queue"))
@@ -36,20 +36,20 @@ async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001
 
 
 class ClusterPage:
-    """What stands in the cards."""
+    """Content of the cards."""
 
     def __init__(self, nodes: Element, running: Element, queue: Element) -> None:
         self._nodes, self._running, self._queue = nodes, running, queue
         self._shown: Cluster | None = None
 
-    def show(self, found: Cluster) -> None:
-        before, self._shown = self._shown, found
-        if before is None or before.nodes != found.nodes:
-            _anew(self._nodes, lambda: _show_nodes(found.nodes))
-        if before is None or before.running != found.running:
-            _anew(self._running, lambda: _show_running(found.running))
-        if before is None or before.queue != found.queue:
-            _anew(self._queue, lambda: _show_queue(found.queue))
+    def show(self, cluster: Cluster) -> None:
+        before, self._shown = self._shown, cluster
+        if before is None or before.nodes != cluster.nodes:
+            _replace(self._nodes, lambda: _show_nodes(cluster.nodes))
+        if before is None or before.running != cluster.running:
+            _replace(self._running, lambda: _show_running(cluster.running))
+        if before is None or before.queue != cluster.queue:
+            _replace(self._queue, lambda: _show_queue(cluster.queue))
 
 
 def _card(title: str, note: str = "") -> Element:
@@ -57,7 +57,7 @@ def _card(title: str, note: str = "") -> Element:
         return box("stack")
 
 
-def _anew(holder: Element, fill: Callable[[], None]) -> None:
+def _replace(holder: Element, fill: Callable[[], None]) -> None:
     holder.clear()
     with holder:
         fill()

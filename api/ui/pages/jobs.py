@@ -1,4 +1,4 @@
-"""The jobs page: all jobs in one live table."""
+"""The jobs page: all jobs in a live table."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ async def jobs_page(request: Request) -> Response | None:
 
 
 async def build(context: PageContext, visitor: Visitor) -> None:
-    """The table, or how to start where there is nothing to put into it."""
+    """Lay out the table, or instructions if there are no jobs."""
     with box("row spread"):
         Text("h1", "Jobs")
-        said = Text("p", "", "muted status-line")
-        said.props["aria-live"] = "polite"
+        status = Text("p", "", "muted status-line")
+        status.props["aria-live"] = "polite"
         if visitor.may(Scope.SUBMIT):
             link("New job", f"{PATH}/jobs/new", "primary")
     empty = _empty(visitor)
@@ -68,7 +68,7 @@ async def build(context: PageContext, visitor: Visitor) -> None:
     def show(view: JobListView) -> None:
         empty.set_visibility(not view.jobs)
         grid.element.set_visibility(bool(view.jobs))
-        said.set_text(_said(view))
+        status.set_text(_status_text(view))
         grid.show(view.rows)
 
     empty.set_visibility(False)
@@ -88,7 +88,7 @@ def _empty(visitor: Visitor) -> Any:
     return empty
 
 
-def _said(view: JobListView) -> str:
+def _status_text(view: JobListView) -> str:
     running = sum(not one.job.state.is_final for one in view.jobs.values())
     if view.there_are_more:
         return f"newest {MOST_JOBS} jobs, {running} active"

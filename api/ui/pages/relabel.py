@@ -1,4 +1,4 @@
-"""The page that asks whether images show what is proposed: one question at a time, answered with one key."""
+"""The page for reviewing labels: one question at a time, answered with a single key."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def register() -> None:
 async def relabel_page(request: Request, job: str) -> Response | None:
     async def build(context: PageContext, visitor: Visitor) -> None:
         require(visitor.token, Scope.SUBMIT)
-        found = await context.call(context.service.jobs.get, job)
-        ui.page_title(f"Labels of {found.name} - searchsvc")
-        link(f"← {found.name}", f"{PATH}/jobs/{found.id}", "small")
+        shown = await context.call(context.service.jobs.get, job)
+        ui.page_title(f"Labels of {shown.name} - searchsvc")
+        link(f"← {shown.name}", f"{PATH}/jobs/{shown.id}", "small")
         Text("h1", "Review validation labels")
         try:
-            asked = await context.call(context.service.labels.questions, found.id, visitor.token.name)
+            questions = await context.call(context.service.labels.questions, shown.id, visitor.token.name)
         except Conflict as error:
-            _offer(context, visitor, found, str(error))
+            _offer(context, visitor, shown, str(error))
         else:
-            RelabelPage(context, visitor, found, asked)
+            RelabelPage(context, visitor, shown, questions)
 
     return await framed(request, "Labels", "", build)
 
 
 def _offer(context: PageContext, visitor: Visitor, job: Job, why: str) -> None:
-    """What is shown while there is nothing to be asked."""
+    """Show why there are no questions, and a button that creates them."""
 
     async def make() -> None:
         done = "Questions created."
@@ -58,10 +58,10 @@ def _offer(context: PageContext, visitor: Visitor, job: Job, why: str) -> None:
 
 
 class RelabelPage:
-    """The questions of one rater."""
+    """The questions of a rater."""
 
-    def __init__(self, context: PageContext, visitor: Visitor, job: Job, asked: Questions) -> None:
-        self._context, self._visitor, self._job, self._asked = context, visitor, job, asked
+    def __init__(self, context: PageContext, visitor: Visitor, job: Job, questions: Questions) -> None:
+        self._context, self._visitor, self._job, self._questions = context, visitor, job, questions
         self._place, self._turn = 0, asyncio.Lock()
         with box("card"), box("budget"):
             Text("span", "answered", "muted")
@@ -101,19 +101,21 @@ class RelabelPage:
             await self._undo()
 
     async def _judge(self, accepted: bool) -> None:
-        """One answer after the other, however fast the keys come."""
+        """Store an answer. Answers are stored in turn, however fast keys are pressed."""
         async with self._turn:
-            if self._place < len(self._asked.items) and await self._say(self._asked.items[self._place], accepted):
+            if self._place < len(self._questions.items) and await self._store(
+                self._questions.items[self._place], accepted
+            ):
                 self._place += 1
                 self._show()
 
     async def _undo(self) -> None:
         async with self._turn:
-            if self._place and await self._say(self._asked.items[self._place - 1], None):
+            if self._place and await self._store(self._questions.items[self._place - 1], None):
                 self._place -= 1
                 self._show()
 
-    async def _say(self, question: Question, accepted: bool | None) -> bool:
+    async def _store(self, question: Question, accepted: bool | None) -> bool:
         rater, service = self._visitor.token.name, self._context.service
         image, label = question.image, question.label
         return await attempt(
@@ -124,20 +126,20 @@ class RelabelPage:
         )
 
     def _show(self) -> None:
-        asked, answered = self._asked, self._asked.answered + self._place
-        self._bar.show(answered / max(1, asked.total))
-        self._count.set_text(f"{answered} of {asked.total}")
-        is_done = self._place == len(asked.items)
+        questions, answered = self._questions, self._questions.answered + self._place
+        self._bar.show(answered / max(1, questions.total))
+        self._count.set_text(f"{answered} of {questions.total}")
+        is_done = self._place == len(questions.items)
         self._card.set_visibility(not is_done)
         self._done.classes(remove="hidden") if is_done else self._done.classes(add="hidden")
         if is_done:
             return
-        question = asked.items[self._place]
+        question = questions.items[self._place]
         self._question.set_text(f"Does this image show: {question.class_name}?")
         self._picture.props["src"], self._picture.props["alt"] = self._source(question), f"image {question.name}"
         self._name.set_text(question.name)
-        if self._place + 1 < len(asked.items):
-            self._ahead.props["src"] = self._source(asked.items[self._place + 1])
+        if self._place + 1 < len(questions.items):
+            self._ahead.props["src"] = self._source(questions.items[self._place + 1])
 
     def _source(self, question: Question) -> str:
         return f"{PATH}/files/{self._job.id}/validation/{question.image}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from nicegui import ui
 
-from api.ui.frame import dress, theme_button
+from api.ui.frame import set_up, theme_button
 from api.ui.parts.widgets import Text, box, notice
 from api.ui.session import PATH, local_path
 
@@ -25,8 +25,8 @@ def register() -> None:
 
 
 def sign_in_page(request: Request) -> None:
-    """Needs no token."""
-    dress(request, "Sign in")
+    """Show the form, which needs no token."""
+    set_up(request, "Sign in")
     with box("content"), box("card sign-in"):
         Text("h1", "Sign in to searchsvc")
         why = request.query_params.get("why", "")

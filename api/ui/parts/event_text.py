@@ -1,4 +1,4 @@
-"""Events in words, with the reasons that they carry, and where an attempt ran."""
+"""Events in words, with their reasons, and the address of the node of an attempt."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from api import rounds_text as views_rounds
-from api import text
+from api import rounds_text, text
 from searchsvc.domain import Attempt, Event, JobSpec
 
 Data = Mapping[str, Any]
 
 
 def describe_event(event: Event, number: int | None, spec: JobSpec) -> str:
-    """`trial 7 stopped early: accuracy 0.91` for trial.finished, and so on; a kind without words is named as it is."""
-    who = "" if event.trial_id is None else "a trial " if number is None else f"trial {number} "
-    said = _WORDS.get(event.kind)
-    if isinstance(said, str):
-        return who + said
-    return who + (said(event.data, spec) if said else f"{event.kind.replace('.', ' ')} {text.values(event.data)}")
+    """Return words such as `trial 7 stopped early: accuracy 0.91`; unknown kinds show their raw data."""
+    subject = "" if event.trial_id is None else "a trial " if number is None else f"trial {number} "
+    template = _WORDS.get(event.kind)
+    if isinstance(template, str):
+        return subject + template
+    return subject + (
+        template(event.data, spec) if template else f"{event.kind.replace('.', ' ')} {text.values(event.data)}"
+    )
 
 
 def node_address(attempt: Attempt) -> str:
-    """Its address; Ray's id of the node is left out where the address follows it. Empty where none is known."""
+    """Return the address of the node of an attempt, without Ray's id. Empty if unknown."""
     return _address(attempt.node)
 
 
@@ -50,8 +51,8 @@ def _why(data: Data) -> str:
 
 
 def _round(data: Data, _spec: JobSpec) -> str:
-    said = dict(data)
-    return views_rounds.round_line(said.pop("round"), said)
+    report = dict(data)
+    return rounds_text.round_line(report.pop("round"), report)
 
 
 def _ended(state: str) -> Callable[[Data], str]:
@@ -64,32 +65,32 @@ def _ended(state: str) -> Callable[[Data], str]:
     return words
 
 
-def _job_moved(words: Callable[[Data], str]) -> Callable[[Data, JobSpec], str]:
-    """Words that do not depend on what the job is about."""
+def _of_data(words: Callable[[Data], str]) -> Callable[[Data, JobSpec], str]:
+    """Wrap words that do not depend on the spec of the job."""
     return lambda data, _: words(data)
 
 
 _WORDS: Mapping[str, str | Callable[[Data, JobSpec], str]] = MappingProxyType(
     {
         "job.submitted": "the job was submitted",
-        "job.claimed": _job_moved(lambda data: f"a driver claimed the job (run {data['epoch']})"),
+        "job.claimed": _of_data(lambda data: f"a driver claimed the job (run {data['epoch']})"),
         "job.released": "the driver released the job",
         "job.paused": "the job was paused",
         "job.queued": "the job waits for a driver",
         "job.resumed": "the job was resumed",
         "job.stopping": "the job is stopping: running trials finish, no new trials start",
-        "job.succeeded": _job_moved(_ended("succeeded")),
-        "job.failed": _job_moved(_ended("failed")),
-        "job.cancelled": _job_moved(_ended("was cancelled")),
-        "job.extended": _job_moved(lambda data: f"the budget is now {text.values(data['budget'])}"),
-        "job.retried": _job_moved(lambda data: f"{data['trials']} failed trials run again"),
+        "job.succeeded": _of_data(_ended("succeeded")),
+        "job.failed": _of_data(_ended("failed")),
+        "job.cancelled": _of_data(_ended("was cancelled")),
+        "job.extended": _of_data(lambda data: f"the budget is now {text.values(data['budget'])}"),
+        "job.retried": _of_data(lambda data: f"{data['trials']} failed trials run again"),
         "trial.proposed": "was proposed",
-        "trial.started": _job_moved(lambda data: f"started (attempt {data['attempt']}) on {_address(data['node'])}"),
-        "trial.waiting": _job_moved(lambda data: f"waits: {data['reason']}" if data["reason"] else "no longer waits"),
+        "trial.started": _of_data(lambda data: f"started (attempt {data['attempt']}) on {_address(data['node'])}"),
+        "trial.waiting": _of_data(lambda data: f"waits: {data['reason']}" if data["reason"] else "no longer waits"),
         "trial.measured": _measured,
         "trial.finished": _finished,
-        "trial.requeued": _job_moved(lambda data: f"queued again after attempt {data['attempt']}: {_why(data)}"),
-        "trial.tested": _job_moved(lambda data: f"was tested: {text.values(data['metrics'])}"),
+        "trial.requeued": _of_data(lambda data: f"queued again after attempt {data['attempt']}: {_why(data)}"),
+        "trial.tested": _of_data(lambda data: f"was tested: {text.values(data['metrics'])}"),
         "round.finished": _round,
     }
 )

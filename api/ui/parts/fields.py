@@ -1,4 +1,4 @@
-"""Fields of forms: an element of the browser with its label."""
+"""Form fields: an input element of the browser with its label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnChange = Callable[[str], Any]
 
 
 class Field(Element):
-    """A label with its control. `show` changes what stands in it, unless the reader is at work there."""
+    """A label with its control. `show` changes its value unless the reader is editing it."""
 
     def __init__(self, name: str, on_change: OnChange, control: str, **properties: str) -> None:
         super().__init__("label")
@@ -46,7 +46,7 @@ class TextField(Field):
 
 
 class Choice(Field):
-    """One of several."""
+    """A choice among several options."""
 
     def __init__(self, name: str, on_change: OnChange, options: Sequence[str] = ()) -> None:
         super().__init__(name, on_change, "select")
@@ -55,24 +55,24 @@ class Choice(Field):
         self.offer(options)
 
     def offer(self, options: Sequence[str]) -> None:
-        """These, in place of those before."""
+        """Replace the options."""
         if tuple(options) != self._offered:
             self._offered = tuple(options)
-            self._hold(self._offered)
+            self._set_options(self._offered)
 
     def show(self, value: object) -> None:
-        """A value that is not offered stands behind those that are: the text may say what the form does not know."""
+        """Select a value. Append it if it is not offered: the text may hold values that the form does not offer."""
         text = "" if value is None else str(value)
         if text not in self._options:
-            self._hold((*self._offered, text))
+            self._set_options((*self._offered, text))
         super().show(text)
 
-    def _hold(self, options: tuple[str, ...]) -> None:
+    def _set_options(self, options: tuple[str, ...]) -> None:
         self._options, self._shown = options, None
         self.control.clear()
         with self.control:
-            for one in options:
-                Text("option", one).props["value"] = one
+            for option in options:
+                Text("option", option).props["value"] = option
 
 
 _VALUE = "e => emit(e.target.value)"

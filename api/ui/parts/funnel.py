@@ -18,7 +18,7 @@ class FunnelStage:
 
 
 def funnel(summary: JobStanding) -> list[FunnelStage]:
-    """From all that were proposed to those that were trained in full."""
+    """Return the stages, from all proposed candidates to those trained in full."""
     counts = summary.counts
     trials = sum(counts.values())
     rejected, waiting = sum(summary.rejected.values()), counts.get(TrialState.QUEUED, 0)
@@ -34,7 +34,7 @@ def funnel(summary: JobStanding) -> list[FunnelStage]:
 
 
 def epochs_saved(trials: Iterable[Trial], spec: JobSpec) -> tuple[int, int]:
-    """(epochs that stopped trials were spared, epochs that all ended candidates would have taken in full)."""
+    """Return (epochs saved by early stopping, epochs of all ended candidates if each had been trained in full)."""
     ended_ones = [one for one in trials if one.is_search_result]
     spared = sum(spec.fidelity.epochs - one.step for one in ended_ones if one.state is TrialState.STOPPED)
     return spared, spec.fidelity.epochs * len(ended_ones)

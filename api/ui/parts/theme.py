@@ -1,7 +1,7 @@
-"""Design tokens: the one place of colours, sizes and type. The pages take them as CSS variables, the charts as values.
+"""Design tokens: the single source of colours, sizes and type, as CSS variables for pages and as values for charts.
 
 The colours of states and series are those of Okabe and Ito, darkened for text on white and lightened for text on black,
-so that readers who are colour-blind tell them apart; every state has its word and its sign besides.
+so that colour-blind readers can distinguish them. Every state also has a word and a sign.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ STATES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 """State of a job or trial -> (colour, sign, word)."""
 
 INK = "#7d8795"
-"""Text of charts: readable on both grounds."""
+"""Colour of text in charts, readable on light and dark backgrounds."""
 HAIR = "rgba(125, 135, 149, 0.22)"
-"""Their grid."""
+"""Colour of grid lines in charts."""
 SERIES: Mapping[str, str] = MappingProxyType(
     {
         "main": "#2b8ad6",
@@ -76,20 +76,20 @@ SERIES: Mapping[str, str] = MappingProxyType(
         "other": "#b8628f",
     }
 )
-"""Colours of what charts draw, on both grounds."""
+"""Colours of series in charts, on light and dark backgrounds."""
 RANKS = ("#d98200", "#8d99a6", "#2b8ad6")
-"""From the best to the worst, on both grounds."""
+"""Colours from the best to the worst, on light and dark backgrounds."""
 HEAT = ("rgba(43, 138, 214, 0.04)", "rgba(43, 138, 214, 1)")
 
 
 def css() -> str:
-    """The tokens as variables, then the rules of the pages."""
+    """Return the tokens as variables, then the rules of the pages."""
     rules = (Path(__file__).parents[1] / "assets" / "page.css").read_text(encoding="utf-8")
     return f"body {{ {_variables(LIGHT)} }}\nbody.body--dark {{ {_variables(DARK)} }}\n{rules}"
 
 
 def script() -> str:
-    """What the pages do by themselves: times in the reader's zone, the choice of light or dark."""
+    """Return the script of the pages."""
     return (Path(__file__).parents[1] / "assets" / "page.js").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Whether a page is looked at: one in a tab behind others is brought up to date when its reader comes back to it."""
+"""Visibility of pages: a page in a background tab is updated when it becomes visible again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _looked_at: WeakKeyDictionary[Client, asyncio.Event] = WeakKeyDictionary()
 
 
 def visible(client: Client) -> asyncio.Event:
-    """Set but while the page is hidden; once per page its browser is asked to say so. On pages that are connected."""
+    """Return an event that is set unless the page is hidden. Requires that the page is connected."""
     if client not in _looked_at:
         event = _looked_at[client] = asyncio.Event()
         event.set()
         with client:
-            ui.on("visible", lambda said: event.set() if said.args else event.clear())
+            ui.on("visible", lambda change: event.set() if change.args else event.clear())
             ui.run_javascript("reportVisibility()")
     return _looked_at[client]

@@ -1,4 +1,4 @@
-"""Parts of pages: texts, states, bars, figures, tables. Whatever is shown goes in as text, never as HTML."""
+"""Parts of pages: texts, states, bars, figures and tables. All content is inserted as text, never as HTML."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Text(TextElement):
 
 
 def box(classes: str, tag: str = "div") -> Element:
-    """An element for others."""
+    """Add an element for other elements."""
     return ui.element(tag).classes(classes)
 
 
 def link(text: str, href: str, classes: str = "") -> Text:
-    found = Text("a", text, classes)
-    found.props["href"] = href
-    return found
+    anchor = Text("a", text, classes)
+    anchor.props["href"] = href
+    return anchor
 
 
 class State(Text):
@@ -51,12 +51,12 @@ class State(Text):
 
 
 def iso(seconds: float) -> str:
-    """A point in time, as `<time datetime>` holds it."""
+    """Return a point in time in the format of `<time datetime>`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 class Moment(Element):
-    """A point in time, which the browser says in the reader's zone."""
+    """A point in time, which the browser shows in the reader's time zone."""
 
     def __init__(self, seconds: float | None = None) -> None:
         super().__init__("time")
@@ -71,7 +71,7 @@ class Moment(Element):
 
 
 class Bar(Element):
-    """A share of something, from 0 to 1."""
+    """A share from 0 to 1."""
 
     def __init__(self, name: str) -> None:
         super().__init__("div")
@@ -90,7 +90,7 @@ class Bar(Element):
 
 
 class Figure(Element):
-    """A number and what it is."""
+    """A number and its name."""
 
     def __init__(self, name: str) -> None:
         super().__init__("div")
@@ -104,18 +104,18 @@ class Figure(Element):
 
 
 def card(title: str, note: str = "") -> Element:
-    """A card with its heading; used as a context for what stands in it."""
-    made = box("card", "section")
-    made.props["aria-label"] = title
-    with made:
+    """Add a card with its heading, to be used as a context for its content."""
+    section = box("card", "section")
+    section.props["aria-label"] = title
+    with section:
         Text("h2", title)
         if note:
             Text("p", note, "muted small")
-    return made
+    return section
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[str] = ()) -> Element:
-    """A table of texts; a cell may be a function that makes an element."""
+    """Add a table of texts; a cell can be a function that creates an element."""
     with box("scroll") as outer, box("plain-table", "table"):
         with box("", "thead"), box("", "tr"):
             for name in columns:
@@ -137,7 +137,7 @@ def _cell(content: Any, classes: str) -> None:
 
 
 def notice(text: str, *, bad: bool = False) -> Text:
-    """Something that the reader has to know; screen readers say it at once."""
-    made = Text("p", text, "notice bad" if bad else "notice")
-    made.props["role"] = "alert" if bad else "status"
-    return made
+    """Add a message that screen readers announce at once."""
+    paragraph = Text("p", text, "notice bad" if bad else "notice")
+    paragraph.props["role"] = "alert" if bad else "status"
+    return paragraph

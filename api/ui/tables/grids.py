@@ -65,7 +65,7 @@ class Grid:
         auto_height: bool = False,
         selects: bool = False,
     ) -> None:
-        """Create the grid; with `selects`, rows can be chosen by a checkbox."""
+        """Create the grid; with `selects`, rows can be selected by a checkbox."""
         self._path = rows_path(topic)
         self._shown: int | None = None
         self.element = ui.aggrid(
@@ -93,10 +93,10 @@ class Grid:
         self.element.props["aria-label"] = name
 
     def show(self, rows: Rows) -> None:
-        """Send the changes; a page that has not the version before fetches all rows again."""
+        """Send the changes; a page without the previous version fetches all rows again."""
         if self._shown is not None and rows.version != self._shown:
-            said = rows.change if rows.version == self._shown + 1 else json.dumps({"version": rows.version})
-            self.element.client.run_javascript(f"changeGrid({json.dumps(self._path)}, {said})")
+            change = rows.change if rows.version == self._shown + 1 else json.dumps({"version": rows.version})
+            self.element.client.run_javascript(f"changeGrid({json.dumps(self._path)}, {change})")
         self._shown = rows.version
 
     def filter(self, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Filters of the table of trials, as the browser describes them: here and there, they match the same rows."""
+"""Filters of the table of trials. They match the same rows in the browser and in the service."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class RowFilter:
         state = STATES[row["state"]][2]
         text = f"#{row['number']}\n{state}\n{row['values']}\n{row['reason']}".casefold()
         shown = {**row, "state": state}
-        found = all(word in text for word in self.words)
-        return found and all(passes(shown.get(name)) for name, passes in self.columns.items())
+        has_words = all(word in text for word in self.words)
+        return has_words and all(passes(shown.get(name)) for name, passes in self.columns.items())
 
 
 def _condition(model: Mapping[str, Any]) -> Callable[[Any], bool]:
     if "operator" in model:
         join, parts = _JOINED[model["operator"]], [_condition(one) for one in model["conditions"]]
         return lambda value: join(passes(value) for passes in parts)
-    wanted = model["filter"]
+    operand = model["filter"]
     if model["filterType"] == "number":
-        test, number = NUMBERS[model["type"]], float(wanted)
+        test, number = NUMBERS[model["type"]], float(operand)
         return lambda value: value is not None and test(value, number)
-    test, text = TEXTS[model["type"]], str(wanted).casefold()
+    test, text = TEXTS[model["type"]], str(operand).casefold()
     return lambda value: test(str(value or "").casefold(), text)

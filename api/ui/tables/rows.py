@@ -22,12 +22,12 @@ S = TypeVar("S")
 Row: TypeAlias = dict[str, Any]
 """Values by column, including `id`."""
 MOST_SENT = 200
-"""Rows in one change at most."""
+"""Maximal number of rows in a change."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one version of a table, and their difference from the version before."""
+    """The rows of a version of a table, and their difference from the version before."""
 
     version: int
     every: Mapping[str | int, Row]
@@ -65,19 +65,19 @@ class RowStore(Generic[K, S]):
     _sources: dict[K, S] = field(default_factory=dict)
     _rows: Rows = NO_ROWS
 
-    def update(self, sources: Mapping[K, S], make: Callable[[S], Row], anew: Collection[K] = ()) -> Rows:
-        """Return the rows of `sources` in their order; rows of the keys in `anew` are rebuilt in any case."""
+    def update(self, sources: Mapping[K, S], make: Callable[[S], Row], rebuilt: Collection[K] = ()) -> Rows:
+        """Return the rows of `sources` in their order; rows of the keys in `rebuilt` are always rebuilt."""
         before, every = self._rows.every, dict[str | int, Row]()
         added, updated = list[Row](), list[Row]()
         for key, source in sources.items():
             row = before.get(key)
-            if row is None or self._sources[key] is not source or key in anew:
-                made = {"id": str(key), **make(source)}
+            if row is None or self._sources[key] is not source or key in rebuilt:
+                rebuilt_row = {"id": str(key), **make(source)}
                 if row is None:
-                    added.append(made)
-                elif made != row:
-                    updated.append(made)
-                row = made
+                    added.append(rebuilt_row)
+                elif rebuilt_row != row:
+                    updated.append(rebuilt_row)
+                row = rebuilt_row
             every[key] = row
         removed = before.keys() - every.keys()
         self._sources = dict(sources)

@@ -1,1 +1,1 @@
-"""The page that compares trials."""
+"""The compare page."""

@@ -1,4 +1,4 @@
-"""Tables of what trials are, side by side: what differs from the first is marked, what is alike can be left out."""
+"""Tables that compare trials side by side: differences are marked, identical rows can be hidden."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ Cell = str | Callable[[], Element | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something that each trial has, or lacks: a cell for each."""
+    """A row of the comparison, with a cell for each trial."""
 
     name: str
     differs: bool
     cells: Sequence[Cell]
 
 
-def side_by_side(what: str, labels: Sequence[str], lines: Sequence[Line], *, everything: bool) -> Element | None:
-    """The lines that differ, or all of them; says how many others there are. None where no line is shown."""
+def side_by_side(heading: str, labels: Sequence[str], lines: Sequence[Line], *, everything: bool) -> Element | None:
+    """Show the lines that differ, or all of them, and the number of hidden lines. Return None if no line is shown."""
     shown = [one for one in lines if one.differs or everything]
     alike = len(lines) - len(shown)
-    made = None
+    shown_table = None
     if shown:
-        made = table(("", what, *labels), [("≠" if one.differs else "", one.name, *one.cells) for one in shown])
+        shown_table = table(
+            ("", heading, *labels), [("≠" if one.differs else "", one.name, *one.cells) for one in shown]
+        )
     if alike:
         Text("p", f"{text.numbered(alike, 'identical row')} hidden." if shown else "No differences.", "muted small")
-    return made
+    return shown_table
 
 
 def marked(words: str, differs: bool) -> Text:
-    """Not by its colour alone."""
+    """Show a text, marked by weight and colour if it differs."""
     return Text("strong", words, "differs") if differs else Text("span", words)

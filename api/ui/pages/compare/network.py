@@ -1,4 +1,4 @@
-"""The networks of several trials side by side: a row for each stage, with what differs from the first trial marked."""
+"""The networks of several trials side by side: a row per stage, with differences from the first trial marked."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from searchsvc.spaces.costs.stages import Row, Stage, aligned
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Those that can be told, by the labels of their trials."""
+    """Networks of several trials, by the labels of the trials."""
 
     flops: dict[str, float]
     rows: list[Row]
-    """Of those in `flops`, in that order."""
-    untold: tuple[str, ...]
-    """Why others cannot be."""
+    """Stages of the networks in `flops`, in the same order."""
+    unavailable: tuple[str, ...]
+    """Reasons why networks of other trials are not available."""
 
 
 def read(service: Service, view: CompareView) -> Networks:
-    """In a thread."""
-    found, untold = {}, []
+    """Read the networks. Called in a thread."""
+    architectures, unavailable = {}, []
     for label, trial in zip(view.labels, view.comparison.trials, strict=True):
         try:
-            found[label] = service.trials.architecture(trial.id)
+            architectures[label] = service.trials.architecture(trial.id)
         except Conflict as error:
-            untold.append(f"{label}: {error}")
-    rows = aligned([one.stages for one in found.values()])
-    return Networks({label: one.flops for label, one in found.items()}, rows, tuple(untold))
+            unavailable.append(f"{label}: {error}")
+    rows = aligned([one.stages for one in architectures.values()])
+    return Networks({label: one.flops for label, one in architectures.items()}, rows, tuple(unavailable))
 
 
-def draw(found: Networks, *, everything: bool) -> None:
-    """A stage that a trial lacks is told so."""
-    for said in found.untold:
-        Text("p", said, "muted small wrap")
-    totals = list(found.flops.values())
-    lines = [_line(row, totals) for row in found.rows]
-    made = side_by_side("stage", list(found.flops), lines, everything=everything)
-    if made is not None:
-        made.classes("stage-differences")
+def draw(networks: Networks, *, everything: bool) -> None:
+    """Show the networks; a stage that a trial lacks is shown as absent."""
+    for reason in networks.unavailable:
+        Text("p", reason, "muted small wrap")
+    totals = list(networks.flops.values())
+    lines = [_line(row, totals) for row in networks.rows]
+    shown_table = side_by_side("stage", list(networks.flops), lines, everything=everything)
+    if shown_table is not None:
+        shown_table.classes("stage-differences")
 
 
 @dataclass(frozen=True, slots=True)
 class _Trait:
-    """Something that is said of a stage."""
+    """A property of a stage, in words."""
 
     words: Callable[[Stage], str]
     lacking: str = ""
-    """What is said instead where only the first trial's stage has it; {} stands for what that one has."""
+    """Text if only the stage of the first trial has the property; {} stands for the words of that stage."""
 
 
 _FIRST = (
@@ -73,7 +73,7 @@ _FURTHER = (
     _Trait(lambda one: "SE" if one.squeezes else "", "no SE"),
 )
 _LINES = ((_FIRST, " "), (_FURTHER, ", "))
-"""What stands on one line, and what between."""
+"""Traits on each line of a cell, and their separator."""
 
 
 def _line(row: Row, totals: list[float]) -> Line:
@@ -85,7 +85,7 @@ def _line(row: Row, totals: list[float]) -> Line:
 def _differs(stage: Stage | None, first: Stage | None) -> bool:
     if stage is None or first is None:
         return stage is not first
-    return any(is_marked for traits, _ in _LINES for is_marked, _ in _said(traits, stage, first))
+    return any(is_marked for traits, _ in _LINES for is_marked, _ in _marked_words(traits, stage, first))
 
 
 def _cell(stage: Stage | None, first: Stage | None, total: float) -> Callable[[], None]:
@@ -94,14 +94,14 @@ def _cell(stage: Stage | None, first: Stage | None, total: float) -> Callable[[]
             marked("absent", first is not None)
             return
         for traits, between in _LINES:
-            _runs(list(_said(traits, stage, first)), between)
+            _runs(list(_marked_words(traits, stage, first)), between)
         trial_network.share(stage, total)
 
     return make
 
 
-def _said(traits: tuple[_Trait, ...], stage: Stage, first: Stage | None) -> Iterator[tuple[bool, str]]:
-    """(whether it is marked, the words)."""
+def _marked_words(traits: tuple[_Trait, ...], stage: Stage, first: Stage | None) -> Iterator[tuple[bool, str]]:
+    """Yield the words of each trait, and whether they are marked."""
     for trait in traits:
         words, before = trait.words(stage), trait.words(first) if first else ""
         if words != before:
@@ -110,9 +110,9 @@ def _said(traits: tuple[_Trait, ...], stage: Stage, first: Stage | None) -> Iter
             yield False, words
 
 
-def _runs(said: list[tuple[bool, str]], between: str) -> None:
-    """Words of one kind, one after another, are one element."""
+def _runs(words_by_mark: list[tuple[bool, str]], between: str) -> None:
+    """Show consecutive words with the same mark as a single element."""
     with box("traits"):
-        runs = [(is_marked, [words for _, words in run]) for is_marked, run in groupby(said, itemgetter(0))]
+        runs = [(is_marked, [words for _, words in run]) for is_marked, run in groupby(words_by_mark, itemgetter(0))]
         for place, (is_marked, words) in enumerate(runs, start=1):
             marked(between.join(words) + (between.rstrip() if place < len(runs) else ""), is_marked)

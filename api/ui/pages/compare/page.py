@@ -1,4 +1,4 @@
-"""The compare page: up to six trials side by side, with what differs marked."""
+"""The compare page: up to six trials side by side, with differences marked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LOOKS = (
     (SERIES["limit"], "roundRect"),
     (INK, "arrow"),
 )
-"""Colour and symbol of each trial's curve."""
+"""Colour and symbol of the curve of each trial."""
 _SUGGESTED = 3
 
 
@@ -46,15 +46,15 @@ def register() -> None:
 
 
 def compare_path(trials: Sequence[str]) -> str:
-    """The address of the page for these trials, named by id or as JOB/NUMBER."""
+    """Return the address of the page for trials named by id or as JOB/NUMBER."""
     return f"{PATH}/compare?{urlencode({'trials': ','.join(trials)}, safe=',/')}"
 
 
 async def compare_page(request: Request) -> Response | None:
-    """`?trials=A,B,...`: ids, or JOB/NUMBER; a number alone is of the job of the first."""
+    """Show `?trials=A,B,...`: ids or JOB/NUMBER; a number alone belongs to the job of the first trial."""
     named = [one.strip() for given in request.query_params.getlist("trials") for one in given.split(",")]
 
-    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
+    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - the signature of every page
         reader = CompareReader(context.service, _whole([one for one in named if one]))
         view = await context.call(reader.read, None)
         best = await context.call(context.service.results.best, view.comparison.trials[0].job_id, _SUGGESTED)
@@ -70,12 +70,12 @@ def _whole(named: Sequence[str]) -> tuple[str, ...]:
 
 
 def reference(trial: Trial) -> str:
-    """How this page's address names it."""
+    """Return the name of a trial in the address of this page."""
     return f"{trial.job_id}/{trial.number}"
 
 
 class ComparePage:
-    """Some trials."""
+    """Content of the compare page."""
 
     def __init__(self, context: PageContext, view: CompareView, best: Sequence[Trial]) -> None:
         self._shown: CompareView | None = None
@@ -112,7 +112,7 @@ class ComparePage:
         if view is self._shown:
             return
         if self._shown is None:
-            self._panel.changed()  # once: what a trial builds stays as it is
+            self._panel.changed()  # once: the network of a trial never changes
         self._shown = view
         self._chart.draw(_curves(view))
         self._fill(view)
@@ -131,11 +131,11 @@ class ComparePage:
             with section:
                 fill(view)
 
-    def _draw_networks(self, found: Networks) -> None:
-        self._networks = found
+    def _draw_networks(self, networks: Networks) -> None:
+        self._networks = networks
         self._panel.content.clear()
         with self._panel.content:
-            compare_network.draw(found, everything=self._everything)
+            compare_network.draw(networks, everything=self._everything)
 
     def _parameters(self, view: CompareView, *, of_recipe: bool) -> None:
         differing = set(view.comparison.differing)
@@ -153,7 +153,7 @@ def _section(title: str) -> Element:
 
 
 def _chosen(view: CompareView, best: Sequence[Trial]) -> None:
-    """The trials, each with a way to leave it out, and ways to add another."""
+    """Show the compared trials with links to remove each, and links to add others."""
     trials = view.comparison.trials
     names = [reference(one) for one in trials]
     with box("card"):
@@ -176,8 +176,8 @@ def _chosen(view: CompareView, best: Sequence[Trial]) -> None:
 def _add_form(names: Sequence[str]) -> None:
     with box("row", "form") as form:
         form.props["method"], form.props["action"] = "get", f"{PATH}/compare"
-        kept = box("", "input")
-        kept.props.update({"type": "hidden", "name": "trials", "value": ",".join(names)})
+        trials = box("", "input")
+        trials.props.update({"type": "hidden", "name": "trials", "value": ",".join(names)})
         field = box("field", "input").style("width: 150px")
         field.props.update({"name": "trials", "placeholder": "number", "aria-label": "Another trial: JOB/NUMBER"})
         Text("button", "Add", "plain").props["type"] = "submit"
@@ -203,7 +203,7 @@ def _results(view: CompareView) -> None:
 
 
 def _best(values: Sequence[float | None], sign: float) -> float | None:
-    """None where it is no objective, or all are alike."""
+    """Return the best value, or None if the metric is not an objective or all values are equal."""
     there = [one for one in values if one is not None]
     return max(there, key=lambda one: sign * one) if sign and len(set(there)) > 1 else None
 

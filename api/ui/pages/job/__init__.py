@@ -1,1 +1,1 @@
-"""The page of a job, one file per panel."""
+"""The job page, a module per panel."""

@@ -1,4 +1,4 @@
-"""The charts of a job page. Each shows what it can, and is not there where the job has nothing of its kind."""
+"""A chart of a job in a card."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from api.ui.parts.widgets import Text, card
 
 @dataclass(frozen=True, slots=True)
 class PackedChart:
-    """A chart as it is sent to pages."""
+    """A chart in the form in which it is sent to pages."""
 
     options: bytes
     rows: int
-    """Of a chart that has a row for each thing, so that it is as high as they are many; 0 for others."""
+    """Number of rows of a chart whose height grows with its rows; 0 for other charts."""
 
 
 class Chart:
-    """A chart in a card; hidden as long as there is nothing to draw."""
+    """A chart in a card, which is hidden while there is nothing to draw."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Chart:
     ) -> None:
         self._draw, self._write_caption = draw, caption
         self.variant = title
-        """What is drawn: pages at which it is the same share it."""
+        """Name of the chart among all charts of the job; pages that show the same variant share its options."""
         self._shown: bytes | None = None
         self._version: int | None = None
         with card(title, note) as self.card:
@@ -46,7 +46,7 @@ class Chart:
             self.show_now(view)
 
     def show_now(self, view: JobView) -> None:
-        """The reader has chosen something else."""
+        """Draw the chart again at once, because the reader has made another choice."""
         self._version = view.chart_version
         chart = view.once(("chart", self.variant), lambda one: _packed_chart(self._draw(one)))
         self.card.set_visibility(chart is not None)

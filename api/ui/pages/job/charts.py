@@ -17,13 +17,13 @@ from searchsvc.domain import Job
 
 
 class JobPanel(Protocol):
-    """Something that shows a job."""
+    """A part of the job page that shows views of the job."""
 
     def show(self, view: JobView) -> None: ...
 
 
 def job_charts(context: PageContext, job: Job) -> list[JobPanel]:
-    """The charts that a job page begins with, laid out where this is called."""
+    """Create the charts at the top of a job page, laid out at the place of the call."""
     metric = job.spec.objectives[0].metric
     return [
         FrontPanel(job),
@@ -65,16 +65,16 @@ def _reached(view: JobView) -> str:
 
 def _stops_at(view: JobView) -> str:
     epochs = [(one.number, one.data.get("early_stop_epoch")) for one in view.rounds]
-    told = [(number, epoch) for number, epoch in epochs if epoch is not None]
-    if not told:
+    stops = [(number, epoch) for number, epoch in epochs if epoch is not None]
+    if not stops:
         return ""
-    number, epoch = told[-1]
+    number, epoch = stops[-1]
     return f"Trials stop after epoch {epoch} of {view.spec.fidelity.epochs}, as set in round {number}."
 
 
 def _supernet(view: JobView) -> str:
-    found = view.distributions
-    if found is None:
+    distributions = view.distributions
+    if distributions is None:
         return ""
-    metrics = ", ".join(f"{name} {text.quantity(name, value)}" for name, value in found.metrics.items())
-    return f"Step {found.step} of {found.steps}: {metrics}"
+    metrics = ", ".join(f"{name} {text.quantity(name, value)}" for name, value in distributions.metrics.items())
+    return f"Step {distributions.step} of {distributions.steps}: {metrics}"

@@ -1,4 +1,4 @@
-"""The learning curves of a job page: the best and the newest at once, thousands when asked for."""
+"""The learning curves of a job page: of the best and the newest trials first, thousands on request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from api.ui.parts.widgets import Text, link
 from searchsvc.domain import Job
 
 ALL_CURVES = 2000
-"""That are drawn when the reader asks for all."""
+"""Maximal number of curves if the reader requests all."""
 BEST_CURVES = 500
-"""Of them."""
+"""Maximal number of these that belong to the best trials."""
 
 
 class CurvesPanel:
-    """One line per trial. The one nearest to the pointer is drawn over the others, a click keeps it."""
+    """A line per trial. The line nearest to the pointer is drawn on top; a click pins it."""
 
     def __init__(self, context: PageContext, job: Job) -> None:
-        self._book, self._wants_all = context.curves(job.id, ALL_CURVES), False
+        self._store, self._wants_all = context.curves(job.id, ALL_CURVES), False
         self._view: JobView | None = None
         self._shown: bytes | None = None
         metric = job.spec.objectives[0].metric
@@ -56,14 +56,14 @@ class CurvesPanel:
 
     def _read(self) -> bytes:
         view = self._view
-        assert view is not None  # panels are read when they were told of a change
+        assert view is not None  # panels are read only after show()
         if self._wants_all:
             return view.once("all curves", lambda one: packed(self._of_all(one)))
         return view.once("curves", lambda one: packed(charts.curves(one, one.curves)))
 
     def _of_all(self, view: JobView) -> Options:
         first = view.spec.objectives[0]
-        return charts.curves(view, self._book.read(view.trials, view.results.best(first, BEST_CURVES), first.metric))
+        return charts.curves(view, self._store.read(view.trials, view.results.best(first, BEST_CURVES), first.metric))
 
     def _draw(self, options: bytes) -> None:
         if options == self._shown:

@@ -14,7 +14,7 @@ _SHOWN_EVENTS = 100
 
 
 class EventsPanel:
-    """What happened, the newest first."""
+    """The list of events, the newest first."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -23,17 +23,17 @@ class EventsPanel:
             self._list.props["tabindex"] = "0"
 
     def show(self, view: JobView) -> None:
-        """As text that the page makes lines of: elements of our own would cost many times as much, for each reader."""
+        """Send new events as text, from which the page builds lines: elements of NiceGUI would cost more per reader."""
         after = self._last
-        self._last, lines = view.once(("told after", after), lambda one: _told(one, after))
+        self._last, lines = view.once(("events after", after), lambda one: _new_lines(one, after))
         if lines:
             ui.run_javascript(f"prependEvents({self._list.id}, {lines}, {_SHOWN_EVENTS})")
 
 
-def _told(view: JobView, after: int) -> tuple[int, str]:
-    """The number of the newest event, and the lines of those after one, as JSON: [time, words], the oldest first."""
-    told = [event for event in view.events if event.kind != "trial.measured"][:_SHOWN_EVENTS]
-    new = [event for event in reversed(told) if event.sequence > after]
+def _new_lines(view: JobView, after: int) -> tuple[int, str]:
+    """Return the number of the newest event, and the events after `after` as JSON: [time, words], the oldest first."""
+    events = [event for event in view.events if event.kind != "trial.measured"][:_SHOWN_EVENTS]
+    new = [event for event in reversed(events) if event.sequence > after]
     lines = [(iso(event.at), event_text.describe_event(event, _number(event, view), view.spec)) for event in new]
     return (new[-1].sequence, orjson.dumps(lines).decode()) if new else (after, "")
 

@@ -1,4 +1,4 @@
-"""What can be taken away from a job, as a menu in its head; and a new job that begins with its spec."""
+"""The export menu in the head of a job page, and the link to clone the job."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from api.ui.session import PATH
 from searchsvc.domain import Job
 from searchsvc.service.exports.export import Format
 
-TELL = "said => said && emit(said)"
-"""In the browser: what is wrong goes to `complain`."""
-_FETCH = f"e => {{ e.preventDefault(); downloadFile(e.currentTarget).then({TELL}); }}"
+NOTIFY = "message => message && emit(message)"
+"""JavaScript that passes an error message to `notify_failure`."""
+_FETCH = f"e => {{ e.preventDefault(); downloadFile(e.currentTarget).then({NOTIFY}); }}"
 
 
 def clone_link(job: Job) -> None:
-    """Opens the editor with the spec of this job."""
-    made = link("Clone", f"{PATH}/jobs/new?from={job.id}", "plain")
-    made.props["title"] = "Create a new job from the spec of this job"
+    """Add a link that opens the editor with the spec of this job."""
+    anchor = link("Clone", f"{PATH}/jobs/new?from={job.id}", "plain")
+    anchor.props["title"] = "Create a new job from the spec of this job"
 
 
 def export_menu(job: Job, formats: Mapping[str, Format]) -> None:
-    """One file per format; what cannot be made yet says why."""
+    """Add a menu with an entry per format; an export that is not possible yet shows the reason."""
     with box("menu", "details"):
         Text("summary", "Export", "plain")
         with box("menu-items"):
-            for name, one in formats.items():
-                made = link("", f"{PATH}/exports/{job.id}?format={quote(name)}")
-                with made:
-                    Text("span", f"{name} ({one.suffix})")
-                    Text("span", one.description, "muted small")
-                made.on("click", complain, js_handler=_FETCH)
+            for name, export_format in formats.items():
+                anchor = link("", f"{PATH}/exports/{job.id}?format={quote(name)}")
+                with anchor:
+                    Text("span", f"{name} ({export_format.suffix})")
+                    Text("span", export_format.description, "muted small")
+                anchor.on("click", notify_failure, js_handler=_FETCH)
 
 
-def complain(event: GenericEventArguments) -> None:
-    """Why there is no file."""
+def notify_failure(event: GenericEventArguments) -> None:
+    """Notify the reader why there is no file."""
     ui.notify(event.args, type="negative")

@@ -13,7 +13,7 @@ from searchsvc.domain import Job
 
 
 class FrontPanel:
-    """The first objective against a cost that the reader picks."""
+    """The first objective against a cost that the reader selects."""
 
     def __init__(self, job: Job) -> None:
         spec = job.spec

@@ -8,7 +8,7 @@ from api.ui.parts.widgets import Bar, Text, box, card
 
 
 class FunnelPanel:
-    """How many candidates came how far, and what was saved by not going on."""
+    """A bar per stage with its number of candidates, and the epochs that early stopping has saved."""
 
     def __init__(self) -> None:
         self._lines: dict[str, tuple[Bar, Text]] = {}

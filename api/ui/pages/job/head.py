@@ -1,4 +1,4 @@
-"""The head of a job page: state and reason, what may be done, the budget, figures."""
+"""The head of a job page: state and reason, actions, budget and figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from searchsvc.service.system.tokens import Scope
 
 @dataclass(frozen=True, slots=True)
 class JobAction:
-    """A button: what it says, when it is offered, what is asked before (None: nothing), what is said after."""
+    """A button: its label, when it is offered, a question to confirm it (or None), and the notice afterwards."""
 
     label: str
     fits: Callable[[JobSummary], bool]
@@ -72,7 +72,7 @@ JOB_ACTIONS: Mapping[str, JobAction] = MappingProxyType(
 
 
 class JobHead:
-    """Everything above the charts."""
+    """The part of the page above the charts."""
 
     def __init__(self, context: PageContext, visitor: Visitor, job: Job, formats: Mapping[str, Format]) -> None:
         self._context, self._visitor, self._job = context, visitor, job
@@ -88,7 +88,7 @@ class JobHead:
                     if visitor.may(Scope.SUBMIT):
                         self._actions()
                     export_menu(job, formats)
-            Text("p", _searches(job), "muted wrap")
+            Text("p", _description(job), "muted wrap")
             if job.spec.tags:
                 with box("row small", "ul").classes("chosen") as tags:
                     for tag in job.spec.tags:
@@ -107,10 +107,10 @@ class JobHead:
                         Moment(job.created_at)
 
     def _actions(self) -> None:
-        for verb, offer in JOB_ACTIONS.items():
-            button = Text("button", offer.label, "plain danger" if offer.question else "plain")
+        for verb, action in JOB_ACTIONS.items():
+            button = Text("button", action.label, "plain danger" if action.question else "plain")
             button.props["type"], button.props["title"] = "button", ACTIONS[verb][1]
-            button.on("click", lambda _, verb=verb: self._asked(verb))
+            button.on("click", lambda _, verb=verb: self._run_action(verb))
             button.set_visibility(False)
             self._buttons[verb] = button
         extend = Text("button", "Extend", "plain")
@@ -118,30 +118,30 @@ class JobHead:
         extend.on("click", self._extend)
         clone_link(self._job)
 
-    async def _asked(self, verb: str) -> None:
-        offer = JOB_ACTIONS[verb]
-        if offer.question is None or await _confirmed(offer.label, offer.question):
+    async def _run_action(self, verb: str) -> None:
+        action = JOB_ACTIONS[verb]
+        if action.question is None or await _confirm(action.label, action.question):
             act = ACTIONS[verb][0]
             await attempt(
                 self._context,
                 self._visitor,
                 Scope.SUBMIT,
                 lambda: act(self._context.service.jobs, self._job.id),
-                offer.done,
+                action.done,
             )
 
     async def _extend(self) -> None:
         budget = (await self._context.call(self._context.service.jobs.get, self._job.id)).spec.budget
-        given = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
-        wanted = await _asked_for({name: value for name, value in given.items() if value is not None})
-        if wanted:
-            if "trials" in wanted:
-                wanted["trials"] = int(wanted["trials"])
+        limits = {"trials": budget.trials, "seconds": budget.seconds, "gpu_hours": budget.gpu_hours}
+        totals = await _ask_for_totals({name: value for name, value in limits.items() if value is not None})
+        if totals:
+            if "trials" in totals:
+                totals["trials"] = int(totals["trials"])
             await attempt(
                 self._context,
                 self._visitor,
                 Scope.SUBMIT,
-                lambda: self._context.service.jobs.extend(self._job.id, **wanted),
+                lambda: self._context.service.jobs.extend(self._job.id, **totals),
                 "Budget extended.",
             )
 
@@ -150,8 +150,8 @@ class JobHead:
         limits = {"trials": True, "time": budget.seconds is not None, "GPU-hours": budget.gpu_hours is not None}
         self._bars: dict[str, tuple[Bar, Text]] = {}
         with box("budget"):
-            for name, there in limits.items():
-                if there:
+            for name, is_limited in limits.items():
+                if is_limited:
                     Text("span", name, "muted")
                     self._bars[name] = (Bar(name), Text("span"))
 
@@ -172,21 +172,21 @@ class JobHead:
             self._figures[name].show(value)
 
 
-def _searches(job: Job) -> str:
-    """`mbconv-small on digits by tpe and asha, 8 epochs per trial: maximize accuracy, with flops <= 3 M`."""
+def _description(job: Job) -> str:
+    """Return `mbconv-small on digits by tpe and asha, 8 epochs per trial: maximize accuracy, with flops <= 3 M`."""
     spec = job.spec.model_dump(mode="json")
     space = spec["space"].get("name") or f"{len(spec['space']['parameters'])} parameters"
     rule = spec["stopping"]["name"]
     method = spec["algorithm"]["name"] + (f" and {rule}" if rule != "none" else "")
-    wanted = ", ".join(f"{one.goal} {one.metric}" for one in job.spec.objectives)
+    objectives = ", ".join(f"{one.goal} {one.metric}" for one in job.spec.objectives)
     limits = ", ".join(limit_text(one) for one in job.spec.constraints)
     epochs = text.numbered(job.spec.fidelity.epochs, "epoch")
-    search = f"{space} on {job.spec.dataset.name} by {method}, {epochs} per trial: {wanted}"
+    search = f"{space} on {job.spec.dataset.name} by {method}, {epochs} per trial: {objectives}"
     return f"{search}, with {limits}" if limits else search
 
 
 def _used(summary: JobSummary) -> dict[str, tuple[float, str]]:
-    """What is used of each limit: its share, and words."""
+    """Return the used share of each limit of the budget, and its text."""
     job, budget = summary.job, summary.job.spec.budget
     done = count_for_budget(summary.counts)
     used = {"trials": (done / budget.trials, f"{done} of {budget.trials}")}
@@ -218,7 +218,7 @@ def _figures(summary: JobSummary) -> dict[str, str | None]:
     }
 
 
-async def _confirmed(label: str, question: str) -> bool:
+async def _confirm(label: str, question: str) -> bool:
     with ui.dialog() as dialog, box("card"):
         dialog.props["aria-label"] = f"{label} this job?"
         Text("h2", f"{label} this job?")
@@ -226,12 +226,12 @@ async def _confirmed(label: str, question: str) -> bool:
         with box("row"):
             ui.button(f"{label} job", on_click=lambda: dialog.submit(True)).props("color=negative unelevated")
             ui.button("Go back", on_click=lambda: dialog.submit(False)).props("flat")
-    dialog.on("hide", dialog.delete)  # not before it has given back the focus
+    dialog.on("hide", dialog.delete)  # only after it has returned the focus
     return bool(await dialog)
 
 
-async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
-    """New totals; those that are not larger are left out."""
+async def _ask_for_totals(budget: Mapping[str, float]) -> dict[str, Any] | None:
+    """Ask for new totals of the budget; return None if the dialog was closed."""
     with ui.dialog() as dialog, box("card"):
         dialog.props["aria-label"] = "Extend the budget"
         Text("h2", "Extend the budget")
@@ -242,5 +242,5 @@ async def _asked_for(budget: Mapping[str, float]) -> dict[str, Any] | None:
             ui.button("Close", on_click=lambda: dialog.submit(False)).props("flat")
     dialog.on("hide", dialog.delete)
     answer = await dialog
-    wanted = {name: field.value for name, field in fields.items() if field.value is not None}
-    return wanted if answer else None
+    totals = {name: field.value for name, field in fields.items() if field.value is not None}
+    return totals if answer else None

@@ -1,4 +1,4 @@
-"""The job page: one job, live."""
+"""The job page, which follows a job live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parameters of a job decide: one panel, five charts, of whatever metric the reader picks."""
+"""The parameters panel of a job page: five charts of a metric that the reader selects."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ NOTES: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A chart, what there is to say of it, and the parameters that can be chosen for it."""
+class _DrawnChart:
+    """A chart, its caption, and the parameters that can be selected for it."""
 
     options: Options
-    said: str
+    caption: str
     names: tuple[str, ...] = ()
     x: str = ""
     y: str = ""
 
 
 class ParametersPanel:
-    """The panel. What is chosen is of one page; what is read is of the job."""
+    """The panel of charts. Selections belong to a page; data is shared by all pages of the job."""
 
     def __init__(self, context: PageContext, job: Job) -> None:
         self._context, self._job = context, job
@@ -54,7 +54,7 @@ class ParametersPanel:
         self._kind, self._metric = "Parallel", job.spec.objectives[0].metric
         self._x = self._y = ""
         self._shown: Options | None = None
-        self._panel: Panel[_Drawn] = Panel(context, "Parameters", "", self._read, self._draw)
+        self._panel: Panel[_DrawnChart] = Panel(context, "Parameters", "", self._read, self._draw)
         with self._panel.tools:
             self._buttons = {name: self._button(name) for name in NOTES}
             self._metric_choice = Choice("Metric", self._pick("_metric"), metric_names(job.spec))
@@ -81,7 +81,7 @@ class ParametersPanel:
         self._panel.refresh()
 
     def _arrange(self) -> None:
-        """Only what matters for the chart can be chosen."""
+        """Show only the controls that affect the current chart."""
         for name, button in self._buttons.items():
             button.props["aria-pressed"] = "true" if name == self._kind else "false"
         self._x_choice.set_visibility(self._kind in ("Slice", "Contour", "Rank"))
@@ -95,35 +95,36 @@ class ParametersPanel:
 
         return pick
 
-    def _read(self) -> _Drawn:
-        """In a thread."""
+    def _read(self) -> _DrawnChart:
+        """Compute the current chart. Called in a thread."""
         view, metric, kind = self._view, self._metric, self._kind
-        assert view is not None  # panels are read when they were told of a change
+        assert view is not None  # panels are read only after show()
         if kind == "Importance":
             importance = self._context.service.results.importance(self._job.id, metric)
-            return _Drawn(charts.importances(importance), _told(importance))
+            return _DrawnChart(charts.importances(importance), _basis(importance))
         minimised = _is_minimised(view, metric)
-        found = view.once(("tried", metric), lambda one: ranked_candidates(one, metric, minimised=minimised))
-        if len(found) < _FEWEST:
-            raise Conflict(f"this chart needs {_FEWEST} results; the job has {len(found)}")
-        ordered = self._ordered()
-        some = f"the best of {len(found):,} results and a sample of the others" if len(found) > MOST_DRAWN else ""
+        candidates = view.once(("tried", metric), lambda one: ranked_candidates(one, metric, minimised=minimised))
+        if len(candidates) < _FEWEST:
+            raise Conflict(f"this chart needs {_FEWEST} results; the job has {len(candidates)}")
+        ordered = self._parameters_by_importance()
+        count = len(candidates)
+        some = f"the best of {count:,} results and a sample of the others" if count > MOST_DRAWN else ""
         if kind == "Parallel":
             axes = ordered[: charts.MOST_AXES]
             most = f"the {len(axes)} most important of {len(ordered)} parameters" if len(ordered) > len(axes) else ""
-            return _Drawn(charts.parallel(found, axes, metric), ", ".join(filter(None, (most, some))))
+            return _DrawnChart(charts.parallel(candidates, axes, metric), ", ".join(filter(None, (most, some))))
         x = next((one for one in ordered if one.name == self._x), ordered[0])
         y = next((one for one in ordered if one.name == self._y), next((one for one in ordered if one is not x), x))
         if kind == "Slice":
-            options = charts.slice_of(found, x, metric)
+            options = charts.slice_of(candidates, x, metric)
         elif kind == "Rank":
-            options = charts.rank(found, x, y, metric)
+            options = charts.rank(candidates, x, y, metric)
         else:
-            options = charts.contour(found, x, y, metric, minimised=minimised)
-        return _Drawn(options, some, tuple(sorted(one.name for one in ordered)), x.name, y.name)
+            options = charts.contour(candidates, x, y, metric, minimised=minimised)
+        return _DrawnChart(options, some, tuple(sorted(one.name for one in ordered)), x.name, y.name)
 
-    def _ordered(self) -> list[Parameter]:
-        """The parameters of the job, the most important first as far as that is known."""
+    def _parameters_by_importance(self) -> list[Parameter]:
+        """Return the parameters of the job, the most important first if their importance is available."""
         parameters = list(self._context.service.jobs.space(self._job.id).parameters)
         try:
             shares = dict(self._context.service.results.importance(self._job.id, self._metric).shares)
@@ -131,9 +132,9 @@ class ParametersPanel:
             return parameters
         return sorted(parameters, key=lambda one: -shares.get(one.name, 0.0))
 
-    def _draw(self, drawn: _Drawn) -> None:
-        said = f"{drawn.said[0].upper()}{drawn.said[1:]}." if drawn.said else ""
-        self._note.set_text(f"{NOTES[self._kind]} {said}")
+    def _draw(self, drawn: _DrawnChart) -> None:
+        caption = f"{drawn.caption[0].upper()}{drawn.caption[1:]}." if drawn.caption else ""
+        self._note.set_text(f"{NOTES[self._kind]} {caption}")
         if drawn.names:
             self._x, self._y = drawn.x, drawn.y
             for choice, name in ((self._x_choice, drawn.x), (self._y_choice, drawn.y)):
@@ -144,7 +145,7 @@ class ParametersPanel:
             self._metric_choice.show(self._metric)
         if drawn.options == self._shown:
             return
-        if self._shown is None:  # another kind of chart, or of something else: nothing of the old one may stay
+        if self._shown is None:  # another kind of chart or another metric: no option of the old chart may remain
             self._holder.clear()
             with self._holder:
                 self._chart = ChartElement(f"{self._kind}. {NOTES[self._kind]}", "chart tall")
@@ -157,12 +158,13 @@ class ParametersPanel:
 
 
 def _is_minimised(view: JobView, metric: str) -> bool:
-    """Whether less is better: as the objective has it; costs and losses are."""
+    """Return whether smaller values are better: as the objective says, or True for any other metric."""
     objective = next((one for one in view.spec.objectives if one.metric == metric), None)
     return objective.sign < 0 if objective else True
 
 
-def _told(found: Importance) -> str:
-    newest = f"the newest {MOST_TRIALS:,} results" if found.results >= MOST_TRIALS else f"{found.results:,} results"
-    some = f"; only some candidates have {', '.join(found.conditional)}"
-    return f"computed from {newest}{some if found.conditional else ''}"
+def _basis(importance: Importance) -> str:
+    count = importance.results
+    newest = f"the newest {MOST_TRIALS:,} results" if count >= MOST_TRIALS else f"{count:,} results"
+    some = f"; only some candidates have {', '.join(importance.conditional)}"
+    return f"computed from {newest}{some if importance.conditional else ''}"

@@ -1,4 +1,4 @@
-"""The recommend panel of a job page: within another limit, the architectures that the job's results speak for."""
+"""The recommend panel of a job page: candidates predicted to be best within another limit."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from searchsvc.service.recommending.search import Prediction
 from searchsvc.service.system.tokens import Scope
 
 _STEPS = 200
-"""Of the slider, evenly on a logarithmic scale."""
+"""Number of steps of the slider, evenly spaced on a logarithmic scale."""
 _SHOWN = 5
 
 
 class RecommendPanel:
-    """A limit that can be moved, and what is predicted to be best within it. Trains nothing by itself."""
+    """A limit that the reader sets, and the candidates predicted to be best within it. Trains nothing by itself."""
 
     def __init__(self, context: PageContext, visitor: Visitor, job: Job) -> None:
         self._context, self._visitor, self._job = context, visitor, job
         self._ranges: dict[str, tuple[float, float]] = {}
         self._metric = ""
-        self._wanted: Constraint | None = None
+        self._next_limit: Constraint | None = None
         self._is_busy = False
-        self._found: Recommendations | None = None
+        self._recommendations: Recommendations | None = None
         note = "Set a limit to see the candidates that are predicted to be best within it. Nothing is trained."
         with card("Recommend", note) as self._card:
             with box("row recommend"):
                 self._choice = Choice("Limit on", self._pick)
-                self._most = TextField("At most", self._typed, inputmode="decimal")
+                self._most = TextField("At most", self._enter, inputmode="decimal")
                 self._slider = box("slider", "input")
                 self._train = Text("button", "Train these", "plain")
             self._status = Text("p", "", "small status-line")
@@ -51,12 +51,12 @@ class RecommendPanel:
             "input", lambda event: self._most.show(self._at(event.args)), js_handler=_NUMBER, throttle=0.1
         ).on("change", lambda event: self._ask(self._at(event.args)), js_handler=_NUMBER)
         self._train.props["type"], self._train.props["title"] = "button", "Submit a job that trains these in full"
-        self._train.on("click", self._train_them)
+        self._train.on("click", self._submit)
         self._train.set_visibility(False)
         self._card.set_visibility(False)
 
     def show(self, view: JobView) -> None:
-        """It is there as soon as a cost is known that can be limited."""
+        """Show the panel once there is a cost that can be limited."""
         self._ranges = view.once("ranges of costs", _ranges)
         self._card.set_visibility(bool(self._ranges))
         self._choice.offer(list(self._ranges))
@@ -64,7 +64,7 @@ class RecommendPanel:
             self._pick(next(iter(self._ranges)))
 
     def _pick(self, metric: str) -> None:
-        """Begin at the job's own limit, or in the middle."""
+        """Select a metric; the limit begins at the job's own limit, or in the middle of the range."""
         self._metric = metric
         own = limit_of(self._job.spec, metric)
         limit = own.max if own is not None and own.max is not None else self._at(_STEPS / 2)
@@ -73,7 +73,7 @@ class RecommendPanel:
         ui.run_javascript(f"setField({self._slider.id}, {self._place(limit)})")
 
     def _at(self, place: float) -> float:
-        """The value at a place of the slider, in three digits."""
+        """Return the value at a position of the slider, in three digits."""
         low, high = self._ranges[self._metric]
         return float(f"{low * (high / low) ** (float(place) / _STEPS):.3g}")
 
@@ -82,9 +82,9 @@ class RecommendPanel:
         inside = min(max(value, low), high)
         return round(_STEPS * math.log(inside / low) / math.log(high / low))
 
-    async def _typed(self, given: str) -> None:
+    async def _enter(self, entry: str) -> None:
         try:
-            limit = float(given)
+            limit = float(entry)
         except ValueError:
             limit = math.nan
         if not math.isfinite(limit) or limit <= 0:
@@ -94,16 +94,16 @@ class RecommendPanel:
         await self._ask(limit)
 
     async def _ask(self, limit: float) -> None:
-        """One question at a time; of those that come meanwhile, the newest is asked next."""
-        self._wanted = Constraint(metric=self._metric, max=limit)
+        """Predict for a limit. Predictions run in turn; of limits that arrive in the meantime, the newest is next."""
+        self._next_limit = Constraint(metric=self._metric, max=limit)
         self._most.show(limit)
         if self._is_busy:
             return
         self._is_busy = True
         try:
-            while (wanted := self._wanted) is not None:
-                self._wanted = None
-                await self._answer(wanted)
+            while (constraint := self._next_limit) is not None:
+                self._next_limit = None
+                await self._answer(constraint)
         finally:
             self._is_busy = False
 
@@ -111,75 +111,77 @@ class RecommendPanel:
         self._status.set_text(f"Predicting within {limit_text(limit)} …")
         try:
             await self._context.admit(self._visitor, Scope.SUBMIT)
-            found = await self._context.call_slow(
+            recommendations = await self._context.call_slow(
                 self._context.service.recommendations.recommend, self._job.id, [limit], k=_SHOWN
             )
         except SearchsvcError as error:
-            self._tell(None, error_text(error))
+            self._show_result(None, error_text(error))
             return
-        limits = " and ".join(map(limit_text, (*found.constraints, *found.outcome)))
-        learned = f"Learned from {found.learned_from} trials, measured after epoch {found.epoch}."
-        self._tell(found, f"Within {limits}, best first. {learned}")
+        limits = " and ".join(map(limit_text, (*recommendations.constraints, *recommendations.outcome)))
+        learned = f"Learned from {recommendations.learned_from} trials, measured after epoch {recommendations.epoch}."
+        self._show_result(recommendations, f"Within {limits}, best first. {learned}")
 
-    def _tell(self, found: Recommendations | None, said: str) -> None:
-        self._found = found
-        self._status.set_text(said)
-        self._train.set_visibility(found is not None and bool(found.items))
+    def _show_result(self, recommendations: Recommendations | None, status: str) -> None:
+        self._recommendations = recommendations
+        self._status.set_text(status)
+        self._train.set_visibility(recommendations is not None and bool(recommendations.items))
         self._list.clear()
-        if found is not None:
+        if recommendations is not None:
             with self._list:
-                _items(found)
+                _items(recommendations)
 
-    async def _train_them(self) -> None:
-        found, made = self._found, []
-        if found is None:
+    async def _submit(self) -> None:
+        recommendations, jobs = self._recommendations, []
+        if recommendations is None:
             return
         await attempt(
             self._context,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(self._context.service.recommendations.train(found, owner=self._visitor.token.name)),
+            lambda: jobs.append(
+                self._context.service.recommendations.train(recommendations, owner=self._visitor.token.name)
+            ),
             "Submitted.",
         )
-        if made:
-            ui.navigate.to(f"/jobs/{made[0].id}")
+        if jobs:
+            ui.navigate.to(f"/jobs/{jobs[0].id}")
 
 
 _NUMBER = "e => emit(Number(e.target.value))"
 
 
 def _ranges(view: JobView) -> dict[str, tuple[float, float]]:
-    """The smallest and the largest of each cost above 0 of the results, where they differ."""
+    """Return the smallest and the largest positive value of each cost over all results, if they differ."""
     columns = {name: view.results.column(name) for name in view.costs}
     above = {name: column[column > 0] for name, column in columns.items()}
-    found = {name: (float(one.min()), float(one.max())) for name, one in above.items() if one.size}
-    return {name: (low, high) for name, (low, high) in found.items() if low < high}
+    ranges = {name: (float(one.min()), float(one.max())) for name, one in above.items() if one.size}
+    return {name: (low, high) for name, (low, high) in ranges.items() if low < high}
 
 
-def _items(found: Recommendations) -> None:
-    predicted = list(found.items[0].predicted) if found.items else []
-    costs = list(found.items[0].costs) if found.items else []
+def _items(recommendations: Recommendations) -> None:
+    predicted = list(recommendations.items[0].predicted) if recommendations.items else []
+    costs = list(recommendations.items[0].costs) if recommendations.items else []
     rows = [
         (
             *(_prediction(name, one.predicted[name]) for name in predicted),
             *(text.quantity(name, one.costs[name]) for name in costs),
-            lambda one=one: _measured(found.job, one, predicted),
+            lambda one=one: _measured(recommendations.job, one, predicted),
             *map(text.values, one.halves),
         )
-        for one in found.items
+        for one in recommendations.items
     ]
     columns = (*(f"predicted {name}" for name in predicted), *costs, "measured", "architecture", "recipe")
     table(columns, rows, numbers=columns[: len(predicted) + len(costs)])
 
 
-def _prediction(name: str, one: Prediction) -> str:
-    return f"{text.quantity(name, one.mean)} ± {one.deviation:.2g}"
+def _prediction(name: str, prediction: Prediction) -> str:
+    return f"{text.quantity(name, prediction.mean)} ± {prediction.deviation:.2g}"
 
 
-def _measured(job: Job, one: Recommendation, predicted: Iterable[str]) -> None:
-    if one.trial is None:
+def _measured(job: Job, recommendation: Recommendation, predicted: Iterable[str]) -> None:
+    if recommendation.trial is None:
         Text("span", "not yet", "muted")
         return
-    reached = one.trial.metrics or {}
-    link(f"#{one.trial.number}", f"{PATH}/jobs/{job.id}/trials/{one.trial.number}")
+    reached = recommendation.trial.metrics or {}
+    link(f"#{recommendation.trial.number}", f"{PATH}/jobs/{job.id}/trials/{recommendation.trial.number}")
     Text("span", " " + ", ".join(text.quantity(name, reached[name]) for name in predicted if name in reached))

@@ -1,4 +1,4 @@
-"""The training of a supernet on a job page."""
+"""The supernet panel of a job page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _METRICS = ("entropy", "reward")
 
 
 class SupernetPanel:
-    """How the probabilities of options moved, and what the supernet measured of itself."""
+    """Probabilities of options and metrics of the supernet, over its training."""
 
     def __init__(self, context: PageContext, job: Job) -> None:
         self._context, self._job, self._parameter = context, job, _EVERY
@@ -48,14 +48,18 @@ class SupernetPanel:
         self._parameter = name
         self._panel.refresh()
 
-    def _draw(self, found: Learning) -> None:
-        self._choice.offer((_EVERY, *found.parameters))
+    def _draw(self, learning: Learning) -> None:
+        self._choice.offer((_EVERY, *learning.parameters))
         self._choice.show(self._parameter)
-        one = self._parameter
-        options = charts.options_over_time(found, one) if one in found.parameters else charts.certainty(found)
+        parameter = self._parameter
+        options = (
+            charts.options_over_time(learning, parameter)
+            if parameter in learning.parameters
+            else charts.certainty(learning)
+        )
         self._map.style(f"height: {len(options['yAxis']['data']) * _ROW_PIXELS + 110}px")
         self._map.draw(options)
         for name, chart in self._curves.items():
-            chart.set_visibility(name in found.metrics)
-            if name in found.metrics:
-                chart.draw(charts.over_steps(found, name))
+            chart.set_visibility(name in learning.metrics)
+            if name in learning.metrics:
+                chart.draw(charts.over_steps(learning, name))

@@ -1,4 +1,4 @@
-"""What a job did over time: attempts by worker, and what its supernet learned."""
+"""The timeline panel of a job page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TimelinePanel:
         with self._panel.content:
             self._chart = ChartElement("Attempts by worker, over time.")
 
-    def show(self, view: JobView) -> None:  # noqa: ARG002 - what every part is given
+    def show(self, view: JobView) -> None:  # noqa: ARG002 - the signature of every panel
         self._panel.changed()
 
     def _read(self) -> Options:

@@ -1,4 +1,4 @@
-"""The tables of a job page: its trials, and what happened to it."""
+"""The trials table of a job page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from api import text
 from api.ui.live.compare_view import MOST
 from api.ui.live.job_view import MOST_TRIALS, JobView
-from api.ui.pages.job.export_menu import TELL, complain
+from api.ui.pages.job.export_menu import NOTIFY, notify_failure
 from api.ui.parts.widgets import Text, box, card
 from api.ui.session import PATH
 from api.ui.tables.grids import Grid
@@ -16,7 +16,7 @@ from searchsvc.domain import Job
 
 
 class TrialsPanel:
-    """One row per trial; a click opens it."""
+    """A row per trial; a click opens the trial."""
 
     def __init__(self, job: Job) -> None:
         with card("Trials"):
@@ -38,16 +38,16 @@ class TrialsPanel:
         )
         compare.on("click", js_handler=f"() => compareSelected({self._grid.element.id}, {json.dumps(job.id)})")
         path = f"{PATH}/exports/{job.id}/matching"
-        fetch = f"e => downloadMatching(e.currentTarget, {self._grid.element.id}, {json.dumps(path)}).then({TELL})"
-        save.on("click", complain, js_handler=fetch)
+        fetch = f"e => downloadMatching(e.currentTarget, {self._grid.element.id}, {json.dumps(path)}).then({NOTIFY})"
+        save.on("click", notify_failure, js_handler=fetch)
 
     def show(self, view: JobView) -> None:
-        self._status.set_text(_shown(view))
+        self._status.set_text(_status_text(view))
         self._grid.show(view.rows)
 
 
-def _shown(view: JobView) -> str:
-    """Which trials the table has."""
+def _status_text(view: JobView) -> str:
+    """Return a text that says which trials the table has."""
     shown = len(view.trials)
     if not view.is_whole:
         return f"newest {shown:,} of {view.total:,} trials; loading the others …"

@@ -1,1 +1,1 @@
-"""The page on which a job is written and submitted."""
+"""The new-job page."""

@@ -38,7 +38,7 @@ class Draft:
 
 
 def check_draft(service: Service, text: str) -> Draft:
-    """Check a text without training anything. Takes up to some seconds."""
+    """Check a text without training anything, which can take several seconds."""
     document: Mapping[str, Any] | None = None
     try:
         parsed = load_document(text)

@@ -1,4 +1,4 @@
-"""The panels beside the editor: what is wrong at which line, and what would run."""
+"""The dry-run panel: a preview of the job."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from searchsvc.spaces.halves import halves
 
 
 class DryRunPanel:
-    """Size of the space, share that keeps the limits, the dataset, the first candidates with their costs."""
+    """Size of the space, share within the limits, the dataset, and the first candidates with their costs."""
 
     def __init__(self) -> None:
         with card("Dry run", "A preview of the job. Nothing is stored or trained."):
             self._body = box("stack")
 
     def show(self, plan: Plan | None) -> None:
-        """None: what is wrong has to be mended first."""
+        """Show a plan. None: the spec has problems."""
         self._body.clear()
         with self._body:
             if plan is None:

@@ -1,4 +1,4 @@
-"""The form of the new-job page: common parts of a spec as fields. A field changes the text, and nothing else does."""
+"""The form of the new-job page: common settings of a spec as fields. A field edits the text of the spec only."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from searchsvc.service.service import Service
 from searchsvc.spaces.catalogue import SPACES
 
 Edit = Callable[[Sequence[tuple[Path, Any]]], Awaitable[None]]
-"""Takes places and the values that they get; None: the place is taken away."""
+"""Function that takes paths and their new values; None removes a path."""
 
 _COSTS = ("flops", "params", "latency")
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """What the fields offer for one task."""
+    """Options that the fields offer for a task."""
 
     metrics: tuple[Metric, ...]
     datasets: tuple[str, ...]
@@ -33,7 +33,7 @@ class TaskOptions:
 
 
 def task_options(service: Service) -> Mapping[str, TaskOptions]:
-    """By task. Loads the tasks."""
+    """Return the options by task. Loads the tasks."""
     datasets = service.catalogue.datasets()
     return {
         task.name: TaskOptions(
@@ -46,7 +46,7 @@ def task_options(service: Service) -> Mapping[str, TaskOptions]:
 
 
 class Form:
-    """Fields over the document that the text is."""
+    """Fields for the document in the editor."""
 
     def __init__(self, offered: Mapping[str, TaskOptions], edit: Edit) -> None:
         self._offered, self._edit = offered, edit
@@ -65,7 +65,7 @@ class Form:
         self._limits = _Limits(edit)
 
     def show(self, document: Mapping[str, Any] | None) -> None:
-        """What the text says; None: it cannot be read, and so not be changed here either."""
+        """Show the document in the fields. None: the text cannot be parsed, so the fields are disabled."""
         self.element.classes(remove="unreadable") if document is not None else self.element.classes(add="unreadable")
         if document is None:
             return
@@ -91,14 +91,14 @@ class Form:
         self._limits.show(document.get("constraints"), [one.name for one in offered.metrics] if offered else [])
 
     def _part(self, name: str) -> Mapping[str, Any]:
-        found = self._document.get(name)
-        return found if isinstance(found, Mapping) else {}
+        part = self._document.get(name)
+        return part if isinstance(part, Mapping) else {}
 
     def _setter(self, *path: str) -> Callable[[str], Awaitable[None]]:
         return lambda given: self._edit([(path, value_of(given))])
 
     def _pick_task(self, name: str) -> Awaitable[None]:
-        """Dataset, space and objective belong to a task: those of the new one take their place."""
+        """Select a task; dataset, space and objective belong to a task and are replaced."""
         offered = self._offered[name]
         objective = {"metric": offered.metrics[0].name, "goal": offered.metrics[0].goal}
         return self._edit(
@@ -111,20 +111,20 @@ class Form:
         )
 
     def _pick_dataset(self, name: str | None, path: str | None) -> Awaitable[None]:
-        known = self._part("dataset")
-        name = name or known.get("format", known.get("name"))
+        dataset = self._part("dataset")
+        name = name or dataset.get("format", dataset.get("name"))
         return self._edit([(["dataset"], {"format": name, "path": path} if path else {"name": name})])
 
     def _pick_objective(self, metric: str) -> Awaitable[None]:
         goals = {one.name: one.goal for offered in self._offered.values() for one in offered.metrics}
         objective = {"metric": metric, "goal": goals.get(metric, "maximize")}
-        known = self._document.get("objectives")
-        whole = not isinstance(known, list) or not known
+        objectives = self._document.get("objectives")
+        whole = not isinstance(objectives, list) or not objectives
         return self._edit([(["objectives"], [objective]) if whole else (["objectives", 0], objective)])
 
 
 class _Limits:
-    """The constraints, one line each. Lines stay as long as their number does: a reader may be at work in one."""
+    """The constraints, a line each. Lines are kept while their number is the same: a reader may be editing a line."""
 
     def __init__(self, edit: Edit) -> None:
         self._edit = edit
@@ -150,7 +150,7 @@ class _Limits:
 
 
 class _Limit:
-    """One constraint."""
+    """A constraint."""
 
     def __init__(self, place: int, edit: Edit) -> None:
         def change(key: str) -> Callable[[str], Awaitable[None]]:
@@ -171,9 +171,9 @@ class _Limit:
         self._most.show(limit.get("max"))
 
 
-def value_of(given: str) -> Any:
-    """What was typed into a field, read as in the text: a number where it is one. None: nothing."""
+def value_of(entry: str) -> Any:
+    """Parse the text of a field as YAML, for example into a number. Return None if it is empty."""
     try:
-        return load_document(given) if given.strip() else None
+        return load_document(entry) if entry.strip() else None
     except InvalidInput:
-        return given
+        return entry

@@ -1,4 +1,4 @@
-"""The new-job page: a spec as text, with a form for its common parts; checked while it is written."""
+"""The new-job page: a spec as text, with a form for its common settings; checked while it is written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from searchsvc.service.documents.yaml_text import Path, changed
 from searchsvc.service.system.tokens import Scope, require
 
 FIRST = "digits"
-"""The example that the page begins with."""
+"""Name of the example that the page starts with."""
 _ASSETS = FilePath(__file__).parents[2] / "assets"
 
 
@@ -36,7 +36,7 @@ def register() -> None:
 
 
 async def new_job_page(request: Request) -> Response | None:
-    """`?from=JOB`: with the spec of that job."""
+    """Show the editor. `?from=JOB`: start with the spec of that job."""
     source = request.query_params.get("from")
 
     async def build(context: PageContext, visitor: Visitor) -> None:
@@ -50,17 +50,17 @@ async def new_job_page(request: Request) -> Response | None:
 
 
 class NewJobPage:
-    """One editor with what stands around it."""
+    """The editor, its form and its panels."""
 
     def __init__(self, context: PageContext, visitor: Visitor, offered: Mapping[str, TaskOptions]) -> None:
         self._context, self._visitor, self._offered = context, visitor, offered
         self._checks = DraftChecks(context, self._show)
         self._editing = asyncio.Lock()
-        self._good: str | None = None
-        """The last text with nothing wrong."""
+        self._valid_text: str | None = None
+        """The last text without problems."""
 
     def lay_out(self, text: str, examples: Mapping[str, Example], chosen: str) -> None:
-        """Build the page, and keep looking at the text until the page is closed."""
+        """Build the page, and check the text until the page is closed."""
         ui.add_head_html(f"<style>{_asset('editor.css')}</style><script>{_asset('editor.js')}</script>")
         link("← All jobs", f"{PATH}/", "small")
         with box("row spread"):
@@ -75,20 +75,20 @@ class NewJobPage:
             with box("stack"):
                 with card("Spec", "The job in YAML. The fields below edit this text and follow it."):
                     self._editor = ui.codemirror(text, language="YAML", indent="  ", line_wrapping=True)
-                    self._editor.on_value_change(lambda: self._checks.want(self._editor.value))
+                    self._editor.on_value_change(lambda: self._checks.request(self._editor.value))
                     ui.run_javascript(f"setUpEditor({self._editor.id}, 'Job spec')")
                 with card("Common settings"):
                     self._form = Form(self._offered, self._edit)
             with box("stack"):
-                self._faults = ProblemList(self._go_to)
+                self._problems = ProblemList(self._go_to)
                 self._plan = DryRunPanel()
-        self._checks.want(text)
+        self._checks.request(text)
         task = background_tasks.create(self._checks.run(ui.context.client), name="checks of a draft")
         ui.context.client.on_delete(lambda: task.cancel())
 
     def _show(self, draft: Draft) -> None:
-        self._good = draft.text if draft.plan is not None else None
-        self._faults.show(draft)
+        self._valid_text = draft.text if draft.plan is not None else None
+        self._problems.show(draft)
         self._plan.show(draft.plan)
         self._form.show(draft.document)
         self._editor.decorations = [
@@ -114,7 +114,7 @@ class NewJobPage:
             self._editor.value = examples[name].text
 
     async def _edit(self, changes: Sequence[tuple[Path, Any]]) -> None:
-        """What a field of the form does; one field after the other, so that none undoes what another did."""
+        """Apply changes of a field to the text. Changes of several fields are applied in turn, so that none is lost."""
         async with self._editing:
             try:
                 text, document = await self._context.call(_edited, self._editor.value, changes)
@@ -125,25 +125,25 @@ class NewJobPage:
             self._form.show(document)
 
     async def _send(self) -> None:
-        text, made = self._editor.value, []
+        text, jobs = self._editor.value, []
         self._enable(False)
         await attempt(
             self._context,
             self._visitor,
             Scope.SUBMIT,
-            lambda: made.append(
+            lambda: jobs.append(
                 self._context.service.jobs.submit(load_document(text), owner=self._visitor.token.name)[0]
             ),
             "Submitted.",
         )
-        if made:
-            ui.navigate.to(f"/jobs/{made[0].id}")
+        if jobs:
+            ui.navigate.to(f"/jobs/{jobs[0].id}")
         else:
-            self._enable(text == self._good)
+            self._enable(text == self._valid_text)
 
 
 def _edited(text: str, changes: Sequence[tuple[Path, Any]]) -> tuple[str, Mapping[str, Any]]:
-    """(the text with the changes, what it says then). Raises InvalidInput where it cannot be read."""
+    """Return the text with the changes, and its document. Raises InvalidInput if the text cannot be parsed."""
     load_document(text)
     for path, value in changes:
         text = changed(text, path, value)

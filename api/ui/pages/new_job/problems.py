@@ -10,7 +10,7 @@ from api.ui.parts.widgets import Text, box, card
 
 
 class ProblemList:
-    """The faults, by line; a click goes there."""
+    """The problems by line; a click moves the editor to the line."""
 
     def __init__(self, go_to: Callable[[int], None]) -> None:
         self._go_to = go_to

@@ -1,1 +1,1 @@
-"""The page of the spaces."""
+"""The spaces page."""

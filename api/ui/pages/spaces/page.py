@@ -25,8 +25,8 @@ async def spaces_page(request: Request) -> Response | None:
     return await framed(request, "Spaces", "Spaces", build)
 
 
-async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-    """A card per space; its parameters unfold, and random candidates can be drawn."""
+async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - the signature of every page
+    """Lay out a card per space, with its parameters and a sampler of random candidates."""
     Text("h1", "Spaces")
     for shipped in SPACES.values():
         _space(context, shipped)
@@ -52,7 +52,7 @@ def _space(context: PageContext, shipped: ShippedSpace) -> None:
 
 
 def _size(size: float) -> str:
-    """`infinitely many candidates`, `14,580 candidates`, `2.3 x 10^25 candidates`."""
+    """Return `infinitely many candidates`, `14,580 candidates` or `2.3 x 10^25 candidates`."""
     if math.isinf(size):
         return "infinitely many candidates"
     if size < _LONGEST_WRITTEN:
@@ -65,13 +65,13 @@ _LONGEST_WRITTEN = 10**9
 
 
 def _counted(shipped: ShippedSpace) -> str:
-    """How many parameters, and how many of them matter only under a condition."""
+    """Return the number of parameters, and of those with a condition."""
     conditional = sum(bool(one.when) for one in shipped.space.parameters)
     return f"{len(shipped.space)} parameters" + (f", {conditional} conditional" if conditional else "")
 
 
 def described(parameter: Parameter) -> str:
-    """What values it may take, on one line."""
+    """Return the values that a parameter can take, on a single line."""
     if isinstance(parameter, Categorical):
         return ", ".join(text.value(one) for one in parameter.choices)
     if isinstance(parameter, Basis):
@@ -82,6 +82,6 @@ def described(parameter: Parameter) -> str:
 
 
 def _condition(parameter: Parameter) -> str:
-    """`depth = 2, 3`: what must hold for it to matter."""
+    """Return the condition under which a parameter is active, as `depth = 2, 3`."""
     when = parameter.when or {}
     return "; ".join(f"{name} = {text.value(list(values))}" for name, values in when.items())

@@ -1,4 +1,4 @@
-"""Draws random candidates of a space: by a seed, which is shown, so that the same one can be drawn again."""
+"""Random candidates of a space, sampled by a seed that is shown, so that each can be sampled again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from searchsvc.spaces.halves import halves
 
 
 class CandidateSampler:
-    """A button, a seed, and what was drawn."""
+    """A button, a seed, and the sampled candidate."""
 
     def __init__(self, context: PageContext, space: str) -> None:
         self._context, self._space = context, space
@@ -28,9 +28,9 @@ class CandidateSampler:
         self._seed.show(0)
         self._drawn = box("stack")
 
-    async def _typed(self, given: str) -> None:
-        if given.isdecimal() and len(given) <= 9:
-            await self._draw(int(given))
+    async def _typed(self, entry: str) -> None:
+        if entry.isdecimal() and len(entry) <= 9:
+            await self._draw(int(entry))
         else:
             self._status.set_text("Enter a whole number, at least 0.")
 

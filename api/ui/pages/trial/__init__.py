@@ -1,1 +1,1 @@
-"""The page of a trial."""
+"""The trial page."""

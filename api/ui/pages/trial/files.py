@@ -1,4 +1,4 @@
-"""What a trial left behind: its model first, pictures as pictures, the other files below."""
+"""The files of a trial: its model first, pictures as images, then all other files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PICTURES = 24
 
 
 def draw(artifacts: Sequence[Artifact]) -> None:
-    """Files to download; nothing is loaded before it is in view."""
+    """Show files to download; pictures load only once they are in view."""
     if not artifacts:
         Text("p", "No files yet. The weights appear here when the training has finished.", "muted")
         return
@@ -43,11 +43,11 @@ def _pictures(pictures: Sequence[Artifact]) -> None:
     some = f" ({MOST_PICTURES} of {len(pictures)})" if len(pictures) > MOST_PICTURES else ""
     Text("p", f"Detections in images that the detector was not trained on{some}.", "muted small")
     with box("pictures"):
-        for one in pictures[:MOST_PICTURES]:
-            with link("", path_of(one)):
+        for picture in pictures[:MOST_PICTURES]:
+            with link("", path_of(picture)):
                 image = box("", "img")
-                image.props.update({"src": f"{path_of(one)}?shown=true", "alt": one.name, "loading": "lazy"})
-                Text("span", one.name.removesuffix(PICTURE).removeprefix("boxes-"), "small muted wrap")
+                image.props.update({"src": f"{path_of(picture)}?shown=true", "alt": picture.name, "loading": "lazy"})
+                Text("span", picture.name.removesuffix(PICTURE).removeprefix("boxes-"), "small muted wrap")
 
 
 def _size(artifact: Artifact) -> str:
@@ -55,5 +55,5 @@ def _size(artifact: Artifact) -> str:
 
 
 def _digest(digest: str) -> None:
-    made = Text("span", digest[:16], "mono")
-    made.props["title"] = digest
+    cell = Text("span", digest[:16], "mono")
+    cell.props["title"] = digest

@@ -9,7 +9,7 @@ from api.ui.parts.widgets import Text, box
 
 
 class TrialLog:
-    """The end of a log: what is new is put below, what is too old goes. It stays at its end until it is scrolled."""
+    """The end of a log. New lines are appended and old lines removed; the view stays at the end unless scrolled."""
 
     def __init__(self) -> None:
         self._parts: deque[tuple[int, Text]] = deque()

@@ -1,4 +1,4 @@
-"""The network of a trial, drawn stage by stage."""
+"""The network of a trial, stage by stage."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _COLUMNS = (
 )
 _NUMBERS = ("kernel", "channels", "expansion", "stride", "output", "FLOPs", "params")
 _TALLEST, _WIDEST, _SMALLEST = 34.0, 60.0, 3.0
-"""Of the drawn maps, in pixels."""
+"""Maximal height, maximal width and minimal size of drawn maps, in pixels."""
 
 
-def draw(found: Architecture) -> None:
-    """A row per stage; its map is as high as the output is, and as wide as it has channels."""
-    channels, height, width = found.shape
-    costs = f"{text.count(found.flops)} FLOPs, {text.count(found.params)} parameters"
+def draw(architecture: Architecture) -> None:
+    """Show a row per stage, whose map has the height of the output and the width of its channels."""
+    channels, height, width = architecture.shape
+    costs = f"{text.count(architecture.flops)} FLOPs, {text.count(architecture.params)} parameters"
     Text("p", f"For images of {channels} x {height} x {width} px: {costs}.", "muted small")
-    most = max((one.channels for one in found.stages), default=1)
-    tallest = max((one.height for one in found.stages), default=1)
+    most = max((one.channels for one in architecture.stages), default=1)
+    tallest = max((one.height for one in architecture.stages), default=1)
     rows = [
         (
             one.name,
@@ -48,10 +48,10 @@ def draw(found: Architecture) -> None:
             str(one.stride) if one.kernel else "",
             f"{one.height} x {one.width}",
             text.count(one.flops),
-            lambda one=one: share(one, found.flops),
+            lambda one=one: share(one, architecture.flops),
             text.count(one.params),
         )
-        for one in found.stages
+        for one in architecture.stages
     ]
     table(_COLUMNS, rows, numbers=_NUMBERS).classes("stages")
 
@@ -62,7 +62,7 @@ def _block(stage: Stage) -> str:
 
 
 def _map(stage: Stage, most: int, tallest: int) -> Callable[[], None]:
-    """On logarithmic scales: channels grow and maps shrink by factors."""
+    """Return a cell with the map of a stage, on logarithmic scales: channels grow and maps shrink by factors."""
 
     def make() -> None:
         high = _SMALLEST + (_TALLEST - _SMALLEST) * math.log1p(stage.height) / math.log1p(tallest)
@@ -76,7 +76,7 @@ def _map(stage: Stage, most: int, tallest: int) -> Callable[[], None]:
 
 
 def share(stage: Stage, flops: float) -> None:
-    """Of the FLOPs of its network, as a bar with its number."""
+    """Show the share of the network's FLOPs in a stage, as a bar with its number."""
     part = stage.flops / flops if flops else 0.0
     with box("share"):
         Bar(f"share of the FLOPs: {stage.name}").show(part)

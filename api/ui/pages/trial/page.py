@@ -1,4 +1,4 @@
-"""The trial page: what was trained, how it went, what it left; live while it runs."""
+"""The trial page: the candidate, its training and its files; live while the trial runs."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def register() -> None:
 
 
 async def trial_page(request: Request, job: str, number: str) -> Response | None:
-    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - what every page takes
-        found = await context.call(context.service.jobs.get, job)
-        trial = await context.call(context.service.trials.get, f"{found.id}/{number}")
-        ui.page_title(f"{found.name} #{trial.number} - searchsvc")
-        page = TrialPage(context, found, trial)
-        follow(context.trial(found, trial), page.show)
-        follow(context.log(found, trial), page.log.show, tells=False)
+    async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - the signature of every page
+        shown_job = await context.call(context.service.jobs.get, job)
+        trial = await context.call(context.service.trials.get, f"{shown_job.id}/{number}")
+        ui.page_title(f"{shown_job.name} #{trial.number} - searchsvc")
+        page = TrialPage(context, shown_job, trial)
+        follow(context.trial(shown_job, trial), page.show)
+        follow(context.log(shown_job, trial), page.log.show, reports_errors=False)
 
     return await framed(request, "Trial", "", build)
 
 
 class TrialPage:
-    """One trial."""
+    """Content of the trial page."""
 
     def __init__(self, context: PageContext, job: Job, trial: Trial) -> None:
         self._shown: TrialView | None = None
@@ -86,9 +86,9 @@ class TrialPage:
         with card("Log", f"The last {LOG_LINES} lines that the trial has written."):
             self.log = TrialLog()
 
-    def _draw_network(self, found: Architecture) -> None:
+    def _draw_network(self, architecture: Architecture) -> None:
         assert self._network is not None
-        _anew(self._network.content, lambda: trial_network.draw(found))
+        _replace(self._network.content, lambda: trial_network.draw(architecture))
 
     def show(self, view: TrialView) -> None:
         if view == self._shown:
@@ -101,30 +101,30 @@ class TrialPage:
         self._reason.classes(remove="hidden") if reason else self._reason.classes(add="hidden")
         self._bar.show(trial.step / epochs)
         self._epochs.set_text(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
-        _anew(self._figures, lambda: _figures(trial))
+        _replace(self._figures, lambda: _figures(trial))
         if before is None and self._network is not None:
             self._network.changed()
         if before is None or before.measurements != view.measurements:
             self._chart.draw(charts.trial_curve(view.measurements, view.spec))
-            _anew(self._measured, lambda: _measurements(view.measurements))
+            _replace(self._measured, lambda: _measurements(view.measurements))
         if before is None or before.attempts != view.attempts:
-            _anew(self._attempts, lambda: _attempts(view.attempts))
+            _replace(self._attempts, lambda: _attempts(view.attempts))
         if before is None or before.artifacts != view.artifacts:
-            _anew(self._files, lambda: trial_files.draw(view.artifacts))
+            _replace(self._files, lambda: trial_files.draw(view.artifacts))
 
 
-def _anew(holder: Element, fill: Callable[[], None]) -> None:
-    """Replace what stands in an element."""
+def _replace(holder: Element, fill: Callable[[], None]) -> None:
+    """Replace the content of an element."""
     holder.clear()
     with holder:
         fill()
 
 
 def _candidate(trial: Trial) -> None:
-    """Its two halves: what is trained, and how."""
-    found = halves(trial.values)
+    """Show the architecture and the recipe of a candidate."""
+    candidate = halves(trial.values)
     with card("Candidate"):
-        for title, values in (("Architecture", found.architecture), ("Recipe", found.recipe)):
+        for title, values in (("Architecture", candidate.architecture), ("Recipe", candidate.recipe)):
             if values:
                 Text("h3", title, "muted small")
                 _values(values)
@@ -137,7 +137,7 @@ def _values(values: Mapping[str, Scalar]) -> None:
 
 
 def _figures(trial: Trial) -> None:
-    """Costs and the metrics of the best step, then those on the test split."""
+    """Show the costs and the metrics of the best step, then the metrics on the test split."""
     tested = {f"test {name}": value for name, value in (trial.test_metrics or {}).items()}
     for name, value in {**costs_and_metrics(trial), **tested, "training": trial.seconds}.items():
         if "/" not in name:
@@ -145,12 +145,12 @@ def _figures(trial: Trial) -> None:
             Figure(name).show(text.quantity(unit, value))
 
 
-def _measurements(measured: Sequence[Measurement]) -> None:
-    names = list(dict.fromkeys(name for one in measured for name in one.metrics if "/" not in name))
+def _measurements(measurements: Sequence[Measurement]) -> None:
+    names = list(dict.fromkeys(name for one in measurements for name in one.metrics if "/" not in name))
     columns = ("epoch", *names, "seconds")
     rows = [
         (str(one.step), *(text.quantity(name, one.metrics.get(name)) for name in names), f"{one.seconds:.1f}")
-        for one in reversed(measured)
+        for one in reversed(measurements)
     ]
     table(columns, rows, numbers=columns)
 

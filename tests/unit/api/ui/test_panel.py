@@ -1,4 +1,4 @@
-"""A panel reads in threads: what readers choose meanwhile is not lost."""
+"""A panel reads in threads and loses no choice that a reader makes in the meantime."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from api.ui.panel import Panel
 
 
 class SlowContext:
-    """Answers when it is let, with what was so when it was asked."""
+    """A context that answers on request, with the value at the time of the call."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Queue[asyncio.Event]()
 
     async def call(self, read: Callable[[], str]) -> str:
-        found, may_answer = read(), asyncio.Event()
+        answer, may_answer = read(), asyncio.Event()
         self.asked.put_nowait(may_answer)
         await may_answer.wait()
-        return found
+        return answer
 
 
 class Reader:
-    """Looks at a panel that shows what was chosen and, as the panel of the parameters does, keeps to what it shows."""
+    """A reader of a panel that keeps the choice that it shows, as the panel of parameters does."""
 
     def __init__(self, context: SlowContext) -> None:
         self.chosen, self.drawn = "depth", asyncio.Queue[str]()
@@ -42,9 +42,9 @@ class Reader:
         self.chosen = name
         self.panel.refresh()
 
-    def _draw(self, found: str) -> None:
-        self.chosen = found
-        self.drawn.put_nowait(found)
+    def _draw(self, content: str) -> None:
+        self.chosen = content
+        self.drawn.put_nowait(content)
 
 
 def test_a_choice_made_while_the_one_before_is_read_is_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

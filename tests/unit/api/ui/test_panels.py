@@ -52,11 +52,11 @@ def made(count: int) -> list[RankedCandidate]:
 
 def test_results_are_ranked_from_the_best_to_the_worst(service: Service, search: Running) -> None:
     view = view_of(service, search)
-    found = ranked_candidates(view, "accuracy", minimised=False)
-    best = max(found, key=lambda one: one.value)
-    assert (best.rank, max(one.rank for one in found)) == (0.0, 1.0)
+    candidates = ranked_candidates(view, "accuracy", minimised=False)
+    best = max(candidates, key=lambda one: one.value)
+    assert (best.rank, max(one.rank for one in candidates)) == (0.0, 1.0)
     assert min(ranked_candidates(view, "accuracy", minimised=True), key=lambda one: one.value).rank == 0.0
-    assert 5 not in {one.number for one in found}  # it failed
+    assert 5 not in {one.number for one in candidates}  # it failed
 
 
 def test_of_many_results_the_best_are_drawn_last() -> None:
@@ -77,20 +77,20 @@ def test_values_lie_in_their_range_on_its_scale(parameter: Parameter, value: flo
 def test_a_surface_is_linear_between_results_and_ends_where_they_end() -> None:
     corners = [(0.001, "a"), (1.0, "a"), (0.001, "c"), (1.0, "c"), (1.0, "c")]
     values = [0.0, 1.0, 0.0, 0.8, 1.2]
-    found = [
+    candidates = [
         RankedCandidate(n, {"lr": lr, "kind": kind}, v, 0.0)
         for n, ((lr, kind), v) in enumerate(zip(corners, values, strict=True))
     ]
-    heights = surface(found, LR, KIND)
+    heights = surface(candidates, LR, KIND)
     assert heights.shape == (3, 40)
     np.testing.assert_allclose(heights[0], (np.arange(40) + 0.5) / 40, atol=1e-9)
-    assert np.isnan(surface(found[:2], LR, KIND)).all()
-    assert np.isnan(surface([found[0], found[1], found[1]], LR, KIND)).all()
+    assert np.isnan(surface(candidates[:2], LR, KIND)).all()
+    assert np.isnan(surface([candidates[0], candidates[1], candidates[1]], LR, KIND)).all()
 
 
 def test_every_candidate_has_a_line_and_what_it_lacks_is_left_out() -> None:
-    found = [*made(3), RankedCandidate(3, {"lr": 0.5}, 9.0, 0.0)]
-    lines = charts_parameters.parallel(found, [LR, KIND], "accuracy")["series"][0]["data"]
+    candidates = [*made(3), RankedCandidate(3, {"lr": 0.5}, 9.0, 0.0)]
+    lines = charts_parameters.parallel(candidates, [LR, KIND], "accuracy")["series"][0]["data"]
     assert {one["name"] for one in lines} == {
         f"trial #{n}: accuracy {v:.4f}" for n, v in enumerate((0.0, 1.0, 2.0, 9.0))
     }
@@ -98,11 +98,11 @@ def test_every_candidate_has_a_line_and_what_it_lacks_is_left_out() -> None:
 
 
 def test_slice_rank_and_contour_know_the_trial_of_each_point() -> None:
-    found = made(12)
+    candidates = made(12)
     for options in (
-        charts_parameters.slice_of(found, LR, "accuracy"),
-        charts_parameters.rank(found, LR, KIND, "accuracy"),
-        charts_parameters.contour(found, LR, KIND, "accuracy", minimised=False),
+        charts_parameters.slice_of(candidates, LR, "accuracy"),
+        charts_parameters.rank(candidates, LR, KIND, "accuracy"),
+        charts_parameters.contour(candidates, LR, KIND, "accuracy", minimised=False),
     ):
         points = options["series"][0]
         assert points["dimensions"][-1] == "trial"
@@ -123,24 +123,24 @@ def test_the_timeline_has_a_row_per_worker_and_runs_to_now(service: Service, sea
 
 
 def test_what_a_supernet_learned_has_a_column_per_step(service: Service) -> None:
-    found = service.results.learning(a_job_with_a_supernet(service.store).id)
-    sure = charts_supernet.certainty(found)
-    assert len(sure["series"][0]["data"]) == STEPS * len(found.parameters)
-    options = charts_supernet.options_over_time(found, "optimizer")
+    learning = service.results.learning(a_job_with_a_supernet(service.store).id)
+    sure = charts_supernet.certainty(learning)
+    assert len(sure["series"][0]["data"]) == STEPS * len(learning.parameters)
+    options = charts_supernet.options_over_time(learning, "optimizer")
     assert options["yAxis"]["data"] == ["sgd", "adamw"]
     by_step = [sum(cell[2] for cell in options["series"][0]["data"] if cell[0] == step) for step in range(STEPS)]
     assert by_step == pytest.approx([1.0] * STEPS, abs=1e-3)
-    assert len(charts_supernet.over_steps(found, "entropy")["series"][0]["data"]) == STEPS
+    assert len(charts_supernet.over_steps(learning, "entropy")["series"][0]["data"]) == STEPS
 
 
 def test_curves_are_read_again_only_where_a_trial_went_on(
     service: Service, search: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    counts: list[int] = []
     reads = service.trials.measurements_of
 
     def counted(trial_ids: list[str]) -> object:
-        asked.append(len(trial_ids))
+        counts.append(len(trial_ids))
         return reads(trial_ids)
 
     monkeypatch.setattr(service.trials, "measurements_of", counted)
@@ -151,7 +151,7 @@ def test_curves_are_read_again_only_where_a_trial_went_on(
     search.measure(12, 4, 0.93)
     search.flush()
     assert reader.read(None).curves[12][-1] == (4, 0.93)
-    assert asked == [len(first), 1]
+    assert counts == [len(first), 1]
 
 
 def test_of_many_curves_the_best_and_the_newest_are_kept(service: Service, search: Running) -> None:

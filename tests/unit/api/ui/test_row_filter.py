@@ -1,4 +1,4 @@
-"""The filters of the table of trials, as the service follows them for rows that no table holds."""
+"""The filters of the table of trials, applied by the service to rows that no table has."""
 
 from __future__ import annotations
 

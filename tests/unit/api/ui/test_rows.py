@@ -1,4 +1,4 @@
-"""Rows of tables, as pages get them: whole once, then what changed."""
+"""Rows of tables: all rows once, then only changes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from searchsvc.service.results.columns import sample
 
 
 def applied(rows: list[dict[str, Any]], change: Any) -> dict[str, dict[str, Any]]:
-    """What a table does with a change."""
-    left = {row["id"]: row for row in rows} | {row["id"]: row for row in (*change["add"], *change["update"])}
+    """Apply a change to rows, as a table does."""
+    rows_after = {row["id"]: row for row in rows} | {row["id"]: row for row in (*change["add"], *change["update"])}
     for row in change["remove"]:
-        del left[row["id"]]
-    return left
+        del rows_after[row["id"]]
+    return rows_after
 
 
 def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
@@ -54,7 +54,7 @@ def test_what_shows_the_same_is_no_change() -> None:
     book: RowStore[int, list[int]] = RowStore()
     before = book.update({1: [0]}, lambda source: {"shows": source[0]})
     assert book.update({1: [0]}, lambda source: {"shows": source[0]}) is before
-    moved = book.update({1: [0]}, lambda source: {"shows": source[0] + 1}, anew={1})
+    moved = book.update({1: [0]}, lambda source: {"shows": source[0] + 1}, rebuilt={1})
     assert [row["shows"] for row in moved.updated] == [1]
 
 

@@ -1,4 +1,4 @@
-"""Links that sign in once."""
+"""Single-use sign-in links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What many pages look at: whatever goes wrong is told, and reading goes on."""
+"""Topics report every error to their pages and continue to read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.errors import StoreUnavailable
 
 
 class Faulty:
-    """Fails at first; then counts how often it is read."""
+    """A reader that fails at first, then counts its reads."""
 
     def __init__(self, errors: Sequence[Exception]) -> None:
         self._errors = list(errors)
@@ -114,11 +114,11 @@ def test_a_page_that_cannot_even_listen_is_told_too() -> None:
 
 def test_a_reader_of_events_that_fails_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.rest.sse._AFTER_ERROR_SECONDS", 0.01)
-    asked: list[int] = []
+    reads: list[int] = []
 
     def read(after: int, job_id: str | None, limit: int) -> Sequence[Event]:
-        asked.append(after)
-        if len(asked) == 1:
+        reads.append(after)
+        if len(reads) == 1:
             raise ValueError("a fault of ours")
         return []
 
@@ -128,7 +128,7 @@ def test_a_reader_of_events_that_fails_does_not_end(monkeypatch: pytest.MonkeyPa
         async with feed.listening(None) as client:
             client.missed = False
             await client.arrived.wait()
-            while len(asked) < 3:
+            while len(reads) < 3:
                 await asyncio.sleep(0.01)
             return client.missed
 

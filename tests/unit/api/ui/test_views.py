@@ -1,4 +1,4 @@
-"""What pages know of jobs, as they follow their events."""
+"""Views of jobs and trials, which follow the events of a job."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def test_a_sample_is_drawn_anew_when_the_front_moves(
 
 def test_the_board_looks_at_no_results(service: Service, search: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "results", None)
-    found = JobListReader(service).read(None).jobs[search.id]
-    assert found.best is not None
-    assert found == service.results.standing(search.id)
+    standing = JobListReader(service).read(None).jobs[search.id]
+    assert standing.best is not None
+    assert standing == service.results.standing(search.id)
 
 
 def test_the_funnel_adds_up(service: Service, search: Running) -> None:
@@ -112,9 +112,9 @@ def test_the_board_forgets_a_job_that_was_deleted(service: Service, search: Runn
 
 def test_charts_draw_the_limit_and_leave_out_what_breaks_it(service: Service, search: Running) -> None:
     view = JobReader(service, search.id).read(None)
-    kept, broken, front = charts.front(view, "flops")["series"]
+    feasible, broken, front = charts.front(view, "flops")["series"]
     assert front["markLine"]["data"] == [{"xAxis": 5e5}]
-    assert {point[0] <= 5e5 for point in kept["data"] + front["data"]} == {True}
+    assert {point[0] <= 5e5 for point in feasible["data"] + front["data"]} == {True}
     assert {point[0] > 5e5 for point in broken["data"]} == {True}
     assert {point[2] for point in front["data"]} == view.front
     best = [value for _, value in charts.best_so_far(view)["series"][1]["data"]]
