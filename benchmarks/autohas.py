@@ -16,8 +16,8 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.networks import complete
-from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
-from workers.autohas.classification import Batch, Views
+from workers.autohas import Draw, ParameterDistributions, Reinforce, SupernetTrainer
+from workers.autohas.classification import ClassificationLosses, ImageBatch
 from workers.autohas.run import keep_kernels
 from workers.data import classification as data
 from workers.data.classification import Dataset
@@ -42,21 +42,21 @@ def _steps() -> list[Row]:
     train, random = on_device(dataset.train, CPU, 1), torch.Generator().manual_seed(0)
     trainer = Trainer(untrained(values, dataset, 0), values, train, dataset, epochs=100, seed=0, device=CPU)
     epochs = itertools.count(1)
-    learner = _learner(dataset, space, shipped.constants)
-    controller = Reinforce(Distributions(space), steps=1000, samples=1, frozen_share=0.0)
+    supernet = _supernet(dataset, space, shipped.constants)
+    controller = Reinforce(ParameterDistributions(space), steps=1000, samples=1, frozen_share=0.0)
     median = Draw(Candidate({name: value for name, value in values.items() if name in space}), {})
     batches, scored = _batches(train, BATCH), _batches(on_device(dataset.validation, CPU, 1), REWARD_IMAGES)
 
     def weights(draw: Draw | None) -> Side:
         return lambda: [
-            learner.train(draw or controller.distributions.draw(random), next(batches)) for _ in range(STEPS)
+            supernet.train(draw or controller.distributions.draw(random), next(batches)) for _ in range(STEPS)
         ]
 
     sides: list[Side] = [
         lambda: trainer.train_epoch(next(epochs)),
         weights(median),
         weights(None),
-        lambda: [controller.step(learner, next(batches), next(scored), random) for _ in range(STEPS)],
+        lambda: [controller.step(supernet, next(batches), next(scored), random) for _ in range(STEPS)],
     ]
     training, *others = seconds_per_step(sides, STEPS, CPU, rounds=3)
     names = ("of the same candidate on shared weights", "of a draw on shared weights", "of the controller, one sample")
@@ -67,16 +67,16 @@ def _steps() -> list[Row]:
     ]
 
 
-def _learner(dataset: Dataset, space: Space, constants: Mapping[str, Scalar]) -> SupernetLearner:
+def _supernet(dataset: Dataset, space: Space, constants: Mapping[str, Scalar]) -> SupernetTrainer:
     network = shared_network(space, dataset.info.shape, len(dataset.classes), constants)
-    return SupernetLearner(network, space, Views(dataset, CPU), constants)
+    return SupernetTrainer(network, space, ClassificationLosses(dataset, CPU), constants)
 
 
-def _batches(split: Batches, count: int) -> Iterator[Batch]:
+def _batches(split: Batches, count: int) -> Iterator[ImageBatch]:
     random = np.random.default_rng(0)
     for seed in itertools.count():
         images, labels = next(split.batches(random.choice(len(split), count, replace=False), 1))
-        yield Batch(images, labels, seed)
+        yield ImageBatch(images, labels, seed)
 
 
 def _memory() -> list[Row]:

@@ -19,8 +19,8 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import Space, catalogue
 from searchsvc.spaces.bases import with_bases
 from searchsvc.spaces.networks import complete
-from workers.autohas import Differentiable, Distributions, Reinforce, SupernetLearner
-from workers.autohas.classification import Batch, Views
+from workers.autohas import Differentiable, ParameterDistributions, Reinforce, SupernetTrainer
+from workers.autohas.classification import ClassificationLosses, ImageBatch
 from workers.data.dataset import Dataset, Split
 from workers.supernet import shared_network
 from workers.training.classification.splits import on_device
@@ -57,17 +57,17 @@ def _search(variant: type[Reinforce] | type[Differentiable]) -> None:
     """Steps of controller and weights with draws, and with the largest candidate."""
     dataset, space = _dataset(), with_bases(SHIPPED.space, 5)
     network = shared_network(space, dataset.info.shape, CLASSES, CONSTANTS)
-    learner = SupernetLearner(network, space, Views(dataset, CPU), CONSTANTS)
+    supernet = SupernetTrainer(network, space, ClassificationLosses(dataset, CPU), CONSTANTS)
     controller = variant(_Largest(space), steps=STEPS, samples=2, frozen_share=0.0)
     images, labels = next(on_device(dataset.train, CPU, 1).batches(np.arange(BATCH), 1))
     random = torch.Generator().manual_seed(0)
     for step in range(STEPS):
-        batch = Batch(images, labels, step)
-        controller.step(learner, batch, Batch(images, labels), random)
-        learner.train(controller.distributions.draw(random), batch)
+        batch = ImageBatch(images, labels, step)
+        controller.step(supernet, batch, ImageBatch(images, labels), random)
+        supernet.train(controller.distributions.draw(random), batch)
 
 
-class _Largest(Distributions):
+class _Largest(ParameterDistributions):
     """Whose draws are near the largest architecture: the peak is that of the worst draws."""
 
     def __init__(self, space: Space) -> None:

@@ -1,6 +1,6 @@
-"""Batches as candidates that classify see them, and what they learn from them.
+"""Batches and losses of classifiers in a search with shared weights.
 
-A candidate takes as many images as its recipe says, at its resolution, with its augmentation.
+A candidate uses as many images of a batch as its recipe says, at its resolution, with its augmentation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
@@ -19,7 +18,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.recipe import CLASSIFICATION
 from searchsvc.spaces.space import Space
-from workers.autohas.task_interface import Ground, Lesson
+from workers.autohas.task_interface import SearchSetup, TrainingLoss
 from workers.autohas.updates import Tensors
 from workers.data import classification as data
 from workers.data.dataset import Dataset
@@ -35,38 +34,41 @@ from workers.training.trial import data_of
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Images as the dataset has them, from which every candidate makes its own."""
+class ImageBatch:
+    """Images as stored in the dataset; each candidate derives its inputs from them."""
 
     images: Tensor
     """(n, c, h, w) uint8."""
     labels: Tensor
     """(n,)"""
     seed: int = 0
-    """All candidates have the same random numbers, from augmentation to dropout: differences are the candidates'."""
+    """Seed of all random numbers, from augmentation to dropout.
+
+    It is the same for all candidates, so that differences in their losses come from the candidates.
+    """
     seen: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    """Normalised images by size, made once for all candidates."""
+    """Normalised images by (height, width), computed once for all candidates."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifiedImages:
-    """`Images` of a split."""
+class ImageBatchSource:
+    """A `BatchSource` of images."""
 
     split: Batches
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def batches(self, order: Order, seeds: Sequence[int]) -> Iterator[Batch]:
+    def batches(self, order: Order, seeds: Sequence[int]) -> Iterator[ImageBatch]:
         for seed, (images, labels) in zip(seeds, self.split.batches(order, len(seeds)), strict=True):
-            yield Batch(images, labels, seed)
+            yield ImageBatch(images, labels, seed)
 
 
-class Views:
-    """`Lessons` of classification: what a candidate makes of batches of one dataset."""
+class ClassificationLosses:
+    """The `CandidateLosses` of classification, for batches of one dataset."""
 
     recipe, linear = CLASSIFICATION.defaults, "label_smoothing"
 
@@ -76,51 +78,56 @@ class Views:
         self._mean, self._std = dataset.mean, dataset.std
         self._inputs: dict[tuple[int, int], Inputs] = {}
 
-    def lesson(self, network: SharedNetwork, tensors: Tensors, batch: Batch, values: Mapping[str, Any]) -> Lesson:
-        """Cross-entropy with the candidate's label smoothing."""
+    def training_loss(
+        self, network: SharedNetwork, tensors: Tensors, batch: ImageBatch, values: Mapping[str, Any]
+    ) -> TrainingLoss:
+        """Return the cross-entropy with the candidate's label smoothing."""
         images, targets = self.training(batch, ClassifierRecipe.of(values), values)
         logits, smoothing = self._logits(network, tensors, images, regularised=True), values[self.linear]
         if not isinstance(smoothing, Tensor):
-            return Lesson(F.cross_entropy(logits, targets, label_smoothing=smoothing))
-        return Lesson(F.cross_entropy(logits, targets), -F.log_softmax(logits, 1).mean(), smoothing)
+            return TrainingLoss(F.cross_entropy(logits, targets, label_smoothing=smoothing))
+        # smoothed = (1 - s) cross-entropy + s mean of -log p: linear in s
+        return TrainingLoss(F.cross_entropy(logits, targets), -F.log_softmax(logits, 1).mean(), smoothing)
 
-    def loss(self, network: SharedNetwork, tensors: Tensors, batch: Batch, values: Mapping[str, Any]) -> Tensor:
-        """Cross-entropy."""
+    def validation_loss(
+        self, network: SharedNetwork, tensors: Tensors, batch: ImageBatch, values: Mapping[str, Any]
+    ) -> Tensor:
+        """Return the cross-entropy without smoothing."""
         images = self.validation(batch, values)
         return F.cross_entropy(self._logits(network, tensors, images, regularised=False), batch.labels)
 
     def reward(
-        self, network: SharedNetwork, tensors: Tensors, batch: Batch, values: Mapping[str, Any], objective: str
+        self, network: SharedNetwork, tensors: Tensors, batch: ImageBatch, values: Mapping[str, Any], objective: str
     ) -> float:
-        """Accuracy from 0 to 1, or, where that is the objective, the loss with its sign turned.
+        """Return the accuracy from 0 to 1, or the negative loss if the objective is the loss.
 
-        Of weights that are not finite: 0, or ten times the loss of guessing.
+        Weights that are not finite get an accuracy of 0, or a loss of ten times that of guessing.
         """
-        logits = self._logits(network, tensors, self.validation(batch, values), regularised=False)
+        logits = self._logits(network, tensors, self.validation(batch, values), regularised=False)  # (n, K)
         if objective == "loss":
             return -_bounded(float(F.cross_entropy(logits, batch.labels)), logits.shape[1])
-        right = (logits.argmax(1) == batch.labels) & logits.isfinite().all(1)
-        return float(right.double().mean())
+        correct = (logits.argmax(1) == batch.labels) & logits.isfinite().all(1)  # (n,)
+        return float(correct.double().mean())
 
-    def training(self, batch: Batch, recipe: ClassifierRecipe, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Normalised images (m, c, h, w); labels (m,), or with mixup targets (m, K) before any smoothing."""
+    def training(self, batch: ImageBatch, recipe: ClassifierRecipe, values: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return normalised images (m, c, h, w), and labels (m,) or, with mixup, targets (m, K) without smoothing."""
         random, count = generator(batch.seed, 0), recipe.batch_size
-        images, targets = batch.images[:count], batch.labels[:count]
+        images, targets = batch.images[:count], batch.labels[:count]  # (m, c, h, w), (m,)
         images = self._normalised(Augmentation.of(recipe, self._peak)(images, random), values)
         if recipe.mixup:
             weight = float(random.beta(recipe.mixup, recipe.mixup))
             images, targets = mixup(images, smoothed(targets, self._classes, 0.0, images.dtype), weight)
         return _channels_last(images), targets
 
-    def validation(self, batch: Batch, values: Mapping[str, Any]) -> Tensor:
-        """Normalised images (n, c, h, w)."""
+    def validation(self, batch: ImageBatch, values: Mapping[str, Any]) -> Tensor:
+        """Return normalised images (n, c, h, w)."""
         size = self._size(values)
         if size not in batch.seen:
             batch.seen[size] = _channels_last(self._normalised(batch.images, values))
         return batch.seen[size]
 
     def _logits(self, network: SharedNetwork, tensors: Tensors, images: Tensor, *, regularised: bool) -> Tensor:
-        """(n, K), at least float32."""
+        """Return logits (n, K), in float32 or float64."""
         with self._precision.autocast():
             logits = network.logits(images, tensors, regularised=regularised)
         return logits if logits.dtype is torch.float64 else logits.float()
@@ -128,41 +135,37 @@ class Views:
     def _normalised(self, images: Tensor, values: Mapping[str, Any]) -> Tensor:
         size = self._size(values)
         if size not in self._inputs:
-            seen = (self._shape[0], *size)
-            self._inputs[size] = Inputs.of(self._mean, self._std, self._shape, seen, self.device)
+            resized = (self._shape[0], *size)
+            self._inputs[size] = Inputs.of(self._mean, self._std, self._shape, resized, self.device)
         return self._inputs[size](images)
 
     def _size(self, values: Mapping[str, Scalar]) -> tuple[int, int]:
         return input_shape(values, self._shape)[1:]
 
 
-def ground(task: TrialTask, space: Space, device: torch.device) -> Ground:
-    """That of a task of classification; the first weights follow from its seed."""
+def search_setup(task: TrialTask, space: Space, device: torch.device) -> SearchSetup:
+    """Return the network, losses and data of a classification task; the initial weights follow from its seed."""
     dataset = data.load(task.dataset)
     with torch_seeded(task.seed, INITIAL, torch.device("cpu")):
         network = shared_network(space, dataset.info.shape, len(dataset.classes), task.values)
-    parts = (dataset.subset(data_of(task).share), dataset.validation)
-    train, validation = (ClassifiedImages(on_device(one, device, task.threads)) for one in parts)
-    return Ground(network.to(device), Views(dataset, device), train, validation)
+    splits = (dataset.subset(data_of(task).share), dataset.validation)
+    train, validation = (ImageBatchSource(on_device(split, device, task.threads)) for split in splits)
+    return SearchSetup(network.to(device), ClassificationLosses(dataset, device), train, validation)
 
 
 def _bounded(loss: float, classes: int) -> float:
-    """At most ten times that of guessing, so that one ruined candidate does not decide what the baseline is."""
-    most = 10.0 * math.log(classes)
-    return min(loss, most) if math.isfinite(loss) else most
+    """Cap a loss at ten times the loss of guessing, so that one ruined candidate does not determine the baseline."""
+    cap = 10.0 * math.log(classes)
+    return min(loss, cap) if math.isfinite(loss) else cap
 
 
 def _channels_last(images: Tensor) -> Tensor:
-    """The same images; those of one channel are told to be channels last too, as their strides leave it open.
+    """Return the images in channels-last layout, also with a single channel.
 
-    Convolutions follow what they are given, and on a CPU normalisation takes several times as long the other way.
+    With one channel the strides fit either layout. Convolutions follow the layout of their input, and on a CPU
+    normalisation is several times slower in the other layout.
     """
     if images.shape[1] > 1:
         return images.contiguous(memory_format=torch.channels_last)
     _, _, height, width = images.shape
     return images.contiguous().as_strided(images.shape, (height * width, 1, width, 1))
-
-
-def seed_of(*place: int) -> int:
-    """A seed that follows from numbers such as (seed of the trial, step, rank, purpose)."""
-    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> np.uint64(1))

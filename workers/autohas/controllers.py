@@ -1,15 +1,15 @@
-"""The two variants of AutoHAS: what moves the distributions after looking one step ahead.
+"""The two variants of AutoHAS: how the distributions move after looking one step ahead.
 
 | symbol | meaning |
 |---|---|
-| W | weights that all candidates share, of which a candidate uses a part |
-| W* | temporary weights: that part after one step with the candidate's own hyperparameters; scored, then dropped |
+| W | weights that all candidates share; a candidate uses a part of them |
+| W* | temporary weights: that part after one step with the candidate's own hyperparameters; scored, then discarded |
 | R, b | reward of a candidate; moving mean of the rewards |
 
-The hyperparameters have no influence on the loss of W, only on that of W*. REINFORCE: the logits follow
-(R - b) d log p(candidate), with R the accuracy of W* on validation images. Differentiable: they follow the loss of W*
-on validation images, backwards through the step. The authors publish no settings of the controller: the share of
-frozen steps is that of TuNAS (arXiv 2008.06120), the others are ours.
+Hyperparameters influence the loss of W*, but not the loss of W. REINFORCE moves the logits along
+(R - b) d log p(candidate), with R the accuracy of W* on validation images. The differentiable variant moves them down
+the gradient of the loss of W* on validation images, backpropagated through the step. The authors publish no settings of
+the controller: the share of frozen steps is that of TuNAS (arXiv 2008.06120), the other settings are ours.
 """
 
 from __future__ import annotations
@@ -23,89 +23,97 @@ import torch
 from torch import Tensor
 
 from searchsvc.errors import FailureKind, TrialFailed
-from workers.autohas.distributions import Distributions, Draw
-from workers.autohas.exchange import Alone, Exchange
+from workers.autohas.distributions import Draw, ParameterDistributions
+from workers.autohas.exchange import Exchange, SingleProcess
 from workers.autohas.limits import FeasibleSampler
 from workers.autohas.updates import Tensors
 
 _PENALISED = 256
-"""Draws that soft limits are judged by in a step of `Differentiable`."""
-_MOST_RUINED = 100
+"""Draws per step from which `Differentiable` estimates the gradient of soft limits."""
+_MOST_FAILED_STEPS = 100
 
 
 REACH = 15.0
-"""About as far as a logit can move in a whole search: Adam moves it by the learning rate in a step at most."""
+"""Distance that a logit can move in a whole search, approximately: Adam moves it by at most the learning rate per step.
+"""
 FASTEST = 0.25
-"""The largest learning rate that follows from it: with few steps, rewards are not to be believed so soon."""
+"""Largest learning rate that follows from REACH: in a short search, few rewards must not decide too much."""
 
 
-class Learner(Protocol):
-    """What a controller is asked to find hyperparameters and architectures for. A batch is whatever it understands."""
+class LookAheadModel(Protocol):
+    """The model that a controller optimises hyperparameters and architectures for. It defines the type of batches."""
 
-    def shared(self, draw: Draw) -> Tensors:
-        """The candidate's part of W."""
+    def shared_weights(self, draw: Draw) -> Tensors:
+        """Return the candidate's part of W."""
 
-    def ahead(self, draw: Draw, batch: Any, relaxed: Tensors | None = None) -> Tensors:
-        """W*: after a step on a batch, with gradients to the values of `Distributions.relaxed` where they are given."""
+    def look_ahead(self, draw: Draw, batch: Any, relaxed: Tensors | None = None) -> Tensors:
+        """Return W*, the weights after a step on a batch.
+
+        They have gradients to the values of `ParameterDistributions.relaxed`, if these are given.
+        """
 
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
-        """Of weights on a validation batch, such as the accuracy: the larger the better."""
+        """Return the reward of weights on a validation batch, such as the accuracy: larger is better."""
 
-    def loss(self, draw: Draw, weights: Tensors, batch: Any, coefficients: Tensors | None = None) -> Tensor:
-        """() on a validation batch, with gradients to `Distributions.coefficients` where the weights depend on them."""
+    def validation_loss(self, draw: Draw, weights: Tensors, batch: Any, coefficients: Tensors | None = None) -> Tensor:
+        """Return the loss () on a validation batch.
+
+        It has gradients to `ParameterDistributions.coefficients`, if the weights depend on them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a step of a controller has seen."""
+class StepReport:
+    """Result of one step of a controller."""
 
     score: float | None
-    """Mean of the rewards, or of the validation losses with their sign turned; None where none was finite."""
+    """Mean of the rewards, or of the negative validation losses; None if no loss was finite."""
     baseline: float | None
-    """None where there is none."""
+    """The moving mean of rewards; None for the differentiable variant."""
     frozen: bool
 
 
 class Options(TypedDict, total=False):
-    """Of both variants."""
+    """Options of both variants."""
 
     steps: Required[int]
-    """Of the whole search."""
+    """Number of steps of the whole search."""
     samples: int
-    """Candidates per step, over whose gradients the mean is taken."""
+    """Candidates per step; their gradients are averaged."""
     learning_rate: float
-    """Of Adam; 0: `REACH` over the number of steps that move the distributions, at most `FASTEST`."""
+    """Learning rate of Adam; 0: `REACH` divided by the number of steps that move the distributions, at most `FASTEST`.
+    """
     frozen_share: float
-    """Of the steps, at the beginning, that leave the distributions as they are."""
-    drawing: FeasibleSampler | None
-    """Draws candidates; None: any of the distributions'."""
+    """Share of the steps, at the beginning, that leave the distributions unchanged."""
+    sampler: FeasibleSampler | None
+    """Draws candidates within limits; None: any candidate of the distributions."""
     exchange: Exchange
-    """With the other processes of the search, whose distributions stay the same."""
+    """Connection to the other processes of the search; the distributions stay equal in all of them."""
 
 
 class _Controller:
-    """Distributions, what moves them, and how many steps they have been through."""
+    """Distributions, their optimiser, and the number of steps taken."""
 
     def __init__(
         self,
-        distributions: Distributions,
+        distributions: ParameterDistributions,
         *,
         steps: int,
         samples: int = 2,
         learning_rate: float = 0.0,
         frozen_share: float = 0.25,
-        drawing: FeasibleSampler | None = None,
-        exchange: Exchange = Alone(),  # noqa: B008 - a constant
+        sampler: FeasibleSampler | None = None,
+        exchange: Exchange = SingleProcess(),  # noqa: B008 - a constant
     ) -> None:
         """See `Options`."""
         self.distributions, self._samples = distributions, samples
-        self._draws, self._exchange = drawing or FeasibleSampler(distributions), exchange
+        self._sampler, self._exchange = sampler or FeasibleSampler(distributions), exchange
         self._until, self._total, self._steps = int(steps * frozen_share), steps, 0
         rate = learning_rate or min(FASTEST, REACH / (steps - self._until))
         self._optimizer = torch.optim.Adam(distributions.parameters(), rate)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on, but for the generator."""
+        """Return all state that the next step depends on, except the random generator."""
         return {
             "distributions": self.distributions.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -113,13 +121,13 @@ class _Controller:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` of a controller that was made with the same arguments."""
+        """Continue from a `state()` of a controller that was created with the same arguments."""
         self.distributions.load_state_dict(state["distributions"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._steps = state["steps"]
 
-    def _begin(self) -> bool:
-        """Count a step; whether it is frozen."""
+    def _begin_step(self) -> bool:
+        """Count a step and return whether it is frozen."""
         self._steps += 1
         self.distributions.narrow(max(0, self._steps - self._until) / (self._total - self._until))
         self._optimizer.zero_grad()
@@ -128,18 +136,22 @@ class _Controller:
     def _count(self, frozen: bool) -> int:
         return 1 if frozen else self._samples
 
-    def _move(self) -> None:
-        """By the mean gradient of all processes; what none of the draws had active has a gradient of 0."""
+    def _update(self) -> None:
+        """Step along the mean gradient of all processes.
+
+        Logits of parameters that are active in no draw have a gradient of 0.
+        """
         logits = list(self.distributions.logits)
-        gradients = torch.cat([torch.zeros_like(one) if one.grad is None else one.grad for one in logits])
+        each = [torch.zeros_like(own) if own.grad is None else own.grad for own in logits]  # (k,) per parameter
+        gradients = torch.cat(each)  # (logits,) of all parameters: one exchange for all of them
         self._exchange.mean(gradients)
-        for one, gradient in zip(logits, torch.split(gradients, [len(one) for one in logits]), strict=True):
-            one.grad = gradient
+        for own, gradient in zip(logits, torch.split(gradients, [len(own) for own in logits]), strict=True):
+            own.grad = gradient
         self._optimizer.step()
 
     def _mean(self, values: list[float]) -> float | None:
-        """Over all processes; None where none has any."""
-        total = torch.tensor([sum(values), len(values)], dtype=torch.float64)
+        """Return the mean of all values of all processes, or None if there are no values."""
+        total = torch.tensor([sum(values), len(values)], dtype=torch.float64)  # (2,)
         self._exchange.mean(total)
         return float(total[0] / total[1]) if total[1] else None
 
@@ -149,31 +161,37 @@ class Reinforce(_Controller):
 
     def __init__(
         self,
-        distributions: Distributions,
+        distributions: ParameterDistributions,
         *,
         baseline_momentum: float = 0.5,
         look_ahead: bool = True,
         **options: Unpack[Options],
     ) -> None:
-        """Without `look_ahead`, W is scored instead of W*, which says nothing about hyperparameters: a control."""
+        """Create the controller.
+
+        `look_ahead=False` scores W instead of W*, which carries no information about hyperparameters: a control
+        experiment.
+        """
         super().__init__(distributions, **options)
         self._look_ahead = look_ahead
         self._baseline = MovingMean(baseline_momentum)
 
-    def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
-        """One step of the logits, by W* of a batch `train`, scored on a batch `validation`."""
-        frozen = self._begin()
-        draws = self._draws(self._count(frozen), generator)
-        rewards = [self._reward(learner, one, train, validation) for one in draws]
+    def step(self, model: LookAheadModel, train: Any, validation: Any, generator: torch.Generator) -> StepReport:
+        """Move the logits once: W* after a step on batch `train` is scored on batch `validation`."""
+        frozen = self._begin_step()
+        draws = self._sampler(self._count(frozen), generator)
+        rewards = [self._reward(model, draw, train, validation) for draw in draws]
         mean = self._mean(rewards)
         assert mean is not None
         baseline = self._baseline.updated(mean)
         if not frozen:
             gains = [reward - baseline for reward in rewards]
-            terms = [gain * self.distributions.log_probability(one) for gain, one in zip(gains, draws, strict=True)]
-            torch.autograd.backward(-torch.stack(terms).mean())
-            self._move()
-        return Report(mean, baseline, frozen)
+            terms = [gain * self.distributions.log_probability(draw) for gain, draw in zip(gains, draws, strict=True)]
+            torch.autograd.backward(
+                -torch.stack(terms).mean()
+            )  # (samples,) -> (): Adam minimises, rewards are maximised
+            self._update()
+        return StepReport(mean, baseline, frozen)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "baseline": (self._baseline.total, self._baseline.count)}
@@ -182,54 +200,53 @@ class Reinforce(_Controller):
         super().restore(state)
         self._baseline.total, self._baseline.count = state["baseline"]
 
-    def _reward(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> float:
-        weights = learner.ahead(draw, train) if self._look_ahead else learner.shared(draw)
-        return learner.reward(draw, weights, validation) - draw.penalty
+    def _reward(self, model: LookAheadModel, draw: Draw, train: Any, validation: Any) -> float:
+        weights = model.look_ahead(draw, train) if self._look_ahead else model.shared_weights(draw)
+        return model.reward(draw, weights, validation) - draw.penalty
 
 
 class Differentiable(_Controller):
-    """Gradients of the validation loss through the unrolled step; frozen as `Reinforce`.
+    """Gradients of the validation loss through the unrolled step; frozen like `Reinforce`.
 
-    What a learner does not let its step or its loss depend on gets no gradient. Nor do soft limits of costs in it:
-    their gradient is that of the expected penalty, by the scores of further draws.
+    Parameters that neither the step nor the loss depends on differentiably get no gradient. Soft limits of costs have
+    the gradient of the expected penalty, estimated by the score function from additional draws.
     """
 
-    def __init__(self, distributions: Distributions, **options: Unpack[Options]) -> None:
+    def __init__(self, distributions: ParameterDistributions, **options: Unpack[Options]) -> None:
         super().__init__(distributions, **options)
-        self._ruined = 0
+        self._failed_steps = 0
 
-    def step(self, learner: Learner, train: Any, validation: Any, generator: torch.Generator) -> Report:
-        """One step of the logits, by W* of a batch `train`, scored on a batch `validation`.
+    def step(self, model: LookAheadModel, train: Any, validation: Any, generator: torch.Generator) -> StepReport:
+        """Move the logits once: W* after a step on batch `train` is scored on batch `validation`.
 
-        Draws whose loss is not finite are left out. Raises TrialFailed (DIVERGED) where there are no others, step
-        after step.
+        Draws whose loss is not finite are skipped. Raises TrialFailed (DIVERGED) if all draws of many steps in a row
+        are.
         """
-        frozen, losses = self._begin(), []
-        for draw in self._draws(self._count(frozen), generator):  # one graph at a time
-            loss = self._loss(learner, draw, train, validation)
+        frozen, losses = self._begin_step(), []
+        for draw in self._sampler(self._count(frozen), generator):  # one graph in memory at a time
+            loss = self._loss(model, draw, train, validation)
             if math.isfinite(value := float(loss.detach())):
                 losses.append(value + draw.penalty)
                 if not frozen and loss.requires_grad:
-                    torch.autograd.backward(loss / self._samples)
+                    torch.autograd.backward(loss / self._samples)  # accumulates the mean over samples
         self._check(losses, draw)
         if not frozen:
-            penalty = self._draws.penalty(_PENALISED, generator)
+            penalty = self._sampler.penalty(_PENALISED, generator)
             if penalty is not None:
                 torch.autograd.backward(penalty)
-            self._move()
-        return Report(self._mean([-one for one in losses]), None, frozen)
+            self._update()
+        return StepReport(self._mean([-loss for loss in losses]), None, frozen)
 
     def _check(self, losses: list[float], draw: Draw) -> None:
-        self._ruined = 0 if losses else self._ruined + 1
-        if self._ruined >= _MOST_RUINED:
-            message = (
-                f"{_MOST_RUINED} steps in a row left no finite loss; the last was made with {draw.candidate.values}"
-            )
+        self._failed_steps = 0 if losses else self._failed_steps + 1
+        if self._failed_steps >= _MOST_FAILED_STEPS:
+            values = draw.candidate.values
+            message = f"{_MOST_FAILED_STEPS} steps in a row left no finite loss; the last was made with {values}"
             raise TrialFailed(FailureKind.DIVERGED, message)
 
-    def _loss(self, learner: Learner, draw: Draw, train: Any, validation: Any) -> Tensor:
-        weights = learner.ahead(draw, train, self.distributions.relaxed(draw))
-        return learner.loss(draw, weights, validation, self.distributions.coefficients(draw))
+    def _loss(self, model: LookAheadModel, draw: Draw, train: Any, validation: Any) -> Tensor:
+        weights = model.look_ahead(draw, train, self.distributions.relaxed(draw))
+        return model.validation_loss(draw, weights, validation, self.distributions.coefficients(draw))
 
 
 @dataclass(slots=True)
@@ -241,7 +258,7 @@ class MovingMean:
     count: int = 0
 
     def updated(self, value: float) -> float:
-        """The mean with one more value."""
+        """Add a value and return the mean."""
         self.count += 1
         self.total = self.momentum * self.total + (1.0 - self.momentum) * value
-        return self.total / (1.0 - self.momentum**self.count)
+        return self.total / (1.0 - self.momentum**self.count)  # as Adam corrects its moments

@@ -1,8 +1,9 @@
-"""Batches of scenes as candidates that detect see them, and what they learn from them. The architecture is fixed.
+"""Batches and losses of detectors in a search with shared weights. The architecture is fixed.
 
-A candidate is scored by its loss on validation scenes, with the weights of its terms and the power of Quality Focal
-Loss as they are by default: its own decide what it learns by, not how good it is. Average precision is 0 for all
-candidates as long as a detector finds nothing, and takes decoding, suppression and matching in every step.
+A candidate is scored by its loss on validation scenes, with the default weights of the terms and the default power of
+Quality Focal Loss: its own choice of them affects its training, but must not affect its score. Average precision is
+unsuitable. It is 0 for all candidates until a detector finds something, and it takes decoding, suppression and matching
+in every step.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from searchsvc.spaces.detector.head import bins_of
 from searchsvc.spaces.recipe import DETECTION
 from searchsvc.spaces.sharing import fixed_values
 from searchsvc.spaces.space import Space
-from workers.autohas.task_interface import Ground, Lesson
+from workers.autohas.task_interface import SearchSetup, TrainingLoss
 from workers.autohas.updates import Tensors
 from workers.data import detection as data
 from workers.losses.atss import Targets
@@ -38,47 +39,47 @@ from workers.training.recipe import DetectorRecipe
 from workers.training.trial import data_of
 
 _WORST = 40.0
-"""What a loss counts as at most: about ten times that of a detector which has learnt nothing."""
+"""Cap of a loss: about ten times the loss of an untrained detector."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneBatch:
-    """Scenes as the dataset has them, from which every candidate makes its own."""
+    """Scenes as stored in the dataset; each candidate derives its inputs from them."""
 
     scenes: SceneBatches
     positions: Order
-    """(n,) in the split."""
+    """Positions (n,) in the split."""
     seed: int = 0
     seen: dict[tuple[DetectionAugmentation | None, int], tuple[DetectionBatch, ...]] = field(default_factory=dict)
-    """Squares by what has been done to them and how many they are, made once for all candidates."""
+    """Squares by augmentation and number of images, computed once for all candidates."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def augmented(self, augmentation: DetectionAugmentation, count: int) -> DetectionBatch:
-        """The first `count` of them, in one batch."""
+        """Return the first `count` scenes, augmented, in one batch."""
         order = self.positions[:count]
-        [found] = self._kept(
+        [batch] = self._cached(
             (augmentation, count), lambda: self.scenes.augmented(order, 1, augmentation, self.seed, epoch=0)
         )
-        return found
+        return batch
 
     def plain(self, most: int) -> tuple[DetectionBatch, ...]:
-        """All of them, at most so many together."""
+        """Return all scenes without augmentation, in batches of at most `most`."""
         parts = math.ceil(len(self) / most)
-        return self._kept((None, most), lambda: self.scenes.plain(parts, self.positions))
+        return self._cached((None, most), lambda: self.scenes.plain(parts, self.positions))
 
-    def _kept(
-        self, key: tuple[DetectionAugmentation | None, int], made: Callable[[], Iterator[DetectionBatch]]
+    def _cached(
+        self, key: tuple[DetectionAugmentation | None, int], make: Callable[[], Iterator[DetectionBatch]]
     ) -> tuple[DetectionBatch, ...]:
         if key not in self.seen:
-            self.seen[key] = tuple(made())
+            self.seen[key] = tuple(make())
         return self.seen[key]
 
 
 @dataclass(frozen=True, slots=True)
-class SceneImages:
-    """`workers.autohas.task_interface.Images` of a split."""
+class SceneBatchSource:
+    """A `workers.autohas.task_interface.BatchSource` of scenes."""
 
     scenes: SceneBatches
 
@@ -90,42 +91,46 @@ class SceneImages:
             yield SceneBatch(self.scenes, part, seed)
 
 
-class SceneLessons:
-    """`workers.autohas.task_interface.Lessons` of detection."""
+class DetectionLosses:
+    """The `workers.autohas.task_interface.CandidateLosses` of detection."""
 
     recipe, linear = DETECTION.defaults, "dfl_weight"
 
     def __init__(self, inputs: Inputs, bins: int, device: torch.device) -> None:
-        """`bins`: per side of a box, as the head has them."""
+        """Create the losses. `bins`: bins per side of a box in the head."""
         self.device, self._inputs, self._bins = device, inputs, bins
         self._precision, self._measure = Precision.unscaled(device), OneStageLoss(bins)
 
-    def lesson(self, network: SharedDetector, tensors: Tensors, batch: SceneBatch, values: Mapping[str, Any]) -> Lesson:
-        """The candidate's loss on images by its augmentation."""
+    def training_loss(
+        self, network: SharedDetector, tensors: Tensors, batch: SceneBatch, values: Mapping[str, Any]
+    ) -> TrainingLoss:
+        """Return the candidate's loss on images with its augmentation."""
         recipe, weight = DetectorRecipe.of(values), values[self.linear]
-        seen = batch.augmented(DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color), recipe.batch_size)
-        terms = self._terms(network, tensors, seen, OneStageLoss(self._bins, values["qfl_beta"], distribution=1.0))
+        augmentation = DetectionAugmentation(recipe.augmentation, recipe.flip, recipe.color)
+        scenes = batch.augmented(augmentation, recipe.batch_size)
+        # The distribution term at weight 1: the loss is linear in its weight, which may have a gradient.
+        terms = self._terms(network, tensors, scenes, OneStageLoss(self._bins, values["qfl_beta"], distribution=1.0))
         distribution = terms.pop("distribution", None)
         loss = _sum(terms)
         if distribution is None:
-            return Lesson(loss)
+            return TrainingLoss(loss)
         if isinstance(weight, Tensor):
-            return Lesson(loss, loss + distribution, weight)
-        return Lesson(loss + weight * distribution)
+            return TrainingLoss(loss, loss + distribution, weight)
+        return TrainingLoss(loss + weight * distribution)
 
-    def loss(
+    def validation_loss(
         self,
         network: SharedDetector,
         tensors: Tensors,
         batch: SceneBatch,
         values: Mapping[str, Any],  # noqa: ARG002 - the same measure for all candidates
     ) -> Tensor:
-        """By the default weights of its terms, on images as they are: the mean over images."""
+        """Return the mean loss over images, with the default weights of its terms, without augmentation."""
         losses = [
             _sum(self._terms(network, tensors, part, self._measure)) * (len(part) / len(batch))
             for part in batch.plain(self._inputs.batch)
         ]
-        return torch.stack(losses).sum()
+        return torch.stack(losses).sum()  # parts weigh as many images as they have
 
     def reward(
         self,
@@ -133,10 +138,10 @@ class SceneLessons:
         tensors: Tensors,
         batch: SceneBatch,
         values: Mapping[str, Any],
-        objective: str,  # noqa: ARG002 - the same for all: see the module
+        objective: str,  # noqa: ARG002 - the same loss for all objectives: see the module
     ) -> float:
-        """That loss with its sign turned, bounded: a ruined candidate does not decide what the baseline is."""
-        loss = float(self.loss(network, tensors, batch, values))
+        """Return the negative validation loss, capped so that a ruined candidate does not determine the baseline."""
+        loss = float(self.validation_loss(network, tensors, batch, values))
         return -(min(loss, _WORST) if math.isfinite(loss) else _WORST)
 
     def _terms(
@@ -147,19 +152,19 @@ class SceneLessons:
         return measure(outputs, network.anchors(outputs), Targets.of(batch.objects()))
 
 
-def ground(task: TrialTask, space: Space, device: torch.device) -> Ground:
-    """That of a task of detection; the first weights are those of a trial of its seed."""
+def search_setup(task: TrialTask, space: Space, device: torch.device) -> SearchSetup:
+    """Return the network, losses and data of a detection task; the initial weights are those of a trial."""
     dataset = data.load(task.dataset)
     values = fixed_values(space, task.values, task.task)
     detector = untrained(values, dataset, task.seed).to(device)
     if device.type == "cpu":
         with_strips(detector)
     train, validation = (
-        SceneImages(SceneBatches.of(one, dataset, side=detector.size[0], device=device, processes=0))
-        for one in (dataset.subset(data_of(task).share), dataset.validation)
+        SceneBatchSource(SceneBatches.of(split, dataset, side=detector.size[0], device=device, processes=0))
+        for split in (dataset.subset(data_of(task).share), dataset.validation)
     )
-    lessons = SceneLessons(inputs_of(values, dataset, device), bins_of(values), device)
-    return Ground(SharedDetector(detector), lessons, train, validation)
+    losses = DetectionLosses(inputs_of(values, dataset, device), bins_of(values), device)
+    return SearchSetup(SharedDetector(detector), losses, train, validation)
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:

@@ -8,11 +8,11 @@
 | z | perturbed logits: l + g of a choice, l + s g of a basis | (k,) |
 | c | coefficients on the simplex: one-hot of argmax z for a choice, softmax(z) for a basis | (k,) |
 
-So a choice is drawn with probability softmax(l), and a basis has Gumbel-softmax coefficients at the temperature 1/s
-around those of softmax(l): any number within its range, the closer to the expectation the smaller s is. The expectation
-is what is searched for. Draws that lie far apart are told apart by their rewards, but with a wide spread the best
-expectation is not the best value: so s falls during a search. What both variants of AutoHAS need follows from z: the
-density of a draw for REINFORCE, and a draw that can be differentiated.
+So a choice is drawn with probability softmax(l). A basis has Gumbel-softmax coefficients at the temperature 1/s around
+those of softmax(l): its value may be any number within its range, and is the closer to the expectation the smaller s
+is. The search returns the expectation. Draws that lie far apart have clearly different rewards, but with a wide spread
+the best expectation is not the best value. Therefore s falls during a search. Both variants of AutoHAS use z: REINFORCE
+needs the density of a draw, the differentiable variant a differentiable draw.
 """
 
 from __future__ import annotations
@@ -34,37 +34,38 @@ from searchsvc.spaces.space import Matrix, Space
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A candidate, and the perturbed logits that it follows from."""
+    """A candidate with its perturbed logits."""
 
     candidate: Candidate
     perturbed: Mapping[str, Tensor]
-    """(k,) by name, of the parameters that are active in the candidate."""
+    """(k,) by name, for the parameters that are active in the candidate."""
     penalty: float = 0.0
-    """What is taken off its reward, as its costs are above soft limits."""
+    """Amount subtracted from its reward because its costs exceed soft limits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Many draws, all of whose costs are judged at once."""
+class DrawBatch:
+    """Several draws, whose costs are computed at once."""
 
     matrix: Matrix
-    """(n, d) of the space."""
+    """(n, d) matrix of the space."""
     perturbed: Mapping[str, Tensor]
-    """(n, k) of every parameter, whether active or not."""
+    """(n, k) for every parameter, whether active or not."""
 
 
-class Distributions(nn.Module):
+class ParameterDistributions(nn.Module):
     """The distributions of a space, uniform at first; the logits are the parameters of the module.
 
-    Raises InvalidInput (pointers `/0`, `/1`, ...) where a parameter has no finite list of options and is no basis.
+    Raises InvalidInput (pointers `/0`, `/1`, ...) if a parameter has no finite list of options and is not a basis.
     """
 
     def __init__(
         self, space: Space, *, spread: float = 1.0, last_spread: float = 0.25, temperature: float = 1.0
     ) -> None:
-        """`spread`, `last_spread`: s above, at the beginning and the end of a search (see `narrow`).
+        """Create uniform distributions.
 
-        `temperature`: of the softmax that gives a choice its gradient.
+        `spread`, `last_spread`: s at the beginning and at the end of a search (see `narrow`). `temperature`:
+        temperature of the softmax that gives a choice its gradient.
         """
         super().__init__()
         self.space, self._temperature = space, temperature
@@ -72,81 +73,88 @@ class Distributions(nn.Module):
         self.options = _options(space)
         """(k,) entries of the space's matrix by name: basis values, whole numbers, or the codes of choices."""
         self._numbers = {
-            one.name: torch.tensor(numbers, dtype=torch.float64)
-            for one in space.parameters
-            if (numbers := _numbers(one)) is not None
+            parameter.name: torch.tensor(numbers, dtype=torch.float64)  # (k,)
+            for parameter in space.parameters
+            if (numbers := _numbers(parameter)) is not None
         }
-        self._mixed = {one.name for one in space.parameters if isinstance(one, Basis)}
-        self.logits = nn.ParameterList(torch.zeros(len(one)) for one in self.options.values())
+        self._mixed = {parameter.name for parameter in space.parameters if isinstance(parameter, Basis)}
+        self.logits = nn.ParameterList(torch.zeros(len(entries)) for entries in self.options.values())
         self._by_name: dict[str, Tensor] = dict(zip(self.options, self.logits, strict=True))
 
     def narrow(self, share: float) -> None:
-        """Set s as it is when so much of a search is done, from 0 to 1: it falls by the same factor in each step."""
+        """Set s for a search that is complete to this share, from 0 to 1: s falls by the same factor in each step."""
         first, last = self._ends
         self._spread = first ** (1.0 - share) * last**share
 
     def by_name(self) -> dict[str, Tensor]:
-        """(k,) logits of every parameter."""
+        """Return the logits (k,) of every parameter."""
         return dict(self._by_name)
 
     def labels(self, name: str) -> tuple[Scalar, ...]:
-        """The options of a parameter in the order of its logits."""
+        """Return the options of a parameter in the order of its logits."""
         return _labels(self.space[name])
 
     def draw(self, generator: torch.Generator) -> Draw:
-        """An independent draw of every parameter."""
-        return self.drawn(self.sample(1, generator), 0)
+        """Return an independent draw of every parameter."""
+        return self.draw_at(self.sample(1, generator), 0)
 
     @torch.no_grad()
-    def sample(self, count: int, generator: torch.Generator) -> Sample:
-        """`count` independent draws of every parameter."""
+    def sample(self, count: int, generator: torch.Generator) -> DrawBatch:
+        """Return `count` independent draws of every parameter."""
         perturbed = {}
         for name, logits in self._by_name.items():
             scale = self._spread if name in self._mixed else 1.0
-            perturbed[name] = logits + scale * _gumbel((count, len(logits)), generator)
-        return Sample(self._matrix(perturbed), perturbed)
+            perturbed[name] = logits + scale * _gumbel((count, len(logits)), generator)  # (n, k)
+        return DrawBatch(self._matrix(perturbed), perturbed)
 
-    def drawn(self, sample: Sample, row: int, penalty: float = 0.0) -> Draw:
-        """One draw of a sample."""
+    def draw_at(self, sample: DrawBatch, row: int, penalty: float = 0.0) -> Draw:
+        """Return the draw in one row of a sample."""
         candidate = self.space.from_matrix(sample.matrix[row : row + 1])[0]
-        active = {name: one[row] for name, one in sample.perturbed.items() if name in candidate.values}
+        active = {name: values[row] for name, values in sample.perturbed.items() if name in candidate.values}
         return Draw(candidate, active, penalty)
 
     def log_probability(self, draw: Draw) -> Tensor:
-        """() of what is active in a draw: of the choices, and the density of the perturbed logits of bases."""
-        return torch.stack([self._log_probabilities(name, one[None]) for name, one in draw.perturbed.items()]).sum()
+        """Return the log-probability () of the parameters that are active in a draw.
 
-    def log_probabilities(self, sample: Sample) -> Tensor:
-        """(n,) the same of many."""
-        active = torch.from_numpy(~np.isnan(sample.matrix))
-        each = [self._log_probabilities(name, sample.perturbed[name]) for name in self.space.names]
+        For a basis this is the density of its perturbed logits.
+        """
+        each = [self._log_probabilities(name, perturbed[None]) for name, perturbed in draw.perturbed.items()]  # (1,)
+        return torch.stack(each).sum()
+
+    def log_probabilities(self, sample: DrawBatch) -> Tensor:
+        """Return the log-probabilities (n,) of many draws; see `log_probability`."""
+        active = torch.from_numpy(~np.isnan(sample.matrix))  # (n, d)
+        each = [self._log_probabilities(name, sample.perturbed[name]) for name in self.space.names]  # d times (n,)
         return (torch.stack(each, 1) * active).sum(1)
 
     def relaxed(self, draw: Draw) -> dict[str, Tensor]:
-        """The values of a draw with gradients to the logits: () of a number, c (k,) of a choice of anything else."""
+        """Return the values of a draw with gradients to the logits.
+
+        A number is a scalar (); a choice among options that are not numbers is c (k,).
+        """
         coefficients = self.coefficients(draw)
         return {name: c @ self._numbers[name].to(c) if name in self._numbers else c for name, c in coefficients.items()}
 
     def coefficients(self, draw: Draw) -> dict[str, Tensor]:
-        """c (k,) of a draw with gradients to the logits, by name.
+        """Return c (k,) of a draw with gradients to the logits, by name.
 
-        Gradients of a choice are straight through its softmax. For draws made since the logits have last changed.
+        A choice has straight-through gradients of its softmax. The logits must not have changed since the draw.
         """
-        return {name: self._coefficients(name, one) for name, one in draw.perturbed.items()}
+        return {name: self._coefficients(name, perturbed) for name, perturbed in draw.perturbed.items()}
 
     @torch.no_grad()
     def derived(self) -> Candidate:
-        """What the distributions stand for: the likeliest choices and whole numbers, the expectations of bases."""
-        return self.space.from_matrix(self._matrix({name: one[None] for name, one in self._by_name.items()}))[0]
+        """Return the derived candidate: the most likely choices and whole numbers, the expectations of bases."""
+        return self.space.from_matrix(self._matrix({name: logits[None] for name, logits in self._by_name.items()}))[0]
 
     @torch.no_grad()
     def entropies(self) -> dict[str, float]:
-        """In nats, by name."""
+        """Return the entropies in nats, by name."""
         logs = {name: F.log_softmax(logits, 0) for name, logits in self._by_name.items()}
-        return {name: float(-(one.exp() * one).sum()) for name, one in logs.items()}
+        return {name: float(-(log.exp() * log).sum()) for name, log in logs.items()}
 
     def _matrix(self, perturbed: Mapping[str, Tensor]) -> Matrix:
-        """(n, d) of the space from perturbed logits (n, k) by name."""
+        """Return the matrix (n, d) of the space for perturbed logits (n, k) by name."""
         return self.space.activate(np.stack([self._column(name, perturbed[name]) for name in self.space.names], 1))
 
     def _column(self, name: str, perturbed: Tensor) -> Matrix:
@@ -154,6 +162,7 @@ class Distributions(nn.Module):
         options = self.options[name]
         if name not in self._mixed:
             return np.asarray(options[perturbed.argmax(1).numpy()])
+        # Rounding could lead outside the range, where the space would refuse the value.
         return np.clip(perturbed.double().softmax(1).numpy() @ options, options.min(), options.max())
 
     def _log_probabilities(self, name: str, perturbed: Tensor) -> Tensor:
@@ -161,30 +170,32 @@ class Distributions(nn.Module):
         logits = self._by_name[name]
         if name not in self._mixed:
             return F.log_softmax(logits, 0)[perturbed.argmax(1)]
-        noise = (perturbed - logits) / self._spread
-        return (-noise - torch.exp(-noise)).sum(1)
+        noise = (perturbed - logits) / self._spread  # (n, k): g
+        return (-noise - torch.exp(-noise)).sum(1)  # log-density of Gumbel noise, up to a constant
 
     def _coefficients(self, name: str, perturbed: Tensor) -> Tensor:
         logits = self._by_name[name]
-        moved = perturbed + (logits - logits.detach())
+        moved = perturbed + (logits - logits.detach())  # (k,): the value of z, with a gradient to l
         if name in self._mixed:
             return moved.softmax(0)
         soft = (moved / self._temperature).softmax(0)
         hard = F.one_hot(perturbed.argmax(), len(perturbed)).to(soft.dtype)
-        return hard + soft - soft.detach()
+        return hard + soft - soft.detach()  # (k,): the value of `hard`, the gradient of `soft`
 
 
 def _gumbel(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    return -torch.empty(shape).exponential_(generator=generator).log()
+    return -torch.empty(shape).exponential_(generator=generator).log()  # -log(-log u) of uniform u
 
 
 def _options(space: Space) -> dict[str, Matrix]:
     faults = [
-        Fault(f"/{index}", reason) for index, one in enumerate(space.parameters) if (reason := _reason_against(one))
+        Fault(f"/{index}", reason)
+        for index, parameter in enumerate(space.parameters)
+        if (reason := _reason_against(parameter))
     ]
     if faults:
         raise InvalidInput(faults)
-    return {one.name: np.array(list(_entries(one)), np.float64) for one in space.parameters}
+    return {parameter.name: np.array(list(_entries(parameter)), np.float64) for parameter in space.parameters}
 
 
 def _reason_against(parameter: Parameter) -> str | None:
@@ -197,9 +208,9 @@ def _reason_against(parameter: Parameter) -> str | None:
 
 
 def _numbers(parameter: Parameter) -> list[float] | None:
-    """The options as numbers, where they are numbers."""
+    """Return the options as numbers, or None if not all of them are numbers."""
     options = _labels(parameter)
-    numbers = [float(one) for one in options if not isinstance(one, bool | str)]
+    numbers = [float(option) for option in options if not isinstance(option, bool | str)]
     return numbers if len(numbers) == len(options) else None
 
 
@@ -208,7 +219,7 @@ def _labels(parameter: Parameter) -> tuple[Scalar, ...]:
 
 
 def _entries(parameter: Parameter) -> Iterator[Scalar]:
-    """What stands in the matrix of a space for every option."""
+    """Yield the entry of a space's matrix for every option."""
     if isinstance(parameter, Categorical):
         yield from range(len(parameter.choices))
     elif isinstance(parameter, Basis):

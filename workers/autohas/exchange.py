@@ -1,4 +1,4 @@
-"""What processes that train one supernet together tell each other."""
+"""Exchange of tensors between the processes that train one supernet together."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from torch import Tensor
 
 
 class Exchange(Protocol):
-    """One process among those of a supernet. All call the same methods in the same order.
+    """One process of a supernet. All processes call the same methods in the same order.
 
-    Raises TrialFailed (LOST) where another process is gone.
+    Raises TrialFailed (LOST) if another process has died.
     """
 
     rank: int
-    """0, 1, ...; what is written to disk, rank 0 writes."""
+    """0, 1, ...; only rank 0 writes to disk."""
     size: int
 
     def mean(self, tensor: Tensor) -> None:
-        """Make a tensor the mean over all processes, in place."""
+        """Replace a tensor by its mean over all processes, in place."""
 
     def same(self, tensor: Tensor) -> None:
-        """Make a tensor that of rank 0, in place."""
+        """Replace a tensor by that of rank 0, in place."""
 
 
-class Alone:
-    """The only process."""
+class SingleProcess:
+    """The exchange of a search in one process."""
 
     rank, size = 0, 1
 
     def mean(self, tensor: Tensor) -> None:
-        """It is."""
+        """Leave the tensor unchanged: it is the mean."""
 
     def same(self, tensor: Tensor) -> None:
-        """It is."""
+        """Leave the tensor unchanged: this process has rank 0."""

@@ -1,13 +1,13 @@
-"""What candidates share, in one flat tensor: weights, their average, and what each optimiser remembers of them.
+"""The shared state of all candidates in one flat tensor: weights, their average, and the optimisers' slots.
 
 | symbol | meaning |
 |---|---|
 | P | numbers in the parameters of the widest network |
-| p | those that a candidate uses |
-| r | rows: the weights, then what is kept of each of them |
+| p | numbers that a candidate uses |
+| r | rows: the weights, then one row for each further number per weight |
 
-One tensor can be kept, restored and averaged over processes by one call. A candidate's part of every row lies at the
-same places, so it is taken and put back by one gather per row, whatever the number of layers.
+A single call saves, restores or averages the tensor over processes. A candidate's numbers lie at the same places in
+every row, so one gather per row reads them and one scatter writes them, whatever the number of layers.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from workers.autohas.updates import Tensors
 WEIGHTS = "weights"
 
 
-class Memory:
-    """Rows of P numbers each, by name; the parameters become views of the first, `weights`."""
+class SharedState:
+    """Rows of P numbers each, by name; the parameters become views of the first row, `weights`."""
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], rows: Mapping[str, float | None]) -> None:
-        """`rows`: those besides the weights, with their first value; None: that of the weights."""
-        first = torch.cat([one.detach().flatten() for one in parameters.values()])
+        """Create the state. `rows`: the rows after the weights, with their first value; None copies the weights."""
+        first = torch.cat([parameter.detach().flatten() for parameter in parameters.values()])  # (P,)
         self.flat = first.repeat(1 + len(rows))
         """(r P,)"""
         self._rows: dict[str, Tensor] = dict(zip((WEIGHTS, *rows), self.flat.view(1 + len(rows), -1), strict=True))
@@ -42,52 +42,53 @@ class Memory:
 
     @staticmethod
     def shaped(row: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A row (P,) as tensors that are shaped as the parameters: views."""
-        parts = torch.split(row, [one.numel() for one in parameters.values()])
-        return {name: part.view(one.shape) for (name, one), part in zip(parameters.items(), parts, strict=True)}
+        """Return a row (P,) as tensors with the shapes of the parameters: views."""
+        parts = torch.split(row, [parameter.numel() for parameter in parameters.values()])
+        named = zip(parameters.items(), parts, strict=True)
+        return {name: part.view(parameter.shape) for (name, parameter), part in named}
 
     def __contains__(self, row: object) -> bool:
         return row in self._rows
 
-    def take(self, row: str, part: CandidateSlice) -> Tensor:
-        """(p,) copies of a part's numbers."""
-        taken: Tensor = self._rows[row].index_select(0, part.index)
-        return taken
+    def gather(self, row: str, part: CandidateSlice) -> Tensor:
+        """Return a copy (p,) of a candidate's numbers in a row."""
+        numbers: Tensor = self._rows[row].index_select(0, part.index)  # (P,) -> (p,)
+        return numbers
 
-    def put(self, row: str, part: CandidateSlice, numbers: Tensor) -> None:
-        """Write a part's numbers (p,) back."""
+    def scatter(self, row: str, part: CandidateSlice, numbers: Tensor) -> None:
+        """Write a candidate's numbers (p,) to a row."""
         self._rows[row].index_copy_(0, part.index, numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSlice:
-    """Where the numbers of a candidate lie in a row: those of matrices, which decay, before those of vectors."""
+    """Places of a candidate's numbers in a row: first those of matrices, which decay, then those of vectors."""
 
     index: Tensor
-    """(p,)"""
+    """(p,) positions in a row."""
     matrices: int
-    """How many of them decay."""
+    """Number of entries that decay."""
     shapes: Mapping[str, torch.Size]
-    """By the names of the standalone network, in their order."""
+    """By the names of the standalone network, in the order of `index`."""
 
     @classmethod
     def of(cls, places: Tensors) -> Self:
-        """From views of `Memory.shaped(torch.arange(P))`."""
+        """Create the slice from views of `SharedState.shaped(torch.arange(P))`."""
         ordered = sorted(places.items(), key=lambda item: item[1].ndim <= 1)
-        matrices = sum(one.numel() for _, one in ordered if one.ndim > 1)
-        index = torch.cat([one.flatten() for _, one in ordered])
-        return cls(index, matrices, {name: one.shape for name, one in ordered})
+        matrices = sum(view.numel() for _, view in ordered if view.ndim > 1)
+        index = torch.cat([view.flatten() for _, view in ordered])  # (p,)
+        return cls(index, matrices, {name: view.shape for name, view in ordered})
 
     def named(self, numbers: Tensor) -> dict[str, Tensor]:
-        """(p,) -> the tensors of the standalone network: views."""
+        """Return numbers (p,) as the tensors of the standalone network: views."""
         parts = torch.split(numbers, [math.prod(shape) for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def grouped(self, numbers: Tensor) -> dict[str, Tensor]:
-        """(p,) -> (1, matrices) and (vectors,), as which `stepped` knows what decays: views."""
+        """Split numbers (p,) into views (1, matrices) and (vectors,): `stepped` decays only tensors of two axes."""
         return {"matrices": numbers[: self.matrices].unsqueeze(0), "vectors": numbers[self.matrices :]}
 
     @staticmethod
     def joined(groups: Tensors) -> Tensor:
-        """(p,) of `grouped`."""
+        """Return the numbers (p,) of `grouped` tensors."""
         return torch.cat([groups["matrices"].squeeze(0), groups["vectors"]])

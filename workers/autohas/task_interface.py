@@ -1,6 +1,6 @@
-"""What AutoHAS asks of a task: weights that candidates share, batches, what is learnt from them, how that is scored.
+"""The interface between AutoHAS and a task: shared weights, batches, losses and rewards.
 
-A task gives a `Ground`; steps, controllers and searches know nothing else of it.
+A task provides a `SearchSetup`; steps, controllers and searches depend on nothing else of it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ from workers.autohas.updates import Tensors
 from workers.training.classification.splits import Order
 
 
-class Shared(Protocol):
-    """A network that holds every architecture of a space, one of which is active."""
+class WeightSharingNetwork(Protocol):
+    """A network that contains every architecture of a space, one of which is active."""
 
     @property
     def widest(self) -> nn.Module:
-        """Whose parameters are shared."""
+        """The network whose parameters are shared."""
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
         """Make the architecture of a candidate the active one."""
 
     def part(self, shared: Tensors) -> dict[str, Tensor]:
-        """The active path's part of tensors named and shaped as the parameters of `widest`, by its own names: views."""
+        """Return the active path's part of tensors that are named and shaped like the parameters of `widest`.
+
+        The result has the names of the standalone network and consists of views.
+        """
 
     def gated(self, tensors: Tensors, coefficients: Tensors) -> dict[str, Tensor]:
-        """Tensors of the active path, with gradients to the coefficients of the genes of its architecture."""
+        """Return tensors of the active path with gradients to the coefficients of the genes of its architecture."""
 
 
-class Lesson(NamedTuple):
-    """The loss of a step: `loss`, or loss + share (other - loss) where a hyperparameter `share` has a gradient.
+class TrainingLoss(NamedTuple):
+    """The loss of a step: `loss`, or loss + share (other - loss) if a hyperparameter `share` has a gradient.
 
-    Linear in it, so that gradients to it need no second derivatives of the network.
+    It is linear in the hyperparameter, so that gradients to it need no second derivatives of the network.
     """
 
     loss: Tensor
@@ -45,65 +48,68 @@ class Lesson(NamedTuple):
     share: Tensor | None = None
 
     def descended(self, weights: Tensor) -> tuple[float, Tensor]:
-        """The loss, and its gradient to weights (p,)."""
+        """Return the loss and its gradient to weights (p,)."""
         if self.other is None or self.share is None:
             return _with_gradient(self.loss, weights)
-        plain, of_plain = _with_gradient(self.loss, weights, again=True)
-        other, of_other = _with_gradient(self.other, weights)
-        return plain + float(self.share.detach()) * (other - plain), of_plain + self.share * (of_other - of_plain)
+        plain, plain_gradient = _with_gradient(self.loss, weights, again=True)
+        other, other_gradient = _with_gradient(self.other, weights)
+        loss = plain + float(self.share.detach()) * (other - plain)
+        return loss, plain_gradient + self.share * (other_gradient - plain_gradient)  # (p,)
 
 
-N_contra = TypeVar("N_contra", bound=Shared, contravariant=True)
+N_contra = TypeVar("N_contra", bound=WeightSharingNetwork, contravariant=True)
 
 
-class Lessons(Protocol[N_contra]):
-    """What the candidates of a task learn from batches of one dataset, with their own recipes.
+class CandidateLosses(Protocol[N_contra]):
+    """Losses and rewards of a task's candidates on batches of one dataset, with their own recipes.
 
-    `tensors`: of the active path, those of the network by itself. `values`: complete ones of a candidate.
+    `tensors`: those of the active path, by the names of the standalone network. `values`: complete values of a
+    candidate.
     """
 
     device: torch.device
     recipe: Mapping[str, Scalar]
-    """Defaults of the recipe of the task."""
+    """Defaults of the task's recipe."""
     linear: str
-    """The hyperparameter that a `Lesson` is linear in; its value may be a tensor with a gradient."""
+    """The hyperparameter that a `TrainingLoss` is linear in; its value may be a tensor with a gradient."""
 
-    def lesson(self, network: N_contra, tensors: Tensors, batch: Any, values: Mapping[str, Any]) -> Lesson:
-        """On a training batch, as it is when the candidate is trained by itself."""
+    def training_loss(self, network: N_contra, tensors: Tensors, batch: Any, values: Mapping[str, Any]) -> TrainingLoss:
+        """Return the loss on a training batch, as in a training of the candidate by itself."""
 
-    def loss(self, network: N_contra, tensors: Tensors, batch: Any, values: Mapping[str, Any]) -> Tensor:
-        """() on a validation batch, normalised by the batch, by the same measure for all candidates."""
+    def validation_loss(self, network: N_contra, tensors: Tensors, batch: Any, values: Mapping[str, Any]) -> Tensor:
+        """Return the loss () on a validation batch, normalised by the batch, by the same measure for all candidates."""
 
     def reward(
         self, network: N_contra, tensors: Tensors, batch: Any, values: Mapping[str, Any], objective: str
     ) -> float:
-        """On a validation batch, normalised by the batch: finite, and the larger the better for the objective."""
+        """Return the reward on a validation batch, normalised by the batch: finite, and larger is better."""
 
 
-class Images(Protocol):
-    """A split of a dataset."""
+class BatchSource(Protocol):
+    """A split of a dataset, in batches."""
 
     def __len__(self) -> int: ...
 
     def batches(self, order: Order, seeds: Sequence[int]) -> Iterator[Any]:
-        """A part of almost equal size for each of the seeds, in this order. A batch has as many items as images.
+        """Yield a batch of a part of the order for each seed; parts have almost equal sizes.
 
-        All candidates have the random numbers of a batch's seed: differences are the candidates'.
+        `len(batch)` is its number of images. All candidates use the random numbers of a batch's seed, so that
+        differences come from the candidates.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a search with shared weights works on."""
+class SearchSetup:
+    """Everything that a task contributes to a search with shared weights."""
 
-    network: Shared
-    """On the device of the lessons, with its first weights."""
-    lessons: Lessons[Any]
-    train: Images
-    validation: Images
+    network: WeightSharingNetwork
+    """On the device of the losses, with its initial weights."""
+    losses: CandidateLosses[Any]
+    train: BatchSource
+    validation: BatchSource
 
 
 def _with_gradient(loss: Tensor, weights: Tensor, *, again: bool = False) -> tuple[float, Tensor]:
-    """`again`: the graph is gone through once more."""
+    """Return a loss and its gradient. `again`: keep the graph for another call."""
     (gradient,) = torch.autograd.grad(loss, weights, retain_graph=again)
     return float(loss.detach()), gradient

@@ -47,7 +47,7 @@ class ShippedTask:
         return metrics
 
     def search(self, task: TrialTask, exchange: Exchange | None = None) -> Iterator[Measurement]:
-        exchange = exchange or import_module("workers.autohas.exchange").Alone()
+        exchange = exchange or import_module("workers.autohas.exchange").SingleProcess()
         measurements: Iterator[Measurement] = import_module("workers.autohas.run").search(task, exchange)
         return measurements
 

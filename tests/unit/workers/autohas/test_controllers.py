@@ -1,4 +1,4 @@
-"""Both variants move to what is best after a step, on problems whose best values and gradients are known."""
+"""Both variants move to the values that are best after a step, on problems with known optima and gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Basis, Categorical, Space
-from workers.autohas import Differentiable, Distributions, Draw, Reinforce
+from workers.autohas import Differentiable, Draw, ParameterDistributions, Reinforce
 from workers.autohas.controllers import MovingMean
 from workers.autohas.updates import Hyperparameters, Tensors, stepped
 
@@ -25,30 +25,30 @@ class Quadratic:
         self.curvatures = torch.tensor([curvatures], dtype=torch.float64)
         self.start = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
 
-    def shared(self, _: Draw) -> dict[str, Tensor]:
+    def shared_weights(self, _: Draw) -> dict[str, Tensor]:
         return {"w": self.start}
 
-    def ahead(self, draw: Draw, _: Any, relaxed: Tensors | None = None) -> dict[str, Tensor]:
+    def look_ahead(self, draw: Draw, _: Any, relaxed: Tensors | None = None) -> dict[str, Tensor]:
         values: dict[str, Any] = {"decay": 0.0, **draw.candidate.values, **(relaxed or {})}
         hyper = Hyperparameters({"sgd": 1.0}, {"sgd": values["lr"]}, values["decay"], 0.0)
         slots = {"sgd": {"w": {"velocity": torch.zeros(1, 2, dtype=torch.float64)}}}
-        return stepped(self.shared(draw), {"w": self.curvatures * self.start}, slots, hyper)[0]
+        return stepped(self.shared_weights(draw), {"w": self.curvatures * self.start}, slots, hyper)[0]
 
-    def loss(self, _: Draw, weights: Tensors, __: Any, ___: Tensors | None = None) -> Tensor:
+    def validation_loss(self, _: Draw, weights: Tensors, __: Any, ___: Tensors | None = None) -> Tensor:
         return (self.curvatures * weights["w"] ** 2).sum() / 2
 
     def reward(self, draw: Draw, weights: Tensors, batch: Any) -> float:
-        return -float(self.loss(draw, weights, batch))
+        return -float(self.validation_loss(draw, weights, batch))
 
 
 Made = Callable[..., Reinforce | Differentiable]
 
 
-def searched(variant: Made, space: Space, learner: Quadratic, steps: int = 240, **options: Any) -> Distributions:
-    controller = variant(Distributions(space), steps=steps, **options)
+def searched(variant: Made, space: Space, model: Quadratic, steps: int = 240, **options: Any) -> ParameterDistributions:
+    controller = variant(ParameterDistributions(space), steps=steps, **options)
     random = torch.Generator().manual_seed(3)
     for _ in range(steps):
-        controller.step(learner, None, None, random)
+        controller.step(model, None, None, random)
     return controller.distributions
 
 
@@ -68,7 +68,7 @@ class TestBothVariants:
         assert found.by_name()["lr"].softmax(0)[1] > 0.8
 
     def test_the_first_quarter_leaves_the_distributions_as_they_are(self, variant: Made) -> None:
-        controller = variant(Distributions(RATES), steps=20)
+        controller = variant(ParameterDistributions(RATES), steps=20)
         random, logits = torch.Generator().manual_seed(0), []
         for step in range(8):
             report = controller.step(Quadratic(), None, None, random)
@@ -78,12 +78,12 @@ class TestBothVariants:
         assert logits[5].any()
 
     def test_a_restored_controller_goes_on_as_if_it_had_not_been_stopped(self, variant: Made) -> None:
-        whole, half = (variant(Distributions(RATES), steps=12, frozen_share=0.1) for _ in range(2))
+        whole, half = (variant(ParameterDistributions(RATES), steps=12, frozen_share=0.1) for _ in range(2))
         random, other = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
         for _ in range(6):
             whole.step(Quadratic(), None, None, random)
             half.step(Quadratic(), None, None, other)
-        resumed = variant(Distributions(RATES), steps=12, frozen_share=0.1)
+        resumed = variant(ParameterDistributions(RATES), steps=12, frozen_share=0.1)
         resumed.restore(half.state())
         for _ in range(6):
             expected = whole.step(Quadratic(), None, None, random)
@@ -99,28 +99,28 @@ def test_a_controller_that_scores_the_shared_weights_learns_nothing_of_the_rate(
 class TestUnrolledGradients:
     SPACE = Space([Basis("lr", (0.1, 0.5, 2.0)), Basis("decay", (0.0, 0.2, 0.7))])
 
-    def drawn(self) -> tuple[Distributions, Draw]:
-        made = Distributions(self.SPACE).double()
+    def drawn(self) -> tuple[ParameterDistributions, Draw]:
+        made = ParameterDistributions(self.SPACE).double()
         made.logits[0].data = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)
         return made, made.draw(torch.Generator().manual_seed(4))
 
     def test_they_are_the_known_ones(self) -> None:
-        (made, draw), learner = self.drawn(), Quadratic((1.0, 0.5))
+        (made, draw), model = self.drawn(), Quadratic((1.0, 0.5))
         relaxed = made.relaxed(draw)
-        loss = learner.loss(draw, learner.ahead(draw, None, relaxed), None)
+        loss = model.validation_loss(draw, model.look_ahead(draw, None, relaxed), None)
         of_rate, of_decay = torch.autograd.grad(loss, [relaxed["lr"], relaxed["decay"]])
         rate, decay = (relaxed[name].detach() for name in ("lr", "decay"))
-        slope = (learner.curvatures + decay) * learner.start
-        ahead = learner.start - rate * slope
-        torch.testing.assert_close(of_rate, -(learner.curvatures * ahead * slope).sum())
-        torch.testing.assert_close(of_decay, -(learner.curvatures * ahead * rate * learner.start).sum())
+        slope = (model.curvatures + decay) * model.start
+        ahead = model.start - rate * slope
+        torch.testing.assert_close(of_rate, -(model.curvatures * ahead * slope).sum())
+        torch.testing.assert_close(of_decay, -(model.curvatures * ahead * rate * model.start).sum())
 
     def test_those_to_the_logits_agree_with_finite_differences(self) -> None:
-        (made, draw), learner = self.drawn(), Quadratic((1.0, 0.5))
+        (made, draw), model = self.drawn(), Quadratic((1.0, 0.5))
 
         def loss(perturbed: dict[str, Tensor]) -> Tensor:
             moved = Draw(draw.candidate, perturbed)
-            return learner.loss(moved, learner.ahead(moved, None, made.relaxed(moved)), None)
+            return model.validation_loss(moved, model.look_ahead(moved, None, made.relaxed(moved)), None)
 
         gradients = torch.autograd.grad(loss(dict(draw.perturbed)), list(made.logits))
         for name, gradient in zip(self.SPACE.names, gradients, strict=True):
@@ -134,13 +134,13 @@ class TestUnrolledGradients:
                 assert float(gradient[option]) == pytest.approx((above - below) / 2e-6, rel=1e-4)
 
     def test_reinforce_follows_the_same_gradient(self) -> None:
-        """Of the mean loss over draws: by their scores, and through them."""
+        """Compare gradients of the mean loss over draws: by the score function, and through the draws."""
         space = Space([Basis("lr", (0.1, 0.5, 0.9)), Basis("decay", (0.0, 0.2, 0.7))])
-        made, learner = Distributions(space, spread=1.0).double(), Quadratic((1.0, 0.5))
+        made, model = ParameterDistributions(space, spread=1.0).double(), Quadratic((1.0, 0.5))
         random, scores, losses = torch.Generator().manual_seed(5), [], []
         for _ in range(600):
             draw = made.draw(random)
-            losses.append(learner.loss(draw, learner.ahead(draw, None, made.relaxed(draw)), None))
+            losses.append(model.validation_loss(draw, model.look_ahead(draw, None, made.relaxed(draw)), None))
             scores.append(made.log_probability(draw))
         mean = torch.stack(losses).mean()
         gains = torch.stack(losses).detach() - mean.detach()
@@ -158,7 +158,7 @@ def test_losses_that_are_not_finite_step_after_step_are_a_failure_that_names_the
 
 def test_draws_whose_loss_is_not_finite_are_left_out() -> None:
     space = Space([Categorical("lr", (0.5, 1e200))])
-    controller = Differentiable(Distributions(space).double(), steps=1, samples=8, frozen_share=0.0)
+    controller = Differentiable(ParameterDistributions(space).double(), steps=1, samples=8, frozen_share=0.0)
     report = controller.step(Quadratic(), None, None, torch.Generator().manual_seed(0))
     assert report.score == pytest.approx(-0.625)
     assert all(one.isfinite().all() for one in controller.distributions.logits)
@@ -175,5 +175,5 @@ def test_the_moving_mean_is_corrected_for_its_start() -> None:
 
 @pytest.mark.parametrize(("steps", "rate"), [(8, 0.25), (400, 0.05)])
 def test_the_rate_follows_from_the_number_of_steps(steps: int, rate: float) -> None:
-    state = Reinforce(Distributions(RATES), steps=steps).state()
+    state = Reinforce(ParameterDistributions(RATES), steps=steps).state()
     assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(rate)

@@ -1,4 +1,4 @@
-"""Recipes of detectors by shared weights: the steps are those of training, the search learns, goes on, and refuses."""
+"""Recipes of detectors by shared weights: steps equal those of training, the search learns, resumes, and refuses."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Parameter, Space, find, networks
 from searchsvc.spaces.sharing import DECISIVE, check_sharable, fixed_values
 from tests.support.detection import SIDE, SMALLEST
-from workers.autohas import Distributions, Draw, Reinforce, SupernetLearner
-from workers.autohas.detection import SceneBatch, SceneLessons, ground
+from workers.autohas import Draw, ParameterDistributions, Reinforce, SupernetTrainer
+from workers.autohas.detection import DetectionLosses, SceneBatch, search_setup
 from workers.autohas.run import search
 from workers.losses.atss import Targets
 from workers.losses.one_stage import OneStageLoss
@@ -58,15 +58,15 @@ def a_task(directory: Path, space: Space = SPACE, *, epochs: int = 3, **options:
     )
 
 
-def learner(task: TrialTask, space: Space = SPACE) -> tuple[SupernetLearner[Any], SceneBatch, SceneBatch]:
-    """With a training batch and a validation batch, in float64."""
-    made = ground(task, space, CPU)
-    lessons = made.lessons
-    assert isinstance(lessons, SceneLessons)
-    lessons._inputs = replace(lessons._inputs, scale=lessons._inputs.scale.double())
+def supernet_trainer(task: TrialTask, space: Space = SPACE) -> tuple[SupernetTrainer[Any], SceneBatch, SceneBatch]:
+    """Return a trainer with a training batch and a validation batch, in float64."""
+    made = search_setup(task, space, CPU)
+    losses = made.losses
+    assert isinstance(losses, DetectionLosses)
+    losses._inputs = replace(losses._inputs, scale=losses._inputs.scale.double())
     made.network.widest.double()
     batches = (next(one.batches(np.arange(16), [5])) for one in (made.train, made.validation))
-    return SupernetLearner(made.network, space, lessons, task.values, score="ap"), *batches
+    return SupernetTrainer(made.network, space, losses, task.values, score="ap"), *batches
 
 
 def draw_of(**values: Any) -> Draw:
@@ -79,33 +79,33 @@ def test_steps_on_the_shared_weights_are_those_of_training_the_detector_by_itsel
     tmp_path: Path, clip_norm: float
 ) -> None:
     task, draw = a_task(tmp_path), draw_of(clip_norm=clip_norm)
-    shared, batch, _ = learner(task)
-    detector = ground(task, SPACE, CPU).network.widest.double()
+    trainer, batch, _ = supernet_trainer(task)
+    detector = search_setup(task, SPACE, CPU).network.widest.double()
     values = networks.complete({**task.values, **draw.candidate.values}, "detection")
     optimizer, loss_of = optimizers.create(detector, Recipe.of(values)), OneStageLoss.of(values)
     seen = batch.augmented(DetectionAugmentation("S1"), 16)
     for _ in range(2):
         optimizer.zero_grad()
-        outputs = detector(shared._lessons._inputs(seen.images))
+        outputs = detector(trainer._losses._inputs(seen.images))
         loss = torch.stack([*loss_of(outputs, detector.anchors(outputs.classes), Targets.of(seen.objects())).values()])
         loss.sum().backward()
         if clip_norm:
             assert torch.nn.utils.clip_grad_norm_(detector.parameters(), clip_norm) > clip_norm
         optimizer.step()
-        assert shared.train(draw, batch) == pytest.approx(float(loss.detach().sum()))
-    weights = shared.shared(draw)
+        assert trainer.train(draw, batch) == pytest.approx(float(loss.detach().sum()))
+    weights = trainer.shared_weights(draw)
     for name, expected in detector.named_parameters():
         torch.testing.assert_close(weights[name], expected.detach())
 
 
 @pytest.mark.parametrize("name", ["lr", "dfl_weight"])
 def test_gradients_through_the_step_agree_with_finite_differences(tmp_path: Path, name: str) -> None:
-    shared, batch, scored = learner(a_task(tmp_path))
+    trainer, batch, scored = supernet_trainer(a_task(tmp_path))
     draw = draw_of(optimizer="sgd", lr=0.05)
     value = torch.tensor(draw.candidate.values[name], dtype=torch.float64, requires_grad=True)
 
     def loss(value: Tensor) -> Tensor:
-        return shared.loss(draw, shared.ahead(draw, batch, {name: value}), scored)
+        return trainer.validation_loss(draw, trainer.look_ahead(draw, batch, {name: value}), scored)
 
     (gradient,) = torch.autograd.grad(loss(value), value)
     above, below = (float(loss(value.detach() + step)) for step in (1e-5, -1e-5))
@@ -113,12 +113,12 @@ def test_gradients_through_the_step_agree_with_finite_differences(tmp_path: Path
 
 
 def test_a_reward_is_by_the_same_measure_whatever_a_candidate_learns_by(tmp_path: Path) -> None:
-    shared, _, scored = learner(a_task(tmp_path))
+    trainer, _, scored = supernet_trainer(a_task(tmp_path))
     draws = [draw_of(dfl_weight=weight, qfl_beta=beta) for weight, beta in ((0.1, 1.0), (0.5, 3.0))]
-    first, second = (shared.reward(one, shared.shared(one), scored) for one in draws)
+    first, second = (trainer.reward(one, trainer.shared_weights(one), scored) for one in draws)
     assert first == second < 0.0
-    ruined = {name: one * float("nan") for name, one in shared.shared(draws[0]).items()}
-    assert shared.reward(draws[0], ruined, scored) == -40.0
+    ruined = {name: one * float("nan") for name, one in trainer.shared_weights(draws[0]).items()}
+    assert trainer.reward(draws[0], ruined, scored) == -40.0
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +164,16 @@ def test_the_differentiable_variant_moves_what_a_step_has_gradients_to(tmp_path:
 
 def test_a_search_learns_that_a_rate_ruins_what_was_learnt(tmp_path: Path) -> None:
     space = Space([Categorical("lr", (0.003, 3.0))])
-    made, task = ground(a_task(tmp_path), space, CPU), a_task(tmp_path)
-    shared = SupernetLearner(made.network, space, made.lessons, task.values, score="ap")
+    made, task = search_setup(a_task(tmp_path), space, CPU), a_task(tmp_path)
+    trainer = SupernetTrainer(made.network, space, made.losses, task.values, score="ap")
     good, random = Draw(Candidate({"lr": 0.003}), {}), torch.Generator().manual_seed(0)
     order = np.arange(16)
     for seed in range(6):
-        shared.train(good, next(made.train.batches(order, [seed])))
-    controller = Reinforce(Distributions(space), steps=5, samples=2, learning_rate=0.3, frozen_share=0.0)
+        trainer.train(good, next(made.train.batches(order, [seed])))
+    controller = Reinforce(ParameterDistributions(space), steps=5, samples=2, learning_rate=0.3, frozen_share=0.0)
     for seed in range(5):
         scored = next(made.validation.batches(order, [0]))
-        controller.step(shared, next(made.train.batches(order, [seed])), scored, random)
+        controller.step(trainer, next(made.train.batches(order, [seed])), scored, random)
     assert controller.distributions.by_name()["lr"].softmax(0)[0] > 0.65  # from 0.5
 
 
@@ -206,7 +206,7 @@ def test_what_would_learn_unlike_the_rest_is_refused_as_a_choice_and_as_a_consta
 
 
 def test_genes_that_no_candidate_has_do_not_matter() -> None:
-    """Those of the other backbone, once the backbone is fixed; its own keep the values that they are given."""
+    """Fix the backbone: genes of the other backbone are ignored, its own keep their values."""
     shipped = find("detector-small")
     known: dict[str, Any] = {**networks.NETWORKS["detector-small"].parameters, "base_width": 4, "neck": "rfp"}
     ours = [one.name for one in shipped.space.parameters if not one.when or "backbone" not in one.when]

@@ -10,7 +10,7 @@ import torch
 from searchsvc.domain import Candidate
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Space
-from workers.autohas import Distributions, Draw
+from workers.autohas import Draw, ParameterDistributions
 
 SPACE = Space(
     [
@@ -22,16 +22,16 @@ SPACE = Space(
 )
 
 
-def distributions(space: Space = SPACE, **options: float) -> Distributions:
+def distributions(space: Space = SPACE, **options: float) -> ParameterDistributions:
     """With logits that are not equal."""
-    made = Distributions(space, **options).double()
+    made = ParameterDistributions(space, **options).double()
     random = torch.Generator().manual_seed(0)
     for logits in made.logits:
         logits.data = torch.randn(len(logits), generator=random, dtype=torch.float64)
     return made
 
 
-def draws(made: Distributions, count: int, seed: int = 1) -> list[Draw]:
+def draws(made: ParameterDistributions, count: int, seed: int = 1) -> list[Draw]:
     random = torch.Generator().manual_seed(seed)
     return [made.draw(random) for _ in range(count)]
 
@@ -96,7 +96,7 @@ def test_gradients_of_a_basis_agree_with_finite_differences() -> None:
         assert float(gradient[option]) == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-4)
 
 
-def _moved(made: Distributions, draw: Draw, option: int, step: float) -> float:
+def _moved(made: ParameterDistributions, draw: Draw, option: int, step: float) -> float:
     """The learning rate with one logit changed and the same noise."""
     perturbed = draw.perturbed["lr"].clone()
     perturbed[option] += step
@@ -113,7 +113,7 @@ def test_the_gradient_of_a_choice_is_that_of_its_softmax() -> None:
 
 
 def test_what_is_derived_are_the_likeliest_choices_and_the_expectations_of_bases() -> None:
-    made = Distributions(SPACE)
+    made = ParameterDistributions(SPACE)
     for logits, values in zip(made.logits, ([0, 0, 9], [0, math.log(3), -99], [0, 2, 1], [0, 0, -99]), strict=True):
         logits.data = torch.tensor(values, dtype=torch.float32)
     derived = made.derived()
@@ -125,7 +125,7 @@ def test_what_is_derived_are_the_likeliest_choices_and_the_expectations_of_bases
 
 
 def test_entropy_falls_from_that_of_equal_options() -> None:
-    uniform = Distributions(SPACE).entropies()
+    uniform = ParameterDistributions(SPACE).entropies()
     assert uniform == pytest.approx(dict.fromkeys(SPACE.names, math.log(3)))
     assert all(value < uniform[name] for name, value in distributions().entropies().items())
 
@@ -133,7 +133,7 @@ def test_entropy_falls_from_that_of_equal_options() -> None:
 def test_ranges_without_a_basis_are_refused_and_the_way_out_is_named() -> None:
     space = Space([Categorical("a", (1, 2)), Float("lr", 0.1, 1.0), Integer("width", 1, 10_000)])
     with pytest.raises(InvalidInput) as caught:
-        Distributions(space)
+        ParameterDistributions(space)
     assert [fault.pointer for fault in caught.value.faults] == ["/1", "/2"]
     assert "give AutoHAS a basis" in caught.value.faults[0].message
     assert "narrow it, or make it a basis" in caught.value.faults[1].message

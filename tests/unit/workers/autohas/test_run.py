@@ -18,7 +18,7 @@ from searchsvc.algorithms.autohas import AutohasOptions
 from searchsvc.domain import Constraint, FailureKind, Fidelity, Measurement, Objective, SharedSearch, TrialTask
 from searchsvc.errors import TrialFailed
 from searchsvc.spaces import Categorical, Float, Integer, Space, find, networks
-from workers.autohas import Differentiable, Distributions, Draw, Reinforce
+from workers.autohas import Differentiable, Draw, ParameterDistributions, Reinforce
 from workers.autohas.limits import CostLimits, FeasibleSampler
 from workers.autohas.run import search
 from workers.data import classification as data
@@ -85,12 +85,12 @@ def checkpointed(task: TrialTask) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize("kept", [1, 2])
-def test_one_closed_after_any_measurement_goes_on_to_the_same_bits(make: Make, whole: Whole, kept: int) -> None:
+@pytest.mark.parametrize("measured", [1, 2])
+def test_one_closed_after_any_measurement_goes_on_to_the_same_bits(make: Make, whole: Whole, measured: int) -> None:
     running = search(make())
-    first = [next(running) for _ in range(kept)]
+    first = [next(running) for _ in range(measured)]
     running.close()  # type: ignore[attr-defined]
-    rest = list(search(replace(make(), stored_step=kept)))
+    rest = list(search(replace(make(), stored_step=measured)))
     assert metrics([*first, *rest]) == metrics(whole[1])
     one, other = (checkpointed(task)["learner"]["memory"] for task in (make(), whole[0]))
     assert torch.equal(one, other)
@@ -149,13 +149,13 @@ def test_finalists_break_no_hard_limit(make: Make) -> None:
 
 
 class Together:
-    """Processes as threads: each waits until all have given their tensor."""
+    """Processes as threads: each waits until all have passed their tensor."""
 
     def __init__(self, size: int) -> None:
-        self.barrier, self.given = threading.Barrier(size, timeout=60), [torch.empty(0)] * size
+        self.barrier, self.tensors = threading.Barrier(size, timeout=60), [torch.empty(0)] * size
 
     def of(self, rank: int) -> Member:
-        return Member(self, rank, len(self.given))
+        return Member(self, rank, len(self.tensors))
 
 
 class Member:
@@ -169,11 +169,11 @@ class Member:
         tensor.copy_(self._all(tensor)[0])
 
     def _all(self, tensor: Tensor) -> list[Tensor]:
-        self._together.given[self.rank] = tensor.clone()
+        self._together.tensors[self.rank] = tensor.clone()
         self._together.barrier.wait()
-        found = list(self._together.given)
+        tensors = list(self._together.tensors)
         self._together.barrier.wait()
-        return found
+        return tensors
 
 
 def test_processes_that_search_together_keep_the_same_distributions(make: Make) -> None:
@@ -184,18 +184,18 @@ def test_processes_that_search_together_keep_the_same_distributions(make: Make) 
         found[rank] = list(search(make(epochs=1), together.of(rank)))
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert metrics(found[0]) == metrics(found[1])
     assert found[0][-1].metrics["entropy"] < found[0][0].metrics["entropy"]
 
 
 def drawn(limits: CostLimits, count: int, space: Space = SPACE) -> Iterator[dict[str, Any]]:
     options = Space(one for one in space.parameters if not isinstance(one, Float))
-    drawing = FeasibleSampler(Distributions(options), limits)
-    for one in drawing(count, torch.Generator().manual_seed(0)):
+    sampler = FeasibleSampler(ParameterDistributions(options), limits)
+    for one in sampler(count, torch.Generator().manual_seed(0)):
         yield dict(one.candidate.values)
 
 
@@ -226,8 +226,8 @@ def test_a_soft_limit_takes_its_excess_off() -> None:
 def test_a_soft_limit_moves_the_distributions(variant: type[Reinforce] | type[Differentiable]) -> None:
     space = Space([Categorical("n3", (1, 2, 3)), Integer("c5", 32, 64, 8)])
     limits = CostLimits((), ({"metric": "width", "max": 40.0, "weight": 0.5},), widths)
-    made = Distributions(space)
-    controller = variant(made, steps=60, learning_rate=0.2, drawing=FeasibleSampler(made, limits))
+    made = ParameterDistributions(space)
+    controller = variant(made, steps=60, learning_rate=0.2, sampler=FeasibleSampler(made, limits))
     random = torch.Generator().manual_seed(0)
     for _ in range(60):
         controller.step(Indifferent(), None, None, random)
@@ -235,16 +235,16 @@ def test_a_soft_limit_moves_the_distributions(variant: type[Reinforce] | type[Di
 
 
 class Indifferent:
-    """All candidates are as good."""
+    """A model for which all candidates are equally good."""
 
-    def shared(self, _: Draw) -> dict[str, Tensor]:
+    def shared_weights(self, _: Draw) -> dict[str, Tensor]:
         return {}
 
-    def ahead(self, _: Draw, __: Any, ___: Any = None) -> dict[str, Tensor]:
+    def look_ahead(self, _: Draw, __: Any, ___: Any = None) -> dict[str, Tensor]:
         return {}
 
     def reward(self, *_: Any) -> float:
         return 0.5
 
-    def loss(self, *_: Any) -> Tensor:
+    def validation_loss(self, *_: Any) -> Tensor:
         return torch.tensor(0.5)
