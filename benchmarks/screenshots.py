@@ -106,7 +106,7 @@ def _picture(page: Page, address: str, width: int) -> Image.Image:
 
 def _page_of_pictures() -> Iterator[str]:
     yield "# Screenshots\n"
-    yield "Every [page](web.md) as a real run left it, taken by `make screenshots`.\n"
+    yield "Every [page](web.md) after real runs, taken by `make screenshots`.\n"
     for name, path in PAGES.items():
         yield f"## {name.replace('-', ' ').capitalize()}\n"
         yield f"`{path.format(job='JOB', trial='NUMBER', other='OTHER')}`\n"

@@ -235,7 +235,7 @@ def _best(job: Job, trials: Sequence[tuple[Trial, Path]]) -> list[tuple[Trial, P
 def _relabelling(store: Store, job: Job) -> Relabelling:
     relabelling = store.relabelling(job.id)
     if relabelling is None:
-        raise Conflict(f"the labels of job {job.name} are not doubted yet: searchctl relabel {job.name}")
+        raise Conflict(f"job {job.name} has no questions about its labels yet: searchctl relabel {job.name}")
     return relabelling
 
 
