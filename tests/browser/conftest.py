@@ -53,12 +53,12 @@ class Console:
     """Errors on the consoles of browsers. A test that expects an error forgives it."""
 
     def __init__(self) -> None:
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self._forgiven: tuple[str, ...] = ()
 
     def watch(self, context: BrowserContext) -> BrowserContext:
-        context.on("console", lambda said: self._hear(said.text) if said.type == "error" else None)
-        context.on("weberror", lambda failed: self._hear(str(failed.error)))
+        context.on("console", lambda message: self._add(message.text) if message.type == "error" else None)
+        context.on("weberror", lambda failure: self._add(str(failure.error)))
         return context
 
     def forgive(self, *parts: str) -> None:
@@ -66,12 +66,12 @@ class Console:
         self._forgiven = parts
 
     def begin(self) -> None:
-        self.complaints.clear()
+        self.errors.clear()
         self._forgiven = ()
 
-    def _hear(self, text: str) -> None:
+    def _add(self, text: str) -> None:
         if not any(part in text for part in self._forgiven):
-            self.complaints.append(text)
+            self.errors.append(text)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def console(all_consoles: Console) -> Iterator[Console]:
     """Check after each test that no page has reported an error."""
     all_consoles.begin()
     yield all_consoles
-    assert all_consoles.complaints == []
+    assert all_consoles.errors == []
 
 
 NewContext = Callable[..., BrowserContext]
@@ -107,8 +107,7 @@ Enter = Callable[[Scope], BrowserContext]
 
 @pytest.fixture(scope="session")
 def contexts(site: Site, new_context: NewContext) -> Iterator[Enter]:
-    """Return a function that opens a signed-in browser context per scope; contexts are kept, so that scripts load once.
-    """
+    """Return a function that opens a signed-in browser context per scope; contexts are kept, so that scripts load once."""
     opened: dict[Scope, BrowserContext] = {}
 
     def enter(scope: Scope) -> BrowserContext:
@@ -170,7 +169,7 @@ _TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnim
 
 def wait_until_still(page: Page) -> None:
     """Wait until the page is connected, its visible content is read and drawn, and nothing moves."""
-    for _ in range(2):  # what a frame brings may begin another animation
+    for _ in range(2):  # a frame may begin another animation
         page.evaluate(_TWO_FRAMES)
         page.wait_for_function(_IS_STILL)
 

@@ -15,7 +15,7 @@ from tests.support.ui_pages import PAGES, STEER
 
 AXE = Axe()
 SERIOUS = ("serious", "critical")
-STEERS = ("Pause", "Resume", "Stop", "Cancel", "Retry failed", "Extend", "New job", "Clone", "Submit", "Train")
+ACTIONS = ("Pause", "Resume", "Stop", "Cancel", "Retry failed", "Extend", "New job", "Clone", "Submit", "Train")
 """Buttons and links that need a token of scope submit."""
 
 
@@ -88,7 +88,7 @@ _FOCUSED = """() => {
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in (*STEER, "sign-in")])
 def test_a_reader_sees_no_button_that_would_fail(open_page: Open, search: Running, name: str) -> None:
     page = _open(open_page, name, search, Scope.READ)
-    for words in STEERS:
+    for words in ACTIONS:
         for role in ("button", "link"):
             expect(page.get_by_role(role, name=words, exact=True)).to_have_count(0)
 

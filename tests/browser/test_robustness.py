@@ -77,7 +77,7 @@ def test_a_page_behind_other_tabs_is_brought_up_to_date_when_it_is_looked_at(con
         expect(page.get_by_text("0 of 48")).to_be_visible()
     behind, before = pages
     _hide(behind, True)
-    for finished in (1, 2, 3):  # the first ones may be on their way while the page is hidden
+    for finished in (1, 2, 3):  # the first may already be on their way when the page is hidden
         _one_more(job)
         expect(before.get_by_text(f"{finished} of 48")).to_be_visible()
     behind.get_by_role("button", name="Extend").click()  # the service answers on the same connection, in order

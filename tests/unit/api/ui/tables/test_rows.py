@@ -27,13 +27,13 @@ def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
         made.append(source[0])
         return {"shows": source[0]}
 
-    book: RowStore[int, tuple[str]] = RowStore()
+    store: RowStore[int, tuple[str]] = RowStore()
     first = {3: ("c",), 2: ("b",), 1: ("a",)}
-    before = book.update(first, make)
+    before = store.update(first, make)
     packed = json.loads(gzip.decompress(before.packed))
     assert [row["id"] for row in packed["rows"]] == ["3", "2", "1"]
     made.clear()
-    after = book.update({4: ("d",), 3: first[3], 2: ("B",)}, make)
+    after = store.update({4: ("d",), 3: first[3], 2: ("B",)}, make)
     assert sorted(made) == ["B", "d"]
     assert (before.version, after.version) == (packed["version"], packed["version"] + 1)
     assert applied(packed["rows"], json.loads(after.change)) == {str(key): row for key, row in after.every.items()}
@@ -41,9 +41,9 @@ def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
 
 def test_many_rows_and_rows_that_come_before_are_fetched_not_sent() -> None:
     def changed(sources: dict[int, list[int]]) -> set[str]:
-        book: RowStore[int, list[int]] = RowStore()
-        book.update({5: [5]}, lambda source: {"shows": source[0]})
-        return set(json.loads(book.update(sources, lambda source: {"shows": source[0]}).change))
+        store: RowStore[int, list[int]] = RowStore()
+        store.update({5: [5]}, lambda source: {"shows": source[0]})
+        return set(json.loads(store.update(sources, lambda source: {"shows": source[0]}).change))
 
     assert changed({6: [6], 5: [5]}) == {"version", "add", "update", "remove"}
     assert changed({5: [5], 4: [4]}) == {"version"}
@@ -51,10 +51,10 @@ def test_many_rows_and_rows_that_come_before_are_fetched_not_sent() -> None:
 
 
 def test_what_shows_the_same_is_no_change() -> None:
-    book: RowStore[int, list[int]] = RowStore()
-    before = book.update({1: [0]}, lambda source: {"shows": source[0]})
-    assert book.update({1: [0]}, lambda source: {"shows": source[0]}) is before
-    moved = book.update({1: [0]}, lambda source: {"shows": source[0] + 1}, rebuilt={1})
+    store: RowStore[int, list[int]] = RowStore()
+    before = store.update({1: [0]}, lambda source: {"shows": source[0]})
+    assert store.update({1: [0]}, lambda source: {"shows": source[0]}) is before
+    moved = store.update({1: [0]}, lambda source: {"shows": source[0] + 1}, rebuilt={1})
     assert [row["shows"] for row in moved.updated] == [1]
 
 

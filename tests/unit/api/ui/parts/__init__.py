@@ -1,1 +1,0 @@
-"""Tests of texts and numbers on pages."""
