@@ -107,7 +107,7 @@ Enter = Callable[[Scope], BrowserContext]
 
 @pytest.fixture(scope="session")
 def contexts(site: Site, new_context: NewContext) -> Iterator[Enter]:
-    """Return a function that opens a signed-in browser context per scope; contexts are kept, so that scripts load once."""
+    """Return a function that opens a signed-in browser context per scope and keeps it, so that scripts load once."""
     opened: dict[Scope, BrowserContext] = {}
 
     def enter(scope: Scope) -> BrowserContext:
