@@ -1,1 +1,1 @@
-"""Datasets: one folder per task, one file per format."""
+"""Datasets: a folder per task, a file per format."""

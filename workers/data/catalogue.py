@@ -1,4 +1,4 @@
-"""The datasets of one task: a table of named datasets, a table of file formats, and the datasets read last."""
+"""The datasets of a task: a table of named datasets, a table of file formats, and the datasets read most recently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DatasetT = TypeVar("DatasetT")
 
 
 class Catalogue(Generic[RawT, DatasetT]):
-    """Finds, reads and splits what the dataset section of a spec describes."""
+    """Finds, reads and splits the dataset that a spec's section describes."""
 
     def __init__(
         self,
@@ -27,7 +27,10 @@ class Catalogue(Generic[RawT, DatasetT]):
         split: Callable[[RawT, DatasetOptions], DatasetT],
         stamp_of_labels: Callable[[DatasetOptions], Hashable] = lambda _: None,
     ) -> None:
-        """`stamp_of_labels`: the fingerprint of files that `split` reads besides those of the format."""
+        """Create a catalogue.
+
+        `stamp_of_labels`: the fingerprint of further files that `split` reads, in addition to the files of the format.
+        """
         self._tables = {"name": named, "format": formats}
         self._all = {**named, **formats}
         self._split, self._stamp_of_labels = split, stamp_of_labels
@@ -35,14 +38,13 @@ class Catalogue(Generic[RawT, DatasetT]):
 
     @property
     def descriptions(self) -> tuple[tuple[str, str], ...]:
-        """Name or format, and one line about it, of all datasets."""
+        """Name or format of each dataset, with a line of description."""
         return tuple((kind, entry.description) for kind, entry in self._all.items())
 
     def load(self, dataset: Mapping[str, Any]) -> DatasetT:
-        """Return the dataset, read once per process while its files stay as they are.
+        """Return the dataset; it is read once per process as long as its files do not change.
 
-        Raises InvalidInput (pointers into the section): unknown names and options, and whatever is wrong with the
-        files.
+        Raises InvalidInput (pointers into the section) if a name or an option is unknown, or the files are faulty.
         """
         kind, options = self.chosen(dataset)
         try:
@@ -52,7 +54,7 @@ class Catalogue(Generic[RawT, DatasetT]):
             raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
     def raw(self, dataset: Mapping[str, Any]) -> RawT:
-        """Return the dataset before it is split; it is read each time. Raises InvalidInput as `load` does."""
+        """Return the dataset before the split, reading it each time. Raises InvalidInput as `load` does."""
         kind, options = self.chosen(dataset)
         try:
             return self._all[kind].read(options)
@@ -85,12 +87,12 @@ class Catalogue(Generic[RawT, DatasetT]):
         return self._all[kind].unlabelled_folder(options)
 
     def unlabelled_images(self, section: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-        """Return the images (n, c, h, w) of a section without labels; None if they have some. Raises InvalidInput."""
+        """Return the unlabelled images (n, c, h, w) of a section; None if they have labels. Raises InvalidInput."""
         kind, options = self.chosen(section)
         return self._all[kind].unlabelled_images(options)
 
     def fitted(self, section: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
-        """Return the section with options that turn its images into those of a dataset with images of that shape."""
+        """Return the section, completed with options that resize its images to a dataset's `shape`."""
         kind, _ = self.chosen(section)
         return {**self._all[kind].fitted(shape), **section}
 

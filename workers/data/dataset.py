@@ -1,6 +1,6 @@
 """A classification dataset in memory, and its split into train, validation and test.
 
-The split belongs to the dataset, not to a job: it follows from the labels and `split_seed` alone, so that all trials,
+The split belongs to the dataset, not to a job: it depends only on the labels and `split_seed`, so that all trials,
 and all jobs on the same dataset section, measure on the same images and keep the same test images unseen.
 """
 
@@ -18,14 +18,14 @@ from searchsvc.labels import LabelSets
 from workers.data.imagefiles import ImageFiles
 
 _STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
-"""Images in files that mean and deviation are taken from, evenly spaced, and how many at a time; in memory, all."""
+"""Images in files that mean and deviation are computed from, evenly spaced, and how many at a time; in memory, all."""
 
 _UNNAMED = ValidationSplit((), np.empty(0, np.int64), np.empty(0, np.int64), (), 0)
 
 Images = NDArray[np.uint8] | ImageFiles
 Labels = NDArray[np.int64]
 Targets = Labels | NDArray[np.float32]
-"""Also (n, K): the share of each class."""
+"""Labels (n,), or shares of the classes (n, K)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,19 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class RawDataset:
-    """A dataset as its format reads it, with the test split of the dataset's own, if any."""
+    """A dataset before the split, with the dataset's own test split, if any."""
 
     name: str
     classes: tuple[str, ...]
     all: Split
     test: Split | None = None
     names: tuple[str, ...] | None = None
-    """Paths of the images of `all`; None if they have numbers only."""
+    """Paths of the images of `all`; None if they only have numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Three splits; train holds its images so that the first share of each class is the subset of that fraction."""
+    """Three splits; train is ordered so that the first share of each class is the subset of that fraction."""
 
     name: str
     classes: tuple[str, ...]
@@ -69,9 +69,9 @@ class Dataset:
     peak: int
     """The largest value of a training image: 255 for most, 16 for `digits`."""
     origins: NDArray[np.intp] | None = None
-    """Places of the training images among all images before the split; None if there was no split."""
+    """Positions of the training images among all images before the split; None if there was no split."""
     names: tuple[str, ...] | None = None
-    """Paths of the training images as in `RawDataset`; None if they have numbers only."""
+    """Paths of the training images as in `RawDataset`; None if they only have numbers."""
     validation_images: ValidationSplit = _UNNAMED
     """Names of the images of `validation`."""
     reassessed: LabelSets | None = None
@@ -84,18 +84,18 @@ class Dataset:
         return DatasetInfo(self.name, self.classes, (channels, height, width), sizes)
 
     def subset(self, fraction: float) -> Split:
-        """A stratified part of train: at least one image of each class, and all of what a smaller fraction gives."""
+        """Return a stratified part of train: at least one image of each class, and all images of smaller fractions."""
         if fraction == 1.0:
             return self.train
         return self.train.take(leading(self.train.labels, fraction))
 
     def rest(self, fraction: float) -> NDArray[np.intp]:
-        """Positions of the images of train that are not in that subset."""
+        """Return the positions of the images of train outside the `subset` of the fraction."""
         return outside(leading(self.train.labels, fraction), len(self.train))
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
-    """Split by `split_positions`; `test` is not used if the dataset has a test split of its own."""
+    """Split by `split_positions`; `test` is not used if the dataset has its own test split."""
     share = None if raw.test is not None else test
     positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
     splits = {name: raw.all.take(index) for name, index in positions.items()}
@@ -107,7 +107,7 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
 
 
 def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
-    """Images in files are numbered by the names of the files, whatever their folders: ImageNet's label lists are so."""
+    """Return the names of images; files are numbered by file name, in any folder, as in ImageNet's label lists."""
     total, positions = len(raw.all), index.astype(np.int64)
     if raw.names is None:
         names, numbers = tuple(map(str, positions.tolist())), positions
@@ -121,10 +121,10 @@ def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
 def split_positions(
     labels: Labels, *, validation: float | None, test: float | None, seed: int
 ) -> dict[str, NDArray[np.intp]]:
-    """Positions of the images of train, validation and test: a share of each class, drawn by `seed`.
+    """Return the positions of the images of train, validation and test: a share of each class, drawn by `seed`.
 
-    A class gives each split at least one image where it has three (two) or more. `validation` is the share of what is
-    not test; a split whose share is None is empty.
+    A class with three (two) or more images gives each split at least one. `validation` is the share of the images
+    outside the test split; a split whose share is None is empty.
     """
     parts: dict[str, list[NDArray[np.intp]]] = {"train": [], "validation": [], "test": []}
     for label, index in enumerate(_by_class(labels)):
@@ -138,7 +138,7 @@ def split_positions(
 
 
 def leading(labels: Labels, fraction: float) -> NDArray[np.intp]:
-    """Positions of the first share of each class, at least one, in their order."""
+    """Return the positions of the first share of each class, at least one each, in order."""
     kept = [index[: math.ceil(fraction * len(index))] for index in _by_class(labels)]
     return np.sort(np.concatenate(kept))
 
@@ -149,20 +149,20 @@ def outside(positions: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
-    """Positions of each class, in their order."""
+    """Yield the positions of each class, in order."""
     order = np.argsort(labels, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
 def _share(share: float | None, count: int, keep: int) -> int:
-    """The share of `count`, rounded; at least one, and leaving at least `keep`. None: nothing."""
+    """Return the share of `count`, rounded, at least 1, leaving at least `keep`; 0 for None."""
     return 0 if share is None else max(0, min(max(1, round(share * count)), count - keep))
 
 
 def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], int]:
-    """Mean and standard deviation of each channel, and the largest value, from exact histograms.
+    """Return mean and standard deviation of each channel, and the largest value, from exact histograms.
 
-    Files that are only sampled may hold any value.
+    Files are only sampled, so they count as if they contained any value.
     """
     counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else histograms(images)
     peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
@@ -180,12 +180,12 @@ def mean_and_deviation(counts: NDArray[np.intp]) -> tuple[tuple[float, ...], tup
 
 
 def histograms(images: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """(c, 256): how often each channel has each value."""
+    """Return how often each channel has each value, (c, 256)."""
     return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])
 
 
 def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
-    """Return histograms of evenly spaced images, with a few in memory at a time."""
+    """Return histograms of evenly spaced images, with a few of them in memory at a time."""
     sample = np.unique(np.linspace(0, len(files.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))
     parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
     total = np.zeros((files.decoder.channels, 256), np.intp)

@@ -1,7 +1,7 @@
-"""Images that stay in their files, and how a file becomes pixels.
+"""Images that stay in their files, and their decoding.
 
-`ImageFiles` has the shape and the indexing of the array of its images (n, c, size, size), but decodes what is asked
-for, each time: a folder that does not fit into memory can be trained on.
+`ImageFiles` has the shape and the indexing of the array of its images (n, c, size, size), but decodes the requested
+images on each access: a folder that does not fit into memory can be trained on.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """How every file of a dataset becomes an image (c, size, size) of uint8."""
+    """Decodes each file of a dataset to an image (c, size, size) of uint8."""
 
     size: int
     color: bool
-    """Three channels; false: one, of grey."""
+    """True: three channels; false: a grey channel."""
 
     @property
     def channels(self) -> int:
         return 3 if self.color else 1
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
-        """Raises InvalidInput that names a file which cannot be decoded."""
+        """Decode a file. Raises InvalidInput that names it if it cannot be decoded."""
         from PIL import Image
 
         with opened(path) as image:
@@ -53,7 +53,7 @@ class Decoder:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
 
     def decode_all(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
-        """(n, c, size, size). Raises InvalidInput that names the files which cannot be decoded."""
+        """Decode files to (n, c, size, size). Raises InvalidInput that names the files which cannot be decoded."""
         images = np.empty((len(paths), self.channels, self.size, self.size), np.uint8)
 
         def fill(index: int) -> None:
@@ -65,7 +65,7 @@ class Decoder:
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """An array of images, as far as training needs one, whose images are decoded when they are asked for."""
+    """An array of images that are decoded on access, with the members that training needs."""
 
     paths: tuple[Path, ...]
     decoder: Decoder
@@ -75,23 +75,23 @@ class ImageFiles:
         return len(self.paths), self.decoder.channels, self.decoder.size, self.decoder.size
 
     def take(self, index: NDArray[np.intp], axis: int = 0) -> ImageFiles:  # noqa: ARG002 - as an array has it
-        """Some of the files, still undecoded."""
+        """Return a selection of the files, not decoded."""
         return ImageFiles(tuple(self.paths[position] for position in index), self.decoder)
 
     def __getitem__(self, index: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """(m, c, size, size). Raises InvalidInput that names files which cannot be decoded."""
+        """Return (m, c, size, size). Raises InvalidInput that names files which cannot be decoded."""
         return self.decoder.decode_all([self.paths[position] for position in index])
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All images below a folder, sorted; hidden files, and files whose names end otherwise, are passed over."""
+    """Yield all images below a folder, sorted; hidden files, and files with other extensions, are skipped."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
             yield path
 
 
 def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> NDArray[np.uint8] | ImageFiles:
-    """Decoded where all fit into so much memory, else still in their files, whose headers are looked at.
+    """Return the decoded images if they fit into `memory_bytes`, otherwise the files, whose headers are checked.
 
     Raises InvalidInput that names each file which cannot be decoded.
     """
@@ -103,7 +103,7 @@ def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> N
 
 
 def check_headers(paths: Sequence[Path]) -> None:
-    """Raise InvalidInput that names the files which are no images, by their first bytes alone."""
+    """Raise InvalidInput that names the files which are no images, judged by their headers."""
 
     def look(path: Path) -> None:
         with opened(path):
@@ -114,7 +114,7 @@ def check_headers(paths: Sequence[Path]) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[PillowImage]:
-    """An image whose pixels are not read yet; what Pillow raises becomes InvalidInput, also within."""
+    """Open an image without reading its pixels; errors of Pillow, also within the context, become InvalidInput."""
     from PIL import Image
 
     try:
@@ -128,7 +128,7 @@ def opened(path: Path) -> Iterator[PillowImage]:
 
 
 def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """In threads (Pillow decodes outside the interpreter's lock); the first faults of all items in one InvalidInput."""
+    """Run an action in threads (Pillow decodes outside the GIL). Raises InvalidInput with the first faults of items."""
 
     def attempt(item: Item) -> tuple[Fault, ...]:
         try:
@@ -144,5 +144,5 @@ def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 
 def printable(what: object) -> str:
-    """Names of files may hold bytes that are no text."""
+    """Return a text that can be encoded; names of files may contain bytes that are no text."""
     return str(what).encode("utf-8", "backslashreplace").decode()

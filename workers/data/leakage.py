@@ -1,4 +1,4 @@
-"""Images that are trained on must not be measured on: found by their pixels, whatever their files are called."""
+"""Checks that no training image is also used for evaluation, by comparing pixels, not file names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from searchsvc.errors import InvalidInput
 
 Pixels = Iterable[NDArray[np.uint8]]
-"""Images, one after the other."""
+"""Images, (c, h, w) each."""
 _NAMED = 5
-"""Images that a message names."""
+"""Number of images that a message names."""
 
 
 def check_apart(images: Pixels, names: Sequence[str], held_out: Mapping[str, Pixels]) -> None:
-    """Raise InvalidInput if an image is also in a split that is measured on. `names` are those of `images`."""
+    """Raise InvalidInput if an image is also in a split used for evaluation. `names` are the names of `images`."""
     where = {_digest(image): split for split, measured in held_out.items() for image in measured}
     found = [
         (name, where[digest]) for name, image in zip(names, images, strict=True) if (digest := _digest(image)) in where

@@ -16,13 +16,13 @@ from workers.data.dataset import Labels
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 IMAGES = "images"
-"""The format of a section of images without labels, which a student learns from; no dataset has it."""
+"""The format of a section of images without labels, from which a student learns; no dataset has it."""
 UNKNOWN = -1
-"""The label of an object or an image of none of the classes."""
+"""The label of an object or an image that belongs to none of the classes."""
 
 
 class DatasetOptions(BaseModel):
-    """Keys that every dataset has."""
+    """Keys that every dataset section has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -30,7 +30,7 @@ class DatasetOptions(BaseModel):
 
 
 class SplitOptions(DatasetOptions):
-    """How files are split, and how many images each class needs."""
+    """Shares of the splits, and the least number of images per class."""
 
     name: Annotated[str, Field(min_length=1, max_length=128)] = "files"
     format: str
@@ -38,10 +38,10 @@ class SplitOptions(DatasetOptions):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the images outside the test split that the search measures on."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of all images that is kept for the winners, unless the files have a test split of their own."""
+    """Share of all images that is reserved for the winners, unless the files have their own test split."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     min_images: Annotated[int, Field(ge=3)] = 5
-    """Images that each class needs."""
+    """Least number of images per class."""
 
 
 class ImagesOptions(DatasetOptions):
@@ -51,14 +51,14 @@ class ImagesOptions(DatasetOptions):
     format: Literal["images"]
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Decoded images that are kept in memory."""
+    """Largest size of the decoded images in memory."""
 
 
 class ReassessedOptions(DatasetOptions):
-    """Options of datasets whose images have one class each."""
+    """Options of datasets whose images have a single class each."""
 
     reassessed: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """A file of label sets (`searchsvc.labels.files`) that `real_accuracy` is measured by."""
+    """A file of label sets (`searchsvc.labels.files`) for the metric `real_accuracy`."""
 
 
 OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
@@ -66,7 +66,7 @@ RawT = TypeVar("RawT")
 
 
 Shape: TypeAlias = tuple[int, int, int]
-"""(channels, height, width) of one image."""
+"""(channels, height, width) of an image."""
 
 
 def _none(_: object) -> None:
@@ -79,29 +79,30 @@ def _no_options(_: Shape) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFormat(Generic[OptionsT, RawT]):
-    """One way to read a dataset; the last three members say how images without labels are read."""
+    """Reads a kind of dataset; the last three members read its images without labels."""
 
     description: str
     options: type[OptionsT]
     read: Callable[[OptionsT], RawT]
-    """Raises InvalidInput (pointers into the dataset section)."""
+    """Reads the files. Raises InvalidInput (pointers into the dataset section)."""
     fingerprint: Callable[[OptionsT], Hashable]
-    """Changes when the files do."""
+    """Returns a value that changes when the files do."""
     _: KW_ONLY
     paths: tuple[str, ...] = ("path",)
-    """Options that name a file or a folder of their own, or, by a pattern such as `shard-*.tar`, files of one folder.
+    """Options that name a separate file or folder, or, by a pattern such as `shard-*.tar`, files of a single folder.
 
-    The service checks that they exist and may be read, and stores where they are."""
+    The service checks that they exist and may be read, and stores absolute paths.
+    """
     fitted: Callable[[Shape], Mapping[str, Any]] = _no_options
-    """Options that turn images into those of a dataset with images of that shape."""
+    """Returns options that resize images to the given shape of a dataset's images."""
     unlabelled_folder: Callable[[OptionsT], ImagesOptions | None] = _none
-    """Return the folder of images without labels; None if the images are not in a folder, or have labels."""
+    """Returns the folder of images without labels; None if the images are not in a folder, or have labels."""
     unlabelled_images: Callable[[OptionsT], NDArray[np.uint8] | None] = _none
-    """Return images without labels, (n, c, h, w); None if they have labels. Raises InvalidInput."""
+    """Returns images without labels, (n, c, h, w); None if they have labels. Raises InvalidInput."""
 
 
 def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
-    """Return the path of a file (or a folder). Raises InvalidInput at `pointer`, the option, if none can be read."""
+    """Return the path of a file (or a folder). Raises InvalidInput at `pointer`, the option, if it cannot be read."""
     found = Path(path).expanduser()
     try:
         if folder and found.is_dir():

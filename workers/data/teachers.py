@@ -19,7 +19,7 @@ def check_teacher(
 ) -> None:
     """Raise InvalidInput unless the file is a model of the task with the same classes in the same order.
 
-    `shape`: (channels, height, width) of the images that it is to be shown; None: it takes any.
+    `shape`: (channels, height, width) of the images to be labelled; None if the model takes images of any shape.
     """
     card = _card(path)
     if card.get("task") != task:

@@ -1,1 +1,1 @@
-"""Evaluators: each takes a predict function and yields (name, value); who calls them knows no metric."""
+"""Evaluators: each takes the outputs of a model and yields (name, value), so that the caller names no metric."""

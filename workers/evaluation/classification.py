@@ -1,6 +1,6 @@
-"""Accuracy and cross-entropy of a classifier on one split.
+"""Accuracy and cross-entropy of a classifier on a split.
 
-Importing this module is cheap, since the task lists its metrics; torch comes with the first answers.
+Importing this module is cheap, since the task lists its metrics; torch is imported with the first answers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TRAIN_LOSS = Metric("train_loss", "minimize", "nats", "mean loss of the epoch, w
 """Measured by the trainer."""
 
 Answers: TypeAlias = "Iterable[tuple[Tensor, Tensor]]"
-"""Logits (m, K) and labels (m,) of batch after batch, all on one device."""
+"""Logits (m, K) and labels (m,) of each batch, all on the same device."""
 
 
 def evaluate(answers: Answers) -> Iterator[tuple[str, float]]:
-    """Yield the value of each of METRICS. The device is waited for once, at the end."""
+    """Yield the value of each of METRICS. The device is synchronised once, at the end."""
     from torch.nn.functional import cross_entropy  # see above
 
     count = 0

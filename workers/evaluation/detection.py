@@ -1,4 +1,4 @@
-"""Average precision of a detector on one split, as COCO defines it (cocodataset.org, "Detection Evaluation").
+"""Average precision of a detector on a split, as COCO defines it (cocodataset.org, "Detection Evaluation").
 
 | metric | mean over | overlaps (IoU) |
 |---|---|---|
@@ -8,10 +8,10 @@
 | ar100 | recall with 100 detections of an image: classes and overlaps | .50, .55, ... .95 |
 | ap/CLASS | overlaps, of that class | .50, .55, ... .95 |
 
-All are shares from 0 to 1. A metric without a single object that it could be of is not there. Crowds: what is found
-within one of its class counts neither as right nor as wrong.
+All are shares from 0 to 1. A metric is omitted if the split has no object for it. Crowds: a detection within a crowd of
+its class counts neither as right nor as wrong.
 
-Importing this module is cheap, since the task lists its metrics: without torch.
+Importing this module is cheap, since the task lists its metrics: it does not import torch.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ METRICS = (
 )
 LATENCY = Metric("latency_ms", "minimize", "ms", "median time to detect in one image; where an objective or limit asks")
 TRAIN_LOSS = Metric("train_loss", "minimize", "", "mean loss of the epoch: the sum of its terms, train_loss/TERM")
-"""Measured by the trainer, as is the latency."""
+"""Measured by the trainer, like the latency."""
 
 _MOST = 100
-"""Detections of an image and class that count: the best."""
+"""Number of detections per image and class that count: the best."""
 _AREAS = ("all", "small", "medium", "large")
 """The ranges of COCOeval's areaRng, in its order."""
 
@@ -51,7 +51,7 @@ _AREAS = ("all", "small", "medium", "large")
 def evaluate(
     found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]
 ) -> Iterator[tuple[str, float]]:
-    """Yield (name, share) of each metric. `found`: of each image, boxes in the px of its truth: of the file."""
+    """Yield (name, share) of each metric. `found`: the detections of each image, in px of its file."""
     precision, recall = _curves(found, truths, len(classes))
     whole = precision[:, :, :, 0]
     values = {
@@ -71,9 +71,9 @@ def evaluate(
 def _curves(
     found: Sequence[Detections], truths: Sequence[Truth], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision at overlap, recall, class, area (10, 101, K, 4), and recall at overlap, class, area (10, K, 4).
+    """Return precision at overlap, recall, class, area (10, 101, K, 4), and recall at overlap, class, area (10, K, 4).
 
-    -1 if there is no object.
+    Entries without an object are -1.
     """
     known = COCO(
         {

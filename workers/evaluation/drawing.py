@@ -19,7 +19,7 @@ _TURN = 0.618  # of the circle of hues from one class to the next: neighbours di
 def drawn(
     image: PillowImage, found: Detections, classes: Sequence[str], least_score: float = 0.3, scale: int = 1
 ) -> PillowImage:
-    """A copy in colour, `scale` times as large, with a box, the class and the score of each detection above a score.
+    """Return a colour copy, `scale` times as large, with box, class and score of each detection from `least_score` on.
 
     `found`: boxes in px of the image; the best are drawn last, over the others.
     """
@@ -34,7 +34,7 @@ def drawn(
 
 
 def color_of(label: int) -> Color:
-    """Return the colour of a class, the same in all images."""
+    """Return the colour of a class, which does not depend on the image."""
     red, green, blue = colorsys.hsv_to_rgb(label * _TURN % 1.0, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 

@@ -1,4 +1,4 @@
-"""Which boxes are true ones: each is matched with at most one object of its class, as COCO does at one overlap.
+"""Correct detections: each matches at most a single object of its class, as in COCO at a fixed overlap.
 
 Shapes: d boxes, g objects of an image.
 """
@@ -14,32 +14,32 @@ from numpy.typing import NDArray
 from workers.data.detection import Truth
 
 OVERLAP = 0.5
-"""IoU from which a box is that of an object."""
+"""Least IoU of a box with the object that it matches."""
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Over all images."""
+    """Counts over all images."""
 
     boxes: int
-    """But for those within a crowd of their class, which are neither right nor wrong."""
+    """Without boxes within a crowd of their class, which are neither right nor wrong."""
     right: int
     objects: int
 
     @property
     def precision(self) -> float | None:
-        """None if there is no box."""
+        """Share of the boxes that are right; None if there is no box."""
         return self.right / self.boxes if self.boxes else None
 
     @property
     def recall(self) -> float | None:
-        """None if there is no object."""
+        """Share of the objects that are matched; None if there is no object."""
         return self.right / self.objects if self.objects else None
 
 
 def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
-    """Match the detections of each image, the best first, with its annotated objects."""
+    """Match the detections of each image, best first, with its annotated objects."""
     boxes = right = objects = 0
     for found, truth in images:
         hits = _hits(found, truth)
@@ -50,7 +50,7 @@ def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
 
 
 def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
-    """(d,): whether a box has an object that no better one has: the one that it overlaps most."""
+    """Return (d,): whether a box, best first, overlaps enough with its nearest object that no better box has taken."""
     shared = _intersections(found, truth)  # (d, g)
     sizes = _sizes(found.boxes)[:, None] + _sizes(truth.boxes) - shared
     overlaps = np.where(_same_class(found, truth) & ~truth.crowd, shared / np.maximum(sizes, _TINY), 0.0)
@@ -64,7 +64,7 @@ def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
 
 
 def _in_crowds(found: Truth, truth: Truth) -> NDArray[np.bool_]:
-    """(d,): whether half of a box lies within a crowd."""
+    """Return (d,): whether half of a box lies within a crowd."""
     shares = _intersections(found, truth) / np.maximum(_sizes(found.boxes), _TINY)[:, None]
     within = (shares >= OVERLAP) & _same_class(found, truth) & truth.crowd  # (d, g)
     return np.asarray(within.any(1), bool)
@@ -75,7 +75,7 @@ def _same_class(found: Truth, truth: Truth) -> NDArray[np.bool_]:
 
 
 def _intersections(found: Truth, truth: Truth) -> NDArray[np.float64]:
-    """(d, g) px²."""
+    """Return (d, g) px²."""
     corners = (
         np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:]),
         np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2]),

@@ -1,4 +1,4 @@
-"""The likeliest classes of each image, by a classifier."""
+"""The most likely classes of each image, by a classifier."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from workers.evaluation.classification import Answers
 
 
 class Ranking:
-    """Keeps the likeliest classes of the answers that pass through it, on their device until all have passed."""
+    """Collects the most likely classes of a stream of answers, on their device until the end."""
 
     def __init__(self, *, independent: bool) -> None:
-        """`independent`: each class has a probability of its own (sigmoid); else they sum to 1 (softmax)."""
+        """Start without answers.
+
+        `independent`: each class has its own probability (sigmoid); otherwise they sum to 1 (softmax).
+        """
         self._probabilities = torch.sigmoid if independent else lambda logits: torch.softmax(logits, 1)
         self._passed: list[tuple[Tensor, Tensor]] = []
 
     def passing(self, answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the same answers."""
+        """Collect the answers, and yield them unchanged."""
         for logits, labels in answers:
             top = logits.float().topk(min(MAX_CLASSES, logits.shape[1]))
             shares = self._probabilities(logits.float()).gather(1, top.indices)
@@ -30,6 +33,6 @@ class Ranking:
             yield logits, labels
 
     def predictions(self, labels: Labels) -> Predictions:
-        """Return the predictions of all answers that passed; `labels` are those of the same images."""
+        """Return the predictions of all answers that passed; `labels` are the labels of the same images."""
         classes, probabilities = (torch.cat(parts).cpu().numpy() for parts in zip(*self._passed, strict=True))
         return Predictions(classes.astype(np.int64), probabilities, labels)

@@ -1,4 +1,4 @@
-"""Metrics by the label file of a dataset: what of them there is, and their values. Needs no torch."""
+"""Metrics by the label file of a dataset: their availability, and their values. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = (
 
 
 def unmeasured(dataset: Dataset) -> Mapping[str, str]:
-    """Return the metrics that the dataset cannot give, each with the requirement that it misses."""
+    """Return the metrics that the dataset cannot give, each with the reason."""
     if dataset.reassessed is None:
         return dict.fromkeys((REAL, REAL_TOP), "it takes a file of label sets: name one by dataset.reassessed")
     if len(dataset.classes) <= TOP:

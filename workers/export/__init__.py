@@ -1,4 +1,4 @@
-"""The files that a trained network can be exported as, besides its weights: format -> writer, for each task."""
+"""The files that a trained network can be exported as, in addition to its weights: format -> writer, for each task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.models import trained, trained_detector
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """How the trained networks of a task are exported."""
+    """Loads and exports the trained networks of a task."""
 
     load: Callable[[Path], Any]
     """Loads the file of a trained model."""

@@ -1,10 +1,10 @@
-"""One file out of a module and all that it takes from this project, so that it runs where the project is not installed.
+"""Flattens a module and its dependencies in this project into a single file, which runs without the project.
 
-The file holds the source of every definition that the module uses, directly or by way of another one, and no others.
-What comes from other packages stays an import. So nothing is written twice: the file does what the project does.
+The file holds the source of every definition that the module uses, directly or indirectly, and no others. Names of
+other packages stay imports. So no code is duplicated: the file does exactly the same as the project.
 
 A definition is a statement at the top of a module: a function, a class, a constant with the text below it. Names of the
-project must be imported one by one, at the top, under their own names; two definitions cannot share a name.
+project must be imported individually, at the top, under their own names; two definitions cannot share a name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NamedTuple
 _PROJECT = ("searchsvc", "workers")
 _WIDTH = 120
 _PRAGMA = re.compile(r"  # (?:noqa|type: ignore)\b.*$", re.MULTILINE)
-"""Words to the linters of this project."""
+"""Instructions to the linters of this project."""
 
 
 class QualifiedName(NamedTuple):
@@ -51,19 +51,19 @@ class Constant:
     text: str
     """The right side of its assignment."""
     uses: tuple[QualifiedName, ...] = ()
-    """Those that the text names. A constant of the module itself without any stands at the beginning of the file."""
+    """Names in the text. A constant of the module itself that uses no names is placed at the beginning of the file."""
 
 
 def flatten(module: str, constants: Mapping[QualifiedName, Constant]) -> str:
-    """The source of `module` as one file, with `constants` in place of those of these names.
+    """Return the source of `module` as a single file, with `constants` replacing the definitions of their names.
 
-    Raises ValueError where project modules are not written as said above.
+    Raises ValueError if project modules do not follow the rules above.
     """
     return _Flattening(module, constants).text()
 
 
 class _ModuleSource:
-    """A module as text and as statements."""
+    """The source of a module, as text and as statements."""
 
     def __init__(self, name: str) -> None:
         found = importlib.util.find_spec(name)
@@ -80,16 +80,16 @@ class _ModuleSource:
 
     @property
     def title(self) -> str:
-        """The first words of its docstring."""
+        """The first words of the docstring."""
         return re.split(r"\s*[.:;,(]", self.docstring.strip('"'), maxsplit=1)[0].replace("\n", " ")
 
     def text(self, statement: ast.stmt) -> str:
-        """The lines of a statement, with its decorators and the string that documents it."""
+        """Return the lines of a statement, with its decorators and the string that documents it."""
         below = self._documentation(statement)
         return self._text(statement, below or statement)
 
     def assignment(self, statement: ast.stmt, value: str) -> str:
-        """The text of an assignment with another right side."""
+        """Return the text of an assignment with another right side."""
         assert isinstance(statement, ast.Assign | ast.AnnAssign)
         assert statement.value is not None
         left = self.lines[statement.lineno - 1][: statement.value.col_offset]
@@ -114,11 +114,11 @@ class _Flattening:
         self._main, self._constants = module, constants
         self._sources: dict[str, _ModuleSource] = {}
         self._used: dict[str, set[ast.stmt]] = {module: set()}
-        """Per module."""
+        """Used statements by module."""
         self._edges: dict[str, dict[str, None]] = {module: {}}
-        """Per module those whose definitions it uses, in the order in which they were found."""
+        """By module, the modules whose definitions it uses, in the order of discovery."""
         self._owners: dict[str, str] = {}
-        """Name of a definition -> its module."""
+        """Modules by the name of a definition."""
         self._imports: set[Import] = set()
         self._visit_module(module)
 
@@ -131,11 +131,11 @@ class _Flattening:
         return "\n\n".join([head + beginning, *sections]) + "\n"
 
     def _is_setting(self, module: str, constant: Constant) -> bool:
-        """Return whether the constant stands at the beginning."""
+        """Return whether the constant is placed at the beginning of the file."""
         return module == self._main and not constant.uses
 
     def _visit_module(self, name: str) -> None:
-        """All of the flattened module itself: also what stands at its end."""
+        """Visit all statements of the flattened module, including those at its end."""
         source = self._source(name)
         for statement in source.body:
             if not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
@@ -186,7 +186,7 @@ class _Flattening:
         return next((self._constants[name] for name in names if name in self._constants), None)
 
     def _section(self, name: str) -> str:
-        """A heading and the used definitions of a module, in its own order."""
+        """Return a heading and the used definitions of a module, in its own order."""
         source = self._sources[name]
         lines = [f"\n# ---- {source.title if name != self._main else 'The program'} ".ljust(_WIDTH + 1, "-"), ""]
         for statement in source.body:
@@ -202,7 +202,7 @@ class _Flattening:
 
 
 def _assigned(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement defines."""
+    """Yield the names that a statement defines."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         yield statement.name
     elif isinstance(statement, ast.Assign | ast.AnnAssign):
@@ -211,7 +211,7 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
 
 
 def _imported(statement: ast.stmt) -> Iterator[tuple[str, Import]]:
-    """(local name, what it stands for) of an import."""
+    """Yield (local name, its meaning) of each import in a statement."""
     if isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
         for one in statement.names:
             yield one.asname or one.name, Import(str(statement.module), one.name, one.asname)
@@ -221,7 +221,7 @@ def _imported(statement: ast.stmt) -> Iterator[tuple[str, Import]]:
 
 
 def _names(statement: ast.stmt, *, without_value: bool) -> list[str]:
-    """The names that a statement reads; of an assignment without its value, those of its annotation."""
+    """Return the names that a statement reads; for an assignment without its value, the names in its annotation."""
     read: ast.AST | None = statement
     if without_value:
         read = statement.annotation if isinstance(statement, ast.AnnAssign) else None
@@ -242,7 +242,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _import_lines(imports: Iterable[Import]) -> str:
-    """The standard library, then the rest; `import` before `from`, both by module."""
+    """Return the imports: the standard library, then other packages; `import` before `from`, both sorted by module."""
     names: dict[tuple[bool, bool, str], list[str]] = {}
     for one in sorted(imports, key=str):
         third_party = one.module.partition(".")[0] not in sys.stdlib_module_names

@@ -1,4 +1,5 @@
-"""How each kind of network is written in a script: a few plain values, and what builds the network from them."""
+"""The form of each kind of network in an exported script: a few plain values, and a function that builds the network.
+"""
 
 from __future__ import annotations
 
@@ -29,25 +30,25 @@ class Writing:
     """A kind of network in a script."""
 
     describe: Callable[[Values, Shape], Values]
-    """From complete values and the shape of an image as the network sees it to the architecture in a script."""
+    """Returns the architecture in a script, from complete values and the shape of an image resized for the network."""
     build: Callable[[Values, Values, Shape, int], nn.Module]
-    """From architecture, recipe, shape and number of classes to the network; a function that can be flattened."""
+    """Builds the network from architecture, recipe, shape and number of classes; a function that can be flattened."""
     comments: Mapping[str, str] = field(default_factory=dict)
-    """To entries of the description."""
+    """Comments on entries of the description."""
 
 
 def mbconv_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
-    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    """Build the network of the architecture, with the dropout and the stochastic depth of the recipe."""
     return MBConvNet({**architecture, **recipe}, shape, classes)
 
 
 def resnet_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
-    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    """Build the network of the architecture, with the dropout and the stochastic depth of the recipe."""
     return resnet({**architecture, **recipe}, shape, classes)
 
 
 def fbnetv3_net(architecture: Values, recipe: Values, shape: Shape, classes: int) -> nn.Module:
-    """The network of the architecture, with the dropout and the stochastic depth of the recipe."""
+    """Build the network of the architecture, with the dropout and the stochastic depth of the recipe."""
     blocks = tuple(BlockShape(*one) for one in architecture["blocks"])
     layers = Layers(**{**architecture, "blocks": blocks})
     return FBNetV3Net(layers, shape[0], classes, dropout=recipe["dropout"], drop_path=recipe["drop_path"])
@@ -72,4 +73,4 @@ WRITINGS: Mapping[str, Writing] = MappingProxyType(
         **{one.name: Writing(partial(_layers, one), fbnetv3_net, _BLOCKS) for one in fbnetv3.FAMILIES.values()},
     }
 )
-"""For every classifier of `searchsvc.spaces.networks`."""
+"""The form of every classifier of `searchsvc.spaces.networks`."""

@@ -1,17 +1,18 @@
-"""`onnx`: a trained network that takes images with values from 0 to 255, as float32, whatever runs it.
+"""`onnx`: a trained network for any ONNX runtime, which takes images with values from 0 to 255, as float32.
 
-| of | name | what | shape |
+| of | name | content | shape |
 |---|---|---|---|
-| classifier | images | as they are | (n, c, h, w), any n, h and w |
-| | logits | one per class, in the order of `classes` in the metadata | (n, K) |
+| classifier | images | unchanged | (n, c, h, w), any n, h and w |
+| | logits | a logit per class, in the order of `classes` in the metadata | (n, K) |
 | detector | images | fitted into the upper left of the square | (n, 3, side, side), any n |
 | | classes | a logit per anchor and class | (n, A, K) |
-| | boxes | the distances of an anchor's box, as the head gives them | (n, A, 4), or (n, A, 4 B) |
-| | centerness | a logit per anchor, where the detector has a centerness branch | (n, A) |
+| | boxes | the encoded distances of an anchor's box, as the head outputs them | (n, A, 4), or (n, A, 4 B) |
+| | centerness | a logit per anchor, if the detector has a centerness branch | (n, A) |
 
-The graph normalises the images, so mean and deviation need not be known; that of a classifier resizes them, too. What
-makes boxes of a detector's outputs (`workers.models.heads.detections`) is not in it, but all that this takes is in the
-metadata: `decoder`. Operators are those of opset 18 and the format is version 8: onnxruntime reads both from 1.14 on.
+The graph normalises the images, so that mean and deviation need not be known; a classifier's graph also resizes them.
+The conversion of a detector's outputs to boxes (`workers.models.heads.detections`) is not part of the graph; the
+metadata `decoder` contains everything that it needs. Operators are those of opset 18 and the format is version 8:
+onnxruntime reads both since 1.14.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
 OPSET, FORMAT = 18, 8
 _PACKAGES = ("onnx", "onnxscript")
 _ONE_AT_A_TIME = threading.Lock()
-"""torch traces with state of the whole process."""
+"""Lock around tracing, for which torch uses state of the whole process."""
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  # noqa: ARG001 - as the table has it
-    """Write the classifier to a file. Raises RuntimeUnavailable if the packages that it takes are not installed."""
+    """Write the classifier to a file. Raises RuntimeUnavailable if the required packages are not installed."""
     example = torch.zeros(2, *classifier.card.shape)
     deployed = _DeployedClassifier(classifier.network, classifier.inputs)
     _write(deployed, example, {0: "n", 2: "h", 3: "w"}, ["logits"], _described(classifier.card), destination)
@@ -64,7 +65,7 @@ def write_detector(detector: TrainedDetector, destination: Path) -> None:
 
 
 class _Deployed(nn.Module):
-    """A network that normalises its images by itself."""
+    """A network that normalises its images itself."""
 
     def __init__(self, network: nn.Module, inputs: Inputs) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ def _write(
     metadata: Mapping[str, str],
     destination: Path,
 ) -> None:
-    """`free`: names of the axes of the images that can have any size."""
+    """Export the network to a file. `free`: names of the axes of the images that can have any size."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         packages = " ".join(_PACKAGES)

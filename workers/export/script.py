@@ -1,4 +1,4 @@
-"""`script`: the module `standalone` as one file, with the architecture and the recipe of one trial."""
+"""`script`: the module `standalone` in a single file, with the architecture and the recipe of a trial."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from workers.trials.files import DROPPED
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110
 _SCALAR, _PLAIN = QualifiedName("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str"
-"""Types of values, which pydantic checks here and nothing in a script."""
+"""Type of values, which pydantic checks here and nothing checks in a script."""
 
 
 def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
-    """The script that trains the network of `classifier` as the trial did, on all of the images in files.
+    """Write the script that trains the network of `classifier` like the trial, on all images in files.
 
-    Raises InvalidInput if it did not start from random weights, or was self-trained.
+    Raises InvalidInput if the trial did not start from random weights, or was self-trained.
     """
     card = classifier.card
     if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
@@ -66,7 +66,7 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dropped(task: TrialTask) -> tuple[int, ...]:
-    """Return the images that the trial left out. Raises InvalidInput if it saw a part of the images only."""
+    """Return the images that the trial omitted. Raises InvalidInput if it was trained on a part of the images."""
     path = Path(task.directory) / DROPPED
     if not path.is_file():
         return ()
@@ -76,7 +76,7 @@ def _dropped(task: TrialTask) -> tuple[int, ...]:
 
 
 def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> str:
-    """A dict, an entry per line, each with its comment."""
+    """Write a dict, a line per entry, each with its comment."""
     lines = ["{"]
     for name, value in entries.items():
         comment = f"  # {comments[name]}" if comments and name in comments else ""
@@ -88,7 +88,7 @@ def _table(entries: Mapping[str, Any], comments: Mapping[str, str] | None = None
 
 
 def _literal(value: Any) -> str:
-    """A text, number or tuple of them as Python reads it; texts cannot end their quotes."""
+    """Write a text, a number or a tuple of them as a Python literal; texts cannot end their quotes."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=not value.isprintable())
     if not isinstance(value, tuple):
@@ -105,7 +105,7 @@ def _tuple(items: Iterable[str]) -> str:
 
 
 def _filled(items: Iterable[str]) -> Iterable[str]:
-    """Lines of items, as many in each as fit; a text is never broken."""
+    """Yield lines with as many items as fit; a text is never broken."""
     line = "   "
     for item in items:
         if len(line) + len(item) > _WIDTH and line.strip():

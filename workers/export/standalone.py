@@ -1,13 +1,13 @@
-"""Trains one network by one recipe, both found by a search, on images of yours. It needs torch and timm, nothing else.
+"""Trains a network by a recipe, both found by a search, on your own images. It only needs torch and timm.
 
 ::
 
     python FILE.py images.npz                                        # train, and keep the weights of the best epoch
     python FILE.py images.npz --epochs 0 --weights model.safetensors  # measure exported weights
-    python FILE.py folder --weights model.safetensors                 # go on from them
+    python FILE.py folder --weights model.safetensors                 # continue from these weights
 
-Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and perhaps x_test
-and y_test, or from a folder with a folder per class, perhaps below train and test.
+Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and optionally
+x_test and y_test, or from a folder with a folder per class, optionally below train and test.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from workers.training.recipe import ClassifierRecipe
 from workers.training.schedule import Schedule
 from workers.training.seeds import INITIAL, generator, torch_seeded
 
-# `workers.export.script` writes others in place of these constants.
+# `workers.export.script` replaces these constants.
 ARCHITECTURE: dict[str, Any] = {}
 RECIPE: dict[str, Any] = {}
 EPOCHS = 1
@@ -50,39 +50,39 @@ SHAPE = (1, 8, 8)
 """Channels, height and width of an image."""
 CLASSES: tuple[str, ...] = ()
 MEAN: tuple[float, ...] = ()
-"""Of each channel of the images, from 0 to 255, as is the deviation."""
+"""Mean of each channel of the images, whose values are 0 to 255; STD is the deviation."""
 STD: tuple[float, ...] = ()
 SPLIT: dict[str, Any] = {}
-"""Shares of the images, and the seed that draws them."""
+"""Shares of the images, and the seed of the split."""
 DROPPED: tuple[int, ...] = ()
-"""Places among the training images of those that were left out, as their labels are doubtful."""
+"""Positions of training images that are omitted because their labels are doubtful."""
 MEASURED: dict[str, float] = {}
-"""By the search, with the exported weights, on its validation images."""
+"""Metrics of the exported weights on the validation images of the search."""
 INDEPENDENT = False
-"""Whether the network gives each class a probability of its own."""
+"""True if the network gives each class its own probability."""
 NETWORK: Callable[[Mapping[str, Any], Mapping[str, Any], tuple[int, int, int], int], nn.Module] = mbconv_net
-"""From architecture, recipe, shape of an image as the network sees it, and number of classes."""
+"""Builds the network from architecture, recipe, shape of an image resized for the network, and number of classes."""
 
 INPUT_SHAPE = shape_at(SHAPE, RECIPE.get("resolution", 0))
-"""Of an image as the network sees it."""
+"""Shape of an image resized for the network."""
 DECODERS = 4
 """Processes that decode images from files."""
 
 
 class Files(Dataset[Tensor]):
-    """Images that are decoded when a batch of them is asked for."""
+    """Images that are decoded on access, a batch at a time."""
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
 
     def __getitem__(self, rows: NDArray[np.intp]) -> Tensor:
-        """(m, c, h, w) uint8."""
+        """Return images (m, c, h, w) of uint8."""
         return torch.stack([decoded(self.paths[row]) for row in rows])
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (n, c, h, w) of uint8, in memory or in files, and the index of the class of each (n,)."""
+    """Images (n, c, h, w) of uint8, in memory or in files, and the index of each image's class (n,)."""
 
     images: Tensor | Files
     labels: Tensor
@@ -108,7 +108,7 @@ class LabelledImages:
         return LabelledImages(images, self.labels.to(device))
 
     def batches(self, order: NDArray[np.intp], count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """`count` parts of almost equal size, in this order: images (m, c, h, w) on the device, labels (m,)."""
+        """Yield `count` parts of almost equal size, in order: images (m, c, h, w) on the device, labels (m,)."""
         rows = np.array_split(order, count)
         loaded: Iterable[Tensor]
         if isinstance(self.images, Files):
@@ -120,7 +120,7 @@ class LabelledImages:
 
 
 def decoded(path: Path) -> Tensor:
-    """(c, h, w) of uint8."""
+    """Decode a file to (c, h, w) of uint8."""
     channels, height, width = SHAPE
     with Image.open(path) as image:
         resized = image.convert("RGB" if channels == 3 else "L").resize((width, height), Image.Resampling.BILINEAR)
@@ -128,7 +128,7 @@ def decoded(path: Path) -> Tensor:
 
 
 def read(path: Path) -> dict[str, LabelledImages]:
-    """The images for training, validation and test: split as the search did, but for a test part of their own."""
+    """Return the images for training, validation and test, split as in the search, unless there is a test part."""
     known, test = read_folder(path) if path.is_dir() else read_npz(path)
     share = SPLIT["test"] if test is None else None
     rows = split_positions(known.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
@@ -138,7 +138,7 @@ def read(path: Path) -> dict[str, LabelledImages]:
 
 
 def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """All images, or those for training and validation and those for the test."""
+    """Return all images and None, or, if there is a test part, the images of both parts."""
     arrays = np.load(path)
     labels = np.unique(arrays["y_train"])
     if len(labels) != len(CLASSES):
@@ -158,7 +158,7 @@ def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
 
 
 def read_folder(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """Read a folder, with the results of `read_npz`."""
+    """Read a folder, with the same results as `read_npz`."""
 
     def part(folder: Path) -> LabelledImages:
         names = Image.registered_extensions()
@@ -192,7 +192,8 @@ class TrainingRun:
         self.device = device
 
     def train(self, part: LabelledImages, epochs: int) -> Iterator[tuple[float, nn.Module]]:
-        """After each epoch its mean loss, and the network that counts: the average of the weights, or the weights."""
+        """Yield after each epoch its mean loss, and the network to use: averaged weights if the recipe averages them.
+        """
         recipe, steps = self.recipe, math.ceil(len(part) / self.recipe.batch_size)
         schedule = Schedule.of(recipe, epochs, steps)
         augmentation = Augmentation.of(recipe, part.peak)
@@ -214,7 +215,7 @@ class TrainingRun:
             yield float(total) / len(part), average.module if average else self.network
 
     def loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """The mean, with mixup and label smoothing."""
+        """Return the mean loss, with mixup and label smoothing."""
         targets, smoothing = labels, self.recipe.label_smoothing
         if self.recipe.mixup:
             weight = float(random.beta(self.recipe.mixup, self.recipe.mixup))
@@ -226,7 +227,7 @@ class TrainingRun:
 
     @torch.inference_mode()
     def accuracy(self, network: nn.Module, part: LabelledImages) -> float:
-        """The share of a part that is classified right."""
+        """Return the share of a part that is classified correctly."""
         network.eval()
         right = 0
         for images, labels in part.batches(np.arange(len(part)), math.ceil(len(part) / self.inputs.batch)):
@@ -259,7 +260,7 @@ def main() -> None:
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """A copy, as a file holds it."""
+    """Return a copy of the weights in the form of a file."""
     return {
         name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, one in network.state_dict().items()

@@ -1,1 +1,1 @@
-"""Losses of detectors, one per file, and the assignment of anchors to objects. All are functions of tensors."""
+"""Losses of detectors, a file each, and the assignment of anchors to objects. All are functions of tensors."""

@@ -1,11 +1,12 @@
-"""Adaptive Training Sample Selection (ATSS, arXiv 1912.02424, algorithm 1): which anchors are positive, and for what.
+"""Adaptive Training Sample Selection (ATSS, arXiv 1912.02424, algorithm 1): assigns anchors to objects.
 
-For every object, the k anchors of each level whose centres are nearest to its own are candidates; those whose IoU with
-it reaches mean + standard deviation (unbiased) of the candidates' are positive, if their centre is inside it. An anchor
-that is positive for several objects belongs to the one of greatest IoU. All others are negative: nothing is ignored.
+For every object, the k anchors of each level whose centres are nearest to its own are candidates. Candidates whose IoU
+with the object reaches mean + standard deviation (unbiased) of the candidates' IoUs are positive, if their centre is
+inside the object. An anchor that is positive for several objects belongs to the object of greatest IoU. All others are
+negative: no anchor is ignored.
 
-Objects of a batch are handled together, and IoU is computed for candidates alone.
-Shapes: n images, A anchors, M objects of the whole batch, K candidates of each.
+The objects of a batch are processed together, and IoU is computed only for candidates.
+Shapes: n images, A anchors, M objects of the whole batch, K candidates per object.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _INSIDE = 0.01  # px: how far inside its object the centre of a positive lies at
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """The objects of a batch, image after image."""
+    """The objects of a batch, ordered by image."""
 
     boxes: Boxes  # (M, 4), px
     labels: Tensor  # (M), long, from 0 to K - 1
@@ -42,7 +43,7 @@ class Targets:
 
 @torch.no_grad()
 def assign(anchors: Anchors, targets: Targets, images: int, candidates: int = CANDIDATES) -> Tensor:
-    """The object of each anchor of each image: an index into the batch's objects, -1 for a negative; (n, A), long."""
+    """Return the object of each anchor of each image, (n, A), long: an index into the batch's objects; -1: negative."""
     total, objects = len(anchors.boxes), len(targets.boxes)
     near = _nearest(anchors, targets.boxes.centers(), candidates)  # (M, K)
     ious = anchors.boxes[near].iou(targets.boxes[:, None])  # (M, K)
@@ -57,7 +58,7 @@ def assign(anchors: Anchors, targets: Targets, images: int, candidates: int = CA
 
 
 def _nearest(anchors: Anchors, centers: Tensor, candidates: int) -> Tensor:
-    """The anchors of each level nearest to the objects' centers (M, 2): indices (M, K)."""
+    """Return the indices (M, K) of the anchors of each level nearest to the objects' centers (M, 2)."""
     offsets = anchors.centers - centers[:, None]  # (M, A, 2)
     distances = offsets.square().sum(-1)  # (M, A), px²
     nearest, first = [], 0
@@ -68,7 +69,7 @@ def _nearest(anchors: Anchors, centers: Tensor, candidates: int) -> Tensor:
 
 
 def _thresholds(ious: Tensor) -> Tensor:
-    """Mean + standard deviation of the candidates' IoUs (M, K), (M, 1); a single candidate deviates by 0."""
+    """Return mean + standard deviation (M, 1) of the candidates' IoUs (M, K); a single candidate deviates by 0."""
     mean = ious.mean(1, keepdim=True)
     variance = (ious - mean).square().sum(1, keepdim=True) / max(1, ious.shape[1] - 1)
     return mean + variance.sqrt()

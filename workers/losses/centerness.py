@@ -1,4 +1,4 @@
-"""Centerness (FCOS, arXiv 1904.01355, equation 3): how near a location is to the centre of its object.
+"""Centerness (FCOS, arXiv 1904.01355, equation 3): the closeness of a location to the centre of its object.
 
 ::
 
@@ -13,11 +13,11 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 
 def centerness(distances: Tensor) -> Tensor:
-    """Distances l, t, r, b (..., 4), all positive -> c in (0, 1], (...)."""
+    """Return c in (0, 1], (...), for distances l, t, r, b (..., 4), all positive."""
     low, high = distances[..., :2], distances[..., 2:]  # l, t and r, b
     return (torch.minimum(low, high) / torch.maximum(low, high)).prod(-1).sqrt()
 
 
 def centerness_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Logits (n) and c (n) -> loss of each location (n)."""
+    """Return the loss of each location (n), from logits (n) and c (n)."""
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def distribution_focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Logits (..., B) and distances t (...) in [0, B - 1) -> loss of each side (...)."""
+    """Return the loss of each side (...), from logits (..., B) and distances t (...) in [0, B - 1)."""
     left = targets.long()  # (...)
     share = (targets - left).unsqueeze(-1)  # of the right bin, (..., 1)
     log_p = logits.log_softmax(-1)

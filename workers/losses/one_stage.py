@@ -7,10 +7,10 @@
     distribution   = 0.25 sum_pos w_i (mean of the four sides' DFL_i) / Z
     centerness     = sum_pos BCE_i / N_pos
 
-A head without a centerness branch learns by QFL, towards the IoU of its predicted box, with w_i = max_c sigma_{i,c};
-one with such a branch by focal loss, with w_i the true centerness. Neither IoU nor w_i carries a gradient. N_pos is the
-sum of the images' numbers of positives, at least 1 each. N_pos and Z are of the whole batch, all levels.
-Shapes: n images, A anchors, K classes, P positives, B bins per side.
+A head without a centerness branch learns by QFL, towards the IoU of its predicted box, with w_i = max_c sigma_{i,c}. A
+head with a centerness branch learns by focal loss, with w_i the true centerness. Neither IoU nor w_i carries a
+gradient. N_pos is the sum of the images' numbers of positives, at least 1 each. N_pos and Z are sums over the whole
+batch and all levels. Shapes: n images, A anchors, K classes, P positives, B bins per side.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from workers.models.heads.one_stage import HeadOutputs
 
 _BOXES = 2.0  # weight of the GIoU term
 REGULARIZER = "regularizer"
-"""The term of sample weighting, which no image is the reason of."""
+"""The term of sample weighting, which does not depend on any single image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Positives:
-    """The positives of a batch beside what they are to become; boxes and distances in strides."""
+    """The positives of a batch with their targets; boxes and distances in strides."""
 
     mask: Tensor  # (n, A), bool
     count: Tensor  # (), N_pos
@@ -62,7 +62,7 @@ class Positives:
 
     @classmethod
     def of(cls, outputs: HeadOutputs, anchors: Anchors, targets: Targets, bins: int) -> Positives:
-        """Anchors and objects as ATSS assigns them."""
+        """Assign anchors to objects by ATSS, and collect the positives."""
         assigned = assign(anchors, targets, len(outputs.classes))  # (n, A)
         mask = assigned >= 0
         objects, which = assigned[mask], mask.nonzero()[:, 1]  # (P) each
@@ -83,10 +83,10 @@ class Positives:
 
 @dataclass(frozen=True, slots=True)
 class OneStageLoss:
-    """Call it with a head's outputs for a batch; the terms that come back are to be summed.
+    """The loss of a batch from a head's outputs: a function that returns terms, whose sum is the loss.
 
     With a `weighting_net` (of one box term), the one-stage form of sample weighting scales the classification term and
-    each positive's box terms, and adds a term `regularizer`. The detector knows nothing of it.
+    each positive's box terms, and adds a term `regularizer`. The detector itself is unaffected.
     """
 
     bins: int  # per side, as the head has them; 0: a Dirac distance
@@ -97,7 +97,7 @@ class OneStageLoss:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], weighting_net: SampleWeightingNet | None = None) -> Self:
-        """Build the loss from the recipe among complete values (`searchsvc.spaces.networks.complete`)."""
+        """Return the loss that complete values describe (`searchsvc.spaces.networks.complete`)."""
         return cls(bins_of(values), values["qfl_beta"], values["dfl_weight"], weighting_net)
 
     def __call__(self, outputs: HeadOutputs, anchors: Anchors, targets: Targets) -> dict[str, Tensor]:
@@ -124,7 +124,7 @@ class OneStageLoss:
         return terms
 
     def _classes(self, outputs: HeadOutputs, positives: Positives, ious: Tensor) -> Tensor:
-        """The classification loss of every anchor, (n, A)."""
+        """Return the classification loss of every anchor, (n, A)."""
         image, anchor = positives.mask.nonzero(as_tuple=True)
         wanted = torch.zeros_like(outputs.classes)  # (n, A, K)
         if outputs.centerness is not None:
@@ -134,14 +134,15 @@ class OneStageLoss:
         return quality_focal_loss(outputs.classes, wanted, self.beta)
 
     def _sides(self, positives: Positives) -> Tensor:
-        """DFL of every positive, the mean over its sides, (P)."""
+        """Return the DFL of every positive, the mean over its sides, (P)."""
         logits = distances.by_side(positives.raw, self.bins)  # (P, 4, B)
         return distribution_focal_loss(logits, distances.encode(positives.distances, self.bins)).mean(-1)
 
     def _sample_weights(
         self, net: SampleWeightingNet, positives: Positives, ious: Tensor, classes: Tensor, overlaps: Tensor
     ) -> SampleWeights:
-        """Return samples of all anchors, N = n A; IoU and score keep their gradients, as in the authors' RetinaNet."""
+        """Weigh the samples of all anchors, N = n A; IoU and score keep their gradients, as in the authors' RetinaNet.
+        """
         mask = positives.mask.flatten()  # (N)
         scores = positives.logits.sigmoid().gather(1, positives.labels.unsqueeze(-1)).squeeze(-1)  # (P)
         ious, scores, boxes = (_placed(one, mask) for one in (ious, scores, overlaps))  # (N) each
@@ -150,7 +151,7 @@ class OneStageLoss:
 
 
 def _quality(outputs: HeadOutputs, positives: Positives) -> Tensor:
-    """w_i, (P), without a gradient."""
+    """Return w_i, (P), without a gradient."""
     if outputs.centerness is not None:
         return centerness(positives.distances)
     return positives.logits.detach().sigmoid().amax(-1)

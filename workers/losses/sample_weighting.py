@@ -1,16 +1,17 @@
-"""Sample Weighting Network (arXiv 2006.06568): how much each sample's losses count, learnt with the detector.
+"""Sample Weighting Network (arXiv 2006.06568): weights of each sample's losses, learnt with the detector.
 
-Of every sample the network sees four things and gives two log-uncertainties, s = (s_cls, s_reg), clamped to +-limit; a
-loss L becomes exp(-s) L + lambda s, whose optimum is s = ln(L / lambda). **Two-stage** (regions of a Faster R-CNN)::
+For every sample, the network takes four inputs and gives two log-uncertainties, s = (s_cls, s_reg), clamped to +-limit;
+a loss L becomes exp(-s) L + lambda s, whose optimum is s = ln(L / lambda). **Two-stage** (regions of a Faster R-CNN)::
 
     w_cls = exp(-m+) for every positive, exp(-m-) for every negative     m+, m- = means of s_cls over either
     w_reg = exp(-s_reg) of each positive
     L     = sum w_cls CE / N + sum_pos w_reg sum smoothL1 / N + lambda+ m+ + lambda- m- + lambda_reg mean_pos(s_reg)
 
-**One-stage** (all anchors of a RetinaNet): one mean m over all of s_cls, w_cls = exp(-m) for all, one term lambda+ m.
+**One-stage** (all anchors of a RetinaNet): a single mean m over all s_cls, w_cls = exp(-m) for all, a single term
+lambda+ m.
 
-All four inputs are constants for the two-stage form. In the one-stage form IoU and score are not, as in the authors'
-code: through them some gradient reaches the detector. Nothing of this is part of the detector, or used at inference.
+All four inputs are constants in the two-stage form. In the one-stage form, IoU and score are not, as in the authors'
+code: they pass some gradient to the detector. The network is not part of the detector, and is not used at inference.
 Shapes: N samples, P positives among them, T terms of a box's loss.
 """
 
@@ -40,7 +41,7 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """The constants of the method, as for Faster R-CNN; limit and lambdas 0 is its control, whose weights are all 1."""
+    """The constants of the method, as for Faster R-CNN; with limit and lambdas 0, the control, all weights are 1."""
 
     limit: float = 2.0
     positive: float = 0.5  # lambda+
@@ -49,7 +50,7 @@ class Weighting:
 
 
 class SampleWeights(NamedTuple):
-    """Factors of the samples' losses, and what is added to their sum."""
+    """Factors of the samples' losses, and a summand."""
 
     classes: Tensor  # (N), or () in the one-stage form
     boxes: Tensor  # (N), of which those of positives mean something
@@ -60,7 +61,7 @@ DEFAULT_WEIGHTING = Weighting()
 
 
 class SampleWeightingNet(nn.Module):
-    """Four branches of two layers, one per input, then two layers on all of them."""
+    """Four branches of two layers, a branch per input, then two layers on their concatenated outputs."""
 
     def __init__(self, box_terms: int = 4) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class SampleWeightingNet(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, ious: Tensor, scores: Tensor, class_losses: Tensor, box_losses: Tensor) -> Tensor:
-        """(N), (N), (N) and (N, T) -> s_cls and s_reg, (N, 2), before any clamp."""
+        """Map (N), (N), (N) and (N, T) to s_cls and s_reg, (N, 2), before any clamp."""
         seen = (
             self.iou_net(ious.unsqueeze(-1)),
             self.prob_net(scores.unsqueeze(-1)),
@@ -86,12 +87,12 @@ class SampleWeightingNet(nn.Module):
 
 
 def net_of(values: Mapping[str, Any]) -> SampleWeightingNet | None:
-    """Build the net for a one-stage head if the recipe uses one; it is apart from the detector and is not stored."""
+    """Build the net of a one-stage head if the recipe uses it; it is not part of the detector and is not stored."""
     return SampleWeightingNet(box_terms=1) if values["sample_weighting"] == "swn" else None
 
 
 def optimizer(net: SampleWeightingNet) -> Adam:
-    """The network's own, whatever the detector has."""
+    """Return the optimiser of the network, which does not depend on the detector's."""
     return Adam(net.parameters(), lr=1e-3, weight_decay=1e-4)
 
 
@@ -121,7 +122,7 @@ def one_stage_weights(
 def two_stage_loss(
     net: SampleWeightingNet, samples: Samples, weighting: Weighting = DEFAULT_WEIGHTING
 ) -> dict[str, Tensor]:
-    """The terms of L, to be summed, from the cross entropies and the smooth L1 of each coordinate, both unreduced."""
+    """Return the terms of L, from the cross entropies and the smooth L1 of each coordinate, both unreduced."""
     weights = two_stage_weights(net, samples, weighting)
     boxes = torch.where(samples.positive, samples.box_losses.sum(-1), 0.0)  # (N)
     total = max(1, len(samples.positive))
@@ -137,7 +138,7 @@ def _branch(inputs: int) -> nn.Sequential:
 
 
 def _uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> tuple[Tensor, Tensor]:
-    """s_cls and s_reg, (N) each."""
+    """Return s_cls and s_reg, (N) each."""
     positive = samples.positive
     ious, scores = torch.where(positive, samples.ious, 0.0), torch.where(positive, samples.scores, 0.0)
     box_losses = torch.where(positive.unsqueeze(-1), samples.box_losses, 0.0)  # (N, T)
@@ -146,5 +147,5 @@ def _uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> t
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean over the chosen entries of (N); 0 if there are none, so that its weight is 1."""
+    """Return the mean over the chosen entries of (N); 0 if none is chosen, so that the weight is 1."""
     return torch.where(chosen, values, 0.0).sum() / chosen.sum().clamp(min=1)

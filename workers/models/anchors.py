@@ -1,6 +1,6 @@
-"""One square anchor per location of each feature map (ATSS, arXiv 1912.02424, section 3.2).
+"""Square anchors, one per location of each feature map (ATSS, arXiv 1912.02424, section 3.2).
 
-Centres are whole multiples of the stride, from 0 on; a side is eight strides.
+Centres are whole multiples of the stride, starting at 0; a side is eight strides.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIDE = 8  # strides
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
-    """All anchors of an image size, level after level, each level row by row: A in all."""
+    """The A anchors of an image size, ordered by level and, within a level, by row."""
 
     boxes: Boxes  # (A, 4), px
     centers: Tensor  # (A, 2), px
@@ -27,7 +27,10 @@ class Anchors:
 
     @classmethod
     def of(cls, sizes: Sequence[tuple[int, int]], strides: Sequence[int], like: Tensor) -> Anchors:
-        """For maps of height and width `sizes`; device of `like`, in its type but never below float32."""
+        """Return the anchors of maps with heights and widths `sizes`.
+
+        They are on the device of `like` and have its type, but at least float32.
+        """
         dtype = torch.promote_types(like.dtype, torch.float32)
         levels = [_centers(size, stride, like.device, dtype) for size, stride in zip(sizes, strides, strict=True)]
         counts = tuple(map(len, levels))
@@ -40,6 +43,6 @@ class Anchors:
 
 
 def _centers(size: tuple[int, int], stride: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(h w, 2) as x, y in px."""
+    """Return the centres (h w, 2) of a level as x, y in px."""
     y, x = (torch.arange(length, device=device, dtype=dtype) * stride for length in size)
     return torch.cartesian_prod(y, x).flip(1)

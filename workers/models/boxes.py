@@ -1,7 +1,7 @@
-"""The one format of boxes: (x0, y0, x1, y1) in pixels, or in strides if a function says so.
+"""The format of boxes: (x0, y0, x1, y1) in pixels, or in strides if a function says so.
 
-Areas are (x1 - x0) (y1 - y0): no pixel is added to a side. Shapes: `...` any leading axes, k boxes of one set, m of
-another.
+Areas are (x1 - x0) (y1 - y0): no pixel is added to a side. Shapes: `...` any leading axes, k boxes in a set, m boxes in
+another set.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import torch
 from torch import Tensor
 
 Index: TypeAlias = Tensor | int | slice | tuple[slice | None, ...] | None
-EPSILON = 1e-6  # px², or strides²: the least union and the least hull that anything is divided by
+EPSILON = 1e-6  # px², or strides²: the least union and the least hull in a denominator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """Boxes (..., 4); what two sets must share is the leading axes, up to broadcasting."""
+    """Boxes (..., 4); the leading axes of two sets must agree, up to broadcasting."""
 
     xyxy: Tensor
 
     @classmethod
     def around(cls, centers: Tensor, distances: Tensor) -> Boxes:
-        """Boxes whose left, top, right and bottom sides are `distances` (..., 4) away from `centers` (..., 2)."""
+        """Return boxes whose left, top, right and bottom sides are `distances` (..., 4) from `centers` (..., 2)."""
         return cls(torch.cat((centers - distances[..., :2], centers + distances[..., 2:]), dim=-1))
 
     @classmethod
     def cat(cls, sets: Sequence[Boxes]) -> Boxes:
-        """Sets (k_i, 4) -> one set (sum k_i, 4)."""
+        """Concatenate sets (k_i, 4) to (sum k_i, 4)."""
         return cls(torch.cat([one.xyxy for one in sets]))
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class Boxes:
         return Boxes(self.xyxy[index])
 
     def __truediv__(self, scale: Tensor | float) -> Boxes:
-        """In other units: `scale` is one number, or a tensor that broadcasts against (..., 4)."""
+        """Return the boxes in other units: `scale` is a number, or a tensor that broadcasts against (..., 4)."""
         return Boxes(self.xyxy / scale)
 
     def detach(self) -> Boxes:
@@ -48,33 +48,34 @@ class Boxes:
         return Boxes(self.xyxy.detach())
 
     def centers(self) -> Tensor:
-        """(..., 2) as x, y."""
+        """Return the centres (..., 2) as x, y."""
         return (self.xyxy[..., :2] + self.xyxy[..., 2:]) / 2
 
     def areas(self) -> Tensor:
-        """(...)."""
+        """Return the areas (...)."""
         return (self.xyxy[..., 2:] - self.xyxy[..., :2]).prod(-1)
 
     def distances(self, points: Tensor) -> Tensor:
-        """From `points` (..., 2) to the left, top, right and bottom sides, (..., 4); negative for those outside."""
+        """Return distances (..., 4) of `points` (..., 2) from left, top, right and bottom side; negative beyond it."""
         return torch.cat((points - self.xyxy[..., :2], self.xyxy[..., 2:] - points), dim=-1)
 
     def clipped(self, height: int, width: int) -> Boxes:
-        """Moved into an image of that size in px."""
+        """Clip the boxes to an image of `height` x `width` px."""
         xyxy = self.xyxy.clamp(min=0)
         return Boxes(torch.minimum(xyxy, xyxy.new_tensor((width, height, width, height))))
 
     def iou(self, others: Boxes, epsilon: float = EPSILON) -> Tensor:
-        """Intersection over union, pair by pair, (...)."""
+        """Return the intersection over union of each pair, (...)."""
         intersections, unions = self._overlaps(others, epsilon)
         return intersections / unions
 
     def pairwise_iou(self, others: Boxes) -> Tensor:
-        """(k, 4) and (m, 4) -> (k, m)."""
+        """Return the IoU (k, m) of all pairs of boxes (k, 4) and (m, 4)."""
         return self[:, None].iou(others[None])
 
     def giou(self, others: Boxes, epsilon: float = EPSILON) -> Tensor:
-        """I / U - (E - U) / E with E the area of the least box around both, pair by pair, (...); arXiv 1902.09630."""
+        """Return I / U - (E - U) / E of each pair, (...); E is the area of the least box around both; arXiv 1902.09630.
+        """
         intersections, unions = self._overlaps(others, epsilon)
         low = torch.minimum(self.xyxy[..., :2], others.xyxy[..., :2])
         high = torch.maximum(self.xyxy[..., 2:], others.xyxy[..., 2:])
@@ -82,7 +83,7 @@ class Boxes:
         return intersections / unions - (hulls - unions) / hulls
 
     def _overlaps(self, others: Boxes, epsilon: float) -> tuple[Tensor, Tensor]:
-        """Intersections and unions, pair by pair, (...)."""
+        """Return the intersections and the unions of the pairs, (...) each."""
         low = torch.maximum(self.xyxy[..., :2], others.xyxy[..., :2])
         high = torch.minimum(self.xyxy[..., 2:], others.xyxy[..., 2:])
         intersections = (high - low).clamp(min=0).prod(-1)

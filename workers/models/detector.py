@@ -1,10 +1,10 @@
-"""One-stage detectors: backbone, neck and head that the values of a candidate describe (`searchsvc.spaces.detector`).
+"""One-stage detectors: the backbone, neck and head that a candidate's values describe (`searchsvc.spaces.detector`).
 
 ::
 
     images (n, c, h, w) -> neck and its backbones -> a map per level -> head -> HeadOutputs, at A anchors
 
-It is trained by `workers.losses.one_stage`. Shapes: n images, A anchors.
+`workers.losses.one_stage` trains them. Shapes: n images, A anchors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GROUP = 8
 
 
 class Detector(nn.Module):
-    """Backbones, neck and head for images of one `size` (height, width), in px."""
+    """Backbones, neck and head for images of a single `size` (height, width), in px."""
 
     def __init__(self, neck: Neck, head: OneStageHead, size: tuple[int, int]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Detector(nn.Module):
         return cls(neck, OneStageHead(design), (height, width))
 
     def forward(self, images: Tensor) -> HeadOutputs:
-        """Images (n, c, *size), normalised."""
+        """Return the outputs of the head for normalised images (n, c, *size)."""
         outputs: HeadOutputs = self.head(self.neck(images))
         return outputs
 
@@ -69,7 +69,7 @@ class Detector(nn.Module):
         sizes: Sequence[tuple[int, int]] | None = None,
         limits: DetectionLimits = DEFAULT_LIMITS,
     ) -> list[Detections]:
-        """Return the detections of each image, within its (height, width) of `sizes` if the rest of it is padding."""
+        """Return the detections of each image, clipped to its (height, width) in `sizes` if the image is padded."""
         within = [self.size] * len(outputs.classes) if sizes is None else sizes
         return detections(outputs, self.anchors(outputs.classes), self.head.design.bins, within, limits)
 
@@ -80,9 +80,9 @@ class Detector(nn.Module):
         return Anchors.of([(-(-height // stride), -(-width // stride)) for stride in strides], strides, like)
 
     def load(self, weights: Weights) -> Loaded:
-        """Load the weights of a trained detector, or those of a trained classifier into every backbone.
+        """Load the weights of a trained detector, or load a trained classifier's weights into every backbone.
 
-        Raises InvalidInput if none of them fits.
+        Raises InvalidInput if no weight fits.
         """
         if have_common_names(weights, self):
             return load_weights(self, weights)
@@ -91,6 +91,6 @@ class Detector(nn.Module):
         return loaded
 
     def parts(self) -> list[list[nn.Module]]:
-        """Return the modules of the stems and of each stage of all backbones, and those that follow."""
+        """Return the modules of the stems and of each stage of all backbones, followed by the other modules."""
         *stages, after = self.neck.parts()
         return [*stages, [*after, self.head]]

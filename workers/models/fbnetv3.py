@@ -1,4 +1,4 @@
-"""Networks from rows of groups of blocks (`searchsvc.spaces.fbnetv3.definition`), made of timm's blocks.
+"""Networks from rows of groups of blocks (`searchsvc.spaces.fbnetv3.definition`), built of timm's blocks.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -19,10 +19,10 @@ from searchsvc.spaces.fbnetv3.definition import BlockShape, Layers
 
 
 class FBNetV3Net(nn.Module):
-    """Stem, blocks, head, classifier.
+    """Stem, blocks, head and classifier.
 
-    `drop_path` is the probability with which the residual branches of the last blocks are dropped; it rises linearly
-    with depth, as timm has it.
+    `drop_path` is the probability of dropping the residual branches of the last blocks; it rises linearly with depth,
+    as in timm.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class FBNetV3Net(nn.Module):
         initialise(self, self.blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (n, c, h, w) -> logits (n, K)."""
+        """Return logits (n, K) for normalised images (n, c, h, w)."""
         features = self.head(self.blocks(self.stem(images)))  # (n, head.c)
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)
         return self.classifier(features)  # type: ignore[no-any-return]
 
     def parts(self) -> list[list[nn.Module]]:
-        """Stem, stages, and what follows."""
+        """Return the modules of the stem, of each stage, and of the head with the classifier."""
         stages = pairwise((0, *self._ends))
         return [[self.stem], *([*self.blocks[start:end]] for start, end in stages), [self.head, self.classifier]]
 
 
 class PooledHead(nn.Module):
-    """Expand, mean over the map, 1x1 convolution without normalisation: it is cheap there, after the mean."""
+    """Expansion, mean over the map, and a 1x1 convolution without normalisation, which is cheap after the mean."""
 
     def __init__(self, inputs: int, pooled: int, outputs: int) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class PooledHead(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(pooled, outputs, 1, bias=False), nn.Hardswish(inplace=True))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, inputs, h, w) -> (n, outputs)."""
+        """Map (n, inputs, h, w) to (n, outputs)."""
         pooled = self.expand(maps).mean((2, 3), keepdim=True)  # (n, pooled, 1, 1)
         return self.project(pooled).flatten(1)  # type: ignore[no-any-return]
 
 
 def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
-    """The first convolution, of images of so many channels."""
+    """Build the first convolution, for images with `channels` channels."""
     return nn.Sequential(
         nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(width),
@@ -85,7 +85,7 @@ def stem_of(channels: int, width: int, kernel: int, stride: int) -> nn.Module:
 
 
 def block_of(block: BlockShape, drop_path: float = 0.0) -> nn.Module:
-    """Build one block; `drop_path` has no effect without a residual connection."""
+    """Build a block; `drop_path` has no effect without a residual connection."""
     squeeze = partial(SqueezeExcite, rd_channels=block.squeeze, gate_layer=nn.Hardsigmoid) if block.squeeze else None
     shared = {
         "dw_kernel_size": block.kernel,
@@ -106,7 +106,7 @@ def block_of(block: BlockShape, drop_path: float = 0.0) -> nn.Module:
 
 
 def initialise(network: nn.Module, blocks: Iterable[Any]) -> None:
-    """As timm does; residual branches of its blocks as zero, so that it starts shallow (arXiv 1706.02677, 5.1)."""
+    """Initialise as timm does, with residual branches at zero: the network starts shallow (arXiv 1706.02677, 5.1)."""
     efficientnet_init_weights(network)
     for block in blocks:
         if block.has_skip:

@@ -12,21 +12,21 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 _LARGEST_BATCH, _BATCH_PIXELS = 1024, 2**22
-"""Images, and px of all of them."""
+"""The most images of a batch, and the most px of all its images together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Resizes and normalises images, equally for training, measuring and predicting."""
+    """Resizes and normalises images in the same way for training, evaluation and prediction."""
 
     size: tuple[int, int]
     """Height and width that the network sees, in px."""
     batch: int
-    """Images at a time that answers without gradients are asked for: fewer where images are large."""
+    """Images per batch of a forward pass without gradients; fewer if images are large."""
     scale: Tensor
-    """(1, c, 1, 1): one over the standard deviation."""
+    """(1, c, 1, 1): the inverse of the standard deviation."""
     offset: Tensor
-    """(1, c, 1, 1): what is added to the scaled values, so that their mean is 0."""
+    """(1, c, 1, 1): the summand that makes the mean of the scaled values 0."""
 
     @classmethod
     def of(
@@ -37,9 +37,9 @@ class Inputs:
         seen: tuple[int, int, int],
         device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
     ) -> Self:
-        """`mean` and `std` of each channel, in the units of the images.
+        """Return the transformation for images whose channels have `mean` and `std`, in the units of the images.
 
-        `stored`, `seen`: (channels, height, width) of an image in the dataset, and as the network sees it.
+        `stored`, `seen`: (channels, height, width) of an image in the dataset, and after resizing for the network.
         """
         means, scales = torch.tensor(mean, dtype=torch.float64), 1.0 / torch.tensor(std, dtype=torch.float64)
         scale, offset = (one.float().view(1, -1, 1, 1).to(device) for one in (scales, -means * scales))
@@ -47,11 +47,11 @@ class Inputs:
         return cls(seen[1:], max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // pixels)), scale, offset)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (n, c, h, w) -> float32 (n, c, *size), channels last in memory."""
+        """Map uint8 (n, c, h, w) to float32 (n, c, *size), channels last in memory."""
         if tuple(images.shape[2:]) != self.size:
             images = self.resized(images.float())
         return torch.mul(images, self.scale).add_(self.offset).contiguous(memory_format=torch.channels_last)
 
     def resized(self, images: Tensor) -> Tensor:
-        """float32 (n, c, h, w) -> (n, c, *size)."""
+        """Resize float32 (n, c, h, w) to (n, c, *size)."""
         return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)

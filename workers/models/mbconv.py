@@ -1,4 +1,4 @@
-"""The MBConv network that the values of a candidate describe, from timm's blocks; drawn in `searchsvc.spaces.mbconv`.
+"""The MBConv network that a candidate's values describe, built of timm's blocks; `searchsvc.spaces.mbconv` draws it.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -20,7 +20,7 @@ from searchsvc.spaces.mbconv import STAGES, strides
 class MBConvNet(nn.Module):
     """Stem, three stages of MBConv blocks, global mean, classifier.
 
-    `values` has every parameter (`searchsvc.spaces.networks.complete`).
+    `values` contains every parameter (`searchsvc.spaces.networks.complete`).
     """
 
     def __init__(self, values: Mapping[str, Scalar], shape: tuple[int, int, int], classes: int) -> None:
@@ -45,7 +45,7 @@ class MBConvNet(nn.Module):
         efficientnet_init_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (n, c, h, w) -> logits (n, K)."""
+        """Return logits (n, K) for normalised images (n, c, h, w)."""
         maps = self.stages(self.stem(images))  # (n, width_3, h', w'), 2 <= h', w' from 8 px on
         pooled = maps.mean((2, 3))  # (n, width_3)
         if self.dropout:
@@ -53,7 +53,7 @@ class MBConvNet(nn.Module):
         return self.classifier(pooled)  # type: ignore[no-any-return]
 
     def parts(self) -> list[list[nn.Module]]:
-        """Stem, stages, and what follows."""
+        """Return the modules of the stem, of each stage, and the classifier."""
         return [[self.stem], *([stage] for stage in self.stages), [self.classifier]]
 
     def _drop_paths(self) -> list[float]:
@@ -67,7 +67,7 @@ class MBConvNet(nn.Module):
         return nn.Sequential(first, *(self._block(outputs, outputs, 1, next(drop_paths)) for _ in range(depth - 1)))
 
     def _block(self, inputs: int, outputs: int, stride: int, drop_path: float) -> nn.Module:
-        """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
+        """Build a block, (n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
         shared = {
             "dw_kernel_size": self.values["kernel"],
             "stride": stride,

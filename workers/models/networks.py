@@ -23,15 +23,16 @@ from workers.models.mbconv import MBConvNet
 from workers.models.resnet import resnet
 
 Shape: TypeAlias = tuple[int, int, int]
-"""(channels, height, width) of one image."""
+"""(channels, height, width) of an image."""
 Builder: TypeAlias = Callable[[CompleteValues, Shape, int], nn.Module]
-"""From the values of a candidate, the shape of an image as the network sees it, and the number of classes."""
+"""Builds a network from a candidate's values, the shape of an image resized for the network, and the number of classes.
+"""
 
 
 def fbnetv3_net(
     definition: NetworkDefinition, shape: Shape, classes: int, *, dropout: float = 0.0, drop_path: float = 0.0
 ) -> FBNetV3Net:
-    """The network of a definition. Raises InvalidInput (pointers `/rows/i`) where maps of `shape` vanish in it."""
+    """Build the network of a definition. Raises InvalidInput (pointers `/rows/i`) if maps of `shape` vanish in it."""
     count(definition, shape, classes)
     return FBNetV3Net(definition.layers, shape[0], classes, dropout=dropout, drop_path=drop_path)
 
@@ -55,9 +56,9 @@ _BUILDERS: Mapping[str, Builder] = MappingProxyType(
 
 
 def build(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
-    """The network that `values["network"]` names: a classifier, or a `Detector`.
+    """Build the network that `values["network"]` names: a classifier, or a `Detector`.
 
-    A classifier answers normalised images (n, c, h, w) with logits (n, classes).
+    A classifier maps normalised images (n, c, h, w) to logits (n, classes).
 
     `shape` is the shape of the dataset's images; if the values give a resolution, the network is built for it.
     Raises InvalidInput (pointers `/name`) if a value cannot be built for this shape.
@@ -66,5 +67,5 @@ def build(values: CompleteValues, shape: Shape, classes: int) -> nn.Module:
 
 
 def input_shape(values: Mapping[str, Scalar], shape: Shape) -> Shape:
-    """An image of `shape` as the network sees it: at the resolution that the values give, if they give one."""
+    """Return the shape of an image resized for the network: at the resolution in the values, if there is any."""
     return shape_at(shape, values.get(RESOLUTION, 0))

@@ -1,7 +1,7 @@
-"""Weights of another network, from any file of them, into what has the same names and shapes in a network.
+"""Weights from a file of any network, loaded into the weights of a network that have the same names and shapes.
 
-A convolution of one channel takes the weights of one of three (red, green, blue) as their sum, and one of three takes
-those of one in thirds: what it says of a grey picture stays the same.
+A convolution of one channel takes the sum of the weights of three channels (red, green, blue), and a convolution of
+three channels takes a third of the weights of one channel for each: the outputs for a grey picture stay the same.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ Weights: TypeAlias = Mapping[str, Tensor]
 Shapes: TypeAlias = tuple[str, tuple[int, ...], tuple[int, ...]]
 """Name, shape in the file, shape in the network."""
 _GREY, _COLOR = 1, 3
-"""Channels of pictures."""
+"""Channels of grey and of coloured pictures."""
 _WRAPPERS = ("state_dict", "model", "module", "net")
-"""Keys below which checkpoints keep their weights."""
+"""Keys under which checkpoints store their weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Which weights were loaded, by name; names of the file lack their common prefix."""
+    """The names of loaded and of unused weights; names of the file are without their common prefix."""
 
     matched: tuple[str, ...]
     missed: tuple[str, ...]
-    """Names of the network that are not in the file: these weights keep their values."""
+    """Names of the network that are missing in the file: these weights keep their values."""
     unused: tuple[str, ...]
-    """In the file, but not of the network."""
+    """Names of the file that are missing in the network."""
     misshapen: tuple[Shapes, ...]
-    """They keep their own values, too."""
+    """Weights whose shapes differ; those of the network keep their values."""
     adapted: tuple[Shapes, ...]
-    """Matched ones that were made for grey pictures and given to a network of coloured ones, or the reverse."""
+    """Matched weights that were adapted from grey to coloured pictures or the reverse."""
     share: float
     """The share of the numbers in the network's parameters that were loaded."""
 
 
 def load_weights(network: nn.Module, found: Weights) -> Loaded:
-    """Load what fits. Names may have a common prefix (`backbone.`, `module.`), which is left away.
+    """Load the weights that fit. Names may have a common prefix (`backbone.`, `module.`), which is removed.
 
-    Raises InvalidInput where nothing fits.
+    Raises InvalidInput if no weight fits.
     """
     own = network.state_dict()
     prefix = _prefix(found, own)
@@ -71,15 +71,15 @@ def load_weights(network: nn.Module, found: Weights) -> Loaded:
 
 
 def have_common_names(found: Weights, network: nn.Module) -> bool:
-    """Return whether some weight of a file has the name of a weight of the network, prefixes aside."""
+    """Return whether a weight of a file, without its prefix, has the name of a weight of the network."""
     own = network.state_dict()
     return any(ending in own for name in found for ending in _endings(name))
 
 
 def read_weights(path: Path) -> Weights:
-    """By name, of a file of safetensors, or of torch (weights only: none of its content runs).
+    """Read weights by name from a file of safetensors, or of torch (weights only: none of its content runs).
 
-    Raises InvalidInput if it cannot be read as weights.
+    Raises InvalidInput if the file cannot be read as weights.
     """
     try:
         if path.suffix == ".safetensors":
@@ -114,12 +114,12 @@ def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:
 
 
 def _prefix(found: Weights, own: Weights) -> str:
-    """Return the prefix that most names of the file put before a name of the network."""
+    """Return the prefix that most names of the file have in front of a name of the network."""
     counts = Counter(name[: -len(ours)] for name in found for ours in _endings(name) if ours in own)
     return counts.most_common(1)[0][0] if counts else ""
 
 
 def _endings(name: str) -> list[str]:
-    """`a.b.c`, `b.c`, `c`."""
+    """Return the endings of a dotted name: `a.b.c`, `b.c` and `c` for `a.b.c`."""
     parts = name.split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]

@@ -16,9 +16,9 @@ _ON_HUB = ("model.safetensors", "pytorch_model.bin")
 
 
 def published(name: str) -> Path:
-    """The file of a network of timm's, as `resnet50` or `resnet50.a1_in1k`; nothing is downloaded.
+    """Return the file with weights of timm, such as `resnet50` or `resnet50.a1_in1k`; nothing is downloaded.
 
-    Raises InvalidInput where timm has no weights of that name, or no file of them is here.
+    Raises InvalidInput if timm has no weights with that name, or if their file is not on this machine.
     """
     config = get_pretrained_cfg(name) if timm.is_model(name) else None
     if config is None or not config.has_weights:

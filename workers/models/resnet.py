@@ -1,4 +1,4 @@
-"""timm's ResNets as `searchsvc.spaces.resnet` describes them: narrow, and for small images."""
+"""timm's ResNets in the form of `searchsvc.spaces.resnet`: narrow, and for small images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from searchsvc.spaces.resnet import stem_stride
 
 
 def parts_of_resnet(model: ResNet) -> list[list[nn.Module]]:
-    """Stem, stages, and what follows."""
+    """Return the modules of the stem, of each stage, and the classifier."""
     return [[model.conv1, model.bn1], *([model.get_submodule(f"layer{stage}")] for stage in range(1, 5)), [model.fc]]
 
 
 def resnet(values: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Normalised images (n, c, h, w) -> logits (n, K); `values` has every parameter."""
+    """Build a network from normalised images (n, c, h, w) to logits (n, K); `values` contains every parameter."""
     width: int = values["base_width"]
     model = timm.create_model(
         values["network"],

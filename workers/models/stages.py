@@ -1,4 +1,4 @@
-"""The stages of a network, from its stem on, so that some of them can learn more slowly than others, or not at all."""
+"""The stages of a network, starting with its stem, so that some can learn more slowly than others, or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from workers.models.resnet import parts_of_resnet
 
 
 class StagedNetwork(Protocol):
-    """A network that knows its stages."""
+    """A network that lists the modules of its stages."""
 
     def parts(self) -> list[list[nn.Module]]:
-        """Stem, stages, and what follows the last of them: modules in which no weight is twice."""
+        """Return the modules of the stem, of each stage, and of the remainder; no weight is in two modules."""
 
 
 def parts_of(network: nn.Module) -> list[list[nn.Module]]:
@@ -23,10 +23,10 @@ def parts_of(network: nn.Module) -> list[list[nn.Module]]:
 
 
 def frozen(network: nn.Module, stages: int) -> list[nn.Module]:
-    """The modules of so many stages, and of the stem before them, which are not trained from now on; 0: none.
+    """Freeze the stem and the first `stages` stages, and return their modules; 0 freezes nothing.
 
-    They keep the statistics of their normalisation as long as they are in evaluation mode. What follows the last stage
-    is always trained.
+    They keep the statistics of their normalisation as long as they are in evaluation mode. The modules after the last
+    stage are always trained.
     """
     parts = parts_of(network)[: min(stages + 1, len(parts_of(network)) - 1)] if stages else []
     modules = [module for part in parts for module in part]

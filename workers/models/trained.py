@@ -1,4 +1,4 @@
-"""A trained classifier as one file that says all about itself, and its use in three lines::
+"""A trained classifier in a single file with its own description, ready for use in three lines::
 
     from workers.models import load
 
@@ -38,7 +38,7 @@ Format: TypeAlias = Literal["searchsvc-classifier/1", "searchsvc-detector/1"]
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {"classification": "searchsvc-classifier/1", "detection": "searchsvc-detector/1"}
 )
-"""By task."""
+"""Formats of model files by task."""
 _KEY = "searchsvc"
 _CPU = torch.device("cpu")
 _Side = Annotated[int, Field(ge=1, le=4096)]
@@ -64,7 +64,7 @@ class Described(Protocol):
 
 
 class ModelCard(BaseModel):
-    """The metadata of a trained model, stored beside its weights."""
+    """The metadata of a trained model, stored with its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -74,7 +74,7 @@ class ModelCard(BaseModel):
     values: dict[str, Scalar]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     shape: tuple[_Side, _Side, _Side]
-    """(channels, height, width) of one image."""
+    """(channels, height, width) of an image."""
     mean: tuple[float, ...]
     """Mean of each channel of the training images, 0 to 255."""
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -84,7 +84,7 @@ class ModelCard(BaseModel):
 
     @classmethod
     def of(cls, task: TrialTask, dataset: Described, last: Measurement) -> Self:
-        """The weights that `last` was measured with."""
+        """Describe the weights that gave the measurement `last`."""
         return cls(
             format=FORMATS[task.task],
             task=task.task,
@@ -114,29 +114,29 @@ class Classifier:
     inputs: Inputs
 
     def predict(self, images: NDArray[np.uint8]) -> list[str]:
-        """The most likely class of each image; images as in `probabilities`."""
+        """Return the most likely class of each image; images as in `probabilities`."""
         return [self.card.classes[index] for index in self.probabilities(images).argmax(1)]
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(n, K) from uint8 images (n, h, w) or (n, h, w, c) of the size that the model was trained on.
+        """Return probabilities (n, K) of uint8 images (n, h, w) or (n, h, w, c) of the size of the training images.
 
-        They sum to 1, unless the model was trained to say yes or no to each class (`class_loss: sigmoid`).
+        They sum to 1, unless the model was trained to decide on each class separately (`class_loss: sigmoid`).
         Raises InvalidInput for any other array.
         """
         return self.shares(self.logits(self._tensor(images))).numpy()
 
     def shares(self, logits: Tensor) -> Tensor:
-        """Probabilities (n, K) of logits (n, K), by what the model was trained to say."""
+        """Return the probabilities (n, K) of logits (n, K): sigmoid if classes are independent, otherwise softmax."""
         return torch.sigmoid(logits) if self.independent else torch.softmax(logits, 1)
 
     @property
     def independent(self) -> bool:
-        """Whether each class has a probability of its own (sigmoid)."""
+        """True if each class has its own probability (sigmoid)."""
         return has_independent_classes(self.card.values)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """(n, K) from uint8 images (n, c, h, w)."""
+        """Return logits (n, K) of uint8 images (n, c, h, w)."""
         parts = [self.network(self.inputs(part)) for part in torch.split(images, self.inputs.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.card.classes))
 
@@ -152,13 +152,14 @@ class Classifier:
 
 
 def serialise(network: torch.nn.Module, card: ModelCard) -> bytes:
-    """The content of a model file: the same bytes for the same model (one key of metadata has one order)."""
+    """Return the content of a model file; equal models give equal bytes, as a single metadata key has a single order.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return save(tensors, {_KEY: card.model_dump_json()})
 
 
 def load(path: str | Path, device: torch.device = _CPU) -> Classifier:
-    """The trained classifier in a file that a trial has left.
+    """Load the trained classifier that a trial has stored.
 
     Raises InvalidInput if the file is not such a model.
     """

@@ -1,11 +1,11 @@
-"""A trained detector as one file, and its use in three lines::
+"""A trained detector in a single file, ready for use in three lines::
 
     from workers.models.trained_detector import load
 
     model = load("model.safetensors")
     model.detect(images)  # uint8 (n, 3, side, side), fitted into the upper left -> Detections of each
 
-The file is as that of a classifier (`workers.models.trained`).
+The file has the form of a classifier's file (`workers.models.trained`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class TrainedDetector:
 
     @torch.inference_mode()
     def detect(self, images: Tensor, sizes: Sequence[tuple[int, int]] | None = None) -> list[Detections]:
-        """In px of the squares (n, 3, side, side) uint8, within (height, width) of each: what is not padding."""
+        """Return the detections in squares (n, 3, side, side) uint8, in their px.
+
+        `sizes`: the (height, width) of each square that is not padding.
+        """
         return self.network.detections(self.network(self.inputs(images)), sizes)
 
 

@@ -1,1 +1,1 @@
-"""Predictions of trained models for images in files, one module per task."""
+"""Predictions of trained models for images in files: a module per task."""

@@ -18,7 +18,7 @@ def predict(
 ) -> Iterator[ImagePrediction]:
     """Yield the probability of every class for each image, the greatest first; see `PredictingTask.predict`.
 
-    An image becomes pixels as one of a folder of images does: resized to the size that the model was trained on.
+    Images are decoded as those of a folder of images: resized to the size of the training images.
     """
     classifier = load(model)
     channels, height, width = classifier.card.shape

@@ -19,7 +19,7 @@ from workers.training.detection.sample import Scene
 def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[ImagePrediction]:
     """Yield the detections in each image, in px of its file; see `PredictingTask.predict`.
 
-    An image becomes pixels as one of a dataset in COCO's form does, at the size that the model was trained with.
+    Images are decoded as those of a dataset in COCO's format, at the size that the model was trained with.
     """
     detector = load(model)
     files = PictureFiles(tuple(images), detector.card.shape[1])

@@ -1,1 +1,1 @@
-"""The tasks that trials train: one file per task, named by the entry points `searchsvc.tasks`."""
+"""The tasks that trials train: a file per task, named by the entry points `searchsvc.tasks`."""

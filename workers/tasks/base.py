@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ShippedTask:
-    """See `searchsvc.domain.task` for the purpose of each method."""
+    """Base of the shipped tasks; `searchsvc.domain.task` describes each method."""
 
     name: str
     catalogue: Catalogue[Any, Any]

@@ -1,6 +1,6 @@
 """The task `classification`: train an image classifier, measure it on images that it was not trained on.
 
-Importing this module is cheap: the service looks tasks up. torch comes when training starts.
+Importing this module is cheap, because the service looks up tasks. torch is imported when training starts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LEAST_REWARDED = 32
 
 
 class Classification(ShippedTask):
-    """Trains a network of `searchsvc.spaces.networks`; see `searchsvc.domain.task.Task` for what each method does."""
+    """Trains a network of `searchsvc.spaces.networks`; `searchsvc.domain.task.Task` describes each method."""
 
     name = "classification"
     catalogue = data.CATALOGUE

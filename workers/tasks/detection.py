@@ -1,6 +1,6 @@
 """The task `detection`: train a one-stage detector, measure its average precision on images it was not trained on.
 
-Importing this module is cheap: the service looks tasks up. torch comes when training starts.
+Importing this module is cheap, because the service looks up tasks. torch is imported when training starts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, MODEL, PICTURES, PRETRAINED, pseudo_labels_in
 
 _LEAST_REWARDED = 16
-"""Validation images that a candidate of a supernet is scored on at least; each has several objects as a rule."""
+"""Least number of validation images that score a candidate of a supernet; each usually has several objects."""
 
 
 class Detection(ShippedTask):
-    """Trains a detector of `searchsvc.spaces.detector`; see `searchsvc.domain.task.Task` for what each method does."""
+    """Trains a detector of `searchsvc.spaces.detector`; `searchsvc.domain.task.Task` describes each method."""
 
     name = "detection"
     catalogue = data.CATALOGUE

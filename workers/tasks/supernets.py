@@ -14,7 +14,10 @@ from searchsvc.spaces.sharing import check_sharable
 def check_supernet(
     parameters: Sequence[Parameter], constants: Mapping[str, Scalar], dataset: DatasetInfo, task: str, *, least: int
 ) -> None:
-    """See `searchsvc.domain.task.SupernetTask.check_search`. `least`: validation images that there must be."""
+    """Check space and dataset; see `searchsvc.domain.task.SupernetTask.check_search`.
+
+    `least`: the least number of validation images.
+    """
     found = dataset.sizes["validation"]
     if found < least:
         message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"

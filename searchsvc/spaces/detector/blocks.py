@@ -1,8 +1,8 @@
-"""FLOPs and parameters of the blocks of detectors (`workers.models.blocks`), exact, for one block or arrays of them.
+"""FLOPs and parameters of the blocks of detectors (`workers.models.blocks`), exact, for a block or an array of blocks.
 
-FLOPs are multiply-adds of convolutions and of the products of matrices in attention, per image, as in
-`searchsvc.spaces.mbconv`; normalisation, interpolation, means and activations count none. Deformable convolutions
-count as plain ones.
+FLOPs are multiply-adds of convolutions and of the matrix products in attention, per image, as in
+`searchsvc.spaces.mbconv`; normalisation, interpolation, means and activations count as none. Deformable convolutions
+count as plain convolutions.
 
 Sizes are whole numbers or arrays of them: i inputs, o outputs, c channels, k x k kernel, px pixels.
 """
@@ -21,12 +21,12 @@ Size: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Costs of one block, or of each block in an array."""
+    """Costs of a block, or of each block in an array."""
 
     flops: Size
     params: Size
     __array_ufunc__: ClassVar[None] = None
-    """Arrays leave products with costs to `__rmul__`."""
+    """Makes arrays leave products with costs to `__rmul__`."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.flops + other.flops, self.params + other.params)
@@ -36,7 +36,7 @@ class Cost:
 
     @property
     def packed(self) -> Array:
-        """One complex number for both: FLOPs + params * 1j."""
+        """A complex number for both: FLOPs + params * 1j."""
         result: Array = self.flops + 1j * self.params
         return result
 
@@ -50,18 +50,18 @@ def chosen(codes: Size, kinds: Sequence[Cost]) -> Cost:
 
 
 def convolution(i: Size, o: Size, k: Size, px: Size, *, groups: Size = 1, bias: bool = True) -> Cost:
-    """A convolution whose output has `px` pixels."""
+    """Return the cost of a convolution whose output has `px` pixels."""
     weights = k * k * i * o // groups
     return Cost(weights * px, weights + o * bias)
 
 
 def normalisation(c: Size) -> Cost:
-    """Batch normalisation."""
+    """Return the cost of batch normalisation."""
     return Cost(0, 2 * c)
 
 
 def switchable(i: Size, o: Size, k: Size, px_in: Size, px: Size, *, groups: Size = 1, deform: bool = False) -> Cost:
-    """SAC: the switch is computed on the input's pixels, the contexts on one each, offsets on the output's."""
+    """Return the cost of SAC: the switch acts on the input's pixels, contexts on a single pixel, offsets on outputs."""
     branches = 2 * convolution(i, o, k, px, groups=groups, bias=False)
     contexts = convolution(i, i, 1, 1) + convolution(o, o, 1, 1)
     offsets = 2 * convolution(i, 2 * k * k, 3, px) if deform else NOTHING
@@ -69,25 +69,26 @@ def switchable(i: Size, o: Size, k: Size, px_in: Size, px: Size, *, groups: Size
 
 
 def aspp(c: Size, o: Size, px: Size, dilations: int = 2) -> Cost:
-    """ASPP with so many dilated branches."""
+    """Return the cost of ASPP with `dilations` dilated branches."""
     share = o // (dilations + 2)
     return convolution(c, share, 1, px) + dilations * convolution(c, share, 3, px) + convolution(c, share, 1, 1)
 
 
 def fpn(inputs: Sequence[Size], c: Size, pixels: Sequence[Size], *, convolved: bool = False) -> Cost:
-    """FPN of stages with these channels; `pixels` are those of every level, fine to coarse."""
+    """Return the cost of an FPN on stages with `inputs` channels; `pixels` of every level, fine to coarse."""
     stages = [convolution(i, c, 1, px) + convolution(c, c, 3, px) for i, px in zip(inputs, pixels, strict=False)]
     coarser = [convolution(c, c, 3, px) for px in pixels[len(inputs) :]] if convolved else []
     return sum([*stages, *coarser], NOTHING)
 
 
 def feedback(stages: Sequence[Size], c: Size, pixels: Sequence[Size]) -> Cost:
-    """Convolutions of a backbone that is fed `c` channels back to stages with these channels and pixels."""
+    """Return the cost of the convolutions that feed `c` channels back to stages with these channels and pixels."""
     return sum((convolution(c, o, 1, px) for o, px in zip(stages, pixels, strict=True)), NOTHING)
 
 
 def recursion(c: Size, fed: Sequence[Size], pixels: Sequence[Size], *, steps: int, dilations: int = 2) -> Cost:
-    """Costs of RFP beyond the backbones and FPNs of its steps: ASPP of the `fed` levels, fusion of all levels."""
+    """Return the costs of RFP beyond backbones and FPNs of its steps: ASPP of the `fed` levels, fusion of all levels.
+    """
     if steps == 1:
         return NOTHING
     once = sum((aspp(c, c, px, dilations) for px in fed), NOTHING) + sum(
@@ -98,7 +99,8 @@ def recursion(c: Size, fed: Sequence[Size], pixels: Sequence[Size], *, steps: in
 
 
 def bottleneck(i: Size, planes: Size, px_in: Size, px: Size, *, spatial: Cost, shortcut: Size) -> Cost:
-    """A bottleneck; `spatial` is its 3 x 3 convolution, `shortcut` whether its shortcut has a convolution."""
+    """Return the cost of a bottleneck with the 3 x 3 convolution `spatial`; `shortcut`: its shortcut has a convolution.
+    """
     o = 4 * planes
     branch = convolution(i, planes, 1, px_in, bias=False) + spatial + convolution(planes, o, 1, px, bias=False)
     norms = 2 * normalisation(planes) + normalisation(o)
@@ -107,17 +109,17 @@ def bottleneck(i: Size, planes: Size, px_in: Size, px: Size, *, spatial: Cost, s
 
 
 def non_local(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
-    """Non-local block with `inner` channels of queries, keys and values."""
+    """Return the cost of a non-local block with `inner` channels of queries, keys and values."""
     projections = 3 * convolution(c, inner, 1, px) + convolution(inner, c, 1, px, bias=not norm)
     return projections + Cost(2 * inner * px * px, 0) + norm * normalisation(c)
 
 
 def disentangled(c: Size, inner: Size, px: Size, *, norm: bool = False) -> Cost:
-    """Disentangled block in mmsegmentation's form: the unary weight adds a convolution and a product."""
+    """Return the cost of mmsegmentation's disentangled block: the unary weight adds a convolution and a product."""
     return non_local(c, inner, px, norm=norm) + convolution(c, 1, 1, px) + Cost(inner * px, 0)
 
 
 def official_disentangled(c: Size, inner: Size, px: Size) -> Cost:
-    """Disentangled block in the authors' form."""
+    """Return the cost of the authors' disentangled block."""
     projections = 2 * convolution(c, inner, 1, px) + convolution(c, c, 1, px, bias=False) + convolution(c, 1, 1, px)
     return projections + Cost((inner + c) * px * px + c * px, 1)

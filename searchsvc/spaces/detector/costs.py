@@ -1,12 +1,11 @@
-"""FLOPs and parameters of whole matrices of detectors, exact, without building one.
+"""FLOPs and parameters of whole matrices of detectors, exact, without building any.
 
 ::
 
     costs = backbone + neck + head
 
-Each is a sum over parts that depend on few genes (`gathers`); a kind of neck says how often its parts and the backbone
-count (`necks`). A complex number holds both costs, FLOPs + params * 1j. They are counted as those of blocks are
-(`blocks`).
+Each is a sum over parts that depend on few genes (`gathers`). A kind of neck decides how often its parts and the
+backbone count (`necks`). A complex number holds both costs, FLOPs + params * 1j. `blocks` defines their units.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _LIMITS: Limits = MappingProxyType({**recipe.DETECTION.limits, **LIMITS, **fbnet
 _GENES = (*LIMITS, *UNTRIMMED, RESOLUTION, *GENES_OF_LOSSES)
 """The genes that decide costs."""
 _BACKBONES, _NECKS = tuple(BACKBONES.values()), tuple(NECKS.values())
-"""By code."""
+"""Kinds by code."""
 
 
 def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) -> CostModel:
@@ -70,7 +69,7 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) 
 
 
 def codes_of(values: Mapping[str, Scalar]) -> Values:
-    """Return the genes that parts take, () each, from the complete values of one detector."""
+    """Return the genes in the form that parts take, () each, from the complete values of a detector."""
     complete = {**values, **UNTRIMMED}
     numbers = {name: (_words(name), complete[name]) for name in _GENES}
     return {name: np.array(words.index(value) if words else value, float) for name, (words, value) in numbers.items()}
@@ -78,14 +77,14 @@ def codes_of(values: Mapping[str, Scalar]) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class _Combination:
-    """Costs of candidates with one kind of backbone and one kind of neck, without their heads."""
+    """Costs of candidates with a kind of backbone and a kind of neck, without their heads."""
 
     axes: Mapping[str, Axis]
-    """Of the genes of the neck."""
+    """Axes of the neck's genes."""
     terms: Sequence[tuple[Gather, Times]]
 
     def costs(self, matrix: Matrix) -> Array:
-        """(n, d) -> (n,)."""
+        """Return the costs (n,) of the candidates (n, d)."""
         genes = {name: axis.decoded(matrix) for name, axis in self.axes.items()}
         total: Array = np.zeros(len(matrix), complex)
         for gather, times in self.terms:
@@ -109,13 +108,13 @@ def _codes(axis: Axis) -> list[int]:
 
 
 def _axes(space: Space, defaults: Mapping[str, Scalar]) -> dict[str, Axis]:
-    """Return the axes of numbers; words count as their places among those that can be built."""
+    """Return the axes as numbers; words are replaced by their indices among all possible words."""
     complete = {**defaults, **UNTRIMMED}
     return {name: Axis.of(space, name, complete[name], _words(name)) for name in _GENES}
 
 
 def _words(name: str) -> tuple[Scalar, ...]:
-    """Return the words that a gene can be; none if it is a number."""
+    """Return the words that a gene can take; none if it is a number."""
     limit = _LIMITS[name]
     return limit.choices if isinstance(limit, Categorical) and isinstance(limit.choices[0], str) else ()
 

@@ -1,4 +1,4 @@
-"""The genes of detectors, each listed once: what can be built, the defaults, and the ranges of the shipped spaces.
+"""The genes of detectors, each listed once: its widest range, the defaults, and the ranges of the shipped spaces.
 
 ::
 
@@ -12,7 +12,7 @@
 | finest, coarser | stride of the finest level, 4 or 8; number of levels beyond that of C5 |
 | head_depth, head_width | convolutions of a tower and their channels |
 
-Genes of one kind of backbone or neck are listed in the file of that kind (`backbones`, `necks`).
+Genes of a single kind of backbone or neck are listed in the file of that kind (`backbones`, `necks`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SAC = ("off", "plain", "deform")
 STAGES = ("c3", "c4", "c5")
 """Stages that can have switchable convolutions or attention."""
 SWITCHED = (1, 2, 3)
-"""Their places among C2 to C5."""
+"""Their positions among C2 to C5."""
 ATTENTION = ("none", "non_local", "dnl")
 
 Range: TypeAlias = Callable[[str], Parameter]
@@ -39,7 +39,7 @@ Range: TypeAlias = Callable[[str], Parameter]
 
 
 def choice(*choices: Scalar) -> Range:
-    """Return the range of one of the choices."""
+    """Return the range of a choice."""
     return lambda name: Categorical(name, choices)
 
 
@@ -57,7 +57,7 @@ class Gene:
     defaults: Mapping[str, Scalar]
     """Default by family."""
     searched: Mapping[str, Parameter]
-    """Range in the shipped space by family; a family without one has the default."""
+    """Range in the shipped space by family; in other families, the gene has its default."""
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Gene:
         return self.limit.name
 
     def under(self, owner: str, kind: str, families: Sequence[str]) -> Gene:
-        """Return the same gene, active only if the parameter `owner` is `kind`, and searched in `families` alone."""
+        """Return a copy that is active only if the parameter `owner` is `kind`, and searched only in `families`."""
         active = {
             family: replace(parameter, when={owner: (kind,)})
             for family, parameter in self.searched.items()

@@ -1,4 +1,4 @@
-"""The costs of the one-stage head (`workers.models.heads.one_stage`)."""
+"""The costs of the detection head (`workers.models.heads.one_stage`)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def bins_of(values: Mapping[str, Any]) -> int:
 
 
 def head_part(shape: Shape, classes: int) -> CostPart:
-    """Return the head at all levels."""
+    """Return the part of the head at all levels."""
     return CostPart((*_GENES, RESOLUTION), partial(_head_costs, shape, classes))
 
 
 def head_stage(factory: StageFactory, classes: int) -> Stage:
-    """Return the head of one detector."""
+    """Return the head of a detector as a stage."""
     return factory.stage(
         "head",
         "towers for classes and boxes",

@@ -1,4 +1,4 @@
-"""The maps of detectors: strides of the backbone's stages and of the neck's levels, and how many pixels they have."""
+"""The maps of detectors: strides of the backbone's stages and of the neck's levels, and their numbers of pixels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def strides_of(values: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def check_side(side: float, pointer: str) -> None:
-    """Raise InvalidInput if images with a side of so many px are too small."""
+    """Raise InvalidInput if images with a side of `side` px are too small."""
     if side < SMALLEST:
         raise InvalidInput.at(pointer, f"a detector takes images of {SMALLEST} px or more on a side, not {side:g}")
 
@@ -41,7 +41,7 @@ def pixels_at(shape: Shape, values: Values, stride: int) -> Array:
 
 
 def levels_and_pixels(shape: Shape, values: Values) -> tuple[Array, Array]:
-    """Return the number of levels of the neck, and of the pixels of all of them."""
+    """Return the number of levels of the neck, and the number of pixels of all levels together."""
     present = [
         *(values["finest"] <= stride for stride in STRIDES),
         *(values["coarser"] > number for number in range(len(COARSER))),

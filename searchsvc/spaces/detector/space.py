@@ -98,7 +98,7 @@ SMALL_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
 
 
 def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
-    """Return what tells detectors apart: candidates whose FBNetV3 genes give one backbone may be the same detector."""
+    """Return the function that identifies equal detectors: different FBNetV3 genes may give the same backbone."""
     return fbnetv3_identity.identity(space, {**defaults, **UNTRIMMED})
 
 

@@ -1,4 +1,4 @@
-"""Makes the stages of one detector from the parts that its cost model sums."""
+"""Builds the stages of a detector from the parts that its cost model sums."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NOTES = {"off": "", "plain": "switchable atrous", "deform": "switchable atrous,
 
 
 class StageFactory:
-    """Counts the parts of one detector."""
+    """Builds the stages of a single detector, with their costs."""
 
     def __init__(self, values: CompleteValues, codes: Values, image: Shape) -> None:
         self.values = values
         """A value for every gene."""
         self.codes = codes
-        """The same values as numbers, () each, as parts take them."""
+        """The values as numbers, () each, in the form that parts take."""
         self.image = image
         """Shape of an image of the dataset."""
         self._seen = shape_at(image, values[RESOLUTION])
@@ -45,9 +45,9 @@ class StageFactory:
         squeezes: bool = False,
         note: str = "",
     ) -> Stage:
-        """Return a stage whose parts count so many `times`.
+        """Return a stage; the costs of its parts are multiplied by `times`.
 
-        `stride` is that of the output relative to the image, `by` that of the stage itself.
+        `stride` is the stride of the output relative to the image, `by` the stride of the stage itself.
         """
         cost = complex(sum(complex(part.costs(self.codes)) for part in parts))
         passes = f"{int(times.flops)} passes" if int(times.flops) > 1 else ""

@@ -1,4 +1,4 @@
-"""The stages of one detector, from the parts that its cost model sums."""
+"""The stages of a detector, from the parts that its cost model sums."""
 
 from __future__ import annotations
 

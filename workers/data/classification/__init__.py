@@ -1,7 +1,4 @@
-"""Datasets for image classification: one file per format, one table, one cache per process.
-
-Those for detection are in `workers.data.detection`.
-"""
+"""Datasets for image classification: a file per format, a table, and a cache per process."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits"
 """Datasets that ship with a dependency."""
 
 FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
-"""Ways to read files."""
+"""File formats by name."""
 
 __all__ = [
     "CATALOGUE",
@@ -40,12 +37,12 @@ __all__ = [
 
 
 def load(dataset: Mapping[str, Any]) -> Dataset:
-    """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
+    """Return the dataset that a spec's section describes. Raises InvalidInput; see `Catalogue.load`."""
     return CATALOGUE.load(dataset)
 
 
 def raw(dataset: Mapping[str, Any]) -> RawDataset:
-    """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
+    """Return all images of the dataset before the split, reading them each time. Raises InvalidInput as `load` does."""
     return CATALOGUE.raw(dataset)
 
 
@@ -55,7 +52,7 @@ def fingerprint(dataset: Mapping[str, Any]) -> Hashable:
 
 
 def shares(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """How the images of the dataset of a spec are split: the arguments of `split`. Raises InvalidInput."""
+    """Return the shares and the seed of a dataset's split: the arguments of `split`. Raises InvalidInput."""
     return _shares(CATALOGUE.chosen(dataset)[1])
 
 

@@ -1,4 +1,4 @@
-"""`digits`: 1,797 handwritten digits of 8x8 px in 17 shades, as they come with scikit-learn (UCI, E. Alpaydin)."""
+"""`digits`: 1,797 handwritten digits of 8x8 px in 17 shades, shipped with scikit-learn (UCI, E. Alpaydin)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from workers.data.options import DatasetFormat, ReassessedOptions
 
 
 class DigitsOptions(ReassessedOptions):
-    """Nothing to choose: the split is fixed (1,151 train, 287 validation, 359 test)."""
+    """Options of `digits`, whose split is fixed (1,151 train, 287 validation, 359 test)."""
 
     name: Literal["digits"]
 
 
 def _read(options: DigitsOptions) -> RawDataset:
-    """Shades 0 to 16 stay as they are: `load_digits().images.astype("uint8")` fits a trained model."""
+    """Read the digits; shades stay 0 to 16, so that `load_digits().images.astype("uint8")` fits a trained model."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,10 +1,10 @@
 """`imagefolder`: a folder per class, with the images of that class.
 
-Either `path/CLASS/*.png`, or with a test split of its own `path/train/CLASS/*.png` and `path/test/CLASS/*.png`.
-Every image is decoded once, resized to `size` x `size` and kept; one that cannot be decoded is an error that names it.
-Where all of them would take more than `memory_bytes`, they stay in their files: the header of each is read at once, the
-pixels by worker processes while a trial trains. Hidden files, and files whose names do not end as those of images do,
-are passed over.
+Either `path/CLASS/*.png`, or, with a separate test split, `path/train/CLASS/*.png` and `path/test/CLASS/*.png`.
+Every image is decoded once, resized to `size` x `size` and kept in memory; an image that cannot be decoded is an error
+that names it. If all images together would take more than `memory_bytes`, they stay in their files: the header of each
+is read at once, the pixels by worker processes during training. Hidden files, and files without an image's file
+extension, are skipped.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
     size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 32
     """Side in px to which images are resized."""
     color: bool = True
-    """Three channels; false: one, of grey."""
+    """True: three channels; false: a grey channel."""
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Decoded images that are kept in memory; if a split has more, they are decoded while a trial trains."""
+    """Largest size of the decoded images of a split in memory; larger splits are decoded during training."""
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
@@ -68,7 +68,7 @@ def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> 
 
 
 def _is_split(folder: Path) -> bool:
-    """A split has class folders; a class that happens to be called train or test has none."""
+    """Return whether a folder contains class folders; a class that happens to be called train or test contains none."""
     return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
 
 
@@ -83,7 +83,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 
 
 def _labelled(folder: Path, names: tuple[str, ...]) -> list[tuple[int, Path]]:
-    """(label, image). Raises InvalidInput that names each class without an image."""
+    """Return (label, image) of each image. Raises InvalidInput that names each class without an image."""
     label = {name: index for index, name in enumerate(names)}
     files = [(label[name], path) for name, path in _files(folder) if name in label]
     empty = sorted(set(names) - {names[index] for index, _ in files})
@@ -93,13 +93,13 @@ def _labelled(folder: Path, names: tuple[str, ...]) -> list[tuple[int, Path]]:
 
 
 def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Split:
-    """Raises InvalidInput that names each image that cannot be decoded."""
+    """Return images with labels. Raises InvalidInput that names each image that cannot be decoded."""
     labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
     return Split(images_of(paths, Decoder(options.size, options.color), options.memory_bytes), labels)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name of the class folder, image), sorted, folders inside class folders included."""
+    """Yield (name of the class folder, image), sorted; images in folders inside class folders are included."""
     for path in files_below(folder):
         yield path.relative_to(folder).parts[0], path
 

@@ -1,4 +1,4 @@
-"""`npz`: arrays in one file of numpy: x_train, y_train, and perhaps x_test, y_test.
+"""`npz`: arrays in a .npz file of numpy: x_train, y_train, and optionally x_test, y_test.
 
 Images are uint8, (n, h, w) or (n, h, w, c) with one to four channels. Labels are whole numbers (n,); a class is a
 label that occurs in y_train, named by the number or by `classes`.
@@ -87,7 +87,7 @@ def _test(arrays: dict[str, NDArray[Any]], values: NDArray[Any], shape: tuple[in
 
 
 def _arrays(path: str) -> dict[str, NDArray[Any]]:
-    """The arrays of the file, nothing else: pickled objects are refused, and so is what would fill the memory."""
+    """Return the arrays of the file; pickled objects, and arrays that would fill the memory, are refused."""
     file = existing(path, folder=False)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -113,7 +113,7 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
 
 
 def _images(arrays: dict[str, NDArray[Any]], part: str) -> NDArray[np.uint8]:
-    """(n, c, h, w)."""
+    """Return the images of a part, (n, c, h, w)."""
     images = _array(arrays, f"x_{part}")
     if images.dtype != np.uint8:
         raise _wrong(f"x_{part} must hold uint8 (0 to 255), not {images.dtype}")

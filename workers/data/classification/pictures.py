@@ -1,4 +1,4 @@
-"""Images of a dataset as files for people."""
+"""Encodes images of a dataset for display."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def png(image: NDArray[np.uint8], peak: int) -> bytes:
-    """Encode (c, h, w) of one channel (grey) or three; others show their first channel. `peak` becomes white."""
+    """Encode (c, h, w), in colour if c is 3, otherwise the first channel in grey. `peak` becomes white."""
     from PIL import Image
 
     pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]

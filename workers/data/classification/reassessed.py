@@ -1,4 +1,4 @@
-"""The label file of a dataset: sets of classes for its validation images, beside the one class that each has."""
+"""The label file of a dataset: a set of classes for each validation image, in addition to its own class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ _OPTION = "/reassessed"
 
 
 def label_file(options: ReassessedOptions) -> Hashable:
-    """Changes when the file does."""
+    """Return a value that changes when the file does."""
     if options.reassessed is None:
         return None
     return stamps([existing(options.reassessed, folder=False, pointer=_OPTION)])
 
 
 def read_sets(path: str, images: ValidationSplit) -> LabelSets:
-    """Of the validation images, in their order. Raises InvalidInput; messages say where in the file it is wrong."""
+    """Return the label sets of the validation images, in order. Raises InvalidInput that names the place in the file.
+    """
     try:
         return label_sets(read_labels(existing(path, folder=False, pointer=_OPTION)), images)
     except InvalidInput as error:

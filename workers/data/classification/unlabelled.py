@@ -1,8 +1,8 @@
-"""Images without labels for classification, from which a student learns in addition to the labelled ones.
+"""Images without labels for classification, from which a student learns in addition to labelled images.
 
-They are `rest`, the training images outside the trial's data fraction, or those of a section: a folder of images
-(`format: images`), a file without labels if its format reads such (`DatasetFormat`), or any labelled dataset, whose
-images are all taken. If there are labels, they only measure the quality of pseudo labels.
+They are `rest`, the training images outside the trial's data fraction, or the images of a section: a folder of images
+(`format: images`), a file without labels if its format reads such files (`DatasetFormat`), or all images of a labelled
+dataset. If there are labels, they only measure the quality of pseudo-labels.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from workers.data.leakage import Pixels, check_apart
 from workers.data.options import UNKNOWN, ImagesOptions, existing, nothing_left
 
 _TOGETHER = 256
-"""Images that are decoded at a time."""
+"""Number of images that are decoded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledImages:
-    """n images."""
+    """n images, with their labels if these are known."""
 
     images: Images
     places: NDArray[np.intp]
-    """(n,): of each among all images of the folder, the file or the dataset."""
+    """(n,): position of each among all images of the folder, the file or the dataset."""
     names: tuple[str, ...] | None
-    """Of their files, where each has one: paths below the folder, or that of the classes."""
+    """Paths of the files, if images have files: relative to the folder, or to the folder of the classes."""
     truth: Labels | None
-    """(n,): what each is, UNKNOWN where that is no class of the dataset; None: not known."""
+    """(n,): label of each, UNKNOWN for classes that the dataset does not have; None if labels are unknown."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -112,7 +112,7 @@ def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> L
 
 
 def _pixels(images: Images) -> Pixels:
-    """Yield one image after the other, with a few in memory at a time."""
+    """Yield the images, with a few of them in memory at a time."""
     count = images.shape[0]
     for index in np.array_split(np.arange(count), math.ceil(count / _TOGETHER) or 1):
         yield from images[index]

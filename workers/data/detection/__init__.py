@@ -1,4 +1,4 @@
-"""Datasets for object detection: one file per format, one table, one cache per process."""
+"""Datasets for object detection: a file per format, a table, and a cache per process."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from workers.data.detection.digits_scenes import DIGITS_SCENES
 from workers.data.options import DatasetFormat, DatasetOptions, SplitOptions
 
 NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-scenes": DIGITS_SCENES})
-"""Datasets that are made from what a dependency ships."""
+"""Datasets made from data that a dependency ships."""
 
 FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"coco": COCO})
-"""Ways to read files."""
+"""File formats by name."""
 
 __all__ = ["CATALOGUE", "FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "fingerprint", "load", "raw"]
 
 
 def load(dataset: Mapping[str, Any]) -> DetectionDataset:
-    """The dataset that the section of a spec describes. Raises InvalidInput; see `Catalogue.load`."""
+    """Return the dataset that a spec's section describes. Raises InvalidInput; see `Catalogue.load`."""
     return CATALOGUE.load(dataset)
 
 
 def raw(dataset: Mapping[str, Any]) -> RawScenes:
-    """All images of the dataset before they are split, read anew. Raises InvalidInput as `load` does."""
+    """Return all images of the dataset before the split, reading them each time. Raises InvalidInput as `load` does."""
     return CATALOGUE.raw(dataset)
 
 

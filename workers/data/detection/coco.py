@@ -1,10 +1,10 @@
-"""`coco`: a folder of images and annotations in COCO's form.
+"""`coco`: a folder of images and annotations in COCO's format.
 
-The images of `annotations` are split into train, validation and test; where `validation_annotations` or
-`test_annotations` name a file of their own, that split is theirs. Categories become the classes 0 to K - 1 in the order
-of their ids, which may have gaps. Images keep their ratio; one whose longest side is larger than `size` is made smaller
-when it is decoded. Decoded images that fit into `memory_bytes` are kept; where a split has more, they stay in their
-files, which are decoded while a trial trains.
+The images of `annotations` are split into train, validation and test; a split with its own file, named by
+`validation_annotations` or `test_annotations`, is not drawn from them. Categories become the classes 0 to K - 1 in the
+order of their ids, which may have gaps. Images keep their aspect ratio; an image whose longest side is larger than
+`size` is resized when it is decoded. Decoded images that fit into `memory_bytes` are kept in memory; if a split has
+more, its images stay in their files, which are decoded during training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class CocoOptions(SplitOptions):
-    """Options of the format `coco`; files and folders are named relative to `path`."""
+    """Options of the format `coco`; paths of files and folders are relative to `path`."""
 
     format: Literal["coco"]
     annotations: _RelativePath = "instances.json"
@@ -40,11 +40,11 @@ class CocoOptions(SplitOptions):
     test_annotations: _RelativePath | None = None
     test_images: _RelativePath | None = None
     size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 320
-    """Side in px of the square that images enter a network as."""
+    """Side in px of the square into which images are fitted for a network."""
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Decoded images of a split that are kept in memory."""
+    """Largest size of the decoded images of a split in memory."""
     min_images: Annotated[int, Field(ge=1)] = 1
-    """Images to train on or to split that each class needs."""
+    """Least number of images per class among the images to split."""
 
 
 _OPTIONS = {
@@ -65,7 +65,7 @@ class _AnnotatedImages:
 
 
 def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
-    """Yield the images to split, then those of validation and test if they are given."""
+    """Yield the images to split, followed by the validation and test images if they have files of their own."""
     root = existing(options.path, folder=True)
     for option, images in _OPTIONS.items():
         path, folder = getattr(options, option), getattr(options, images)
@@ -134,7 +134,7 @@ def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int
 
 
 def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Instances]) -> None:
-    """Raise InvalidInput if an image is in two splits: it would be trained on and measured on."""
+    """Raise InvalidInput if an image is in two splits, as it would be used for both training and evaluation."""
     owner: dict[Path, str] = {}
     faults = []
     for option, found in read.items():
@@ -147,7 +147,7 @@ def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Ins
 
 
 def _unlabelled_folder(options: CocoOptions) -> ImagesOptions | None:
-    """Return the folder of images if the section names no annotations, and there are none of the default name."""
+    """Return the folder of images if the section names no annotations and the default file does not exist."""
     root = Path(options.path).expanduser()
     if "annotations" in options.model_fields_set or (root / options.annotations).is_file():
         return None

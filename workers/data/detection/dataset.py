@@ -1,7 +1,7 @@
 """A detection dataset, and its split into train, validation and test.
 
-Boxes are (x0, y0, x1, y1) in px of the image's own file, whatever size it is decoded to. The split belongs to the
-dataset, not to a job: it follows from what is in the images and `split_seed` alone.
+Boxes are (x0, y0, x1, y1) in px of the image's file, whatever size it is decoded to. The split belongs to the dataset,
+not to a job: it depends only on the annotations and `split_seed`.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ from workers.data.dataset import (
 
 CHANNELS = 3
 _STATISTICS_IMAGES = 512
-"""Images that mean and deviation are taken from, evenly spaced."""
+"""Number of images that mean and deviation are computed from, evenly spaced."""
 
 
 class Pictures(Protocol):
-    """Decoded images, or files that are decoded when they are asked for."""
+    """Decoded images, or files that are decoded on access."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
-        """(3, h, w), in the ratio of its file. Raises InvalidInput that names a file which cannot be decoded."""
+        """Return (3, h, w) in the file's aspect ratio. Raises InvalidInput that names a file which cannot be decoded.
+        """
 
     def take(self, index: NDArray[np.intp]) -> Pictures:
-        """Some of them."""
+        """Return the images at positions `index`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Images in memory, each (3, h, w) of its own size."""
+    """Images in memory, (3, h, w) each, of different sizes."""
 
     images: tuple[NDArray[np.uint8], ...]
 
@@ -59,31 +60,31 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The m annotated boxes of one image."""
+    """The m annotated boxes of an image."""
 
     boxes: NDArray[np.float64]
     """(m, 4): x0, y0, x1, y1 in px of the file, inside the image."""
     labels: Labels
     """(m,), indices of the classes."""
     crowd: NDArray[np.bool_]
-    """(m,): the box is around many objects that are not told apart. None is trained on, none counts as missed."""
+    """(m,): the box surrounds many objects without boxes of their own. Crowds are not trained on, and never missed."""
     areas: NDArray[np.float64]
-    """(m,) px², of the objects where the file states them, else of the boxes: what makes one small or large."""
+    """(m,) px², of the objects if the file states them, otherwise of the boxes: they decide between small and large."""
 
     @classmethod
     def of(cls, boxes: NDArray[np.float64], labels: Labels) -> Self:
-        """Objects that are told apart, as large as their boxes."""
+        """Return separate objects, as large as their boxes."""
         return cls(boxes, labels, np.zeros(len(labels), bool), (boxes[:, 2:] - boxes[:, :2]).prod(1))
 
     @property
     def classes(self) -> set[int]:
-        """Labels of the objects, crowds aside."""
+        """Labels of the objects without crowds."""
         return set(self.labels[~self.crowd].tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """n images, and what is to be found in each."""
+    """n images with their annotations."""
 
     pictures: Pictures
     sizes: NDArray[np.int64]
@@ -96,7 +97,7 @@ class Scenes:
         return len(self.truths)
 
     def size_of(self, position: int) -> tuple[int, int]:
-        """Height and width of a file, in px."""
+        """Return height and width of a file, in px."""
         height, width = self.sizes[position].tolist()
         return height, width
 
@@ -107,22 +108,22 @@ class Scenes:
 
 @dataclass(frozen=True, slots=True)
 class RawScenes:
-    """A dataset as its format reads it, with the splits of the files' own, if any."""
+    """A dataset before the split, with the splits that have files of their own, if any."""
 
     name: str
     classes: tuple[str, ...]
     side: int
-    """Side in px of the square as which images enter a network, unless the recipe chooses another."""
+    """Side in px of the square into which images are fitted for a network, unless the recipe chooses another."""
     all: Scenes
     validation: Scenes | None
     test: Scenes | None
     counts: Mapping[str, int]
-    """Counts of all boxes and images that were read; see `workers.data.detection.instances`."""
+    """Counts of all boxes and images in the files; see `workers.data.detection.instances`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionDataset:
-    """Three splits, and what was counted."""
+    """Three splits, and counts of the boxes and images in the files."""
 
     name: str
     classes: tuple[str, ...]
@@ -141,13 +142,13 @@ class DetectionDataset:
         return DatasetInfo(self.name, self.classes, (CHANNELS, self.side, self.side), sizes, self.counts)
 
     def subset(self, fraction: float) -> Scenes:
-        """A part of train with the same mix of classes, and all of what a smaller fraction gives."""
+        """Return a part of train with the same mix of classes, which contains the parts of all smaller fractions."""
         if fraction == 1.0:
             return self.train
         return self.train.take(self._leading(fraction))
 
     def rest(self, fraction: float) -> Scenes:
-        """The images of train that are not in that subset."""
+        """Return the images of train outside the `subset` of the fraction."""
         return self.train.take(outside(self._leading(fraction), len(self.train)))
 
     def _leading(self, fraction: float) -> NDArray[np.intp]:
@@ -155,7 +156,7 @@ class DetectionDataset:
 
 
 def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> DetectionDataset:
-    """Split by image: `split_positions` of `strata`; a share is not used if the files have a split of their own.
+    """Split by image: `split_positions` of `strata`; a share is not used if the split has files of its own.
 
     Raises InvalidInput if no image of a class is left to train on, or no box to measure on.
     """
@@ -170,9 +171,9 @@ def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> Detec
 
 
 def strata(truths: Sequence[Truth], classes: int) -> Labels:
-    """(n,): the class of each image that the fewest images have, the first among equals; `classes` where it has none.
+    """Return the rarest class of each image, (n,): it is in the fewest images; the first of equals; `classes` if none.
 
-    Splits that take a share of each stratum have a share of the rare classes too.
+    Splits that take a share of each stratum also have a share of the rare classes.
     """
     found = [truth.classes for truth in truths]
     images = np.bincount([label for one in found for label in one], minlength=classes)
@@ -181,7 +182,7 @@ def strata(truths: Sequence[Truth], classes: int) -> Labels:
 
 
 def images_of_classes(truths: Sequence[Truth], classes: int) -> list[int]:
-    """How many images have each class, crowds aside."""
+    """Return the number of images with each class, without crowds."""
     counts: list[int] = np.bincount([label for truth in truths for label in truth.classes], minlength=classes).tolist()
     return counts
 

@@ -1,7 +1,7 @@
-"""`digits-scenes`: digits of scikit-learn in several sizes and colours, overlapping, before textured backgrounds.
+"""`digits-scenes`: scikit-learn's digits in several sizes and colours, overlapping, on textured backgrounds.
 
-Everything follows from the options. Train, validation and test are scenes of their own, and no handwritten digit is in
-two of them. Boxes are the least ones around what is drawn of a digit, also where another covers it.
+Everything follows from the options. Train, validation and test are separate scenes, and no handwritten digit is in two
+of them. Boxes are the smallest around the drawn pixels of a digit, including pixels that another digit covers.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from workers.data.options import DatasetFormat, DatasetOptions
 
 CLASSES = tuple("0123456789")
 _MOST_PIXELS = 2**26
-"""Limit over all scenes: some seconds, and 200 MB."""
+"""Limit over all scenes: a few seconds, and 200 MB."""
 _SHADES = 16.0
 _DRAWN = 0.25
-"""Opacity from which a pixel belongs to the digit."""
+"""Opacity above which a pixel belongs to the digit."""
 _EMPTY, _MOST = 0.05, 6
-"""Share of the scenes without a digit; the most digits that others try to place."""
+"""Share of the scenes without a digit; the most digits that other scenes try to place."""
 _SMALLEST, _LARGEST, _NARROWEST = 0.12, 0.5, 0.7
 """Height of a digit as a share of the scene's side; width as a share of the height."""
 _TRIES, _OVERLAP = 8, 0.3
 """Places that are tried for a digit, and the share of the smaller of two boxes that may be covered."""
 _OCTAVES = ((2, 70.0), (8, 40.0), (32, 25.0))
-"""(cells along a side, range of values) of the noise that backgrounds are made of, around the middle grey."""
+"""(cells along a side, range of values) of the noise that forms backgrounds, around the middle grey."""
 _INK = 60
-"""Values of a digit's colour are that near to 0 or to 255; backgrounds are between."""
+"""Largest distance of a digit's colour values from 0 or 255; backgrounds are between."""
 
 Values = NDArray[np.float32]
 Box = tuple[int, int, int, int]
@@ -54,7 +54,7 @@ class DigitsScenesOptions(DatasetOptions):
     test: Annotated[int, Field(ge=20, le=20_000)] = 60
     """Scenes of each split."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Decides the scenes, and which digits are in which split."""
+    """Seed of the scenes, and of the assignment of digits to splits."""
 
 
 def _read(options: DigitsScenesOptions) -> RawScenes:
@@ -85,7 +85,7 @@ def _check_extent(options: DigitsScenesOptions) -> None:
 def generated(
     shades: NDArray[np.float64], labels: NDArray[np.int64], count: int, size: int, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], dict[str, object]]:
-    """Scenes (count, 3, size, size) and their annotations in COCO's form, from digits (n, 8, 8) of 17 shades."""
+    """Return scenes (count, 3, size, size) and annotations in COCO's format, from digits (n, 8, 8) of 17 shades."""
     images = np.empty((count, 3, size, size), np.uint8)
     boxes = []
     for position in range(count):
@@ -97,7 +97,7 @@ def generated(
 
 
 def _background(size: int, random: np.random.Generator) -> Values:
-    """(3, size, size): noise of several scales, linear between its points."""
+    """Return (3, size, size): noise of several scales, interpolated linearly."""
     scene = np.full((3, size, size), 127.5, np.float32)
     for cells, values in _OCTAVES:
         noise = random.random((3, cells, cells), np.float32) - 0.5
@@ -107,14 +107,14 @@ def _background(size: int, random: np.random.Generator) -> Values:
 
 
 def _linear(size: int, cells: int) -> Values:
-    """(size, cells): weights of cells in the linear interpolation to `size` points."""
+    """Return (size, cells): weights of cells in the linear interpolation to `size` points."""
     points = (np.arange(size) + 0.5) * cells / size - 0.5
     weights = 1.0 - np.abs(points.clip(0, cells - 1)[:, None] - np.arange(cells))
     return weights.clip(0).astype(np.float32)
 
 
 def _drawn(scene: Values, shades: NDArray[np.float64], random: np.random.Generator) -> Iterator[tuple[int, Box]]:
-    """Draw digits into a scene (3, size, size): which ones, and their boxes."""
+    """Draw digits into a scene (3, size, size), and yield the index and the box of each."""
     size = scene.shape[1]
     if random.random() < _EMPTY:
         return
@@ -132,20 +132,20 @@ def _drawn(scene: Values, shades: NDArray[np.float64], random: np.random.Generat
 
 
 def _stretched(digit: NDArray[np.float64], height: int, width: int) -> Values:
-    """(8, 8) -> (height, width)."""
+    """Resize (8, 8) to (height, width)."""
     rows, columns = digit.shape
     return _linear(height, rows) @ digit.astype(np.float32) @ _linear(width, columns).T
 
 
 def _trimmed(opacity: Values) -> Values:
-    """The least part with all that is drawn."""
+    """Return the smallest part that contains all drawn pixels."""
     drawn = opacity > _DRAWN
     rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
     return opacity[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.random.Generator) -> Box | None:
-    """The first of a few places that covers no other digit too far; None where all do."""
+    """Return the first of a few places that covers no other digit too far; None if all of them do."""
     height, width = shape
     tops, lefts = random.integers(size - height + 1, size=_TRIES), random.integers(size - width + 1, size=_TRIES)
     for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
@@ -156,7 +156,7 @@ def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.rando
 
 
 def _covered(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes as a share of the smaller one."""
+    """Return the intersection of two boxes as a share of the smaller box."""
     across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     return max(0, across) * max(0, down) / min(one[2] * one[3], other[2] * other[3])

@@ -1,12 +1,12 @@
-"""Annotations in COCO's form (cocodataset.org, "Data format"): what they may say, and boxes that can be used of them.
+"""Annotations in COCO's format (cocodataset.org, "Data format"): checks them, and corrects or drops unusable boxes.
 
 Counted over all files of a dataset, and part of its info:
 
 | count | meaning |
 |---|---|
 | boxes | objects that are kept |
-| crowd_regions | boxes around many objects: nothing is trained on them, nothing found in them is wrong |
-| images_without_boxes | kept: there is nothing to be found in them |
+| crowd_regions | boxes around many objects: not trained on; detections in them never count as wrong |
+| images_without_boxes | kept as images without objects |
 | boxes_cut | reached beyond their image and were cut at its border |
 | boxes_outside | lay beyond their image: dropped |
 | boxes_degenerate | had no width or no height: dropped |
@@ -34,11 +34,11 @@ from workers.data.imagefiles import printable
 COUNTS = ("boxes", "crowd_regions", "images_without_boxes", "boxes_cut", "boxes_outside", "boxes_degenerate")
 FAULTS_LISTED = 20
 _ROUNDING = 0.05
-"""px by which coordinates of two decimals may pass the border without meaning it."""
+"""Distance in px by which coordinates rounded to two decimals may exceed the border."""
 
 
 class _Part(BaseModel):
-    """Files hold more than is read of them."""
+    """Base of the parts of a file; keys that are not read are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -73,10 +73,10 @@ class _Document(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """The annotations of n images in one file."""
+    """The annotations of n images in a file."""
 
     classes: Mapping[int, str]
-    """Names by the id of the category, ids ascending: the order of the classes."""
+    """Names by the id of the category; ascending ids give the order of the classes."""
     files: tuple[str, ...]
     sizes: NDArray[np.int64]
     """(n, 2): height and width, in px."""
@@ -85,7 +85,7 @@ class Instances:
 
 
 def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None) -> Instances:
-    """The annotations of a file; `pointer`: of the option that names it. Raises InvalidInput. See `parse`."""
+    """Read the annotations of a file; `pointer`: the option that names it. Raises InvalidInput. See `parse`."""
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -97,8 +97,9 @@ def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None) -> 
 
 
 def parse(document: object, classes: Mapping[int, str] | None = None) -> Instances:
-    """`classes`: those of the images that are trained on, which these must be of. None: the document's own.
+    """Check and convert annotations.
 
+    `classes`: the classes of the training annotations, which all categories must match. None: the document's own.
     Raises InvalidInput, pointers into the document.
     """
     try:
@@ -196,7 +197,10 @@ def _truths(
 def _inside(
     boxes: NDArray[np.float64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.bool_]]]:
-    """Boxes (a, 4) as left, top, width, height -> x0, y0, x1, y1 within images (a, 2), and what happened to which."""
+    """Convert boxes (a, 4) from left, top, width, height to x0, y0, x1, y1 within images (a, 2).
+
+    Also return masks (a,) of the boxes that were cut, outside or degenerate.
+    """
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
     limits = sizes[:, [1, 0, 1, 0]]
     inside = np.clip(corners, 0, limits)
@@ -209,7 +213,7 @@ def _inside(
 def document_of(
     classes: Iterable[str], sizes: NDArray[np.int64], boxes: Iterable[tuple[int, int, tuple[float, ...]]]
 ) -> dict[str, Any]:
-    """A document in COCO's form. `boxes`: (position of the image, label, (left, top, width, height))."""
+    """Return a document in COCO's format. `boxes`: (position of the image, label, (left, top, width, height))."""
     return {
         "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
         "images": [

@@ -1,4 +1,4 @@
-"""Images of a detection dataset that stay in their files, and how a file becomes pixels: in its own ratio."""
+"""Images of a detection dataset that stay in their files, and their decoding, which keeps the aspect ratio."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 _EXIF, _ORIENTATION = "exif", 0x0112
 """The key in Pillow's info if a header gives the orientation, and the tag of the orientation."""
 _TURNED = range(5, 9)
-"""Its values that exchange height and width."""
+"""Values of the orientation that exchange height and width."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFiles:
-    """Files whose images are decoded, upright and in colour, when they are asked for."""
+    """Files whose images are decoded on access, upright and in colour."""
 
     paths: tuple[Path, ...]
     side: int
-    """The longest side, in px, that an image keeps; a smaller one stays as it is."""
+    """The longest side, in px, of a decoded image; smaller images keep their size."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
-        """(3, h, w). Raises InvalidInput that names a file which cannot be decoded."""
+        """Return (3, h, w). Raises InvalidInput that names a file which cannot be decoded."""
         from PIL import Image
 
         image = upright(self.paths[position])
@@ -48,7 +48,7 @@ class PictureFiles:
         return PictureFiles(tuple(self.paths[position] for position in index), self.side)
 
     def decoded(self) -> Decoded:
-        """All of them. Raises InvalidInput that names the files which cannot be decoded."""
+        """Decode all images. Raises InvalidInput that names the files which cannot be decoded."""
         images: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(self)
 
         def fill(position: int) -> None:
@@ -59,7 +59,7 @@ class PictureFiles:
 
 
 def upright(path: Path) -> PillowImage:
-    """The image of a file as it is shown, in colour. Raises InvalidInput that names a file which cannot be decoded."""
+    """Return the image of a file as it is displayed, in colour. Raises InvalidInput if the file cannot be decoded."""
     from PIL import ImageOps
 
     with opened(path) as image:
@@ -67,7 +67,7 @@ def upright(path: Path) -> PillowImage:
 
 
 def fitted(height: int, width: int, side: int) -> tuple[int, int]:
-    """Height and width in the same ratio whose larger one is `side`; at least 1."""
+    """Return height and width scaled so that the larger is `side`; at least 1."""
     longest = max(height, width)
     return max(1, round(height * side / longest)), max(1, round(width * side / longest))
 
@@ -78,12 +78,12 @@ def kept(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def bytes_of(sizes: NDArray[np.int64], side: int) -> int:
-    """Memory that images of these heights and widths (n, 2) take when they are decoded."""
+    """Return the memory that decoded images of these heights and widths (n, 2) need."""
     return sum(CHANNELS * math.prod(kept(height, width, side)) for height, width in sizes.tolist())
 
 
 def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
-    """Raise InvalidInput that names files which are not there, are no images, or not of the stated sizes (n, 2)."""
+    """Raise InvalidInput that names files which are missing, are no images, or do not have the stated sizes (n, 2)."""
 
     def look(position: int) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
@@ -98,7 +98,8 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
 
 
 def sizes_of(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """(n, 2): height and width of each image upright, by its header. Raises InvalidInput that names what is none."""
+    """Return height and width (n, 2) of each upright image, from its header. Raises InvalidInput that names bad files.
+    """
     sizes = np.empty((len(paths), 2), np.int64)
 
     def look(position: int) -> None:

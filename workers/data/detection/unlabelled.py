@@ -1,8 +1,8 @@
-"""Images without boxes for detection, from which a student learns in addition to the annotated ones.
+"""Images without boxes for detection, from which a student learns in addition to annotated images.
 
-They are `rest`, the training images outside the trial's data fraction, or those of a section: a folder of images
-(`format: images`), a folder without annotations if its format reads such (`DatasetFormat`), or any annotated dataset,
-whose training images are taken. If there are boxes, they only measure the quality of pseudo labels.
+They are `rest`, the training images outside the trial's data fraction, or the images of a section: a folder of images
+(`format: images`), a folder without annotations if its format reads such folders (`DatasetFormat`), or the training
+images of an annotated dataset. If there are boxes, they only measure the quality of pseudo-labels.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from workers.data.options import UNKNOWN, ImagesOptions, existing, nothing_left
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledScenes:
-    """n images."""
+    """n images, with their annotations if these are known."""
 
     scenes: Scenes
-    """Labels are those of the dataset, or UNKNOWN for objects of other classes."""
+    """Labels refer to the classes of the dataset; objects of other classes are UNKNOWN."""
     annotated: bool
     """True if the truths of the scenes are known; otherwise they are empty."""
 

@@ -1,7 +1,7 @@
 """The backbones of detectors: a module with a function `build` for each kind in the space's table of backbones.
 
-All give four maps, C2 to C5 at strides 4, 8, 16 and 32, can be fed back to by a recursive pyramid, and take switchable
-atrous convolutions and non-local blocks. The blocks that these extend keep their names and their weights, so that the
+All give four maps, C2 to C5 at strides 4, 8, 16 and 32, accept feedback from a recursive pyramid, and can have
+switchable atrous convolutions and non-local blocks. The extended blocks keep their names and their weights, so that the
 weights of a trained classifier load (`pretrained`).
 """
 
@@ -26,15 +26,16 @@ Values: TypeAlias = Mapping[str, Any]
 _ATTENTION: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
     {"non_local": partial(NonLocal, norm=True), "dnl": partial(DisentangledNonLocal, norm=True)}
 )
-"""Normalised, as in mmsegmentation's heads."""
+"""Attention blocks by name, normalised as in mmsegmentation's heads."""
 BUILDERS: Mapping[str, Callable[[Values, int, int], Backbone]] = MappingProxyType(
     {name: import_module(f"{__name__}.{kind.module}").build for name, kind in BACKBONES.items()}
 )
-"""From complete values, the channels of images, and the channels that are fed back; without extensions."""
+"""Functions by kind: complete values, channels of images, channels of feedback -> a backbone without extensions."""
 
 
 def backbone_of(values: Values, channels: int, feedback: int = 0) -> Backbone:
-    """Build the backbone that complete values describe, for images of so many channels; `feedback`: see `Backbone`."""
+    """Build the backbone that complete values describe, on images with that many channels; `feedback` as in `Backbone`.
+    """
     backbone = BUILDERS[values["backbone"]](values, channels, feedback)
     stages = backbone.parts()[1:]
     for stage, name in zip(SWITCHED, STAGES, strict=True):
@@ -46,7 +47,7 @@ def backbone_of(values: Values, channels: int, feedback: int = 0) -> Backbone:
 
 
 def switch(modules: Iterable[nn.Module], *, deform: bool) -> None:
-    """Make every convolution of more than 1 x 1 px inside the modules a switchable one that starts as it."""
+    """Replace every convolution larger than 1 x 1 px inside the modules with an equivalent switchable convolution."""
     for parent in [submodule for module in modules for submodule in module.modules()]:
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and child.kernel_size != (1, 1):

@@ -20,9 +20,9 @@ from workers.models.fbnetv3 import block_of, initialise, stem_of
 class FBNetV3Backbone(Backbone):
     """Stem and blocks of an FBNetV3 network, cut into four stages.
 
-    `ends`: how many blocks lead up to each of C2 to C5. `feedback`: channels of the maps that are fed back to the
-    stages but the first, 0: none. They are added to the output of a stage's first block, through a convolution that
-    starts at 0.
+    `ends`: the number of blocks up to each of C2 to C5. `feedback`: channels of the maps that are fed back to all
+    stages but the first; 0 for no feedback. These maps are added to the output of a stage's first block, through a
+    convolution that starts at 0.
     """
 
     def __init__(self, layers: Layers, ends: Sequence[int], channels: int, *, feedback: int = 0) -> None:
@@ -64,6 +64,7 @@ class FBNetV3Backbone(Backbone):
 
 
 def build(values: Mapping[str, Any], channels: int, feedback: int) -> FBNetV3Backbone:
-    """Build the backbone of complete values, for images of so many channels; `feedback`: see `Backbone`."""
+    """Build the backbone that complete values describe, on images with that many channels; `feedback` as in `Backbone`.
+    """
     definition, ends = FBNETV3[values["backbone"]].definition_of(values)
     return FBNetV3Backbone(definition.layers, ends, channels, feedback=feedback)

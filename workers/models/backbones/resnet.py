@@ -9,7 +9,8 @@ from workers.models.blocks.resnet import ResNet
 
 
 def build(values: Mapping[str, Any], channels: int, feedback: int) -> ResNet:
-    """Build the ResNet of complete values, for images of so many channels; `feedback`: see `Backbone`."""
+    """Build the ResNet that complete values describe, on images with that many channels; `feedback` as in `Backbone`.
+    """
     depths = [values[f"depth_{stage}"] for stage in range(1, 5)]
     standardised = values["standardised"]
     return ResNet(depths, values["base_width"], channels=channels, standardised=standardised, feedback=feedback)

@@ -1,11 +1,11 @@
-"""Atrous spatial pyramid pooling as DetectoRS fuses with it (arXiv 2006.02334, section 3.2; DeepLab, arXiv 1606.00915).
+"""Atrous spatial pyramid pooling in DetectoRS' form (arXiv 2006.02334, section 3.2; DeepLab, arXiv 1606.00915).
 
 ::
 
     F = concat(relu(conv1(P)), relu(conv3(P, d_1)), ..., relu(conv1(GAP(P))))
 
 Every branch has bias, no normalisation, and an equal share of the channels: a 1 x 1 convolution, 3 x 3 convolutions of
-dilation and padding d, and a 1 x 1 convolution of the global mean, spread over the map.
+dilation and padding d, and a 1 x 1 convolution of the global mean, expanded to the size of the map.
 
 Shapes: n images, c channels, h x w px.
 """
@@ -21,10 +21,10 @@ from searchsvc.errors import InvalidInput
 
 
 class ASPP(nn.Module):
-    """A layer from `channels` to `outputs` channels, with one 3 x 3 branch per dilation.
+    """A layer from `channels` to `outputs` channels, with a 3 x 3 branch per dilation.
 
-    Weights start as N(0, 2 / (k k c_out)) with c_out the channels of the branch, biases as 0. Raises InvalidInput
-    (pointer `/channels`) if the outputs do not divide by the branches.
+    Weights start as N(0, 2 / (k k c_out)), with c_out the channels of the branch; biases start as 0. Raises
+    InvalidInput (pointer `/channels`) if `outputs` is not a multiple of the number of branches.
     """
 
     def __init__(self, channels: int, outputs: int, dilations: Sequence[int] = (3, 6)) -> None:
@@ -38,7 +38,7 @@ class ASPP(nn.Module):
         self.apply(_initialise)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, channels, h, w) -> (n, outputs, h, w)."""
+        """Map (n, channels, h, w) to (n, outputs, h, w)."""
         *local, pooled = self.branches
         whole = pooled(maps.mean((2, 3), keepdim=True))  # (n, share, 1, 1)
         parts = [conv(maps) for conv in local]  # (n, share, h, w) each

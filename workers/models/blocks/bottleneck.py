@@ -1,12 +1,12 @@
-"""The bottleneck of DetectoRS (arXiv 2006.02334, section 3.1): ResNet's (arXiv 1512.03385), which can be fed back to.
+"""The bottleneck of DetectoRS (arXiv 2006.02334, section 3.1): ResNet's (arXiv 1512.03385) with an input for feedback.
 
 ::
 
     y = relu(BN(conv1(relu(BN(conv3(relu(BN(conv1(x)))))))) + shortcut(x) + feed(F))
 
-`feed` is a 1 x 1 convolution with bias that starts at 0. The stride is that of the 3 x 3 convolution, which may be a
-switchable one (`sac`); the others may standardise their weights (`conv_aws`). Names are torchvision's, so that its
-weights load as they are.
+`feed` is a 1 x 1 convolution with bias that starts at 0. The 3 x 3 convolution has the stride, and may be switchable
+(`sac`); the other convolutions may standardise their weights (`conv_aws`). Names are torchvision's, so that its weights
+load without conversion.
 
 Shapes: n images, c channels, h x w px in, h' x w' px out.
 """
@@ -36,7 +36,7 @@ def feedback_conv(channels: int, outputs: int) -> nn.Conv2d:
 
 
 class Bottleneck(nn.Module):
-    """A block from `inputs` to 4 `planes` channels. `feedback`: channels of the maps that are fed back, 0: none."""
+    """A block from `inputs` to 4 `planes` channels. `feedback`: channels of the fed back maps, 0 for no feedback."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Bottleneck(nn.Module):
         self.rfp_conv = feedback_conv(feedback, outputs) if feedback else None
 
     def forward(self, maps: Tensor, feedback: Tensor | None = None) -> Tensor:
-        """(n, inputs, h, w), and what is fed back (n, feedback, h', w') -> (n, 4 planes, h', w')."""
+        """Map (n, inputs, h, w), and the feedback (n, feedback, h', w'), to (n, 4 planes, h', w')."""
         branch = self.relu(self.bn1(self.conv1(maps)))  # (n, planes, h, w)
         branch = self.relu(self.bn2(self.conv2(branch)))  # (n, planes, h', w')
         summed: Tensor = self.bn3(self.conv3(branch)) + (self.downsample(maps) if self.downsample else maps)

@@ -4,9 +4,9 @@
 
     W_eff[o] = gamma[o] (W[o] - mean_o) / sqrt(var_o + 1e-5) + beta[o]
 
-mean_o and var_o (unbiased) are those of filter o over inputs and kernel; gamma and beta are buffers, not trained. They
-are 1 and 0 in a network trained from scratch (plain weight standardisation). Where a state dict has no gamma and beta,
-they become sqrt(var + 1e-5) and mean of the weights in it, so that W_eff is those weights at the start.
+mean_o and var_o (unbiased) are the statistics of filter o over inputs and kernel; gamma and beta are buffers, not
+trained. They are 1 and 0 in a network trained from scratch (plain weight standardisation). If a state dict has no gamma
+and beta, they become sqrt(var + 1e-5) and mean of its weights, so that W_eff equals these weights at the start.
 
 Shapes: n images, c inputs, o outputs, g groups, k x k kernel, h x w px.
 """
@@ -27,7 +27,7 @@ _EPSILON = 1e-5
 class ConvAWS(nn.Conv2d):
     """A convolution with the arguments of nn.Conv2d.
 
-    Raises InvalidInput (pointer `/kernel_size`) if a filter has one weight only, which has no variance.
+    Raises InvalidInput (pointer `/kernel_size`) if a filter has a single weight, which has no variance.
     """
 
     gamma: Tensor  # (o, 1, 1, 1)
@@ -41,17 +41,18 @@ class ConvAWS(nn.Conv2d):
         self.register_buffer("beta", torch.zeros(self.out_channels, 1, 1, 1))
 
     def effective_weight(self) -> Tensor:
-        """The weight that convolves, (o, c / g, k, k)."""
+        """Return the standardised weight, (o, c / g, k, k)."""
         mean, deviation = _statistics(self.weight)  # (o, 1, 1, 1) each
         return self.gamma * (self.weight - mean) / deviation + self.beta
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, o, h', w')."""
+        """Map (n, c, h, w) to (n, o, h', w')."""
         out: Tensor = self._conv_forward(maps, self.effective_weight(), self.bias)
         return out
 
     def _load_from_state_dict(self, state_dict: MutableMapping[str, Any], prefix: str, *rest: Any) -> None:
-        """Loads a plain convolution, too. `state_dict` is load_state_dict's own copy, which may be completed."""
+        """Load a standardised or a plain convolution. `state_dict` is load_state_dict's copy, which may be completed.
+        """
         weight = state_dict.get(f"{prefix}weight")
         if weight is not None and f"{prefix}gamma" not in state_dict and f"{prefix}beta" not in state_dict:
             beta, gamma = _statistics(weight.detach())
@@ -60,6 +61,6 @@ class ConvAWS(nn.Conv2d):
 
 
 def _statistics(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each filter: (o, c / g, k, k) -> two of (o, 1, 1, 1)."""
+    """Return mean and standard deviation of each filter: (o, c / g, k, k) -> two of (o, 1, 1, 1)."""
     variance, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True)
     return mean, (variance + _EPSILON).sqrt()

@@ -1,4 +1,4 @@
-"""Disentangled non-local block (DNL, arXiv 2006.06668, section 4), in the two forms that are in use.
+"""Disentangled non-local block (DNL, arXiv 2006.06668, section 4), in the two published forms.
 
 ::
 
@@ -29,29 +29,29 @@ Centre: TypeAlias = Literal["layer", "channel"]
 
 
 class DisentangledNonLocal(NonLocal):
-    """(n, c, h, w) -> the same shape; the options are those of NonLocal. m starts as PyTorch's default."""
+    """A block that keeps the shape (n, c, h, w); options as in NonLocal. m has PyTorch's default initialisation."""
 
     def __init__(self, channels: int, *, reduction: int = 2, temperature: float = 0.05, norm: bool = False) -> None:
         super().__init__(channels, reduction=reduction, temperature=temperature, norm=norm)
         self.conv_mask = nn.Conv2d(channels, 1, 1)
 
     def gathered(self, maps: Tensor, values: Tensor) -> Tensor:
-        """Both weights: maps (n, c, h, w), values (n, hw, d) -> (n, hw, d)."""
+        """Gather values with both weights: maps (n, c, h, w), values (n, hw, d) -> (n, hw, d)."""
         return self.pairwise(maps, values) + unary(self.conv_mask(maps), values)
 
     def pairwise(self, maps: Tensor, values: Tensor) -> Tensor:
-        """The whitened weight: (n, c, h, w), (n, hw, d) -> (n, hw, d)."""
+        """Gather values with the whitened weight: (n, c, h, w), (n, hw, d) -> (n, hw, d)."""
         query, key = (centred(tokens(conv(maps)), "channel") for conv in (self.theta, self.phi))
         return attend(query, key, values, self.scale)
 
 
 class OfficialDisentangledNonLocal(nn.Module):
-    """(n, c, h, w) -> the same shape.
+    """A block that keeps the shape (n, c, h, w), as in the authors' code.
 
     `centre`: means over channels and positions together (`layer`, the authors' configurations), or per channel
-    (`channel`, the paper's formula). Neither scale nor temperature: weights of q and k do not decay instead. v has c
-    channels and no bias, and there is no convolution after it. gamma starts at 0, all weights as N(0, 0.01^2), biases
-    as 0.
+    (`channel`, the paper's formula). There is neither scale nor temperature; instead, the weights of q and k are exempt
+    from decay. v has c channels and no bias, and no convolution follows it. gamma starts at 0, all weights as N(0,
+    0.01^2), biases as 0.
     """
 
     def __init__(self, channels: int, *, reduction: int = 2, centre: Centre = "layer") -> None:
@@ -66,14 +66,14 @@ class OfficialDisentangledNonLocal(nn.Module):
             initial.small(conv)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, c, h, w)."""
+        """Map (n, c, h, w) to (n, c, h, w)."""
         values = tokens(self.conv_value(maps))  # (n, hw, c)
         query, key = (centred(tokens(conv(maps)), self.centre) for conv in (self.conv_query, self.conv_key))
         gathered = self.gamma * attend(query, key, values, 1.0) + unary(self.conv_mask(maps), values)
         return maps + unflattened(gathered, maps)
 
     def undecayed(self) -> tuple[nn.Parameter, ...]:
-        """Parameters that an optimiser must not let decay (`workers.training.optimizers`)."""
+        """Return the parameters that are exempt from weight decay (`workers.training.optimizers`)."""
         return (*self.conv_query.parameters(), *self.conv_key.parameters())
 
 
@@ -83,5 +83,5 @@ def unary(mask: Tensor, values: Tensor) -> Tensor:
 
 
 def centred(sequence: Tensor, centre: Centre) -> Tensor:
-    """(n, hw, c') less its mean over positions, or over positions and channels."""
+    """Subtract from a sequence (n, hw, c') its mean over positions, or over positions and channels."""
     return sequence - sequence.mean((1, 2) if centre == "layer" else 1, keepdim=True)

@@ -7,8 +7,7 @@
     P_j = P_{j-1}[::2, ::2]                coarser levels, `pool`: FPN's P6
     P_j = conv3_j(P_{j-1}), stride 2       coarser levels, `conv`: as in FCOS and GFL (arXiv 2006.04388)
 
-All convolutions have bias and no normalisation, and start as Xavier's uniform distribution with bias 0, as mmdet has
-it.
+All convolutions have bias and no normalisation. They start as Xavier's uniform distribution with bias 0, as in mmdet.
 
 Shapes: n images, c channels, h_i x w_i px at stage i.
 """
@@ -30,7 +29,7 @@ class FPN(nn.Module):
     """A pyramid of `levels` maps with `channels` each, from the maps of a backbone's stages.
 
     `inputs` are the channels of the stages; the first `start` stages get no level. Raises InvalidInput (pointer
-    `/levels`) if a stage would be left without one.
+    `/levels`) if another stage would be left without a level.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class FPN(nn.Module):
         self.apply(_xavier)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """One map per stage, (n, inputs_i, h_i, w_i), fine to coarse -> one per level, (n, channels, h_i, w_i)."""
+        """Map (n, inputs_i, h_i, w_i) of each stage, fine to coarse, to (n, channels, h_i, w_i) of each level."""
         merged = [conv(one) for conv, one in zip(self.lateral_convs, maps[self.start :], strict=True)]
         for fine in range(len(merged) - 1, 0, -1):
             merged[fine - 1] = merged[fine - 1] + F.interpolate(merged[fine], size=merged[fine - 1].shape[-2:])
@@ -60,7 +59,8 @@ class FPN(nn.Module):
         return pyramid
 
     def fed_back(self) -> dict[int, int]:
-        """Which level a recursive backbone's stages are fed: by stage, but for the first, the level of its size."""
+        """Return, for each stage of a recursive backbone but the first, the level of its size, which is fed back to it.
+        """
         stages = range(self.start, self.start + len(self.lateral_convs))
         return {stage: level for level, stage in enumerate(stages) if stage > 0}
 

@@ -1,4 +1,4 @@
-"""Non-local block, embedded Gaussian (arXiv 1711.07971, section 3.2): the control of `dnl`.
+"""Non-local block, embedded Gaussian (arXiv 1711.07971, section 3.2): the control for `dnl`.
 
 ::
 
@@ -6,8 +6,8 @@
     out = x + conv_out(y)
 
 theta, phi, g and conv_out are 1 x 1 convolutions with bias; all positions j of the image are keys, without
-subsampling. T is 1 here. The block starts as the identity: weights of theta, phi and g as N(0, 0.01^2), conv_out as 0,
-or, with batch normalisation after conv_out (which has no bias then), its scale as 0.
+subsampling. T is 1 here. The block starts as the identity: weights of theta, phi and g as N(0, 0.01^2), conv_out as 0.
+If batch normalisation follows conv_out (which has no bias then), its scale starts as 0 instead.
 
 Shapes: n images, c channels, c' = c / reduction, h x w px.
 """
@@ -23,7 +23,7 @@ from workers.models.blocks import initial
 
 
 class NonLocal(nn.Module):
-    """(n, c, h, w) -> the same shape. `norm`: batch normalisation after conv_out."""
+    """A block that keeps the shape (n, c, h, w). `norm`: batch normalisation after conv_out."""
 
     def __init__(self, channels: int, *, reduction: int = 2, temperature: float = 1.0, norm: bool = False) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class NonLocal(nn.Module):
         initial.at_zero(self.bn if norm else self.conv_out)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, c, h, w)."""
+        """Map (n, c, h, w) to (n, c, h, w)."""
         gathered = self.gathered(maps, tokens(self.g(maps)))  # (n, hw, c')
         added: Tensor = self.bn(self.conv_out(unflattened(gathered, maps)))
         return maps + added
@@ -49,20 +49,21 @@ class NonLocal(nn.Module):
         return self.pairwise(maps, values)
 
     def pairwise(self, maps: Tensor, values: Tensor) -> Tensor:
-        """The values, weighted by the similarity of positions: (n, c, h, w), (n, hw, d) -> (n, hw, d)."""
+        """Weigh values by the similarity of positions: (n, c, h, w), (n, hw, d) -> (n, hw, d)."""
         return attend(tokens(self.theta(maps)), tokens(self.phi(maps)), values, self.scale)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """softmax(scale query key^T) value, by a fused kernel: (n, hw, c'), (n, hw, c'), (n, hw, d) -> (n, hw, d)."""
+    """Return softmax(scale query key^T) value, by a fused kernel: (n, hw, c'), (n, hw, c'), (n, hw, d) -> (n, hw, d).
+    """
     return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=scale)[:, 0]
 
 
 def tokens(maps: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, hw, c)."""
+    """Reorder (n, c, h, w) to (n, hw, c)."""
     return maps.flatten(2).transpose(1, 2)
 
 
 def unflattened(sequence: Tensor, maps: Tensor) -> Tensor:
-    """(n, hw, d) -> (n, d, h, w), h and w being those of `maps`."""
+    """Reorder (n, hw, d) to (n, d, h, w), with the h and w of `maps`."""
     return sequence.transpose(1, 2).reshape(-1, sequence.shape[2], *maps.shape[-2:])

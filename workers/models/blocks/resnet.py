@@ -1,8 +1,8 @@
 """ResNet of bottlenecks as a backbone (arXiv 1512.03385, table 1), with DetectoRS' options (arXiv 2006.02334).
 
-Stem: 7 x 7 convolution of stride 2, maximum over 3 x 3 of stride 2. Four stages at strides 4, 8, 16 and 32; the first
-block of each but the first halves the map, and is fed back to by the pyramid (`rfp`). Names are torchvision's, so that
-the weights of its ResNet-50, 101 and 152 load as they are.
+Stem: 7 x 7 convolution of stride 2, maximum over 3 x 3 of stride 2. Four stages at strides 4, 8, 16 and 32; in all
+stages but the first, the first block halves the map and receives the pyramid's feedback (`rfp`). Names are
+torchvision's, so that the weights of its ResNet-50, 101 and 152 load without conversion.
 
 Shapes: n images, c channels, h x w px.
 """
@@ -21,12 +21,12 @@ from workers.models.blocks.sac import SwitchableAtrousConv
 
 
 class ResNet(Backbone):
-    """Four maps per image, of `outputs` channels.
+    """Four maps per image, with `outputs` channels.
 
-    `depths` are blocks per stage, `width` the channels of the first stage's 3 x 3 convolutions, `channels` those of an
-    image. `standardised`: all convolutions but the switchable ones standardise their weights. `sac`: in which stages
-    the 3 x 3 convolutions are switchable, `deform`: and deformable. `feedback`: channels of the maps that are fed back
-    to the stages, 0: none.
+    `depths` are blocks per stage, `width` the channels of the first stage's 3 x 3 convolutions, `channels` the channels
+    of an image. `standardised`: all convolutions but the switchable ones standardise their weights. `sac`: the stages
+    whose 3 x 3 convolutions are switchable; `deform`: they are also deformable. `feedback`: channels of the maps that
+    are fed back to the stages, 0 for no feedback.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ResNet(Backbone):
 
 
 def _initialise(layer: nn.Module) -> None:
-    """He's normal distribution; residual branches start as zero (arXiv 1706.02677, 5.1)."""
+    """Draw weights from He's normal distribution; residual branches start as zero (arXiv 1706.02677, 5.1)."""
     # Convolutions with bias are parts of blocks that start as those blocks need it.
     if isinstance(layer, nn.Conv2d) and layer.bias is None:
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

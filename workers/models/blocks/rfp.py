@@ -6,10 +6,10 @@
     Q^t = FPN(B_t(x, ASPP(P^{t-1})))                  t = 2 ... T, one FPN and one ASPP for all steps
     P^t = g Q^t + (1 - g) P^{t-1},  g = sigmoid(conv1(Q^t))   at every level, one conv1 for all levels and steps
 
-B_t are backbones with weights of their own, or one that all steps share. A backbone adds the fed back maps to the
-output of the first block of each stage but the first, through a 1 x 1 convolution that starts at 0 (`bottleneck`). As
-the backbones start with equal weights, all Q^t and so P^T are P^1 at the start: a plain FPN. conv1 starts at 0, g at
-1/2.
+B_t are backbones with weights of their own, or a single backbone that all steps share. A backbone adds the fed back
+maps to the output of the first block of each stage but the first, through a 1 x 1 convolution that starts at 0
+(`bottleneck`). The backbones start with equal weights, so all Q^t, and therefore P^T, equal P^1 at the start: a plain
+FPN. conv1 starts at 0, so g starts at 1/2.
 
 Shapes: n images, c channels, h x w px.
 """
@@ -29,10 +29,11 @@ from workers.models.blocks.fpn import FPN
 
 
 class RecursiveFeaturePyramid(Neck):
-    """Backbone and FPN, unrolled over `steps`; one step is the plain FPN.
+    """Backbone and FPN, unrolled over `steps`; a single step is the plain FPN.
 
-    `backbone_of(channels)` makes a backbone that is fed back so many channels, 0: none. It is called once if the steps
-    share the backbone, else once per step. Raises InvalidInput (pointer `/steps`) for less than one step.
+    `backbone_of(channels)` builds a backbone with that many channels of feedback, 0 for no feedback. It is called once
+    if the steps share the backbone, otherwise once per step. Raises InvalidInput (pointer `/steps`) if `steps` is less
+    than 1.
     """
 
     def __init__(

@@ -9,9 +9,9 @@
 
 pool5 is the mean over 5 x 5 of a map padded by reflection; switch, pre and post are 1 x 1 convolutions with bias. dW
 (`weight_diff`) is added after the standardisation: the two branches are locked, they share W. The deformable form
-replaces both convolutions by deformable ones, without modulation and with one offset group, whose offsets are 3 x 3
-convolutions of pool5(x). At the start S = 1 and dW, pre, post and offsets are 0, so that y is the plain convolution
-whose weights were loaded; dW has no gradient then, but the switch has.
+replaces both convolutions with deformable convolutions, without modulation and with a single offset group, whose
+offsets are 3 x 3 convolutions of pool5(x). At the start S = 1, and dW, pre, post and offsets are 0, so that y is the
+plain convolution whose weights were loaded; dW has no gradient then, but the switch has.
 
 Shapes: n images, c inputs, o outputs, k x k kernel, h x w px in, h' x w' px out.
 """
@@ -32,11 +32,11 @@ from workers.models.blocks.conv_aws import ConvAWS
 _ATROUS = 3
 """Rate of the second branch relative to the first."""
 _SMALLEST = 3
-"""Pixels on a side that padding by reflection needs."""
+"""The fewest px per side that padding by reflection allows."""
 
 
 class SwitchableAtrousConv(ConvAWS):
-    """In place of nn.Conv2d, whose arguments it takes but for `bias`: it has none. `deform`: the deformable form.
+    """A replacement for nn.Conv2d, with its arguments except `bias`, since it has no bias. `deform`: deformable form.
 
     Raises InvalidInput (pointer `/resolution`) for maps of less than 3 px on a side.
     """
@@ -55,7 +55,7 @@ class SwitchableAtrousConv(ConvAWS):
 
     @classmethod
     def of(cls, conv: nn.Conv2d, *, deform: bool = False) -> SwitchableAtrousConv:
-        """Make a switchable convolution with the weights and the outputs of a plain one.
+        """Return a switchable convolution with the weights and the outputs of a plain convolution.
 
         Raises InvalidInput (pointer `/bias`) if it has a bias.
         """
@@ -70,7 +70,7 @@ class SwitchableAtrousConv(ConvAWS):
         return made
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, o, h', w')."""
+        """Map (n, c, h, w) to (n, o, h', w')."""
         if min(maps.shape[-2:]) < _SMALLEST:
             raise InvalidInput.at("/resolution", f"SAC needs maps of 3 px or more, not {tuple(maps.shape[-2:])}")
         maps = maps + self.pre_context(_mean(maps))
@@ -85,12 +85,12 @@ class SwitchableAtrousConv(ConvAWS):
         return mixed + context
 
     def _offsets(self) -> nn.Conv2d:
-        """(n, c, h, w) -> (y, x) of each point of the kernel, (n, 2 k k, h', w')."""
+        """Return the convolution from (n, c, h, w) to (y, x) of each point of the kernel, (n, 2 k k, h', w')."""
         rows, columns = self.stride
         return nn.Conv2d(self.in_channels, 2 * self.weight[0, 0].numel(), 3, (rows, columns), padding=1)
 
     def _branch(self, maps: Tensor, weight: Tensor, rate: int, offset: nn.Module | None, pooled: Tensor) -> Tensor:
-        """One of the convolutions, at `rate` times the dilation and the padding."""
+        """Convolve with `rate` times the dilation and the padding."""
         padding, dilation = (tuple(rate * one for one in pair) for pair in (_numbers(self.padding), self.dilation))
         if offset is None:
             return F.conv2d(maps, weight, None, self.stride, padding, dilation, self.groups)
@@ -106,7 +106,8 @@ def _mean(maps: Tensor) -> Tensor:
 
 
 def _pool5(maps: Tensor, stride: tuple[int, ...] = (1, 1)) -> Tensor:
-    """Mean over 5 x 5 px, the border reflected: (n, c, h, w) -> (n, c, ceil(h / stride), ceil(w / stride))."""
+    """Return the mean over 5 x 5 px, with reflected border: (n, c, h, w) -> (n, c, ceil(h / stride), ceil(w / stride)).
+    """
     return F.avg_pool2d(F.pad(maps, (2, 2, 2, 2), mode="reflect"), 5, stride)
 
 

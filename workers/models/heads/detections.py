@@ -1,7 +1,7 @@
 """Detections from the outputs of a head: scores, boxes, non-maximum suppression.
 
-A score is the sigmoid of a class, times the sigmoid of the centerness, if any. Suppression is within classes.
-Shapes: n images, A anchors, K classes, k candidates of an image, d detections of an image.
+A score is the sigmoid of a class, times the sigmoid of the centerness, if the head has it. Suppression is within
+classes. Shapes: n images, A anchors, K classes, k candidates per image, d detections per image.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from workers.models.heads.one_stage import HeadOutputs
 
 @dataclass(frozen=True, slots=True)
 class DetectionLimits:
-    """Which detections are kept; the values are those of ATSS and Generalized Focal Loss."""
+    """Limits that select detections; the defaults are the values of ATSS and Generalized Focal Loss."""
 
-    score: float = 0.05  # of the class, which a candidate exceeds
+    score: float = 0.05  # of the class, which a candidate must exceed
     per_level: int = 1000  # candidates of a level, the best
-    iou: float = 0.6  # above which the lesser of two boxes of a class goes
+    iou: float = 0.6  # above which the worse of two boxes of a class is removed
     per_image: int = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The detections of one image, the best first."""
+    """The detections of an image, best first."""
 
     boxes: Boxes  # (d, 4), px
     scores: Tensor  # (d)
@@ -49,7 +49,7 @@ def detections(
     sizes: Sequence[tuple[int, int]],
     limits: DetectionLimits = DEFAULT_LIMITS,
 ) -> list[Detections]:
-    """Detections of each image, clipped to its height and width `sizes` in px."""
+    """Return the detections of each image, clipped to its (height, width) in `sizes`, in px."""
     outputs = outputs.at_least_float32()
     scores, places = _candidates(outputs, anchors, limits)  # (n, k)
     classes = outputs.classes.shape[-1]
@@ -62,14 +62,15 @@ def detections(
 
 
 def decoded(raw: Tensor, anchors: Anchors, bins: int, which: Tensor) -> Boxes:
-    """Boxes in px of the anchors `which` (n, k), from the box outputs (n, A, channels) of all."""
+    """Decode the box outputs (n, A, channels) of the anchors `which` (n, k) to boxes (n, k, 4) in px."""
     chosen = raw.gather(1, which.unsqueeze(-1).expand(-1, -1, raw.shape[-1]))  # (n, k, channels)
     strides = anchors.strides[which].unsqueeze(-1)  # (n, k, 1)
     return Boxes.around(anchors.centers[which], distances.decode(chosen, bins) * strides)
 
 
 def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits) -> tuple[Tensor, Tensor]:
-    """Return the best scores of each level and their places among the A K of an image, both (n, k), padded with 0."""
+    """Return the best scores of each level and their positions among the A K of an image, (n, k) each, padded with 0.
+    """
     scores = outputs.classes.sigmoid()  # (n, A, K)
     kept = scores > limits.score
     if outputs.centerness is not None:
@@ -86,7 +87,7 @@ def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits)
 
 
 def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionLimits) -> Detections:
-    """Return the candidates (k) of one image above 0 that no better candidate of their class covers."""
+    """Return the candidates (k) of an image with a score above 0 that no better candidate of their class covers."""
     some = scores > 0
     boxes, scores, labels = boxes[some], scores[some], labels[some]
     kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
@@ -94,7 +95,8 @@ def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionL
 
 
 def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
-    """Return detections in an image that was seen as `seen` (height, width) px, in px of the same image as `size`."""
+    """Scale detections from an image resized to `seen` (height, width) px to the image's own `size` (height, width) px.
+    """
     ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
     xyxy = found.boxes.xyxy
     return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)

@@ -1,8 +1,8 @@
-"""The two forms in which a head gives the distances from an anchor's centre to the four sides of its box, in strides.
+"""The two encodings of the distances from an anchor's centre to the four sides of its box, in strides.
 
 A **Dirac** distance is one number per side, exp(z). A **general distribution** is B logits per side over the distances
 0, 1, ..., B - 1 (Generalized Focal Loss, arXiv 2006.04388, section 3.2); the distance is its mean, the integral
-sum_k k softmax(z)_k. Sides are l, t, r, b; the channels of one side lie together.
+sum_k k softmax(z)_k. Sides are l, t, r, b; the channels of a side are adjacent.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _SHORT_OF_LAST_BIN = 0.1  # strides: both neighbours of every target are bins
 
 
 def channels(bins: int) -> int:
-    """Return the channels of the box branch, for `bins` per side; 0 bins is a Dirac distance."""
+    """Return the number of channels of the box branch, for `bins` per side; 0 bins stand for a Dirac distance."""
     return 4 * max(1, bins)
 
 
 def decode(raw: Tensor, bins: int) -> Tensor:
-    """Output of the box branch (..., channels) -> distances (..., 4), in strides."""
+    """Decode outputs of the box branch (..., channels) to distances (..., 4), in strides."""
     return integral(by_side(raw, bins)) if bins else raw.clamp(max=_LARGEST).exp()
 
 
 def by_side(raw: Tensor, bins: int) -> Tensor:
-    """Output of the box branch (..., 4 B) -> logits of each side (..., 4, B)."""
+    """Reshape outputs of the box branch (..., 4 B) to logits of each side (..., 4, B)."""
     return raw.reshape(*raw.shape[:-1], 4, bins)
 
 
 def integral(logits: Tensor) -> Tensor:
-    """Logits (..., B) -> the mean of each distribution (...)."""
+    """Return the mean (...) of each distribution with logits (..., B)."""
     distances = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)  # (B)
     return logits.softmax(-1) @ distances
 
 
 def encode(distances: Tensor, bins: int) -> Tensor:
-    """True distances (...) in strides -> what the distribution is to have as its mean, in [0, B - 1.1]."""
+    """Return the mean that each distribution should have, in [0, B - 1.1], for true distances (...) in strides."""
     return distances.clamp(0, bins - 1 - _SHORT_OF_LAST_BIN)

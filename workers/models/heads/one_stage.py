@@ -1,15 +1,15 @@
-"""The one-stage head: two towers shared by all levels, and what each level's maps say of its locations.
+"""The one-stage head: two towers shared by all levels, and the outputs per location of each level's map.
 
 ::
 
     map (c, h, w) --- tower --- classes (K)
                   |
                   '-- tower -+- boxes (4 B, or 4)   times a learnt scale of the level
-                             '- centerness (1)      of the baseline alone
+                             '- centerness (1)      only in the baseline
 
-A tower is `depth` times convolution 3 x 3, GroupNorm, ReLU. With a centerness branch it is the head of ATSS (arXiv
-1912.02424), trained by focal loss; without, that of Generalized Focal Loss (arXiv 2006.04388), whose class scores are
-qualities. Shapes: n images, A anchors of all levels, K classes, B bins per side.
+A tower is `depth` times convolution 3 x 3, GroupNorm, ReLU. With a centerness branch, this is the head of ATSS (arXiv
+1912.02424), trained by focal loss; without it, the head of Generalized Focal Loss (arXiv 2006.04388), whose class
+scores are qualities. Shapes: n images, A anchors of all levels, K classes, B bins per side.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class HeadDesign:
 
 
 class HeadOutputs(NamedTuple):
-    """Before any activation; levels one after the other, as in `Anchors`."""
+    """Outputs before any activation; the levels are concatenated, as in `Anchors`."""
 
     classes: Tensor  # (n, A, K)
     boxes: Tensor  # (n, A, 4 B), or (n, A, 4) for a Dirac distance
     centerness: Tensor | None  # (n, A)
 
     def at_least_float32(self) -> HeadOutputs:
-        """Return half precision as float32; float64 stays."""
+        """Return the outputs with half precision converted to float32; float64 stays."""
         dtype = torch.promote_types(self.classes.dtype, torch.float32)
         centerness = None if self.centerness is None else self.centerness.to(dtype)
         return HeadOutputs(self.classes.to(dtype), self.boxes.to(dtype), centerness)
@@ -74,7 +74,7 @@ class OneStageHead(nn.Module):
         nn.init.constant_(self.classes.bias, math.log(_PRIOR / (1 - _PRIOR)))  # type: ignore[arg-type]
 
     def forward(self, maps: Sequence[Tensor]) -> HeadOutputs:
-        """Maps (n, inputs, h_l, w_l), one per stride."""
+        """Return the outputs for maps (n, inputs, h_l, w_l), a map per stride."""
         levels = [self._level(*level) for level in zip(maps, self.scales, strict=True)]
         classes, boxes, centerness = zip(*levels, strict=True)
         quality = None if self.centerness is None else torch.cat(centerness, 1).squeeze(-1)
@@ -92,7 +92,7 @@ class OneStageHead(nn.Module):
 
 
 def _tower(design: HeadDesign) -> nn.Sequential:
-    """(n, inputs, h, w) -> (n, width, h, w)."""
+    """Build a tower, (n, inputs, h, w) -> (n, width, h, w)."""
     tower = nn.Sequential()
     for layer in range(design.depth):
         tower.append(nn.Conv2d(design.width if layer else design.inputs, design.width, 3, padding=1, bias=False))
@@ -109,5 +109,5 @@ def _initialise(module: nn.Module) -> None:
 
 
 def _by_location(one: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, h w, c)."""
+    """Reorder (n, c, h, w) to (n, h w, c)."""
     return one.permute(0, 2, 3, 1).flatten(1, 2)

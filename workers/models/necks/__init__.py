@@ -11,9 +11,9 @@ from searchsvc.spaces.detector.necks.table import NECKS
 from workers.models.blocks.base import Backbone, Neck
 
 BackboneBuilder: TypeAlias = Callable[[int], Backbone]
-"""From the number of channels that are fed back to a backbone, 0 for none, to a new backbone."""
+"""Builds a backbone with the given number of feedback channels, 0 for no feedback."""
 NeckBuilder: TypeAlias = Callable[[Mapping[str, Any], BackboneBuilder], Neck]
-"""From complete values and a builder of backbones."""
+"""Builds a neck from complete values and a builder of backbones."""
 
 BUILDERS: Mapping[str, NeckBuilder] = MappingProxyType(
     {name: import_module(f"{__name__}.{name}").build for name in NECKS}

@@ -1,4 +1,4 @@
-"""The neck `fpn`: one backbone and a feature pyramid."""
+"""The neck `fpn`: a single backbone and a feature pyramid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.models.blocks.fpn import FPN
 
 
 class FeaturePyramid(Neck):
-    """The FPN of one backbone's maps."""
+    """FPN over the maps of a single backbone."""
 
     def __init__(self, backbone: Backbone, fpn: FPN) -> None:
         super().__init__()
@@ -33,6 +33,6 @@ def build(values: Mapping[str, Any], backbone_of: Callable[[int], Backbone]) -> 
 
 
 def fpn_of(values: Mapping[str, Any], inputs: Sequence[int]) -> FPN:
-    """Build the FPN that complete values describe, on stages with these channels."""
+    """Build the FPN that complete values describe, on stages with `inputs` channels."""
     start, levels = STRIDES.index(values["finest"]), len(strides_of(values))
     return FPN(inputs, values["neck_channels"], levels=levels, start=start, extra="conv")

@@ -1,1 +1,1 @@
-"""The kinds of backbones: one file for each, listed in `table`. `workers.models.backbones` builds them."""
+"""The kinds of backbones: a file for each, listed in `table`. `workers.models.backbones` builds them."""

@@ -17,16 +17,16 @@ from searchsvc.spaces.resolution import RESOLUTION
 
 
 class BackboneKind(ABC):
-    """Four maps C2 to C5 at strides 4, 8, 16 and 32, with switchable convolutions and attention in C3 to C5."""
+    """Base of backbones with maps C2 to C5 at strides 4, 8, 16 and 32; C3 to C5 may have switches and attention."""
 
     name: str
     """The value of the gene `backbone`."""
     module: str
     """The module in `workers.models.backbones` that builds it."""
     searched_in: tuple[str, ...] = (FULL, SMALL)
-    """The shipped spaces that have it."""
+    """The shipped spaces that include it."""
     genes: tuple[Gene, ...]
-    """The genes that describe it besides those of `searchsvc.spaces.detector.genes`."""
+    """The genes that describe it, in addition to those of `searchsvc.spaces.detector.genes`."""
 
     @abstractmethod
     def trunk(self, shape: Shape) -> list[CostPart]:
@@ -46,14 +46,14 @@ class BackboneKind(ABC):
 
     @abstractmethod
     def trunk_stages(self, factory: StageFactory, parts: Sequence[CostPart], times: Cost) -> Iterator[Stage]:
-        """Yield the stages of one detector, from the parts of `trunk`, which count so many `times`."""
+        """Yield the stages of a detector, from the parts of `trunk`, whose costs are multiplied by `times`."""
 
     def parts(self, shape: Shape) -> list[CostPart]:
         """Return all parts: the trunk, and attention at C3 to C5."""
         return [*self.trunk(shape), *(self._attention_part(shape, stage) for stage in SWITCHED)]
 
     def stages(self, factory: StageFactory, times: Cost) -> Iterator[Stage]:
-        """Yield the stages of one detector whose backbone counts so many `times`."""
+        """Yield the stages of a detector; the costs of its backbone are multiplied by `times`."""
         shape, values = factory.image, factory.values
         yield from self.trunk_stages(factory, self.trunk(shape), times)
         for stage, name in zip(SWITCHED, STAGES, strict=True):

@@ -1,7 +1,8 @@
 """The backbones `fbnetv3` and `fbnetv3-small`: FBNetV3 networks without their head.
 
-Their stages 2, 3, 5 and 7 end C2 to C5. All strides are 2, whatever the size of images, and no stage is trimmed: a
-trimmed map would not have the size that its stride says. The genes are those of `searchsvc.spaces.fbnetv3.space`.
+C2 to C5 are the outputs of stages 2, 3, 5 and 7. All strides are 2, whatever the size of images, and no stage is
+trimmed: a trimmed map would not have the size that its stride implies. The genes are those of
+`searchsvc.spaces.fbnetv3.space`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _by_name(genes: Iterable[Parameter]) -> dict[str, Parameter]:
 
 
 class FBNetV3Kind(BackboneKind):
-    """Stem and seven stages of inverted residual blocks, of one of the families of FBNetV3."""
+    """Stem and seven stages of inverted residual blocks, from a family of FBNetV3."""
 
     module = "fbnetv3"
     genes = tuple(_genes())
@@ -67,7 +68,7 @@ class FBNetV3Kind(BackboneKind):
         self._family = replace(family, halved_from=fbnetv3.FULL.halved_from)
 
     def definition_of(self, values: Mapping[str, Any]) -> tuple[NetworkDefinition, tuple[int, ...]]:
-        """Return the network that complete values describe, and how many of its blocks lead up to each of C2 to C5."""
+        """Return the network that complete values describe, and the number of its blocks up to each of C2 to C5."""
         definition = fbnetv3.definition_of(self._family, values, SMALLEST)
         ends = (sum(group.n for group in definition.groups if group.stage <= last) for last in _LAST_STAGES)
         return definition, tuple(ends)
@@ -90,7 +91,7 @@ class FBNetV3Kind(BackboneKind):
         return fbnetv3_parts.round8(width)
 
     def trunk_stages(self, factory: StageFactory, parts: Sequence[CostPart], times: Cost) -> Iterator[Stage]:
-        """Yield a stage for each row of FBNetV3's table of genes; the stem counts in the first."""
+        """Yield a stage for each row of FBNetV3's table of genes; the stem is part of the first."""
         values, reached = factory.values, 2
         for stage, part in zip(fbnetv3.STAGES, parts, strict=True):
             by = 2 if stage in (2, 3, 4, 6) else 1
@@ -120,7 +121,7 @@ def _costs_by_sac(gene: str, kinds: Sequence[CostPart], values: Values) -> Array
 
 
 def _layer_costs(kind: int, layer: Layer) -> Array:
-    """Return the costs of a layer whose depthwise convolution is of that kind; the head is left out."""
+    """Return the costs of a layer whose depthwise convolution is of the given kind; the head costs nothing here."""
     if layer.kind == "head":
         return np.zeros(())
     costs = fbnetv3_costs.work(0)(layer)

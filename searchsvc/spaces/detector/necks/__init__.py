@@ -1,1 +1,1 @@
-"""The kinds of necks: one file for each, listed in `table`. `workers.models.necks` builds them."""
+"""The kinds of necks: a file for each, listed in `table`. `workers.models.necks` builds them."""

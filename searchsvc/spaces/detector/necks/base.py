@@ -16,7 +16,7 @@ from searchsvc.spaces.detector.maps import Shape
 from searchsvc.spaces.detector.stage_factory import StageFactory
 
 Times: TypeAlias = Callable[[Values], Cost]
-"""From the values of the neck's genes to how often FLOPs, and how often parameters, count."""
+"""Returns, from the values of the neck's genes, the multiples of FLOPs and of parameters that count."""
 
 
 def once(values: Values) -> Cost:  # noqa: ARG001 - whatever the values
@@ -33,14 +33,14 @@ class Term:
 
 
 class NeckKind(ABC):
-    """From the maps C2 to C5 of a backbone to a map of `neck_channels` for each level."""
+    """Base of necks, which turn the maps C2 to C5 of a backbone into a map of `neck_channels` for each level."""
 
     name: str
     """The value of the gene `neck`, and the module in `workers.models.necks` that builds it."""
     searched_in: tuple[str, ...] = (FULL, SMALL)
-    """The shipped spaces that have it."""
+    """The shipped spaces that include it."""
     genes: tuple[Gene, ...] = ()
-    """The genes that describe it besides those of `searchsvc.spaces.detector.genes`."""
+    """The genes that describe it, in addition to those of `searchsvc.spaces.detector.genes`."""
 
     def backbone_times(self, values: Values) -> Cost:
         """Return how often the backbone's FLOPs and parameters count; once, unless the neck runs it repeatedly."""
@@ -48,8 +48,8 @@ class NeckKind(ABC):
 
     @abstractmethod
     def terms(self, backbone: BackboneKind, shape: Shape) -> list[Term]:
-        """Return all costs of the neck on a backbone. Times depend on nothing but the neck's own genes."""
+        """Return all costs of the neck on a backbone. Times depend only on the neck's own genes."""
 
     @abstractmethod
     def stages(self, factory: StageFactory, backbone: BackboneKind) -> Iterator[Stage]:
-        """Yield the stages of the neck of one detector."""
+        """Yield the stages of the neck of a detector."""

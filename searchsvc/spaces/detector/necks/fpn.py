@@ -17,7 +17,7 @@ from searchsvc.spaces.resolution import RESOLUTION
 
 
 class FPNKind(NeckKind):
-    """One pass from the backbone through the pyramid."""
+    """A single pass from the backbone through the pyramid."""
 
     name = "fpn"
 
@@ -29,7 +29,7 @@ class FPNKind(NeckKind):
 
 
 def pyramid_parts(backbone: BackboneKind, shape: Shape) -> list[CostPart]:
-    """Return the parts of one pass through an FPN: the levels of C2 to C5, and the coarser levels."""
+    """Return the parts of a pass through an FPN: the levels of C2 to C5, and the coarser levels."""
     levels = [
         CostPart(
             (backbone.width_gene(stage), "neck_channels", "finest", RESOLUTION),
@@ -41,7 +41,7 @@ def pyramid_parts(backbone: BackboneKind, shape: Shape) -> list[CostPart]:
 
 
 def pyramid_stages(factory: StageFactory, backbone: BackboneKind, block: str, times: Cost) -> Iterator[Stage]:
-    """Yield the stages of an FPN that counts so many `times`."""
+    """Yield the stages of an FPN, whose costs are multiplied by `times`."""
     values, (*levels, coarser) = factory.values, pyramid_parts(backbone, factory.image)
     width = int(values["neck_channels"])
     for level, (stride, part) in enumerate(zip(STRIDES, levels, strict=True), start=2):

@@ -3,9 +3,9 @@
 | gene | meaning |
 |---|---|
 | rfp_steps | passes through backbone and pyramid |
-| rfp_shared | whether the steps share one backbone, or each has its own |
+| rfp_shared | whether all steps share a backbone, or each has its own |
 
-With T steps on B backbones (B = 1 if the steps share one, else T)::
+With T steps on B backbones (B = 1 if the steps share it, else T)::
 
     flops  = T (backbone + pyramid) + (T - 1) (feedback + recursion)
     params = B backbone + pyramid + max(B - 1, 1) feedback + recursion
@@ -80,7 +80,7 @@ def _recursion_times(values: Values) -> Cost:
 
 
 def _feedback_parts(backbone: BackboneKind, shape: Shape) -> list[CostPart]:
-    """Return what a backbone adds if it is fed back to, at the first blocks of C3 to C5."""
+    """Return the convolutions that feed maps back to a backbone, at the first blocks of C3 to C5."""
     return [
         CostPart(
             (backbone.first_width_gene(stage), "neck_channels", RESOLUTION),
