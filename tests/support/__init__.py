@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: a PostgreSQL server of their own, a running system, what must hold of it."""
+"""Shared by tests and benchmarks: a separate PostgreSQL server, a running system, checks of its guarantees."""

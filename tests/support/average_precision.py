@@ -1,9 +1,9 @@
-"""COCO's average precision, written plainly from its definition: what the evaluator is compared with.
+"""COCO's average precision, written plainly from its definition: the reference for the evaluator.
 
-Per class and overlap t, detections of an image (the best 100) are taken from the best score on. Each is matched to the
-object with the largest overlap, t or more, among those that are free and count; where there is none, one that does not
-count (crowds, objects of other sizes) may take it, and the detection does not count either. The same holds for an
-unmatched detection of another size. Precision, made falling, is read at 101 levels of recall.
+Per class and overlap t, detections of an image (the best 100) are visited from the best score on. Each is matched to
+the object with the largest overlap, t or more, among the free objects that count; if there is no such object, it may
+match an object that does not count (crowds, objects of other sizes), and then the detection does not count either. The
+same holds for an unmatched detection of another size. Precision, made non-increasing, is read at 101 levels of recall.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEVELS = np.linspace(0, 1, 101)
 
 
 def averages(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]) -> dict[str, float]:
-    """The metrics of `workers.evaluation.detection`, those that have an object."""
+    """Return the metrics of `workers.evaluation.detection` that have an object."""
     precisions = {
         (area, label, overlap): _of_class(found, truths, label, overlap, RANGES[area])
         for area in RANGES
@@ -43,7 +43,7 @@ def averages(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequ
 def _of_class(
     found: Sequence[Detections], truths: Sequence[Truth], label: int, overlap: int, sizes: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """(average precision, recall); None where no object counts."""
+    """Return (average precision, recall); None if no object counts."""
     scores, right, counting, objects = [], [], [], 0
     for one, truth in zip(found, truths, strict=True):
         mine, theirs = one.labels.numpy() == label, truth.labels == label
@@ -73,7 +73,7 @@ def _of_class(
 def _matched(
     shares: NDArray[np.float64], ignored: NDArray[np.bool_], crowd: NDArray[np.bool_], overlap: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of each detection: whether it has an object, and whether it counts (where it has none, it does so far)."""
+    """Return, for each detection, whether it has an object, and whether it counts (so far, if it has none)."""
     free = np.ones(len(ignored), bool)
     hit, counts = np.zeros(len(shares), bool), np.ones(len(shares), bool)
     for place, row in enumerate(shares):
@@ -89,7 +89,7 @@ def _matched(
 def _overlaps(
     boxes: NDArray[np.float64], objects: NDArray[np.float64], crowd: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """(d, m): intersection over union; over the detection's area where the object is a crowd."""
+    """Return (d, m): intersection over union; for crowds, over the detection's area."""
     low = np.maximum(boxes[:, None, :2], objects[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], objects[None, :, 2:])
     shared = (high - low).clip(0).prod(-1)

@@ -1,4 +1,4 @@
-"""Classifiers of every kind of network, not trained, but with statistics as if they were."""
+"""Classifiers of every kind of network, not trained, but with statistics of a trained network."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "resnet10t": {"network": "resnet10t", "base_width": 8},
     "fbnetv3-small": {"network": "fbnetv3-small", **{f"n{stage}": 1 for stage in (3, 4, 5, 6)}},
 }
-"""By the name of the network, values of a small one."""
+"""Values of a small network by the name of the network."""
 
 
 def made(values: dict[str, Any], shape: tuple[int, int, int]) -> Classifier:
-    """The network of the values, for images of `shape` and ten classes."""
+    """Return the network of the values, for images of `shape` and ten classes."""
     card = ModelCard(
         task="classification",
         dataset="digits",
@@ -51,7 +51,7 @@ def made(values: dict[str, Any], shape: tuple[int, int, int]) -> Classifier:
 
 
 def task_of(classifier: Classifier, directory: str = "", **fields: Any) -> TrialTask:
-    """The task that would have trained it."""
+    """Return the task that would have trained the network."""
     return TrialTask(
         trial_id="trial",
         attempt=1,

@@ -20,7 +20,7 @@ _WITHOUT_FLOPS = (nn.BatchNorm2d, nn.Hardswish, nn.Hardsigmoid, nn.ReLU)
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted for one image, and the shape that came out."""
+    """The counts for an image, and the shape of the output."""
 
     flops: int
     params: int
@@ -44,7 +44,8 @@ class Countable:
                 layer.register_forward_hook(self._count)
 
     def counted(self, shape: tuple[int, ...]) -> Counted:
-        """Run once. Hooks on convolutions and linear layers count; the first time torch's counter must agree."""
+        """Run the module once. Hooks on convolutions and linear layers count; the first time, torch's count must agree.
+        """
         self._hooked = 0
         with nullcontext() if self._agreed else FlopCounterMode(display=False) as counter, torch.inference_mode():
             output = self._module(torch.empty(1, *shape, device="meta"))
@@ -58,7 +59,7 @@ class Countable:
 
 
 def counted_by_parts(definition: NetworkDefinition, shape: Shape, classes: int) -> Counted:
-    """A whole network as the sum of its parts; each part is built and counted once, however many networks share it."""
+    """Count a network as the sum of its parts; each part is built and counted once, however many networks share it."""
     result = _stem(definition.stem, shape)
     for block in definition.blocks():
         result += _block(block, tuple(result.shape))
@@ -93,7 +94,7 @@ def _classifier(inputs: int, classes: int) -> Counted:
 
 
 def _strip(module: nn.Module) -> None:
-    """Leave out layers that have no multiply-adds: on the meta device they take most of the time."""
+    """Remove layers that have no multiply-adds: on the meta device they take most of the time."""
     for name, child in module.named_children():
         if isinstance(child, _WITHOUT_FLOPS):
             setattr(module, name, nn.Identity())

@@ -21,7 +21,7 @@ SMALLEST = {
 
 
 def pets(folder: Path, images: int = 12) -> dict[str, Any]:
-    """The section of a spec."""
+    """Return the dataset section of a spec."""
     write(folder, document(images))
     return section(folder) | {"size": SIDE}
 
@@ -29,7 +29,7 @@ def pets(folder: Path, images: int = 12) -> dict[str, Any]:
 def a_task(
     dataset: dict[str, Any], directory: Path, values: dict[str, Any] | None = None, *, epochs: int = 1, **fields: Any
 ) -> TrialTask:
-    """Every field can be given."""
+    """Return a task; every field can be overridden."""
     given = {
         "trial_id": directory.name,
         "attempt": 1,

@@ -22,7 +22,7 @@ ELEMENTWISE = (nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.Hardswish, nn.Hardsigmo
 
 
 def detector(values: Mapping[str, Scalar], shape: Shape = (3, 96, 96), classes: int = 3) -> Detector:
-    """One of the family detector-small, unless the values name another."""
+    """Return a detector; the family is detector-small, unless the values name another."""
     torch.manual_seed(0)
     made = build(complete({"network": "detector-small", **values}), shape, classes)
     assert isinstance(made, Detector)
@@ -30,9 +30,9 @@ def detector(values: Mapping[str, Scalar], shape: Shape = (3, 96, 96), classes: 
 
 
 def counted(values: Mapping[str, Scalar], shape: Shape, classes: int) -> tuple[int, int]:
-    """(FLOPs, parameters) as torch counts them, which leaves deformable convolutions to hooks.
+    """Return (FLOPs, parameters) counted by torch, with hooks for deformable convolutions.
 
-    Normalisation and activations count for nothing and take half of the time: they are passed by.
+    Normalisation and activations count as none and take half of the time: they are skipped.
     """
     with torch.device("meta"):
         made = detector(values, shape, classes).eval()
@@ -53,7 +53,7 @@ def counted(values: Mapping[str, Scalar], shape: Shape, classes: int) -> tuple[i
 
 
 def scenes(count: int, side: int, classes: int = 3) -> tuple[Tensor, Targets]:
-    """Images of noise with two squares each, whose class is their colour; at most 6 classes."""
+    """Return images of noise with two squares each, whose class is their colour; at most 6 classes."""
     generator = torch.Generator().manual_seed(4)
     images = 0.3 * torch.randn(count, 3, side, side, generator=generator)
     objects = []

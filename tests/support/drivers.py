@@ -1,9 +1,9 @@
-"""A process that does with the store what drivers do, and says what it knows to be stored. To be run many times, and
-to be killed: `python -m tests.support.drivers URL HOLDER TRIALS STEPS`.
+"""A process that uses the store like drivers do, and prints its stored state. To be run many times, and to be killed:
+`python -m tests.support.drivers URL HOLDER TRIALS STEPS`.
 
-It claims jobs until none is left. Each line that it prints is one JSON list: ["claimed", job, epoch], and after the
+It claims jobs until none is left. Each line that it prints is a JSON list: ["claimed", job, epoch], and after the
 flush of each step ["stored", job, trials, step]. With a fifth argument, `together`, it waits after its first claim
-until it is sent a line.
+until it receives a line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.jobs import DONE, add_trials
 
 ROOT = Path(__file__).parents[2]
 TTL_SECONDS = 600.0
-"""No lease expires on a slow machine."""
+"""Long enough that no lease expires on a slow machine."""
 
 
 def start(url: str, holder: str, *, trials: int, steps: int, together: bool = False) -> subprocess.Popen[str]:

@@ -21,7 +21,8 @@ X = {"type": "float", "name": "x", "low": 0.0, "high": 1.0}
 
 
 def a_spec(*, task: str = "scripted", trials: int = 4, epochs: int = 3, **changes: Any) -> dict[str, Any]:
-    """A search over `x`; keys with other letters than a spec's are parameters of the scripted task with one choice."""
+    """Return a search over `x`; keys that a spec does not have become parameters of the scripted task with one choice.
+    """
     fixed = {name: changes.pop(name) for name in ("fate", "strikes", "seconds", "supernet") if name in changes}
     parameters = [X, *({"type": "categorical", "name": name, "choices": [value]} for name, value in fixed.items())]
     return {
@@ -37,10 +38,10 @@ def a_spec(*, task: str = "scripted", trials: int = 4, epochs: int = 3, **change
 
 
 class Rig:
-    """One data folder with its database and its Ray head; drivers are started and killed by hand."""
+    """A data folder with its database and its Ray head; drivers are started and killed by hand."""
 
     def __init__(self, data_dir: Path, *, cpus: int = 2, ray_address: str | None = None) -> None:
-        """`ray_address`: use the cluster there instead of a local head."""
+        """Create the folder. `ray_address`: use the cluster at this address instead of a local head."""
         self.settings = Settings(data_dir=data_dir, database_url=f"sqlite:///{data_dir}/searchsvc.db").prepare()
         self.settings = self.settings.model_copy(update={"ray_address": ray_address})
         self.environment = {
@@ -66,7 +67,7 @@ class Rig:
         return self.store.create_job(JobSpec.parse(document))[0]
 
     def start(self, job: Job, *, prelude: str = "") -> subprocess.Popen[bytes]:
-        """A driver under a new claim. `prelude`: statements that it runs first."""
+        """Start a driver under a new claim. `prelude`: statements that it runs first."""
         for lease in self.store.leases():
             if lease.job_id == job.id:
                 self.store.release(lease)
@@ -82,7 +83,7 @@ class Rig:
         return driver
 
     def finish(self, driver: subprocess.Popen[bytes], job: Job, timeout: float = 90.0) -> Job:
-        """Wait for the driver's own end."""
+        """Wait until the driver ends by itself."""
         try:
             code = driver.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -119,7 +120,7 @@ class Rig:
 
 
 def assert_complete(rig: Rig, job: Job, *, trials: int, epochs: int) -> None:
-    """Exactly its budget, each candidate counted once, every trial measured without a gap."""
+    """Assert that the budget is spent exactly, each candidate counts once, and every trial is measured without gaps."""
     found = rig.trials(job)
     assert rig.store.job(job.id).state is JobState.SUCCEEDED
     assert [trial.number for trial in found] == list(range(trials))

@@ -1,7 +1,7 @@
 """Rank 1 of a group of two, as a process: `python -m tests.support.groups PORT END`.
 
-It takes part in one mean (of 2 and 5) and in one `same`, prints what it has then as one JSON list, and goes on as END
-says: `leaves`, `dies` by SIGKILL, or `sleeps`.
+It takes part in a mean (of 2 and 5) and in a `same`, prints both results as a JSON list, and then acts as END says:
+`leaves`, `dies` by SIGKILL, or `sleeps`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must hold of a stored job whatever was killed while it ran."""
+"""Guarantees for a stored job, whatever was killed while it ran."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from searchsvc.store import Store
 
 
 def assert_nothing_lost_and_nothing_twice(store: Store, job_id: str, *, trials: int, epochs: int) -> None:
-    """The promise on delivery: the budget exactly, each candidate once to a counted end, measurements without gaps."""
+    """Assert the delivery guarantee: the budget exactly, each candidate counted once, measurements without gaps."""
     job = store.job(job_id)
     assert job.state is JobState.SUCCEEDED, (job.state, job.reason)
     stored = store.all_trials(job_id)
@@ -29,7 +29,7 @@ def assert_nothing_lost_and_nothing_twice(store: Store, job_id: str, *, trials: 
 
 
 def assert_proposals_as_if_undisturbed(store: Store, job_id: str, settings: Settings) -> None:
-    """A search that nobody disturbed, given the same results in the same order, proposes the same candidates."""
+    """Assert that an undisturbed search with the same results in the same order proposes the same candidates."""
     job, stored = store.job(job_id), store.all_trials(job_id)
     undisturbed = list(_proposals(job.spec, stored, settings))
     assert [one.candidate.values for one in undisturbed] == [trial.values for trial in stored]

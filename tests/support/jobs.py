@@ -13,7 +13,7 @@ DONE = Outcome(TrialState.SUCCEEDED)
 
 
 class Clock:
-    """A time that passes when it is told to."""
+    """A clock that tests advance."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
@@ -48,7 +48,7 @@ def a_claimed_job(store: Store, **changes: Any) -> tuple[Job, Lease]:
 
 
 def add_trials(store: Store, lease: Lease, count: int, *, first: int = 0) -> list[str]:
-    """QUEUED trials; their ids by number."""
+    """Add QUEUED trials and return their ids by number."""
     ids = [new_id() for _ in range(count)]
     writer = store.writer(lease)
     writer.add_trials([(id_, first + place, a_proposal(first + place)) for place, id_ in enumerate(ids)])
@@ -57,7 +57,7 @@ def add_trials(store: Store, lease: Lease, count: int, *, first: int = 0) -> lis
 
 
 def run_trials(store: Store, lease: Lease, accuracies: Iterable[float], *, first: int = 0) -> list[str]:
-    """Trials that SUCCEEDED after one measurement; their ids by number."""
+    """Add trials that SUCCEEDED after a measurement, and return their ids by number."""
     accuracies = list(accuracies)
     ids = add_trials(store, lease, len(accuracies), first=first)
     writer = store.writer(lease)

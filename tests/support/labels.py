@@ -1,4 +1,4 @@
-"""Jobs whose trials have left what they say of the validation images of digits, without any training."""
+"""Jobs whose trials have stored predictions for the validation images of digits, without any training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from searchsvc.service.service import Service
 def said(
     images: ValidationSplit, answers: NDArray[np.integer], *, labels: NDArray[np.integer] | None = None
 ) -> Predictions:
-    """Certain answers (n,), then all other classes in their order."""
+    """Return predictions with confident answers (n,), followed by all other classes in order."""
     count = len(images.classes)
     others = np.arange(count - 1) + (np.arange(count - 1) >= answers[:, None])
     classes = np.concatenate([answers[:, None], others], axis=1)
@@ -38,7 +38,7 @@ def said(
 
 
 def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Sequence[NDArray[np.integer]]) -> Job:
-    """A finished job on digits with one trial per row of answers to its validation images."""
+    """Return a finished job on digits with a trial per row of answers to its validation images."""
     job, _ = service.jobs.submit({**document, "budget": {"trials": len(answers)}})
     images = validation_of(job)
     claimed = service.store.claim_job(job.id, "test", 60.0)

@@ -1,4 +1,4 @@
-"""Operators of one network, taken from its definition, and tables with made-up times."""
+"""Operators of a network, derived from its definition, and tables with made-up times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 
 
 def operators_of(definition: NetworkDefinition, shape: tuple[int, int, int]) -> Iterator[Operator]:
-    """The operators of a network, in their order; one that stands twice comes twice."""
+    """Yield the operators of a network in order, repeated operators repeatedly."""
     stem, (channels, height, width) = definition.stem, shape
     yield Operator("stem", channels, 0, stem.c, stem.k, stem.s, stem.k // 2, 0, height, width)
     height, width = ((one - 1) // stem.s + 1 for one in (height, width))
@@ -31,7 +31,7 @@ def operators_of(definition: NetworkDefinition, shape: tuple[int, int, int]) -> 
 
 
 def operators_of_values(values: Mapping[str, Scalar], shape: tuple[int, int, int]) -> list[Operator]:
-    """The operators of the network that the values of a trial describe."""
+    """Return the operators of the network that a trial's values describe."""
     known = networks.complete(values)
     seen = shape_at(shape, known[RESOLUTION])
     family = fbnetv3.FAMILIES[str(known[NETWORK])]
@@ -39,7 +39,7 @@ def operators_of_values(values: Mapping[str, Scalar], shape: tuple[int, int, int
 
 
 def work(operator: Operator) -> float:
-    """A time that is different for nearly all operators, and grows with what they do."""
+    """Return a time that differs between nearly all operators, and grows with their work."""
     pixels = operator.height * operator.width
     return 1e-3 + 1e-7 * pixels * operator.mid * (operator.inputs + operator.outputs + operator.kernel**2)
 
@@ -47,7 +47,7 @@ def work(operator: Operator) -> float:
 def table_of(
     operators: Iterable[Operator], milliseconds: Callable[[Operator], float] = work, **changes: Any
 ) -> LatencyTable:
-    """For fbnetv3-small on digits, unless `changes` say otherwise."""
+    """Return a table, for fbnetv3-small on digits unless `changes` override it."""
     timed = tuple(TimedOperator(operator=one, milliseconds=milliseconds(one), samples=1) for one in operators)
     fields = {"space": "fbnetv3-small", "shape": DIGITS.shape, "classes": 10, "batch": 1, "device": CPU}
     rest = {"date": "2026-01-01", "scale": 1.0, "check": None, "operators": timed}
@@ -55,6 +55,6 @@ def table_of(
 
 
 def small_table(**changes: Any) -> LatencyTable:
-    """Of all operators of fbnetv3-small on digits."""
+    """Return a table of all operators of fbnetv3-small on digits."""
     shipped = catalogue.find("fbnetv3-small")
     return table_of(networks.operators_for(shipped.space, DIGITS, shipped.constants), **changes)

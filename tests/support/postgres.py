@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, that can be killed and started again."""
+"""A separate PostgreSQL server that can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SETTINGS = {"fsync": "off", "max_connections": "200", "shared_buffers": "64MB",
 
 
 class PostgresMissing(Exception):
-    """There is no PostgreSQL on this machine."""
+    """PostgreSQL is not installed on this machine."""
 
 
 def find_programs() -> Path:
-    """The folder with `initdb` and `postgres`. Raises PostgresMissing."""
+    """Return the folder with `initdb` and `postgres`. Raises PostgresMissing."""
     on_path = shutil.which("initdb")
     folders = [Path(on_path).resolve().parent] if on_path else []
     packaged = Path("/usr/lib/postgresql").glob("*/bin")
@@ -41,7 +41,7 @@ def find_programs() -> Path:
 
 
 class PostgresServer:
-    """One server on a free port of 127.0.0.1, in a temporary folder of its own, which `remove` deletes."""
+    """A server on a free port of 127.0.0.1, in a temporary folder, which `remove` deletes."""
 
     def __init__(self) -> None:
         self._programs = find_programs()
@@ -84,14 +84,14 @@ class PostgresServer:
         self._wait_until_it_answers()
 
     def stop(self) -> None:
-        """Shut down, ending all sessions; nothing where it does not run."""
+        """Shut down, ending all sessions, if the server runs."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(_STOP_SECONDS)
             self._process = None
 
     def kill9(self) -> None:
-        """End the server and all its processes at once, as a power cut does."""
+        """End the server and all its processes at once, like a power cut."""
         assert self._process is not None
         leader = psutil.Process(self._process.pid)
         leader.suspend()  # or it would answer the death of its children with new ones
@@ -103,18 +103,18 @@ class PostgresServer:
         self._process = None
 
     def restart(self, *, away_seconds: float = 0.0) -> None:
-        """kill9, and start again after a while."""
+        """Kill the server as `kill9` does, and start it again after a while."""
         self.kill9()
         time.sleep(away_seconds)
         self.start()
 
     def remove(self) -> None:
-        """Stop, and delete everything."""
+        """Stop the server, and delete all its files."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create_database(self, *, template: str = "template1") -> str:
-        """The URL of a fresh database."""
+        """Create a database and return its URL."""
         name = f"searchsvc_{uuid4().hex}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
@@ -123,7 +123,7 @@ class PostgresServer:
         self.execute(f'DROP DATABASE "{url.rsplit("/", 1)[1]}" WITH (FORCE)')
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one statement outside of any transaction; its rows."""
+        """Run a statement outside of any transaction, and return its rows."""
         with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
@@ -160,7 +160,7 @@ def free_port() -> int:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Whom to run as where we are root, which PostgreSQL refuses; None: as ourselves."""
+    """Return another account to run as if this is root, which PostgreSQL refuses; otherwise None."""
     if os.geteuid() != 0:
         return None
     names = {one.pw_name: one for one in pwd.getpwall()}

@@ -1,4 +1,4 @@
-"""Small detection datasets: folders in COCO's form whose documents can be changed, and truths by hand."""
+"""Small detection datasets: folders in COCO's format whose documents can be changed, and truths made by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = ((40, 60), (60, 40), (48, 48))
 
 
 def document(images: int = 12) -> Document:
-    """Each image has a cat and, every other one, a dog; the ids of the categories have a gap."""
+    """Return annotations: a cat in each image, a dog in every second; the ids of the categories have a gap."""
     content: Document = {
         "categories": [{"id": 7, "name": "dog"}, {"id": 3, "name": "cat"}],
         "images": [],
@@ -34,14 +34,14 @@ def document(images: int = 12) -> Document:
 
 
 def add(content: Document, image: int, box: list[float], category: int, **more: Any) -> None:
-    """One more annotation of the image at that place."""
+    """Add an annotation to the image at a position."""
     identity = max((one["id"] for one in content["annotations"]), default=0) + 1
     of = {"id": identity, "image_id": 100 + image, "category_id": category}
     content["annotations"].append({**of, "bbox": box, "iscrowd": 0, **more})
 
 
 def write(folder: Path, content: Document, name: str = "instances.json") -> None:
-    """The annotations, and a picture of noise for each image that is not there yet."""
+    """Write the annotations, and a picture of noise for each image that has no file yet."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     for one in content["images"]:
@@ -60,7 +60,7 @@ Change = Callable[[Document], object]
 
 
 def truth(boxes: list[list[float]], labels: list[int], crowd: tuple[int, ...] = ()) -> Truth:
-    """Boxes x0, y0, x1, y1; `crowd`: positions of those around many objects."""
+    """Return a truth with boxes x0, y0, x1, y1; `crowd`: positions of the boxes around many objects."""
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     crowds = np.isin(np.arange(len(corners)), crowd)
     return Truth(corners, np.array(labels, np.int64), crowds, (corners[:, 2:] - corners[:, :2]).prod(1))

@@ -32,7 +32,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def classes(path: Path) -> Iterator[ast.ClassDef]:
-    """Yield the classes of a file, nested ones included."""
+    """Yield the classes of a file, including nested classes."""
     return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef))
 
 

@@ -1,4 +1,4 @@
-"""Counting what is sent to a database."""
+"""Counts of the statements and transactions that a database receives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The SQL statements that every engine of this process sends meanwhile; one for all rows of an executemany."""
+    """Collect the SQL statements that all engines of this process send during the block; an executemany counts once."""
     sent: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
@@ -27,7 +27,7 @@ def statements() -> Iterator[list[str]]:
 
 @contextmanager
 def commits() -> Iterator[list[Connection]]:
-    """The transactions that every engine of this process commits meanwhile, by their connections."""
+    """Collect the connections of the transactions that all engines of this process commit during the block."""
     made: list[Connection] = []
     note = made.append
     event.listen(Engine, "commit", note)
@@ -42,9 +42,9 @@ _SQLITE_STEPS = 10
 
 @contextmanager
 def visits() -> Iterator[Counter[str]]:
-    """Count what the database does for the SELECTs of this process: `steps` of SQLite's machine, `rows` of PostgreSQL.
+    """Count the database's work for the SELECTs of this process: `steps` of SQLite's machine, `rows` of PostgreSQL.
 
-    Rows that a query passes over count. PostgreSQL runs every query once more, to explain it.
+    Rows that a query skips count. PostgreSQL runs every query a second time, to explain it.
     """
     made: Counter[str] = Counter()
     queries: list[tuple[Connection, str, Any]] = []
@@ -75,7 +75,7 @@ def visits() -> Iterator[Counter[str]]:
 
 
 def _rows_of(plan: Mapping[str, Any]) -> int:
-    """Rows that a node of a plan and those below it read or pass over."""
+    """Return the number of rows that a node of a plan and its children read or skip."""
     below = plan.get("Plans", ())
     own = plan.get("Rows Removed by Filter", 0) + (0 if below else plan["Actual Rows"])
     return round(own * plan["Actual Loops"]) + sum(map(_rows_of, below))

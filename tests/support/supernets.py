@@ -1,4 +1,4 @@
-"""Jobs with a supernet that nobody trained, as a driver leaves them in a store."""
+"""Jobs with a supernet in the state in which a driver leaves them in a store, without any training."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ SPEC: Mapping[str, Any] = {
     "budget": {"trials": 9},
 }
 STEPS = 4
-"""Of its supernet: twice the epochs of a trial."""
+"""Steps of the supernet: twice the epochs of a trial."""
 
 
 def a_job_with_a_supernet(store: Store, *, steps: int = STEPS, **changes: Any) -> Job:
-    """Its supernet has measured so many steps; once it has all, its finalists have reached 0.5, 0.6, ..."""
+    """Return a job whose supernet has measured `steps` steps; after all steps, its finalists have reached 0.5, 0.6, ...
+    """
     spec = JobSpec.parse({**SPEC, **changes})
     job, _ = store.create_job(spec)
     claimed = store.claim_job(job.id, "driver", TTL_SECONDS)

@@ -1,4 +1,4 @@
-"""The service as an operator runs it, in processes of its own, for tests that kill them."""
+"""The service in separate processes, as an operator runs it, for tests that kill them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORK = ("trial.started", "trial.measured")
 
 
 class System:
-    """A local Ray, controllers, an API process and what they start, over one data folder and one database."""
+    """A local Ray, controllers, an API process and their children, sharing a data folder and a database."""
 
     def __init__(self, data_dir: Path, database_url: str, *, cpus: int = 2) -> None:
         self.port = free_port()
@@ -48,7 +48,8 @@ class System:
     # ---- starting, killing, ending ---------------------------------------------------------------------------------
 
     def start(self, name: str, *command: str, program: Sequence[str] = (SEARCHCTL,)) -> None:
-        """Start `searchctl COMMAND`, or another program; it prints to a file of that name in the data folder."""
+        """Start `searchctl COMMAND`, or another program; its output goes to a file with that name in the data folder.
+        """
         with (self.settings.data_dir / f"{name}.out").open("ab") as output:
             self._processes[name] = subprocess.Popen(
                 [*program, *command], env=self.environment, stdout=output, stderr=output, start_new_session=True
@@ -58,12 +59,12 @@ class System:
         self.start(name, "controller")
 
     def start_api(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the API and wait until it answers."""
         self.start("api", "serve", "--no-controller")
         wait_for(self._is_ready, seconds=30, message=f"the API does not answer: {self.output('api')}")
 
     def kill(self, name: str) -> None:
-        """kill -9 of one process that was started here; what it started lives on."""
+        """Kill -9 a process that was started here; its children live on."""
         self._processes[name].kill()
         self._processes[name].wait(timeout=10)
 
@@ -71,7 +72,7 @@ class System:
         return self._processes[name].pid
 
     def stop(self) -> None:
-        """End everything, the local Ray included."""
+        """End everything, including the local Ray."""
         try:
             for name in self._processes:
                 self.kill(name)
@@ -84,14 +85,14 @@ class System:
     # ---- what runs -------------------------------------------------------------------------------------------------
 
     def drivers(self, job_id: str | None = None) -> list[psutil.Process]:
-        """The driver processes of this data folder that run a job right now: this job, or any."""
+        """Return the driver processes of this data folder that currently run the given job, or any job."""
         found = [(one, self.job_of(one)) for one in psutil.process_iter()]
         return [one for one, of in found if of is not None and job_id in (None, of)]
 
     def job_of(self, process: psutil.Process) -> str | None:
-        """The job that a driver process runs: it writes into its log. None: no driver, or one that waits for a job.
+        """Return the job whose log a driver process writes; None if it is no driver, or waits for a job.
 
-        A program that a driver starts is its copy for a moment; it leads no session.
+        For a moment, a program that a driver starts is a copy of the driver; it leads no session.
         """
         try:
             if "workers.driver" not in process.cmdline() or os.getsid(process.pid) != process.pid:
@@ -103,13 +104,13 @@ class System:
         return next((job_id for job_id in jobs if job_id != "standby"), None)
 
     def workers(self, job_id: str) -> list[psutil.Process]:
-        """The processes that train a trial of the job right now, as its running attempts say."""
+        """Return the processes that currently train a trial of the job, by its running attempts."""
         running = self.store.trials(job_id, state=TrialState.RUNNING, limit=100)
         pids = {self.store.attempts(trial.id)[-1].pid for trial in running}
         return [one for one in cluster.processes(self.settings) if one.pid in pids]
 
     def output(self, name: str) -> str:
-        """The end of what a process printed."""
+        """Return the end of a process's output."""
         return (self.settings.data_dir / f"{name}.out").read_text(errors="replace")[-2000:]
 
     # ---- the API ---------------------------------------------------------------------------------------------------
@@ -127,19 +128,20 @@ class System:
         return client
 
     def submit(self, document: Mapping[str, Any]) -> Job:
-        """Through the API."""
+        """Submit a job through the API."""
         with self.client() as client:
             return self.store.job(client.post("/jobs", document)["id"])
 
     # ---- what happened ---------------------------------------------------------------------------------------------
 
     def events(self, job_id: str, *kinds: str, after: int = 0) -> list[Event]:
-        """The events of a job, of these kinds where any are named."""
+        """Return the events of a job; only those of `kinds` if any are given."""
         found = self.store.events(after=after, job_id=job_id, limit=100_000)
         return [event for event in found if not kinds or event.kind in kinds]
 
     def seconds_until_work(self, job_id: str, *, after: int, claimed_anew: bool, limit: float = 120.0) -> float:
-        """How long until an attempt starts or measures; `claimed_anew`: under a claim that is younger than `after`."""
+        """Return the time until an attempt starts or measures; `claimed_anew`: under a claim later than event `after`.
+        """
         began = time.monotonic()
 
         def works() -> bool:
@@ -156,7 +158,7 @@ class System:
 
 
 def wait_for(what: Callable[[], T | None], *, seconds: float, every: float = 0.1, message: str = "") -> T:
-    """What `what` returns, as soon as that is true."""
+    """Wait until `what` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := what():

@@ -1,6 +1,6 @@
-"""Tasks that train nothing, so that tests and benchmarks can make trials end in every way there is.
+"""Tasks that train nothing, so that tests and benchmarks can end trials in every possible way.
 
-`install` makes them known as an installed package would: a `*.dist-info` folder with entry points on PYTHONPATH.
+`install` registers them like an installed package: a `*.dist-info` folder with entry points on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHECKPOINT, WEIGHTS = "last.pt", "model.safetensors"
 
 
 class NoOp:
-    """One number per epoch, at once."""
+    """Measures a number per epoch, without delay."""
 
     name = "noop"
     description = "one number, without any training"
@@ -68,7 +68,7 @@ class NoOp:
 class Scripted(NoOp):
     """Follows its parameters: `fate` strikes at the second epoch of every attempt up to number `strikes`.
 
-    Its checkpoint holds what was measured; every epoch that is really run is a line of `epochs.txt`.
+    Its checkpoint holds the measurements; every epoch that really runs adds a line to `epochs.txt`.
     """
 
     name = "scripted"
@@ -81,7 +81,7 @@ class Scripted(NoOp):
             yield self._measured(step, math.nan if values["fate"] == "diverge" and step == 2 else x)
 
     def _steps(self, task: TrialTask, values: Mapping[str, Scalar], fate: str) -> Iterator[int]:
-        """Those to be reported, each with its checkpoint on disk."""
+        """Yield the steps to be reported, each with its checkpoint on disk."""
         folder = Path(task.directory)
         done = int((folder / CHECKPOINT).read_text()) if (folder / CHECKPOINT).exists() else 0
         for step in range(1, done + 1):
@@ -123,9 +123,9 @@ def _strike(fate: str) -> None:
 
 
 class Sharing(Scripted):
-    """Has supernets that follow the parameters with one choice, too: `supernet` is their fate.
+    """Also has supernets, which follow the parameters with a single choice: `supernet` is their fate.
 
-    Their finalists depend on the seed alone. Every distribution moves towards its last option, to be there at the end.
+    Their finalists depend only on the seed. Every distribution moves to its last option, which it reaches at the end.
     """
 
     name = "sharing"
@@ -154,9 +154,9 @@ class Sharing(Scripted):
 
 
 class Together(Sharing):
-    """Its supernets have several processes. Their reward at a step is the step times the mean of the ranks, from 1 on.
+    """Has supernets with several processes. Their reward at a step is the step times the mean of the ranks, from 1 on.
 
-    `supernet` is the fate of the last rank. Every process is a line of `processes.txt`: attempt, rank, pid.
+    `supernet` is the fate of the last rank. Every process adds a line to `processes.txt`: attempt, rank, pid.
     """
 
     name = "together"
@@ -186,7 +186,7 @@ class Together(Sharing):
 
 
 def searched(search: SharedSearch, step: int, last: int) -> dict[str, float]:
-    """What a supernet measures, whose distributions have moved by step / last."""
+    """Return the measurement of a supernet whose distributions have moved by step / last."""
     space = with_bases(Space(search.parameters), search.options["basis_values"])
     measured = {"reward": step / last, "train_loss": 1 / step, "baseline": 0.5, "rejected": 3.0, "skipped": 0.0}
     for one in space.parameters:
@@ -207,7 +207,7 @@ def _options(parameter: Parameter) -> int:
 
 
 def named(search: SharedSearch, count: int, seed: int) -> dict[str, float]:
-    """The finalists of a supernet's last measurement: draws from the space."""
+    """Return the finalists of a supernet's last measurement: draws from the space."""
     space = Space(search.parameters)
     rows = space.sample(count, np.random.default_rng(seed))
     places = [(rank, name, row[column]) for rank, row in enumerate(rows) for column, name in enumerate(space.names)]
@@ -218,7 +218,7 @@ NOOP, SCRIPTED, SHARING, TOGETHER = NoOp(), Scripted(), Sharing(), Together()
 
 
 def install(folder: Path) -> str:
-    """Write the entry points into `folder`; the PYTHONPATH under which a process finds these tasks."""
+    """Write the entry points into `folder`; return the PYTHONPATH under which a process can load these tasks."""
     info = folder / "searchsvc_testing-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: searchsvc-testing\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""Comparing tensors in float64, where formulas that are the same agree to the last digits."""
+"""Comparison of tensors in float64, in which equivalent formulas agree to the last digits."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ REFERENCE_EPSILON = float(torch.finfo(torch.float32).eps)  # what mmdet adds to 
 
 
 def assert_same(found: Tensor, wanted: Tensor) -> None:
-    """Equal in shape and type, and to 1e-9 in value, absolute or relative."""
+    """Assert equal shape and type, and values equal to 1e-9, absolute or relative."""
     torch.testing.assert_close(found, wanted, rtol=TOLERANCE, atol=TOLERANCE)

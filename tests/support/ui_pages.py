@@ -1,6 +1,6 @@
 """Every page of the service: the browser tests open each, and `make screenshots` takes its picture.
 
-`{job}` stands for the id of a job, `{trial}` and `{other}` for the numbers of trials with a result. A new page is one
+`{job}` stands for the id of a job, `{trial}` and `{other}` for the numbers of trials with a result. A new page is a
 line here.
 """
 

@@ -1,4 +1,4 @@
-"""Counting work instead of measuring time: the counts are the same on every machine, however busy it is."""
+"""Counts of work in place of times: they are the same on every machine, however busy it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from types import FrameType
 
 @dataclass(slots=True)
 class Calls:
-    """How many functions were called, those written in C included, and how often generators went on."""
+    """The number of calls, including functions written in C, and of resumed generators."""
 
     count: int = 0
 
 
 @contextmanager
 def calls() -> Iterator[Calls]:
-    """Count the calls that this thread makes meanwhile."""
+    """Count the calls that this thread makes during the block."""
     made = Calls()
 
     def note(_frame: FrameType, kind: str, _argument: object) -> None:

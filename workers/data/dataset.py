@@ -114,7 +114,7 @@ def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
     else:
         paths = raw.names
         order = sorted(range(total), key=lambda place: (paths[place].rpartition("/")[2], paths[place]))
-        names, numbers = tuple(paths[place] for place in positions), np.argsort(order)[positions]
+        names, numbers = tuple(paths[place] for place in positions), np.argsort(order)[positions]  # ranks of the names
     return ValidationSplit(names, numbers, raw.all.labels[index], raw.classes, total)
 
 
@@ -128,7 +128,7 @@ def split_positions(
     """
     parts: dict[str, list[NDArray[np.intp]]] = {"train": [], "validation": [], "test": []}
     for label, index in enumerate(_by_class(labels)):
-        order = np.random.default_rng([seed, label]).permutation(index)
+        order = np.random.default_rng([seed, label]).permutation(index)  # (count of the class,)
         tested = _share(test, len(order), keep=2)
         validated = _share(validation, len(order) - tested, keep=1)
         parts["test"].append(order[:tested])
@@ -150,7 +150,7 @@ def outside(positions: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 def _by_class(labels: Labels) -> Iterator[NDArray[np.intp]]:
     """Yield the positions of each class, in order."""
-    order = np.argsort(labels, kind="stable")
+    order = np.argsort(labels, kind="stable")  # (n,), by class
     yield from np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
 
 
@@ -164,18 +164,18 @@ def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...], i
 
     Files are only sampled, so they count as if they contained any value.
     """
-    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else histograms(images)
+    counts = _sampled_histograms(images) if isinstance(images, ImageFiles) else histograms(images)  # (c, 256)
     peak = 255 if isinstance(images, ImageFiles) else int(np.flatnonzero(counts.sum(0))[-1])
     return *mean_and_deviation(counts), peak
 
 
 def mean_and_deviation(counts: NDArray[np.intp]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return both for each channel, from the counts of its values (c, 256); a constant channel gets the deviation 1."""
-    shares = counts / counts.sum(1, keepdims=True)
-    levels = np.arange(256)
-    means = shares @ levels
-    variances = (shares * (levels - means[:, None]) ** 2).sum(1)
-    deviations = np.where(variances > 0, np.sqrt(variances), 1.0)
+    shares = counts / counts.sum(1, keepdims=True)  # (c, 256)
+    levels = np.arange(256)  # (256,)
+    means = shares @ levels  # (c,)
+    variances = (shares * (levels - means[:, None]) ** 2).sum(1)  # (c,)
+    deviations = np.where(variances > 0, np.sqrt(variances), 1.0)  # (c,)
     return tuple(means.tolist()), tuple(deviations.tolist())
 
 
@@ -188,7 +188,7 @@ def _sampled_histograms(files: ImageFiles) -> NDArray[np.intp]:
     """Return histograms of evenly spaced images, with a few of them in memory at a time."""
     sample = np.unique(np.linspace(0, len(files.paths) - 1, _STATISTICS_IMAGES, dtype=np.intp))
     parts = np.array_split(sample, math.ceil(len(sample) / _STATISTICS_PART))
-    total = np.zeros((files.decoder.channels, 256), np.intp)
+    total = np.zeros((files.decoder.channels, 256), np.intp)  # (c, 256)
     for part in parts:
         total += histograms(files[part])
     return total

@@ -49,8 +49,9 @@ class Decoder:
 
         with opened(path) as image:
             converted = image.convert("RGB" if self.color else "L")
+            # (size, size, 3) or (size, size)
             pixels = np.asarray(converted.resize((self.size, self.size), Image.Resampling.BILINEAR), np.uint8)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]  # (c, size, size)
 
     def decode_all(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
         """Decode files to (n, c, size, size). Raises InvalidInput that names the files which cannot be decoded."""

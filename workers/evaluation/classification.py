@@ -32,7 +32,7 @@ def evaluate(answers: Answers) -> Iterator[tuple[str, float]]:
     loss: Tensor | float = 0.0
     for logits, labels in answers:
         count += len(labels)
-        right = right + (logits.argmax(1) == labels).sum()
-        loss = loss + cross_entropy(logits.float(), labels, reduction="sum").double()
+        right = right + (logits.argmax(1) == labels).sum()  # (), on the device
+        loss = loss + cross_entropy(logits.float(), labels, reduction="sum").double()  # (), a sum in float64
     yield ACCURACY.name, float(right) / count
     yield LOSS.name, float(loss) / count

@@ -53,14 +53,14 @@ def evaluate(
 ) -> Iterator[tuple[str, float]]:
     """Yield (name, share) of each metric. `found`: the detections of each image, in px of its file."""
     precision, recall = _curves(found, truths, len(classes))
-    whole = precision[:, :, :, 0]
+    whole = precision[:, :, :, 0]  # (10, 101, K): objects of all sizes
     values = {
         "ap": whole,
-        "ap50": whole[0],
-        "ap75": whole[5],
-        **{f"ap_{area}": precision[..., number] for number, area in enumerate(_AREAS) if number},
-        "ar100": recall[:, :, 0],
-        **{f"ap/{name}": whole[:, :, label] for label, name in enumerate(classes)},
+        "ap50": whole[0],  # (101, K)
+        "ap75": whole[5],  # (101, K)
+        **{f"ap_{area}": precision[..., number] for number, area in enumerate(_AREAS) if number},  # (10, 101, K)
+        "ar100": recall[:, :, 0],  # (10, K)
+        **{f"ap/{name}": whole[:, :, label] for label, name in enumerate(classes)},  # (10, 101)
     }
     for name, cells in values.items():
         known = cells[cells > -1]
@@ -86,7 +86,7 @@ def _curves(
     judge.params.maxDets = [_MOST]
     judge.evaluate()
     judge.accumulate()
-    precision, recall = judge.eval["precision"], judge.eval["recall"]
+    precision, recall = judge.eval["precision"], judge.eval["recall"]  # with a last axis of maxDets, of size 1
     return np.asarray(precision)[..., 0], np.asarray(recall)[..., 0]
 
 
@@ -95,6 +95,7 @@ def _annotations(truths: Sequence[Truth]) -> Iterator[dict[str, Any]]:
     for image, truth in enumerate(truths):
         rows = zip(_left_top_sides(truth.boxes), truth.labels, truth.crowd, truth.areas, strict=True)
         for box, label, crowd, area in rows:
+            # Ids start at 1: in COCO's evaluation, 0 means no match.
             number += 1
             of = {"id": number, "image_id": image, "category_id": int(label)}
             yield {**of, "bbox": box, "area": float(area), "iscrowd": int(crowd)}
@@ -102,13 +103,13 @@ def _annotations(truths: Sequence[Truth]) -> Iterator[dict[str, Any]]:
 
 def _results(found: Sequence[Detections]) -> Iterator[dict[str, Any]]:
     for image, one in enumerate(found):
-        boxes = _left_top_sides(one.boxes.xyxy.double().cpu().numpy())
+        boxes = _left_top_sides(one.boxes.xyxy.double().cpu().numpy())  # (d, 4)
         for box, score, label in zip(boxes, one.scores.tolist(), one.labels.tolist(), strict=True):
             yield {"image_id": image, "category_id": label, "bbox": box, "score": score}
 
 
 def _left_top_sides(xyxy: NDArray[np.float64]) -> list[list[float]]:
-    sides: list[list[float]] = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], 1).tolist()
+    sides: list[list[float]] = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], 1).tolist()  # (m, 4)
     return sides
 
 

@@ -48,5 +48,5 @@ def _draw(pen: Pen, box: Corners, caption: str, color: Color, size: tuple[int, i
     x = max(0.0, min(box[0], size[0] - width))
     y = box[1] - height if box[1] >= height else box[1]
     pen.rectangle((x, y, x + width, y + height), fill=color)
-    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]  # of ITU-R BT.601
     pen.text((x + 1, y + 1), caption, fill="black" if luma > 128 else "white", font=font)

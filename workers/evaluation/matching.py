@@ -52,38 +52,40 @@ def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
 def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
     """Return (d,): whether a box, best first, overlaps enough with its nearest object that no better box has taken."""
     shared = _intersections(found, truth)  # (d, g)
-    sizes = _sizes(found.boxes)[:, None] + _sizes(truth.boxes) - shared
-    overlaps = np.where(_same_class(found, truth) & ~truth.crowd, shared / np.maximum(sizes, _TINY), 0.0)
-    hits = np.zeros(len(found.labels), bool)
+    sizes = _sizes(found.boxes)[:, None] + _sizes(truth.boxes) - shared  # unions, (d, g)
+    overlaps = np.where(_same_class(found, truth) & ~truth.crowd, shared / np.maximum(sizes, _TINY), 0.0)  # IoU, (d, g)
+    hits = np.zeros(len(found.labels), bool)  # (d,)
     if overlaps.shape[1]:
         for box, row in enumerate(overlaps):
-            best = int(row.argmax())
+            best = int(row.argmax())  # of the objects that are free
             if row[best] >= OVERLAP:
+                # The object is taken: no later box overlaps it.
                 hits[box], overlaps[:, best] = True, 0.0
     return hits
 
 
 def _in_crowds(found: Truth, truth: Truth) -> NDArray[np.bool_]:
     """Return (d,): whether half of a box lies within a crowd."""
+    # of each box's area, (d, g)
     shares = _intersections(found, truth) / np.maximum(_sizes(found.boxes), _TINY)[:, None]
     within = (shares >= OVERLAP) & _same_class(found, truth) & truth.crowd  # (d, g)
     return np.asarray(within.any(1), bool)
 
 
 def _same_class(found: Truth, truth: Truth) -> NDArray[np.bool_]:
-    return np.equal(found.labels[:, None], truth.labels)
+    return np.equal(found.labels[:, None], truth.labels)  # (d, g)
 
 
 def _intersections(found: Truth, truth: Truth) -> NDArray[np.float64]:
     """Return (d, g) px²."""
     corners = (
-        np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:]),
-        np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2]),
+        np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:]),  # (d, g, 2): lower right
+        np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2]),  # (d, g, 2): upper left
     )
-    areas: NDArray[np.float64] = np.maximum(corners[0] - corners[1], 0.0).prod(-1)
+    areas: NDArray[np.float64] = np.maximum(corners[0] - corners[1], 0.0).prod(-1)  # (d, g)
     return areas
 
 
 def _sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    sizes: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    sizes: NDArray[np.float64] = (boxes[:, 2:] - boxes[:, :2]).prod(1)  # (m,)
     return sizes

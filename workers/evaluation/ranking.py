@@ -27,12 +27,13 @@ class Ranking:
     def passing(self, answers: Answers) -> Iterator[tuple[Tensor, Tensor]]:
         """Collect the answers, and yield them unchanged."""
         for logits, labels in answers:
-            top = logits.float().topk(min(MAX_CLASSES, logits.shape[1]))
-            shares = self._probabilities(logits.float()).gather(1, top.indices)
+            top = logits.float().topk(min(MAX_CLASSES, logits.shape[1]))  # (m, k) each
+            shares = self._probabilities(logits.float()).gather(1, top.indices)  # (m, k)
             self._passed.append((top.indices, shares.half()))
             yield logits, labels
 
     def predictions(self, labels: Labels) -> Predictions:
         """Return the predictions of all answers that passed; `labels` are the labels of the same images."""
+        # (n, k) each
         classes, probabilities = (torch.cat(parts).cpu().numpy() for parts in zip(*self._passed, strict=True))
         return Predictions(classes.astype(np.int64), probabilities, labels)

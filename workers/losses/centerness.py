@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 def centerness(distances: Tensor) -> Tensor:
     """Return c in (0, 1], (...), for distances l, t, r, b (..., 4), all positive."""
     low, high = distances[..., :2], distances[..., 2:]  # l, t and r, b
-    return (torch.minimum(low, high) / torch.maximum(low, high)).prod(-1).sqrt()
+    return (torch.minimum(low, high) / torch.maximum(low, high)).prod(-1).sqrt()  # (..., 2), then (...)
 
 
 def centerness_loss(logits: Tensor, targets: Tensor) -> Tensor:

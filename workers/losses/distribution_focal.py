@@ -16,6 +16,6 @@ def distribution_focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the loss of each side (...), from logits (..., B) and distances t (...) in [0, B - 1)."""
     left = targets.long()  # (...)
     share = (targets - left).unsqueeze(-1)  # of the right bin, (..., 1)
-    log_p = logits.log_softmax(-1)
-    at_left, at_right = log_p.gather(-1, left.unsqueeze(-1)), log_p.gather(-1, left.unsqueeze(-1) + 1)
+    log_p = logits.log_softmax(-1)  # (..., B)
+    at_left, at_right = log_p.gather(-1, left.unsqueeze(-1)), log_p.gather(-1, left.unsqueeze(-1) + 1)  # (..., 1) each
     return -((1 - share) * at_left + share * at_right).squeeze(-1)

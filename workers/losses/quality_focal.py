@@ -17,5 +17,5 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 def quality_focal_loss(logits: Tensor, targets: Tensor, beta: float = 2.0) -> Tensor:
     """Return the loss of each anchor (n), from logits (n, K) and qualities y (n, K) in [0, 1]."""
-    modulation = (targets - logits.sigmoid()).abs().pow(beta)
+    modulation = (targets - logits.sigmoid()).abs().pow(beta)  # (n, K)
     return (modulation * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum(-1)

@@ -102,7 +102,7 @@ def two_stage_weights(
     """Weigh sampled regions; no gradient flows back into the samples."""
     positive = samples.positive
     classes, boxes = _uncertainties(net, Samples(*(one.detach() for one in samples)), weighting.limit)
-    of_positives, of_negatives = _mean(classes, positive), _mean(classes, ~positive)
+    of_positives, of_negatives = _mean(classes, positive), _mean(classes, ~positive)  # m+, m-
     factors = torch.where(positive, (-of_positives).exp(), (-of_negatives).exp())  # (N)
     regularizer = weighting.positive * of_positives + weighting.negative * of_negatives
     return SampleWeights(factors, (-boxes).exp(), regularizer + weighting.boxes * _mean(boxes, positive))
@@ -142,7 +142,7 @@ def _uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> t
     positive = samples.positive
     ious, scores = torch.where(positive, samples.ious, 0.0), torch.where(positive, samples.scores, 0.0)
     box_losses = torch.where(positive.unsqueeze(-1), samples.box_losses, 0.0)  # (N, T)
-    classes, boxes = net(ious, scores, samples.class_losses, box_losses).clamp(-limit, limit).unbind(-1)
+    classes, boxes = net(ious, scores, samples.class_losses, box_losses).clamp(-limit, limit).unbind(-1)  # (N) each
     return classes, boxes
 
 

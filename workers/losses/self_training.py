@@ -37,8 +37,8 @@ class JointLoss:
 
     def __call__(self, labelled: Tensor, pseudo: Tensor) -> Tensor:
         """Update both averages with a step's losses, and return L."""
-        losses = torch.stack([labelled, pseudo]).detach()
-        self._means = losses if self._means is None else torch.lerp(losses, self._means, _MOMENTUM)
+        losses = torch.stack([labelled, pseudo]).detach()  # (2)
+        self._means = losses if self._means is None else torch.lerp(losses, self._means, _MOMENTUM)  # (2)
         return normalised(labelled, pseudo, self._means, self._alpha)
 
     def state(self) -> dict[str, Any]:
@@ -52,5 +52,5 @@ class JointLoss:
 
 def normalised(labelled: Tensor, pseudo: Tensor, means: Tensor, alpha: float) -> Tensor:
     """Return L from L_h, L_p and the averages (2)."""
-    mean_labelled, mean_pseudo = means.detach().unbind()
+    mean_labelled, mean_pseudo = means.detach().unbind()  # () each
     return (labelled + alpha * mean_labelled / mean_pseudo.clamp(min=_LEAST_MEAN) * pseudo) / (1.0 + alpha)

@@ -44,5 +44,5 @@ class Anchors:
 
 def _centers(size: tuple[int, int], stride: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the centres (h w, 2) of a level as x, y in px."""
-    y, x = (torch.arange(length, device=device, dtype=dtype) * stride for length in size)
-    return torch.cartesian_prod(y, x).flip(1)
+    y, x = (torch.arange(length, device=device, dtype=dtype) * stride for length in size)  # (h), (w)
+    return torch.cartesian_prod(y, x).flip(1)  # (h w, 2), from y, x

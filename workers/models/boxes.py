@@ -61,30 +61,32 @@ class Boxes:
 
     def clipped(self, height: int, width: int) -> Boxes:
         """Clip the boxes to an image of `height` x `width` px."""
-        xyxy = self.xyxy.clamp(min=0)
+        xyxy = self.xyxy.clamp(min=0)  # (..., 4)
         return Boxes(torch.minimum(xyxy, xyxy.new_tensor((width, height, width, height))))
 
     def iou(self, others: Boxes, epsilon: float = EPSILON) -> Tensor:
         """Return the intersection over union of each pair, (...)."""
-        intersections, unions = self._overlaps(others, epsilon)
+        intersections, unions = self._overlaps(others, epsilon)  # (...) each
         return intersections / unions
 
     def pairwise_iou(self, others: Boxes) -> Tensor:
         """Return the IoU (k, m) of all pairs of boxes (k, 4) and (m, 4)."""
-        return self[:, None].iou(others[None])
+        return self[:, None].iou(others[None])  # (k, 1, 4) and (1, m, 4)
 
     def giou(self, others: Boxes, epsilon: float = EPSILON) -> Tensor:
         """Return I / U - (E - U) / E of each pair, (...); E is the area of the least box around both; arXiv 1902.09630.
         """
-        intersections, unions = self._overlaps(others, epsilon)
+        intersections, unions = self._overlaps(others, epsilon)  # (...) each
+        # Corners of the least box around both, (..., 2) each.
         low = torch.minimum(self.xyxy[..., :2], others.xyxy[..., :2])
         high = torch.maximum(self.xyxy[..., 2:], others.xyxy[..., 2:])
-        hulls = (high - low).clamp(min=0).prod(-1).clamp(min=epsilon)
+        hulls = (high - low).clamp(min=0).prod(-1).clamp(min=epsilon)  # (...)
         return intersections / unions - (hulls - unions) / hulls
 
     def _overlaps(self, others: Boxes, epsilon: float) -> tuple[Tensor, Tensor]:
         """Return the intersections and the unions of the pairs, (...) each."""
+        # Corners of the intersection, (..., 2) each; high < low if there is none.
         low = torch.maximum(self.xyxy[..., :2], others.xyxy[..., :2])
         high = torch.minimum(self.xyxy[..., 2:], others.xyxy[..., 2:])
-        intersections = (high - low).clamp(min=0).prod(-1)
+        intersections = (high - low).clamp(min=0).prod(-1)  # (...)
         return intersections, (self.areas() + others.areas() - intersections).clamp(min=epsilon)

@@ -43,7 +43,7 @@ class Detector(nn.Module):
 
         Raises InvalidInput (pointer `/resolution`) if images of `shape`, (channels, height, width), are too small.
         """
-        channels, height, width = shape
+        channels, height, width = shape  # of an image
         check_side(min(height, width), "/resolution")
         neck = BUILDERS[values["neck"]](values, partial(backbone_of, values, channels))
         design = HeadDesign(
@@ -60,7 +60,7 @@ class Detector(nn.Module):
 
     def forward(self, images: Tensor) -> HeadOutputs:
         """Return the outputs of the head for normalised images (n, c, *size)."""
-        outputs: HeadOutputs = self.head(self.neck(images))
+        outputs: HeadOutputs = self.head(self.neck(images))  # maps (n, neck_channels, h_l, w_l) of each level
         return outputs
 
     def detections(
@@ -70,13 +70,15 @@ class Detector(nn.Module):
         limits: DetectionLimits = DEFAULT_LIMITS,
     ) -> list[Detections]:
         """Return the detections of each image, clipped to its (height, width) in `sizes` if the image is padded."""
+        # Without padding, detections reach to the borders of the images.
         within = [self.size] * len(outputs.classes) if sizes is None else sizes
         return detections(outputs, self.anchors(outputs.classes), self.head.design.bins, within, limits)
 
     def anchors(self, like: Tensor) -> Anchors:
         """Return the anchors of the outputs, on the device of `like`."""
         strides = self.head.design.strides
-        height, width = self.size
+        height, width = self.size  # px
+        # maps of ceil(size / stride)
         return Anchors.of([(-(-height // stride), -(-width // stride)) for stride in strides], strides, like)
 
     def load(self, weights: Weights) -> Loaded:
@@ -87,6 +89,7 @@ class Detector(nn.Module):
         if have_common_names(weights, self):
             return load_weights(self, weights)
         loaded = load_weights(self.neck.backbones[0], weights)
+        # A recursive pyramid has several backbones, which start with equal weights.
         self.neck.equalise()
         return loaded
 

@@ -40,6 +40,7 @@ class FBNetV3Net(nn.Module):
         self.blocks = nn.Sequential(
             *(block_of(block, drop_path * number / len(blocks)) for number, block in enumerate(blocks))
         )
+        # Without blocks, the head pools the stem's maps.
         self.head = PooledHead(blocks[-1].outputs if blocks else width, layers.pooled, layers.features)
         self.dropout = dropout
         self.classifier = nn.Linear(layers.features, classes)
@@ -51,7 +52,7 @@ class FBNetV3Net(nn.Module):
         features = self.head(self.blocks(self.stem(images)))  # (n, head.c)
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)
-        return self.classifier(features)  # type: ignore[no-any-return]
+        return self.classifier(features)  # type: ignore[no-any-return]  # (n, K)
 
     def parts(self) -> list[list[nn.Module]]:
         """Return the modules of the stem, of each stage, and of the head with the classifier."""
@@ -110,5 +111,6 @@ def initialise(network: nn.Module, blocks: Iterable[Any]) -> None:
     efficientnet_init_weights(network)
     for block in blocks:
         if block.has_skip:
+            # With a scale of 0, the residual branch is 0 and the block is the identity.
             last = block.bn3 if isinstance(block, InvertedResidual) else block.bn2
             nn.init.zeros_(last.weight)

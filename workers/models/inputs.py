@@ -41,15 +41,17 @@ class Inputs:
 
         `stored`, `seen`: (channels, height, width) of an image in the dataset, and after resizing for the network.
         """
+        # (c) each
         means, scales = torch.tensor(mean, dtype=torch.float64), 1.0 / torch.tensor(std, dtype=torch.float64)
+        # (1, c, 1, 1) each
         scale, offset = (one.float().view(1, -1, 1, 1).to(device) for one in (scales, -means * scales))
-        pixels = max(math.prod(stored[1:]), math.prod(seen[1:]))
+        pixels = max(math.prod(stored[1:]), math.prod(seen[1:]))  # of an image, before or after resizing
         return cls(seen[1:], max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // pixels)), scale, offset)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map uint8 (n, c, h, w) to float32 (n, c, *size), channels last in memory."""
         if tuple(images.shape[2:]) != self.size:
-            images = self.resized(images.float())
+            images = self.resized(images.float())  # (n, c, *size)
         return torch.mul(images, self.scale).add_(self.offset).contiguous(memory_format=torch.channels_last)
 
     def resized(self, images: Tensor) -> Tensor:

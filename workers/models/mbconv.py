@@ -26,7 +26,7 @@ class MBConvNet(nn.Module):
     def __init__(self, values: Mapping[str, Scalar], shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         self.values: dict[str, Any] = dict(values)
-        channels, height, width = shape
+        channels, height, width = shape  # of an image
         stem_stride, *stage_strides = strides(height, width)
         stem_width = self.values["stem_width"]
         self.stem = nn.Sequential(
@@ -35,11 +35,12 @@ class MBConvNet(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.stages = nn.Sequential()
-        inputs = stem_width
+        inputs = stem_width  # channels of the first block's input
+        # The rates belong to blocks, whatever stage they are in.
         drop_paths = iter(self._drop_paths())
         for stage, stride in zip(STAGES, stage_strides, strict=True):
             self.stages.append(self._stage(stage, inputs, stride, drop_paths))
-            inputs = self.values[f"width_{stage}"]
+            inputs = self.values[f"width_{stage}"]  # channels of the stage's output
         self.dropout = self.values["dropout"]
         self.classifier = nn.Linear(inputs, classes)
         efficientnet_init_weights(self)
@@ -49,7 +50,7 @@ class MBConvNet(nn.Module):
         maps = self.stages(self.stem(images))  # (n, width_3, h', w'), 2 <= h', w' from 8 px on
         pooled = maps.mean((2, 3))  # (n, width_3)
         if self.dropout:
-            pooled = F.dropout(pooled, self.dropout, self.training)
+            pooled = F.dropout(pooled, self.dropout, self.training)  # (n, width_3)
         return self.classifier(pooled)  # type: ignore[no-any-return]
 
     def parts(self) -> list[list[nn.Module]]:

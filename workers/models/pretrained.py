@@ -100,8 +100,8 @@ def _recoloured(weight: Tensor, own: Tensor) -> Tensor:
         return weight
     channels = (weight.shape[1], own.shape[1])
     if channels == (_COLOR, _GREY):
-        return weight.sum(1, keepdim=True)
-    return weight.expand(-1, _COLOR, -1, -1) / _COLOR if channels == (_GREY, _COLOR) else weight
+        return weight.sum(1, keepdim=True)  # (o, 1, h, w)
+    return weight.expand(-1, _COLOR, -1, -1) / _COLOR if channels == (_GREY, _COLOR) else weight  # (o, 3, h, w)
 
 
 def _share(network: nn.Module, loaded: Weights) -> float:

@@ -24,11 +24,12 @@ def resnet(values: Mapping[str, Any], shape: tuple[int, int, int], classes: int)
         values["network"],
         in_chans=shape[0],
         num_classes=classes,
-        channels=tuple(width * 2**stage for stage in range(4)),
+        channels=tuple(width * 2**stage for stage in range(4)),  # of the 3 x 3 convolutions
         stem_width=width // 2,
         drop_rate=values["dropout"],
         drop_path_rate=values["drop_path"],
     )
+    # timm's stem halves the map twice, which is too much for small images.
     model.conv1[0].stride = (stem_stride(*shape[1:]),) * 2
     model.maxpool = nn.Identity()
     return model  # type: ignore[no-any-return]

@@ -60,9 +60,9 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) 
             combinations[backbone_code, neck_code] = _Combination(own, [(trunk, neck.backbone_times), *terms])
 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-        total = head(matrix)
+        total = head(matrix)  # (n,)
         for rows, combination in _by_kinds(combinations, axes, matrix):
-            total[rows] += combination.costs(matrix[rows])
+            total[rows] += combination.costs(matrix[rows])  # (rows,)
         return {FLOPS: total.real.copy(), PARAMS: total.imag.copy()}
 
     return CostModel(COUNTED, costs)
@@ -85,10 +85,10 @@ class _Combination:
 
     def costs(self, matrix: Matrix) -> Array:
         """Return the costs (n,) of the candidates (n, d)."""
-        genes = {name: axis.decoded(matrix) for name, axis in self.axes.items()}
-        total: Array = np.zeros(len(matrix), complex)
+        genes = {name: axis.decoded(matrix) for name, axis in self.axes.items()}  # (n,) or () each
+        total: Array = np.zeros(len(matrix), complex)  # (n,)
         for gather, times in self.terms:
-            once, count = gather(matrix), times(genes)
+            once, count = gather(matrix), times(genes)  # (n,); (n,) or ()
             total += count.flops * once.real + 1j * (count.params * once.imag)
         return total
 
@@ -97,6 +97,7 @@ def _by_kinds(
     combinations: Mapping[tuple[int, int], _Combination], axes: Mapping[str, Axis], matrix: Matrix
 ) -> Iterator[tuple[NDArray[np.intp], _Combination]]:
     """Yield the rows of the candidates of each combination."""
+    # A gene that the space fixes is a single code: (n,) each.
     backbones, necks = (np.broadcast_to(axes[name].decoded(matrix), len(matrix)) for name in ("backbone", "neck"))
     for (backbone, neck), combination in combinations.items():
         if len(rows := np.flatnonzero((backbones == backbone) & (necks == neck))):

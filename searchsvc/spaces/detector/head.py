@@ -48,13 +48,16 @@ def head_stage(factory: StageFactory, classes: int) -> Stage:
 
 
 def _head_costs(shape: Shape, classes: int, values: Values) -> Array:
+    # () or the axes of the values
     c, width, (levels, px) = values["neck_channels"], values["head_width"], levels_and_pixels(shape, values)
+    # a Dirac distance is a single number
     bins = np.where(values["boxes"] == recipe.BOXES.index("dfl"), values["dfl_bins"], 1)
     centerness = values["class_loss"] == recipe.CLASS_LOSSES.index("focal")
     norm = blocks.normalisation(width)
-    first = blocks.convolution(c, width, 3, px, bias=False) + norm
+    first = blocks.convolution(c, width, 3, px, bias=False) + norm  # a tower's first layer
+    # its further layers
     others = (values["head_depth"] - 1) * (blocks.convolution(width, width, 3, px, bias=False) + norm)
-    outputs = blocks.convolution(width, classes + 4 * bins + centerness, 3, px)
+    outputs = blocks.convolution(width, classes + 4 * bins + centerness, 3, px)  # classes, boxes, centerness
     scales = Cost(0, levels)  # one learnt factor per level
-    head: Cost = 2 * (first + others) + outputs + scales
+    head: Cost = 2 * (first + others) + outputs + scales  # two towers
     return head.packed

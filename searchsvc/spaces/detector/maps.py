@@ -36,12 +36,13 @@ def check_side(side: float, pointer: str) -> None:
 def pixels_at(shape: Shape, values: Values, stride: int) -> Array:
     """Return the number of pixels of a map at a stride."""
     height, width = fbnetv3_parts.seen(shape, values)
-    result: Array = np.ceil(height / stride) * np.ceil(width / stride)
+    result: Array = np.ceil(height / stride) * np.ceil(width / stride)  # padding rounds up
     return result
 
 
 def levels_and_pixels(shape: Shape, values: Values) -> tuple[Array, Array]:
     """Return the number of levels of the neck, and the number of pixels of all levels together."""
+    # (7) conditions, a level each: 0 or 1, or arrays of them.
     present = [
         *(values["finest"] <= stride for stride in STRIDES),
         *(values["coarser"] > number for number in range(len(COARSER))),

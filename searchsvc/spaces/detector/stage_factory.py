@@ -56,7 +56,7 @@ class StageFactory:
             name,
             block,
             channels=channels,
-            height=-(-height // stride),
+            height=-(-height // stride),  # rounded up, as padding does
             width=-(-width // stride),
             flops=float(times.flops * cost.real),
             params=float(times.params * cost.imag),

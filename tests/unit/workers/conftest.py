@@ -28,7 +28,7 @@ SMALL = {
 
 @dataclass
 class Trained:
-    """What came out of an attempt."""
+    """The results of an attempt."""
 
     outcome: Outcome
     measurements: list[Measurement]
@@ -40,7 +40,7 @@ class Trained:
 
 @pytest.fixture
 def make_task(tmp_path: Path) -> Callable[..., TrialTask]:
-    """A task of a small network on a quarter of digits; `folder` and every field can be given."""
+    """Return a function that builds a task of a small network on a quarter of digits; every field can be overridden."""
 
     def make(folder: str = "trial", values: dict[str, Any] | None = None, **fields: Any) -> TrialTask:
         fidelity = Fidelity(epochs=fields.pop("epochs", 3), data_fraction=fields.pop("data_fraction", 0.25))
@@ -78,7 +78,7 @@ def train() -> Callable[[TrialTask], Trained]:
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of shared data; a test that needs it is skipped where it is absent."""
+    """The folder of shared data; tests that need it are skipped if it is absent."""
     root = Path(__file__).parents[3]
     folder = Path(os.environ.get("SEARCHSVC_SHARED", root.parent / "shared"))
     if not folder.is_dir():

@@ -59,9 +59,9 @@ def _read(options: NpzOptions) -> RawDataset:
     arrays = _arrays(options.path)
     train, numbers = _images(arrays, "train"), _labels(arrays, "train")
     _check_lengths(train, numbers, "train")
-    values = np.unique(numbers)
+    values = np.unique(numbers)  # (K,)
     names = _names(options, values)
-    labels = np.searchsorted(values, numbers)
+    labels = np.searchsorted(values, numbers)  # (n,), indices of the values
     check_classes(labels, names, options.min_images, options.path)
     test = _test(arrays, values, train.shape[1:])
     return RawDataset(options.name, names, Split(train, labels.astype(np.int64)), test)
@@ -118,13 +118,13 @@ def _images(arrays: dict[str, NDArray[Any]], part: str) -> NDArray[np.uint8]:
     if images.dtype != np.uint8:
         raise _wrong(f"x_{part} must hold uint8 (0 to 255), not {images.dtype}")
     if images.ndim == 3:
-        images = images[..., None]
+        images = images[..., None]  # (n, h, w, 1)
     if images.ndim != 4 or not 1 <= images.shape[3] <= 4:
         raise _wrong(f"x_{part} must be (n, h, w) or (n, h, w, c) with c from 1 to 4, not {images.shape}")
     height, width = images.shape[1:3]
     if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_SIDE:
         raise _wrong(f"x_{part} is of {height}x{width} px; sides from {SMALLEST_SIDE} to {LARGEST_SIDE} are read")
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, c, h, w)
 
 
 def _labels(arrays: dict[str, NDArray[Any]], part: str) -> NDArray[Any]:

@@ -60,11 +60,11 @@ def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction
 
 
 def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
-    index = dataset.rest(fraction)
+    index = dataset.rest(fraction)  # (m,): positions in train
     if not len(index):
         raise nothing_left(fraction)
     images = dataset.train.images.take(index, axis=0)
-    places = index if dataset.origins is None else dataset.origins[index]
+    places = index if dataset.origins is None else dataset.origins[index]  # (m,): positions in the whole dataset
     names = None if dataset.names is None else tuple(dataset.names[position] for position in index)
     return UnlabelledImages(images, places, names, dataset.train.labels[index])
 

@@ -176,7 +176,7 @@ def strata(truths: Sequence[Truth], classes: int) -> Labels:
     Splits that take a share of each stratum also have a share of the rare classes.
     """
     found = [truth.classes for truth in truths]
-    images = np.bincount([label for one in found for label in one], minlength=classes)
+    images = np.bincount([label for one in found for label in one], minlength=classes)  # (K,): images with each class
     rarest = [min(one, key=lambda label: (images[label], label), default=classes) for one in found]
     return np.array(rarest, np.int64)
 
@@ -205,7 +205,7 @@ def _check_measurable(parts: Mapping[str, Scenes]) -> None:
 
 def _statistics(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:
     sample = np.unique(np.linspace(0, len(pictures) - 1, _STATISTICS_IMAGES, dtype=np.intp))
-    total = np.zeros((CHANNELS, 256), np.intp)
+    total = np.zeros((CHANNELS, 256), np.intp)  # (c, 256)
     for position in sample.tolist():
-        total += histograms(pictures[position][None])
+        total += histograms(pictures[position][None])  # of an image (1, c, h, w)
     return mean_and_deviation(total)

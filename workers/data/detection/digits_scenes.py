@@ -67,7 +67,7 @@ def _read(options: DigitsScenesOptions) -> RawScenes:
     counts: Counter[str] = Counter()
     for number, name in enumerate(("train", "validation", "test")):
         random = np.random.default_rng([options.split_seed, number])
-        shades, labels = digits.images[own[name]], digits.target[own[name]]
+        shades, labels = digits.images[own[name]], digits.target[own[name]]  # (n, 8, 8), (n,)
         images, document = generated(shades, labels, getattr(options, name), options.size, random)
         found = instances.parse(document)
         scenes[name] = Scenes(Decoded(tuple(images)), found.sizes, found.truths, found.files)
@@ -100,16 +100,16 @@ def _background(size: int, random: np.random.Generator) -> Values:
     """Return (3, size, size): noise of several scales, interpolated linearly."""
     scene = np.full((3, size, size), 127.5, np.float32)
     for cells, values in _OCTAVES:
-        noise = random.random((3, cells, cells), np.float32) - 0.5
-        across = _linear(size, cells)
-        scene += np.float32(values) * (across @ noise @ across.T)
+        noise = random.random((3, cells, cells), np.float32) - 0.5  # (3, cells, cells), in [-0.5, 0.5)
+        across = _linear(size, cells)  # (size, cells)
+        scene += np.float32(values) * (across @ noise @ across.T)  # (3, size, size)
     return scene
 
 
 def _linear(size: int, cells: int) -> Values:
     """Return (size, cells): weights of cells in the linear interpolation to `size` points."""
-    points = (np.arange(size) + 0.5) * cells / size - 0.5
-    weights = 1.0 - np.abs(points.clip(0, cells - 1)[:, None] - np.arange(cells))
+    points = (np.arange(size) + 0.5) * cells / size - 0.5  # (size,): positions among the cells' centres
+    weights = 1.0 - np.abs(points.clip(0, cells - 1)[:, None] - np.arange(cells))  # (size, cells)
     return weights.clip(0).astype(np.float32)
 
 
@@ -120,10 +120,11 @@ def _drawn(scene: Values, shades: NDArray[np.float64], random: np.random.Generat
         return
     taken: list[Box] = []
     for which in random.integers(len(shades), size=random.integers(1, _MOST + 1)).tolist():
+        # Sizes are uniform on a logarithmic scale, ratios on a linear scale.
         height = size * math.exp(random.uniform(math.log(_SMALLEST), math.log(_LARGEST)))
         width = height * random.uniform(_NARROWEST, 1.0)
-        opacity = _trimmed(_stretched(shades[which] / _SHADES, round(height), round(width)))
-        colour = np.where(random.random(3) < 0.5, 0, 255 - _INK) + _INK * random.random(3)
+        opacity = _trimmed(_stretched(shades[which] / _SHADES, round(height), round(width)))  # (h, w)
+        colour = np.where(random.random(3) < 0.5, 0, 255 - _INK) + _INK * random.random(3)  # (3,)
         box = _place(opacity.shape, size, taken, random)
         if box is not None:
             _paste(scene, opacity, colour.astype(np.float32), box)
@@ -139,14 +140,15 @@ def _stretched(digit: NDArray[np.float64], height: int, width: int) -> Values:
 
 def _trimmed(opacity: Values) -> Values:
     """Return the smallest part that contains all drawn pixels."""
-    drawn = opacity > _DRAWN
-    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    drawn = opacity > _DRAWN  # (h, w)
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))  # indices
     return opacity[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.random.Generator) -> Box | None:
     """Return the first of a few places that covers no other digit too far; None if all of them do."""
     height, width = shape
+    # (tries,) each
     tops, lefts = random.integers(size - height + 1, size=_TRIES), random.integers(size - width + 1, size=_TRIES)
     for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
         box = (left, top, width, height)
@@ -157,15 +159,15 @@ def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.rando
 
 def _covered(one: Box, other: Box) -> float:
     """Return the intersection of two boxes as a share of the smaller box."""
-    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])  # px, negative if the boxes are apart
     down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     return max(0, across) * max(0, down) / min(one[2] * one[3], other[2] * other[3])
 
 
 def _paste(scene: Values, opacity: Values, colour: Values, box: Box) -> None:
     left, top, width, height = box
-    part = scene[:, top : top + height, left : left + width]
-    part += opacity * (colour[:, None, None] - part)
+    part = scene[:, top : top + height, left : left + width]  # (3, h, w), a view
+    part += opacity * (colour[:, None, None] - part)  # blends towards the colour
 
 
 DIGITS_SCENES = DatasetFormat(

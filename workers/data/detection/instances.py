@@ -172,17 +172,18 @@ def _truths(
     label = {identity: index for index, identity in enumerate(classes)}
     every = document.annotations
     image = np.array([position[one.image_id] for one in every], np.intp)  # (a,)
-    labels = np.array([label[one.category_id] for one in every], np.int64)
-    crowd = np.array([one.iscrowd for one in every], bool)
-    boxes = np.array([one.bbox for one in every], np.float64).reshape(-1, 4)
-    stated = np.array([one.area or 0.0 for one in every], np.float64)
+    labels = np.array([label[one.category_id] for one in every], np.int64)  # (a,)
+    crowd = np.array([one.iscrowd for one in every], bool)  # (a,)
+    boxes = np.array([one.bbox for one in every], np.float64).reshape(-1, 4)  # (a, 4)
+    stated = np.array([one.area or 0.0 for one in every], np.float64)  # (a,), 0: not stated
 
-    inside, fate = _inside(boxes, sizes[image])
-    areas = (inside[:, 2:] - inside[:, :2]).prod(1)
-    areas = np.where((stated > 0) & ~fate["boxes_cut"], stated, areas)
-    order = np.argsort(image, kind="stable")
+    inside, fate = _inside(boxes, sizes[image])  # (a, 4), masks (a,)
+    areas = (inside[:, 2:] - inside[:, :2]).prod(1)  # (a,)
+    areas = np.where((stated > 0) & ~fate["boxes_cut"], stated, areas)  # a cut box loses its stated area
+    order = np.argsort(image, kind="stable")  # (a,), by image
+    # Without the dropped boxes: (a',).
     order = order[~(fate["boxes_degenerate"] | fate["boxes_outside"])[order]]
-    ends = np.searchsorted(image[order], np.arange(len(sizes) + 1))
+    ends = np.searchsorted(image[order], np.arange(len(sizes) + 1))  # (n + 1,)
     rows = [order[first:last] for first, last in pairwise(ends)]
     truths = tuple(Truth(inside[row], labels[row], crowd[row], areas[row]) for row in rows)
 
@@ -201,12 +202,12 @@ def _inside(
 
     Also return masks (a,) of the boxes that were cut, outside or degenerate.
     """
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-    limits = sizes[:, [1, 0, 1, 0]]
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)  # (a, 4): x0, y0, x1, y1
+    limits = sizes[:, [1, 0, 1, 0]]  # (a, 4): width, height, width, height
     inside = np.clip(corners, 0, limits)
-    degenerate = (boxes[:, 2:] <= 0).any(1)
-    outside = ~degenerate & (inside[:, 2:] <= inside[:, :2]).any(1)
-    cut = ~degenerate & ~outside & (np.abs(inside - corners) > _ROUNDING).any(1)
+    degenerate = (boxes[:, 2:] <= 0).any(1)  # (a,)
+    outside = ~degenerate & (inside[:, 2:] <= inside[:, :2]).any(1)  # (a,)
+    cut = ~degenerate & ~outside & (np.abs(inside - corners) > _ROUNDING).any(1)  # (a,)
     return inside, {"boxes_degenerate": degenerate, "boxes_outside": outside, "boxes_cut": cut}
 
 

@@ -37,7 +37,7 @@ def backbone_of(values: Values, channels: int, feedback: int = 0) -> Backbone:
     """Build the backbone that complete values describe, on images with that many channels; `feedback` as in `Backbone`.
     """
     backbone = BUILDERS[values["backbone"]](values, channels, feedback)
-    stages = backbone.parts()[1:]
+    stages = backbone.parts()[1:]  # C2 to C5, without the stem
     for stage, name in zip(SWITCHED, STAGES, strict=True):
         if values[f"sac_{name}"] != "off":
             switch(stages[stage], deform=values[f"sac_{name}"] == "deform")

@@ -32,6 +32,7 @@ class FBNetV3Backbone(Backbone):
         self.blocks = nn.Sequential(*map(block_of, layers.blocks[: ends[-1]]))
         initialise(self, self.blocks)
         self._ends = tuple(ends)
+        # channels of each stage's first block
         firsts = {stage: layers.blocks[end].outputs for stage, end in enumerate(ends[:-1], start=1)}
         self.feeds = nn.ModuleDict(
             {str(stage): feedback_conv(feedback, width) for stage, width in firsts.items() if feedback}
@@ -40,13 +41,13 @@ class FBNetV3Backbone(Backbone):
 
     def forward(self, images: Tensor, feedback: Mapping[int, Tensor] | None = None) -> list[Tensor]:
         maps, stage_maps = self.stem(images), []  # (n, stem, h / 2, w / 2)
-        for stage, (first, *others) in enumerate(map(list, self._stages())):
-            maps = first(maps)
+        for stage, (first, *others) in enumerate(map(list, self._stages())):  # the last blocks of stages give C2 to C5
+            maps = first(maps)  # (n, c, h', w'): the first block may halve the map
             if feedback and stage in feedback:
-                maps = maps + self.feeds[str(stage)](feedback[stage])
+                maps = maps + self.feeds[str(stage)](feedback[stage])  # (n, c, h', w')
             for block in others:
                 maps = block(maps)
-            stage_maps.append(maps)
+            stage_maps.append(maps)  # (n, outputs_i, h / 4 / 2^i, w / 4 / 2^i)
         return stage_maps
 
     def parts(self) -> list[list[nn.Module]]:
@@ -56,7 +57,7 @@ class FBNetV3Backbone(Backbone):
         self.attention[str(stage)] = block
 
     def _stages(self) -> list[list[nn.Module]]:
-        starts = (0, *self._ends[:-1])
+        starts = (0, *self._ends[:-1])  # the first block of each stage
         return [
             [*self.blocks[start:end], *([self.attention[str(stage)]] if str(stage) in self.attention else [])]
             for stage, (start, end) in enumerate(zip(starts, self._ends, strict=True))

@@ -29,7 +29,7 @@ class ASPP(nn.Module):
 
     def __init__(self, channels: int, outputs: int, dilations: Sequence[int] = (3, 6)) -> None:
         super().__init__()
-        count = len(dilations) + 2
+        count = len(dilations) + 2  # branches: dilated, 1 x 1, and pooled
         if outputs % count:
             raise InvalidInput.at("/channels", f"{outputs} channels do not divide among the {count} branches of ASPP")
         share = outputs // count
@@ -42,7 +42,7 @@ class ASPP(nn.Module):
         *local, pooled = self.branches
         whole = pooled(maps.mean((2, 3), keepdim=True))  # (n, share, 1, 1)
         parts = [conv(maps) for conv in local]  # (n, share, h, w) each
-        return torch.cat([*parts, whole.expand_as(parts[0])], 1).relu_()
+        return torch.cat([*parts, whole.expand_as(parts[0])], 1).relu_()  # (n, outputs, h, w)
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -49,12 +49,12 @@ class Bottleneck(nn.Module):
         spatial: Convolution = plain,
     ) -> None:
         super().__init__()
-        outputs = EXPANSION * planes
+        outputs = EXPANSION * planes  # channels of the sum
         self.conv1, self.bn1 = pointwise(inputs, planes, 1), nn.BatchNorm2d(planes)
         self.conv2, self.bn2 = spatial(planes, planes, 3, stride, padding=1), nn.BatchNorm2d(planes)
         self.conv3, self.bn3 = pointwise(planes, outputs, 1), nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
-        same = stride == 1 and inputs == outputs
+        same = stride == 1 and inputs == outputs  # the shortcut needs no convolution
         self.downsample = (
             None if same else nn.Sequential(pointwise(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
         )
@@ -64,8 +64,9 @@ class Bottleneck(nn.Module):
         """Map (n, inputs, h, w), and the feedback (n, feedback, h', w'), to (n, 4 planes, h', w')."""
         branch = self.relu(self.bn1(self.conv1(maps)))  # (n, planes, h, w)
         branch = self.relu(self.bn2(self.conv2(branch)))  # (n, planes, h', w')
+        # (n, 4 planes, h', w')
         summed: Tensor = self.bn3(self.conv3(branch)) + (self.downsample(maps) if self.downsample else maps)
         if feedback is not None:
             assert self.rfp_conv is not None, "fed back to, but built without feedback"
-            summed = summed + self.rfp_conv(feedback)
+            summed = summed + self.rfp_conv(feedback)  # (n, 4 planes, h', w')
         return summed.relu_()

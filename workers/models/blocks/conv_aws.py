@@ -43,7 +43,7 @@ class ConvAWS(nn.Conv2d):
     def effective_weight(self) -> Tensor:
         """Return the standardised weight, (o, c / g, k, k)."""
         mean, deviation = _statistics(self.weight)  # (o, 1, 1, 1) each
-        return self.gamma * (self.weight - mean) / deviation + self.beta
+        return self.gamma * (self.weight - mean) / deviation + self.beta  # (o, c / g, k, k)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, o, h', w')."""
@@ -55,12 +55,12 @@ class ConvAWS(nn.Conv2d):
         """
         weight = state_dict.get(f"{prefix}weight")
         if weight is not None and f"{prefix}gamma" not in state_dict and f"{prefix}beta" not in state_dict:
-            beta, gamma = _statistics(weight.detach())
+            beta, gamma = _statistics(weight.detach())  # (o, 1, 1, 1) each: W_eff = W
             state_dict.update({f"{prefix}gamma": gamma, f"{prefix}beta": beta})
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def _statistics(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each filter: (o, c / g, k, k) -> two of (o, 1, 1, 1)."""
-    variance, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True)
+    variance, mean = torch.var_mean(weight, (1, 2, 3), keepdim=True)  # (o, 1, 1, 1) each
     return mean, (variance + _EPSILON).sqrt()

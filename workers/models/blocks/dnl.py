@@ -33,7 +33,7 @@ class DisentangledNonLocal(NonLocal):
 
     def __init__(self, channels: int, *, reduction: int = 2, temperature: float = 0.05, norm: bool = False) -> None:
         super().__init__(channels, reduction=reduction, temperature=temperature, norm=norm)
-        self.conv_mask = nn.Conv2d(channels, 1, 1)
+        self.conv_mask = nn.Conv2d(channels, 1, 1)  # m, for the unary weight
 
     def gathered(self, maps: Tensor, values: Tensor) -> Tensor:
         """Gather values with both weights: maps (n, c, h, w), values (n, hw, d) -> (n, hw, d)."""
@@ -41,7 +41,7 @@ class DisentangledNonLocal(NonLocal):
 
     def pairwise(self, maps: Tensor, values: Tensor) -> Tensor:
         """Gather values with the whitened weight: (n, c, h, w), (n, hw, d) -> (n, hw, d)."""
-        query, key = (centred(tokens(conv(maps)), "channel") for conv in (self.theta, self.phi))
+        query, key = (centred(tokens(conv(maps)), "channel") for conv in (self.theta, self.phi))  # (n, hw, c') each
         return attend(query, key, values, self.scale)
 
 
@@ -56,7 +56,7 @@ class OfficialDisentangledNonLocal(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 2, centre: Centre = "layer") -> None:
         super().__init__()
-        inner = max(channels // reduction, 1)
+        inner = max(channels // reduction, 1)  # c'
         self.centre: Centre = centre
         self.conv_query, self.conv_key = nn.Conv2d(channels, inner, 1), nn.Conv2d(channels, inner, 1)
         self.conv_value = nn.Conv2d(channels, channels, 1, bias=False)
@@ -68,9 +68,10 @@ class OfficialDisentangledNonLocal(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, h, w)."""
         values = tokens(self.conv_value(maps))  # (n, hw, c)
+        # (n, hw, c') each
         query, key = (centred(tokens(conv(maps)), self.centre) for conv in (self.conv_query, self.conv_key))
-        gathered = self.gamma * attend(query, key, values, 1.0) + unary(self.conv_mask(maps), values)
-        return maps + unflattened(gathered, maps)
+        gathered = self.gamma * attend(query, key, values, 1.0) + unary(self.conv_mask(maps), values)  # (n, hw, c)
+        return maps + unflattened(gathered, maps)  # (n, c, h, w)
 
     def undecayed(self) -> tuple[nn.Parameter, ...]:
         """Return the parameters that are exempt from weight decay (`workers.training.optimizers`)."""
@@ -79,7 +80,7 @@ class OfficialDisentangledNonLocal(nn.Module):
 
 def unary(mask: Tensor, values: Tensor) -> Tensor:
     """Return the unary term, equal for all positions: logits (n, 1, h, w), values (n, hw, d) -> (n, 1, d)."""
-    return mask.flatten(2).softmax(-1) @ values
+    return mask.flatten(2).softmax(-1) @ values  # (n, 1, hw) @ (n, hw, d)
 
 
 def centred(sequence: Tensor, centre: Centre) -> Tensor:

@@ -36,7 +36,7 @@ class FPN(nn.Module):
         self, inputs: Sequence[int], channels: int = 256, *, levels: int = 5, start: int = 0, extra: Extra = "pool"
     ) -> None:
         super().__init__()
-        used = inputs[start:]
+        used = inputs[start:]  # channels of the stages with a level
         if not 0 < len(used) <= levels:
             raise InvalidInput.at("/levels", f"{levels} levels for the stages {start} to {len(inputs) - 1}; give more")
         self.channels, self.start = channels, start
@@ -50,9 +50,12 @@ class FPN(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Map (n, inputs_i, h_i, w_i) of each stage, fine to coarse, to (n, channels, h_i, w_i) of each level."""
+        # lateral_i(C_i): (n, channels, h_i, w_i) each
         merged = [conv(one) for conv, one in zip(self.lateral_convs, maps[self.start :], strict=True)]
+        # From coarse to fine: a map is added to the next finer map.
         for fine in range(len(merged) - 1, 0, -1):
-            merged[fine - 1] = merged[fine - 1] + F.interpolate(merged[fine], size=merged[fine - 1].shape[-2:])
+            merged[fine - 1] = merged[fine - 1] + F.interpolate(merged[fine], size=merged[fine - 1].shape[-2:])  # M_i
+        # P_i: (n, channels, h_i, w_i) each
         pyramid = [conv(one) for conv, one in zip(self.fpn_convs, merged, strict=True)]
         for coarser in self.extra_convs:
             pyramid.append(coarser(pyramid[-1]))  # (n, channels, ceil(h / 2), ceil(w / 2))

@@ -27,8 +27,8 @@ class NonLocal(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 2, temperature: float = 1.0, norm: bool = False) -> None:
         super().__init__()
-        inner = max(channels // reduction, 1)
-        self.scale = 1 / (math.sqrt(inner) * temperature)
+        inner = max(channels // reduction, 1)  # c'
+        self.scale = 1 / (math.sqrt(inner) * temperature)  # 1 / (sqrt(c') T)
         self.theta, self.phi, self.g = (nn.Conv2d(channels, inner, 1) for _ in range(3))
         for conv in (self.theta, self.phi, self.g):
             initial.small(conv)
@@ -41,7 +41,7 @@ class NonLocal(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, h, w)."""
         gathered = self.gathered(maps, tokens(self.g(maps)))  # (n, hw, c')
-        added: Tensor = self.bn(self.conv_out(unflattened(gathered, maps)))
+        added: Tensor = self.bn(self.conv_out(unflattened(gathered, maps)))  # (n, c, h, w)
         return maps + added
 
     def gathered(self, maps: Tensor, values: Tensor) -> Tensor:
@@ -56,12 +56,13 @@ class NonLocal(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """Return softmax(scale query key^T) value, by a fused kernel: (n, hw, c'), (n, hw, c'), (n, hw, d) -> (n, hw, d).
     """
+    # with a head axis: (n, 1, hw, d)
     return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=scale)[:, 0]
 
 
 def tokens(maps: Tensor) -> Tensor:
     """Reorder (n, c, h, w) to (n, hw, c)."""
-    return maps.flatten(2).transpose(1, 2)
+    return maps.flatten(2).transpose(1, 2)  # (n, c, hw), then (n, hw, c)
 
 
 def unflattened(sequence: Tensor, maps: Tensor) -> Tensor:

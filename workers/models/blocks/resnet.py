@@ -43,15 +43,16 @@ class ResNet(Backbone):
         super().__init__()
         conv: Convolution = partial(ConvAWS, bias=False) if standardised else plain
         switchable: Convolution = partial(SwitchableAtrousConv, deform=deform)
-        planes = [width * 2**stage for stage in range(len(depths))]
+        planes = [width * 2**stage for stage in range(len(depths))]  # channels of the 3 x 3 convolutions
         self.outputs = tuple(EXPANSION * one for one in planes)
         self.conv1, self.bn1, self.relu = conv(channels, width, 7, 2, padding=3), nn.BatchNorm2d(width), nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        inputs = width
+        inputs = width  # channels of the stem
         for stage, (depth, plane, switches) in enumerate(zip(depths, planes, sac, strict=True)):
             block = partial(Bottleneck, planes=plane, pointwise=conv, spatial=switchable if switches else conv)
+            # only C2 keeps the size of the stem's map
             first = block(inputs, stride=1 + (stage > 0), feedback=feedback if stage else 0)
-            inputs = self.outputs[stage]
+            inputs = self.outputs[stage]  # input channels of the stage's further blocks
             self.add_module(f"layer{stage + 1}", nn.Sequential(first, *(block(inputs) for _ in range(depth - 1))))
         self.apply(_initialise)
 
@@ -60,10 +61,10 @@ class ResNet(Backbone):
         stage_maps = []
         for stage in range(len(self.outputs)):
             first, *others = self._stage(stage)
-            maps = first(maps, (feedback or {}).get(stage))
+            maps = first(maps, (feedback or {}).get(stage))  # (n, outputs_i, h', w')
             for block in others:
-                maps = block(maps)
-            stage_maps.append(maps)
+                maps = block(maps)  # the shape stays
+            stage_maps.append(maps)  # (n, outputs_i, h / 4 / 2^i, w / 4 / 2^i)
         return stage_maps
 
     def parts(self) -> list[list[nn.Module]]:

@@ -49,25 +49,26 @@ class RecursiveFeaturePyramid(Neck):
         if steps < 1:
             raise InvalidInput.at("/steps", f"{steps}: a pyramid takes one step or more")
         self.steps, self.fpn = steps, fpn
-        fed = [0] + [fpn.channels] * (steps - 1)
+        fed = [0] + [fpn.channels] * (steps - 1)  # channels of feedback per step
         self.backbones = nn.ModuleList(map(backbone_of, fed[-1:] if shared else fed))
         self.aspp = ASPP(fpn.channels, fpn.channels, dilations) if steps > 1 else None
-        self.fusion = nn.Conv2d(fpn.channels, 1, 1) if steps > 1 else None
+        self.fusion = nn.Conv2d(fpn.channels, 1, 1) if steps > 1 else None  # conv1, which gives the gate g
         if self.fusion is not None:
             initial.at_zero(self.fusion)
         self.equalise()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        pyramid: list[Tensor] = self.fpn(self.backbones[0](images, {}))
+        pyramid: list[Tensor] = self.fpn(self.backbones[0](images, {}))  # P^1: (n, channels, h_i, w_i) each
         for step in range(1, self.steps):
-            pyramid = self._again(images, pyramid, self.backbones[min(step, len(self.backbones) - 1)])
+            pyramid = self._again(images, pyramid, self.backbones[min(step, len(self.backbones) - 1)])  # P^t
         return pyramid
 
     def _again(self, images: Tensor, pyramid: Sequence[Tensor], backbone: nn.Module) -> list[Tensor]:
         """Return P^t from P^{t-1}."""
         assert self.aspp is not None
+        # (n, channels, h_i, w_i) each
         feedback = {stage: self.aspp(pyramid[level]) for stage, level in self.fpn.fed_back().items()}
-        again: list[Tensor] = self.fpn(backbone(images, feedback))
+        again: list[Tensor] = self.fpn(backbone(images, feedback))  # Q^t
         return [self._fused(new, old) for new, old in zip(again, pyramid, strict=True)]
 
     def _fused(self, new: Tensor, old: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class SwitchableAtrousConv(ConvAWS):
         self.offset_l = self._offsets() if deform else None
         for conv in self.children():
             initial.at_zero(conv)
-        self.switch.bias = nn.Parameter(torch.ones(1))
+        self.switch.bias = nn.Parameter(torch.ones(1))  # S = 1
 
     @classmethod
     def of(cls, conv: nn.Conv2d, *, deform: bool = False) -> SwitchableAtrousConv:
@@ -73,15 +73,15 @@ class SwitchableAtrousConv(ConvAWS):
         """Map (n, c, h, w) to (n, o, h', w')."""
         if min(maps.shape[-2:]) < _SMALLEST:
             raise InvalidInput.at("/resolution", f"SAC needs maps of 3 px or more, not {tuple(maps.shape[-2:])}")
-        maps = maps + self.pre_context(_mean(maps))
+        maps = maps + self.pre_context(_mean(maps))  # (n, c, h, w)
         # The mean of a 1 x 1 convolution is the convolution of the mean, and cheaper: it has one channel.
         switch = _pool5(self.switch(maps), self.stride)  # (n, 1, h', w')
         pooled = maps if self.offset_s is None else _pool5(maps)  # (n, c, h, w)
-        weight = self.effective_weight()
+        weight = self.effective_weight()  # (o, c / g, k, k)
         small = self._branch(maps, weight, 1, self.offset_s, pooled)  # (n, o, h', w')
-        large = self._branch(maps, weight + self.weight_diff, _ATROUS, self.offset_l, pooled)
-        mixed = torch.lerp(large, small, switch.to(small.dtype))
-        context: Tensor = self.post_context(_mean(mixed))
+        large = self._branch(maps, weight + self.weight_diff, _ATROUS, self.offset_l, pooled)  # (n, o, h', w')
+        mixed = torch.lerp(large, small, switch.to(small.dtype))  # S small + (1 - S) large
+        context: Tensor = self.post_context(_mean(mixed))  # (n, o, 1, 1)
         return mixed + context
 
     def _offsets(self) -> nn.Conv2d:
@@ -95,7 +95,7 @@ class SwitchableAtrousConv(ConvAWS):
         if offset is None:
             return F.conv2d(maps, weight, None, self.stride, padding, dilation, self.groups)
         # The deformable kernel takes one type for all, and on a CPU no half precision.
-        maps, moved = maps.to(weight.dtype), offset(pooled).to(weight.dtype)
+        maps, moved = maps.to(weight.dtype), offset(pooled).to(weight.dtype)  # (n, c, h, w), (n, 2 k k, h', w')
         out: Tensor = deform_conv2d(maps, moved, weight, stride=self.stride, padding=padding, dilation=dilation)
         return out
 

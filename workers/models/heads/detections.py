@@ -89,7 +89,7 @@ def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits)
 def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionLimits) -> Detections:
     """Return the candidates (k) of an image with a score above 0 that no better candidate of their class covers."""
     some = scores > 0
-    boxes, scores, labels = boxes[some], scores[some], labels[some]
+    boxes, scores, labels = boxes[some], scores[some], labels[some]  # (k', 4), (k'), (k')
     kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
     return Detections(boxes[kept], scores[kept], labels[kept])
 
@@ -97,6 +97,6 @@ def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionL
 def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
     """Scale detections from an image resized to `seen` (height, width) px to the image's own `size` (height, width) px.
     """
-    ratios = [size[1] / seen[1], size[0] / seen[0]] * 2
+    ratios = [size[1] / seen[1], size[0] / seen[0]] * 2  # x, y, x, y
     xyxy = found.boxes.xyxy
     return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)

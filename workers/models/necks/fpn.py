@@ -22,7 +22,7 @@ class FeaturePyramid(Neck):
         self.backbones = nn.ModuleList([backbone])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        pyramid: list[Tensor] = self.fpn(self.backbones[0](images))
+        pyramid: list[Tensor] = self.fpn(self.backbones[0](images))  # (n, neck_channels, h_i, w_i) each
         return pyramid
 
 

@@ -72,7 +72,9 @@ class BackboneKind(ABC):
         return CostPart(genes, partial(self._attention_costs, shape, stage))
 
     def _attention_costs(self, shape: Shape, stage: int, values: Values) -> Array:
+        # () or the axes of the values
         c, px = self.channels(stage, values[self.width_gene(stage)]), pixels_at(shape, values, STRIDES[stage])
         kinds = (NOTHING, blocks.non_local(c, c // 2, px, norm=True), blocks.disentangled(c, c // 2, px, norm=True))
+        # only at the chosen stage
         attention: Cost = (values["attention_at"] == stage - 1) * blocks.chosen(values["attention"], kinds)
         return attention.packed

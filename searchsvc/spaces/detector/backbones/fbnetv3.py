@@ -78,6 +78,7 @@ class FBNetV3Kind(BackboneKind):
         parts = []
         for gene, same in zip(_SAC_OF_PARTS, zip(*kinds, strict=True), strict=True):
             names = same[_PLAIN].names
+            # A part costs the sum over kinds, of which the gene's value selects a single one.
             parts.append(CostPart((*names, gene), partial(_costs_by_sac, gene, same)) if gene else same[_PLAIN])
         return parts
 
@@ -127,6 +128,7 @@ def _layer_costs(kind: int, layer: Layer) -> Array:
     costs = fbnetv3_costs.work(0)(layer)
     if layer.kind == "stem" or kind == _PLAIN:
         return costs
-    m, k, before, after = layer.mid, layer.kernel, layer.before, layer.after
+    m, k, before, after = layer.mid, layer.kernel, layer.before, layer.after  # channels, kernel, px before and after
     switchable = blocks.switchable(m, m, k, before, after, groups=m, deform=kind == _DEFORMED)
+    # The depthwise convolution is replaced.
     return costs + switchable.packed - blocks.convolution(m, m, k, after, groups=m, bias=False).packed

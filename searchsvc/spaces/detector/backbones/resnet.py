@@ -90,7 +90,8 @@ def _stem_costs(shape: Shape, values: Values) -> Array:
 
 
 def _stage_costs(shape: Shape, stage: int, values: Values) -> Array:
-    planes = values["base_width"] * 2**stage
+    planes = values["base_width"] * 2**stage  # channels of the 3 x 3 convolutions
+    # of the stage's input and output
     before, px = (pixels_at(shape, values, STRIDES[place]) for place in (max(stage - 1, 0), stage))
 
     def bottleneck(inputs: Size, px_in: Size, shortcut: int) -> Cost:
@@ -101,5 +102,5 @@ def _stage_costs(shape: Shape, stage: int, values: Values) -> Array:
 
     # The first block has 4 * planes / 2 inputs (the stem's planes in C2), and a convolution in its shortcut.
     first = bottleneck(2 * planes if stage else planes, before, 1)
-    others: Cost = (values[f"depth_{stage + 1}"] - 1) * bottleneck(4 * planes, px, 0)
+    others: Cost = (values[f"depth_{stage + 1}"] - 1) * bottleneck(4 * planes, px, 0)  # blocks after the first
     return (first + others).packed

@@ -54,7 +54,7 @@ def pyramid_stages(factory: StageFactory, backbone: BackboneKind, block: str, ti
 
 
 def _level_costs(backbone: BackboneKind, shape: Shape, stage: int, values: Values) -> Array:
-    present = values["finest"] <= STRIDES[stage]
+    present = values["finest"] <= STRIDES[stage]  # 0 or 1
     inputs = backbone.channels(stage, values[backbone.width_gene(stage)])
     level: Cost = present * blocks.fpn([inputs], values["neck_channels"], [pixels_at(shape, values, STRIDES[stage])])
     return level.packed

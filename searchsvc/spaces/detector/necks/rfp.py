@@ -43,7 +43,7 @@ class RFPKind(NeckKind):
     )
 
     def backbone_times(self, values: Values) -> Cost:
-        return Cost(values["rfp_steps"], _backbones(values))
+        return Cost(values["rfp_steps"], _backbones(values))  # runs, copies
 
     def terms(self, backbone: BackboneKind, shape: Shape) -> list[Term]:
         return [
@@ -68,11 +68,11 @@ def _backbones(values: Values) -> Array:
 
 
 def _pyramid_times(values: Values) -> Cost:
-    return Cost(values["rfp_steps"], 1)
+    return Cost(values["rfp_steps"], 1)  # a single FPN runs at every step
 
 
 def _feedback_times(values: Values) -> Cost:
-    return Cost(values["rfp_steps"] - 1, np.maximum(_backbones(values) - 1, 1))
+    return Cost(values["rfp_steps"] - 1, np.maximum(_backbones(values) - 1, 1))  # not at the first step
 
 
 def _recursion_times(values: Values) -> Cost:

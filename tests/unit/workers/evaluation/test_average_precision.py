@@ -1,4 +1,4 @@
-"""Average precision: by hand, by an independent calculation, and where there is nothing to be found."""
+"""Average precision: by hand, by an independent calculation, and without any objects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measured(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequ
 
 
 def random_case(images: int, classes: int, seed: int, most: int = 8) -> tuple[list[Detections], list[Truth]]:
-    """Boxes of all sizes, crowds, equal scores; some detections near an object, some anywhere."""
+    """Return boxes of all sizes, crowds, equal scores; some detections near an object, some anywhere."""
     random = np.random.default_rng(seed)
     found, truths = [], []
     for _ in range(images):

@@ -32,7 +32,7 @@ DATASET = {"name": "digits-scenes", "size": 96, "train": 50, "validation": 20, "
 
 
 def made(folder: Path, values: dict[str, Any]) -> TrainedDetector:
-    """A detector whose scores are spread out, without training, as it is in its file."""
+    """Return a detector whose scores are spread out, without training, as loaded from its file."""
     task, dataset = a_task(DATASET, folder, {**values, "resolution": SIDE}), data.load(DATASET)
     network = untrained(complete(task.values, "detection"), dataset, 3)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Modules of the project as one file that does without it."""
+"""Modules of the project flattened into a file that does not need it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEDULE = "workers.training.schedule"
 
 
 def run(text: str, path: Path) -> subprocess.CompletedProcess[str]:
-    """The file in a Python to which the project does not exist."""
+    """Run the file in a Python without the project."""
     path.write_text(text)
     code = (
         "import runpy, sys\n"
@@ -27,7 +27,7 @@ def run(text: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def module(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
-    """Modules of a package `searchsvc_parts`, which counts as the project's."""
+    """Write modules of a package `searchsvc_parts`, which counts as the project's."""
     package = folder / "searchsvc_parts"
     package.mkdir()
     for name, text in {"__init__": '"""Parts."""\n', **files}.items():

@@ -34,7 +34,7 @@ class Exported:
         self.session = onnxruntime.InferenceSession(self.path)
 
     def logits(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """(n, K) from images (n, c, h, w)."""
+        """Return logits (n, K) of images (n, c, h, w)."""
         [logits] = self.session.run(None, {"images": images.astype(np.float32)})
         return logits
 

@@ -48,11 +48,11 @@ WHOLE_RECIPE = {
     "randaugment": 3.0,
 }
 ALLOWED = {"torch", "timm", "numpy", "PIL", "safetensors"}
-"""What torch and timm bring."""
+"""Packages that torch and timm depend on."""
 
 
 def imported(script: Path) -> ModuleType:
-    """The script as a module."""
+    """Import the script as a module."""
     spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
     assert spec is not None
     assert spec.loader is not None

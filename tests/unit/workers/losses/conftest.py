@@ -37,13 +37,13 @@ def random() -> torch.Generator:
 
 @pytest.fixture
 def anchors() -> Anchors:
-    """Of images of 96 x 128 px on three levels: 192 + 48 + 12."""
+    """Anchors of images of 96 x 128 px on three levels: 192 + 48 + 12."""
     return Anchors.of([(12, 16), (6, 8), (3, 4)], (8, 16, 32), torch.zeros((), dtype=torch.float64))
 
 
 @pytest.fixture
 def make_targets(random: torch.Generator) -> Callable[..., Targets]:
-    """Random objects of five classes, so many in each image."""
+    """Return random objects of five classes; `counts` are the numbers of objects per image."""
 
     def make(*counts: int) -> Targets:
         objects = []

@@ -1,4 +1,4 @@
-"""ATSS: the reference's assignment, and that of the algorithm written out object by object."""
+"""ATSS: the assignment of the reference, and of the algorithm written out object by object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.models.boxes import Boxes
 
 
 def written_out(anchors: Anchors, boxes: Boxes) -> list[int]:
-    """Algorithm 1 for one image, anchor by anchor: the object of each, or -1."""
+    """Run algorithm 1 on an image, anchor by anchor: the object of each, or -1."""
     ious = anchors.boxes.pairwise_iou(boxes).tolist()
     owner, best = [-1] * len(ious), [0.0] * len(ious)
     for number, (x0, y0, x1, y1) in enumerate(boxes.xyxy.tolist()):

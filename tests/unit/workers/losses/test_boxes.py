@@ -1,4 +1,4 @@
-"""Boxes: distances and centres invert each other; overlaps are those of the reference and of counted pixels."""
+"""Boxes: distances and centres invert each other; overlaps agree with the reference and with counted pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Centerness: its formula, and that its loss is least at it."""
+"""Centerness: its formula, and the minimum of its loss."""
 
 from __future__ import annotations
 

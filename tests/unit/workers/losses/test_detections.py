@@ -1,4 +1,4 @@
-"""From outputs to detections: boxes come back where they were placed, the limits hold, classes stay apart."""
+"""Detections from outputs: boxes are decoded to their places, limits hold, classes stay apart."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SIZE = (96, 128)
 
 @pytest.fixture
 def anchors() -> Anchors:
-    """Of images of that size on three levels: 192 + 48 + 12."""
+    """Anchors of images of that size on three levels: 192 + 48 + 12."""
     return Anchors.of([(12, 16), (6, 8), (3, 4)], (8, 16, 32), torch.zeros(()))
 
 
 def silent(anchors: Anchors, images: int = 1) -> HeadOutputs:
-    """Outputs of a head that sees nothing; a Dirac distance of one stride to every side."""
+    """Return outputs of a head that detects nothing; a Dirac distance of a stride to every side."""
     total = len(anchors.boxes)
     return HeadOutputs(torch.full((images, total, 3), -9.0), torch.zeros(images, total, 4), None)
 
 
 def place(outputs: HeadOutputs, anchors: Anchors, index: int, box: list[float], logits: dict[int, float]) -> None:
-    """Let an anchor of the first image say a box."""
+    """Make an anchor of the first image predict a box."""
     distances = Boxes(torch.tensor(box)).distances(anchors.centers[index]) / anchors.strides[index]
     outputs.boxes[0, index] = distances.log()
     for label, logit in logits.items():

@@ -1,4 +1,4 @@
-"""The one-stage head: its shapes and start, and that sample weighting leaves no trace in it."""
+"""The detection head: its shapes and start, and its independence of sample weighting."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_towers_are_shared_and_only_a_scale_is_of_a_level() -> None:
 
 
 def test_sample_weighting_is_not_part_of_the_head() -> None:
-    """A step with it leaves the head the same parameters, and those alone, to be exported."""
+    """After a training step with sample weighting, the head has the same parameters, and no others, to export."""
     one, net = head(), SampleWeightingNet(box_terms=1)
     loss = OneStageLoss(bins=17, weighting_net=net)
     targets = Targets.of([(Boxes(torch.tensor([[10.0, 10.0, 40.0, 44.0]])), torch.tensor([1]))] * 2)

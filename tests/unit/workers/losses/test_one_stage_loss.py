@@ -1,4 +1,4 @@
-"""The whole loss of the head against its formula anchor by anchor; batches with no object; learning from one image."""
+"""The whole loss of the head against its formula anchor by anchor; batches without objects; learning an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def total(terms: dict[str, Tensor]) -> Tensor:
 
 
 def written_out(outputs: HeadOutputs, anchors: Anchors, targets: Targets, bins: int) -> dict[str, Tensor]:
-    """Section 3 of the paper and the weights of its code, one anchor at a time."""
+    """Compute section 3 of the paper with the weights of its code, anchor by anchor."""
     owners = assign(anchors, targets, len(outputs.classes))
     count, weights, parts = 0, [], {"classification": [], "boxes": [], "distribution": [], "centerness": []}
     for image, row in enumerate(owners.tolist()):
@@ -111,7 +111,7 @@ def test_weights_that_sum_to_less_than_1_are_not_scaled_up(
 
 
 def assert_near(found: Tensor, wanted: Tensor) -> None:
-    """torchvision's GIoU adds 1e-7 to what ours only keeps above 1e-6: they agree to that."""
+    """Assert equality to 1e-6: torchvision's GIoU adds 1e-7 to the denominators that ours keeps above 1e-6."""
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
 
 
@@ -145,7 +145,7 @@ def test_sample_weighting_changes_nothing_at_the_start(
 def test_sample_weighting_scales_the_terms_by_its_weights(
     make_outputs: Callable[..., HeadOutputs], anchors: Anchors, targets: Targets
 ) -> None:
-    """A network that says (0.3, -0.7) of every sample."""
+    """A network that outputs (0.3, -0.7) for every sample."""
     net = SampleWeightingNet(box_terms=1).double()
     net.predictor[2].bias.data = torch.tensor([0.3, -0.7], dtype=torch.float64)
     outputs = make_outputs()

@@ -1,4 +1,4 @@
-"""Quality Focal Loss: the reference's values and gradients, the limit where it is cross entropy, finite differences."""
+"""Quality Focal Loss: the reference's values and gradients, cross entropy as a limit, finite differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.losses.quality_focal import quality_focal_loss
 
 
 def wanted(vectors: Mapping[str, Tensor]) -> Tensor:
-    """IoU at the class of positives; class 5 is background."""
+    """Return the IoU at the class of positives; class 5 is background."""
     return F.one_hot(vectors["label"], 6)[:, :5] * vectors["score"][:, None]
 
 

@@ -26,7 +26,7 @@ CONTROL = Weighting(limit=0, positive=0, negative=0, boxes=0)
 
 @pytest.fixture
 def net() -> SampleWeightingNet:
-    """One whose uncertainties differ from sample to sample, some beyond the limit."""
+    """A network whose uncertainties differ between samples, some beyond the limit."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         net = SampleWeightingNet().double()
@@ -37,7 +37,7 @@ def net() -> SampleWeightingNet:
 
 @pytest.fixture
 def samples(random: torch.Generator) -> Samples:
-    """Twelve, of which five are positive; all but the last are part of a graph."""
+    """Twelve samples, of which five are positive; all but the last field are part of a graph."""
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(12, *shape, generator=random, dtype=torch.float64).requires_grad_()
@@ -46,7 +46,7 @@ def samples(random: torch.Generator) -> Samples:
 
 
 def uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> Tensor:
-    """s, (N, 2), with zeros for negatives, as the paper's text has it."""
+    """Return s, (N, 2), with zeros for negatives, as in the paper's text."""
     rows = []
     for number, positive in enumerate(samples.positive.tolist()):
         one = [part[number : number + 1].detach() for part in samples[:4]]
@@ -106,7 +106,8 @@ def test_the_two_stage_loss_reaches_the_detector_through_the_losses_alone(
 
 
 def test_the_network_learns_from_loss_and_regularizer(samples: Samples) -> None:
-    """d / ds_cls of the last layer's bias: -sum w CE / N + 0.5 + 0.5, for a network that says the same of all."""
+    """d / ds_cls of the last layer's bias: -sum w CE / N + 0.5 + 0.5, for a network with equal outputs for all samples.
+    """
     net = SampleWeightingNet().double()
     torch.stack(list(two_stage_loss(net, samples).values())).sum().backward()
     classes = 1.0 - samples.class_losses.sum() / 12
@@ -158,7 +159,7 @@ def test_the_control_weighs_nothing(net: SampleWeightingNet, samples: Samples) -
 
 
 def test_trained_alone_it_finds_the_log_of_twice_the_loss() -> None:
-    """The optimum of exp(-s) L + s / 2, for one class loss and one box loss that all samples share."""
+    """The optimum of exp(-s) L + s / 2, for a class loss and a box loss that all samples share."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = SampleWeightingNet(box_terms=1)
@@ -180,7 +181,7 @@ def test_it_has_an_adam_of_its_own() -> None:
 
 
 def test_cross_entropy_and_smooth_l1_are_what_it_weighs(net: SampleWeightingNet, random: torch.Generator) -> None:
-    """The wiring of a Faster R-CNN: with the control, the loss is the plain one."""
+    """The wiring of a Faster R-CNN: with the control, the loss is the plain loss."""
     logits = torch.randn(6, 4, generator=random, dtype=torch.float64)
     labels = torch.tensor([0, 3, 3, 1, 2, 3])  # 3 is background
     offsets = torch.randn(6, 4, generator=random, dtype=torch.float64)

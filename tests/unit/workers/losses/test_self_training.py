@@ -1,4 +1,4 @@
-"""The joint loss of a student: its formula, its averages, what flows through them, its size."""
+"""The joint loss of a student: its formula, its averages, its gradients, its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors: maps and anchors agree, extensions start as what they extend, losses, detections, weights of others."""
+"""Detectors: maps and anchors agree, extensions start as the original, losses, detections, weights of others."""
 
 from __future__ import annotations
 

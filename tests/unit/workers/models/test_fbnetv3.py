@@ -1,4 +1,4 @@
-"""Networks from rows are what their definitions and the cost model say, and are trained as FBNetV3's are."""
+"""Networks from rows agree with their definitions and the cost model, and are trained like FBNetV3's."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TestReleasedNetworks:
 
 class TestCostModel:
     def check(self, name: str, info: DatasetInfo, candidates: int, space: Space | None = None) -> None:
-        """The cost model against networks whose parts are built and counted, with hooks and by torch."""
+        """Compare the cost model with networks whose parts are built and counted, by hooks and by torch."""
         shipped = catalogue.find(name)
         space = space or shipped.space
         model = cost_model_for("classification", space, info, shipped.constants)

@@ -1,4 +1,4 @@
-"""The cost model of MBConv spaces says exactly what the built networks have."""
+"""The cost model of MBConv spaces agrees exactly with the built networks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PHOTOS = DatasetInfo("photos", tuple("abc"), (3, 40, 57), {})
 
 
 def counted_by_hooks(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of all convolutions and linear layers in one forward pass."""
+    """Return the multiply-adds of all convolutions and linear layers in a forward pass."""
     total = 0
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

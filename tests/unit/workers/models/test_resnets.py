@@ -1,4 +1,4 @@
-"""timm's ResNets cost what the cost model says, and take every size of image."""
+"""timm's ResNets cost as much as the cost model says, and accept every size of image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that were stored by earlier versions load: the names, the order and the shapes of a detector's tensors."""
+"""Weights that earlier versions stored load: the names, the order and the shapes of a detector's tensors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORDED = [
     ({"backbone": "fbnetv3-small", "neck": "rfp", "attention": "dnl"}, 555, "483cc0f0c1b20aea"),
     ({"backbone": "fbnetv3", "neck": "rfp", "rfp_shared": True, "sac_c3": "plain"}, 301, "c955ed7c72271bf0"),
 ]
-"""Values besides the defaults of `detector-small`, number of tensors, digest of their names and shapes in order."""
+"""Values that differ from `detector-small`'s defaults, number of tensors, digest of their names and shapes in order."""
 
 
 @pytest.mark.parametrize(("values", "count", "digest"), RECORDED, ids=lambda value: str(value)[:60])

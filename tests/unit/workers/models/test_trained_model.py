@@ -1,4 +1,4 @@
-"""A trained model as a file: three lines to use it, and what is refused."""
+"""A trained model as a file: its use in three lines, and the errors of faulty files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model_file(make_task: Any, train: Any) -> Path:
 
 
 def rewritten(file: Path, **changes: Any) -> Path:
-    """The same weights with other metadata; a change of None leaves the key out."""
+    """Write a copy of the weights with changed metadata; a change of None removes the key."""
     from safetensors import safe_open
 
     with safe_open(file, "pt") as opened:

@@ -1,4 +1,4 @@
-"""Trials of detection: the same bits every time, what is measured, what is kept, and what ends them."""
+"""Trials of detection: reproducible to the bit, their measurements, their files, and their failures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def learned(dataset: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, float]]]:
-    """The model of a trial that was shown its images often, and what each epoch measured."""
+    """The model of a trial that was shown its images often, and the measurements of each epoch."""
     folder = tmp_path_factory.mktemp("learned")
     values = {"augmentation": "none", "lr": 0.01, "lr_decay": 1.0}
     measured = metrics_of(TrialRun(a_task(dataset, folder, values, epochs=16, objective=Objective(metric="ar100"))))

@@ -1,4 +1,4 @@
-"""The trial of a supernet in the hands of a driver and of a worker, with a task that trains nothing."""
+"""The trial of a supernet run by a driver and by a worker, with a task that trains nothing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def blueprint_of(spec: JobSpec) -> Blueprint:
 
 
 def ledger_of(store: Store, job: Job, lease: Lease) -> Ledger:
-    """As a driver makes it: of whatever is stored."""
+    """Return a ledger as a driver builds it, from the stored state."""
     return recover(store, store.writer(lease), job, blueprint_of(job.spec))
 
 

@@ -1,4 +1,4 @@
-"""The spaces of detectors: which genes mean something where, what is refused, which candidates are the same."""
+"""The spaces of detectors: active genes, refused values, equal candidates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def model_of(space: Space, **constants: Scalar) -> CostModel:
 
 
 def costs(**values: Scalar) -> tuple[float, float]:
-    """(FLOPs, params) of the default of detector-small with other values."""
+    """Return (FLOPs, params) of the default of detector-small with other values."""
     found = model_of(Space([Categorical("lr", (0.1,))]), **{**ARCHITECTURE, **values})(np.zeros((1, 1)))
     return float(found["flops"][0]), float(found["params"][0])
 

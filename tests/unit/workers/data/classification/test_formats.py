@@ -1,4 +1,4 @@
-"""Datasets: what is read, how it is split, and what is refused."""
+"""Datasets for classification: reading, splitting, and refusals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from workers.tasks.classification import TASK
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
-    """A sound npz of 60 images in 3 classes, with a test split; a change of None leaves the array out."""
+    """Return a correct npz of 60 images in 3 classes, with a test split; a change of None removes the array."""
     random = np.random.default_rng(0)
     content = {
         "x_train": random.integers(0, 256, (60, 8, 10), np.uint8),
@@ -35,7 +35,7 @@ def arrays(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def npz(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """The dataset section for a file of these arrays."""
+    """Return a function that writes a file of arrays and returns its dataset section."""
 
     def write(**changes: Any) -> dict[str, Any]:
         np.savez(tmp_path / "data.npz", **arrays(**changes))
@@ -61,7 +61,7 @@ def section(folder: Path, **options: Any) -> dict[str, Any]:
 
 
 def fault(dataset: dict[str, Any]) -> tuple[str, str]:
-    """(pointer, message) of the first thing that is wrong."""
+    """Return (pointer, message) of the first fault."""
     with pytest.raises(InvalidInput) as caught:
         data.load(dataset)
     return caught.value.faults[0].pointer, caught.value.faults[0].message

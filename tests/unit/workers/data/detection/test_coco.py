@@ -1,4 +1,4 @@
-"""Datasets in COCO's form: what is read, counted, split and refused."""
+"""Datasets in COCO's format: reading, counting, splitting, and refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def changed(folder: Path, change: Change, **options: Any) -> dict[str, Any]:
-    """The section for the folder, after a change of its annotations."""
+    """Return the section for the folder, after a change of its annotations."""
     content = document()
     change(content)
     (folder / "instances.json").write_text(json.dumps(content))
@@ -37,7 +37,7 @@ def changed(folder: Path, change: Change, **options: Any) -> dict[str, Any]:
 
 
 def fault(dataset: dict[str, Any]) -> tuple[str, str]:
-    """(pointer, message) of the first thing that is wrong."""
+    """Return (pointer, message) of the first fault."""
     with pytest.raises(InvalidInput) as caught:
         load(dataset)
     return caught.value.faults[0].pointer, caught.value.faults[0].message
@@ -48,7 +48,7 @@ def everything(dataset: DetectionDataset) -> list[Scenes]:
 
 
 def scene(dataset: DetectionDataset, name: str) -> tuple[Scenes, int]:
-    """The split that has the image, and its position there."""
+    """Return the split that has the image, and its position there."""
     [found] = [(part, part.names.index(name)) for part in everything(dataset) if name in part.names]
     return found
 

@@ -1,4 +1,4 @@
-"""Generated scenes: the same every time, with overlap, several sizes, and boxes that fit."""
+"""Generated scenes: reproducible, with overlap, several sizes, and tight boxes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Golden:
-    """The arrays of one case; `renames` takes the beginnings of the reference's names to ours."""
+    """The arrays of a case; `renames` maps prefixes of the reference's names to ours."""
 
     arrays: Mapping[str, Tensor]
 
@@ -28,14 +28,14 @@ class Golden:
         return {_renamed(name, renames): one for name, one in found.items()}
 
     def load(self, module: nn.Module, renames: Mapping[str, str] | None = None) -> None:
-        """Every parameter of the reference into a parameter of ours, and none of ours left over."""
+        """Load every parameter of the reference into a parameter of ours, leaving none out on either side."""
         state = self.under("param.", renames or {}) | self.under("buffer.", renames or {})
         result = module.double().load_state_dict(state, strict=False)
         assert result.unexpected_keys == []
         assert set(result.missing_keys) & dict(module.named_parameters()).keys() == set()
 
     def check(self, module: nn.Module, renames: Mapping[str, str] | None = None) -> None:
-        """The output, and the gradients of sum(out * gradout) by the input and by every parameter."""
+        """Compare the output, and the gradients of sum(out * gradout) by the input and by every parameter."""
         x = self["x"].clone().requires_grad_()
         out = module(x)
         close(out, self["out"])
@@ -48,7 +48,7 @@ class Golden:
 
 @pytest.fixture
 def golden(shared: Path) -> Callable[..., Golden]:
-    """Load a file, or the arrays of it whose names begin with a prefix."""
+    """Load a file, or its arrays whose names begin with a prefix."""
 
     def load(name: str, prefix: str = "") -> Golden:
         with np.load(shared / "golden" / f"{name}.npz") as file:
@@ -65,7 +65,7 @@ def _seeded() -> None:
 
 @pytest.fixture
 def randomise() -> Callable[[nn.Module], None]:
-    """Give every parameter of a module a random value, also those that start as 0."""
+    """Give every parameter of a module a random value, including parameters that start as 0."""
 
     def run(module: nn.Module) -> None:
         for parameter in module.parameters():

@@ -1,4 +1,4 @@
-"""The bottleneck that can be fed back to, against the reference."""
+"""The bottleneck with feedback against the reference."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def file(golden):
 
 @pytest.fixture
 def conv(file):
-    """Plain weights loaded."""
+    """A convolution with plain weights loaded."""
     made = ConvAWS(4, 6, 3, padding=1).double()
     made.load_state_dict({"weight": file["weight"], "bias": file["bias"]})
     return made

@@ -25,7 +25,7 @@ PIXELS = HEIGHT * WIDTH
 
 
 def _counted(module: nn.Module, *inputs) -> Cost:
-    """Products of matrices are counted where attention is not fused; FlopCounterMode counts two per multiply-add."""
+    """Count with torch, without fused attention, which it cannot count; FlopCounterMode counts two per multiply-add."""
     module.eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
         module(*inputs)
@@ -82,7 +82,7 @@ def test_the_official_disentangled_block():
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_recursion(steps):
-    """Beyond the backbones and pyramids of its steps, counted by themselves."""
+    """Costs beyond the backbones and pyramids of the steps, which are counted separately."""
     outputs, pixels = (8, 16, 32, 64), [16 * 24, 8 * 12, 4 * 6, 2 * 3, 1 * 2]
     images = torch.zeros(1, 3, 64, 96)
     rfp = RecursiveFeaturePyramid(lambda fed: ResNet((1, 1, 1, 1), 2, feedback=fed), FPN(outputs, 8), steps=steps)

@@ -1,4 +1,4 @@
-"""The page about the blocks names each of them with its options, and says of its start and cost what holds."""
+"""The page about blocks names each block with its options, and states its start and cost correctly."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def maps():
 
 @pytest.fixture
 def transparent():
-    """An FPN whose lateral and 3 x 3 convolutions hand their inputs on, for maps of equal channels."""
+    """Return an FPN whose lateral and 3 x 3 convolutions pass their inputs on, for maps of equal channels."""
 
     def make(**options):
         fpn = FPN([4] * 3, 4, **options)
@@ -40,7 +40,7 @@ def test_levels_halve(maps, extra, start):
 
 
 def test_coarse_maps_are_added_by_nearest_neighbour(transparent):
-    """Written out by indices: pixel i of a map of n takes pixel floor(i m / n) of the coarser one of m."""
+    """Written out by indices: pixel i of a map of n takes pixel floor(i m / n) of the coarser map of m."""
     maps = [torch.randn(1, 4, *size, dtype=torch.float64) for size in SIZES]
     expected = [*maps]
     for fine in (1, 0):

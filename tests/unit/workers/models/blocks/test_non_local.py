@@ -63,7 +63,7 @@ def test_at_the_start_the_official_form_adds_the_unary_path_only():
 
 @pytest.mark.parametrize("centre", ["layer", "channel"])
 def test_the_centre_is_the_one_asked_for(centre, randomise):
-    """Written out position by position: by channel the means differ, by layer one number is taken off."""
+    """Written out position by position: by channel the means differ, by layer a single number is subtracted."""
     block = OfficialDisentangledNonLocal(4, centre=centre).double()
     randomise(block)
     x = torch.randn(1, 4, 3, 2, dtype=torch.float64)

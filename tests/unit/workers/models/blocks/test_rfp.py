@@ -1,4 +1,4 @@
-"""The recursive pyramid: equal to a plain one at the start, to its equations afterwards."""
+"""The recursive pyramid: equal to a plain pyramid at the start, to its equations afterwards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_backbones_are_separate_unless_shared(options, count):
 
 
 def _direct(rfp, images, backbones):
-    """The neck as the reference writes it: levels 0 to 3 to stages 0 to 3, of which the first ignores its own."""
+    """Run the neck as the reference writes it: levels 0 to 3 to stages 0 to 3, of which the first ignores its own."""
     pyramid = rfp.fpn(backbones[0](images))
     for backbone in backbones[1:]:
         maps = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images))))
@@ -87,7 +87,7 @@ def test_afterwards_it_is_its_equations(images, randomise, steps, shared):
 
 
 def test_at_the_start_all_learns_but_what_the_zeros_hide(images):
-    """What is fed back passes a 0, so that the pooling before it learns later; fusion needs P and Q to differ."""
+    """Feedback passes a 0, so that the pooling before it learns later; fusion needs P and Q to differ."""
     rfp = _pyramid()
     for module in rfp.modules():
         if hasattr(module, "bn3"):

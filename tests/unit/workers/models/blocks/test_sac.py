@@ -48,7 +48,7 @@ def test_at_the_start_it_is_the_plain_convolution(options, deform):
 
 
 def _direct(sac, x):
-    """The equations, word for word: pooled with all channels, then switched."""
+    """Follow the equations literally: pool with all channels, then switch."""
     x = x + sac.pre_context(F.adaptive_avg_pool2d(x, 1))
     pooled = F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), 5, 1)
     switch = F.conv2d(pooled, sac.switch.weight, sac.switch.bias, sac.stride)
@@ -74,7 +74,7 @@ def test_any_stride_gives_the_equations(randomise, stride, sides, deform):
 
 
 def test_offsets_move_where_the_kernels_read():
-    """An offset of one row and two columns at every point reads the map moved by as much."""
+    """An offset of (1, 2) rows and columns at every point reads the map moved by the same distance."""
     sac = SwitchableAtrousConv.of(nn.Conv2d(4, 6, 3, padding=1, bias=False), deform=True)
     plain = SwitchableAtrousConv.of(nn.Conv2d(4, 6, 3, padding=1, bias=False))
     plain.load_state_dict(sac.state_dict(), strict=False)
@@ -84,7 +84,7 @@ def test_offsets_move_where_the_kernels_read():
 
 
 def test_offsets_come_from_the_pooled_map():
-    """The large kernel's offset, too: with a switch of 0 only the large branch is left."""
+    """Includes the large kernel's offset: with a switch of 0, only the large branch is left."""
     sac = SwitchableAtrousConv(2, 3, 3, padding=1, deform=True).double()
     nn.init.zeros_(sac.switch.bias)
     nn.init.normal_(sac.offset_l.weight, std=0.1)
