@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data.imagefiles import files_below
-from workers.data.options import IMAGES, DatasetFormat, DatasetOptions, ImagesOptions, RawT, Shape, existing, stamps
+from workers.data.options import (
+    IMAGES,
+    DatasetFormat,
+    DatasetOptions,
+    ImagesOptions,
+    RawT,
+    Shape,
+    existing,
+    files_readable,
+    stamps,
+)
 
 DatasetT = TypeVar("DatasetT")
 
@@ -47,19 +57,15 @@ class Catalogue(Generic[RawT, DatasetT]):
         Raises InvalidInput (pointers into the section) if a name or an option is unknown, or the files are faulty.
         """
         kind, options = self.chosen(dataset)
-        try:
+        with files_readable():
             fingerprint = self._all[kind].fingerprint(options), self._stamp_of_labels(options)
             return self._cached(kind, options, fingerprint)
-        except OSError as error:
-            raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
     def raw(self, dataset: Mapping[str, Any]) -> RawT:
         """Return the dataset before the split, reading it each time. Raises InvalidInput as `load` does."""
         kind, options = self.chosen(dataset)
-        try:
+        with files_readable():
             return self._all[kind].read(options)
-        except OSError as error:
-            raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
     def fingerprint(self, dataset: Mapping[str, Any]) -> Hashable:
         """Return a value that changes when the files of the dataset do. Raises InvalidInput if they are missing."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
@@ -103,16 +104,25 @@ class DatasetFormat(Generic[OptionsT, RawT]):
 
 def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
     """Return the path of a file (or a folder). Raises InvalidInput at `pointer`, the option, if it cannot be read."""
-    found = Path(path).expanduser()
+    location = Path(path).expanduser()
     try:
-        if folder and found.is_dir():
-            return found
-        if not folder and found.is_file():
-            return found
+        if folder and location.is_dir():
+            return location
+        if not folder and location.is_file():
+            return location
     except OSError as error:
         raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from None
     kind = "folder" if folder else "file"
     raise InvalidInput.at(pointer, f"there is no {kind} {path} on the machine that reads the dataset")
+
+
+@contextmanager
+def files_readable() -> Iterator[None]:
+    """Turn an OSError into InvalidInput that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 def nothing_left(fraction: float) -> InvalidInput:

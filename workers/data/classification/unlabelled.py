@@ -7,11 +7,9 @@ dataset. If there are labels, they only measure the quality of pseudo-labels.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,10 @@ from numpy.typing import NDArray
 from searchsvc.errors import InvalidInput
 from workers.data import classification as data
 from workers.data.dataset import Dataset, Images, Labels
-from workers.data.imagefiles import Decoder, files_below, images_of
+from workers.data.imagefiles import Decoder, images_of
 from workers.data.leakage import Pixels, check_apart
-from workers.data.options import UNKNOWN, ImagesOptions, existing, nothing_left
+from workers.data.options import ImagesOptions, nothing_left
+from workers.data.unlabelled import UnlabelledLoader, images_below, labels_by_name
 
 _TOGETHER = 256
 """Number of images that are decoded at a time."""
@@ -44,21 +43,6 @@ class UnlabelledImages:
         return len(self.places)
 
 
-def load(section: Mapping[str, Any] | None, dataset: Mapping[str, Any], fraction: float) -> UnlabelledImages:
-    """Return the images of a section; for None, the dataset's training images outside of that fraction.
-
-    They are read once per process while the files stay as they are. Raises InvalidInput (pointers into the section) if
-    they cannot be read, there are none, their shape is not that of the dataset's, or some are in its validation or test
-    split.
-    """
-    if section is None:
-        return _rest(data.load(dataset), fraction)
-    try:
-        return _read(json.dumps(dict(section)), json.dumps(dict(dataset)), data.CATALOGUE.stamp(section))
-    except OSError as error:
-        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
-
-
 def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
     index = dataset.rest(fraction)  # (m,): positions in train
     if not len(index):
@@ -69,15 +53,14 @@ def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
     return UnlabelledImages(images, places, names, dataset.train.labels[index])
 
 
-@lru_cache(maxsize=2)
-def _read(section: str, dataset: str, stamp: Hashable) -> UnlabelledImages:  # noqa: ARG001 - a key
-    labelled = data.load(json.loads(dataset))
-    unlabelled = _images(json.loads(section), labelled)
-    shape, wanted = unlabelled.images.shape[1:], labelled.info.shape
-    if shape != wanted:
-        raise InvalidInput.at("", f"its images are {shape} as (channels, height, width), those of the dataset {wanted}")
+def _read(section: Mapping[str, Any], dataset: Dataset) -> UnlabelledImages:
+    unlabelled = _images(section, dataset)
+    shape, dataset_shape = unlabelled.images.shape[1:], dataset.info.shape
+    if shape != dataset_shape:
+        message = f"its images are {shape} as (channels, height, width), those of the dataset {dataset_shape}"
+        raise InvalidInput.at("", message)
     names = unlabelled.names or tuple(f"image {place}" for place in unlabelled.places)
-    held_out = {"validation": _pixels(labelled.validation.images), "test": _pixels(labelled.test.images)}
+    held_out = {"validation": _pixels(dataset.validation.images), "test": _pixels(dataset.test.images)}
     check_apart(_pixels(unlabelled.images), names, held_out)
     return unlabelled
 
@@ -88,27 +71,17 @@ def _images(section: Mapping[str, Any], dataset: Dataset) -> UnlabelledImages:
     if (images := data.CATALOGUE.unlabelled_images(section)) is not None:
         return UnlabelledImages(images, np.arange(len(images)), None, None)
     raw = data.raw(data.CATALOGUE.fitted(section, dataset.info.shape))
-    labels = _translated(raw.all.labels, raw.classes, dataset.classes)
+    labels = labels_by_name(raw.classes, dataset.classes)[raw.all.labels]  # (n,)
     return UnlabelledImages(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
 
 
 def _below(options: ImagesOptions, channels: int, height: int, width: int) -> UnlabelledImages:
-    root = existing(options.path, folder=True)
-    paths = tuple(files_below(root))
-    if not paths:
-        raise InvalidInput.at("/path", f"{root} holds no image")
+    paths, names = images_below(options)
     if height != width or channels not in (1, 3):
         taken = f"the dataset has images of {width}x{height} px and {channels} channel(s)"
         raise InvalidInput.at("/format", f"files become square images of 1 or 3 channels, but {taken}: use an npz")
     images = images_of(paths, Decoder(height, channels == 3), options.memory_bytes)
-    names = tuple(path.relative_to(root).as_posix() for path in paths)
     return UnlabelledImages(images, np.arange(len(paths)), names, None)
-
-
-def _translated(labels: Labels, own: Sequence[str], classes: Sequence[str]) -> Labels:
-    """Translate labels of the classes `own` to those of `classes`, by their names."""
-    by_name = {name: label for label, name in enumerate(classes)}
-    return np.array([by_name.get(name, UNKNOWN) for name in own], np.int64)[labels]
 
 
 def _pixels(images: Images) -> Pixels:
@@ -116,3 +89,6 @@ def _pixels(images: Images) -> Pixels:
     count = images.shape[0]
     for index in np.array_split(np.arange(count), math.ceil(count / _TOGETHER) or 1):
         yield from images[index]
+
+
+load = UnlabelledLoader(data.CATALOGUE, _rest, _read).load
