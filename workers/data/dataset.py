@@ -100,14 +100,15 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
     splits = {name: raw.all.take(index) for name, index in positions.items()}
     mean, std, peak = _statistics(splits["train"].images)
-    kept = raw.test or splits["test"]
-    train, validated, called = splits["train"], splits["validation"], _called(raw, positions["validation"])
+    train, validated, test_split = splits["train"], splits["validation"], raw.test or splits["test"]
+    images = _validation_images(raw, positions["validation"])
     names = None if raw.names is None else tuple(raw.names[place] for place in positions["train"])
-    return Dataset(raw.name, raw.classes, train, validated, kept, mean, std, peak, positions["train"], names, called)
+    origins = positions["train"]
+    return Dataset(raw.name, raw.classes, train, validated, test_split, mean, std, peak, origins, names, images)
 
 
-def _called(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
-    """Return the names of images; files are numbered by file name, in any folder, as in ImageNet's label lists."""
+def _validation_images(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
+    """Return names and numbers of images; files are numbered by file name, in any folder, as in ImageNet's lists."""
     total, positions = len(raw.all), index.astype(np.int64)
     if raw.names is None:
         names, numbers = tuple(map(str, positions.tolist())), positions
@@ -139,8 +140,8 @@ def split_positions(
 
 def leading(labels: Labels, fraction: float) -> NDArray[np.intp]:
     """Return the positions of the first share of each class, at least one each, in order."""
-    kept = [index[: math.ceil(fraction * len(index))] for index in _by_class(labels)]
-    return np.sort(np.concatenate(kept))
+    parts = [index[: math.ceil(fraction * len(index))] for index in _by_class(labels)]
+    return np.sort(np.concatenate(parts))
 
 
 def outside(positions: NDArray[np.intp], count: int) -> NDArray[np.intp]:

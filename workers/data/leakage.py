@@ -19,13 +19,13 @@ _NAMED = 5
 def check_apart(images: Pixels, names: Sequence[str], held_out: Mapping[str, Pixels]) -> None:
     """Raise InvalidInput if an image is also in a split used for evaluation. `names` are the names of `images`."""
     where = {_digest(image): split for split, measured in held_out.items() for image in measured}
-    found = [
+    leaks = [
         (name, where[digest]) for name, image in zip(names, images, strict=True) if (digest := _digest(image)) in where
     ]
-    if found:
-        listed = ", ".join(f"{name} (in {split})" for name, split in found[:_NAMED])
-        message = f"{len(found)} image(s) are also among those that are measured on, which would leak: {listed}"
-        raise InvalidInput.at("", f"{message}; take them out")
+    if leaks:
+        listed = ", ".join(f"{name} (in {split})" for name, split in leaks[:_NAMED])
+        message = f"{len(leaks)} image(s) are also in a split that is measured on, which would leak: {listed}"
+        raise InvalidInput.at("", f"{message}; remove them")
 
 
 def _digest(image: NDArray[np.uint8]) -> bytes:

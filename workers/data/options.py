@@ -127,7 +127,7 @@ def files_readable() -> Iterator[None]:
 
 def nothing_left(fraction: float) -> InvalidInput:
     """Return the error of `unlabelled: rest` if the data fraction covers all training images."""
-    message = f"no training image is left beside a data fraction of {fraction:g}"
+    message = f"no training image is left outside a data fraction of {fraction:g}"
     ways = "keep `fidelity.data_fraction` or the parameter `data_fraction` of self-trained trials below that"
     return InvalidInput.at("", f"{message}: {ways}, or name other images")
 

@@ -23,10 +23,10 @@ def check_teacher(
     """
     card = _card(path)
     if card.get("task") != task:
-        raise InvalidInput.at("", f"{path} is no model of the task {task} that a trial has left")
+        raise InvalidInput.at("", f"{path} is not a model of the task {task} that a trial has stored")
     own = tuple(card.get("classes", ()))
     if own != tuple(classes):
-        message = f"knows {len(own)} classes ({_listed(own)}), the dataset {len(classes)} ({_listed(classes)})"
+        message = f"has {len(own)} classes ({_listed(own)}), the dataset {len(classes)} ({_listed(classes)})"
         raise InvalidInput.at("", f"the teacher {message}: take one that was trained on the same classes")
     if shape is not None and (taken := tuple(card.get("shape", ()))) != shape:
         message = f"takes images of {taken} as (channels, height, width), the dataset has {shape}"

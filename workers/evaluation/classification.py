@@ -13,7 +13,7 @@ from searchsvc.domain.metrics import Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACCURACY = Metric("accuracy", "maximize", "share", "share of the validation images that are classified right")
+ACCURACY = Metric("accuracy", "maximize", "share", "share of the validation images that are classified correctly")
 LOSS = Metric("loss", "minimize", "nats", "mean cross-entropy on the validation images")
 METRICS = (ACCURACY, LOSS)
 TRAIN_LOSS = Metric("train_loss", "minimize", "nats", "mean loss of the epoch, with its mixup and label smoothing")

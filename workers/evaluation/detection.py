@@ -38,7 +38,7 @@ METRICS = (
     Metric("ap_large", "maximize", "share", "ap of objects above 96² px²"),
     Metric("ar100", "maximize", "share", "recall with 100 detections of an image, mean as for ap"),
 )
-LATENCY = Metric("latency_ms", "minimize", "ms", "median time to detect in one image; where an objective or limit asks")
+LATENCY = Metric("latency_ms", "minimize", "ms", "median time of detection in an image; measured if the job uses it")
 TRAIN_LOSS = Metric("train_loss", "minimize", "", "mean loss of the epoch: the sum of its terms, train_loss/TERM")
 """Measured by the trainer, like the latency."""
 
@@ -49,10 +49,10 @@ _AREAS = ("all", "small", "medium", "large")
 
 
 def evaluate(
-    found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]
+    detections: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]
 ) -> Iterator[tuple[str, float]]:
-    """Yield (name, share) of each metric. `found`: the detections of each image, in px of its file."""
-    precision, recall = _curves(found, truths, len(classes))
+    """Yield (name, share) of each metric, from the detections and truths of each image, in px of its file."""
+    precision, recall = _curves(detections, truths, len(classes))
     whole = precision[:, :, :, 0]  # (10, 101, K): objects of all sizes
     values = {
         "ap": whole,
@@ -63,26 +63,26 @@ def evaluate(
         **{f"ap/{name}": whole[:, :, label] for label, name in enumerate(classes)},  # (10, 101)
     }
     for name, cells in values.items():
-        known = cells[cells > -1]
-        if known.size:
-            yield name, float(known.mean())
+        defined = cells[cells > -1]
+        if defined.size:
+            yield name, float(defined.mean())
 
 
 def _curves(
-    found: Sequence[Detections], truths: Sequence[Truth], classes: int
+    detections: Sequence[Detections], truths: Sequence[Truth], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return precision at overlap, recall, class, area (10, 101, K, 4), and recall at overlap, class, area (10, K, 4).
 
     Entries without an object are -1.
     """
-    known = COCO(
+    annotated = COCO(
         {
             "images": [{"id": image} for image in range(len(truths))],
             "categories": [{"id": label} for label in range(classes)],
             "annotations": list(_annotations(truths)),
         }
     )
-    judge = COCOeval_faster(known, known.loadRes(list(_results(found))), "bbox", print_function=_silent)
+    judge = COCOeval_faster(annotated, annotated.loadRes(list(_results(detections))), "bbox", print_function=_silent)
     judge.params.maxDets = [_MOST]
     judge.evaluate()
     judge.accumulate()
@@ -101,10 +101,10 @@ def _annotations(truths: Sequence[Truth]) -> Iterator[dict[str, Any]]:
             yield {**of, "bbox": box, "area": float(area), "iscrowd": int(crowd)}
 
 
-def _results(found: Sequence[Detections]) -> Iterator[dict[str, Any]]:
-    for image, one in enumerate(found):
-        boxes = _left_top_sides(one.boxes.xyxy.double().cpu().numpy())  # (d, 4)
-        for box, score, label in zip(boxes, one.scores.tolist(), one.labels.tolist(), strict=True):
+def _results(detections: Sequence[Detections]) -> Iterator[dict[str, Any]]:
+    for image, of_image in enumerate(detections):
+        boxes = _left_top_sides(of_image.boxes.xyxy.double().cpu().numpy())  # (d, 4)
+        for box, score, label in zip(boxes, of_image.scores.tolist(), of_image.labels.tolist(), strict=True):
             yield {"image_id": image, "category_id": label, "bbox": box, "score": score}
 
 

@@ -17,16 +17,17 @@ _TURN = 0.618  # of the circle of hues from one class to the next: neighbours di
 
 
 def drawn(
-    image: PillowImage, found: Detections, classes: Sequence[str], least_score: float = 0.3, scale: int = 1
+    image: PillowImage, detections: Detections, classes: Sequence[str], least_score: float = 0.3, scale: int = 1
 ) -> PillowImage:
     """Return a colour copy, `scale` times as large, with box, class and score of each detection from `least_score` on.
 
-    `found`: boxes in px of the image; the best are drawn last, over the others.
+    Boxes are in px of the image; the best are drawn last, over the others.
     """
     size = (image.width * scale, image.height * scale)
     picture = image.convert("RGB").resize(size, Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(picture)
-    rows = zip((found.boxes.xyxy * scale).tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+    boxes = (detections.boxes.xyxy * scale).tolist()
+    rows = zip(boxes, detections.scores.tolist(), detections.labels.tolist(), strict=True)
     for box, score, label in sorted(rows, key=lambda row: row[1]):
         if score >= least_score:
             _draw(pen, box, f"{classes[label]} {score:.2f}", color_of(label), size)

@@ -41,20 +41,21 @@ class Matches:
 def matched(images: Iterable[tuple[Truth, Truth]]) -> Matches:
     """Match the detections of each image, best first, with its annotated objects."""
     boxes = right = objects = 0
-    for found, truth in images:
-        hits = _hits(found, truth)
-        boxes += len(hits) - int((~hits & _in_crowds(found, truth)).sum())
+    for detected, truth in images:
+        hits = _hits(detected, truth)
+        boxes += len(hits) - int((~hits & _in_crowds(detected, truth)).sum())
         right += int(hits.sum())
         objects += int((~truth.crowd).sum())
     return Matches(boxes, right, objects)
 
 
-def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
+def _hits(detected: Truth, truth: Truth) -> NDArray[np.bool_]:
     """Return (d,): whether a box, best first, overlaps enough with its nearest object that no better box has taken."""
-    shared = _intersections(found, truth)  # (d, g)
-    sizes = _sizes(found.boxes)[:, None] + _sizes(truth.boxes) - shared  # unions, (d, g)
-    overlaps = np.where(_same_class(found, truth) & ~truth.crowd, shared / np.maximum(sizes, _TINY), 0.0)  # IoU, (d, g)
-    hits = np.zeros(len(found.labels), bool)  # (d,)
+    shared = _intersections(detected, truth)  # (d, g)
+    sizes = _sizes(detected.boxes)[:, None] + _sizes(truth.boxes) - shared  # unions, (d, g)
+    candidates = _same_class(detected, truth) & ~truth.crowd  # (d, g)
+    overlaps = np.where(candidates, shared / np.maximum(sizes, _TINY), 0.0)  # IoU, (d, g)
+    hits = np.zeros(len(detected.labels), bool)  # (d,)
     if overlaps.shape[1]:
         for box, row in enumerate(overlaps):
             best = int(row.argmax())  # of the objects that are free
@@ -64,23 +65,23 @@ def _hits(found: Truth, truth: Truth) -> NDArray[np.bool_]:
     return hits
 
 
-def _in_crowds(found: Truth, truth: Truth) -> NDArray[np.bool_]:
+def _in_crowds(detected: Truth, truth: Truth) -> NDArray[np.bool_]:
     """Return (d,): whether half of a box lies within a crowd."""
     # of each box's area, (d, g)
-    shares = _intersections(found, truth) / np.maximum(_sizes(found.boxes), _TINY)[:, None]
-    within = (shares >= OVERLAP) & _same_class(found, truth) & truth.crowd  # (d, g)
+    shares = _intersections(detected, truth) / np.maximum(_sizes(detected.boxes), _TINY)[:, None]
+    within = (shares >= OVERLAP) & _same_class(detected, truth) & truth.crowd  # (d, g)
     return np.asarray(within.any(1), bool)
 
 
-def _same_class(found: Truth, truth: Truth) -> NDArray[np.bool_]:
-    return np.equal(found.labels[:, None], truth.labels)  # (d, g)
+def _same_class(detected: Truth, truth: Truth) -> NDArray[np.bool_]:
+    return np.equal(detected.labels[:, None], truth.labels)  # (d, g)
 
 
-def _intersections(found: Truth, truth: Truth) -> NDArray[np.float64]:
+def _intersections(detected: Truth, truth: Truth) -> NDArray[np.float64]:
     """Return (d, g) px²."""
     corners = (
-        np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:]),  # (d, g, 2): lower right
-        np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2]),  # (d, g, 2): upper left
+        np.minimum(detected.boxes[:, None, 2:], truth.boxes[:, 2:]),  # (d, g, 2): lower right
+        np.maximum(detected.boxes[:, None, :2], truth.boxes[:, :2]),  # (d, g, 2): upper left
     )
     areas: NDArray[np.float64] = np.maximum(corners[0] - corners[1], 0.0).prod(-1)  # (d, g)
     return areas

@@ -11,17 +11,18 @@ from workers.data.dataset import Dataset
 
 REAL, REAL_TOP = "real_accuracy", f"real_accuracy_top{TOP}"
 METRICS = (
-    Metric(REAL, "maximize", "share", "share of those with a label in the dataset's label file that get one of them"),
-    Metric(REAL_TOP, "maximize", "share", "the same, of five answers to each image"),
+    Metric(REAL, "maximize", "share", "share of the images in the label file whose answer is among their labels"),
+    Metric(REAL_TOP, "maximize", "share", "share of the images in the label file with a label among five answers"),
 )
 
 
 def unmeasured(dataset: Dataset) -> Mapping[str, str]:
     """Return the metrics that the dataset cannot give, each with the reason."""
     if dataset.reassessed is None:
-        return dict.fromkeys((REAL, REAL_TOP), "it takes a file of label sets: name one by dataset.reassessed")
+        return dict.fromkeys((REAL, REAL_TOP), "it needs a file of label sets: set dataset.reassessed")
     if len(dataset.classes) <= TOP:
-        return {REAL_TOP: f"of {len(dataset.classes)} classes, {TOP} answers always have the right one: use {REAL}"}
+        message = f"with {len(dataset.classes)} classes, {TOP} answers always include a label: use {REAL}"
+        return {REAL_TOP: message}
     return {}
 
 

@@ -66,10 +66,10 @@ class _ModuleSource:
     """The source of a module, as text and as statements."""
 
     def __init__(self, name: str) -> None:
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
             raise ValueError(f"there is no source of {name}")
-        text = Path(found.origin).read_text(encoding="utf-8")
+        text = Path(spec.origin).read_text(encoding="utf-8")
         self.name, self.lines, self.body = name, text.splitlines(), ast.parse(text).body
         self.definitions = {name: statement for statement in self.body for name in _assigned(statement)}
         self.imports = {local: one for statement in self.body for local, one in _imported(statement)}
@@ -151,29 +151,29 @@ class _Flattening:
                 raise ValueError(f"{name} is defined in {source.name} and in {self._owners[name]}")
         constant = self._constant(source, statement)
         if constant is not None:
-            for one in constant.uses:
-                self._follow(source, Import(one.module, one.name, None))
+            for used_name in constant.uses:
+                self._follow(source, Import(used_name.module, used_name.name, None))
         for name in _names(statement, without_value=constant is not None):
             if name in source.definitions:
                 self._visit(source, source.definitions[name])
             elif name in source.imports:
                 self._follow(source, source.imports[name])
 
-    def _follow(self, user: _ModuleSource, found: Import) -> None:
-        if not found.is_of_project:
-            self._imports.add(found)
+    def _follow(self, user: _ModuleSource, imported: Import) -> None:
+        if not imported.is_of_project:
+            self._imports.add(imported)
             return
-        if found.name is None or found.alias is not None:
-            raise ValueError(f"{found} is not the import of a name under its own name")
-        source = self._source(found.module)
-        if found.name in source.definitions:
+        if imported.name is None or imported.alias is not None:
+            raise ValueError(f"{imported} is not the import of a name under its own name")
+        source = self._source(imported.module)
+        if imported.name in source.definitions:
             self._edges[user.name][source.name] = None
             self._edges.setdefault(source.name, {})
-            self._visit(source, source.definitions[found.name])
-        elif found.name in source.imports:
-            self._follow(user, source.imports[found.name])
+            self._visit(source, source.definitions[imported.name])
+        elif imported.name in source.imports:
+            self._follow(user, source.imports[imported.name])
         else:
-            raise ValueError(f"{found.module} does not define {found.name}: modules are not imported as such")
+            raise ValueError(f"{imported.module} does not define {imported.name}: modules are not imported as such")
 
     def _source(self, name: str) -> _ModuleSource:
         if name not in self._sources:
@@ -213,11 +213,11 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
 def _imported(statement: ast.stmt) -> Iterator[tuple[str, Import]]:
     """Yield (local name, its meaning) of each import in a statement."""
     if isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
-        for one in statement.names:
-            yield one.asname or one.name, Import(str(statement.module), one.name, one.asname)
+        for alias in statement.names:
+            yield alias.asname or alias.name, Import(str(statement.module), alias.name, alias.asname)
     elif isinstance(statement, ast.Import):
-        for one in statement.names:
-            yield one.asname or one.name.partition(".")[0], Import(one.name, None, one.asname)
+        for alias in statement.names:
+            yield alias.asname or alias.name.partition(".")[0], Import(alias.name, None, alias.asname)
 
 
 def _names(statement: ast.stmt, *, without_value: bool) -> list[str]:
@@ -225,12 +225,12 @@ def _names(statement: ast.stmt, *, without_value: bool) -> list[str]:
     read: ast.AST | None = statement
     if without_value:
         read = statement.annotation if isinstance(statement, ast.AnnAssign) else None
-    found = [] if read is None else list(ast.walk(read))
+    nodes = [] if read is None else list(ast.walk(read))
     if any(
-        isinstance(one, ast.ImportFrom) and one.module and Import(one.module, "", None).is_of_project for one in found
+        isinstance(one, ast.ImportFrom) and one.module and Import(one.module, "", None).is_of_project for one in nodes
     ):
         raise ValueError(f"line {statement.lineno}: names of the project are imported inside a definition")
-    return [one.id for one in found if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
+    return [one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)]
 
 
 def _is_text(statement: ast.stmt) -> bool:
@@ -244,12 +244,13 @@ def _is_text(statement: ast.stmt) -> bool:
 def _import_lines(imports: Iterable[Import]) -> str:
     """Return the imports: the standard library, then other packages; `import` before `from`, both sorted by module."""
     names: dict[tuple[bool, bool, str], list[str]] = {}
-    for one in sorted(imports, key=str):
-        third_party = one.module.partition(".")[0] not in sys.stdlib_module_names
-        alias = f" as {one.alias}" if one.alias else ""
-        names.setdefault((third_party, one.name is not None, one.module), []).append((one.name or one.module) + alias)
+    for imported in sorted(imports, key=str):
+        third_party = imported.module.partition(".")[0] not in sys.stdlib_module_names
+        alias = f" as {imported.alias}" if imported.alias else ""
+        members = names.setdefault((third_party, imported.name is not None, imported.module), [])
+        members.append((imported.name or imported.module) + alias)
     groups: dict[bool, list[str]] = {}
-    for (third_party, is_from, module), given in sorted(names.items()):
+    for (third_party, is_from, module), members in sorted(names.items()):
         start = f"from {module} import " if is_from else "import "
-        groups.setdefault(third_party, []).append(start + ", ".join(given))
+        groups.setdefault(third_party, []).append(start + ", ".join(members))
     return "\n\n".join(map("\n".join, groups.values()))

@@ -54,7 +54,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:  
 def write_detector(detector: TrainedDetector, destination: Path) -> None:
     """Write the detector to a file. Raises RuntimeUnavailable as `write`, InvalidInput for deformable convolutions."""
     if any(isinstance(one, SwitchableAtrousConv) and one.offset_s is not None for one in detector.network.modules()):
-        message = f"deformable convolutions (`deform`) are no operators of ONNX's opset {OPSET}; `plain` ones are"
+        message = f"deformable convolutions (`deform`) are not operators of ONNX's opset {OPSET}; `plain` ones are"
         raise InvalidInput.at("/format", message)
     design = detector.network.head.design
     outputs = ["classes", "boxes", *(["centerness"] if design.centerness else [])]

@@ -31,18 +31,18 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     """
     card = classifier.card
     if card.values.get(recipe.INIT, recipe.SCRATCH) != recipe.SCRATCH:
-        message = "the trial started from the weights of another network, which a script does not hold: export weights"
+        message = "the trial started from the weights of another network, which a script lacks: export its weights"
         raise InvalidInput.at("/format", message)
     values, table = networks.complete(card.values), recipe.CLASSIFICATION
     if values[recipe.SELF_TRAINING]:
-        message = "a script learns from labels alone, and this trial was self-trained: take its weights, or its spec"
+        message = "a script learns only from labels, but this trial was self-trained: take its weights, or its spec"
         raise InvalidInput.at("/format", message)
     writing = WRITINGS[networks.find(values).name]
     architecture = writing.describe(values, input_shape(values, card.shape))
     build = QualifiedName(writing.build.__module__, writing.build.__name__)
     settings = {
         "ARCHITECTURE": Constant(_table(architecture, writing.comments)),
-        "RECIPE": Constant(_table(_told(values), table.meanings)),
+        "RECIPE": Constant(_table(_training_recipe(values), table.meanings)),
         "EPOCHS": Constant(_literal(task.fidelity.epochs)),
         "SEED": Constant(_literal(task.seed)),
         "SHAPE": Constant(_literal(card.shape)),
@@ -59,8 +59,8 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
     destination.write_text(flatten(_TEMPLATE, {**constants, _SCALAR: Constant(_PLAIN)}), encoding="utf-8")
 
 
-def _told(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe, without what was decided before the training began."""
+def _training_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe without choices that take effect before training."""
     before = (recipe.INIT, recipe.DATA_FRACTION, REPLICATE)
     return {name: values[name] for name in recipe.CLASSIFICATION.defaults if name not in before}
 

@@ -46,34 +46,34 @@ class Loaded:
     """The share of the numbers in the network's parameters that were loaded."""
 
 
-def load_weights(network: nn.Module, found: Weights) -> Loaded:
+def load_weights(network: nn.Module, weights: Weights) -> Loaded:
     """Load the weights that fit. Names may have a common prefix (`backbone.`, `module.`), which is removed.
 
     Raises InvalidInput if no weight fits.
     """
     own = network.state_dict()
-    prefix = _prefix(found, own)
-    given = {name.removeprefix(prefix): one for name, one in found.items() if name.startswith(prefix)}
-    known = {name: _recoloured(one, own[name]) for name, one in given.items() if name in own}
-    shapes = {name: (tuple(given[name].shape), tuple(own[name].shape)) for name in known}
-    fitting = {name: one for name, one in known.items() if one.shape == own[name].shape}
+    prefix = _prefix(weights, own)
+    unprefixed = {name.removeprefix(prefix): one for name, one in weights.items() if name.startswith(prefix)}
+    common = {name: _recoloured(one, own[name]) for name, one in unprefixed.items() if name in own}
+    shapes = {name: (tuple(unprefixed[name].shape), tuple(own[name].shape)) for name in common}
+    fitting = {name: one for name, one in common.items() if one.shape == own[name].shape}
     if not fitting:
-        raise InvalidInput.at("", f"none of the {len(found)} weights in the file has a name and shape of the network")
+        raise InvalidInput.at("", f"none of the {len(weights)} weights in the file has a name and shape of the network")
     missing = network.load_state_dict(fitting, strict=False).missing_keys
     return Loaded(
         matched=tuple(fitting),
         missed=tuple(name for name in missing if name not in shapes),
-        unused=tuple(name for name in given if name not in own),
+        unused=tuple(name for name in unprefixed if name not in own),
         misshapen=tuple((name, *both) for name, both in shapes.items() if name not in fitting),
         adapted=tuple((name, *both) for name, both in shapes.items() if name in fitting and both[0] != both[1]),
         share=_share(network, fitting),
     )
 
 
-def have_common_names(found: Weights, network: nn.Module) -> bool:
+def have_common_names(weights: Weights, network: nn.Module) -> bool:
     """Return whether a weight of a file, without its prefix, has the name of a weight of the network."""
     own = network.state_dict()
-    return any(ending in own for name in found for ending in _endings(name))
+    return any(ending in own for name in weights for ending in _endings(name))
 
 
 def read_weights(path: Path) -> Weights:
@@ -113,9 +113,9 @@ def _is_mapping(content: Mapping[Any, Any], name: str) -> bool:
     return isinstance(content.get(name), Mapping)
 
 
-def _prefix(found: Weights, own: Weights) -> str:
+def _prefix(weights: Weights, own: Weights) -> str:
     """Return the prefix that most names of the file have in front of a name of the network."""
-    counts = Counter(name[: -len(ours)] for name in found for ours in _endings(name) if ours in own)
+    counts = Counter(name[: -len(ours)] for name in weights for ours in _endings(name) if ours in own)
     return counts.most_common(1)[0][0] if counts else ""
 
 

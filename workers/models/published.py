@@ -24,13 +24,13 @@ def published(name: str) -> Path:
     if config is None or not config.has_weights:
         raise InvalidInput.at("", f"timm publishes no weights of {name!r}: `timm.list_pretrained()` names those it has")
     for file in _ON_HUB if config.hf_hub_id else ():
-        if isinstance(found := try_to_load_from_cache(config.hf_hub_id, file), str):
-            return Path(found)
-    kept = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(config.url or "").path).name)
-    if config.url and kept.is_file():
-        return kept
+        if isinstance(cached := try_to_load_from_cache(config.hf_hub_id, file), str):
+            return Path(cached)
+    checkpoint = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(config.url or "").path).name)
+    if config.url and checkpoint.is_file():
+        return checkpoint
     places = [
         *([f"{_ON_HUB[0]} of {config.hf_hub_id} in {constants.HF_HUB_CACHE}"] if config.hf_hub_id else []),
-        *([str(kept)] if config.url else []),
+        *([str(checkpoint)] if config.url else []),
     ]
     raise InvalidInput.at("", f"the weights of {name} are not on this machine: they would be {' or '.join(places)}")

@@ -25,21 +25,21 @@ def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> It
     files = PictureFiles(tuple(images), detector.card.shape[1])
     for position, (image, picture) in enumerate(zip(images, pictures, strict=True)):
         shown = upright(image)
-        found = in_px(*_found(detector, files, position), (shown.height, shown.width))
-        drawn(shown, found, detector.card.classes).save(picture, "PNG")
-        yield ImagePrediction(image, _findings(found, detector.card.classes), picture)
+        detections = in_px(*_detected(detector, files, position), (shown.height, shown.width))
+        drawn(shown, detections, detector.card.classes).save(picture, "PNG")
+        yield ImagePrediction(image, _findings(detections, detector.card.classes), picture)
 
 
-def _found(detector: TrainedDetector, files: PictureFiles, position: int) -> tuple[Detections, tuple[int, int]]:
-    """In px of the square, and (height, width) of its part that is the image."""
+def _detected(detector: TrainedDetector, files: PictureFiles, position: int) -> tuple[Detections, tuple[int, int]]:
+    """Return detections in px of the square, and (height, width) of the part of the square that is not padding."""
     nothing = torch.zeros(0, 4).double().numpy(), torch.zeros(0, dtype=torch.int64).numpy()
     sample = Scene.of(files[position], *nothing)
     seen = fitted(*sample.size, detector.side)
     square = plain(sample, detector.side, detector.card.mean).image.as_subclass(torch.Tensor)
-    [found] = detector.detect(square[None], [seen])
-    return found, seen
+    [detections] = detector.detect(square[None], [seen])
+    return detections, seen
 
 
-def _findings(found: Detections, classes: Sequence[str]) -> tuple[Finding, ...]:
-    rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.xyxy.tolist(), strict=True)
+def _findings(detections: Detections, classes: Sequence[str]) -> tuple[Finding, ...]:
+    rows = zip(detections.labels.tolist(), detections.scores.tolist(), detections.boxes.xyxy.tolist(), strict=True)
     return tuple(Finding(classes[label], score, tuple(box)) for label, score, box in rows)

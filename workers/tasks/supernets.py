@@ -18,9 +18,9 @@ def check_supernet(
 
     `least`: the least number of validation images.
     """
-    found = dataset.sizes["validation"]
-    if found < least:
-        message = f"has {found} validation images; to score the candidates of a supernet, {least} are needed"
+    count = dataset.sizes["validation"]
+    if count < least:
+        message = f"has {count} validation images; to score the candidates of a supernet, {least} are needed"
         raise InvalidInput.at("/dataset", message)
     with below("/space"):
         check_sharable(Space(parameters), constants, task)

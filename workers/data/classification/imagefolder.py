@@ -63,7 +63,7 @@ def _read(options: ImageFolderOptions) -> RawDataset:
 def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
     unknown = sorted(set(_class_names(folder)) - set(names))
     if unknown:
-        raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder beside it")
+        raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder")
     return _split(_labelled(folder, names), options)
 
 

@@ -95,7 +95,7 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as opened:
             return {name: opened[name] for name in _NAMES if name in opened}
     except _UNREADABLE as error:
-        raise _wrong(f"{path} is no .npz file of plain arrays that can be read: {error}") from None
+        raise _wrong(f"{path} cannot be read as a .npz file of plain arrays: {error}") from None
 
 
 def _check_sizes(archive: zipfile.ZipFile) -> None:
@@ -123,7 +123,7 @@ def _images(arrays: dict[str, NDArray[Any]], part: str) -> NDArray[np.uint8]:
         raise _wrong(f"x_{part} must be (n, h, w) or (n, h, w, c) with c from 1 to 4, not {images.shape}")
     height, width = images.shape[1:3]
     if min(height, width) < SMALLEST_SIDE or max(height, width) > LARGEST_SIDE:
-        raise _wrong(f"x_{part} is of {height}x{width} px; sides from {SMALLEST_SIDE} to {LARGEST_SIDE} are read")
+        raise _wrong(f"x_{part} has {height}x{width} px; sides must be from {SMALLEST_SIDE} to {LARGEST_SIDE} px")
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))  # (n, c, h, w)
 
 

@@ -75,12 +75,12 @@ def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
 
 
 def _below(root: Path, path: str, option: str, *, folder: bool = False) -> Path:
-    found = root / path
+    location = root / path
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         raise InvalidInput.at(f"/{option}", "must not lead out of the dataset's folder")
-    if not (found.is_dir() if folder else found.is_file()):
-        raise InvalidInput.at(f"/{option}", f"there is no {'folder' if folder else 'file'} {found}")
-    return found
+    if not (location.is_dir() if folder else location.is_file()):
+        raise InvalidInput.at(f"/{option}", f"there is no {'folder' if folder else 'file'} {location}")
+    return location
 
 
 def _fingerprint(options: CocoOptions) -> Hashable:
@@ -101,10 +101,10 @@ def _read(options: CocoOptions) -> RawScenes:
     names = tuple(classes.values())
     _check_classes(read["annotations"].truths, names, options.min_images)
     _check_apart(sources, read)
-    scenes = {option: _scenes(sources[option], found, options) for option, found in read.items()}
+    scenes = {option: _scenes(sources[option], annotated, options) for option, annotated in read.items()}
     counts: Counter[str] = Counter()
-    for found in read.values():
-        counts.update(found.counts)
+    for annotated in read.values():
+        counts.update(annotated.counts)
     return RawScenes(
         options.name,
         names,
@@ -116,12 +116,12 @@ def _read(options: CocoOptions) -> RawScenes:
     )
 
 
-def _scenes(source: _AnnotatedImages, found: Instances, options: CocoOptions) -> Scenes:
-    paths = tuple(source.images / name for name in found.files)
-    check_sizes(paths, found.sizes)
+def _scenes(source: _AnnotatedImages, annotated: Instances, options: CocoOptions) -> Scenes:
+    paths = tuple(source.images / name for name in annotated.files)
+    check_sizes(paths, annotated.sizes)
     files = PictureFiles(paths, options.size)
-    fits = bytes_of(found.sizes, options.size) <= options.memory_bytes
-    return Scenes(files.decoded() if fits else files, found.sizes, found.truths, found.files)
+    fits = bytes_of(annotated.sizes, options.size) <= options.memory_bytes
+    return Scenes(files.decoded() if fits else files, annotated.sizes, annotated.truths, annotated.files)
 
 
 def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int) -> None:
@@ -137,11 +137,11 @@ def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Ins
     """Raise InvalidInput if an image is in two splits, as it would be used for both training and evaluation."""
     owner: dict[Path, str] = {}
     faults = []
-    for option, found in read.items():
-        for name in found.files:
+    for option, annotated in read.items():
+        for name in annotated.files:
             path = sources[option].images / name
             if owner.setdefault(path, option) != option:
-                faults.append(Fault(f"/{option}", f"{name} is among the images of {owner[path]} too"))
+                faults.append(Fault(f"/{option}", f"{name} is also among the images of {owner[path]}"))
     if faults:
         raise InvalidInput(faults[:FAULTS_LISTED])
 

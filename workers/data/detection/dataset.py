@@ -175,9 +175,9 @@ def strata(truths: Sequence[Truth], classes: int) -> Labels:
 
     Splits that take a share of each stratum also have a share of the rare classes.
     """
-    found = [truth.classes for truth in truths]
-    images = np.bincount([label for one in found for label in one], minlength=classes)  # (K,): images with each class
-    rarest = [min(one, key=lambda label: (images[label], label), default=classes) for one in found]
+    present = [truth.classes for truth in truths]
+    images = np.bincount([label for one in present for label in one], minlength=classes)  # (K,): images with each class
+    rarest = [min(one, key=lambda label: (images[label], label), default=classes) for one in present]
     return np.array(rarest, np.int64)
 
 
@@ -192,15 +192,15 @@ def _check_learnable(train: Scenes, classes: tuple[str, ...]) -> None:
     missing = [name for name, count in zip(classes, images, strict=True) if not count]
     if missing:
         raise InvalidInput.at(
-            "/split_seed", f"with this seed no box of {', '.join(missing[:10])} is left to train on; take another"
+            "/split_seed", f"with this seed no box of {', '.join(missing[:10])} is left to train on; use another"
         )
 
 
 def _check_measurable(parts: Mapping[str, Scenes]) -> None:
     for name in ("validation", "test"):
         if not any(truth.classes for truth in parts[name].truths):
-            here = f"the {len(parts[name])} image(s) of the {name} split have no box to measure on"
-            raise InvalidInput.at(f"/{name}", f"{here}; it takes more images, or files of its own")
+            message = f"the {len(parts[name])} image(s) of the {name} split have no box to measure on"
+            raise InvalidInput.at(f"/{name}", f"{message}; it needs more images, or its own files")
 
 
 def _statistics(pictures: Pictures) -> tuple[tuple[float, ...], tuple[float, ...]]:

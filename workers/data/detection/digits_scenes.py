@@ -69,9 +69,9 @@ def _read(options: DigitsScenesOptions) -> RawScenes:
         random = np.random.default_rng([options.split_seed, number])
         shades, labels = digits.images[own[name]], digits.target[own[name]]  # (n, 8, 8), (n,)
         images, document = generated(shades, labels, getattr(options, name), options.size, random)
-        found = instances.parse(document)
-        scenes[name] = Scenes(Decoded(tuple(images)), found.sizes, found.truths, found.files)
-        counts.update(found.counts)
+        annotated = instances.parse(document)
+        scenes[name] = Scenes(Decoded(tuple(images)), annotated.sizes, annotated.truths, annotated.files)
+        counts.update(annotated.counts)
     return RawScenes(options.name, CLASSES, options.size, scenes["train"], scenes["validation"], scenes["test"], counts)
 
 
@@ -157,11 +157,11 @@ def _place(shape: tuple[int, ...], size: int, taken: list[Box], random: np.rando
     return None
 
 
-def _covered(one: Box, other: Box) -> float:
+def _covered(box: Box, other: Box) -> float:
     """Return the intersection of two boxes as a share of the smaller box."""
-    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])  # px, negative if the boxes are apart
-    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    return max(0, across) * max(0, down) / min(one[2] * one[3], other[2] * other[3])
+    across = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])  # px, negative if the boxes are apart
+    down = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    return max(0, across) * max(0, down) / min(box[2] * box[3], other[2] * other[3])
 
 
 def _paste(scene: Values, opacity: Values, colour: Values, box: Box) -> None:
@@ -171,7 +171,7 @@ def _paste(scene: Values, opacity: Values, colour: Values, box: Box) -> None:
 
 
 DIGITS_SCENES = DatasetFormat(
-    "scenes of overlapping digits before textures, 10 classes; made from digits of scikit-learn",
+    "scenes of overlapping digits on textures, 10 classes; made from digits of scikit-learn",
     DigitsScenesOptions,
     _read,
     lambda _: None,

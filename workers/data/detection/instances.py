@@ -89,7 +89,7 @@ def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None) -> 
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput.at(pointer, f"{path} is no json file that can be read: {printable(error)}") from None
+        raise InvalidInput.at(pointer, f"{path} cannot be read as a json file: {printable(error)}") from None
     try:
         return parse(document, classes)
     except InvalidInput as error:
@@ -112,10 +112,10 @@ def parse(document: object, classes: Mapping[int, str] | None = None) -> Instanc
         faults += _other_classes(parsed.categories, classes)
     if faults:
         raise InvalidInput(faults[:FAULTS_LISTED])
-    known = own if classes is None else classes
+    agreed = own if classes is None else classes
     sizes = np.array([(one.height, one.width) for one in parsed.images], np.int64)
-    truths, counts = _truths(parsed, sizes, known)
-    return Instances(known, tuple(one.file_name for one in parsed.images), sizes, truths, counts)
+    truths, counts = _truths(parsed, sizes, agreed)
+    return Instances(agreed, tuple(one.file_name for one in parsed.images), sizes, truths, counts)
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
@@ -134,31 +134,31 @@ def _repeated(pointer: str, values: Iterable[int | str]) -> Iterator[Fault]:
     for position, value in enumerate(values):
         if first.setdefault(value, position) != position:
             place = pointer.format(first[value])
-            yield Fault(pointer.format(position), f"{value!r} is that of {place} already; each must be there once")
+            yield Fault(pointer.format(position), f"{value!r} is already at {place}; each must occur only once")
 
 
 def _unknown(document: _Document, classes: Mapping[int, str]) -> Iterator[Fault]:
-    images = {one.id for one in document.images}
-    for position, one in enumerate(document.annotations):
-        if one.image_id not in images:
-            yield Fault(f"/annotations/{position}/image_id", f"there is no image {one.image_id} under /images")
-        if one.category_id not in classes:
-            message = f"there is no category {one.category_id} under /categories"
+    images = {image.id for image in document.images}
+    for position, annotation in enumerate(document.annotations):
+        if annotation.image_id not in images:
+            yield Fault(f"/annotations/{position}/image_id", f"there is no image {annotation.image_id} under /images")
+        if annotation.category_id not in classes:
+            message = f"there is no category {annotation.category_id} under /categories"
             yield Fault(f"/annotations/{position}/category_id", message)
 
 
 def _outside_folder(document: _Document) -> Iterator[Fault]:
-    for position, one in enumerate(document.images):
-        name = PurePosixPath(one.file_name)
-        if name.is_absolute() or ".." in name.parts or "\0" in one.file_name:
+    for position, image in enumerate(document.images):
+        name = PurePosixPath(image.file_name)
+        if name.is_absolute() or ".." in name.parts or "\0" in image.file_name:
             yield Fault(f"/images/{position}/file_name", "must be a path inside the folder of the images")
 
 
 def _other_classes(categories: Iterable[_Category], classes: Mapping[int, str]) -> Iterator[Fault]:
-    for position, one in enumerate(categories):
-        if classes.get(one.id) != one.name:
-            known = f"is {classes[one.id]!r}" if one.id in classes else "does not exist"
-            message = f"category {one.id} is {one.name!r} here, but {known} in the annotations to train on"
+    for position, category in enumerate(categories):
+        if classes.get(category.id) != category.name:
+            stated = f"is {classes[category.id]!r}" if category.id in classes else "does not exist"
+            message = f"category {category.id} is {category.name!r} here, but {stated} in the annotations to train on"
             yield Fault(f"/categories/{position}", message)
 
 

@@ -89,10 +89,10 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
         if not path.is_file():
             raise InvalidInput.at("/path", f"there is no image {printable(path)}")
-        found = _size(path)
-        if found != (height, width):
-            stated = f"the annotations say {width}x{height}"
-            raise InvalidInput.at("/path", f"{printable(path)} is of {found[1]}x{found[0]} px upright, {stated}")
+        size = _size(path)
+        if size != (height, width):
+            stated = f"but the annotations say {width}x{height}"
+            raise InvalidInput.at("/path", f"{printable(path)} has {size[1]}x{size[0]} px upright, {stated}")
 
     for_all(look, range(len(paths)))
 

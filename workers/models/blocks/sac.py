@@ -60,7 +60,7 @@ class SwitchableAtrousConv(ConvAWS):
         Raises InvalidInput (pointer `/bias`) if it has a bias.
         """
         if conv.bias is not None:
-            raise InvalidInput.at("/bias", "SAC has none, and would lose it: give a convolution without bias")
+            raise InvalidInput.at("/bias", "SAC has no bias, and would lose it: give a convolution without bias")
         made = cls(
             *(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation),
             groups=conv.groups,

@@ -53,8 +53,8 @@ def detections(
     outputs = outputs.at_least_float32()
     scores, places = _candidates(outputs, anchors, limits)  # (n, k)
     classes = outputs.classes.shape[-1]
-    found, labels = places // classes, places % classes
-    boxes = decoded(outputs.boxes, anchors, bins, found)  # (n, k, 4)
+    which, labels = places // classes, places % classes
+    boxes = decoded(outputs.boxes, anchors, bins, which)  # (n, k, 4)
     return [
         _suppressed(boxes[index].clipped(height, width), scores[index], labels[index], limits)
         for index, (height, width) in enumerate(sizes)
@@ -72,12 +72,12 @@ def _candidates(outputs: HeadOutputs, anchors: Anchors, limits: DetectionLimits)
     """Return the best scores of each level and their positions among the A K of an image, (n, k) each, padded with 0.
     """
     scores = outputs.classes.sigmoid()  # (n, A, K)
-    kept = scores > limits.score
+    above = scores > limits.score
     if outputs.centerness is not None:
         scores = scores * outputs.centerness.sigmoid().unsqueeze(-1)
     classes = scores.shape[-1]
     best, places, first = [], [], 0
-    for level in torch.split_with_sizes(scores * kept, anchors.counts, dim=1):
+    for level in torch.split_with_sizes(scores * above, anchors.counts, dim=1):
         flat = level.flatten(1)  # (n, A_l K)
         top = flat.topk(min(limits.per_level, flat.shape[1]))
         best.append(top.values)
@@ -90,13 +90,13 @@ def _suppressed(boxes: Boxes, scores: Tensor, labels: Tensor, limits: DetectionL
     """Return the candidates (k) of an image with a score above 0 that no better candidate of their class covers."""
     some = scores > 0
     boxes, scores, labels = boxes[some], scores[some], labels[some]  # (k', 4), (k'), (k')
-    kept = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
-    return Detections(boxes[kept], scores[kept], labels[kept])
+    order = batched_nms(boxes.xyxy, scores, labels, limits.iou)[: limits.per_image]
+    return Detections(boxes[order], scores[order], labels[order])
 
 
-def in_px(found: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
+def in_px(detections: Detections, seen: tuple[int, int], size: tuple[int, int]) -> Detections:
     """Scale detections from an image resized to `seen` (height, width) px to the image's own `size` (height, width) px.
     """
     ratios = [size[1] / seen[1], size[0] / seen[0]] * 2  # x, y, x, y
-    xyxy = found.boxes.xyxy
-    return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), found.scores, found.labels)
+    xyxy = detections.boxes.xyxy
+    return Detections(Boxes(xyxy * xyxy.new_tensor(ratios)), detections.scores, detections.labels)

@@ -84,11 +84,11 @@ class OneStageHead(nn.Module):
         """Return the anchors of these maps."""
         return Anchors.of([(one.shape[2], one.shape[3]) for one in maps], self.design.strides, maps[0])
 
-    def _level(self, one: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        towards_boxes = self.box_tower(one)  # (n, width, h, w)
+    def _level(self, level_map: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        towards_boxes = self.box_tower(level_map)  # (n, width, h, w)
         boxes = _by_location(self.boxes(towards_boxes) * scale)
         centerness = None if self.centerness is None else _by_location(self.centerness(towards_boxes))
-        return _by_location(self.classes(self.class_tower(one))), boxes, centerness
+        return _by_location(self.classes(self.class_tower(level_map))), boxes, centerness
 
 
 def _tower(design: HeadDesign) -> nn.Sequential:
@@ -108,6 +108,6 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _by_location(one: Tensor) -> Tensor:
+def _by_location(outputs: Tensor) -> Tensor:
     """Reorder (n, c, h, w) to (n, h w, c)."""
-    return one.permute(0, 2, 3, 1).flatten(1, 2)
+    return outputs.permute(0, 2, 3, 1).flatten(1, 2)

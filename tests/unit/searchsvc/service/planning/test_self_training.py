@@ -108,7 +108,7 @@ def test_what_is_proposed_is_taught(resolved: Resolved, tmp_path: Path) -> None:
         (
             {"space": inline(True), "self_training": {}, "fidelity": {"epochs": 1}},
             "/self_training/unlabelled",
-            "no training image is left beside a data fraction of 1",
+            "no training image is left outside a data fraction of 1",
         ),
         (
             {"space": inline(True), "self_training": {"teacher": {"timm": "resnet18"}}},
@@ -165,7 +165,7 @@ WHOLE = {"epochs": 1, "data_fraction": 1.0}
 def test_a_self_trained_trial_that_could_have_all_labels_is_refused(
     resolved: Resolved, space: Document, fidelity: Document
 ) -> None:
-    said = "no training image is left beside a data fraction of .*: keep `fidelity.data_fraction` or the parameter"
+    said = "no training image is left outside a data fraction of .*: keep `fidelity.data_fraction` or the parameter"
     with pytest.raises(InvalidInput, match=said) as caught:
         resolved(space=space, self_training={}, fidelity=fidelity)
     assert [one.pointer for one in caught.value.faults] == ["/self_training/unlabelled"]

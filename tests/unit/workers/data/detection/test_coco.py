@@ -271,16 +271,22 @@ def _only_crowds_of_dogs(content: dict[str, Any]) -> None:
         (lambda content: content["annotations"][3].update(bbox=[1, 2, 3, float("nan")]), "/annotations/3/bbox/3"),
         (lambda content: content["annotations"][3].update(image_id=9), "/annotations/3/image_id: there is no image 9"),
         (lambda content: content["annotations"][3].update(category_id=4), "/annotations/3/category_id: .*category 4"),
-        (lambda content: content["annotations"][3].update(id=2), "/annotations/3/id: 2 is that of /annotations/1/id"),
-        (lambda content: content["images"][5].update(id=100), "/images/5/id: 100 is that of /images/0/id"),
-        (lambda content: content["images"][5].update(file_name="./3.png"), "/images/5/file_name: '3.png' is that of"),
+        (
+            lambda content: content["annotations"][3].update(id=2),
+            "/annotations/3/id: 2 is already at /annotations/1/id",
+        ),
+        (lambda content: content["images"][5].update(id=100), "/images/5/id: 100 is already at /images/0/id"),
+        (
+            lambda content: content["images"][5].update(file_name="./3.png"),
+            "/images/5/file_name: '3.png' is already at",
+        ),
         (
             lambda content: content["images"][5].update(file_name="../a.png"),
             "/images/5/file_name: must be a path inside",
         ),
         (lambda content: content["images"][5].update(file_name="/a.png"), "/images/5/file_name: must be a path inside"),
         (lambda content: content["images"][5].update(width=0), "/images/5/width"),
-        (lambda content: content["categories"][1].update(name="dog"), "/categories/1/name: 'dog' is that of"),
+        (lambda content: content["categories"][1].update(name="dog"), "/categories/1/name: 'dog' is already at"),
         (lambda content: content.update(annotations=[]), "'cat' is in 0, 'dog' is in 0"),
         (_without_dogs, "in 1 image.* or more .*'dog' is in 0"),
         (_only_crowds_of_dogs, "in 1 image.* or more .*'dog' is in 0"),
@@ -306,7 +312,7 @@ def test_a_file_that_is_no_json_of_instances_is_a_fault_of_its_option(folder: Pa
         (lambda path: path.unlink(), "there is no image"),
         (lambda path: path.write_bytes(b"no image"), "cannot be decoded"),
         (lambda path: path.write_bytes(path.read_bytes()[:300]), "cannot be decoded"),
-        (lambda path: Image.new("RGB", (61, 40)).save(path), "61x40 px upright, the annotations say 60x40"),
+        (lambda path: Image.new("RGB", (61, 40)).save(path), "61x40 px upright, but the annotations say 60x40"),
     ],
     ids=["missing", "text", "cut", "size"],
 )
@@ -322,7 +328,7 @@ def test_an_image_that_cannot_be_used_is_named(folder: Path, change: Any, messag
 def test_an_image_that_is_also_tested_on_is_refused(folder: Path) -> None:
     (folder / "test.json").write_text(json.dumps(document(1)))
     pointer, message = fault(section(folder, test_annotations="test.json"))
-    assert (pointer, message) == ("/test_annotations", "0.png is among the images of annotations too")
+    assert (pointer, message) == ("/test_annotations", "0.png is also among the images of annotations")
 
 
 @pytest.mark.parametrize(("name", "known"), [("horse", "is 'dog'"), ("dog", None)])
@@ -345,7 +351,7 @@ def test_too_few_images_to_measure_on_are_refused(folder: Path) -> None:
     write(folder, document(2))
     assert fault(section(folder)) == (
         "/validation",
-        "the 0 image(s) of the validation split have no box to measure on; it takes more images, or files of its own",
+        "the 0 image(s) of the validation split have no box to measure on; it needs more images, or its own files",
     )
 
 

@@ -121,7 +121,7 @@ def test_maps_too_small_to_reflect_are_refused():
 
 
 def test_a_convolution_with_bias_is_refused():
-    with pytest.raises(InvalidInput, match="/bias: SAC has none"):
+    with pytest.raises(InvalidInput, match="/bias: SAC has no bias"):
         SwitchableAtrousConv.of(nn.Conv2d(4, 4, 3))
 
 

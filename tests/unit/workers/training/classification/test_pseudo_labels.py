@@ -267,12 +267,12 @@ def test_a_teacher_of_other_classes_is_refused(student: Make, make_task: Make, t
     train(teacher)
     path = Path(teacher.directory) / MODEL
     how = SelfTraining(teacher=WeightsFile(str(path), sha256_of(path)))
-    said = r"/teacher: the teacher knows 2 classes \(0, 1\), the dataset 10 \(0, 1, 2, 3, 4, ...\)"
+    said = r"/teacher: the teacher has 2 classes \(0, 1\), the dataset 10 \(0, 1, 2, 3, 4, ...\)"
     with pytest.raises(InvalidInput, match=said):
         TASK.check_self_training(how, DIGITS, 0.5)
     outcome = train(student(how=how)).outcome
     assert outcome.state is TrialState.FAILED
-    assert "/self_training/teacher: the teacher knows 2 classes" in (outcome.message or "")
+    assert "/self_training/teacher: the teacher has 2 classes" in (outcome.message or "")
 
 
 def test_a_teacher_of_other_images_is_refused(make_task: Make, train: Train, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_teacher_of_other_images_is_refused(make_task: Make, train: Train, tmp
 
 
 def test_nothing_is_left_beside_the_whole(student: Make) -> None:
-    with pytest.raises(InvalidInput, match="/unlabelled: no training image is left beside a data fraction of 1"):
+    with pytest.raises(InvalidInput, match="/unlabelled: no training image is left outside a data fraction of 1"):
         TASK.check_self_training(SelfTraining(), DIGITS, 1.0)
 
 
@@ -362,7 +362,7 @@ def test_images_that_are_measured_on_are_refused(tmp_path: Path, noise: np.ndarr
     digits = data.load(DIGITS)
     stolen = np.concatenate([noise[:2], digits.validation.images[4:5, 0], digits.test.images[7:8, 0]])
     section = picture_folder(tmp_path / "images", stolen)
-    said = r"/unlabelled: 2 image\(s\) .* leak: 002.png \(in validation\), 003.png \(in test\); take them out"
+    said = r"/unlabelled: 2 image\(s\) .* leak: 002.png \(in validation\), 003.png \(in test\); remove them"
     with pytest.raises(InvalidInput, match=said):
         TASK.check_self_training(SelfTraining(section), DIGITS, 1.0)
 

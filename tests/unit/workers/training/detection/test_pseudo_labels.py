@@ -176,7 +176,7 @@ def test_a_teacher_of_other_classes_is_refused(teacher: WeightsFile, tmp_path: P
     content = document(12)
     content["categories"][0]["name"] = "wolf"
     write(tmp_path, content)
-    said = r"/teacher: the teacher knows 2 classes \(cat, dog\), the dataset 2 \(cat, wolf\)"
+    said = r"/teacher: the teacher has 2 classes \(cat, dog\), the dataset 2 \(cat, wolf\)"
     with pytest.raises(InvalidInput, match=said):
         TASK.check_self_training(SelfTraining(teacher=teacher), section(tmp_path), 0.5)
 
