@@ -21,10 +21,10 @@ RANGES = {"": (0.0, 1e10), "_small": (0.0, 32**2), "_medium": (32**2, 96**2), "_
 LEVELS = np.linspace(0, 1, 101)
 
 
-def averages(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]) -> dict[str, float]:
+def averages(detections: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str]) -> dict[str, float]:
     """Return the metrics of `workers.evaluation.detection` that have an object."""
     precisions = {
-        (area, label, overlap): _of_class(found, truths, label, overlap, RANGES[area])
+        (area, label, overlap): _of_class(detections, truths, label, overlap, RANGES[area])
         for area in RANGES
         for label in range(len(classes))
         for overlap in range(len(OVERLAPS))
@@ -41,21 +41,21 @@ def averages(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequ
 
 
 def _of_class(
-    found: Sequence[Detections], truths: Sequence[Truth], label: int, overlap: int, sizes: tuple[float, float]
+    detections: Sequence[Detections], truths: Sequence[Truth], label: int, overlap: int, sizes: tuple[float, float]
 ) -> tuple[float, float] | None:
     """Return (average precision, recall); None if no object counts."""
     scores, right, counting, objects = [], [], [], 0
-    for one, truth in zip(found, truths, strict=True):
-        mine, theirs = one.labels.numpy() == label, truth.labels == label
-        order = np.argsort(-one.scores.numpy()[mine], kind="stable")[:100]
-        boxes = one.boxes.xyxy.numpy()[mine][order]
+    for detected, truth in zip(detections, truths, strict=True):
+        mine, theirs = detected.labels.numpy() == label, truth.labels == label
+        order = np.argsort(-detected.scores.numpy()[mine], kind="stable")[:100]
+        boxes = detected.boxes.xyxy.numpy()[mine][order]
         ignored = truth.crowd[theirs] | (truth.areas[theirs] < sizes[0]) | (truth.areas[theirs] > sizes[1])
         objects += int((~ignored).sum())
         shares = _overlaps(boxes, truth.boxes[theirs], truth.crowd[theirs])
         hit, counts = _matched(shares, ignored, truth.crowd[theirs], OVERLAPS[overlap])
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
         counts &= hit | ((areas >= sizes[0]) & (areas <= sizes[1]))
-        scores.append(one.scores.numpy()[mine][order])
+        scores.append(detected.scores.numpy()[mine][order])
         right.append(hit)
         counting.append(counts)
     if not objects:

@@ -30,7 +30,7 @@ def a_task(
     dataset: dict[str, Any], directory: Path, values: dict[str, Any] | None = None, *, epochs: int = 1, **fields: Any
 ) -> TrialTask:
     """Return a task; every field can be overridden."""
-    given = {
+    members = {
         "trial_id": directory.name,
         "attempt": 1,
         "task": "detection",
@@ -41,4 +41,4 @@ def a_task(
         "directory": str(directory),
         **fields,
     }
-    return TrialTask(values={**SMALLEST, **(values or {})}, **given)
+    return TrialTask(values={**SMALLEST, **(values or {})}, **members)

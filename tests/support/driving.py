@@ -101,10 +101,10 @@ class Rig:
 
     def wait(self, condition: Callable[[], Any], timeout: float = 60.0) -> Any:
         deadline = time.monotonic() + timeout
-        while not (found := condition()):
+        while not (value := condition()):
             assert time.monotonic() < deadline, f"it did not come to pass; {self.tail()}"
             time.sleep(0.05)
-        return found
+        return value
 
     def wait_for_measurements(self, job: Job, count: int) -> None:
         self.wait(lambda: len(self.store.job_measurements(job.id, after=0, limit=count)) >= count)

@@ -28,10 +28,10 @@ def start(port: int, end: str) -> subprocess.Popen[str]:
 
 def main(port: int, end: str) -> None:
     group = Group(Seat(1, 2, HOST, port), "cpu", HOST)
-    tensor, given = torch.tensor([2.0, 5.0]), torch.zeros(2)
+    tensor, agreed = torch.tensor([2.0, 5.0]), torch.zeros(2)
     group.mean(tensor)
-    group.same(given)
-    print(json.dumps([tensor.tolist(), given.tolist()]), flush=True)
+    group.same(agreed)
+    print(json.dumps([tensor.tolist(), agreed.tolist()]), flush=True)
     if end == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     if end == "sleeps":

@@ -44,12 +44,12 @@ def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Seque
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])
-    for number, one in enumerate(answers):
-        trial, kept = new_id(), said(images, one)
+    for number, row in enumerate(answers):
+        trial, predictions = new_id(), said(images, row)
         folder = service.settings.trial_dir(job.id, trial)
         folder.mkdir(parents=True)
-        (folder / "predictions.npz").write_bytes(content := kept.content())
-        measured = Measurement(1, {"accuracy": kept.accuracy, "loss": 1 - kept.accuracy}, 1.0)
+        (folder / "predictions.npz").write_bytes(content := predictions.content())
+        measured = Measurement(1, {"accuracy": predictions.accuracy, "loss": 1 - predictions.accuracy}, 1.0)
         proposal = Proposal(Candidate({"lr": (number + 1) / 100}), asks=number + 1, told=0, costs={"flops": 1e5})
         writer.add_trials([(trial, number, proposal)])
         writer.start_attempt(trial, 1, "node", 1, job.created_at)

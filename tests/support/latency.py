@@ -32,10 +32,10 @@ def operators_of(definition: NetworkDefinition, shape: tuple[int, int, int]) -> 
 
 def operators_of_values(values: Mapping[str, Scalar], shape: tuple[int, int, int]) -> list[Operator]:
     """Return the operators of the network that a trial's values describe."""
-    known = networks.complete(values)
-    seen = shape_at(shape, known[RESOLUTION])
-    family = fbnetv3.FAMILIES[str(known[NETWORK])]
-    return list(operators_of(fbnetv3.definition_of(family, known, min(seen[1:])), seen))
+    complete = networks.complete(values)
+    seen = shape_at(shape, complete[RESOLUTION])
+    family = fbnetv3.FAMILIES[str(complete[NETWORK])]
+    return list(operators_of(fbnetv3.definition_of(family, complete, min(seen[1:])), seen))
 
 
 def work(operator: Operator) -> float:

@@ -44,9 +44,9 @@ def write(folder: Path, content: Document, name: str = "instances.json") -> None
     """Write the annotations, and a picture of noise for each image that has no file yet."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    for one in content["images"]:
-        pixels = random.integers(0, 256, (one["height"], one["width"], 3), np.uint8)
-        path = folder / "images" / one["file_name"]
+    for image in content["images"]:
+        pixels = random.integers(0, 256, (image["height"], image["width"], 3), np.uint8)
+        path = folder / "images" / image["file_name"]
         if not path.exists():
             Image.fromarray(pixels).save(path)
     (folder / name).write_text(json.dumps(content))

@@ -70,7 +70,7 @@ def _supernet(writer: JobWriter, search: SharedSearch, steps: int) -> list[Measu
 def _trial(writer: JobWriter, number: int, proposal: Proposal, measured: list[Measurement], *, ends: bool) -> None:
     writer.add_trials([(trial_id := new_id(), number, proposal)])
     writer.start_attempt(trial_id, 1, "node", 1, 0.0)
-    for one in measured:
-        writer.measure(trial_id, one, one)
+    for measurement in measured:
+        writer.measure(trial_id, measurement, measurement)
     if ends:
         writer.finish(trial_id, 1, DONE, number)

@@ -86,8 +86,8 @@ class System:
 
     def drivers(self, job_id: str | None = None) -> list[psutil.Process]:
         """Return the driver processes of this data folder that currently run the given job, or any job."""
-        found = [(one, self.job_of(one)) for one in psutil.process_iter()]
-        return [one for one, of in found if of is not None and job_id in (None, of)]
+        candidates = [(one, self.job_of(one)) for one in psutil.process_iter()]
+        return [one for one, of in candidates if of is not None and job_id in (None, of)]
 
     def job_of(self, process: psutil.Process) -> str | None:
         """Return the job whose log a driver process writes; None if it is no driver, or waits for a job.
@@ -136,8 +136,8 @@ class System:
 
     def events(self, job_id: str, *kinds: str, after: int = 0) -> list[Event]:
         """Return the events of a job; only those of `kinds` if any are given."""
-        found = self.store.events(after=after, job_id=job_id, limit=100_000)
-        return [event for event in found if not kinds or event.kind in kinds]
+        events = self.store.events(after=after, job_id=job_id, limit=100_000)
+        return [event for event in events if not kinds or event.kind in kinds]
 
     def seconds_until_work(self, job_id: str, *, after: int, claimed_anew: bool, limit: float = 120.0) -> float:
         """Return the time until an attempt starts or measures; `claimed_anew`: under a claim later than event `after`.
@@ -161,7 +161,7 @@ def wait_for(what: Callable[[], T | None], *, seconds: float, every: float = 0.1
     """Wait until `what` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := what():
-            return found
+        if value := what():
+            return value
         time.sleep(every)
     raise AssertionError(f"not within {seconds:g} s: {message or what}")

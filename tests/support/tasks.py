@@ -189,12 +189,12 @@ def searched(search: SharedSearch, step: int, last: int) -> dict[str, float]:
     """Return the measurement of a supernet whose distributions have moved by step / last."""
     space = with_bases(Space(search.parameters), search.options["basis_values"])
     measured = {"reward": step / last, "train_loss": 1 / step, "baseline": 0.5, "rejected": 3.0, "skipped": 0.0}
-    for one in space.parameters:
-        options = _options(one)
+    for parameter in space.parameters:
+        options = _options(parameter)
         shares = np.full(options, (1 - step / last) / options)
         shares[-1] += step / last
-        measured |= {f"p/{one.name}/{index}": float(share) for index, share in enumerate(shares)}
-        measured[f"entropy/{one.name}"] = -float(np.sum(shares * np.log(np.maximum(shares, 1e-300))))
+        measured |= {f"p/{parameter.name}/{index}": float(share) for index, share in enumerate(shares)}
+        measured[f"entropy/{parameter.name}"] = -float(np.sum(shares * np.log(np.maximum(shares, 1e-300))))
     return {**measured, "entropy": sum(value for name, value in measured.items() if name.startswith("entropy/"))}
 
 

@@ -13,7 +13,7 @@ from workers.models.heads.detections import Detections
 
 Color = tuple[int, int, int]
 Corners = tuple[float, float, float, float]
-_TURN = 0.618  # of the circle of hues from one class to the next: neighbours differ, and few classes come close
+_TURN = 0.618  # of the circle of hues between consecutive classes: neighbours differ, and few classes come close
 
 
 def drawn(

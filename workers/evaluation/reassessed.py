@@ -11,8 +11,8 @@ from workers.data.dataset import Dataset
 
 REAL, REAL_TOP = "real_accuracy", f"real_accuracy_top{TOP}"
 METRICS = (
-    Metric(REAL, "maximize", "share", "share of the images in the label file whose answer is among their labels"),
-    Metric(REAL_TOP, "maximize", "share", "share of the images in the label file with a label among five answers"),
+    Metric(REAL, "maximize", "share", "share of the images with a non-empty label set whose answer is in the set"),
+    Metric(REAL_TOP, "maximize", "share", "share of these images with one of five answers in the set"),
 )
 
 

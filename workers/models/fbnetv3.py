@@ -101,7 +101,7 @@ def block_of(block: BlockShape, drop_path: float = 0.0) -> nn.Module:
         if block.expands
         else DepthwiseSeparableConv(block.inputs, block.outputs, **shared)
     )
-    # timm takes one padding for all three convolutions of a block, the definitions one for the depthwise.
+    # timm pads all three convolutions of a block alike; the definitions only pad the depthwise convolution.
     made.conv_dw.padding = (block.pad, block.pad)
     return made  # type: ignore[no-any-return]
 

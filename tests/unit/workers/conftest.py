@@ -44,7 +44,7 @@ def make_task(tmp_path: Path) -> Callable[..., TrialTask]:
 
     def make(folder: str = "trial", values: dict[str, Any] | None = None, **fields: Any) -> TrialTask:
         fidelity = Fidelity(epochs=fields.pop("epochs", 3), data_fraction=fields.pop("data_fraction", 0.25))
-        given = {
+        members = {
             "trial_id": folder,
             "attempt": 1,
             "task": "classification",
@@ -55,7 +55,7 @@ def make_task(tmp_path: Path) -> Callable[..., TrialTask]:
             "directory": str(tmp_path / folder),
             **fields,
         }
-        return TrialTask(values={**SMALL, **(values or {})}, **given)
+        return TrialTask(values={**SMALL, **(values or {})}, **members)
 
     return make
 

@@ -118,7 +118,7 @@ def parse(document: object, classes: Mapping[int, str] | None = None) -> Instanc
     return Instances(agreed, tuple(one.file_name for one in parsed.images), sizes, truths, counts)
 
 
-# ---- what is refused -------------------------------------------------------------------------------------------------
+# ---- checks ----------------------------------------------------------------------------------------------------------
 
 
 def _duplicates(document: _Document) -> Iterator[Fault]:
@@ -162,7 +162,7 @@ def _other_classes(categories: Iterable[_Category], classes: Mapping[int, str]) 
             yield Fault(f"/categories/{position}", message)
 
 
-# ---- what is used ----------------------------------------------------------------------------------------------------
+# ---- conversion ------------------------------------------------------------------------------------------------------
 
 
 def _truths(

@@ -94,7 +94,7 @@ class SwitchableAtrousConv(ConvAWS):
         padding, dilation = (tuple(rate * one for one in pair) for pair in (_numbers(self.padding), self.dilation))
         if offset is None:
             return F.conv2d(maps, weight, None, self.stride, padding, dilation, self.groups)
-        # The deformable kernel takes one type for all, and on a CPU no half precision.
+        # The deformable kernel needs a single type for all its inputs, and no half precision on a CPU.
         maps, moved = maps.to(weight.dtype), offset(pooled).to(weight.dtype)  # (n, c, h, w), (n, 2 k k, h', w')
         out: Tensor = deform_conv2d(maps, moved, weight, stride=self.stride, padding=padding, dilation=dilation)
         return out

@@ -28,14 +28,16 @@ def detected(*rows: Found) -> Detections:
     return Detections(Boxes(boxes), scores, torch.tensor([row[2] for row in rows], dtype=torch.int64))
 
 
-def measured(found: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str] = ONE) -> dict[str, float]:
-    return dict(evaluate(found, truths, classes))
+def measured(
+    detections: Sequence[Detections], truths: Sequence[Truth], classes: Sequence[str] = ONE
+) -> dict[str, float]:
+    return dict(evaluate(detections, truths, classes))
 
 
 def random_case(images: int, classes: int, seed: int, most: int = 8) -> tuple[list[Detections], list[Truth]]:
     """Return boxes of all sizes, crowds, equal scores; some detections near an object, some anywhere."""
     random = np.random.default_rng(seed)
-    found, truths = [], []
+    detections, truths = [], []
     for _ in range(images):
         count, guesses = int(random.integers(most)), int(random.integers(1, 130))
         corner, sides = random.uniform(0, 300, (count, 2)), random.uniform(4, 200, (count, 2))
@@ -50,15 +52,16 @@ def random_case(images: int, classes: int, seed: int, most: int = 8) -> tuple[li
             of = random.integers(count, size=len(near))
             guessed[near], named[near] = boxes[of] + random.uniform(-2, 2, (len(near), 4)), labels[of]
         scores = -np.sort(-random.integers(1, 100, guesses) / 100)
-        found.append(Detections(Boxes(torch.from_numpy(guessed)), torch.from_numpy(scores), torch.from_numpy(named)))
-    return found, truths
+        boxes_of_image = Boxes(torch.from_numpy(guessed))
+        detections.append(Detections(boxes_of_image, torch.from_numpy(scores), torch.from_numpy(named)))
+    return detections, truths
 
 
 def test_a_false_detection_between_two_right_ones() -> None:
     """Precision is 1 up to half of the objects, then two thirds: 51 and 50 of the 101 levels of recall."""
     objects = truth([[0, 0, 20, 20], [50, 50, 80, 80]], [0, 0])
-    found = detected(([0, 0, 20, 20], 0.9, 0), ([30, 0, 45, 20], 0.8, 0), ([50, 50, 80, 80], 0.7, 0))
-    metrics = measured([found], [objects])
+    detections = detected(([0, 0, 20, 20], 0.9, 0), ([30, 0, 45, 20], 0.8, 0), ([50, 50, 80, 80], 0.7, 0))
+    metrics = measured([detections], [objects])
     assert metrics["ap"] == pytest.approx((51 + 50 * 2 / 3) / 101)
     assert metrics["ar100"] == 1.0
     assert [metrics[name] for name in ("ap50", "ap75", "ap/thing")] == pytest.approx([metrics["ap"]] * 3)
@@ -86,11 +89,11 @@ def test_what_is_found_in_a_crowd_is_neither_right_nor_wrong() -> None:
 
 def test_sizes_are_of_the_stated_areas() -> None:
     objects = truth([[0, 0, 20, 20], [50, 50, 100, 100], [200, 200, 400, 400]], [0, 0, 0])
-    found = detected(([0, 0, 20, 20], 0.9, 0), ([50, 50, 100, 100], 0.8, 0))
-    metrics = measured([found], [objects])
+    detections = detected(([0, 0, 20, 20], 0.9, 0), ([50, 50, 100, 100], 0.8, 0))
+    metrics = measured([detections], [objects])
     assert (metrics["ap_small"], metrics["ap_medium"], metrics["ap_large"]) == (1.0, 1.0, 0.0)
     thin = replace(objects, areas=np.array([400.0, 900.0, 1500.0]))
-    metrics = measured([found], [thin])
+    metrics = measured([detections], [thin])
     assert metrics["ap_small"] == 1.0
     assert metrics["ap_medium"] == 0.0
     assert "ap_large" not in metrics
@@ -98,12 +101,12 @@ def test_sizes_are_of_the_stated_areas() -> None:
 
 def test_metrics_without_an_object_are_not_there() -> None:
     objects = truth([[0, 0, 20, 20]], [0])
-    found = detected(([0, 0, 20, 20], 0.9, 0), ([0, 0, 20, 20], 0.9, 1))
-    metrics = measured([found], [objects], ("seen", "unseen"))
+    detections = detected(([0, 0, 20, 20], 0.9, 0), ([0, 0, 20, 20], 0.9, 1))
+    metrics = measured([detections], [objects], ("seen", "unseen"))
     assert metrics["ap/seen"] == metrics["ap"] == 1.0
     assert not {"ap/unseen", "ap_medium", "ap_large"} & metrics.keys()
-    assert measured([found], [truth([], [])]) == {}
-    assert measured([found], [truth([[0, 0, 20, 20]], [0], crowd=(0,))]) == {}
+    assert measured([detections], [truth([], [])]) == {}
+    assert measured([detections], [truth([[0, 0, 20, 20]], [0], crowd=(0,))]) == {}
 
 
 def test_a_detector_that_finds_nothing_has_zero() -> None:
@@ -122,9 +125,9 @@ def test_detections_beyond_the_hundredth_do_not_count() -> None:
 
 @pytest.mark.parametrize(("images", "classes", "seed"), [(12, 1, 0), (20, 3, 1), (10, 7, 2), (3, 2, 3)])
 def test_every_metric_equals_an_independent_calculation(images: int, classes: int, seed: int) -> None:
-    found, truths = random_case(images, classes, seed)
+    detections, truths = random_case(images, classes, seed)
     names = [f"class {label}" for label in range(classes)]
-    metrics, wanted = measured(found, truths, names), averages(found, truths, names)
+    metrics, wanted = measured(detections, truths, names), averages(detections, truths, names)
     assert metrics.keys() == wanted.keys()
     assert metrics == pytest.approx(wanted, abs=1e-12)
     assert 0 < metrics["ap"] < 1
@@ -142,6 +145,6 @@ def test_twice_the_images_take_hardly_more_than_twice_the_operations() -> None:
 
 
 def test_detections_return_to_the_px_of_the_file() -> None:
-    found = in_px(detected(([10, 20, 30, 40], 0.9, 2)), seen=(64, 96), size=(128, 288))
-    assert found.boxes.xyxy.tolist() == [[30, 40, 90, 80]]
-    assert (found.scores.tolist(), found.labels.tolist()) == ([0.9], [2])
+    detections = in_px(detected(([10, 20, 30, 40], 0.9, 2)), seen=(64, 96), size=(128, 288))
+    assert detections.boxes.xyxy.tolist() == [[30, 40, 90, 80]]
+    assert (detections.scores.tolist(), detections.labels.tolist()) == ([0.9], [2])

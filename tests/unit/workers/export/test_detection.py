@@ -37,8 +37,8 @@ def made(folder: Path, values: dict[str, Any]) -> TrainedDetector:
     network = untrained(complete(task.values, "detection"), dataset, 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for one in (network.head.classes, network.head.boxes):
-            one.weight.copy_(0.3 * torch.randn(one.weight.shape, generator=generator))
+        for conv in (network.head.classes, network.head.boxes):
+            conv.weight.copy_(0.3 * torch.randn(conv.weight.shape, generator=generator))
     path = folder / "model.safetensors"
     path.write_bytes(serialise(network.eval(), ModelCard.of(task, dataset, Measurement(1, {"ap": 0.5}, 1.0))))
     return load(path)
@@ -59,10 +59,10 @@ def test_onnxruntime_gives_the_outputs_of_the_head(detector: tuple[TrainedDetect
     with torch.inference_mode():
         expected = model.network(model.inputs(torch.from_numpy(images)))
     session = onnxruntime.InferenceSession(folder / "detector.onnx")
-    found = session.run(None, {"images": images.astype(np.float32)})
+    outputs = session.run(None, {"images": images.astype(np.float32)})
     names = [one.name for one in session.get_outputs()]
     assert names == ["classes", "boxes", *([] if expected.centerness is None else ["centerness"])]
-    for name, values in zip(names, found, strict=True):
+    for name, values in zip(names, outputs, strict=True):
         np.testing.assert_allclose(values, getattr(expected, name), atol=2e-4)
 
 

@@ -146,8 +146,8 @@ def test_a_script_imports_only_what_torch_and_timm_bring(tmp_path: Path) -> None
         classifier = replace(small, card=small.card.model_copy(update={"values": {"network": name}}))
         write(classifier, task_of(classifier), tmp_path / "script.py")
         text = (tmp_path / "script.py").read_text()
-        found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
-        modules = {getattr(one, "module", None) or one.names[0].name for one in found}
+        imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+        modules = {getattr(one, "module", None) or one.names[0].name for one in imports}
         assert {one.split(".")[0] for one in modules} - sys.stdlib_module_names <= ALLOWED
         assert not {"searchsvc", "workers"} & set(text.replace(".", " ").split())
         assert max(map(len, text.splitlines())) <= 120

@@ -22,8 +22,8 @@ def test_pairwise_iou_is_that_of_torchvision(random: torch.Generator) -> None:
 
 
 def test_iou_counts_no_extra_pixel() -> None:
-    one, other = Boxes(torch.tensor([[0.0, 0.0, 4.0, 2.0]])), Boxes(torch.tensor([[2.0, 0.0, 6.0, 2.0]]))
-    assert one.iou(other).item() == torch.tensor(4 / 12).item()
+    box, other = Boxes(torch.tensor([[0.0, 0.0, 4.0, 2.0]])), Boxes(torch.tensor([[2.0, 0.0, 6.0, 2.0]]))
+    assert box.iou(other).item() == torch.tensor(4 / 12).item()
 
 
 def test_boxes_without_area_have_no_overlap_and_no_nan() -> None:

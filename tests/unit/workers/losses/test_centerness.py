@@ -9,8 +9,8 @@ from workers.losses.centerness import centerness, centerness_loss
 
 
 def test_it_is_1_at_the_centre_and_falls_towards_a_side() -> None:
-    found = centerness(torch.tensor([[2.0, 3.0, 2.0, 3.0], [1.0, 3.0, 4.0, 3.0], [1.0, 1.0, 4.0, 9.0]]))
-    torch.testing.assert_close(found, torch.tensor([1.0, 0.5, 1 / 6]))
+    values = centerness(torch.tensor([[2.0, 3.0, 2.0, 3.0], [1.0, 3.0, 4.0, 3.0], [1.0, 1.0, 4.0, 9.0]]))
+    torch.testing.assert_close(values, torch.tensor([1.0, 0.5, 1 / 6]))
 
 
 def test_its_loss_is_least_where_the_score_is_the_centerness(random: torch.Generator) -> None:

@@ -38,42 +38,42 @@ def test_a_box_comes_back_where_it_was_placed(anchors: Anchors) -> None:
     outputs = silent(anchors)
     box = [9.0, 11.0, 57.0, 43.0]
     place(outputs, anchors, 192 + 8 + 2, box, {1: 2.0})  # centre (32, 16) of the second level
-    (found,) = detections(outputs, anchors, 0, [SIZE])
-    torch.testing.assert_close(found.boxes.xyxy, torch.tensor([box]))
-    assert found.labels.tolist() == [1]
-    assert found.scores.tolist() == pytest.approx([torch.tensor(2.0).sigmoid().item()])
+    (detected,) = detections(outputs, anchors, 0, [SIZE])
+    torch.testing.assert_close(detected.boxes.xyxy, torch.tensor([box]))
+    assert detected.labels.tolist() == [1]
+    assert detected.scores.tolist() == pytest.approx([torch.tensor(2.0).sigmoid().item()])
 
 
 def test_a_lesser_box_of_the_same_class_goes_and_of_another_class_stays(anchors: Anchors) -> None:
     outputs = silent(anchors)
     for index, logits in ((34, {0: 1.0}), (35, {0: 2.0}), (36, {2: 0.5})):  # neighbours in a row
         place(outputs, anchors, index, [4.0, 3.0, 60.0, 40.0], logits)
-    (found,) = detections(outputs, anchors, 0, [SIZE])
-    assert found.labels.tolist() == [0, 2]
-    assert found.scores.tolist() == pytest.approx(torch.tensor([2.0, 0.5]).sigmoid().tolist())
+    (detected,) = detections(outputs, anchors, 0, [SIZE])
+    assert detected.labels.tolist() == [0, 2]
+    assert detected.scores.tolist() == pytest.approx(torch.tensor([2.0, 0.5]).sigmoid().tolist())
 
 
 def test_boxes_end_at_the_borders_of_their_own_image(anchors: Anchors) -> None:
     outputs = silent(anchors)
     place(outputs, anchors, 34, [-20.0, 3.0, 200.0, 90.0], {0: 1.0})
-    (found,) = detections(outputs, anchors, 0, [(50, 70)])
-    torch.testing.assert_close(found.boxes.xyxy, torch.tensor([[0.0, 3.0, 70.0, 50.0]]))
+    (detected,) = detections(outputs, anchors, 0, [(50, 70)])
+    torch.testing.assert_close(detected.boxes.xyxy, torch.tensor([[0.0, 3.0, 70.0, 50.0]]))
 
 
 def test_only_scores_above_the_limit_are_detections(anchors: Anchors) -> None:
-    (found,) = detections(silent(anchors), anchors, 0, [SIZE])
-    assert len(found.boxes) == len(found.scores) == 0
-    (found,) = detections(silent(anchors), anchors, 0, [SIZE], DetectionLimits(score=0.0))
-    assert len(found.boxes) == 100
+    (detected,) = detections(silent(anchors), anchors, 0, [SIZE])
+    assert len(detected.boxes) == len(detected.scores) == 0
+    (detected,) = detections(silent(anchors), anchors, 0, [SIZE], DetectionLimits(score=0.0))
+    assert len(detected.boxes) == 100
 
 
 def test_the_best_of_each_level_and_image_are_kept(random: torch.Generator, anchors: Anchors) -> None:
     outputs = silent(anchors)._replace(classes=torch.randn(1, len(anchors.boxes), 3, generator=random))
     loose = DetectionLimits(per_level=5, iou=1.0)
-    (found,) = detections(outputs, anchors, 0, [SIZE], loose)
+    (detected,) = detections(outputs, anchors, 0, [SIZE], loose)
     scores = outputs.classes.sigmoid()[0]
     wanted = torch.cat([level.flatten().topk(5).values for level in scores.split([192, 48, 12])]).sort(descending=True)
-    torch.testing.assert_close(found.scores, wanted.values)
+    torch.testing.assert_close(detected.scores, wanted.values)
     (fewer,) = detections(outputs, anchors, 0, [SIZE], DetectionLimits(per_level=5, iou=1.0, per_image=4))
     torch.testing.assert_close(fewer.scores, wanted.values[:4])
 
@@ -82,8 +82,8 @@ def test_centerness_lowers_the_score_after_the_limit(anchors: Anchors) -> None:
     outputs = silent(anchors)
     place(outputs, anchors, 34, [4.0, 3.0, 60.0, 40.0], {0: 1.0})
     seen: Tensor = torch.full((1, len(anchors.boxes)), -4.0)
-    (found,) = detections(outputs._replace(centerness=seen), anchors, 0, [SIZE])
-    assert found.scores.tolist() == pytest.approx([(torch.tensor(1.0).sigmoid() * seen[0, 0].sigmoid()).item()])
+    (detected,) = detections(outputs._replace(centerness=seen), anchors, 0, [SIZE])
+    assert detected.scores.tolist() == pytest.approx([(torch.tensor(1.0).sigmoid() * seen[0, 0].sigmoid()).item()])
 
 
 def test_images_of_a_batch_do_not_suppress_each_other(anchors: Anchors) -> None:

@@ -26,10 +26,10 @@ def test_it_is_the_reference(golden: Callable[[str], Mapping[str, Tensor]]) -> N
 def test_the_integral_is_the_reference(golden: Callable[[str], Mapping[str, Tensor]]) -> None:
     vectors = golden("gfl_dfl_integral")
     logits = vectors["pred"].requires_grad_()
-    found = distances.decode(logits.reshape(5, 4 * 17), 17)  # (5, 4)
+    decoded = distances.decode(logits.reshape(5, 4 * 17), 17)  # (5, 4)
     weights = 1 + torch.arange(20, dtype=torch.float64).reshape(5, 4)
-    (gradient,) = torch.autograd.grad((found * weights).sum(), logits)
-    assert_same(found, vectors["integral"])
+    (gradient,) = torch.autograd.grad((decoded * weights).sum(), logits)
+    assert_same(decoded, vectors["integral"])
     assert_same(gradient, vectors["integral_grad_weighted"])
 
 
@@ -59,7 +59,7 @@ def test_every_encoded_distance_has_two_bins() -> None:
 
 
 def test_a_dirac_distance_is_positive_and_finite() -> None:
-    found = distances.decode(torch.tensor([[-50.0, 0.0, 3.0, 500.0]]), bins=0)
-    assert (found > 0).all()
-    assert found[0, 1] == 1
-    assert found.isfinite().all()
+    decoded = distances.decode(torch.tensor([[-50.0, 0.0, 3.0, 500.0]]), bins=0)
+    assert (decoded > 0).all()
+    assert decoded[0, 1] == 1
+    assert decoded.isfinite().all()

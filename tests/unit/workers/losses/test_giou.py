@@ -38,8 +38,8 @@ def test_it_is_0_for_equal_boxes_and_nears_2_far_apart() -> None:
 
 def test_it_does_not_depend_on_the_scale(random: torch.Generator) -> None:
     points = torch.rand(2, 5, 4, generator=random, dtype=torch.float64).sort(-1).values[..., [0, 1, 2, 3]]
-    one, other = Boxes(100 * points[0]), Boxes(100 * points[1])
-    torch.testing.assert_close(giou_loss(one, other), giou_loss(one / 8.0, other / 8.0))
+    boxes, other = Boxes(100 * points[0]), Boxes(100 * points[1])
+    torch.testing.assert_close(giou_loss(boxes, other), giou_loss(boxes / 8.0, other / 8.0))
 
 
 def test_its_gradient_is_that_of_finite_differences(random: torch.Generator) -> None:

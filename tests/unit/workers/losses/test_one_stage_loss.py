@@ -89,13 +89,13 @@ def test_values_and_gradients_are_those_of_the_formula(
     make_outputs: Callable[..., HeadOutputs], anchors: Anchors, targets: Targets, bins: int, centerness: bool
 ) -> None:
     outputs = make_outputs(bins, centerness)
-    found, wanted = OneStageLoss(bins)(outputs, anchors, targets), written_out(outputs, anchors, targets, bins)
-    assert found.keys() == wanted.keys()
+    terms, wanted = OneStageLoss(bins)(outputs, anchors, targets), written_out(outputs, anchors, targets, bins)
+    assert terms.keys() == wanted.keys()
     inputs = [one for one in outputs if one is not None]
-    for name in found:
-        assert_near(found[name], wanted[name])
+    for name in terms:
+        assert_near(terms[name], wanted[name])
     for mine, theirs in zip(
-        torch.autograd.grad(total(found), inputs), torch.autograd.grad(total(wanted), inputs), strict=True
+        torch.autograd.grad(total(terms), inputs), torch.autograd.grad(total(wanted), inputs), strict=True
     ):
         assert_near(mine, theirs)
 
@@ -105,14 +105,14 @@ def test_weights_that_sum_to_less_than_1_are_not_scaled_up(
 ) -> None:
     unsure = make_outputs()
     unsure = unsure._replace(classes=unsure.classes - 9)
-    found, wanted = OneStageLoss(17)(unsure, anchors, targets), written_out(unsure, anchors, targets, 17)
-    assert_near(found["boxes"], wanted["boxes"])
-    assert_near(found["distribution"], wanted["distribution"])
+    terms, wanted = OneStageLoss(17)(unsure, anchors, targets), written_out(unsure, anchors, targets, 17)
+    assert_near(terms["boxes"], wanted["boxes"])
+    assert_near(terms["distribution"], wanted["distribution"])
 
 
-def assert_near(found: Tensor, wanted: Tensor) -> None:
+def assert_near(computed: Tensor, wanted: Tensor) -> None:
     """Assert equality to 1e-6: torchvision's GIoU adds 1e-7 to the denominators that ours keeps above 1e-6."""
-    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(computed, wanted, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(("bins", "centerness"), FORMS)
@@ -191,7 +191,7 @@ def test_a_head_learns_the_objects_of_an_image(bins: int, centerness: bool) -> N
         adam.zero_grad()
         total(loss(head(maps), anchors, targets)).backward()
         adam.step()
-    (found,) = detections(head(maps), anchors, bins, [(64, 64)])
+    (detected,) = detections(head(maps), anchors, bins, [(64, 64)])
     for box, label in zip(boxes.xyxy, labels, strict=True):
-        of_class = (found.labels == label).nonzero().flatten()
-        assert found.boxes[of_class[:1]].iou(Boxes(box[None])).item() > 0.8
+        of_class = (detected.labels == label).nonzero().flatten()
+        assert detected.boxes[of_class[:1]].iou(Boxes(box[None])).item() > 0.8

@@ -30,8 +30,8 @@ def net() -> SampleWeightingNet:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         net = SampleWeightingNet().double()
-        for one in net.parameters():
-            torch.nn.init.normal_(one, std=0.2)
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
     return net
 
 
@@ -49,10 +49,10 @@ def uncertainties(net: SampleWeightingNet, samples: Samples, limit: float) -> Te
     """Return s, (N, 2), with zeros for negatives, as in the paper's text."""
     rows = []
     for number, positive in enumerate(samples.positive.tolist()):
-        one = [part[number : number + 1].detach() for part in samples[:4]]
+        sample = [part[number : number + 1].detach() for part in samples[:4]]
         if not positive:
-            one = [torch.zeros_like(one[0]), torch.zeros_like(one[1]), one[2], torch.zeros_like(one[3])]
-        rows.append(net(*one))
+            sample = [torch.zeros_like(sample[0]), torch.zeros_like(sample[1]), sample[2], torch.zeros_like(sample[3])]
+        rows.append(net(*sample))
     return torch.cat(rows).clamp(-limit, limit)
 
 
@@ -61,11 +61,11 @@ def test_the_network_is_the_reference(golden: Callable[[str], Mapping[str, Tenso
     vectors = golden(name)
     net = SampleWeightingNet().double()
     net.load_state_dict({key[6:]: value for key, value in vectors.items() if key.startswith("param.")})
-    found = net(*(vectors[key] for key in ("ious", "probs", "cls_loss", "reg_loss")))
-    (found * vectors["gradout"]).sum().backward()
-    assert_same(found, vectors["out"])
-    for key, one in net.named_parameters():
-        assert_same(one.grad, vectors[f"grad.{key}"])
+    outputs = net(*(vectors[key] for key in ("ious", "probs", "cls_loss", "reg_loss")))
+    (outputs * vectors["gradout"]).sum().backward()
+    assert_same(outputs, vectors["out"])
+    for key, parameter in net.named_parameters():
+        assert_same(parameter.grad, vectors[f"grad.{key}"])
 
 
 def test_every_weight_is_1_at_the_start(samples: Samples) -> None:

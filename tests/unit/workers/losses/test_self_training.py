@@ -49,11 +49,12 @@ def test_the_total_stays_on_the_scale_of_the_labelled_loss(scale: float, alpha: 
     loss, random = JointLoss(alpha), torch.Generator().manual_seed(1)
     factors = 0.5 + torch.rand(200, 2, generator=random, dtype=torch.float64)
     decay = torch.linspace(1.0, 0.1, 200, dtype=torch.float64)
-    totals = [float(loss(2 * d * one[0], 2 * scale * d * one[1])) for d, one in zip(decay, factors, strict=True)]
+    steps = list(zip(decay, factors, strict=True))
+    totals = [float(loss(2 * d * factor[0], 2 * scale * d * factor[1])) for d, factor in steps]
     assert sum(totals) == pytest.approx(float((2 * decay * factors[:, 0]).sum()), rel=0.2)
     unscaled = JointLoss(alpha)
-    for d, one, total in zip(decay, factors, totals, strict=True):
-        assert total == pytest.approx(float(unscaled(2 * d * one[0], 2 * d * one[1])), rel=1e-9)
+    for d, factor, total in zip(decay, factors, totals, strict=True):
+        assert total == pytest.approx(float(unscaled(2 * d * factor[0], 2 * d * factor[1])), rel=1e-9)
 
 
 def test_a_pseudo_loss_of_nothing_is_no_infinity() -> None:

@@ -123,11 +123,11 @@ def test_sample_weighting_is_no_part_of_what_is_kept(dataset: dict[str, Any], tm
     [measured] = metrics_of(TrialRun(task))
     assert "train_loss/regularizer" in measured
     plain = build(complete({**SMALLEST, "sample_weighting": "none"}), (3, SIDE, SIDE), 2)
-    kept = load(tmp_path / "trial" / "model.safetensors").network
+    network = load(tmp_path / "trial" / "model.safetensors").network
     assert {name: one.shape for name, one in weights(task).items()} == {
         name: one.shape for name, one in plain.state_dict().items()
     }
-    assert str(kept) == str(plain)
+    assert str(network) == str(plain)
 
 
 def test_frozen_stages_keep_their_first_weights(dataset: dict[str, Any], tmp_path: Path) -> None:
@@ -182,10 +182,10 @@ def test_an_image_in_a_file_is_seen_as_one_of_the_dataset(
     detector, scenes = load(learned[0]), data.load(dataset)
     split = next(one for one in (scenes.train, scenes.validation, scenes.test) if "0.png" in one.names)
     batches = SceneBatches.of(split, scenes, side=SIDE, device=CPU, processes=0)
-    found = found_in(batches, detector.network, detector.inputs, Precision.of(CPU))[split.names.index("0.png")]
-    assert len(prediction.findings) == len(found.scores) > 0
-    np.testing.assert_allclose([one.score for one in prediction.findings], found.scores, atol=1e-5)
-    np.testing.assert_allclose([one.box for one in prediction.findings], found.boxes.xyxy, atol=1e-3)
+    detections = found_in(batches, detector.network, detector.inputs, Precision.of(CPU))[split.names.index("0.png")]
+    assert len(prediction.findings) == len(detections.scores) > 0
+    np.testing.assert_allclose([one.score for one in prediction.findings], detections.scores, atol=1e-5)
+    np.testing.assert_allclose([one.box for one in prediction.findings], detections.boxes.xyxy, atol=1e-3)
     with Image.open(image) as original, Image.open(drawn) as picture:
         assert picture.size == original.size
     assert prediction.picture == drawn

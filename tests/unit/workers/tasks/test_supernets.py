@@ -54,9 +54,9 @@ def claimed(sqlite_url: str) -> Iterator[tuple[Store, Job, Lease]]:
         }
     )
     job, _ = store.create_job(spec)
-    found = store.claim_job(job.id, "driver", TTL_SECONDS)
-    assert found is not None
-    yield store, *found
+    claim = store.claim_job(job.id, "driver", TTL_SECONDS)
+    assert claim is not None
+    yield store, *claim
     store.close()
 
 
@@ -178,8 +178,8 @@ class TestOnAWorker:
     def test_a_supernet_is_searched_to_its_last_step(self, tmp_path: Path) -> None:
         measured: list[Measurement] = []
 
-        def report(one: Measurement) -> Decision:
-            measured.append(one)
+        def report(measurement: Measurement) -> Decision:
+            measured.append(measurement)
             return Decision.CONTINUE
 
         outcome = run_trial(task_of(tmp_path), report, lambda _: SHARING)
@@ -213,6 +213,6 @@ def test_the_epochs_of_a_supernet_are_twice_those_of_a_trial_unless_they_are_giv
     claimed: tuple[Store, Job, Lease],
 ) -> None:
     spec = claimed[1].spec
-    given = spec.algorithm.model_copy(update={"epochs": 7})
+    algorithm = spec.algorithm.model_copy(update={"epochs": 7})
     assert (options_of(spec) or {})["epochs"] == 4
-    assert (options_of(spec.model_copy(update={"algorithm": given})) or {})["epochs"] == 7
+    assert (options_of(spec.model_copy(update={"algorithm": algorithm})) or {})["epochs"] == 7

@@ -42,8 +42,8 @@ def model_of(space: Space, **constants: Scalar) -> CostModel:
 
 def costs(**values: Scalar) -> tuple[float, float]:
     """Return (FLOPs, params) of the default of detector-small with other values."""
-    found = model_of(Space([Categorical("lr", (0.1,))]), **{**ARCHITECTURE, **values})(np.zeros((1, 1)))
-    return float(found["flops"][0]), float(found["params"][0])
+    totals = model_of(Space([Categorical("lr", (0.1,))]), **{**ARCHITECTURE, **values})(np.zeros((1, 1)))
+    return float(totals["flops"][0]), float(totals["params"][0])
 
 
 @pytest.mark.parametrize("shipped", SHIPPED, ids=lambda one: one.name)
@@ -103,14 +103,14 @@ def test_a_shared_backbone_is_run_as_often_and_counted_once() -> None:
     assert separate[1] > shared[1]
 
 
-@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda one: one.name)
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda single: single.name)
 def test_costs_of_a_matrix_are_those_of_its_rows(shipped: ShippedSpace) -> None:
     model = cost_model_for("detection", shipped.space, SCENES, shipped.constants)
     matrix = shipped.space.sample(20, np.random.default_rng(3))
     whole = model(matrix)
     for row in range(20):
-        one = model(matrix[row : row + 1])
-        assert {name: values[0] for name, values in one.items()} == {name: whole[name][row] for name in whole}
+        single = model(matrix[row : row + 1])
+        assert {name: values[0] for name, values in single.items()} == {name: whole[name][row] for name in whole}
     assert model(matrix[:0])["flops"].shape == (0,)
 
 
@@ -146,6 +146,6 @@ def test_widths_that_round_to_the_same_are_the_same_detector() -> None:
 def test_the_recipe_of_a_detector_is_told_apart_from_its_architecture() -> None:
     shipped = catalogue.find("detector")
     [candidate] = shipped.space.from_matrix(shipped.space.sample(1, np.random.default_rng(0)))
-    found = halves({**shipped.constants, **candidate.values})
-    assert {"class_loss", "boxes", "augmentation", "sample_weighting", "init", "lr"} <= found.recipe.keys()
-    assert {"network", "backbone", "neck", "head_depth", "resolution"} <= found.architecture.keys()
+    parts = halves({**shipped.constants, **candidate.values})
+    assert {"class_loss", "boxes", "augmentation", "sample_weighting", "init", "lr"} <= parts.recipe.keys()
+    assert {"network", "backbone", "neck", "head_depth", "resolution"} <= parts.architecture.keys()

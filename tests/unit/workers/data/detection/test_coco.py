@@ -206,12 +206,12 @@ def test_an_image_belongs_to_its_rarest_class(folder: Path) -> None:
     content["annotations"] = [one for one in content["annotations"] if one["image_id"] != 104]
     write(folder, content)
     dataset = load(section(folder))
-    found = {
+    rarest = {
         name: int(stratum)
         for part in everything(dataset)
         for name, stratum in zip(part.names, strata(part.truths, 2), strict=True)
     }
-    assert {name for name, stratum in found.items() if stratum == 2} == {"4.png"}
+    assert {name for name, stratum in rarest.items() if stratum == 2} == {"4.png"}
 
 
 def test_smaller_fractions_are_subsets_of_larger_ones(folder: Path) -> None:
@@ -257,8 +257,8 @@ def _without_dogs(content: dict[str, Any]) -> None:
 
 
 def _only_crowds_of_dogs(content: dict[str, Any]) -> None:
-    for one in content["annotations"]:
-        one["iscrowd"] = int(one["category_id"] == 7)
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = int(annotation["category_id"] == 7)
 
 
 @pytest.mark.parametrize(
@@ -335,8 +335,8 @@ def test_an_image_that_is_also_tested_on_is_refused(folder: Path) -> None:
 def test_categories_must_be_the_same_in_every_file(folder: Path, name: str, known: str | None) -> None:
     content = document(2)
     content["categories"][0]["name"] = name
-    for number, one in enumerate(content["images"]):
-        one["file_name"] = f"other{number}.png"
+    for number, image in enumerate(content["images"]):
+        image["file_name"] = f"other{number}.png"
     write(folder, content, "val.json")
     dataset = section(folder, validation_annotations="val.json")
     if known is None:
@@ -357,8 +357,8 @@ def test_too_few_images_to_measure_on_are_refused(folder: Path) -> None:
 
 def test_a_split_of_its_own_without_a_box_is_refused(folder: Path) -> None:
     content = document(2) | {"annotations": []}
-    for number, one in enumerate(content["images"]):
-        one["file_name"] = f"empty{number}.png"
+    for number, image in enumerate(content["images"]):
+        image["file_name"] = f"empty{number}.png"
     write(folder, content, "test.json")
     pointer, message = fault(section(folder, test_annotations="test.json"))
     assert pointer == "/test"

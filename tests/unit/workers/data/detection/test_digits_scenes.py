@@ -76,8 +76,8 @@ def test_boxes_are_the_least_around_what_is_drawn(monkeypatch: pytest.MonkeyPatc
     for place in alone:
         drawn = (np.abs(dataset.all.pictures[place].astype(int) - 128) > 14).any(0)
         rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
-        found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-        assert dataset.all.truths[place].boxes.tolist() == [found]
+        box = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        assert dataset.all.truths[place].boxes.tolist() == [box]
 
 
 def test_scenes_are_made_in_few_operations() -> None:
