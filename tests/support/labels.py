@@ -26,7 +26,7 @@ from searchsvc.service.labels.predictions import validation_of
 from searchsvc.service.service import Service
 
 
-def said(
+def predictions_of(
     images: ValidationSplit, answers: NDArray[np.integer], *, labels: NDArray[np.integer] | None = None
 ) -> Predictions:
     """Return predictions with confident answers (n,), followed by all other classes in order."""
@@ -45,7 +45,7 @@ def a_labelled_job(service: Service, document: Mapping[str, Any], answers: Seque
     assert claimed is not None
     writer = service.store.writer(claimed[1])
     for number, row in enumerate(answers):
-        trial, predictions = new_id(), said(images, row)
+        trial, predictions = new_id(), predictions_of(images, row)
         folder = service.settings.trial_dir(job.id, trial)
         folder.mkdir(parents=True)
         (folder / "predictions.npz").write_bytes(content := predictions.content())

@@ -44,7 +44,7 @@ _CPU = torch.device("cpu")
 _Side = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Described(Protocol):
+class DescribedDataset(Protocol):
     """The fields of a card that describe the dataset."""
 
     @property
@@ -83,7 +83,7 @@ class ModelCard(BaseModel):
     """Measured on the validation split at `step`."""
 
     @classmethod
-    def of(cls, task: TrialTask, dataset: Described, last: Measurement) -> Self:
+    def of(cls, task: TrialTask, dataset: DescribedDataset, last: Measurement) -> Self:
         """Describe the weights that gave the measurement `last`."""
         return cls(
             format=FORMATS[task.task],

@@ -24,7 +24,7 @@ from searchsvc.settings import Settings
 from searchsvc.spaces import catalogue
 from searchsvc.spaces.networks import complete
 from searchsvc.store import Store
-from tests.support.labels import said
+from tests.support.labels import predictions_of
 from workers.data import classification as data
 
 INFO = DatasetInfo("scenes", tuple("0123456789"), (3, 128, 128), {"train": 200, "validation": 60, "test": 60})
@@ -179,7 +179,7 @@ def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: p
     for number, answers in enumerate((first, images.labels)):
         folder = striped / "trials" / str(number)
         folder.mkdir(parents=True)
-        kept = said(images, answers)
+        kept = predictions_of(images, answers)
         (folder / "predictions.npz").write_bytes(kept.content())
         trained.append(
             Trained(number, {"lr": 0.01 * (number + 1)}, {"flops": 1.0}, {"accuracy": kept.accuracy}, 1, True, 1.0)

@@ -14,7 +14,7 @@ from searchsvc.labels import Predictions
 from searchsvc.labels.comparison import compare_labels
 from searchsvc.labels.proposals import diverse, proposals
 from searchsvc.service.service import Service
-from tests.support.labels import a_labelled_job, said
+from tests.support.labels import a_labelled_job, predictions_of
 from tests.support.statements import statements
 
 
@@ -121,7 +121,7 @@ def test_predictions_of_other_images_are_refused(
     job = labelled([images.labels])
     [trial] = service.trials.page(job.id).items
     path = service.settings.trial_dir(job.id, trial.id) / "predictions.npz"
-    path.write_bytes(said(images, images.labels, labels=images.labels[::-1]).content())
+    path.write_bytes(predictions_of(images, images.labels, labels=images.labels[::-1]).content())
     with pytest.raises(Conflict, match="the dataset has changed since trial 0"):
         service.labels.reassess(job.id, [[0]] * images.total)
 
