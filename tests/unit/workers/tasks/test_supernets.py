@@ -26,7 +26,7 @@ from searchsvc.domain import (
 )
 from searchsvc.service.lookup.supernets import options_of
 from searchsvc.service.planning.blueprint import Blueprint
-from searchsvc.spaces import Float, Space
+from searchsvc.spaces import NO_COSTS, Float, Space
 from searchsvc.store import Store
 from tests.support.jobs import TTL_SECONDS
 from tests.support.tasks import SCRIPTED, SHARING, NoOp
@@ -62,7 +62,7 @@ def claimed(sqlite_url: str) -> Iterator[tuple[Store, Job, Lease]]:
 
 def blueprint_of(spec: JobSpec) -> Blueprint:
     info = NoOp().inspect({}, 0)
-    return Blueprint(spec, SHARING, info, SPACE, None, (), (), MappingProxyType({}))
+    return Blueprint(spec, SHARING, info, SPACE, NO_COSTS, (), (), MappingProxyType({}))
 
 
 def ledger_of(store: Store, job: Job, lease: Lease) -> Ledger:
