@@ -44,9 +44,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
 @pytest.fixture(scope="session")
 def search(site: Site) -> Running:
     """A running job with results of every kind and rounds."""
-    made = a_search(site.service, 12)
-    record_rounds(made, 3)
-    return made
+    running = a_search(site.service, 12)
+    record_rounds(running, 3)
+    return running
 
 
 class Console:
@@ -95,9 +95,9 @@ def new_context(browser: Browser, all_consoles: Console) -> NewContext:
     """Return a function that opens a browser context with its own cookies; the caller closes it."""
 
     def opened(**options: Any) -> BrowserContext:
-        made = all_consoles.watch(browser.new_context(**options))
-        made.set_default_timeout(PATIENCE_MILLISECONDS)
-        return made
+        context = all_consoles.watch(browser.new_context(**options))
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
+        return context
 
     return opened
 

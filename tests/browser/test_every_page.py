@@ -48,10 +48,10 @@ def test_a_page_is_for_all_eyes_widths_and_hands(page: Page) -> None:
 
 def _findings(page: Page) -> list[Any]:
     """Return the serious findings of axe-core: the rule, the failure and the element."""
-    said = AXE.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).response
+    report = AXE.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).response
     return [
         (one["id"], node["failureSummary"].partition("\n")[2].strip(), node["html"][:160])
-        for one in said["violations"]
+        for one in report["violations"]
         if one["impact"] in SERIOUS
         for node in one["nodes"]
     ]
@@ -60,16 +60,16 @@ def _findings(page: Page) -> list[Any]:
 def _walk(page: Page) -> None:
     """Move by Tab over every control; each has a visible frame while it has the focus."""
     page.evaluate("document.activeElement?.blur()")
-    wanted = page.evaluate(_REACHABLE)
+    reachable = page.evaluate(_REACHABLE)
     seen: set[str] = set()
-    for _ in range(2 * len(wanted) + 20):
+    for _ in range(2 * len(reachable) + 20):
         page.keyboard.press("Tab")
-        if said := page.evaluate(_FOCUSED):
-            assert said["shown"], said
-            seen.add(said["mark"])
-        if seen >= set(wanted):
+        if focused := page.evaluate(_FOCUSED):
+            assert focused["shown"], focused
+            seen.add(focused["mark"])
+        if seen >= set(reachable):
             break
-    assert [one for one in wanted if one not in seen] == []
+    assert [one for one in reachable if one not in seen] == []
 
 
 _REACHABLE = """() => [...document.querySelectorAll("a[href], button:not(:disabled), input, select, textarea, summary")]

@@ -47,7 +47,7 @@ def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -
 
 
 @pytest.mark.parametrize(
-    ("trials", "status", "said"),
+    ("trials", "status", "message"),
     [
         ("{}/0,{}/99", 404, "no trial number 99"),
         ("", 422, "name one to 6 trials"),
@@ -55,14 +55,14 @@ def test_trials_that_are_chosen_are_compared(open_page: Open, search: Running) -
     ],
 )
 def test_what_cannot_be_compared_is_said(
-    contexts: Enter, site: Site, search: Running, console: Console, trials: str, status: int, said: str
+    contexts: Enter, site: Site, search: Running, console: Console, trials: str, status: int, message: str
 ) -> None:
     console.forgive(str(status))
     page = contexts(Scope.READ).new_page()
     answer = page.goto(f"{site.address}/ui/compare?trials={trials.format(search.id, search.id)}")
     assert answer is not None
     assert answer.status == status
-    expect(page.get_by_text(said)).to_be_visible()
+    expect(page.get_by_text(message)).to_be_visible()
     page.close()
 
 
@@ -88,15 +88,15 @@ def test_a_limit_is_moved_and_the_best_within_it_predicted(open_page: Open, site
 
 def _with_real_candidates(site: Site) -> Running:
     """Create a job with results from which a predictor can learn."""
-    made, space = Running(site.service, name="real", objectives=[{"metric": "accuracy"}]), find("mbconv-small").space
+    running, space = Running(site.service, name="real", objectives=[{"metric": "accuracy"}]), find("mbconv-small").space
     candidates = space.from_matrix(space.sample(12, np.random.default_rng(0)))
     for number, candidate in enumerate(candidates):
-        made.propose(candidate, flops=1e5 * (1 + number))
-        made.start(number)
-        made.measure(number, 1, 0.5 + 0.03 * number)
-        made.end(number)
-    made.flush()
-    return made
+        running.propose(candidate, flops=1e5 * (1 + number))
+        running.start(number)
+        running.measure(number, 1, 0.5 + 0.03 * number)
+        running.end(number)
+    running.flush()
+    return running
 
 
 def test_a_candidate_is_drawn_by_a_seed(open_page: Open) -> None:

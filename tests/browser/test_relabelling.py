@@ -26,7 +26,7 @@ def job(site: Site) -> Job:
     return a_labelled_job(site.service, {**SPEC, "name": "doubted"}, [labels, other])
 
 
-def asked(page: Page, class_name: object) -> None:
+def expect_question(page: Page, class_name: object) -> None:
     expect(page.get_by_role("heading", name=f"Does this image show: {class_name}?")).to_be_visible()
 
 
@@ -39,23 +39,23 @@ def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, sit
     items = site.service.labels.questions(job.id, rater).items
     picture = page.locator("img:visible[src*=validation]")
     for place, key in enumerate(("y", "ArrowLeft", "n")):
-        asked(page, items[place].class_name)
+        expect_question(page, items[place].class_name)
         expect(picture).to_have_attribute("src", f"/ui/files/{job.id}/validation/{items[place].image}")
         page.wait_for_function("[...document.images].every(one => one.complete && (one.naturalWidth || !one.src))")
         page.keyboard.press(key)
-    asked(page, items[3].class_name)
+    expect_question(page, items[3].class_name)
     expect(page.get_by_text("3 of 4")).to_be_visible()
     page.keyboard.press("u")
     expect(page.get_by_text("2 of 4")).to_be_visible()
-    asked(page, items[2].class_name)
+    expect_question(page, items[2].class_name)
     assert len(site.service.store.verdicts(job.id)) == 2
     page.keyboard.press("y")
-    asked(page, items[3].class_name)
+    expect_question(page, items[3].class_name)
     page.get_by_role("button", name="No (N)").click()
     expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
-    said = {(one.image, one.label): one.accepted for one in site.service.store.verdicts(job.id, rater=rater)}
+    accepted = {(one.image, one.label): one.accepted for one in site.service.store.verdicts(job.id, rater=rater)}
     answers = (True, False, True, False)
-    assert said == {(one.image, one.label): answer for one, answer in zip(items, answers, strict=True)}
+    assert accepted == {(one.image, one.label): answer for one, answer in zip(items, answers, strict=True)}
     page.reload()
     expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
 
@@ -71,10 +71,10 @@ def test_another_rater_is_asked_anew_and_both_count(open_page: Open, site: Site,
     page.set_viewport_size({"width": 360, "height": 740})
     expect(page.get_by_role("heading", name="All questions answered")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    made = site.service.labels.relabelled(job.id)
-    assert "the submit" in {one.name for one in made.progress.raters}
-    assert made.progress.open == 0
-    assert np.sum([len(one) for one in made.labels.values()]) >= 287
+    relabelled = site.service.labels.relabelled(job.id)
+    assert "the submit" in {one.name for one in relabelled.progress.raters}
+    assert relabelled.progress.open == 0
+    assert np.sum([len(one) for one in relabelled.labels.values()]) >= 287
 
 
 def test_a_reader_may_not_answer(contexts: Enter, site: Site, job: Job, console: Console) -> None:

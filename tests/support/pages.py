@@ -99,8 +99,7 @@ class Running:
 
 
 def a_search(service: Service, trials: int = 24, *, seed: int = 0, **changes: Any) -> Running:
-    """Create a running job with `trials` ended trials, some stopped early and one failed; two more run and wait.
-    """
+    """Create a running job with `trials` ended trials, some stopped early and one failed; two more run and wait."""
     running, random = Running(service, **changes), np.random.default_rng(seed)
     for _ in range(trials):
         number = running.propose()
@@ -131,8 +130,8 @@ def record_rounds(running: Running, count: int = 6) -> None:
     """Add rounds of an algorithm that reports the quality of its predictions."""
     for number in range(count):
         rho = 0.4 + 0.08 * number
-        said = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
-        said["predictions"] = [[0.8 + 0.01 * one, 0.79 + 0.012 * one] for one in range(8)]
-        quality = {"accuracy": said} if number else {}
+        quality_of_accuracy = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
+        quality_of_accuracy["predictions"] = [[0.8 + 0.01 * one, 0.79 + 0.012 * one] for one in range(8)]
+        quality = {"accuracy": quality_of_accuracy} if number else {}
         running.writer.record_round(number, {"results": 8 * (number + 1), "early_stop_epoch": 3, "quality": quality})
     running.flush()

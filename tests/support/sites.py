@@ -51,9 +51,9 @@ def serving(settings: Settings, *, port: int = 0, with_controller: bool = False)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            said = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
-            link = re.search(r"(http://[^/]+)(/ui/open/\S+)", said)
-            assert link, said
+            output = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
+            link = re.search(r"(http://[^/]+)(/ui/open/\S+)", output)
+            assert link, output
             _wait_for(link[1])
             store = Store.open(settings.database_url)
             try:

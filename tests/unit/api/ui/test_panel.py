@@ -17,11 +17,11 @@ class SlowContext:
     """A context that answers on request, with the value at the time of the call."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Queue[asyncio.Event]()
+        self.calls = asyncio.Queue[asyncio.Event]()
 
     async def call(self, read: Callable[[], str]) -> str:
         answer, may_answer = read(), asyncio.Event()
-        self.asked.put_nowait(may_answer)
+        self.calls.put_nowait(may_answer)
         await may_answer.wait()
         return answer
 
@@ -54,10 +54,10 @@ def test_a_choice_made_while_the_one_before_is_read_is_what_is_drawn(monkeypatch
         with page:
             reader = Reader(context)
             reader.look()
-            first = await context.asked.get()
+            first = await context.calls.get()
             reader.choose("optimizer")
             first.set()
-            (await context.asked.get()).set()
+            (await context.calls.get()).set()
             seen = [await reader.drawn.get(), reader.chosen]
         page.delete()
         return seen

@@ -37,10 +37,10 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "reported"),
     [(ValueError("a fault of ours"), Unreadable), (StoreUnavailable("away"), StoreUnavailable)],
 )
-def test_a_page_is_told_of_every_error_and_goes_on(error: Exception, said: type[Exception]) -> None:
+def test_a_page_is_told_of_every_error_and_goes_on(error: Exception, reported: type[Exception]) -> None:
     model = Faulty([error])
     feed = Feed(lambda *_: [], lambda: 0)
     topic: Topic[int] = Topic(feed, None, model, beat_seconds=0.01)
@@ -55,7 +55,7 @@ def test_a_page_is_told_of_every_error_and_goes_on(error: Exception, said: type[
             return problem, watcher.view
 
     problem, view = asyncio.run(asyncio.wait_for(watch(), 10))
-    assert type(problem) is said
+    assert type(problem) is reported
     assert view == 2
     assert model.reads[:2] == [True, True]
 

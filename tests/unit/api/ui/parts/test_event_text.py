@@ -16,10 +16,10 @@ def test_every_event_has_words(service: Service, search: Running) -> None:
     record_rounds(search, 1)
     service.jobs.pause(search.id)
     events = service.events.latest(search.id, 300)
-    said = {event.kind: describe_event(event, 3, search.job.spec) for event in events}
-    assert said["trial.finished"].startswith("trial 3 ")
-    assert said["trial.proposed"] == "trial 3 was proposed"
-    assert "early_stop_epoch=3" in said["round.finished"]
+    words_by_kind = {event.kind: describe_event(event, 3, search.job.spec) for event in events}
+    assert words_by_kind["trial.finished"].startswith("trial 3 ")
+    assert words_by_kind["trial.proposed"] == "trial 3 was proposed"
+    assert "early_stop_epoch=3" in words_by_kind["round.finished"]
     stops = [event for event in events if event.data.get("state") == "STOPPED"]
     assert "asha: below the best third" in describe_event(stops[0], 6, search.job.spec)
 

@@ -22,7 +22,7 @@ ROW = {
 
 
 @pytest.mark.parametrize(
-    ("words", "kept"),
+    ("words", "is_kept"),
     [
         ("", True),
         ("#12", True),
@@ -33,12 +33,12 @@ ROW = {
         ("0.91", False),
     ],
 )
-def test_every_word_has_to_be_found_in_what_is_text(words: str, kept: bool) -> None:
-    assert RowFilter.of(words, "{}").keeps(ROW) is kept
+def test_every_word_has_to_be_found_in_what_is_text(words: str, is_kept: bool) -> None:
+    assert RowFilter.of(words, "{}").keeps(ROW) is is_kept
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "wanted", "kept"),
+    ("column", "kind", "operand", "is_kept"),
     [
         ("m.accuracy", "greaterThan", 0.9, True),
         ("m.accuracy", "greaterThanOrEqual", 0.92, False),
@@ -53,15 +53,15 @@ def test_every_word_has_to_be_found_in_what_is_text(words: str, kept: bool) -> N
         ("reason", "endsWith", "epoch 3", False),
     ],
 )
-def test_a_column_has_to_pass_its_filter(column: str, kind: str, wanted: float | str, kept: bool) -> None:
-    assert RowFilter.of("", json.dumps({column: _model(kind, wanted)})).keeps(ROW) is kept
+def test_a_column_has_to_pass_its_filter(column: str, kind: str, operand: float | str, is_kept: bool) -> None:
+    assert RowFilter.of("", json.dumps({column: _model(kind, operand)})).keeps(ROW) is is_kept
 
 
-@pytest.mark.parametrize(("operator", "kept"), [("AND", False), ("OR", True)])
-def test_two_conditions_of_a_column_are_joined(operator: str, kept: bool) -> None:
+@pytest.mark.parametrize(("operator", "is_kept"), [("AND", False), ("OR", True)])
+def test_two_conditions_of_a_column_are_joined(operator: str, is_kept: bool) -> None:
     conditions = [_model("greaterThan", 0.9), _model("lessThan", 0.5)]
     where = {"m.accuracy": {"filterType": "number", "operator": operator, "conditions": conditions}}
-    assert RowFilter.of("", json.dumps(where)).keeps(ROW) is kept
+    assert RowFilter.of("", json.dumps(where)).keeps(ROW) is is_kept
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_what_is_no_filter_is_refused(where: str) -> None:
         RowFilter.of("", where)
 
 
-def _model(kind: str, wanted: float | str) -> dict[str, Any]:
-    return {"filterType": "text" if isinstance(wanted, str) else "number", "type": kind, "filter": wanted}
+def _model(kind: str, operand: float | str) -> dict[str, Any]:
+    return {"filterType": "text" if isinstance(operand, str) else "number", "type": kind, "filter": operand}

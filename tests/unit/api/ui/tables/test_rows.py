@@ -21,10 +21,10 @@ def applied(rows: list[dict[str, Any]], change: Any) -> dict[str, dict[str, Any]
 
 
 def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
-    made: list[str] = []
+    built: list[str] = []
 
     def make(source: tuple[str]) -> dict[str, Any]:
-        made.append(source[0])
+        built.append(source[0])
         return {"shows": source[0]}
 
     store: RowStore[int, tuple[str]] = RowStore()
@@ -32,9 +32,9 @@ def test_a_change_leads_from_the_rows_before_to_the_rows_after() -> None:
     before = store.update(first, make)
     packed = json.loads(gzip.decompress(before.packed))
     assert [row["id"] for row in packed["rows"]] == ["3", "2", "1"]
-    made.clear()
+    built.clear()
     after = store.update({4: ("d",), 3: first[3], 2: ("B",)}, make)
-    assert sorted(made) == ["B", "d"]
+    assert sorted(built) == ["B", "d"]
     assert (before.version, after.version) == (packed["version"], packed["version"] + 1)
     assert applied(packed["rows"], json.loads(after.change)) == {str(key): row for key, row in after.every.items()}
 
