@@ -18,7 +18,7 @@ from api.rest.schemas.base import Page
 from api.rest.sse import Feed
 from searchsvc import domain
 from searchsvc.errors import NotFound
-from searchsvc.service.lookup.pages import Page as Rows
+from searchsvc.service.lookup.pagination import Page as Rows
 from searchsvc.service.service import Service
 
 PREFIX = "/api/v1"

@@ -15,7 +15,7 @@ from api.rest.deps import PREFIX, FeedDep, JobRef, PageSize, PageToken, ServiceD
 from api.rest.errors import answers
 from api.rest.schemas.base import Page
 from api.rest.schemas.events import Event
-from searchsvc.service.lookup.pages import page_of
+from searchsvc.service.lookup.pagination import page_of
 from searchsvc.service.service import Service
 
 STREAM = "text/event-stream"

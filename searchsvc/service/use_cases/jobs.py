@@ -11,7 +11,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.service.documents import documents
 from searchsvc.service.exports import export
 from searchsvc.service.lookup import checks
-from searchsvc.service.lookup.pages import Page, page_of
+from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.planning import plan as planning
 from searchsvc.service.planning.reachability import check_reachable
 from searchsvc.service.planning.resolve import resolve

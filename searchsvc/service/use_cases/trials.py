@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from searchsvc.domain import Artifact, Attempt, Measurement, Trial, TrialState
 from searchsvc.errors import Conflict, InvalidInput
-from searchsvc.service.lookup.pages import Page, page_of
+from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.results import architecture
 from searchsvc.service.results.architecture import Architecture
 from searchsvc.service.results.comparison import TrialComparison, compare

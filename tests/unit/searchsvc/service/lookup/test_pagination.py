@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from searchsvc.errors import InvalidInput
-from searchsvc.service.lookup.pages import Page, decode, encode, page_of
+from searchsvc.service.lookup.pagination import Page, decode, encode, page_of
 
 _ROWS = list(range(25))
 
