@@ -1,4 +1,4 @@
-"""What Alembic runs: our tables, over the connection and in the transaction that `searchsvc.store.schema` opened."""
+"""The script that Alembic runs: our tables, on the connection and transaction that `searchsvc.store.schema` opened."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from searchsvc.settings import Settings
 
 
 def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
-    """Create the application of one service; `controller` runs in a thread for as long as it does.
+    """Create the application of a service; `controller` runs in a thread during the lifetime of the application.
 
     Open event streams keep a server from shutting down: start uvicorn with `timeout_graceful_shutdown`.
     """

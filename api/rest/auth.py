@@ -14,7 +14,7 @@ from searchsvc.service.system.tokens import Scope, require
 bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="A token of scope read, submit or admin: `searchctl token create`, or the one in the data folder.",
+    description="Token of scope read, submit or admin: from `searchctl token create`, or from the data folder.",
 )
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
@@ -26,7 +26,7 @@ class RequiredScope:
         self.scope = scope
 
     def __call__(self, request: Request, credentials: Credentials) -> Token:
-        """Raises Unauthenticated, Forbidden."""
+        """Return the token of the request. Raises Unauthenticated, Forbidden."""
         service: Service = request.app.state.service
         token = service.access.authenticate(credentials.credentials if credentials else None)
         require(token, self.scope)

@@ -46,7 +46,7 @@ def read_json(text: bytes) -> Any:
     try:
         return documents.checked(json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant))
     except RecursionError:
-        raise HTTPException(400, "the document is nested too deep") from None
+        raise HTTPException(400, "the document is nested too deeply") from None
     except ValueError as error:
         raise HTTPException(400, f"this is not JSON: {error}") from None
 
@@ -68,13 +68,13 @@ Document = Annotated[Any, Depends(document_of)]
 
 
 def takes(schema: str) -> dict[str, Any]:
-    """The OpenAPI description of a body: a reference to an input schema of `api.rest.openapi`."""
+    """Return the OpenAPI description of a body: a reference to an input schema of `api.rest.openapi`."""
     reference = {"schema": {"$ref": f"#/components/schemas/{schema}-Input"}}
     return {"requestBody": {"required": True, "content": dict.fromkeys(READERS, reference)}}
 
 
 def section(model: type[M]) -> Callable[[Any], M]:
-    """A dependency that validates the body as `model`. Raises InvalidInput with pointers."""
+    """Return a dependency that validates the body as `model`. Raises InvalidInput with pointers."""
 
     def read(document: Document) -> M:
         if not isinstance(document, Mapping):
@@ -88,9 +88,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r:.80} is there twice")
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r:.80} occurs twice")
     return mapping
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

@@ -38,7 +38,7 @@ def feed_of(request: Request) -> Feed:
 
 
 def scratch_folder() -> Iterator[FilePath]:
-    """A temporary folder that is removed after the response has been sent."""
+    """Yield a temporary folder that is removed after the response has been sent."""
     with tempfile.TemporaryDirectory(prefix="searchsvc-") as folder:
         yield FilePath(folder)
 
@@ -58,11 +58,11 @@ JobRef = Annotated[
 ]
 UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 TrialRef = Annotated[
-    str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="The trial's number in its job, or its id.")
+    str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="The trial's number within its job, or its id.")
 ]
 TrialId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The trial's id.")]
 TokenId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The token's id.")]
-PageSize = Annotated[int, Query(ge=1, le=1000, description="Maximal number of rows on a page.")]
+PageSize = Annotated[int, Query(ge=1, le=1000, description="Maximum number of rows on a page.")]
 PageToken = Annotated[
     str | None,
     Query(max_length=512, pattern=r"^[A-Za-z0-9_-]*$", description="`next_page_token` of the previous page."),
@@ -70,7 +70,7 @@ PageToken = Annotated[
 LogOffset = Annotated[
     int | None, Query(ge=0, le=2**63 - 1, description="Byte at which to start: `end` of the previous piece.")
 ]
-LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Only the last `lines` lines.")]
+LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Number of lines to return from the end.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -93,14 +93,17 @@ class IdempotentAction:
     request: str
 
     def __call__(self, act: Callable[[], R], body: Any = None) -> R:
-        """Raises Conflict if the key was used for another request."""
+        """Return the response to the request. Raises Conflict if the key was used for another request."""
         return self.replays.once(self.owner, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
 
 
 def idempotent_action(
     request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None
 ) -> IdempotentAction:
-    """The action of a request. Keys belong to a token: nobody receives the response to another token's request."""
+    """Return the action of a request.
+
+    Keys belong to a token, so that nobody receives the response to a request with another token.
+    """
     owner = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
     return IdempotentAction(request.app.state.replays, owner, idempotency_key, f"{request.method} {request.url.path}")
 
@@ -109,7 +112,7 @@ IdempotentDep = Annotated[IdempotentAction, Depends(idempotent_action)]
 
 
 def trial_of(service: ServiceDep, job: JobRef, trial: TrialRef) -> domain.Trial:
-    """Find the trial that a path names. Raises NotFound, also if it belongs to another job."""
+    """Return the trial that a path names. Raises NotFound, also if the trial belongs to another job."""
     if trial.isdecimal():
         return service.trials.get(f"{job}/{trial}")
     record = service.trials.get(trial)

@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class ProblemFault(BaseModel):
-    """One invalid value of a request."""
+    """An invalid value of a request."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body, or `/name` of a parameter of the request.")
-    message: str = Field(description="What is wrong, and what would be right.")
+    message: str = Field(description="The error, and how to correct it.")
 
 
 class ProblemDetails(BaseModel):
@@ -83,7 +83,7 @@ KINDS: Mapping[type[SearchsvcError], ErrorKind] = MappingProxyType(
             "store-outdated",
             503,
             "The database schema is not the one of this version",
-            "it needs `searchctl db upgrade`",
+            "run `searchctl db upgrade`",
         ),
         RuntimeUnavailable: ErrorKind("runtime-unavailable", 503, "A part of the service cannot be reached"),
     }
@@ -129,7 +129,7 @@ def install(app: FastAPI) -> None:
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of a route's error responses: those of every route, and `statuses`."""
+    """Return the OpenAPI description of a route's error responses: the responses of every route, and `statuses`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -163,7 +163,7 @@ def printable(text: str) -> str:
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """The kind of an error that is known only by its HTTP status."""
+    """Return the kind of an error that is known only by its HTTP status."""
     return OF_STATUS.get(status) or ErrorKind(f"http-{status}", status, HTTPStatus(status).phrase)
 
 
@@ -199,11 +199,11 @@ def _http_error(request: Request, error: Exception) -> Response:
     return problem(request, kind_of_status(error.status_code), str(error.detail), headers=error.headers)
 
 
-def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the client is gone
-    return problem(request, kind_of_status(400), "the body ended before it was whole")
+def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler's signature
+    return problem(request, kind_of_status(400), "the body ended before it was complete")
 
 
 def _failure(request: Request, error: Exception) -> Response:
-    """Respond without any detail: the log has it, for those who may read it."""
+    """Respond without any detail, which is written to the log."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(request, INTERNAL, "the service failed on this request; its log says why", headers=SECURITY_HEADERS)

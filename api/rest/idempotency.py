@@ -1,7 +1,7 @@
 """Idempotency keys of actions: a repeated request gets the same response and is not executed twice.
 
 The creation of jobs does not need this: its keys are stored with the job. The keys of actions are kept in this process,
-for a day and up to a maximal number.
+for a day and up to a maximum number.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Replays:
                 self._answers[name] = _StoredAnswer(request, self._clock(), None, done=False)
                 return None
         if answer.request != request:
-            raise Conflict(f"the idempotency key {name[1]!r} was used for another request: take a new one")
+            raise Conflict(f"the idempotency key {name[1]!r} was used for another request: use a new key")
         if not answer.done:
             raise Conflict(f"the request with the idempotency key {name[1]!r} is still being answered")
         return answer

@@ -21,21 +21,21 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
-    """The metrics of one app."""
+    """The metrics of an app."""
 
     def __init__(self, service: Service, sse_clients: Callable[[], int]) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Counter(
-            "searchsvc_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+            "searchsvc_http_requests", "Answered requests.", ["method", "route", "status"], registry=self.registry
         )
         self.seconds = Histogram(
             "searchsvc_http_request_duration_seconds",
-            "Seconds until an answer began.",
+            "Seconds until the response started.",
             ["method", "route"],
             buckets=BUCKETS,
             registry=self.registry,
         )
-        clients = Gauge("searchsvc_sse_clients", "Clients that listen to events.", registry=self.registry)
+        clients = Gauge("searchsvc_sse_clients", "Clients that receive events.", registry=self.registry)
         clients.set_function(sse_clients)
         self.registry.register(_StoreCollector(service))
 

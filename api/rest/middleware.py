@@ -32,7 +32,7 @@ class SecurityHeaders:
 
 
 class HostCheck:
-    """Refuses requests for another host name than those of this service.
+    """Refuses requests for host names other than those of this service.
 
     A page in the user's browser can make its own domain name point to 127.0.0.1 and then send requests to us (DNS
     rebinding); the Host header reveals it.
@@ -51,7 +51,7 @@ class HostCheck:
 
 
 def allowed_hosts(host: str) -> frozenset[str] | None:
-    """The host names that a service listening on `host` accepts; None for any."""
+    """Return the host names that a service listening on `host` accepts; None for any name."""
     if host.lower() == "localhost" or _is_loopback(host):
         return LOCAL_NAMES | {host.lower()}
     return None
@@ -65,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """The host name without the port: `[::1]:8700` is ::1."""
+    """Return the host name without the port: `::1` for `[::1]:8700`."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower() if "]" in host else ""
     return host.partition(":")[0].lower()

@@ -42,7 +42,7 @@ def install(app: FastAPI) -> None:
 
 
 def _input_schemas(model: type[BaseModel]) -> dict[str, Any]:
-    """The input schemas of `model` and of the models that it refers to, by name."""
+    """Return the input schemas of `model` and of the models that it refers to, by name."""
     schema = model.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}-Input")
     parts = {f"{name}-Input": part for name, part in schema.pop("$defs", {}).items()}
     return {f"{model.__name__}-Input": schema, **parts}

@@ -1,9 +1,9 @@
-"""Server-sent events for many subscribers, with one reader of the store for all of them.
+"""Server-sent events for many subscribers, with a single reader of the store for all of them.
 
 A subscriber first reads the store from its position to the end, then receives the events of the shared reader. The
-reader polls the store a few times a second, only while there are subscribers, with one query whatever their number. It
-does not wait for a slow subscriber: the queue is dropped, and the subscriber reads the store again from its last event.
-So every subscriber gets every event once and in order, and needs no more memory than one queue.
+reader polls the store a few times a second, only while there are subscribers, with the same query for any number of
+them. It does not wait for a slow subscriber: the queue is dropped, and the subscriber reads the store again from its
+last event. So every subscriber gets every event once and in order, and needs no more memory than its queue.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TICK_SECONDS = 0.25
 BATCH = 500
 THREADS = 4
 QUEUE = 1000
-"""Maximal number of queued events of one subscriber; with more, it reads the store itself."""
+"""Maximum number of queued events of a subscriber; with more, it reads the store itself."""
 
 _AFTER_ERROR_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 Read = Callable[[int, str | None, int], Sequence[Event]]
-"""(after, job_id, limit) -> the events after that sequence number, of one job or of all."""
+"""(after, job_id, limit) -> the events after that sequence number, of a job or of all jobs."""
 Chunks = AsyncIterator[bytes]
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Subscriber:
 
 
 class Feed:
-    """The shared reader of events. It runs on one event loop, and reads the store in a few threads of its own."""
+    """The shared reader of events. It runs on an event loop, and reads the store in a few threads of its own."""
 
     def __init__(self, read: Read, last: Callable[[], int], *, tick_seconds: float = TICK_SECONDS) -> None:
         self.subscribers: set[Subscriber] = set()
@@ -99,7 +99,7 @@ class Feed:
         return await self.in_thread(lambda: [Frame.of(event) for event in self._read_store(after, job_id, BATCH)])
 
     async def in_thread(self, call: Callable[[], T]) -> T:
-        """Run `call` in a thread that is not one of the request handlers'."""
+        """Run `call` in a thread that is not used for request handlers."""
         return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
     @asynccontextmanager

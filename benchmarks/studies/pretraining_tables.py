@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.studies.pretraining import LEVELS
 from benchmarks.studies.ranks import rank_correlation
 from searchsvc.domain import Objective
-from searchsvc.service.results.gains import Gain, MeasuredTrial, found_in
+from searchsvc.service.results.gains import Gain, MeasuredTrial, compute_gains
 from searchsvc.service.results.intervals import MeanEstimate
 
 PLAIN: Mapping[str, Any] = {"data_fraction": 1.0, "init": "scratch", "self_training": False, "augmentation": "S1"}
@@ -37,7 +37,7 @@ def gains(rows: Iterable[Row]) -> tuple[Gain, ...]:
         for one in row["trainings"]
         if "test" in one
     ]
-    return found_in(trials, PLAIN, PLAIN, Objective(metric="points"))
+    return compute_gains(trials, PLAIN, PLAIN, Objective(metric="points"))
 
 
 def gain_of(

@@ -1,4 +1,4 @@
-"""An index by which old idempotency records are found."""
+"""Add an index that finds old idempotency records."""
 
 from __future__ import annotations
 

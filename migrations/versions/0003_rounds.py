@@ -1,4 +1,4 @@
-"""Rounds of an algorithm, and trials that no stopping rule may end."""
+"""Add rounds of an algorithm, and trials that no stopping rule may end."""
 
 from __future__ import annotations
 

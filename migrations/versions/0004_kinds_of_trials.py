@@ -1,4 +1,4 @@
-"""Trials that train a supernet, beside those of candidates."""
+"""Add trials that train a supernet, in addition to those of candidates."""
 
 from __future__ import annotations
 

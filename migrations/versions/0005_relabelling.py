@@ -1,4 +1,4 @@
-"""Relabelling: questions about the labels of a job's validation images, and what raters say to them."""
+"""Add relabelling: questions about the labels of a job's validation images, and the answers of raters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drivers see of their cluster, beside their leases."""
+"""Store the nodes of the cluster that drivers report with their leases."""
 
 from __future__ import annotations
 

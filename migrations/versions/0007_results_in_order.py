@@ -1,4 +1,4 @@
-"""An index of results in the order in which they were told: what ended last is found without looking at all trials."""
+"""Add an index of results in the order in which algorithms received them, so that the newest are found quickly."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One file per step, named by its number."""
+"""The migrations, a module each, named by number."""

@@ -43,8 +43,7 @@ def diverse(answers: NDArray[np.integer], count: int) -> list[int]:
 
 
 def proposals(networks: Sequence[Predictions], confidence: float) -> Proposals:
-    """Return the proposals: the top class of each network, and all classes with a probability of `confidence` or more.
-    """
+    """Return the proposals: the top class of each network, and all classes with at least probability `confidence`."""
     labels = networks[0].labels.astype(np.int64)
     all_images = np.arange(len(labels))
     pairs = [(all_images, labels)]

@@ -1,1 +1,1 @@
-"""Use cases: what can be done with jobs, by noun."""
+"""The use cases of the application, grouped by noun."""

@@ -22,7 +22,7 @@ from searchsvc.store import Store
 
 
 class Service:
-    """The use cases over one store: `service.jobs.submit(...)`, `service.trials.page(...)`, ..."""
+    """The use cases over a store: `service.jobs.submit(...)`, `service.trials.page(...)`, ..."""
 
     def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self.store = store

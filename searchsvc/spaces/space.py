@@ -191,7 +191,7 @@ class Space:
         faults = []
         for index, parameter in enumerate(self.parameters):
             if self._index[parameter.name] != index:
-                faults.append(Fault(f"/{index}/name", f"{parameter.name!r} is there twice"))
+                faults.append(Fault(f"/{index}/name", f"{parameter.name!r} occurs twice"))
             for other, allowed in parameter.when.items():
                 if message := self._condition_fault(other, allowed):
                     faults.append(Fault(f"/{index}/when/{other}", message))

@@ -26,8 +26,7 @@ class EventReads(StoreBase):
     """The part of the Store that reads events and statistics."""
 
     def events(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
-        """Return events after the sequence number `after`, in order; reading on after the last of them misses no event.
-        """
+        """Return events after the sequence number `after`, in order; reading on after the last misses no event."""
         query = select(events).where(events.c.sequence > after, *_of_job(job_id))
         return self._records(Event, query.order_by(events.c.sequence).limit(limit))
 

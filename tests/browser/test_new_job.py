@@ -76,7 +76,7 @@ def test_a_text_that_is_no_yaml_is_wrong_at_its_line(open_page: Open) -> None:
     expect(page.get_by_text("No problems found.")).to_be_visible()
     write(page, "name: one\nname: <img src=x onerror=alert(1)>\n")
     expect(page.locator(".faults li")).to_contain_text("Line 2")
-    expect(page.locator(".faults li")).to_contain_text("is there twice")
+    expect(page.locator(".faults li")).to_contain_text("occurs twice")
 
 
 def test_a_clone_begins_with_the_spec_of_its_job(open_page: Open, search: Running) -> None:

@@ -71,11 +71,11 @@ def latency(
         return emit(summaries) if as_json else say(table(_COLUMNS, [_row(summary) for summary in summaries]))
     name = name or f"{space}-{device.value}"
     latency_tables.check_name(settings, name, replace=replace)
-    wanted = service.Wanted(
+    request = service.TableRequest(
         space, _info(space, dataset, shape, classes), device.value, batch, threads, seconds=seconds, networks=check
     )
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    made = service.measure(wanted, date=date, clock=time.monotonic, progress=hint)
+    made = service.measure(request, date=date, clock=time.monotonic, progress=hint)
     path = latency_tables.save(settings, name, made)
     if output is not None:
         output.write_bytes(made.serialised)

@@ -1,1 +1,1 @@
-"""The routes of the REST interface, one file per noun. Each asks the service and turns the answer into a schema."""
+"""The routes of the REST interface, a module per noun. Each calls the service and converts the result to a schema."""

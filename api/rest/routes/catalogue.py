@@ -46,7 +46,10 @@ def stopping_rules() -> Page[Method]:
 def datasets(service: ServiceDep) -> Page[Dataset]:
     """List the datasets, and the formats of datasets on disk, that tasks can read."""
     return whole(
-        [Dataset(task=one.task, name=one.name, description=one.description) for one in service.catalogue.datasets()]
+        [
+            Dataset(task=entry.task, name=entry.name, description=entry.description)
+            for entry in service.catalogue.datasets()
+        ]
     )
 
 

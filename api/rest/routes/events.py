@@ -77,7 +77,7 @@ def job_events(
     page_size: PageSize = 200,
     page_token: PageToken = None,
 ) -> Response | Page[Event]:
-    """List the events of one job."""
+    """List the events of a job."""
     job_id = service.jobs.get(job).id
     start = _start(service, after if last_event_id is None else int(last_event_id))
     if _wants_stream(request):
@@ -95,7 +95,7 @@ def _wants_stream(request: Request) -> bool:
 
 
 def _stream(chunks: sse.Chunks) -> StreamingResponse:
-    # X-Accel-Buffering: a proxy must hand every event on at once.
+    # X-Accel-Buffering: a proxy must forward every event at once.
     return StreamingResponse(chunks, media_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
 

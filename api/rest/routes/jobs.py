@@ -1,4 +1,4 @@
-"""Jobs: submit, list, look at, steer, delete."""
+"""Jobs: submit, list, read, control, delete."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401
 ACTIONS: Mapping[str, tuple[Callable[[JobService, str], domain.Job], str]] = {
     "pause": (JobService.pause, "End the running trials at once; they continue from their checkpoints after `resume`."),
     "resume": (JobService.resume, "Continue a paused job."),
-    "stop": (JobService.stop, "Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."),
+    "stop": (JobService.stop, "Drain: no more trials start, running trials finish, then the job has SUCCEEDED."),
     "cancel": (JobService.cancel, "Kill: all open trials end at once as CANCELLED."),
-    "retry": (JobService.retry, "Run the FAILED trials again, and only those."),
+    "retry": (JobService.retry, "Run only the FAILED trials again."),
 }
 LOCATION = {"Location": {"description": "The URL of the job.", "schema": {"type": "string"}}}
 
 
 def out(service: Service, job: domain.Job) -> Job:
-    """A job with the counts of its trials."""
+    """Return a job with the counts of its trials."""
     return Job.of_counts(job, service.jobs.trial_counts([job.id]).get(job.id, {}))
 
 
@@ -69,7 +69,7 @@ def create(
 def list_jobs(
     service: ServiceDep,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
-    name: Annotated[str | None, Query(max_length=128, description="Only jobs of this name.")] = None,
+    name: Annotated[str | None, Query(max_length=128, description="Only jobs with this name.")] = None,
     page_size: PageSize = 50,
     page_token: PageToken = None,
 ) -> Page[Job]:

@@ -1,4 +1,4 @@
-"""Label quality: trials by other labels, questions to raters, label files from their verdicts."""
+"""Label quality: trials measured against other labels, questions to raters, label files from their verdicts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(4
     openapi_extra=takes("Labels"),
 )
 def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(section(Labels))]) -> Reassessment:
-    """Measure the finished trials by the labels in the body, and compare the rankings. Trains nothing."""
+    """Measure the finished trials against the labels in the body, and compare the rankings. Nothing is trained."""
     return Reassessment.of(service.labels.reassess(job, sent.labels, k=sent.k))
 
 
@@ -45,7 +45,7 @@ def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(s
     openapi_extra=takes("Doubt"),
 )
 def relabel(service: ServiceDep, job: JobRef, doubt: Annotated[Doubt, Depends(section(Doubt))]) -> Relabelling:
-    """Create questions about labels, replacing earlier ones; verdicts on repeated questions count."""
+    """Create questions about labels, which replace earlier questions; verdicts on repeated questions still count."""
     return Relabelling.of(service.labels.relabel(job, networks=doubt.networks, confidence=doubt.confidence))
 
 
@@ -60,7 +60,7 @@ def questions(
     token: Reader,
     service: ServiceDep,
     job: JobRef,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Maximal number of questions.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of questions.")] = 100,
 ) -> Questions:
     """List the questions that the owner of the token has not answered yet."""
     return Questions.of(service.labels.questions(job, token.name), limit)
@@ -85,10 +85,10 @@ def labels(
     service: ServiceDep,
     job: JobRef,
     threshold: Annotated[
-        float, Query(ge=0.5, lt=1, description="A label is accepted if it is right with at least this probability.")
+        float, Query(ge=0.5, lt=1, description="Probability from which a label is accepted as correct.")
     ] = THRESHOLD,
 ) -> Relabelled:
-    """Get the label sets by all verdicts so far; an image without verdicts keeps the label of the dataset."""
+    """Get the label sets from all verdicts so far; an image without verdicts keeps the label of the dataset."""
     return Relabelled.of(service.labels.relabelled(job, threshold=threshold))
 
 

@@ -35,14 +35,14 @@ def recommend(
     limits: Annotated[Limits, Depends(section(Limits))],
     idempotency_key: IdempotencyKey = None,
 ) -> Advice:
-    """Recommend the candidates predicted to be best within other limits. Trains nothing, unless `train` is set."""
+    """Recommend the candidates predicted to be best within other limits. Nothing is trained unless `train` is set."""
     recommendations = service.recommendations.recommend(job, limits.constraints, k=limits.k)
     if not limits.train:
         return Advice.of(recommendations, None)
-    made = service.recommendations.train(recommendations, owner=token.name, idempotency_key=idempotency_key)
+    new_job = service.recommendations.train(recommendations, owner=token.name, idempotency_key=idempotency_key)
     response.status_code = 201
-    _locate(request, response, made.id)
-    return Advice.of(recommendations, out(service, made))
+    _locate(request, response, new_job.id)
+    return Advice.of(recommendations, out(service, new_job))
 
 
 @router.post(
@@ -61,15 +61,17 @@ def transfer(
     body: Annotated[Transfer, Depends(section(Transfer))],
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
-    """Submit a job that trains networks of another space with the recipes of this one, and with the default recipe."""
-    made = service.recommendations.transfer(job, **body.model_dump(), owner=token.name, idempotency_key=idempotency_key)
-    _locate(request, response, made.id)
-    return out(service, made)
+    """Submit a job that trains networks of another space with the recipes of this job and the default recipe."""
+    new_job = service.recommendations.transfer(
+        job, **body.model_dump(), owner=token.name, idempotency_key=idempotency_key
+    )
+    _locate(request, response, new_job.id)
+    return out(service, new_job)
 
 
 @router.get("/{job}/transfer", operation_id="get_transfer", dependencies=[Depends(can_read)])
 def report(service: ServiceDep, job: JobRef) -> MeasuredTransfer:
-    """Get the results of each recipe for each network, so far, of a job that was created by `:transfer`."""
+    """Get the results of each recipe for each network so far, for a job created by `:transfer`."""
     return MeasuredTransfer.of(service.recommendations.transfer_report(job))
 
 

@@ -54,7 +54,7 @@ def pareto(service: ServiceDep, job: JobRef) -> Page[Trial]:
 
 @router.get("/rounds", operation_id="list_rounds")
 def rounds(service: ServiceDep, job: JobRef) -> Page[Round]:
-    """List the algorithm's report on each of its rounds: the quality of its predictions, its decisions."""
+    """List the algorithm's reports on its rounds: the quality of its predictions, its decisions."""
     return whole([Round.of(report) for report in service.results.rounds(job)])
 
 
@@ -86,7 +86,7 @@ def importance(
 def measurements(
     service: ServiceDep, job: JobRef, page_size: PageSize = 200, page_token: PageToken = None
 ) -> Page[JobMeasurement]:
-    """List the measurements of all trials of a job, in the order of their storage."""
+    """List the measurements of all trials of a job, in the order in which they were stored."""
     return page(
         service.trials.measurements_of_job(job, page_size=page_size, page_token=page_token), JobMeasurement.of_row
     )

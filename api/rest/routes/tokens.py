@@ -28,7 +28,7 @@ router = APIRouter(
 def create(
     service: ServiceDep, action: IdempotentDep, body: Annotated[TokenRequest, Depends(section(TokenRequest))]
 ) -> NewToken:
-    """Create a token. Its secret is returned only this once."""
+    """Create a token. Its secret is returned only in this response."""
 
     def make() -> NewToken:
         token, secret = service.access.create(body.name, scope=body.scope, expires_seconds=body.expires_seconds)
@@ -48,5 +48,5 @@ def revoke(
     service: ServiceDep,
     token: TokenId,
 ) -> None:
-    """Refuse a token from now on."""
+    """Revoke a token: it is refused from now on."""
     service.access.revoke(token)

@@ -47,7 +47,7 @@ by_id = APIRouter(
 
 Compared = Annotated[
     list[Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]],
-    Query(min_length=1, max_length=100, description="Trials: each an id, or job/number."),
+    Query(min_length=1, max_length=100, description="Trials, each as an id or job/number."),
 ]
 
 
@@ -64,14 +64,14 @@ def list_trials(
     service: ServiceDep,
     job: JobRef,
     state: Annotated[TrialState | None, Query(description="Only trials in this state.")] = None,
-    order: Annotated[Order, Query(description="best: one page of the best, without `state`.")] = Order.NUMBER,
+    order: Annotated[Order, Query(description="`best`: one page of the best, without `state`.")] = Order.NUMBER,
     page_size: PageSize = 50,
     page_token: PageToken = None,
 ) -> Page[Trial]:
     """List the trials of a job."""
     if order is Order.BEST:
         if state or page_token:
-            raise InvalidInput.at("/order", "the best are one page of ended trials: leave out state and page_token")
+            raise InvalidInput.at("/order", "the best trials are a single page: leave out state and page_token")
         return whole([Trial.of(trial) for trial in service.results.best(job, page_size)])
     newest = order is Order.NEWEST
     rows = service.trials.page(job, state=state, newest_first=newest, page_size=page_size, page_token=page_token)
@@ -80,7 +80,7 @@ def list_trials(
 
 @router.get("/{trial}", operation_id="get_trial")
 def get(trial: TrialDep) -> Trial:
-    """Get one trial."""
+    """Get a trial."""
     return Trial.of(trial)
 
 
@@ -92,7 +92,7 @@ def get_by_id(service: ServiceDep, trial_id: TrialId) -> Trial:
 
 @by_id.get("/trials:compare", operation_id="compare_trials")
 def compare(service: ServiceDep, trials: Compared) -> Comparison:
-    """Compare trials of one job or of several."""
+    """Compare trials of a single job or of several."""
     return Comparison.of(service.trials.compare(trials))
 
 
@@ -122,7 +122,7 @@ def logs(service: ServiceDep, trial: TrialDep, offset: LogOffset = None, lines: 
 
 @router.get("/{trial}/artifacts", operation_id="list_artifacts")
 def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
-    """List the files that a trial made."""
+    """List the files that a trial produced."""
     return whole([Artifact.of(record) for record in service.trials.artifacts(trial.id)])
 
 
@@ -138,7 +138,7 @@ def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
 def download(
     service: ServiceDep,
     trial: TrialDep,
-    artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Its name.")],
+    artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Name of the file.")],
 ) -> FileResponse:
     """Download a file, whole or by ranges."""
     record = next((each for each in service.trials.artifacts(trial.id) if each.name == artifact), None)

@@ -1,1 +1,1 @@
-"""What requests and answers look like in JSON, one file per noun."""
+"""JSON schemas of requests and responses, a module per noun."""

@@ -66,13 +66,13 @@ class RecordOut(Out):
 
     @classmethod
     def of(cls, record: Any, **others: Any) -> Self:
-        """Build the schema from a record; `others` are fields that the record lacks, or has in another form."""
+        """Return the schema of a record; `others` are fields that the record lacks, or has in another form."""
         names = (name for name in cls.model_fields if name not in others)
         return cls(**{name: _json_value(getattr(record, name)) for name in names}, **others)
 
 
 class Page(Out, Generic[T]):
-    """Some rows of a list."""
+    """A page of a list."""
 
     items: list[T] = Field(description="The rows.")
     next_page_token: str | None = Field(description="Send it as `page_token` for the next page; null on the last page.")

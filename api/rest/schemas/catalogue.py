@@ -85,7 +85,7 @@ class Dataset(Out):
 
 
 class Metric(Out):
-    """A number that a task measures."""
+    """A metric that a task measures."""
 
     name: str = Field(description="Name of the entry.", examples=["accuracy"])
     goal: Goal = Field(description="Direction of improvement.")
@@ -102,7 +102,7 @@ class Export(Out):
 
 
 class Task(Out):
-    """A task: what a trial trains."""
+    """A task: the kind of model that a trial trains."""
 
     name: str = Field(description="Name of the entry.", examples=["classification"])
     description: str = Field(description="Description in one line.")
@@ -131,5 +131,6 @@ class Task(Out):
     @classmethod
     def around(cls, others: Sequence[str]) -> Self:
         """Describe self-training, whose jobs are stored as jobs of one of the other tasks."""
-        description = f"one of {', '.join(others)}, taught by pseudo labels, too: metrics and exports are that one's"
+        others_text = ", ".join(others)
+        description = f"one of {others_text}, also trained on pseudo-labels; with the metrics and exports of that task"
         return cls(name=self_training.TASK, description=description, metrics=[], parameters={}, exports=[])

@@ -12,7 +12,7 @@ from searchsvc.service.results import distributions
 
 
 class Distribution(Out):
-    """Marginal distribution over the options of one parameter."""
+    """Marginal distribution over the options of a parameter."""
 
     parameter: str = Field(description="Name of the parameter.", examples=["lr"])
     options: list[Scalar] = Field(description="Choices, integers, or the basis values of a continuous parameter.")

@@ -1,4 +1,4 @@
-"""Schemas of a report on the gains from pre-training, self-training and augmentation in one job."""
+"""Schemas of a report on a job's gains from pre-training, self-training and augmentation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MeasuredCell(Out):
 
 
 class MeasuredGain(Out):
-    """Gain from values other than the plain ones, all else being equal."""
+    """Gain of other values over the plain values, all else being equal."""
 
     changed: Values
     plain: MeasuredCell = Field(description="Trials with the plain values of the changed genes.")

@@ -78,7 +78,7 @@ class PlannedCandidate(Out):
 
 
 class JobPlan(Out):
-    """What a job would run. Nothing is stored or trained for a plan."""
+    """A preview of a job. Nothing is stored or trained for a plan."""
 
     spec: JobSpec = Field(description="The whole spec, including defaults.")
     space_size: int | None = Field(description="Number of different candidates; null if a parameter is continuous.")

@@ -21,7 +21,7 @@ class Labels(In):
         description="Classes by number or name, as one list per image in the order of the dataset, or by image name.",
         examples=[{"cat/4.png": ["cat"], "dog/2.png": ["cat", "dog"]}],
     )
-    k: int = Field(1, ge=1, le=16, description="Number of predictions per image of which one must be correct.")
+    k: int = Field(1, ge=1, le=16, description="A prediction is correct if any of its first k classes is a label.")
 
 
 class Interval(Out):
@@ -37,7 +37,7 @@ class Interval(Out):
 
 
 class ReassessedTrial(Out):
-    """Accuracy of a trial by both sets of labels."""
+    """Accuracy of a trial against both kinds of labels."""
 
     trial: int = Field(description="Number of the trial.")
     accuracy: Interval = Field(description="Accuracy by the labels of the dataset.")
@@ -54,7 +54,7 @@ class Reassessment(Out):
     images: int = Field(description="Number of validation images.")
     counted: int = Field(description="Validation images with a submitted label.")
     labels: int = Field(description="Number of submitted labels of these images.")
-    k: int = Field(description="Number of predictions per image of which one must be correct.")
+    k: int = Field(description="A prediction is correct if any of its first k classes is a label.")
     correlation: Interval | None = Field(
         description="Spearman's correlation of the two rankings; null for fewer than three trials, or if all are equal."
     )
@@ -88,7 +88,7 @@ class Doubt(In):
         relabel.NETWORKS,
         ge=1,
         le=relabel.MOST_NETWORKS,
-        description="Trials that propose labels: accurate, diverse ones.",
+        description="Number of accurate, diverse trials that propose labels.",
     )
     confidence: float = Field(
         relabel.CONFIDENCE,
@@ -133,7 +133,7 @@ class Relabelling(Out):
 
 
 class Question(Out):
-    """Whether an image shows an object of a class."""
+    """A question to a rater: does the image show the class?"""
 
     image: int = Field(description="Index of the image among the validation images.")
     name: str = Field(description="Name of the image in the dataset.")

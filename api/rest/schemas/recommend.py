@@ -93,7 +93,7 @@ class Transfer(In):
 
 
 class MeasuredRecipe(Out):
-    """Results of one network with one recipe."""
+    """Results of a network with a recipe."""
 
     recipe: int = Field(description="Index of the recipe; 0 is the default recipe.")
     trials: int = Field(description="Number of trials with a result so far.")

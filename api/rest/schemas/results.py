@@ -24,4 +24,4 @@ class JobMeasurement(Measurement):
 
 
 class Round(RecordOut, record=domain.Round):
-    """Report of an algorithm on one round of its search."""
+    """Report of an algorithm on a round of its search."""

@@ -22,7 +22,7 @@ class TokenRequest(In):
 class Token(RecordOut, record=domain.Token, after="name"):
     """A bearer token, without its secret."""
 
-    scope: Scope = Field(description="What the token allows.")
+    scope: Scope = Field(description="Permissions of the token.")
 
 
 class NewToken(Token):

@@ -13,13 +13,13 @@ from searchsvc.service.results.comparison import TrialComparison
 
 
 class Trial(RecordOut, record=domain.Trial, after="state"):
-    """One candidate being evaluated."""
+    """The evaluation of a candidate."""
 
     values: Values = Field(description="The candidate: a value for every active parameter.")
     costs: Metrics = Field(description="Metrics known before training: FLOPs, parameters.", examples=[{"flops": 4.2e6}])
-    rejected: dict[str, int] = Field(description="Candidates that broke a hard constraint before this one, by reason.")
-    kind: TrialKind = Field(description="Whether it trains one candidate, or a supernet that finds some.")
-    in_full: bool = Field(description="Whether it is trained to full fidelity, regardless of the stopping rule.")
+    rejected: dict[str, int] = Field(description="Candidates before this one that broke a hard constraint, by reason.")
+    kind: TrialKind = Field(description="Whether it trains one candidate, or a supernet that selects some.")
+    in_full: bool = Field(description="Whether the trial is trained to full fidelity, regardless of the stopping rule.")
 
 
 class Measurement(RecordOut, record=domain.Measurement):
@@ -27,7 +27,7 @@ class Measurement(RecordOut, record=domain.Measurement):
 
 
 class Attempt(RecordOut, record=domain.Attempt):
-    """One execution of a trial on a worker."""
+    """An execution of a trial on a worker."""
 
 
 class Artifact(RecordOut, record=domain.Artifact):
@@ -35,7 +35,7 @@ class Artifact(RecordOut, record=domain.Artifact):
 
 
 class Comparison(Out):
-    """Trials side by side: for each name one value per trial, null if the trial has none."""
+    """Trials side by side: for each name a value per trial, null if the trial has none."""
 
     trials: list[Trial] = Field(description="The trials, in the order of the request.")
     parameters: dict[str, list[Scalar | None]] = Field(description="Values of parameters, including fixed parameters.")

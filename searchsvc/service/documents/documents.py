@@ -1,8 +1,8 @@
 """Documents of users, from text to plain data: safe, limited in size and depth, strict about ambiguities.
 
-YAML as in its version 1.2: `5e6` and `1e-3` are numbers, `no`, `on` and `2024-01-01` are text, a key stands once,
-there are no tags. JSON is read by the same rules. Plain data is: mappings with text keys, lists, text, numbers, true,
-false, null.
+YAML follows version 1.2: `5e6` and `1e-3` are numbers, `no`, `on` and `2024-01-01` are text, keys are unique, and tags
+are refused. JSON is read by the same rules. Plain data consists of mappings with text keys, lists, text, numbers, true,
+false and null.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def load_document(text: str | bytes) -> Any:
 
 
 def checked(document: object) -> Any:
-    """Return `document` if it is plain data that can be stored. Raises InvalidInput with one fault per wrong place."""
+    """Return `document` if it is plain data that can be stored. Raises InvalidInput with a fault per wrong place."""
     faults = list(islice(_faults(document, "", DEEPEST), _MOST_FAULTS))
     if faults:
         raise InvalidInput(faults)
@@ -71,7 +71,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def digest(document: object) -> str:
-    """Hash a document: equal documents have equal hashes, whatever the order of their keys."""
+    """Return the hash of a document; it does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -125,7 +125,7 @@ class _Open:
 
 @dataclass(slots=True)
 class _Reader:
-    """Builds plain data from parser events, so that no depth or number of aliases can exhaust anything."""
+    """Builds plain data from parser events, so that neither depth nor aliases can exhaust the memory."""
 
     open: list[_Open] = field(default_factory=list)
     anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class _Reader:
         self._spend(event, 1)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                _refuse(event, f"the alias *{event.anchor} stands for nothing that was finished before it")
+                _refuse(event, f"the alias *{event.anchor} refers to nothing that is complete before it")
             value, size = self.anchors[event.anchor]
             self._spend(event, size)
             self._add(event, value)
@@ -184,7 +184,7 @@ class _Reader:
             if not isinstance(value, str):
                 _refuse(event, f"a key must be text: put quotes around {json.dumps(value)}")
             if value in at.value:
-                _refuse(event, f"the key {value!r} is there twice")
+                _refuse(event, f"the key {value!r} occurs twice")
             at.key = value
         else:
             at.value[at.key] = value
@@ -193,25 +193,25 @@ class _Reader:
     def _spend(self, event: yaml.Event, count: int) -> None:
         self.count += count
         if self.count > MOST_VALUES:
-            _refuse(event, f"the document has more than {MOST_VALUES:,} values (aliases count as what they stand for)")
+            _refuse(event, f"the document has more than {MOST_VALUES:,} values (each alias counts as its whole value)")
 
 
 def _read(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return _read_yaml(text)  # which also says where JSON is wrong
+        return _read_yaml(text)  # which also reports the place of an error in JSON
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     return keys
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _read_yaml(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Drafts: YAML texts from which to start a job's spec: the shipped examples, and the spec of another job."""
+"""Drafts: YAML texts from which to start a job's spec: the shipped examples, and the specs of other jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from searchsvc.domain import JobSpec
 
 _FLAT = ("fidelity", "budget", "resources")
-"""Sections without subsections, whose defaults need not be written."""
+"""Sections without subsections, whose defaults are omitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Example:
 
     @property
     def about(self) -> str:
-        """A description of the search: the first line, which is a comment."""
+        """A description of the search: the first line of the text, which is a comment."""
         return self.text.partition("\n")[0].removeprefix("#").strip()
 
 
@@ -35,7 +35,7 @@ def examples() -> list[Example]:
 
 
 def of_spec(spec: JobSpec) -> str:
-    """Write a spec as YAML that parses to the same spec, without values that equal their defaults.
+    """Return a spec as YAML that parses to the same spec, without values that equal their defaults.
 
     The stopping rule is always written, because its default depends on the algorithm.
     """

@@ -1,7 +1,7 @@
 """YAML as text: the line of a fault, and changes to single values.
 
 A change touches nothing else, so comments, order and layout stay as the author wrote them. All functions take text that
-`documents.load_document` has parsed, or would parse but for the faults that it found.
+`documents.load_document` has parsed, or could parse apart from the faults that it reported.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def changed(text: str, path: Path, value: Any) -> str:
 
 
 def flow(value: Any) -> str:
-    """Write a value on one line, so that `load_document` reads it back."""
+    """Return a value on a single line, so that `load_document` reads it back."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -79,7 +79,7 @@ class _YamlEntry:
 
     @classmethod
     def all(cls, node: yaml.Node | None) -> dict[str | int, _YamlEntry]:
-        """The entries of a node in order; none if it is not a collection."""
+        """Return the entries of a node in order; none if it is not a collection."""
         if isinstance(node, yaml.MappingNode):
             return {key.value: cls(key, value) for key, value in node.value}
         if isinstance(node, yaml.SequenceNode):
@@ -109,7 +109,7 @@ def _nested(path: Path, value: Any) -> Any:
 
 
 def _is_flow(node: yaml.Node) -> bool:
-    """Whether it is a collection written in brackets or braces."""
+    """Return whether the node is a collection written in brackets or braces."""
     return isinstance(node, yaml.CollectionNode) and bool(node.flow_style)
 
 
@@ -118,7 +118,7 @@ def _start(node: yaml.Node) -> int:
 
 
 def _end(node: yaml.Node) -> int:
-    """The index at which a node's text ends: PyYAML gives for a block only the start of the next token."""
+    """Return the index at which a node's text ends; for a block, PyYAML only reports the start of the next token."""
     entries = _YamlEntry.all(node)
     if not entries or _is_flow(node):
         return int(node.end_mark.index)
@@ -161,6 +161,6 @@ def _without(text: str, parent: yaml.Node, entry: _YamlEntry) -> str:
 
 
 def _line_end(text: str, index: int) -> int:
-    """The end of the line that contains `index`: trailing comments belong to it."""
+    """Return the end of the line that contains `index`, including trailing comments."""
     end = text.find("\n", index)
     return len(text) if end < 0 else end

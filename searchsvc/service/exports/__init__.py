@@ -1,1 +1,1 @@
-"""The formats of `export`, one file each."""
+"""The formats of `export`, each in its own module."""

@@ -1,4 +1,4 @@
-"""Exports of a job in one table, name -> format: the formats of every job, and those that its task adds.
+"""Exports of a job in a single table, name -> format: the formats of every job, and the formats that its task adds.
 
 No other place names the formats: REST, searchctl and the tests of the documentation read them here.
 """
@@ -51,12 +51,15 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 def formats_of(task: Task) -> Mapping[str, Format]:
     """Return all formats of the jobs of a task."""
-    own = {name: Format(one.description, one.suffix, by_task.writer(task, name)) for name, one in task.exports.items()}
+    own = {
+        name: Format(exported.description, exported.suffix, by_task.writer(task, name))
+        for name, exported in task.exports.items()
+    }
     return {**FORMATS, **own}
 
 
 def formats_of_job(job: Job) -> Mapping[str, Format]:
-    """Return all formats of a job; if its task is not installed, those of every job."""
+    """Return all formats of a job; if its task is not installed, only the formats of every job."""
     try:
         return formats_of(tasks.find(job.spec.task))
     except NotFound:
@@ -64,15 +67,15 @@ def formats_of_job(job: Job) -> Mapping[str, Format]:
 
 
 def names() -> list[str]:
-    """Return the names of all formats, of all tasks."""
+    """Return the names of all formats of all tasks."""
     return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))
 
 
 def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: A002 - the user's word
     """Write the file and return its path. The destination is a file, or a folder for a file named after the job.
 
-    An existing file is replaced in one step when the new file is complete. Raises InvalidInput, Conflict, NotFound,
-    RuntimeUnavailable.
+    An existing file is replaced in a single step when the new file is complete. Raises InvalidInput, Conflict,
+    NotFound and RuntimeUnavailable.
     """
     chosen = _format(format, source.job)
     target = destination.expanduser()

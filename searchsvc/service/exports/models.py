@@ -1,7 +1,7 @@
 """Trained networks named in a spec, and the files with their weights.
 
-The one resolver of `searchsvc.domain.ModelSource`. What it finds is pinned, so that the same weights are found again by
-a driver that starts later, or nothing.
+This is the only resolver of `searchsvc.domain.ModelSource`. It pins the network, so that a driver that starts later
+finds either the same weights or none.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A trained network that is there."""
+    """An existing trained network."""
 
     source: ModelSource
-    """Pinned."""
+    """The pinned source."""
     weights: WeightsFile
 
 
 def find(
     source: ModelSource, *, task: Task | None, store: Store | None, settings: Settings, trusted: bool
 ) -> FoundModel:
-    """The model that a source names, once all of it is known to be there.
+    """Return the model that a source names, after checking that its files exist.
 
-    `task`: whose networks are to take the weights; None where it is unknown. `trusted`: files may lie anywhere.
-    `store`: None where jobs cannot be looked up. Raises InvalidInput, pointers `/job`, `/trial`, `/file`, `/timm` and
+    `task`: the task whose networks will use the weights; None if it is unknown. `trusted`: files may be anywhere.
+    `store`: None if jobs cannot be looked up. Raises InvalidInput, pointers `/job`, `/trial`, `/file`, `/timm` and
     `/sha256`.
     """
     if source.file is not None:
@@ -62,7 +62,7 @@ def _file(path: str, *, trusted: bool, settings: Settings) -> Path:
 
 def _published(name: str, task: Task | None) -> Path:
     if not isinstance(task, PretrainedTask):
-        raise InvalidInput.at("/timm", "the task knows no published weights: name a job, a trial or a file")
+        raise InvalidInput.at("/timm", "the task has no published weights: name a job, a trial or a file")
     with below("/timm"):
         return task.published(name)
 
@@ -70,11 +70,11 @@ def _published(name: str, task: Task | None) -> Path:
 def _of_trial(source: ModelSource, store: Store | None, settings: Settings) -> FoundModel:
     key = "job" if source.job is not None else "trial"
     if store is None:
-        raise InvalidInput.at(f"/{key}", "no jobs are kept here: name a file")
+        raise InvalidInput.at(f"/{key}", "jobs cannot be looked up here: name a file")
     try:
         job, trial = _chosen(source, store)
         trained = Source(store, settings.artifacts_dir, job, trial)
-        weights.check(trained, trained.one_trial())
+        weights.check(trained, trained.single_trial())
         path, sha256 = weights.stored(trained, trial)
     except (NotFound, Conflict) as error:
         raise InvalidInput.at(f"/{key}", str(error)) from None
@@ -82,20 +82,20 @@ def _of_trial(source: ModelSource, store: Store | None, settings: Settings) -> F
 
 
 def _chosen(source: ModelSource, store: Store) -> tuple[Job, Trial]:
-    """Raises NotFound, and Conflict where no finished trial is meant."""
+    """Return the job and the trial that a source names. Raises NotFound, and Conflict if the trial is not finished."""
     if source.job is not None:
         job = references.find_job(store, source.job)
         return job, standing.the_best(store, job)
     trial = references.find_trial(store, source.trial or "")
     job = store.job(trial.job_id)
     if not trial.state.has_result:
-        raise Conflict(f"trial {trial.number} of job {job.name} is {trial.state}: name one that has succeeded")
+        raise Conflict(f"trial {trial.number} of job {job.name} is {trial.state}: name a finished trial")
     return job, trial
 
 
-def _pinned(wanted: ModelSource, found: ModelSource, path: Path) -> FoundModel:
-    assert found.sha256 is not None
-    if wanted.sha256 not in (None, found.sha256):
-        message = f"{path} is not the file that was chosen: its SHA-256 is {found.sha256}"
-        raise InvalidInput.at("/sha256", f"{message}; put the old one back, or leave the digest out")
-    return FoundModel(found, WeightsFile(str(path), found.sha256))
+def _pinned(requested: ModelSource, pinned: ModelSource, path: Path) -> FoundModel:
+    assert pinned.sha256 is not None
+    if requested.sha256 not in (None, pinned.sha256):
+        message = f"{path} is not the file that was chosen: its SHA-256 is {pinned.sha256}"
+        raise InvalidInput.at("/sha256", f"{message}; put the old file back, or leave the digest out")
+    return FoundModel(pinned, WeightsFile(str(path), pinned.sha256))

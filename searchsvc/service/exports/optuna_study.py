@@ -35,11 +35,11 @@ _STATES = {
 _STUDY = 1  # ids in a fresh file begin with 1
 
 _BY_OPTUNA = frozenset(("number", "step", "attempts", "started_at", "finished_at"))
-"""Fields that Optuna stores itself, or that its intermediate values contain; attempts are unknown to it."""
+"""Fields that Optuna stores itself, or that its intermediate values contain; Optuna has no attempts."""
 _FIELDS = tuple(name for name, field in shown_fields(Trial).items() if field.is_exported and name not in _BY_OPTUNA)
 """Fields of a trial that become user attributes."""
 _ATTRIBUTES = MappingProxyType({"id": "trial_id"})
-"""Names of user attributes that differ from the field's."""
+"""User attributes whose name differs from the name of the field."""
 
 _INSERTS = {
     "trials": "(trial_id, number, study_id, state, datetime_start, datetime_complete) VALUES (?, ?, ?, ?, ?, ?)",
@@ -60,30 +60,32 @@ def write(source: Source, path: Path) -> None:
     spec = source.job.spec
     pages = source.pages()
     _create_study(source.job, path)
-    space = _Distributions(spec)
+    space = _ParameterDistributions(spec)
     with closing(sqlite3.connect(path)) as connection, connection:
         for page in pages:
-            _insert(connection, "trials", (_trial_row(one) for one in page))
-            _insert(connection, "trial_params", (row for one in page for row in space.rows(one)))
-            _insert(connection, "trial_values", (row for one in page for row in _value_rows(one, spec)))
-            _insert(connection, "trial_user_attributes", (row for one in page for row in _attribute_rows(one)))
-            _insert(connection, "trial_system_attributes", (row for one in page for row in _system_rows(one, spec)))
+            _insert(connection, "trials", (_trial_row(trial) for trial in page))
+            _insert(connection, "trial_params", (row for trial in page for row in space.rows(trial)))
+            _insert(connection, "trial_values", (row for trial in page for row in _value_rows(trial, spec)))
+            _insert(connection, "trial_user_attributes", (row for trial in page for row in _attribute_rows(trial)))
+            system_rows = (row for trial in page for row in _system_rows(trial, spec))
+            _insert(connection, "trial_system_attributes", system_rows)
         for rows in _measured(source):
             _insert(connection, "trial_intermediate_values", rows)
 
 
 def _create_study(job: Job, path: Path) -> None:
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report the new study
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would report the new study
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
-        directions = [optuna.study.StudyDirection[one.goal.upper()] for one in job.spec.objectives]
+        directions = [optuna.study.StudyDirection[objective.goal.upper()] for objective in job.spec.objectives]
         study_id = storage.create_new_study(directions, job.name)
     finally:
         optuna.logging.set_verbosity(verbosity)
     assert study_id == _STUDY
     storage.set_study_user_attr(study_id, "searchsvc", {"job": job.id, "spec": job.spec.document()})
-    storage.set_study_system_attr(study_id, "study:metric_names", [one.metric for one in job.spec.objectives])
+    metric_names = [objective.metric for objective in job.spec.objectives]
+    storage.set_study_system_attr(study_id, "study:metric_names", metric_names)
     storage.remove_session()
     storage.engine.dispose()
 
@@ -96,12 +98,13 @@ def _id(number: int) -> int:
     return number + 1
 
 
-class _Distributions:
-    """Distributions of the space's parameters, as Optuna stores them."""
+class _ParameterDistributions:
+    """Distributions of the space's parameters in the form that Optuna stores."""
 
     def __init__(self, spec: JobSpec) -> None:
         self._distributions = distributions_of(spec)
-        self._json = {name: optuna.distributions.distribution_to_json(one) for name, one in self._distributions.items()}
+        to_json = optuna.distributions.distribution_to_json
+        self._json = {name: to_json(distribution) for name, distribution in self._distributions.items()}
 
     def rows(self, trial: Trial) -> Iterator[Row]:
         if trial.state.is_final:
@@ -117,7 +120,7 @@ def _trial_row(trial: Trial) -> Row:
 
 def _value_rows(trial: Trial, spec: JobSpec) -> Iterator[Row]:
     metrics = trial.metrics or {}
-    if trial.state.has_result and all(one.metric in metrics for one in spec.objectives):
+    if trial.state.has_result and all(objective.metric in metrics for objective in spec.objectives):
         for index, objective in enumerate(spec.objectives):
             yield _id(trial.number), index, metrics[objective.metric]
 
@@ -134,21 +137,21 @@ def _system_rows(trial: Trial, spec: JobSpec) -> Iterator[Row]:
     if not trial.state.is_final:
         yield _id(trial.number), "fixed_params", json.dumps(dict(trial.values))
     metrics = {**trial.costs, **(trial.metrics or {})}
-    if spec.constraints and all(one.metric in metrics for one in spec.constraints):
+    if spec.constraints and all(limit.metric in metrics for limit in spec.constraints):
         yield _id(trial.number), "constraints", json.dumps(list(_violations(metrics, spec)))
 
 
 def _violations(metrics: Mapping[str, float], spec: JobSpec) -> Iterator[float]:
-    """Yield one number per limit; by Optuna's convention the limit is kept if it is not above 0."""
-    for one in spec.constraints:
-        if one.max is not None:
-            yield metrics[one.metric] - one.max
-        if one.min is not None:
-            yield one.min - metrics[one.metric]
+    """Yield a number per limit; by Optuna's convention, the limit is kept if the number is not above 0."""
+    for limit in spec.constraints:
+        if limit.max is not None:
+            yield metrics[limit.metric] - limit.max
+        if limit.min is not None:
+            yield limit.min - metrics[limit.metric]
 
 
 def _measured(source: Source) -> Iterator[Iterator[Row]]:
-    """Yield the first objective by step, in pages."""
+    """Yield the measurements of the first objective by step, in pages."""
     metric, after = source.job.spec.objectives[0].metric, 0
     while page := source.store.job_measurements(source.job.id, after=after, limit=PAGE):
         yield (
@@ -160,5 +163,5 @@ def _measured(source: Source) -> Iterator[Iterator[Row]]:
 
 
 def _time(at: float | None) -> str | None:
-    """Return local time without a zone, as Optuna stores it."""
+    """Return local time without a zone, the form that Optuna stores."""
     return None if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -14,21 +14,21 @@ _SUFFIX = ".boxes.png"
 
 
 def predict(task: str, model: Path, images: Sequence[Path], folder: Path | None = None) -> Iterator[ImagePrediction]:
-    """Yield the prediction of an exported model for each image. A task that draws writes a file `NAME.boxes.png` each.
+    """Yield the prediction of an exported model for each image. A task that draws also writes `NAME.boxes.png`.
 
     The files go to `folder`, or next to the images if it is None. Raises InvalidInput, and NotFound for the task.
     """
-    found = tasks.find(task)
-    if not isinstance(found, PredictingTask):
-        raise InvalidInput.at("/task", f"models of the task {task} cannot be shown single images")
-    if folder is not None and not found.draws:
+    predictor = tasks.find(task)
+    if not isinstance(predictor, PredictingTask):
+        raise InvalidInput.at("/task", f"models of the task {task} cannot predict on single images")
+    if folder is not None and not predictor.draws:
         raise InvalidInput.at("/out", f"models of the task {task} draw nothing: leave it out")
     missing = [image for image in images if not image.is_file()]
     if missing:
         raise InvalidInput.at("/images", f"there is no image {', '.join(map(str, missing))}")
-    pictures = _pictures(images, folder) if found.draws else []
+    pictures = _pictures(images, folder) if predictor.draws else []
     try:
-        yield from found.predict(model, images, pictures)
+        yield from predictor.predict(model, images, pictures)
     except OSError as error:
         raise InvalidInput.at("/out", f"{error.filename} cannot be written: {error.strerror or error}") from error
 

@@ -25,10 +25,10 @@ class Source:
     trial: Trial | None
     keep: Callable[[Trial], bool] | None = None
 
-    def one_trial(self) -> Trial:
-        """Return the requested trial, or the best. Raises Conflict if there is none yet, or it trains a supernet."""
+    def single_trial(self) -> Trial:
+        """Return the requested trial, or the best. Raises Conflict if no trial is finished, or it trains a supernet."""
         if self.trial is not None and not self.trial.is_candidate:
-            raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, which is no candidate")
+            raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, not a candidate")
         return self.trial if self.trial is not None else standing.the_best(self.store, self.job)
 
     def task_of(self, trial: Trial) -> TrialTask:
@@ -42,7 +42,10 @@ class Source:
         )
 
     def pages(self) -> Iterator[Sequence[Trial]]:
-        """Yield pages of the candidates' trials that pass `keep`, by number. Raises InvalidInput for one trial."""
+        """Yield pages of the candidates' trials that pass `keep`, by number.
+
+        Raises InvalidInput if a single trial was requested.
+        """
         if self.trial is not None:
             raise InvalidInput.at("/trial", "this format holds all trials of a job: leave the trial out")
         after = None

@@ -1,4 +1,4 @@
-"""`spec`: a job spec in YAML that trains one trial's candidate again, with the same seed, data and fidelity."""
+"""`spec`: a job spec in YAML that trains a trial's candidate again, with the same seed, data and fidelity."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from searchsvc.service.exports.source import Source
 
 
 def write(source: Source, path: Path) -> None:
-    """The job's own spec with every value of the candidate fixed and room for one trial."""
-    job, chosen = source.job, source.one_trial()
+    """Write the job's own spec with every value of the candidate fixed and a budget of 1 trial."""
+    job, chosen = source.job, source.single_trial()
     document = job.spec.document()
     suffix = f"-trial-{chosen.number}"
     document["name"] = job.name[: 128 - len(suffix)] + suffix

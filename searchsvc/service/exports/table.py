@@ -1,4 +1,4 @@
-"""`csv`: all trials, one row each, with a column per parameter, metric and test metric. Read and written in pages."""
+"""`csv`: all trials, a row each, with a column per parameter, metric and test metric. Read and written in pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from searchsvc.service.exports.source import Source
 
 _FIELDS = {field.name: field for field in shown_fields(Trial).values() if field.is_exported}
 _FIXED = ("number", *(name for name in _FIELDS if name != "number"))
-"""Columns that every trial has: its number, then all other fields that are exported."""
+"""Columns that every trial has: its number, then all other exported fields."""
 
 
 def write(source: Source, path: Path) -> None:
@@ -29,7 +29,7 @@ def write(source: Source, path: Path) -> None:
 
 
 def _ordered(columns: dict[str, None]) -> list[str]:
-    """Sort columns: those that every trial has, then parameters, metrics and test metrics."""
+    """Sort columns: the columns of every trial, then parameters, metrics and test metrics."""
     groups = ("parameter.", "metric.", "test.")
     named = [[name for name in columns if name.startswith(group)] for group in groups]
     return [*_FIXED, *(name for group in named for name in group)]
@@ -43,7 +43,7 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 
 def _cell(field: RecordField, value: Any) -> Any:
-    """Return a field as its cell shows it: times in RFC 3339, UTC."""
+    """Return the value of a field in the form of a table's cell: times in RFC 3339, UTC."""
     if not field.is_time or value is None:
         return value
     return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

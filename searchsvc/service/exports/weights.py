@@ -1,4 +1,4 @@
-"""`weights`: the trained network of one trial, as the safetensors file that the trial made."""
+"""`weights`: the trained network of a trial, as the safetensors file that the trial wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "model.safetensors"
 
 def write(source: Source, path: Path) -> None:
     """Copy the weights and verify the checksum of the copy. Raises NotFound, Conflict."""
-    chosen = source.one_trial()
+    chosen = source.single_trial()
     original, sha256 = stored(source, chosen)
     shutil.copyfile(original, path)
     _check(path, sha256, original)
@@ -29,7 +29,7 @@ def check(source: Source, trial: Trial) -> None:
 
 def stored(source: Source, trial: Trial) -> tuple[Path, str]:
     """Return the file with the weights and its stored SHA-256. Raises NotFound."""
-    artifact = next((one for one in source.store.artifacts(trial.id) if one.name == FILE), None)
+    artifact = next((record for record in source.store.artifacts(trial.id) if record.name == FILE), None)
     if artifact is None:
         raise NotFound(f"trial {trial.number} of job {source.job.name} has no weights (it is {trial.state})")
     path = source.artifacts_dir / artifact.path

@@ -1,1 +1,1 @@
-"""Reassessment of trials by other labels, and relabelling by people."""
+"""Reassessment of trials with other labels, and relabelling by people."""

@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 
 def has_labels(job: Job) -> bool:
-    """Whether each image of the job's task has one class; False if the task is not installed."""
+    """Return whether each image of the job's task has a class; False if the task is not installed."""
     return job.spec.task in tasks.names() and isinstance(tasks.find(job.spec.task), LabelledTask)
 
 
 def labelled_task(job: Job) -> LabelledTask:
-    """Find the job's task. Raises Conflict if its images do not have one class each."""
+    """Return the job's task. Raises Conflict if its images do not have a single class each."""
     task = tasks.find(job.spec.task)
     if not isinstance(task, LabelledTask):
-        raise Conflict(f"job {job.name} is of the task {task.name}, whose images have no class each to be doubted")
+        raise Conflict(f"job {job.name} is of the task {task.name}, whose images do not have a single class each")
     return task
 
 
@@ -50,9 +50,9 @@ def _read_from(job: Job, read: Callable[[LabelledTask, Mapping[str, Any]], T]) -
 
 
 def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[Trial, Path]]:
-    """Find the finished trials with stored predictions, by number, in two statements.
+    """Return the finished trials with stored predictions and the files of these, by number, with two statements.
 
-    Raises Conflict if there are none.
+    Raises Conflict if no trial has stored its predictions.
     """
     files = [artifact for artifact in store.job_artifacts(job.id) if artifact.name == FILE]
     paths = {artifact.trial_id: artifacts_dir / artifact.path for artifact in files}
@@ -62,14 +62,14 @@ def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[
         if trial.state.has_result and trial.id in paths and paths[trial.id].is_file()
     ]
     if not trials:
-        raise Conflict(f"no finished trial of job {job.name} has left its predictions")
+        raise Conflict(f"no finished trial of job {job.name} has stored its predictions")
     return trials
 
 
 def read(trials: Sequence[tuple[Trial, Path]], images: ValidationSplit) -> Iterator[Predictions]:
-    """Read the predictions of each trial. Raises Conflict if the images of the dataset have changed since."""
+    """Yield the predictions of each trial. Raises Conflict if the images of the dataset have changed since."""
     for trial, path in trials:
         predictions = Predictions.read(path)
         if not np.array_equal(predictions.labels, images.labels):
-            raise Conflict(f"the dataset has changed since trial {trial.number} was trained: its images are others now")
+            raise Conflict(f"the dataset has changed since trial {trial.number} was trained: its images differ now")
         yield predictions

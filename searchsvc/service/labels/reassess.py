@@ -1,4 +1,4 @@
-"""Reassess: measure the finished trials of a job by other labels, without training or predicting anything."""
+"""Reassess: measure the finished trials of a job against other labels, without training or predicting anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Reassessed:
-    """The accuracy and rank of one trial by both labels."""
+    """The accuracy and rank of a trial by both labels."""
 
     trial: Trial
     accuracy: Estimate
@@ -32,7 +32,7 @@ class Reassessed:
 
 @dataclass(frozen=True, slots=True)
 class Reassessment:
-    """All finished trials by both labels, the best by the new labels first."""
+    """All finished trials measured by both labels, the best by the new labels first."""
 
     job: Job
     images: int
@@ -40,14 +40,14 @@ class Reassessment:
     """Images that have a label in the file."""
     labels: int
     k: int
-    """A prediction is right by the file's labels if one of its k first classes is."""
+    """A prediction is correct if any of its first k classes is a label in the file."""
     correlation: Estimate | None
     """Spearman's rank correlation of the two rankings; None if there are fewer than three trials, or all are equal."""
     items: tuple[Reassessed, ...]
 
 
 def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocument, k: int) -> Reassessment:
-    """Measure all finished trials by the label sets of a document.
+    """Measure all finished trials against the label sets of a document.
 
     Raises InvalidInput (pointers `/labels/...`, `/k`), and Conflict if no trial has stored its predictions.
     """

@@ -1,9 +1,8 @@
 """Relabel: from the predictions of a job's trials to label sets that people have confirmed.
 
-The best trials that differ from each other propose labels; an image on which all of them agree with its label is
-settled, the others become questions, one per image and class. Raters accept or reject; the verdicts of several raters
-are combined by Dawid and Skene's method. The result is a label file for `reassess` and for the option `reassessed` of
-datasets.
+The best, diverse trials propose labels. An image is settled if all of them agree with its label; each proposed class of
+the other images becomes a question. Raters accept or reject; the verdicts of several raters are combined by Dawid and
+Skene's method. The result is a label file for `reassess` and for the option `reassessed` of datasets.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from searchsvc.store import Store
 NETWORKS, MOST_NETWORKS = 5, 50
 CONFIDENCE = 0.25
 THRESHOLD = 0.8
-"""A label counts if it is right with at least this probability (arXiv 2006.07159, section 3)."""
+"""A label counts if it is correct with at least this probability (arXiv 2006.07159, section 3)."""
 _POOL = 4
-"""The proposing trials are chosen among the best, of which there are this many times as many."""
+"""The proposing trials are chosen among this many times as many of the best trials."""
 _CLASSES, _ACCEPT = 2, 1
 
 
@@ -39,7 +38,7 @@ class Rater:
     name: str
     answered: int
     accuracy: float
-    """The estimated probability that an answer of this rater is right."""
+    """The estimated probability that an answer of this rater is correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class RelabellingProgress:
     confidence: float
     images: int
     settled: int
-    """Images on which all of these trials agree with the label."""
+    """Images on which all proposing trials agree with the label."""
     questions: int
     open: int
     """Questions that nobody has answered."""
@@ -64,20 +63,20 @@ class Question:
     """A question to raters: does this image show this class?"""
 
     image: int
-    """Its place among the validation images."""
+    """Index of the image among the validation images."""
     name: str
     label: int
     class_name: str
     is_given: bool
-    """Whether this is the label of the dataset."""
+    """Whether the class is the label of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """The questions to one rater."""
+    """The questions to a rater."""
 
     items: tuple[Question, ...]
-    """Unanswered questions, those of one image together."""
+    """Unanswered questions; questions about the same image are adjacent."""
     answered: int
     total: int
 
@@ -98,7 +97,7 @@ class Relabelled:
 def start(
     store: Store, artifacts_dir: Path, job: Job, *, networks: int, confidence: float, now: float
 ) -> RelabellingProgress:
-    """Create the questions of a job, replacing earlier ones; verdicts on questions that are asked again count.
+    """Create the questions of a job, which replace earlier questions; verdicts on repeated questions still count.
 
     Raises InvalidInput (pointers `/networks`, `/confidence`), and Conflict if no trial has stored its predictions.
     """
@@ -124,7 +123,10 @@ def start(
 
 
 def questions(store: Store, job: Job, rater: str) -> Questions:
-    """List the unanswered questions of a rater. Raises Conflict if there are no questions, or the dataset is gone."""
+    """List the unanswered questions of a rater.
+
+    Raises Conflict if there are no questions, or if the dataset cannot be read any more.
+    """
     relabelling, images = _relabelling(store, job), predictions.validation_of(job)
     _check_same(job, relabelling, images)
     answered = {(verdict.image, verdict.label) for verdict in store.verdicts(job.id, rater=rater)}
@@ -134,13 +136,13 @@ def questions(store: Store, job: Job, rater: str) -> Questions:
 
 
 def answer(store: Store, job: Job, verdict: Verdict) -> None:
-    """Store a verdict, replacing an earlier one of the rater. Raises NotFound if there is no such question."""
+    """Store a verdict, which replaces the rater's earlier verdict. Raises NotFound if the question does not exist."""
     _check_asked(_relabelling(store, job), verdict.image, verdict.label)
     store.put_verdict(job.id, verdict)
 
 
 def withdraw(store: Store, job: Job, rater: str, image: int, label: int) -> None:
-    """Delete a rater's verdict on a question. Raises NotFound if there is no such question."""
+    """Delete a rater's verdict on a question. Raises NotFound if the question does not exist."""
     _check_asked(_relabelling(store, job), image, label)
     store.delete_verdict(job.id, rater, image, label)
 
@@ -154,7 +156,7 @@ def progress(store: Store, job: Job) -> RelabellingProgress:
 
 
 def relabelled(store: Store, job: Job, threshold: float) -> Relabelled:
-    """Compute label sets by all verdicts so far. An unanswered question leaves the dataset's label as it is.
+    """Compute label sets from all verdicts so far. An unanswered question leaves the dataset's label unchanged.
 
     Raises InvalidInput (pointer `/threshold`), and Conflict if there are no questions.
     """
@@ -182,7 +184,7 @@ class _Answers:
     labels: NDArray[np.int64]
     is_open: NDArray[np.bool_]
     posterior: NDArray[np.float64]
-    """(m,) Probability that the label is right."""
+    """(m,) probability that the label is correct."""
     raters: tuple[Rater, ...]
 
     @classmethod
@@ -241,12 +243,12 @@ def _relabelling(store: Store, job: Job) -> Relabelling:
 
 def _check_same(job: Job, relabelling: Relabelling, images: ValidationSplit) -> None:
     if relabelling.made_from["images"] != len(images.names):
-        raise Conflict(f"the dataset of job {job.name} has changed since the questions were made: make them anew")
+        raise Conflict(f"the dataset of job {job.name} has changed since the questions were created: create them again")
 
 
 def _check_asked(relabelling: Relabelling, image: int, label: int) -> None:
     if (image, label) not in set(zip(relabelling.images, relabelling.labels, strict=True)):
-        raise NotFound(f"whether image {image} shows class {label} is not asked")
+        raise NotFound(f"there is no question whether image {image} shows class {label}")
 
 
 def _question(images: ValidationSplit, image: int, label: int) -> Question:

@@ -1,1 +1,1 @@
-"""Measuring latency tables."""
+"""Measurement of latency tables."""

@@ -1,4 +1,4 @@
-"""From a space to a latency table: its operators timed on this device, their sums checked against whole networks."""
+"""Measurement of a latency table: the operators of a space timed on this device, their sums checked on networks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from searchsvc.spaces.costs.operators import Operator
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a table is to be of."""
+class TableRequest:
+    """The space, dataset, device and effort of a table to measure."""
 
     space: str
     info: DatasetInfo
@@ -30,42 +30,45 @@ class Wanted:
     batch: int = 1
     threads: int = 1
     seconds: float = 120.0
-    """To time operators in; to build them, and the check, come on top."""
+    """Seconds for timing operators; building them and the check take additional time."""
     networks: int = 20
-    """Random candidates that the check times as a whole; 0: no check."""
+    """Number of random candidates that the check times as whole networks; 0: no check."""
 
 
-def measure(wanted: Wanted, *, date: str, clock: Clock, progress: Progress) -> LatencyTable:
-    """A table of this device. Raises NotFound (no such space), InvalidInput (no such device, networks not timed)."""
-    if wanted.networks == 1:
-        raise InvalidInput.at("/check", "one network tells nothing of ranks and errors: take 2 or more, or 0")
-    shipped = catalogue.find(wanted.space)
-    operators = networks.operators_for(shipped.space, wanted.info, shipped.constants)
-    bench = _bench(shipped, wanted)
-    progress(f"{len(operators):,} operators of {wanted.space} on {bench.device.name}")
-    samples = time_operators(bench, operators, seconds=wanted.seconds, clock=clock, progress=progress)
+def measure(request: TableRequest, *, date: str, clock: Clock, progress: Progress) -> LatencyTable:
+    """Return a latency table of this device.
+
+    Raises NotFound (unknown space) and InvalidInput (unknown device, or networks that cannot be timed).
+    """
+    if request.networks == 1:
+        raise InvalidInput.at("/check", "one network is not enough for ranks and errors: take 2 or more, or 0")
+    shipped = catalogue.find(request.space)
+    operators = networks.operators_for(shipped.space, request.info, shipped.constants)
+    bench = _bench(shipped, request)
+    progress(f"{len(operators):,} operators of {request.space} on {bench.device.name}")
+    samples = time_operators(bench, operators, seconds=request.seconds, clock=clock, progress=progress)
     table = LatencyTable(
-        space=wanted.space,
-        shape=wanted.info.shape,
-        classes=len(wanted.info.classes),
-        batch=wanted.batch,
+        space=request.space,
+        shape=request.info.shape,
+        classes=len(request.info.classes),
+        batch=request.batch,
         device=bench.device,
         date=date,
         scale=1.0,
         check=None,
         operators=tuple(_timed(operators, samples)),
     )
-    if not wanted.networks:
+    if not request.networks:
         return table
-    progress(f"{wanted.networks} whole networks, to check the sums")
-    return _checked(table, shipped, wanted, bench)
+    progress(f"{request.networks} whole networks, to check the sums")
+    return _checked(table, shipped, request, bench)
 
 
 def compare(estimated: Sequence[float], measured: Sequence[float]) -> NetworkCheck:
-    """How well sums of operators tell the times of networks, in milliseconds. At least 2 networks."""
+    """Return the agreement of sums of operator times with times of at least 2 networks, both in milliseconds."""
     sums, times = np.array(estimated), np.array(measured)
     ratios = times / sums
-    others = np.array([np.median(np.delete(ratios, one)) for one in range(len(ratios))])
+    others = np.array([np.median(np.delete(ratios, index)) for index in range(len(ratios))])
     plain, scaled = np.abs(sums / times - 1.0), np.abs(others * sums / times - 1.0)
     return NetworkCheck(
         networks=len(sums),
@@ -79,28 +82,29 @@ def compare(estimated: Sequence[float], measured: Sequence[float]) -> NetworkChe
     )
 
 
-def _bench(shipped: ShippedSpace, wanted: Wanted) -> Bench:
+def _bench(shipped: ShippedSpace, request: TableRequest) -> Bench:
     task = tasks.find(shipped.task)
     if not isinstance(task, TimedTask):
         raise InvalidInput.at("/space", f"the task {shipped.task} cannot time its networks")
-    bench: Bench = task.latency_bench(wanted.info, device=wanted.device, batch=wanted.batch, threads=wanted.threads)
+    bench: Bench = task.latency_bench(request.info, device=request.device, batch=request.batch, threads=request.threads)
     return bench
 
 
 def _timed(operators: Sequence[Operator], samples: dict[Operator, list[float]]) -> list[TimedOperator]:
-    """All operators: those that were timed, and a fit of the others to them."""
-    measured = {one: typical(times) for one, times in samples.items()}
-    times = {**measured, **fitted(measured, [one for one in operators if one not in measured])}
+    """Return all operators: with their measured time, or with a time fitted to the measured operators."""
+    measured = {operator: typical(times) for operator, times in samples.items()}
+    times = {**measured, **fitted(measured, [operator for operator in operators if operator not in measured])}
     return [
-        TimedOperator(operator=one, milliseconds=times[one], samples=len(samples.get(one, ()))) for one in operators
+        TimedOperator(operator=operator, milliseconds=times[operator], samples=len(samples.get(operator, ())))
+        for operator in operators
     ]
 
 
-def _checked(table: LatencyTable, shipped: ShippedSpace, wanted: Wanted, bench: Bench) -> LatencyTable:
-    """The table with its check, and the scale that this gives."""
-    matrix = shipped.space.sample(wanted.networks, np.random.default_rng(0))
-    candidates = [{**shipped.constants, **one.values} for one in shipped.space.from_matrix(matrix)]
-    estimated = networks.latency_for(shipped.space, wanted.info, shipped.constants, table)(matrix)[LATENCY]
+def _checked(table: LatencyTable, shipped: ShippedSpace, request: TableRequest, bench: Bench) -> LatencyTable:
+    """Return the table with its check and the resulting scale."""
+    matrix = shipped.space.sample(request.networks, np.random.default_rng(0))
+    candidates = [{**shipped.constants, **candidate.values} for candidate in shipped.space.from_matrix(matrix)]
+    estimated = networks.latency_for(shipped.space, request.info, shipped.constants, table)(matrix)[LATENCY]
     measured = time_networks(bench, candidates)
     check = compare(estimated.tolist(), measured)
     return table.model_copy(update={"check": check, "scale": float(np.median(np.array(measured) / estimated))})

@@ -1,1 +1,1 @@
-"""Looking up what a spec or a request names."""
+"""Lookup of the names in a spec or a request."""

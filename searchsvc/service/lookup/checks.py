@@ -1,6 +1,6 @@
 """Checks of the names in a spec against the tables of tasks, spaces and metrics.
 
-Each check returns what the name stands for, or raises InvalidInput with pointers into the spec.
+Each check returns the object that a name refers to, or raises InvalidInput with pointers into the spec.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def task_of(spec: JobSpec) -> Task:
 def constants_of(spec: JobSpec) -> Mapping[str, Scalar]:
     """Return the values that all trials share: the constants of a named space, and fixed parameters outside the space.
 
-    With pretrained weights, all trials start from them if `init` is neither searched nor fixed.
+    With pretrained weights, all trials start from the weights if `init` is neither searched nor fixed.
     """
     section = spec.space
     if isinstance(section, NamedSpace):
@@ -47,7 +47,7 @@ def space_of(spec: JobSpec, task: Task | None) -> Space:
 
 
 def bound_space(spec: JobSpec, task: Task | None, constants: Mapping[str, Scalar]) -> Space:
-    """Return the space of a spec, whose constants are given, with `fix` and `narrow` applied.
+    """Return the space of a spec with `fix` and `narrow` applied; `constants` are the values that all trials share.
 
     `init` is fixed to random weights if the spec names no pretrained weights for a shipped space that searches it.
     """
@@ -75,7 +75,7 @@ def bound_space(spec: JobSpec, task: Task | None, constants: Mapping[str, Scalar
 
 
 def pointer_of(section: InlineSpace, name: str) -> str:
-    """Return the pointer to a parameter of a space that a spec spells out; to all of them if it has no such one."""
+    """Return the pointer to a parameter of an inline space, or to the list of parameters if the space lacks it."""
     places = (f"/{index}" for index, parameter in enumerate(section.parameters) if parameter.name == name)
     return f"/space/parameters{next(places, '')}"
 
@@ -83,9 +83,9 @@ def pointer_of(section: InlineSpace, name: str) -> str:
 def metric_faults(
     spec: JobSpec, task: Task, costs: Collection[str], unmeasured: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Fault]:
-    """Yield a fault for each objective or constraint on a metric that is neither measured nor one of `costs`.
+    """Yield a fault for each objective or constraint on a metric that is neither measured nor in `costs`.
 
-    `unmeasured`: metrics of the task that this dataset does not allow, with the reason.
+    `unmeasured`: metrics of the task that cannot be measured on the dataset, with the reason.
     """
     measured = {metric.name for metric in task.metrics}
     metrics = [*measured, *(cost for cost in costs if cost not in measured)]
@@ -108,7 +108,7 @@ def metric_faults(
 
 
 def close_to(name: str, names: Iterable[str]) -> str:
-    """Return a hint for the end of a message: the names that may have been meant, or all names."""
+    """Return a hint for the end of a message: the names that the user may have meant, or all names."""
     choices = sorted(set(names))
     longer = [choice for choice in choices if len(name) > 1 and choice.startswith(name)]
     if near := longer or get_close_matches(name, choices, n=3):

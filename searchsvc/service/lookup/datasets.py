@@ -1,7 +1,7 @@
-"""The dataset of a job: where it may be, and whether it can be read.
+"""The dataset of a job: its permitted locations, and a check that it can be read.
 
-A path that comes from a stranger must be under one of the data roots after every link has been followed. The spec is
-stored with the resulting path, so that a driver that starts in another directory reads the same files.
+A path from an untrusted user must be under one of the data roots after every link has been followed. The spec is stored
+with the resulting path, so that a driver that starts in another directory reads the same files.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from searchsvc.errors import Fault, InvalidInput, below
 from searchsvc.settings import Settings
 
 _LABELS = "reassessed"
-"""The option that names a file of label sets, wherever the images are."""
+"""The option that names a file of label sets, for datasets of any kind."""
 
 
 def path_options(task: Task | None, section: Dataset) -> tuple[str, ...]:
-    """Return the options of a section that are paths: as its format declares, by default `path` and label sets."""
+    """Return the options of a section that are paths: as its format declares, or `path` and label sets by default."""
     if isinstance(task, FileTask):
         return task.path_options(section.model_dump(mode="json"))
     return ("path", _LABELS) if isinstance(section, FileDataset) else (_LABELS,)
 
 
 def located(section: Dataset, paths: Sequence[str], *, trusted: bool, settings: Settings) -> Dataset:
-    """Make the paths in the section of a dataset absolute and free of links. Raises InvalidInput, pointers into it."""
+    """Make the paths in the section of a dataset absolute and free of links.
+
+    Raises InvalidInput with pointers into the section.
+    """
     document, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
     files = [key for key in paths if isinstance(document.get(key), str)]
     others = [key for key in section.options if key not in files] if has_path else []
@@ -46,14 +49,14 @@ def located(section: Dataset, paths: Sequence[str], *, trusted: bool, settings: 
 
 
 def located_path(path: str, *, trusted: bool, settings: Settings) -> Path:
-    """Make a path absolute and free of links. Raises ValueError if nothing is there, or the user may not read it."""
+    """Make a path absolute and free of links. Raises ValueError if it does not exist, or the user may not read it."""
     return _trusted(path) if trusted else _under_roots(path, settings)
 
 
 def _located_pattern(path: str, *, trusted: bool, settings: Settings) -> Path:
-    """Do the same with a path whose name may be a pattern of the files of one folder. Raises ValueError if none fits.
+    """Make a path absolute whose name may be a pattern for files of a folder. Raises ValueError if no file matches.
 
-    Every file that fits must be one that the user may read: a link may lead out of the data roots.
+    The user must be allowed to read every matching file: a link may lead out of the data roots.
     """
     folder, name = os.path.split(path)
     if not has_magic(name):
@@ -69,7 +72,7 @@ def _located_pattern(path: str, *, trusted: bool, settings: Settings) -> Path:
 
 
 def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
-    """Let the task look at the dataset. Raises InvalidInput, pointers into the spec."""
+    """Let the task inspect the dataset. Raises InvalidInput with pointers into the spec."""
     with below("/dataset"):
         try:
             return task.inspect(dataset, seed)
@@ -85,7 +88,7 @@ def _trusted(path: str) -> Path:
 
 
 def _under_roots(path: str, settings: Settings) -> Path:
-    """Look for a relative path in each root. The answer for a path outside does not tell whether it exists."""
+    """Look for a relative path in each root. The message for a path outside does not reveal whether it exists."""
     roots = [Path(os.path.realpath(root)) for root in settings.data_roots]
     absolute = [Path(os.path.realpath(root / path)) for root in roots]
     inside = [candidate for candidate in absolute if any(candidate.is_relative_to(root) for root in roots)]

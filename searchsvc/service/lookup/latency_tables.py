@@ -1,4 +1,4 @@
-"""Latency tables by name: files in the data folder."""
+"""Latency tables by name, stored as files in the data folder."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ _NAME = TypeAdapter(TableName)
 
 
 def find(settings: Settings, reference: str) -> tuple[str, LatencyTable]:
-    """Find a table by its name, or by its name with a digest; return it with the reference that has the digest.
+    """Find a table by its name, or by its name with a digest. Return the reference with the digest, and the table.
 
-    Raises InvalidInput if there is no table of that name, its file is not valid, or the table has another digest.
+    Raises InvalidInput if no table has that name, its file is not valid, or the table has another digest.
     """
     name, _, digest = reference.partition("@")
     path = _path(settings, name)
     try:
         table = LatencyTable.parse(path.read_bytes(), str(path))
     except FileNotFoundError:
-        names = ", ".join(path.stem for path in _paths(settings)) or "none: `searchctl latency` makes one"
+        names = ", ".join(path.stem for path in _paths(settings)) or "none: `searchctl latency` measures one"
         raise InvalidInput.at("", f"no latency table {name!r}; there are {names}") from None
     except OSError as error:
         raise InvalidInput.at("", f"{path} cannot be read: {error.strerror}") from None
     if digest not in ("", table.digest):
-        message = f"the table {name} was another one ({digest}) when it was chosen; it is {table.digest} now"
+        message = f"the table {name} had the digest {digest} when it was chosen; its digest is {table.digest} now"
         raise InvalidInput.at("", f"{message}: put the old file back, or submit a new job")
     return f"{name}@{table.digest}", table
 
 
 def check_name(settings: Settings, name: str, *, replace: bool) -> None:
-    """Raise InvalidInput if no table can have the name, and Conflict if a table has it and may not be replaced."""
+    """Raise InvalidInput if the name is not valid, and Conflict if a table has it and may not be replaced."""
     try:
         _NAME.validate_python(name)
     except ValidationError:
-        raise InvalidInput.at("/name", "letters, digits, `.`, `_` and `-`, at most 64, the first no sign") from None
+        message = "use at most 64 letters, digits, `.`, `_` and `-`, and begin with a letter or digit"
+        raise InvalidInput.at("/name", message) from None
     if not replace and _path(settings, name).exists():
-        raise Conflict(f"there is a latency table {name}: a job may use it; choose another name, or say --replace")
+        raise Conflict(f"there is a latency table {name}: a job may use it; choose another name, or pass --replace")
 
 
 def save(settings: Settings, name: str, table: LatencyTable) -> Path:
-    """Store a table under a name, in place of an earlier table of that name."""
+    """Store a table under a name, replacing an earlier table with that name."""
     path = _path(settings, name)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""Keyset pages: a page ends with an opaque token, from which the next one goes on however many rows came in between."""
+"""Keyset pagination: a page ends with an opaque token, from which the next page continues even if rows were added."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from searchsvc.errors import InvalidInput
 
 LARGEST_PAGE = 1000
-_LARGEST_KEY = 2**63 - 1  # what a database can compare a number with
+_LARGEST_KEY = 2**63 - 1  # databases compare integers up to 64 bits
 
 T = TypeVar("T")
 K = TypeVar("K", str, int)
@@ -21,7 +21,7 @@ K = TypeVar("K", str, int)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and the token of the page after them; None on the last page."""
+    """Rows of a list, and the token of the next page; None on the last page."""
 
     items: tuple[T, ...]
     next_page_token: str | None
@@ -36,22 +36,22 @@ def page_of(
     token: str | None,
     filters: Mapping[str, Any],
 ) -> Page[T]:
-    """One page from `read(after, limit)`; one row more than asked for tells whether there is another page."""
+    """Return a page from `read(after, limit)`; an additional row shows whether there is another page."""
     if not 1 <= size <= LARGEST_PAGE:
         raise InvalidInput.at("/page_size", f"must lie from 1 to {LARGEST_PAGE}, not {size}")
-    rows = read(decode(token, filters, kind) if token else None, size + 1)
+    rows = read(decode_token(token, filters, kind) if token else None, size + 1)
     more = len(rows) > size
-    return Page(tuple(rows[:size]), encode(key(rows[size - 1]), filters) if more else None)
+    return Page(tuple(rows[:size]), encode_token(key(rows[size - 1]), filters) if more else None)
 
 
-def encode(key: str | int, filters: Mapping[str, Any]) -> str:
-    """The key of the last row and a hash of the filters, as text without meaning to anyone else."""
+def encode_token(key: str | int, filters: Mapping[str, Any]) -> str:
+    """Return the token for the key of the last row and a hash of the filters; it is opaque to clients."""
     text = json.dumps([key, _digest(filters)], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode(token: str, filters: Mapping[str, Any], kind: type[K]) -> K:
-    """The key in a token. Raises InvalidInput where it is none of ours or was made with other filters."""
+def decode_token(token: str, filters: Mapping[str, Any], kind: type[K]) -> K:
+    """Return the key in a token. Raises InvalidInput if the token is not ours, or was made with other filters."""
     try:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
         key, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))

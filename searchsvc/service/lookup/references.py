@@ -1,4 +1,4 @@
-"""Jobs and trials by the reference that a person types."""
+"""Jobs and trials by the reference that a user types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORTEST = 4
 
 
 def find_job(store: Store, reference: str) -> Job:
-    """Find a job by id, by name (the newest of that name), or by the start of one id. Raises NotFound, Conflict."""
+    """Find a job by id, by name (the newest of that name), or by the beginning of its id. Raises NotFound, Conflict."""
     if is_id(reference):
         return store.job(reference.lower())
     named = store.jobs(name=reference, limit=1)

@@ -25,7 +25,7 @@ def options_of(spec: JobSpec) -> Mapping[str, Any] | None:
 
 
 def spec_faults(spec: JobSpec, task: Task | None) -> Iterator[Fault]:
-    """Yield the faults of a spec whose algorithm shares weights; other algorithms have none."""
+    """Yield the faults of a spec whose algorithm shares weights; none for other algorithms."""
     name = spec.algorithm.name
     if not ALGORITHMS[name].shares_weights:
         return

@@ -1,1 +1,1 @@
-"""From a spec to everything that a driver needs to run it."""
+"""From a job spec to everything that a driver needs to run it."""

@@ -1,4 +1,4 @@
-"""A job spec with all its names resolved, and what a driver builds from it."""
+"""A job spec with all its names resolved, and the objects that a driver builds from it."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from searchsvc.spaces import CostModel, Space, identity_for
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """All that is needed to run a job."""
+    """Everything that is needed to run a job."""
 
     spec: JobSpec
-    """With absolute paths, pinned weights and tables, and its stopping rule named: the form that is stored."""
+    """The stored form of the spec: with absolute paths, pinned weights and tables, and its stopping rule named."""
     task: Task
     dataset: DatasetInfo
     space: Space
-    """With `fix` and `narrow` applied."""
+    """The space with `fix` and `narrow` applied."""
     cost_model: CostModel
     hard: tuple[Constraint, ...]
     """Constraints on costs, which are known before a trial starts."""
     outcome: tuple[Constraint, ...]
     """Constraints on measured metrics."""
     constants: Mapping[str, Scalar]
-    """Values that all trials share, in addition to those of their candidates."""
+    """Values that all trials share, in addition to the values of their candidates."""
     pretrained: WeightsFile | None = None
-    """First weights of trials with `init: pretrained`."""
+    """Initial weights of trials with `init: pretrained`."""
     self_training: SelfTraining | None = None
-    """How self-trained trials learn."""
+    """Self-training of the trials."""
 
 
 def make_proposer(blueprint: Blueprint) -> Proposer:
-    """Build the algorithm behind its hard constraints, before the first trial of the job. Raises InvalidInput."""
+    """Build the algorithm behind its hard constraints, in its state before the first trial. Raises InvalidInput."""
     spec = blueprint.spec
     with below("/algorithm"):
         algorithm = algorithms.create(
@@ -71,7 +71,7 @@ def make_proposer(blueprint: Blueprint) -> Proposer:
 
 
 def make_stopping_rule(blueprint: Blueprint) -> StoppingRule:
-    """Build the stopping rule, before the first trial of the job. Raises InvalidInput."""
+    """Build the stopping rule in its state before the first trial. Raises InvalidInput."""
     return methods.stopping_rule(blueprint.spec)
 
 

@@ -1,4 +1,4 @@
-"""Third stage of resolving a spec: what its candidates cost before they are trained."""
+"""Third stage of resolving a spec: the cost model, which computes costs before training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ResolvedCosts:
     names: ResolvedNames
     data: ResolvedData
     spec: JobSpec
-    """With the digest of its latency table."""
+    """The spec with the digest of its latency table."""
     model: CostModel
 
 
 def resolve_costs(
     spec: JobSpec, names: ResolvedNames, data: ResolvedData, settings: Settings, faults: FaultCollector
 ) -> ResolvedCosts:
-    """Build the cost model; without the part that has a fault."""
+    """Build the cost model. If a part of it has a fault, build it without that part."""
     model = NO_COSTS
     with faults.at("/space/parameters"):
         model = cost_model_for(spec.task, names.space, data.dataset, names.constants)
@@ -40,7 +40,7 @@ def resolve_costs(
 
 
 def promised(spec: JobSpec) -> tuple[str, ...]:
-    """Return the costs that a spec may name even if its latency table has a fault, which is reported by itself."""
+    """Return the costs that a spec may name even if its latency table has a fault, which is reported separately."""
     return (LATENCY,) if isinstance(spec.space, NamedSpace) and spec.space.latency else ()
 
 
@@ -53,7 +53,7 @@ def _with_latencies(
         return spec, model
     reference, table = latency_tables.find(settings, section.latency)
     shape = shape_at(dataset.shape, names.constants.get(RESOLUTION, 0))
-    if RESOLUTION in names.space:  # the candidates decide the sides of their images, whatever the dataset has
+    if RESOLUTION in names.space:  # the candidates set the size of their images, whatever the size in the dataset
         shape = (shape[0], *table.shape[1:])
     table.check_fits(section.name, replace(dataset, shape=shape))
     latencies = networks.latency_for(names.space, dataset, names.constants, table)

@@ -14,21 +14,21 @@ from searchsvc.service.planning.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class ResolvedData:
-    """What the trials of a job learn from."""
+    """The data that the trials of a job learn from."""
 
     spec: JobSpec
-    """With absolute paths, and with the weights that it names pinned."""
+    """The spec with absolute paths, and with the weights that it names pinned."""
     dataset: DatasetInfo
     pretrained: WeightsFile | None
-    """First weights of trials with `init: pretrained`; None if the spec names no weights."""
+    """Initial weights of trials with `init: pretrained`; None if the spec names no weights."""
     self_training: SelfTraining | None
-    """How self-trained trials learn; None if no trial is self-trained."""
+    """Self-training of the trials; None if no trial is self-trained."""
 
 
 def resolve_data(
     spec: JobSpec, task: Task | None, names: ResolvedNames | None, sources: Sources, faults: FaultCollector
 ) -> ResolvedData | None:
-    """Look at the dataset and at the weights, as far as the names are valid; None if the dataset cannot be read."""
+    """Inspect the dataset and the weights, as far as the names are valid. Return None if the dataset cannot be read."""
     dataset = pretrained = how = None
     with faults.at():
         spec = sources.with_located_dataset(spec)

@@ -1,4 +1,4 @@
-"""How a spec searches: its algorithm, its stopping rule and the workers of a supernet. No dataset is needed here."""
+"""The search methods of a spec: its algorithm, stopping rule and workers of a supernet; no dataset is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def resolve_methods(spec: JobSpec, task: Task | None, faults: FaultCollector) ->
 
 
 def stopping_rule(spec: JobSpec) -> StoppingRule:
-    """Build the stopping rule, as it is before the first trial. Raises InvalidInput with pointers into the spec."""
+    """Build the stopping rule in its state before the first trial. Raises InvalidInput with pointers into the spec."""
     rule, epochs = spec.stopping, spec.fidelity.epochs
     if isinstance(first := rule.options.get("min_epochs"), int) and first > epochs:
         message = f"the rule would never act: a trial has {epochs} epochs (fidelity.epochs), fewer than {first}"
@@ -36,7 +36,7 @@ def stopping_rule(spec: JobSpec) -> StoppingRule:
 
 
 def _with_stopping_rule(spec: JobSpec, options: MethodOptions) -> JobSpec:
-    """Name the stopping rule that goes with the algorithm if the spec names none."""
+    """Return the spec with the default stopping rule of the algorithm if the spec names none."""
     if "stopping" in spec.model_fields_set:
         return spec
     return spec.model_copy(update={"stopping": ALGORITHMS[spec.algorithm.name].stopping(options)})

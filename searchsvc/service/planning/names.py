@@ -1,4 +1,4 @@
-"""First stage of resolving a spec: what its names stand for."""
+"""First stage of resolving a spec: the task and the space that its names refer to."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ResolvedNames:
 
     task: Task
     space: Space
-    """With `fix` and `narrow` applied."""
+    """The space with `fix` and `narrow` applied."""
     constants: Mapping[str, Scalar]
-    """Values that all trials share, in addition to those of their candidates."""
+    """Values that all trials share, in addition to the values of their candidates."""
 
 
 def find_task(spec: JobSpec, faults: FaultCollector) -> Task | None:

@@ -14,7 +14,7 @@ from searchsvc.service.planning.reachability import Reachability, check_reachabl
 
 @dataclass(frozen=True, slots=True)
 class PlannedCandidate:
-    """A candidate that would be among the first, with its costs."""
+    """A candidate that would be among the first proposals, with its costs."""
 
     candidate: Candidate
     costs: Mapping[str, float]
@@ -22,17 +22,17 @@ class PlannedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job would run, worked out without training."""
+    """A preview of a job, computed without training."""
 
     spec: JobSpec
     space_size: int | float
     """Number of different candidates; infinity if a parameter is continuous."""
     feasible_share: float
-    """Share of random candidates that keep the hard constraints; 1 if there are none."""
+    """Share of random candidates that keep the hard constraints; 1 without hard constraints."""
     sampled: int
-    """Number of random candidates that the share was estimated from."""
+    """Number of random candidates from which the share was estimated."""
     candidates: tuple[PlannedCandidate, ...]
-    """The first that the algorithm would propose; none if a supernet is trained to find them."""
+    """The first candidates that the algorithm would propose; empty if a supernet is trained to find them."""
     dataset: DatasetInfo
     hard: tuple[Constraint, ...]
     outcome: tuple[Constraint, ...]
@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(blueprint: Blueprint, *, candidates: int = 5) -> Plan:
-    """Work out what would run, from the cost model alone. Raises InvalidInput if no candidate is feasible."""
+    """Compute the plan from the cost model alone. Raises InvalidInput if no candidate is feasible."""
     reachability = check_reachable(blueprint)
     size = blueprint.space.size()
     proposed, problems = _first_candidates(blueprint, candidates)
@@ -78,7 +78,7 @@ def _warnings(blueprint: Blueprint, reachability: Reachability) -> Iterator[str]
     yield from pretraining.warnings(spec, blueprint.space, blueprint.constants, defaults)
     if reachability.share == 0:
         few = f"fewer than 1 in {reachability.sampled:,} random candidates keep the hard constraints"
-        yield f"{few}: finding them takes long"
+        yield f"{few}: finding them takes a long time"
 
 
 def _size_warnings(blueprint: Blueprint, size: int | float) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Checks of first weights: the section `pretrained` of a spec against the parameters that need it."""
+"""Checks of initial weights: the section `pretrained` of a spec against the parameters that need it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def faults(
 ) -> Iterator[Fault]:
     """Yield the faults of `pretrained`, of `init` and of `frozen_stages`.
 
-    `constants`: values that all trials share. `defaults`: of all parameters of the task.
+    `constants`: values that all trials share. `defaults`: default values of all parameters of the task.
     """
     if INIT not in defaults:
         if spec.pretrained is not None:
-            yield Fault("/pretrained", f"the task {spec.task} starts from no other weights: leave it out")
+            yield Fault("/pretrained", f"trials of the task {spec.task} cannot start from other weights: leave it out")
         return
     inits = values_of(space, INIT, constants.get(INIT, defaults[INIT]))
     if PRETRAINED in inits and spec.pretrained is None:
-        message = "pretrained takes weights to start from: say which, as in `pretrained: {job: NAME}`"
+        message = "name the weights to start from, as in `pretrained: {job: NAME}`"
         yield Fault(_pointer(INIT, spec), message)
     if SCRATCH in inits and _freezes(space, constants, defaults):
-        message = f"random weights would stay as they are: give it the condition `when: {{{INIT}: {PRETRAINED}}}`"
+        message = f"random weights would be frozen: give it the condition `when: {{{INIT}: {PRETRAINED}}}`"
         yield Fault(_pointer(FROZEN_STAGES, spec), message)
 
 

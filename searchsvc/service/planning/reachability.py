@@ -29,7 +29,7 @@ _LEVELS = 17  # values tried per parameter in the last, greedy part
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """How much of a space keeps the hard constraints."""
+    """The share of a space that keeps the hard constraints."""
 
     share: float
     """Share of `sampled` random candidates that keep all constraints."""
@@ -100,7 +100,7 @@ class _DescentSearch:
     cost_model: CostModel
     generator: np.random.Generator
     start: Matrix
-    """(n, d) points of the unit cube that the search starts from."""
+    """(n, d) points of the unit cube from which the search starts."""
 
     def nearest(self, constraint: Constraint) -> float:
         """Return the value of the constraint's metric that is nearest to its limits."""
@@ -120,7 +120,7 @@ class _DescentSearch:
         return loss
 
     def _descend(self, hard: Sequence[Constraint]) -> NDArray[np.float64]:
-        """Return a point (d,): by evolution, which is wide, then one parameter at a time, which is thorough."""
+        """Return a point (d,) of small loss: by evolution, which is wide, then parameter by parameter."""
         loss = self._loss(hard)
         unit, losses = self.start, loss(self.start)
         for _ in range(_GENERATIONS):

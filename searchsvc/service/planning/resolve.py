@@ -4,9 +4,9 @@
 
     find_task -> resolve_names -> resolve_data -> resolve_methods -> resolve_costs -> Blueprint
 
-Each stage looks up what the document alone cannot tell, collects its faults, and hands a typed result to the next. A
-fault does not end the stages after it: they check whatever does not depend on what is missing, so that a user sees all
-faults at once, each with the JSON pointer of its place.
+Each stage looks up the facts that the document alone does not contain, collects its faults, and passes a typed result
+to the next stage. A fault does not end the later stages: they check whatever does not depend on the missing part, so
+that a user sees all faults at once, each with the JSON pointer of its place.
 
 The driver resolves the stored spec again, and builds the algorithm and the stopping rule from the same blueprint.
 """
@@ -33,7 +33,7 @@ from searchsvc.store import Store
 def resolve(spec: JobSpec, *, trusted: bool, settings: Settings, store: Store | None = None) -> Blueprint:
     """Look up everything that the spec names. Raises InvalidInput with all faults.
 
-    `trusted`: files may be anywhere. `store`: holds the jobs whose networks the spec may name; None: it may name none.
+    `trusted`: files may be anywhere. `store`: holds the jobs whose networks the spec may name; None: no jobs.
     """
     faults = FaultCollector()
     spec = self_training.unfolded(spec)

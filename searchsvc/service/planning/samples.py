@@ -1,4 +1,4 @@
-"""A random candidate of a shipped space with its costs, to look at a space before writing a job."""
+"""A random candidate of a shipped space with its costs, for exploring a space before writing a job."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SampledCandidate:
     candidate: Candidate
     costs: Mapping[str, float]
     dataset: DatasetInfo
-    """The costs are those on its images and classes."""
+    """The dataset whose images and classes the costs refer to."""
 
 
 def sample(space: str, seed: int) -> SampledCandidate:
-    """Draw a candidate by the seed, with its costs on the first dataset of the space's task.
+    """Draw a candidate from the seed, with its costs on the first dataset of the space's task.
 
     Raises NotFound, and InvalidInput for a seed below 0.
     """

@@ -30,7 +30,7 @@ def names_around() -> list[str]:
 
 
 def unfolded(spec: JobSpec) -> JobSpec:
-    """Turn a job of the task `self_training` into one of the task that it wraps. Raises InvalidInput without one."""
+    """Turn a job of the task `self_training` into a job of the wrapped task. Raises InvalidInput if it names none."""
     section = spec.self_training
     if spec.task != TASK:
         if section is not None and section.around not in (None, spec.task):
@@ -59,8 +59,9 @@ def with_pinned_section(spec: JobSpec, names: ResolvedNames, sources: Sources) -
     needed = True in values_of(space, SELF_TRAINING, names.constants.get(SELF_TRAINING, False))
     if section is None:
         if needed:
-            message = f"is missing: trials may have {SELF_TRAINING}: true, and it says which images have no labels"
-            raise InvalidInput.at(_SECTION, f"{message}; {{unlabelled: rest}} takes those beyond the data fraction")
+            message = f"is missing: trials may have {SELF_TRAINING}: true, and it names the images without labels"
+            hint = "{unlabelled: rest} takes the images beyond the data fraction"
+            raise InvalidInput.at(_SECTION, f"{message}; {hint}")
         return spec, None
     algorithm = ALGORITHMS.get(spec.algorithm.name)
     if algorithm is not None and algorithm.shares_weights:
@@ -116,5 +117,5 @@ def _pinned(section: SelfTrainingSpec, sources: Sources) -> tuple[SelfTrainingSp
 
 def _teacher(source: ModelSource, sources: Sources) -> FoundModel:
     if source.timm is not None:
-        raise InvalidInput.at("/timm", "a teacher is a model that a trial has left: name a job, trial or file")
+        raise InvalidInput.at("/timm", "a teacher is a model that a trial has trained: name a job, trial or file")
     return sources.model(source, task=None)

@@ -1,4 +1,4 @@
-"""Where files and jobs that a spec names are looked up."""
+"""Sources of the files and jobs that a spec names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a user may name in a spec."""
+    """The files and trained networks that a spec may name."""
 
     settings: Settings
     store: Store | None
-    """Holds the jobs whose networks a spec may name; None: it may name none."""
+    """Holds the jobs whose networks a spec may name; None: a spec may not name jobs."""
     trusted: bool
     """Whether files may be anywhere; otherwise they must be under the data roots."""
     task: Task | None = None

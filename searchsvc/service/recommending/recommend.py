@@ -2,7 +2,7 @@
 
 The second stage of FBNetV3 (arXiv 2006.02049): a predictor learns from the job's trials, whatever algorithm proposed
 them, and an evolutionary search scores candidates with it instead of training them. Nothing is stored: a repeated
-request is answered anew from the stored trials.
+request is computed again from the stored trials.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def training_spec(job: Job, candidates: Sequence[Mapping[str, Any]], *, name: st
 
 @dataclass(frozen=True, slots=True)
 class _Constraints:
-    """The constraints in force, and what follows from them."""
+    """The constraints in force, and quantities derived from them."""
 
     hard: tuple[Constraint, ...]
     outcome: tuple[Constraint, ...]

@@ -1,8 +1,8 @@
 """The search behind `recommend`: predictors fitted to a job's results, and an evolutionary search with them.
 
-The best candidates by a prediction are nearly one candidate, with a dropout rate that differs in the third digit. A
-user who asks for five wants a choice, not five bets on one error of the predictor. So with one objective, each result
-is the best of the candidates that differ from the earlier results in a fifth of their parameters; with several
+The best candidates by a prediction are nearly identical, with a dropout rate that differs in the third digit. A user
+who asks for five wants a choice, not five bets on the same error of the predictor. So with a single objective, each
+result is the best of the candidates that differ from the earlier results in a fifth of their parameters; with several
 objectives, the results lie evenly along the predicted front.
 """
 
@@ -22,7 +22,7 @@ from searchsvc.service.recommending.training_data import TrainingData
 from searchsvc.spaces import CostModel, Identity, Matrix, Space
 
 _APART = Constraint(metric="_apart", min=0.2)
-"""The share of its parameters in which a result differs from every earlier one."""
+"""The share of its parameters in which a result differs from every earlier result."""
 _NOTABLE = 0.1
 """Two numbers differ if at least this share of their range lies between them."""
 _FRONT = 100
@@ -31,7 +31,7 @@ _FRONT = 100
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The predicted value of one metric."""
+    """The predicted value of a metric."""
 
     mean: float
     deviation: float
@@ -67,7 +67,7 @@ class PredictedRow:
     """A row of the space with its predicted metrics."""
 
     row: Matrix
-    """(d,)"""
+    """(d,) row of the space's matrix."""
     predicted: Mapping[str, Prediction]
 
 

@@ -1,7 +1,7 @@
 """Training data: the results of a job that a predictor learns from, all measured after the same number of epochs.
 
-Trials end at different epochs: some are stopped early, some are trained in full. A value after 2 epochs and one after 8
-cannot be compared, so each trial counts with its best measurement up to one epoch that many trials have reached.
+Trials end at different epochs: some are stopped early, some are trained in full. Values after 2 and after 8 epochs
+cannot be compared, so each trial counts with its best measurement up to a common epoch that many trials have reached.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from searchsvc.store import Store
 NEEDED = 8
 """The least number of trials with a result that a predictor is fitted to."""
 MOST = 2000
-"""The largest number of trials read from the store; of more trials, half of these are the best, half the latest."""
+"""The largest number of trials read from the store; if there are more, half are the best and half the latest trials."""
 _PAGE = 10_000
 
 
@@ -58,7 +58,7 @@ def training_data(store: Store, job: Job, space: Space, wanted: Collection[str])
 
 
 def _measured_all(trial: Trial, wanted: Collection[str]) -> bool:
-    """Whether the trial is a candidate with a result that has all metrics in `wanted`."""
+    """Return whether the trial is a candidate with a result that has all metrics in `wanted`."""
     return trial.is_search_result and set(wanted) <= (trial.metrics or {}).keys()
 
 

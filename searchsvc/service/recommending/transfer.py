@@ -1,8 +1,8 @@
-"""Transfer: whether the recipes that a job has found are good for networks that it never saw.
+"""Transfer: whether the recipes that a job has found suit networks that the job did not train.
 
-FBNetV3 (arXiv 2006.02049) claims that a recipe found for one network trains others better than their usual one does.
-Here that is measured: a job trains networks of another space with the default recipe and with each of those found, and
-a report puts the results side by side.
+FBNetV3 (arXiv 2006.02049) claims that a recipe found for one network trains other networks better than their usual
+recipe. This can be measured: a job trains networks of another space with the default recipe and with each recipe found,
+and a report shows the results side by side.
 """
 
 from __future__ import annotations
@@ -25,67 +25,68 @@ from searchsvc.spaces.network_family import NETWORK
 from searchsvc.store import Store
 
 TAG = "transfer"
-"""Of a job that transfers recipes."""
+"""Tag of a job that transfers recipes."""
 NETWORKS = 3
-"""So many of the space's networks are trained where none are named."""
+"""Number of networks of the space to train if the user names none."""
 LARGEST_K = 20
 MOST_REPEATS = 20
-_LOOKED_AT = 200  # the best trials, of which several may share a recipe
+_LOOKED_AT = 200  # number of best trials read, of which several may share a recipe
 
 Recipe = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeResult:
-    """What one network reached with one recipe."""
+    """The results of a network with a recipe."""
 
     recipe: int
-    """0 is the default recipe; 1, 2, ... are those found, the best first."""
+    """Index of the recipe: 0 is the default recipe; 1, 2, ... are the recipes found, the best first."""
     trials: int
-    """Trials with a result; `mean` and `deviation` are over them."""
+    """Number of trials with a result, over which `mean` and `deviation` are computed."""
     mean: float | None
     deviation: float | None
-    """Standard deviation; None of fewer than two trials."""
+    """Standard deviation; None for fewer than two trials."""
     gain: float | None
-    """By how much it is better than with the default recipe, whichever direction is better."""
+    """Improvement over the default recipe; positive is better for both goals."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """What the recipes did for each network."""
+    """The results of the recipes for each network."""
 
     job: Job
     objective: Objective
     recipes: tuple[Recipe, ...]
-    """The default recipe, then those that were found."""
+    """The default recipe, then the recipes that were found."""
     networks: Mapping[str, tuple[RecipeResult, ...]]
-    """By network: one entry per recipe, in their order."""
+    """Results by network, one entry per recipe, in the order of `recipes`."""
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The parameters in which the recipes are not all alike."""
-        return tuple(name for name in self.recipes[0] if len({one.get(name) for one in self.recipes}) > 1)
+        """The parameters in which the recipes differ."""
+        return tuple(name for name in self.recipes[0] if len({recipe.get(name) for recipe in self.recipes}) > 1)
 
 
 # ---- the job ---------------------------------------------------------------------------------------------------------
 
 
 def spec_of(store: Store, job: Job, space: str, *, k: int, networks: Sequence[str], repeats: int) -> dict[str, Any]:
-    """The spec of a job that measures the transfer.
+    """Return the spec of a job that measures the transfer.
 
-    Raises InvalidInput (pointers `/space`, `/networks/0`, `/k`, `/repeats`) and Conflict where nothing was found yet.
+    Raises InvalidInput (pointers `/space`, `/networks/0`, `/k`, `/repeats`), and Conflict if there is no recipe yet.
     """
     _check_counts(k, repeats)
     shipped = _space_of_networks(space)
     chosen = _chosen(shipped, networks)
-    recipes = [_default(job), *_found(store, job, k)]
-    candidates = [{NETWORK: network, **one} for network in chosen for one in _distinct(recipes) for _ in range(repeats)]
+    recipes = [_default(job), *_best_recipes(store, job, k)]
+    pairs = [(network, values) for network in chosen for values in _distinct(recipes)]
+    candidates = [{NETWORK: network, **values} for network, values in pairs for _ in range(repeats)]
     return training_spec(
         job,
         candidates,
         name=TAG,
         space={"parameters": [*_parameters(candidates)]},
-        constraints=[],  # they are about the networks that were searched
+        constraints=[],  # the limits of the job concern the networks that it searched
         objectives=[job.spec.objectives[0].model_dump(mode="json")],
         pretrained=None,
         repeats=repeats > 1,
@@ -102,8 +103,8 @@ def _check_counts(k: int, repeats: int) -> None:
 
 
 def _space_of_networks(name: str) -> ShippedSpace:
-    """The space of that name, where `network` is searched. Raises InvalidInput."""
-    fitting = [one.name for one in catalogue.SPACES.values() if _is_of_networks(one)]
+    """Return the space with that name if it searches `network`. Raises InvalidInput otherwise."""
+    fitting = [space.name for space in catalogue.SPACES.values() if _is_of_networks(space)]
     try:
         shipped = catalogue.find(name)
     except NotFound as error:
@@ -121,25 +122,25 @@ def _is_of_networks(shipped: ShippedSpace) -> bool:
 def _chosen(shipped: ShippedSpace, names: Sequence[str]) -> list[str]:
     parameter = shipped.space[NETWORK]
     assert isinstance(parameter, Categorical)
-    known = [str(one) for one in parameter.choices]
+    choices = [str(choice) for choice in parameter.choices]
     faults = [
-        Fault(f"/networks/{index}", f"{shipped.name} has no network {name!r}{close_to(name, known)}")
+        Fault(f"/networks/{index}", f"{shipped.name} has no network {name!r}{close_to(name, choices)}")
         for index, name in enumerate(names)
-        if name not in known
+        if name not in choices
     ]
     if faults:
         raise InvalidInput(faults)
-    return list(dict.fromkeys(names)) or known[:NETWORKS]
+    return list(dict.fromkeys(names)) or choices[:NETWORKS]
 
 
 def _default(job: Job) -> Recipe:
-    """The recipe of whoever searches nothing."""
+    """Return the recipe that a trial uses if nothing is searched."""
     table = recipe.TABLES.get(job.spec.task)
     return halves(table.defaults).recipe if table else {}
 
 
-def _found(store: Store, job: Job, k: int) -> list[Recipe]:
-    """The recipes of the best trials, each once, whole. Raises Conflict where there is none."""
+def _best_recipes(store: Store, job: Job, k: int) -> list[Recipe]:
+    """Return the complete recipes of the best trials, each once. Raises Conflict if the job has found none."""
     searched = catalogue.find(job.spec.space.name) if isinstance(job.spec.space, NamedSpace) else None
     constants = {**_default(job), **halves(searched.constants if searched else {}).recipe}
     trials = standing.best(store, job, _LOOKED_AT)
@@ -151,19 +152,19 @@ def _found(store: Store, job: Job, k: int) -> list[Recipe]:
 
 
 def _of_any_network(searched: Recipe) -> Recipe:
-    """Without what is about the weights of one network, and about repetitions."""
+    """Return the recipe without the parameters that concern the weights of a single network, or repetitions."""
     own = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, REPLICATE)
     return {name: value for name, value in searched.items() if name not in own}
 
 
 def _distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
-    return [one for index, one in enumerate(recipes) if one not in recipes[:index]]
+    return [values for index, values in enumerate(recipes) if values not in recipes[:index]]
 
 
 def _parameters(candidates: Sequence[Mapping[str, Scalar]]) -> Iterator[dict[str, Any]]:
-    """Every parameter as a choice among the values that it has somewhere."""
+    """Yield every parameter as a choice among the values that it has in the candidates."""
     for name in candidates[0]:
-        choices = list(dict.fromkeys(one[name] for one in candidates))
+        choices = list(dict.fromkeys(candidate[name] for candidate in candidates))
         yield {"type": "categorical", "name": name, "choices": choices}
 
 
@@ -171,37 +172,37 @@ def _parameters(candidates: Sequence[Mapping[str, Scalar]]) -> Iterator[dict[str
 
 
 def report(store: Store, job: Job) -> TransferReport:
-    """What was measured so far. Raises Conflict where the job is no transfer of recipes."""
-    listed = _listed(job.spec)
-    recipes = _distinct([halves(one).recipe for one in listed])
+    """Return the results measured so far. Raises Conflict if the job does not transfer recipes."""
+    candidates = _listed_candidates(job.spec)
+    recipes = _distinct([halves(candidate).recipe for candidate in candidates])
     objective = job.spec.objectives[0]
-    values = _values(store.all_trials(job.id), objective.metric)
+    results = _values(store.all_trials(job.id), objective.metric)
     networks = {
-        network: tuple(_rows([values.get((network, _key(one)), []) for one in recipes], objective))
-        for network in dict.fromkeys(str(one[NETWORK]) for one in listed)
+        network: tuple(_rows([results.get((network, _key(values)), []) for values in recipes], objective))
+        for network in dict.fromkeys(str(candidate[NETWORK]) for candidate in candidates)
     }
     return TransferReport(job, objective, tuple(recipes), networks)
 
 
-def _listed(spec: JobSpec) -> list[dict[str, Scalar]]:
+def _listed_candidates(spec: JobSpec) -> list[dict[str, Scalar]]:
     if TAG not in spec.tags or spec.algorithm.name != "given":
-        raise Conflict(f"job {spec.name} transfers no recipes: `searchctl transfer JOB --space SPACE` makes such jobs")
+        raise Conflict(f"job {spec.name} transfers no recipes: `searchctl transfer JOB --space SPACE` creates one")
     candidates: list[dict[str, Scalar]] = spec.algorithm.options["candidates"]
     return candidates
 
 
 def _values(trials: Sequence[Trial], metric: str) -> dict[tuple[str, frozenset[tuple[str, Scalar]]], list[float]]:
-    """What was measured, by network and recipe."""
-    found: dict[tuple[str, frozenset[tuple[str, Scalar]]], list[float]] = {}
+    """Return the measured values by network and recipe."""
+    values: dict[tuple[str, frozenset[tuple[str, Scalar]]], list[float]] = {}
     for trial in trials:
         if trial.state is TrialState.SUCCEEDED and trial.metrics is not None:
             place = str(trial.values[NETWORK]), _key(halves(trial.values).recipe)
-            found.setdefault(place, []).append(trial.metrics[metric])
-    return found
+            values.setdefault(place, []).append(trial.metrics[metric])
+    return values
 
 
-def _key(one: Recipe) -> frozenset[tuple[str, Scalar]]:
-    return frozenset(one.items())
+def _key(recipe_values: Recipe) -> frozenset[tuple[str, Scalar]]:
+    return frozenset(recipe_values.items())
 
 
 def _rows(values: Sequence[Sequence[float]], objective: Objective) -> Iterator[RecipeResult]:

@@ -14,7 +14,7 @@ from searchsvc.spaces.costs.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The stages of a network, starting at the image."""
+    """The stages of a network, from input to output."""
 
     shape: tuple[int, int, int]
     """(channels, height, width) of the images of the dataset."""
@@ -38,7 +38,7 @@ def dataset_of(spec: JobSpec) -> DatasetInfo:
 
 
 def architecture(spec: JobSpec, dataset: DatasetInfo, values: Mapping[str, Scalar]) -> Architecture:
-    """Describe the network of a candidate. Raises Conflict if the stages of such networks are not known."""
+    """Describe the network of a candidate. Raises Conflict if the stages of such a network are unknown."""
     if spec.task not in networks.DEFAULTS:
         raise Conflict(f"it is not known what the task {spec.task} builds")
     try:

@@ -1,4 +1,4 @@
-"""Results of a job as columns: 100,000 of them are evaluated in some milliseconds.
+"""Results of a job as columns; evaluating 100,000 results takes a few milliseconds.
 
 | symbol | meaning |
 |---|---|
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from searchsvc.domain import Constraint, Objective, pareto_front
 
 Row = tuple[int, int, Mapping[str, float]]
-"""(number of the trial, its place in the order of the results, costs and metrics of its best step)."""
+"""(number of the trial, position in the order of the results, costs and metrics of its best step)."""
 Column = NDArray[np.float64]
 
 
 def sample(count: int, most: int) -> NDArray[np.int64]:
-    """Choose at most `most` of `count` indices, evenly spread, the last index included."""
+    """Return at most `most` of `count` indices, evenly spread, including the last index."""
     return np.unique(np.linspace(count - 1, 0, min(count, most)).round().astype(np.int64))
 
 
@@ -31,9 +31,9 @@ class ResultColumns:
     """The results of trials in the order in which they ended."""
 
     numbers: NDArray[np.int64]
-    """Numbers of the trials: (n,)."""
+    """(n,) numbers of the trials."""
     places: NDArray[np.int64]
-    """Places in the order of the results: (n,), increasing."""
+    """(n,) positions in the order of the results, increasing."""
     metrics: Mapping[str, Column]
     """Costs and metrics of the best steps, (n,) each; NaN if not measured."""
 
@@ -55,20 +55,20 @@ class ResultColumns:
 
     @property
     def last_place(self) -> int:
-        """The place of the newest result; -1 before the first."""
+        """The position of the newest result; -1 before the first."""
         return int(self.places[-1]) if len(self) else -1
 
     def column(self, metric: str) -> Column:
-        """The values of a metric: (n,), NaN if no result has it."""
+        """Return the values (n,) of a metric; NaN if no result has it."""
         values = self.metrics.get(metric)
         return np.full(len(self), np.nan) if values is None else values
 
     def values(self, objectives: Iterable[Objective]) -> NDArray[np.float64]:
-        """The objectives of all results: (n, m), larger is better."""
+        """Return the objectives of all results (n, m); larger is better."""
         return np.column_stack([objective.sign * self.column(objective.metric) for objective in objectives])
 
     def within(self, constraints: Iterable[Constraint]) -> NDArray[np.bool_]:
-        """Which results keep every constraint: (n,). A constraint on a metric that was not measured is broken."""
+        """Return the mask (n,) of results that keep every constraint; a limit on an unmeasured metric is broken."""
         within = np.ones(len(self), dtype=bool)
         for constraint in constraints:
             column = self.column(constraint.metric)
@@ -78,7 +78,7 @@ class ResultColumns:
         return within
 
     def best(self, objective: Objective, count: int) -> list[int]:
-        """The trial numbers of the `count` best results, the best first, ties in the order in which they ended."""
+        """Return the trial numbers of the `count` best results, the best first, ties in the order of the results."""
         minimised = np.nan_to_num(-objective.sign * self.column(objective.metric), nan=np.inf)
         numbers: list[int] = self.numbers[np.argsort(minimised, kind="stable")[:count]].tolist()
         return numbers
@@ -99,6 +99,6 @@ class ResultColumns:
         )
 
     def front(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> ResultColumns:
-        """The results that keep the constraints and that no other such result dominates."""
+        """Return the results that keep the constraints and that no other such result dominates."""
         feasible = self.take(self.within(constraints))
         return feasible.take(pareto_front(feasible.values(objectives)))

@@ -1,4 +1,4 @@
-"""A comparison of trials side by side, of one job or of several."""
+"""Comparison of trials side by side, of a single job or of several."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from searchsvc.domain import JobSpec, Scalar, Trial
 
 @dataclass(frozen=True, slots=True)
 class TrialComparison:
-    """Trials side by side. Rows by name, each with one value per trial; None for a trial without that value."""
+    """Trials side by side: rows by name with a value per trial, None for a trial without that value."""
 
     trials: tuple[Trial, ...]
     parameters: Mapping[str, tuple[Scalar | None, ...]]
@@ -18,12 +18,12 @@ class TrialComparison:
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The parameters in which the trials are not all alike."""
+        """The parameters in which the trials differ."""
         return tuple(name for name, values in self.parameters.items() if len(set(values)) > 1)
 
 
 def compare(trials: Sequence[Trial], specs: Mapping[str, JobSpec]) -> TrialComparison:
-    """Compare trials; `specs` by job id give the parameters that a trial's space has fixed."""
+    """Compare trials; `specs` by job id contain the parameters that a trial's space has fixed."""
     fixed = {trial.id: specs[trial.job_id].space.fix for trial in trials}
     measured = [{**(trial.test_metrics or {}), **(trial.metrics or {})} for trial in trials]
     parameters = list(dict.fromkeys(name for trial in trials for name in trial.values))

@@ -1,4 +1,4 @@
-"""Distributions over each parameter that the controller of a job's supernet has learned."""
+"""Distributions that the controller of a job's supernet has learned, one per parameter."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from searchsvc.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The marginal distribution over the options of one parameter."""
+    """The marginal distribution over the options of a parameter."""
 
     parameter: str
     options: tuple[Scalar, ...]
-    """Choices, whole numbers, or the values of a basis (which a range of numbers becomes)."""
+    """Choices, integers, or the values of a basis (which represents a range of real numbers)."""
     probabilities: tuple[float, ...]
     entropy: float
-    """In nats: 0 if one option has all the probability, ln(options) at the start."""
+    """In nats: 0 if a single option has all the probability, ln(number of options) at the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Distributions:
     trial: Trial
     step: int
     steps: int
-    """The number of measurements that it will have at its end."""
+    """Number of measurements at the end of its training."""
     metrics: Mapping[str, float]
     """Metrics of the supernet itself: reward, entropy, baseline, ..."""
     parameters: tuple[Distribution, ...]
@@ -52,7 +52,7 @@ class Learning:
 
 
 def distributions(store: Store, job: Job) -> Distributions:
-    """Read the distributions at the last step. Raises Conflict if no supernet of the job has measured anything."""
+    """Return the distributions at the last step. Raises Conflict if no supernet of the job has a measurement."""
     trial, options = _supernet(store, job)
     last = store.measurements(trial.id)[-1]
     return Distributions(
@@ -65,9 +65,9 @@ def distributions(store: Store, job: Job) -> Distributions:
 
 
 def learning(store: Store, job: Job, most: int) -> Learning:
-    """Read the distributions at no more than `most` steps, evenly chosen, the last included.
+    """Return the distributions at no more than `most` steps, evenly chosen, including the last step.
 
-    Raises Conflict if no supernet of the job has measured anything.
+    Raises Conflict if no supernet of the job has a measurement.
     """
     trial, options = _supernet(store, job)
     measured = store.measurements(trial.id)
@@ -83,7 +83,7 @@ def learning(store: Store, job: Job, most: int) -> Learning:
 
 
 def _supernet(store: Store, job: Job) -> tuple[Trial, Mapping[str, Any]]:
-    """Find the last supernet that has measured something, and the options of its algorithm."""
+    """Return the last supernet with a measurement, and the options of its algorithm."""
     options = supernets.options_of(job.spec)
     if options is None:
         raise Conflict(f"job {job.name} has no supernet: {job.spec.algorithm.name} trains each candidate by itself")
@@ -98,7 +98,7 @@ def _parameters(job: Job, options: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 
 def _whole(measurement: Measurement) -> dict[str, float]:
-    """Metrics of the supernet itself, without those of its parameters."""
+    """Return the metrics of the supernet itself, without the metrics of its parameters."""
     return {name: value for name, value in measurement.metrics.items() if "/" not in name}
 
 

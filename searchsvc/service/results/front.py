@@ -18,16 +18,16 @@ class ParetoFront:
 
     columns: ResultColumns
     until: int
-    """The place of the last result that was considered; -1 before the first."""
+    """Position of the last result that was considered; -1 before the first."""
 
 
 def front_of(job: Job, results: ResultColumns) -> ParetoFront:
-    """The Pareto front of all results of a job."""
+    """Return the Pareto front of all results of a job."""
     return ParetoFront(results.front(job.spec.objectives, job.spec.constraints), results.last_place)
 
 
 def grown(store: Store, job: Job, before: ParetoFront | None = None) -> ParetoFront:
-    """The Pareto front as of now; `before` is an earlier one, so that only newer results are read."""
+    """Return the current Pareto front; `before` is an earlier front, so that only newer results are read."""
     new = ResultColumns.of(store.results(job.id, after=before.until if before else -1))
     if before is not None and not len(new):
         return before
@@ -35,7 +35,7 @@ def grown(store: Store, job: Job, before: ParetoFront | None = None) -> ParetoFr
 
 
 def trials_on_front(store: Store, job: Job, before: ParetoFront | None = None) -> list[Trial]:
-    """The trials on the front, best first by the first objective."""
+    """Return the trials on the front, best first by the first objective."""
     if len(job.spec.objectives) == 1:
         ties = ties_for_best(store, job)
         if len(ties) < FIRST_LOOK:
@@ -46,7 +46,7 @@ def trials_on_front(store: Store, job: Job, before: ParetoFront | None = None) -
 
 
 def ties_for_best(store: Store, job: Job) -> list[Trial]:
-    """The trials that share the best value of the first objective, 64 at most: the front if that is the only one."""
+    """Return up to 64 trials that share the best value of the first objective: the front of a single objective."""
     metric = job.spec.objectives[0].metric
     trials = best(store, job, FIRST_LOOK)
     return [trial for trial in trials if (trial.metrics or {})[metric] == (trials[0].metrics or {})[metric]]

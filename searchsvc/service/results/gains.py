@@ -1,11 +1,11 @@
-"""Whether pre-training, self-training or stronger augmentation is worth it at an amount of data: a report of a job.
+"""Gains from pre-training, self-training and stronger augmentation by amount of data: a report of a job.
 
-The trials of a job are grouped in cells by the genes of `ASKED` that it searches: trials of a cell agree in all of
+The trials of a job are grouped in cells by the genes of `ASKED` that the job searches: trials of a cell agree in all of
 them. Other variation within a cell (a `replicate`, another recipe, another architecture) widens its interval. Each cell
-is compared with the cell that differs from it only in that one gene has its plain value; a cell with both initial
-weights and self-training with three: without the first, without the second, and without both.
+is compared with the cell that differs from it only in a gene with its plain value; a cell with both initial weights and
+self-training is compared with three cells: without the first, without the second, and without both.
 
-If every trial of two cells has a `replicate` of its own, and both cells have the same replicates, the trials of one
+If every trial of two cells has its own `replicate`, and both cells have the same replicates, the two trials of a
 replicate form a pair: they share their seed.
 """
 
@@ -26,7 +26,7 @@ from searchsvc.spaces.recipe import DATA_FRACTION, INIT
 from searchsvc.store import Store
 
 COMPARED = ((INIT, "self_training"), ("augmentation",))
-"""Genes whose values are compared with their plain ones, those of one group singly and together."""
+"""Groups of genes whose values are compared with their plain values, gene by gene and together."""
 ASKED = (DATA_FRACTION, *(gene for group in COMPARED for gene in group))
 
 Genes: TypeAlias = Mapping[str, Scalar]
@@ -43,7 +43,7 @@ class MeasuredTrial:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Trials that agree in all genes that are compared."""
+    """Trials that agree in all compared genes."""
 
     values: Genes
     trials: int
@@ -53,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """The gain of values other than the plain ones, all else being equal."""
+    """The gain of other values over the plain values, all else being equal."""
 
     changed: Genes
     plain: Cell
@@ -62,7 +62,7 @@ class Gain:
     gain: MeanEstimate
     """The improvement of the objective: positive is better for both goals."""
     pairs: int
-    """Pairs of trials of one replicate; 0 if the cells were compared as a whole."""
+    """Number of pairs of trials with the same replicate; 0 if the cells were compared as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class GainReport:
 def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
     """Compute the gains of a job. `defaults`: the values of genes that a trial does not set itself.
 
-    Raises Conflict if the job searches nothing that could be compared.
+    Raises Conflict if the job searches none of the compared genes.
     """
     genes = tuple(name for name in ASKED if name in space)
     if not {name for group in COMPARED for name in group} & set(genes):
@@ -87,21 +87,23 @@ def report(store: Store, job: Job, space: Space, defaults: Genes) -> GainReport:
         raise Conflict(f"job {job.name} has nothing to compare: none of {names} is in its space")
     objective = job.spec.objectives[0]
     finished = [
-        MeasuredTrial(one.values, one.metrics)
-        for one in store.all_trials(job.id)
-        if one.state is TrialState.SUCCEEDED and one.metrics
+        MeasuredTrial(trial.values, trial.metrics)
+        for trial in store.all_trials(job.id)
+        if trial.state is TrialState.SUCCEEDED and trial.metrics
     ]
     plain = {name: _plain(space, name, defaults) for name in genes}
-    return GainReport(job, objective, genes, found_in(finished, plain, defaults, objective))
+    return GainReport(job, objective, genes, compute_gains(finished, plain, defaults, objective))
 
 
-def found_in(trials: Sequence[MeasuredTrial], plain: Genes, defaults: Genes, objective: Objective) -> tuple[Gain, ...]:
+def compute_gains(
+    trials: Sequence[MeasuredTrial], plain: Genes, defaults: Genes, objective: Objective
+) -> tuple[Gain, ...]:
     """Compute the gains over the plain values of genes. `defaults`: values of genes that a trial does not set."""
     return tuple(_gains(_cells(trials, tuple(plain), defaults), plain, objective))
 
 
 def _plain(space: Space, name: str, defaults: Genes) -> Scalar:
-    """The default if the space has it, else the first choice or the smallest value."""
+    """Return the default if the space has it, or else the first choice or the smallest value."""
     parameter, default = space[name], defaults[name]
     if not isinstance(parameter, Categorical):
         return parameter.low

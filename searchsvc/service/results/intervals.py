@@ -52,7 +52,7 @@ def paired_difference(before: Sequence[float], after: Sequence[float]) -> MeanEs
 
 
 def _error(values: NDArray[np.float64]) -> tuple[float | None, float]:
-    """(standard error of the mean, degrees of freedom)."""
+    """Return (standard error of the mean, degrees of freedom)."""
     n = len(values)
     return (float(values.std(ddof=1)) / n**0.5 if n > 1 else None), n - 1
 

@@ -24,10 +24,10 @@ class _CachedValue:
 
 
 class Memo:
-    """A least recently used cache, safe to share between threads.
+    """A least-recently-used cache, safe to share between threads.
 
-    An entry is found by its job and by `what` it is. It holds one version: when a job has new results, the value is
-    computed again and replaces the former one.
+    The key of an entry is its job and the name of the value. An entry holds a single version: when a job has new
+    results, the value is computed again and replaces the former value.
     """
 
     def __init__(self, most: int = MOST_ENTRIES, *, clock: Callable[[], float] = time.time) -> None:
@@ -51,7 +51,7 @@ class Memo:
         """Return the value of this version, from the cache or from `compute`, which receives the former value or None.
 
         With `keep_seconds`, a value of another version is also served until it is older than that. Two threads that
-        miss at the same time both compute: the lock is not held meanwhile.
+        miss at the same time both compute, because the lock is not held during the computation.
         """
         stored = self._find(job_id, what)
         if stored is not None:
@@ -64,12 +64,12 @@ class Memo:
         return value
 
     def peek(self, job_id: str, what: Hashable) -> Any | None:
-        """The stored value of whatever version, or None."""
+        """Return the stored value of any version, or None."""
         stored = self._find(job_id, what)
         return stored.value if stored is not None else None
 
     def put(self, job_id: str, what: Hashable, value: Any, version: int | None = None) -> None:
-        """Store a value. Without a version it is never served as it is: the next `get` computes from it."""
+        """Store a value. A value without a version is never served unchanged: the next `get` computes from it."""
         with self._lock:
             self._entries[job_id, what] = _CachedValue(value, version, self._clock())
             self._entries.move_to_end((job_id, what))

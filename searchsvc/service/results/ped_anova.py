@@ -16,8 +16,8 @@ from searchsvc.service.results.optuna_distributions import distributions_of
 
 
 def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
-    """Return the share of each parameter in the metric, from trials with their values of it."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every study that is made
+    """Return the share of each parameter in the variation of a metric, from trials with their values of the metric."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would report every new study
     distributions = distributions_of(job.spec)
     trials = [
         FrozenTrial(

@@ -13,30 +13,30 @@ from searchsvc.service.results.columns import ResultColumns
 from searchsvc.store import Store
 
 FIRST_LOOK = 64
-"""Trials read at first when the best are looked for: most often they keep the constraints, and one look is enough."""
+"""Number of trials read at first to find the best: most often they keep the constraints, and this suffices."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobStanding:
-    """The state of a job in stored numbers, read with few statements, however many trials there are."""
+    """The state of a job in stored numbers, read with few statements for any number of trials."""
 
     job: Job
     counts: Mapping[TrialState, int]
     rejected: Mapping[str, int]
     """Candidates that broke a hard constraint and never became a trial, by reason."""
     answered: int
-    """Repeated candidates that were answered with the stored result."""
+    """Repeated candidates that were answered with a stored result."""
     best: Trial | None
     trials_per_minute: float | None
     """Ended trials per minute under a driver; None before the first."""
     eta_seconds: float | None
-    """Seconds until the budget is used up at this pace; None if that cannot be told, 0 if the job has ended."""
+    """Seconds until the budget is used up at this pace; None if unknown, 0 if the job has ended."""
     trained_seconds: float
     """The training time of all trials together."""
 
     @property
     def cpu_hours(self) -> float:
-        """CPU hours that the trials have used, by the CPUs that each is given."""
+        """CPU-hours that the trials have used, from the CPUs assigned to each trial."""
         return self.trained_seconds * self.job.spec.resources.cpu / 3600
 
     @property
@@ -46,13 +46,13 @@ class JobStanding:
 
 @dataclass(frozen=True, slots=True)
 class JobSummary(JobStanding):
-    """The standing of a job with the size of its Pareto front, which takes a look at all results."""
+    """The standing of a job with the size of its Pareto front, which requires all results."""
 
     pareto_size: int
 
 
 def standing(store: Store, job: Job, counts: Mapping[TrialState, int], trained_seconds: float) -> JobStanding:
-    """The standing of a job with these trials by state."""
+    """Return the standing of a job with these trial counts by state."""
     rejected, answered = store.rejections(job.id)
     ended = count_for_budget(counts)
     pace = ended / job.seconds_used if ended and job.seconds_used > 0 else None
@@ -70,14 +70,14 @@ def standing(store: Store, job: Job, counts: Mapping[TrialState, int], trained_s
 
 
 def summary(standing: JobStanding, pareto_size: int) -> JobSummary:
-    """The standing with the size of the Pareto front."""
+    """Return the standing with the size of the Pareto front."""
     return JobSummary(**{each.name: getattr(standing, each.name) for each in fields(standing)}, pareto_size=pareto_size)
 
 
 def best(store: Store, job: Job, count: int) -> list[Trial]:
-    """The `count` best trials by the first objective, equal ones by the next, that keep every constraint; best first.
+    """Return the `count` best trials that keep every constraint, by the first objective, ties by the next objectives.
 
-    So the first is on the Pareto front: no trial that equals it in the first objective beats it in another.
+    So the first trial is on the Pareto front: no trial that equals it in the first objective beats it in another.
     """
     limit = max(count, FIRST_LOOK)
     trials = store.best_trials(job.id, limit, then=job.spec.objectives[1:])
@@ -86,12 +86,12 @@ def best(store: Store, job: Job, count: int) -> list[Trial]:
         return feasible[:count]
     results = ResultColumns.of(store.results(job.id))
     results = results.take(results.within(job.spec.constraints))
-    order = np.lexsort((results.numbers, *-results.values(job.spec.objectives).T[::-1]))  # the last key weighs most
+    order = np.lexsort((results.numbers, *-results.values(job.spec.objectives).T[::-1]))  # primary key last
     return store.trials_numbered(job.id, results.numbers[order[:count]].tolist())
 
 
 def the_best(store: Store, job: Job) -> Trial:
-    """The first of the best. Raises Conflict if there is none yet."""
+    """Return the best trial. Raises Conflict if no finished trial keeps the constraints."""
     trials = best(store, job, 1)
     if not trials:
         raise Conflict(f"job {job.name} has no finished trial that keeps its constraints yet")
@@ -99,7 +99,7 @@ def the_best(store: Store, job: Job) -> Trial:
 
 
 def is_feasible(metrics: Mapping[str, float] | None, constraints: Sequence[Constraint]) -> bool:
-    """Whether a result keeps every constraint; a constraint on a metric that was not measured is broken."""
+    """Return whether a result keeps every constraint; a constraint on an unmeasured metric is broken."""
     return all(constraint.holds((metrics or {}).get(constraint.metric, np.nan)) for constraint in constraints)
 
 

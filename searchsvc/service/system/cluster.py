@@ -1,7 +1,7 @@
 """The cluster as the active drivers report it, the running attempts, and the queue with reasons.
 
 Nodes are known only while a driver runs a job, because drivers are connected to Ray. Only the resources of this
-service's running trials count as used; other users of the same cluster are not seen.
+service's running trials count as used; other users of the same cluster are not visible.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from searchsvc.domain import Attempt, Job, JobState, Node, Trial
 from searchsvc.store import Store
 
 MOST = 200
-"""At most so many running attempts and waiting trials are listed, the oldest of each."""
+"""Maximum number of running attempts and of waiting trials in the list, the oldest of each."""
 _DRIVEN = (JobState.RUNNING, JobState.STOPPING)
 _LINE = "waits for a controller: {place} in line"
 
@@ -32,7 +32,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class NodeUse:
-    """A node, and its resources that running attempts use."""
+    """A node, and the part of its resources that running attempts use."""
 
     node: Node
     attempts: int
@@ -43,7 +43,7 @@ class NodeUse:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that waits for a driver, or a trial that waits for room."""
+    """A job that waits for a driver, or a trial that waits for resources."""
 
     job: Job
     trial: Trial | None
@@ -55,14 +55,14 @@ class Cluster:
     """The nodes, the running attempts and the queue."""
 
     nodes: tuple[NodeUse, ...]
-    """Empty if no driver is active: then the cluster is not known."""
+    """Empty if no driver is active, because the cluster is unknown then."""
     running: tuple[Work, ...]
     queue: tuple[Waiting, ...]
     """Jobs first, in the order in which they will be claimed."""
 
 
 def look(store: Store) -> Cluster:
-    """Read the cluster. The number of statements does not grow with the number of attempts or trials."""
+    """Return the state of the cluster. The number of statements does not grow with the number of attempts or trials."""
     jobs = {job.id: job for state in _DRIVEN for job in store.jobs(state=state, limit=MOST)}
     attempts = store.running_attempts(_DRIVEN, MOST)
     running = tuple(Work(jobs[trial.job_id], trial, attempt) for trial, attempt in attempts if trial.job_id in jobs)
@@ -72,7 +72,7 @@ def look(store: Store) -> Cluster:
         for place, job in enumerate(store.oldest_queued(MOST), start=1)
     ]
     waiting = [
-        Waiting(jobs[trial.job_id], trial, trial.reason or "its turn has not come")
+        Waiting(jobs[trial.job_id], trial, trial.reason or "waits for its turn")
         for trial in store.waiting_trials(_DRIVEN, MOST)
         if trial.job_id in jobs
     ]

@@ -1,4 +1,4 @@
-"""doctor: checks of the installation, with advice on how to fix what fails.
+"""Doctor: checks of the installation, with advice on how to fix each failure.
 
 Libraries are looked up, not imported: the service loads neither torch nor Ray.
 """
@@ -32,13 +32,13 @@ _DATABASE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """The result of one check."""
+    """The result of a single check."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
     mend: str | None = None
-    """Advice on how to fix it; None if it is ok."""
+    """Advice on how to fix the failure; None if the check passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +59,27 @@ def examine(settings: Settings) -> HealthReport:
 
 
 def check_python(_settings: Settings) -> HealthCheck:
-    found = ".".join(map(str, sys.version_info[:3]))
+    build = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < _OLDEST_PYTHON:
-        return HealthCheck("python", "failed", found, "install Python 3.11 or newer and set the environment up again")
-    return HealthCheck("python", "ok", found)
+        return HealthCheck("python", "failed", build, "install Python 3.11 or newer and set the environment up again")
+    return HealthCheck("python", "ok", build)
 
 
 def check_torch(_settings: Settings) -> HealthCheck:
-    found = _installed("torch")
-    if found is None:
-        return HealthCheck(
-            "torch", "failed", "not installed", "pip install torch torchvision: no trial can be trained without"
-        )
+    build = _installed("torch")
+    if build is None:
+        return HealthCheck("torch", "failed", "not installed", "pip install torch torchvision: training needs it")
     gpus = machine.gpus()
-    if gpus and found.endswith("+cpu"):
-        return HealthCheck("torch", "warning", f"{found}, {gpus} GPUs", "install a CUDA build of torch to use the GPUs")
-    return HealthCheck("torch", "ok", f"{found}, {gpus} GPUs" if gpus else f"{found}, no GPU: trials run on the CPU")
+    if gpus and build.endswith("+cpu"):
+        return HealthCheck("torch", "warning", f"{build}, {gpus} GPUs", "install a CUDA build of torch to use the GPUs")
+    return HealthCheck("torch", "ok", f"{build}, {gpus} GPUs" if gpus else f"{build}, no GPU: trials run on the CPU")
 
 
 def check_ray(settings: Settings) -> HealthCheck:
-    found = _installed("ray")
-    if found is None:
+    build = _installed("ray")
+    if build is None:
         return HealthCheck("ray", "failed", "not installed", 'pip install "ray[tune]": trials run on it')
-    return HealthCheck("ray", "ok", f"{found}, {settings.ray_address or 'a local one is started when needed'}")
+    return HealthCheck("ray", "ok", f"{build}, {settings.ray_address or 'a local Ray is started when needed'}")
 
 
 def check_tasks(_settings: Settings) -> HealthCheck:
@@ -99,11 +97,11 @@ def check_database(settings: Settings) -> HealthCheck:
     except StoreOutdated as error:
         return HealthCheck("database", "failed", str(error), "run `searchctl db upgrade`")
     except SearchsvcError as error:
-        return HealthCheck("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+        return HealthCheck("database", "failed", str(error), "start the database, or correct SEARCHSVC_DATABASE_URL")
     try:
         store.ping()
     except SearchsvcError as error:
-        return HealthCheck("database", "failed", str(error), "start the database, or mend SEARCHSVC_DATABASE_URL")
+        return HealthCheck("database", "failed", str(error), "start the database, or correct SEARCHSVC_DATABASE_URL")
     finally:
         store.close()
     kind = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
@@ -128,17 +126,17 @@ def check_data_dir(settings: Settings) -> HealthCheck:
 
 def check_disk(settings: Settings) -> HealthCheck:
     free = shutil.disk_usage(_existing(settings.data_dir)).free
-    found = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
+    free_space = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     mend = "delete jobs that are not needed (`searchctl delete`), or move SEARCHSVC_DATA_DIR to a larger disk"
     if free < _LEAST_FREE_BYTES:
-        return HealthCheck("disk", "failed", found, mend)
+        return HealthCheck("disk", "failed", free_space, mend)
     return HealthCheck(
-        "disk", "ok" if free >= _LITTLE_FREE_BYTES else "warning", found, _unless(free >= _LITTLE_FREE_BYTES, mend)
+        "disk", "ok" if free >= _LITTLE_FREE_BYTES else "warning", free_space, _unless(free >= _LITTLE_FREE_BYTES, mend)
     )
 
 
 def check_shared_memory(_settings: Settings) -> HealthCheck:
-    folder = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+    folder = Path("/dev/shm")  # noqa: S108 - inspected, not written to
     if not folder.is_dir():
         return HealthCheck(
             "shared memory", "warning", "there is no /dev/shm", "Ray keeps its objects on disk, which is slower"
@@ -158,9 +156,9 @@ def check_port(settings: Settings) -> HealthCheck:
         try:
             server.bind((settings.host, settings.port))
         except OSError as error:
-            found = f"{settings.host}:{settings.port} cannot be taken: {error.strerror}"
+            problem = f"{settings.host}:{settings.port} cannot be taken: {error.strerror}"
             return HealthCheck(
-                "port", "warning", found, "the service runs already, or another program: set SEARCHSVC_PORT"
+                "port", "warning", problem, "the service or another program uses it already: set SEARCHSVC_PORT"
             )
     return HealthCheck("port", "ok", f"{settings.host}:{settings.port} is free")
 
@@ -169,7 +167,7 @@ def check_token(settings: Settings) -> HealthCheck:
     try:
         mode = stat.S_IMODE(settings.token_path.stat().st_mode)
     except FileNotFoundError:
-        return HealthCheck("token", "ok", "none yet: it is made when the service first starts")
+        return HealthCheck("token", "ok", "none yet: it is created when the service first starts")
     except OSError as error:
         return HealthCheck(
             "token", "failed", f"{settings.token_path}: {error.strerror}", "make the data folder readable"
@@ -194,7 +192,7 @@ CHECKS: tuple[Callable[[Settings], HealthCheck], ...] = (
 
 
 def _installed(name: str) -> str | None:
-    """The version of an installed distribution that can be imported, or None."""
+    """Return the version of an installed distribution that can be imported, or None."""
     try:
         return version(name) if find_spec(name) is not None else None
     except PackageNotFoundError:
@@ -202,7 +200,7 @@ def _installed(name: str) -> str | None:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest existing folder above it."""
+    """Return the path, or the nearest existing folder above it."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 

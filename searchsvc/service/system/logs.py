@@ -20,7 +20,7 @@ class LogPart:
 
 
 def read_part(path: Path, offset: int | None, lines: int | None) -> LogPart:
-    """Read from byte `offset` on, or the last `lines`. Raises NotFound if the log does not exist yet."""
+    """Read from byte `offset`, or the last `lines`. Raises NotFound if the log does not exist yet."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:

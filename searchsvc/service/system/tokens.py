@@ -20,7 +20,7 @@ _USE_NOTED_EVERY_SECONDS = 60.0
 
 
 class Scope(StrEnum):
-    """The permissions of a token: READ reads, SUBMIT also creates and steers jobs, ADMIN also manages tokens."""
+    """The permissions of a token: READ reads, SUBMIT also creates and controls jobs, ADMIN also manages tokens."""
 
     READ = "read"
     SUBMIT = "submit"
@@ -32,7 +32,7 @@ class Scope(StrEnum):
 
 
 def create(store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float) -> tuple[Token, str]:
-    """Create a token; returns it with its secret. Raises InvalidInput."""
+    """Create a token and return it with its secret. Raises InvalidInput."""
     if not 1 <= len(name) <= 128:
         raise InvalidInput.at("/name", "must be a text of 1 to 128 characters")
     if expires_seconds is not None and not (math.isfinite(expires_seconds) and 0 < expires_seconds <= 1e9):
@@ -57,7 +57,7 @@ def hash_of(secret: str) -> str:
 
 
 def authenticate(store: Store, secret: str | None, *, now: float) -> Token:
-    """Find the token of a secret. Raises Unauthenticated, with no more detail than helps the owner of a token."""
+    """Find the token of a secret. Raises Unauthenticated with only the details that help the owner of a token."""
     if not secret:
         raise Unauthenticated("a bearer token is needed: send the header `Authorization: Bearer ssvc_...`")
     token = store.token_by_hash(hash_of(secret)) if secret.startswith(PREFIX) else None
@@ -79,7 +79,7 @@ def require(token: Token, needed: Scope) -> None:
 
 
 def ensure_local_token(store: Store, settings: Settings, *, now: float) -> str:
-    """Return the secret of this machine's token: the stored one, or a new one if that is no longer valid."""
+    """Return the secret of this machine's token: the stored secret, or a new secret if the stored one is not valid."""
     secret = settings.local_token()
     if secret is not None:
         try:

@@ -1,4 +1,4 @@
-"""Access: the tokens that open the service."""
+"""Access: the bearer tokens of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AccessService:
     def create(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
     ) -> tuple[Token, str]:
-        """Create a token. Its secret is returned this once and never stored."""
+        """Create a token. Return it with its secret, which is not stored and cannot be read again."""
         return tokens.create(self._store, name, scope, expires_seconds, now=self._context.clock())
 
     def tokens(self) -> list[Token]:
@@ -25,7 +25,7 @@ class AccessService:
         return self._store.tokens()
 
     def revoke(self, token_id: str) -> None:
-        """Refuse a token from now on. Raises NotFound."""
+        """Revoke a token: it is refused from now on. Raises NotFound."""
         self._store.revoke_token(token_id)
 
     def authenticate(self, secret: str | None) -> Token:
@@ -33,5 +33,5 @@ class AccessService:
         return tokens.authenticate(self._store, secret, now=self._context.clock())
 
     def local_token(self) -> str:
-        """The secret of this machine's token, created at first start and kept in the data folder."""
+        """Return the secret of this machine's token, created at the first start and kept in the data folder."""
         return tokens.ensure_local_token(self._store, self._context.settings, now=self._context.clock())

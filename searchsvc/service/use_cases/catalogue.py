@@ -1,4 +1,4 @@
-"""Catalogue: the starting points of a job: example specs, datasets, shipped spaces."""
+"""Catalogue: starting points for a job: example specs, datasets, shipped spaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DatasetEntry:
 
 
 class CatalogueService:
-    """The use cases of a user who begins a job."""
+    """The use cases for writing a new job."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
@@ -30,7 +30,7 @@ class CatalogueService:
         return drafts.examples()
 
     def draft(self, job_id: str) -> str:
-        """The spec of a job as YAML, from which to begin another job."""
+        """Return the spec of a job as YAML, as a draft for another job."""
         return drafts.of_spec(self._context.job(job_id).spec)
 
     def sample(self, space: str, seed: int) -> sampling.SampledCandidate:

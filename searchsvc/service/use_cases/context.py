@@ -1,4 +1,4 @@
-"""ServiceContext: what all use cases share."""
+"""ServiceContext: the objects that all use cases share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ServiceContext:
     """The store, the settings, the clock and the cache.
 
     A job is referred to by its id, by its name (the newest job of that name), or by the beginning of its id (four
-    characters or more, if only one job fits); a trial by its id or as JOB/NUMBER.
+    characters or more, if only a single job matches); a trial by its id or as JOB/NUMBER.
     """
 
     store: Store
@@ -28,11 +28,11 @@ class ServiceContext:
     memo: Memo
 
     def job(self, reference: str) -> Job:
-        """Find a job. Raises NotFound, and Conflict if several ids begin like that."""
+        """Find a job. Raises NotFound, and Conflict if several ids begin with the reference."""
         return references.find_job(self.store, reference)
 
     def job_id(self, reference: str) -> str:
-        """Find the id of a job. A whole id is returned as it is, whether or not the job exists."""
+        """Find the id of a job. A complete id is returned unchanged, whether or not the job exists."""
         return reference if is_id(reference) else self.job(reference).id
 
     def trial(self, reference: str) -> Trial:

@@ -14,7 +14,7 @@ class EventService:
         self._store = context.store
 
     def read(self, *, after: int = 0, job_id: str | None = None, limit: int = 1000) -> list[Event]:
-        """Read events with a sequence number above `after`, in order; of one job, or of all."""
+        """Read events with a sequence number above `after`, in order; of a single job, or of all jobs."""
         return self._store.events(after=after, job_id=self._context.job_id(job_id) if job_id else None, limit=limit)
 
     def latest(self, job_id: str, limit: int = DEFAULT_PAGE_SIZE) -> list[Event]:
@@ -22,5 +22,5 @@ class EventService:
         return self._store.latest_events(self._context.job(job_id).id, limit)
 
     def last_sequence(self) -> int:
-        """The sequence number of the newest event; 0 before the first."""
+        """Return the sequence number of the newest event; 0 before the first."""
         return self._store.last_sequence()

@@ -20,7 +20,7 @@ class ExportService:
         self._context = context
 
     def formats(self, job_id: str) -> Mapping[str, Format]:
-        """The formats in which a job can be exported, by name."""
+        """Return the formats in which a job can be exported, by name."""
         return export.formats_of_job(self._context.job(job_id))
 
     def write(
@@ -32,10 +32,10 @@ class ExportService:
         trial: str | None = None,
         keep: Callable[[Trial], bool] | None = None,
     ) -> Path:
-        """Export a job to `destination` (a file or a folder); returns the file that was written.
+        """Export a job to `destination` (a file or a folder), and return the file that was written.
 
-        A format of one trial exports `trial`, or the best; a format of many exports all, or the trials that pass
-        `keep`. An existing file is replaced, in one step.
+        A format of a single trial exports `trial`, or by default the best trial. A format of many trials exports all
+        candidates, or those that pass `keep`. An existing file is replaced in a single step.
         """
         context, job = self._context, self._context.job(job_id)
         chosen = context.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None

@@ -1,4 +1,4 @@
-"""Jobs: submit, steer, list, delete."""
+"""Jobs: submit, control, list, delete."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class JobService:
         self._store = context.store
 
     def plan(self, document: object, *, trusted: bool = False) -> planning.Plan:
-        """Plan a job: its space, the feasible share of it, the first candidates. Stores and spends nothing.
+        """Plan a job: its space, its feasible share, the first candidates. Nothing is stored or trained.
 
-        Raises InvalidInput with every fault of the document. `trusted`: its files may lie anywhere.
+        Raises InvalidInput with every fault of the document. `trusted`: its files may be anywhere.
         """
         spec = JobSpec.parse(documents.checked(document))
         return planning.plan(resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store))
@@ -39,7 +39,7 @@ class JobService:
     def submit(
         self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
     ) -> tuple[Job, bool]:
-        """Store a job for a controller to run. Returns the job, and False if the key was used before.
+        """Store a job for a controller to run. Return the job, and False if the key was used before.
 
         Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
         """
@@ -49,7 +49,7 @@ class JobService:
         return self._create(blueprint.spec, owner, idempotency_key)
 
     def submit_derived(self, document: Mapping[str, Any], owner: str | None, idempotency_key: str | None) -> Job:
-        """Store a job on the data of an accepted one: its paths were checked when that one was submitted."""
+        """Store a job on the data of an accepted job, whose paths were checked when it was submitted."""
         return self.submit(document, owner=owner, trusted=True, idempotency_key=idempotency_key)[0]
 
     def clone(
@@ -76,7 +76,7 @@ class JobService:
         return self._store.resume_job(self._context.job_id(job_id))
 
     def stop(self, job_id: str) -> Job:
-        """Drain: nothing new starts, running trials finish, then the job has SUCCEEDED."""
+        """Drain: no more trials start, running trials finish, then the job has SUCCEEDED."""
         return self._store.stop_job(self._context.job_id(job_id))
 
     def cancel(self, job_id: str) -> Job:
@@ -84,7 +84,7 @@ class JobService:
         return self._store.cancel_job(self._context.job_id(job_id))
 
     def retry(self, job_id: str) -> Job:
-        """Run the FAILED trials again. Raises Conflict if there are none."""
+        """Run the FAILED trials again. Raises Conflict if no trial has failed."""
         return self._store.retry_job(self._context.job_id(job_id))
 
     def extend(
@@ -112,9 +112,9 @@ class JobService:
         export.remove_files(self._context.settings, full_id)
 
     def get(self, job_id: str) -> Job:
-        """Find a job by id, by name (the newest of that name), or by the beginning of its id.
+        """Return the job with that id, name (the newest of several), or beginning of an id.
 
-        Raises NotFound, and Conflict if several ids begin like that.
+        Raises NotFound, and Conflict if several ids have that beginning.
         """
         return self._context.job(job_id)
 
@@ -137,15 +137,15 @@ class JobService:
         )
 
     def trial_counts(self, job_ids: Sequence[str]) -> dict[str, dict[TrialState, int]]:
-        """Count the trials of many jobs by state, in one statement."""
+        """Count the trials of many jobs by state, in a single statement."""
         return self._store.trial_counts_of(job_ids)
 
     def space(self, job_id: str) -> Space:
-        """The space that a job searches, with `fix` and `narrow` applied."""
+        """Return the space that a job searches, with `fix` and `narrow` applied."""
         return checks.space_of(self.get(job_id).spec, None)
 
     def log(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
-        """Read the log of a job's driver: from byte `offset` on, or its last `lines`."""
+        """Read the log of a job's driver: from byte `offset`, or its last `lines`."""
         return read_part(self._context.settings.job_log(self._context.job_id(job_id)), offset, lines)
 
     def _create(self, spec: JobSpec, owner: str | None, key: str | None) -> tuple[Job, bool]:

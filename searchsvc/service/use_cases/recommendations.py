@@ -1,4 +1,4 @@
-"""Recommendations: candidates within other limits, and recipes for other networks."""
+"""Recommendations: candidates for other limits, and recipes for other networks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RecommendationService:
         owner: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Submit a job that trains networks of another space with the k best recipes of this one and the default.
+        """Submit a job that trains networks of another space with the k best recipes of a job and the default recipe.
 
         `networks`: networks of that space; if empty, the first few. Each is trained `repeats` times with each recipe.
         """
@@ -56,5 +56,5 @@ class RecommendationService:
         return self._jobs.submit_derived(spec, owner, idempotency_key)
 
     def transfer_report(self, job_id: str) -> TransferReport:
-        """The results of each recipe for each network, so far. Raises Conflict if the job transfers no recipes."""
+        """Return the results of each recipe for each network so far. Raises Conflict if the job is not a transfer."""
         return transfer.report(self._store, self._context.job(job_id))

@@ -1,4 +1,4 @@
-"""Results: how far a job has come, and what its trials show."""
+"""Results: the progress of a job, and the analysis of its trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.service.results.standing import JobStanding, JobSummary
 from searchsvc.service.use_cases.context import ServiceContext
 
 _TRAINED_SECONDS_KEPT = 5.0
-"""The sum looks at all trials, so it is not computed again each time that one ends."""
+"""The sum reads all trials, so it is not computed again each time a trial ends."""
 
 
 class ResultService:
@@ -37,22 +37,22 @@ class ResultService:
 
     def summary(self, job_id: str) -> JobSummary:
         """Summarise a job with the size of its Pareto front."""
-        found = self.standing(job_id)
-        return standing.summary(found, self._front_size(found.job, found.counts) if found.best else 0)
+        current = self.standing(job_id)
+        return standing.summary(current, self._front_size(current.job, current.counts) if current.best else 0)
 
     def best(self, job_id: str, k: int = 5) -> list[Trial]:
-        """The k best trials by the first objective that keep every constraint."""
+        """Return the k best trials by the first objective that keep every constraint."""
         if not 1 <= k <= 1000:
             raise InvalidInput.at("/k", f"must lie from 1 to 1000, not {k}")
         return standing.best(self._store, self._context.job(job_id), k)
 
     def front(self, job_id: str) -> list[Trial]:
-        """The trials that no other trial dominates, best first by the first objective."""
+        """Return the trials that no other trial dominates, best first by the first objective."""
         job = self._context.job(job_id)
         return front.trials_on_front(self._store, job, self._memo.peek(job.id, "front"))
 
     def columns(self, job_id: str) -> ResultColumns:
-        """The results of all trials as columns."""
+        """Return the results of all trials as columns."""
         job = self._context.job(job_id)
         columns = ResultColumns.of(self._store.results(job.id))
         if len(job.spec.objectives) > 1:
@@ -60,19 +60,19 @@ class ResultService:
         return columns
 
     def rounds(self, job_id: str) -> list[Round]:
-        """The reports of the job's algorithm on its rounds, by number; empty if it has none."""
+        """Return the reports of the job's algorithm on its rounds, by number; empty if the algorithm has no rounds."""
         return self._store.rounds(self._context.job(job_id).id)
 
     def distributions(self, job_id: str) -> Distributions:
-        """The distribution over each parameter that the job's supernet has learned. Raises Conflict without one."""
+        """Return the distributions that the supernet has learned, by parameter. Raises Conflict without a supernet."""
         return distributions.distributions(self._store, self._context.job(job_id))
 
     def learning(self, job_id: str, *, most: int = 200) -> Learning:
-        """The distributions over the supernet's steps, at most `most` of them. Raises Conflict without a supernet."""
+        """Return the distributions at up to `most` steps of the supernet. Raises Conflict without a supernet."""
         return distributions.learning(self._store, self._context.job(job_id), most)
 
     def importance(self, job_id: str, metric: str | None = None) -> Importance:
-        """How much each parameter decides a metric (None: the first objective), by the newest results.
+        """Return the importance of each parameter for a metric (None: the first objective), by the newest results.
 
         Raises Conflict if there are too few results, InvalidInput if they do not have the metric.
         """
@@ -84,9 +84,9 @@ class ResultService:
         )
 
     def gains(self, job_id: str) -> GainReport:
-        """The worth of pre-training, self-training and augmentation by amount of data, as far as the job shows.
+        """Return the gains from pre-training, self-training and augmentation by amount of data, as far as measured.
 
-        Raises Conflict if it searches none of them.
+        Raises Conflict if the job searches none of them.
         """
         job = self._context.job(job_id)
         task = checks.task_of(job.spec)

@@ -8,15 +8,15 @@ from searchsvc.service.use_cases.context import ServiceContext
 
 
 class SystemService:
-    """The use cases of whoever runs the service."""
+    """The use cases for operators of the service."""
 
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
 
     def cluster(self) -> cluster.Cluster:
-        """The nodes that drivers report, the running attempts, and the queue with reasons."""
+        """Return the nodes that drivers report, the running attempts, and the queue with reasons."""
         return cluster.look(self._context.store)
 
     def doctor(self) -> HealthReport:
-        """Check the installation, and say how to mend what fails."""
+        """Check the installation, with advice on how to fix each failure."""
         return examine(self._context.settings)

@@ -48,11 +48,11 @@ class TrialService:
         return self._context.trial(trial_id)
 
     def with_ids(self, trial_ids: Sequence[str]) -> list[Trial]:
-        """Find the existing trials among `trial_ids`, in no particular order, in one statement."""
+        """Return the existing trials among `trial_ids`, in any order, with a single statement."""
         return self._store.trials_with_ids(trial_ids)
 
     def numbered(self, job_id: str, numbers: Sequence[int]) -> list[Trial]:
-        """Find the existing trials of a job among `numbers`, in that order, in one statement."""
+        """Return the existing trials of a job among `numbers`, in that order, with a single statement."""
         return self._store.trials_numbered(self._context.job(job_id).id, numbers)
 
     def attempts(self, trial_id: str) -> list[Attempt]:
@@ -64,7 +64,7 @@ class TrialService:
         return self._store.job_attempts(self._context.job(job_id).id, limit)
 
     def artifacts(self, trial_id: str) -> list[Artifact]:
-        """List the files that a trial made."""
+        """List the files that a trial produced."""
         return self._store.artifacts(self.get(trial_id).id)
 
     def measurements(self, trial_id: str) -> list[Measurement]:
@@ -90,17 +90,17 @@ class TrialService:
         )
 
     def architecture(self, trial_id: str) -> Architecture:
-        """Describe the network of a trial. Raises Conflict if it cannot be told."""
+        """Describe the network of a trial. Raises Conflict if its architecture is unknown."""
         trial = self.get(trial_id)
         if not trial.is_candidate:
-            raise Conflict(f"trial {trial.number} trains a supernet, which is no one network")
+            raise Conflict(f"trial {trial.number} trains a supernet, not a single network")
         spec = self._store.job(trial.job_id).spec
-        # A job's dataset never changes: its description has one version.
+        # A job's dataset never changes, so its description has a single version.
         dataset = self._context.memo.get(trial.job_id, "dataset", 0, lambda _: architecture.dataset_of(spec))
         return architecture.architecture(spec, dataset, trial.values)
 
     def compare(self, trial_ids: Sequence[str]) -> TrialComparison:
-        """Put trials of one job or of several side by side."""
+        """Compare trials side by side, of a single job or of several."""
         if not 1 <= len(trial_ids) <= 100:
             raise InvalidInput.at("/trials", f"compare 1 to 100 trials, not {len(trial_ids)}")
         trials = [self.get(trial_id) for trial_id in trial_ids]
@@ -108,7 +108,7 @@ class TrialService:
         return compare(trials, specs)
 
     def log(self, trial_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
-        """Read the output of a trial's training: from byte `offset` on, or its last `lines`."""
+        """Read the output of a trial's training: from byte `offset`, or its last `lines`."""
         trial = self.get(trial_id)
         path = self._context.settings.trial_dir(trial.job_id, trial.id) / "trial.log"
         return read_part(path, offset, lines)

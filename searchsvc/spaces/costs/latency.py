@@ -88,7 +88,7 @@ class LatencyTable(_TableModel):
     @model_validator(mode="after")
     def _each_once(self) -> LatencyTable:
         if len({one.operator for one in self.operators}) < len(self.operators):
-            raise ValueError("an operator is there twice")
+            raise ValueError("an operator occurs twice")
         return self
 
     @classmethod

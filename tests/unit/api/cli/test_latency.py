@@ -27,7 +27,7 @@ def test_a_name_in_use_is_refused_before_anything_is_measured(searchctl: Searchc
     (home / "latency" / "fbnetv3-small-cpu.json").write_bytes(small_table().serialised)
     refused = searchctl("latency")
     assert refused.code == 4
-    assert "say --replace" in refused.err
+    assert "pass --replace" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_an_alias_stands_for_what_its_anchor_names() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: the key 'a' is there twice"),
-        ('{"a": 1, "a": 2}', "line 1, column 10: the key 'a' is there twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3, column 1: the key 'a' occurs twice"),
+        ('{"a": 1, "a": 2}', "line 1, column 10: the key 'a' occurs twice"),
         ("a: .nan", "line 1, column 4: .nan is not a finite number"),
         ("a: -.inf", "line 1, column 4: -.inf is not a finite number"),
         ("a: 1e999", "line 1, column 4: 1e999 is too large a number"),
@@ -68,8 +68,8 @@ def test_an_alias_stands_for_what_its_anchor_names() -> None:
         ("a: b: c", "line 1, column 5: mapping values are not allowed"),
         ("1: 2", "line 1, column 1: a key must be text: put quotes around 1"),
         ("? [a]\n: 1", "line 1, column 3: a key must be text"),
-        ("a: *nowhere", "line 1, column 4: the alias *nowhere stands for nothing"),
-        ("a: &x [*x]", "line 1, column 8: the alias *x stands for nothing"),
+        ("a: *nowhere", "line 1, column 4: the alias *nowhere refers to nothing"),
+        ("a: &x [*x]", "line 1, column 8: the alias *x refers to nothing"),
         ("a: 1\n---\nb: 2\n", "line 2, column 1: there is a second document"),
         ("", "the document is empty"),
         ('{"a": "\\u0000"}', "/a: must not contain the character NUL"),

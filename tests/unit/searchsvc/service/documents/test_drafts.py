@@ -105,4 +105,4 @@ def test_a_fault_is_at_its_line_or_at_that_of_what_lacks_it(pointer: str, line: 
 def test_a_fault_of_the_text_itself_is_at_its_line() -> None:
     with pytest.raises(InvalidInput) as caught:
         load_document(TEXT + "name: twice\n")
-    assert located(TEXT, caught.value.faults[0]) == (13, "the key 'name' is there twice")
+    assert located(TEXT, caught.value.faults[0]) == (13, "the key 'name' occurs twice")

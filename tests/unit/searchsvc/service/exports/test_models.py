@@ -68,7 +68,7 @@ def test_what_is_not_there_is_named(
         "/trial: trial 6 of job digits has no weights": {"trial": f"{job.name}/6"},
         "/file: there is no file": {"file": str(tmp_path / "none.pth")},
         "/file: .* cannot be read": {"file": str(tmp_path)},
-        "/timm: the task knows no published weights": {"timm": "resnet50"},
+        "/timm: the task has no published weights": {"timm": "resnet50"},
     }
     for message, source in wrong.items():
         with pytest.raises(InvalidInput, match=message):

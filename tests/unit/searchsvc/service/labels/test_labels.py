@@ -111,7 +111,7 @@ def test_bad_files_and_jobs_without_predictions_are_told(
         service.labels.reassess(job.id, [[]] * images.total)
     with pytest.raises(InvalidInput, match="/labels: has no entry for 287 of 287 validation images"):
         service.labels.reassess(job.id, {"nobody": ["1"]})
-    with pytest.raises(Conflict, match="no finished trial of job older has left its predictions"):
+    with pytest.raises(Conflict, match="no finished trial of job older has stored its predictions"):
         service.labels.reassess(finished_job(name="older").id, [[0]] * images.total)
 
 
@@ -219,7 +219,7 @@ def test_what_is_not_asked_cannot_be_answered(
     with pytest.raises(Conflict, match="searchctl relabel"):
         service.labels.questions(job.id, "ann")
     service.labels.relabel(job.id)
-    with pytest.raises(NotFound, match="whether image 5 shows class 0 is not asked"):
+    with pytest.raises(NotFound, match="there is no question whether image 5 shows class 0"):
         service.labels.judge(job.id, "ann", 5, 0, True)
     for fault, options in (("/networks", {"networks": 0}), ("/confidence", {"confidence": 0.0})):
         with pytest.raises(InvalidInput, match=fault):

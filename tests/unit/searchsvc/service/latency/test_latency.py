@@ -14,7 +14,7 @@ from searchsvc import tasks
 from searchsvc.domain import DatasetInfo, JobSpec, Scalar
 from searchsvc.domain.spec import NamedSpace
 from searchsvc.errors import Conflict, InvalidInput
-from searchsvc.service.latency.measure import Wanted, compare, measure
+from searchsvc.service.latency.measure import TableRequest, compare, measure
 from searchsvc.service.latency.timing import time_operators, typical
 from searchsvc.service.lookup import latency_tables
 from searchsvc.service.planning.resolve import resolve
@@ -79,8 +79,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> FakeBench:
 
 
 def measured(bench: FakeBench, **changes: Any) -> Any:
-    wanted = Wanted("fbnetv3-small", DIGITS, **changes)
-    return measure(wanted, date="2026-01-01", clock=bench.clock, progress=lambda _line: None)
+    request = TableRequest("fbnetv3-small", DIGITS, **changes)
+    return measure(request, date="2026-01-01", clock=bench.clock, progress=lambda _line: None)
 
 
 def test_every_operator_gets_its_time_and_first_calls_do_not_count(bench: FakeBench) -> None:
@@ -141,7 +141,7 @@ def test_a_network_does_not_scale_itself() -> None:
 def test_a_task_that_cannot_time_its_networks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "find", lambda _name: object())
     with pytest.raises(InvalidInput, match="the task classification cannot time its networks"):
-        measure(Wanted("fbnetv3-small", DIGITS), date="", clock=lambda: 0.0, progress=print)
+        measure(TableRequest("fbnetv3-small", DIGITS), date="", clock=lambda: 0.0, progress=print)
 
 
 # ---- tables by name ------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_the_job_keeps_which_table_it_was(service: Service, timed: Document, set
     assert job.spec.space.latency == f"laptop@{small_table().digest}"
     resolve(job.spec, trusted=True, settings=settings)
     latency_tables.save(settings, "laptop", small_table(scale=2.0))
-    with pytest.raises(InvalidInput, match=r"/space/latency: the table laptop was another one .* when it was chosen"):
+    with pytest.raises(InvalidInput, match=r"/space/latency: the table laptop had the digest .* when it was chosen"):
         resolve(job.spec, trusted=True, settings=settings)
     assert fault(service, job.spec.document())[0] == "/space/latency"
 

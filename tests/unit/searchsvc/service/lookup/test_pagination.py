@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from searchsvc.errors import InvalidInput
-from searchsvc.service.lookup.pagination import Page, decode, encode, page_of
+from searchsvc.service.lookup.pagination import Page, decode_token, encode_token, page_of
 
 _ROWS = list(range(25))
 
@@ -49,7 +49,7 @@ def test_garbage_is_no_page_token(token: str) -> None:
 @pytest.mark.parametrize("key", ["text", True, -1, 2**63])
 def test_a_key_of_another_kind_or_that_no_row_has_is_no_page_token(key: str | int) -> None:
     with pytest.raises(InvalidInput, match="is not a page token"):
-        decode(encode(key, {}), {}, int)
+        decode_token(encode_token(key, {}), {}, int)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1001])

@@ -192,5 +192,5 @@ class TestReaders:
         self, service: Service, tmp_path: Path, format_: str
     ) -> None:
         job = a_job_with_a_supernet(service.store)
-        with pytest.raises(Conflict, match="trial 0 of job shared trains a supernet, which is no candidate"):
+        with pytest.raises(Conflict, match="trial 0 of job shared trains a supernet, not a candidate"):
             service.exports.write(job.id, format=format_, destination=tmp_path, trial="0")

@@ -113,12 +113,12 @@ def test_what_is_proposed_is_taught(resolved: Resolved, tmp_path: Path) -> None:
         (
             {"space": inline(True), "self_training": {"teacher": {"timm": "resnet18"}}},
             "/self_training/teacher/timm",
-            "a model that a trial has left",
+            "a model that a trial has trained",
         ),
         (
             {"space": inline(True), "self_training": {"teacher": {"job": "none"}}},
             "/self_training/teacher/job",
-            "no jobs are kept here",
+            "jobs cannot be looked up here",
         ),
         (
             {"space": inline(True), "self_training": {"unlabelled": {"format": "images", "path": "/nowhere"}}},

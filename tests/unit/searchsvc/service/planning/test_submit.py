@@ -58,7 +58,7 @@ def _faults(service: Service, document: Document, *, trusted: bool = False) -> d
         (
             {"space": {"parameters": [_INLINE_LR, _INLINE_LR]}},
             "/space/parameters/1/name",
-            "is there twice",
+            "occurs twice",
         ),
         (
             {"space": {"parameters": [{"type": "categorical", "name": "optimizer", "choices": [1, 2]}]}},

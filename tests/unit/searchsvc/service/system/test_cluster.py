@@ -33,7 +33,7 @@ def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: S
     assert [(one.job.id, one.trial.number if one.trial else None, one.reason) for one in found.queue] == [
         (later[0].id, None, "waits for a controller: first in line"),
         (later[1].id, None, "waits for a controller: second in line"),
-        (running.id, 2, "its turn has not come"),
+        (running.id, 2, "waits for its turn"),
     ]
 
 

@@ -109,7 +109,7 @@ def test_what_is_wrong_in_a_file_is_named(path: tuple[str | int, ...], value: ob
 def test_an_operator_may_not_be_there_twice() -> None:
     table = small_table()
     twice = table.model_copy(update={"operators": (*table.operators, table.operators[0])})
-    with pytest.raises(InvalidInput, match="an operator is there twice"):
+    with pytest.raises(InvalidInput, match="an operator occurs twice"):
         LatencyTable.parse(twice.serialised, "x.json")
 
 
