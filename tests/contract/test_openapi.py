@@ -1,4 +1,4 @@
-"""The REST interface keeps what its OpenAPI description promises, whatever is sent: checked by schemathesis."""
+"""The REST interface conforms to its OpenAPI description for any request; schemathesis generates the requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SPEC: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("openapi")
-    settings = Settings(data_dir=folder, host="0.0.0.0", database_wait_seconds=5.0).prepare()  # any Host is let in
+    settings = Settings(data_dir=folder, host="0.0.0.0", database_wait_seconds=5.0).prepare()  # accepts any Host header
     (settings.data_dir / "searchsvc.db").write_bytes(sqlite_template.read_bytes())
     store = Store.open(settings.database_url)
     yield Service(store, settings)
@@ -56,7 +56,7 @@ def app(service: Service) -> FastAPI:
 
 
 def evaluated_job(service: Service) -> str:
-    """A job with one finished trial, so that answers have something in them."""
+    """A job with a finished trial, so that responses contain data."""
     job = service.jobs.submit(SPEC)[0]
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
@@ -72,8 +72,8 @@ def evaluated_job(service: Service) -> str:
     return job.id
 
 
-def check(operation: APIOperation[Any, Any, Any], mode: GenerationMode, known: dict[str, Any], secret: str) -> None:
-    """Send what the description allows, or what it does not, about what exists and what does not."""
+def check(operation: APIOperation[Any, Any, Any], mode: GenerationMode, existing: dict[str, Any], secret: str) -> None:
+    """Send requests that the description allows or forbids, to existing and to missing objects."""
 
     @hypothesis.seed(0)
     @hypothesis.settings(
@@ -86,7 +86,7 @@ def check(operation: APIOperation[Any, Any, Any], mode: GenerationMode, known: d
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode), exists=st.booleans())
     def send(case: Case, exists: bool) -> None:
         if exists and operation.method == "get":
-            case.path_parameters = {name: known.get(name, value) for name, value in case.path_parameters.items()}
+            case.path_parameters = {name: existing.get(name, value) for name, value in case.path_parameters.items()}
         case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {secret}"})
 
     send()
@@ -96,14 +96,14 @@ def check(operation: APIOperation[Any, Any, Any], mode: GenerationMode, known: d
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
 def test_every_answer_is_as_described(app: FastAPI, service: Service, mode: GenerationMode) -> None:
     secret = service.access.create("test", scope=Scope.ADMIN)[1]
-    known = {"job": evaluated_job(service), "trial": "0", "name": "mbconv-small"}
+    existing = {"job": evaluated_job(service), "trial": "0", "name": "mbconv-small"}
     schema = from_asgi("/api/v1/openapi.json", app)
     seen = 0
     for result in schema.get_all_operations():
         operation = result.ok()
         if mode is GenerationMode.NEGATIVE and not list(operation.iter_parameters()) and not operation.body:
             continue
-        check(operation, mode, known, secret)
+        check(operation, mode, existing, secret)
         seen += 1
     assert seen > 20
 

@@ -1,4 +1,4 @@
-"""Many processes on one database: nothing lost, nothing twice."""
+"""Many processes on the same database: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_eight_processes_run_every_job_once_and_lose_nothing(store: Store, datab
     processes = [
         drivers.start(database_url, f"driver-{n}", trials=TRIALS, steps=STEPS, together=True) for n in range(PROCESSES)
     ]
-    first_claims = [_first_line(process) for process in processes]  # each has a job before any goes on
+    first_claims = [_first_line(process) for process in processes]  # each has a job before any continues
     for process in processes:
         _send_line(process)
     seen: list[Event] = []
@@ -42,7 +42,7 @@ def test_eight_processes_run_every_job_once_and_lose_nothing(store: Store, datab
         assert measured == [(number, step) for step in range(1, STEPS + 1) for number in range(TRIALS)]
     while page := store.events(after=seen[-1].sequence, limit=500):
         seen += page
-    # What a reader saw who read on all the while is what there is.
+    # A reader that kept reading has seen exactly the stored events.
     assert seen == store.events(after=0, limit=100_000)
     per_trial = ["trial.proposed", "trial.started", *["trial.measured"] * STEPS, "trial.finished"]
     per_job = ["job.submitted", "job.claimed", "job.succeeded", *per_trial * TRIALS]

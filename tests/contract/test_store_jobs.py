@@ -1,4 +1,4 @@
-"""The life of a job: what may be asked of it, in which state, and what comes of it."""
+"""The life of a job: the requests allowed in each state, and their effects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEAD = (GONE, None)
 
 
 def a_job_that_is(store: Store, state: JobState) -> tuple[Job, Lease | None]:
-    """A job in `state`; with a driver where there is one in that state."""
+    """Return a job in `state`, with a driver if a job in that state has one."""
     if state in (Q, P):
         job, _ = store.create_job(a_spec())
         return (store.pause_job(job.id) if state is P else job), None
@@ -94,7 +94,7 @@ def test_records_of_requests_go_after_seven_days_when_another_is_made(database_u
 @pytest.mark.parametrize(
     ("ask", "moves"),
     [
-        # state before: (state after, what is asked of the driver), or None where it is refused
+        # state before: (state after, request to the driver), or None if it is refused
         ("pause_job", {Q: (P, None), R: (R, "PAUSE"), P: (P, None), S: None, OK: None, BAD: None, GONE: None}),
         ("resume_job", {Q: (Q, None), R: (R, None), P: (Q, None), S: None, OK: None, BAD: None, GONE: None}),
         ("stop_job", {Q: (OK, None), R: (S, None), P: (OK, None), S: (S, None), OK: (OK, None), BAD: None, GONE: None}),
@@ -113,7 +113,7 @@ def test_what_may_be_asked_in_each_state(
                 getattr(store, ask)(job.id)
             assert store.job(job.id) == job
             continue
-        for _ in range(2):  # asking for what holds already is no error and changes nothing
+        for _ in range(2):  # a request that is already fulfilled is no error and changes nothing
             answer = getattr(store, ask)(job.id)
             events = kinds(store, job.id)
             assert (answer.state, answer.request) == after, (ask, state)
@@ -180,9 +180,9 @@ def test_a_retry_queues_the_failed_trials_only_and_wakes_the_job(store: Store) -
     ids = add_trials(store, lease, 2)
     writer = store.writer(lease)
     failed = Outcome(TrialState.FAILED, FailureKind.DIVERGED, "Traceback\nValueError: the loss is NaN")
-    for told, (trial_id, outcome) in enumerate(zip(ids, [failed, DONE], strict=True)):
+    for position, (trial_id, outcome) in enumerate(zip(ids, [failed, DONE], strict=True)):
         writer.start_attempt(trial_id, 1, None, None, 0.0)
-        writer.finish(trial_id, 1, outcome, told)
+        writer.finish(trial_id, 1, outcome, position)
     writer.finish_job(OK)
     writer.flush()
     assert store.trial(ids[0]).reason == "ValueError: the loss is NaN"

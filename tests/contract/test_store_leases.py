@@ -1,4 +1,4 @@
-"""A job is run by one driver at a time, and a driver that lost its job changes nothing any more."""
+"""A job is run by a single driver at a time, and a driver that lost its job changes nothing any more."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_released_job_can_be_claimed_at_once_and_its_old_driver_is_out(store: 
     with pytest.raises(LeaseLost):
         store.heartbeat(lease, TTL_SECONDS, seconds=1, gpu_seconds=0)
     assert claim(store).epoch == 2
-    store.release(lease)  # of a lease that is another's now: nothing happens
+    store.release(lease)  # no effect, because another driver has the lease now
     assert [one.epoch for one in store.leases()] == [2]
 
 

@@ -1,4 +1,4 @@
-"""Connections cut, servers killed, processes killed: what was asked for happens once, what was answered is kept."""
+"""Cut connections, killed servers, killed processes: a request happens once, and a confirmed write is kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def postgres_store(postgres_url: str) -> Iterator[Store]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A job under a driver with a QUEUED and a FAILED trial, a paused job, and two that wait."""
+    """A job under a driver with a QUEUED and a FAILED trial, a paused job, and two waiting jobs."""
 
     lease: Lease
     trial_id: str
@@ -66,7 +66,7 @@ class Scene:
 
 
 def what_is_stored(store: Store) -> list[object]:
-    """Without ids and times, which differ from store to store."""
+    """Return all stored data without ids and times, which differ from store to store."""
     jobs = store.jobs()
     return [
         [(one.state, one.request, one.epoch, one.revision, one.seconds_used, one.reason) for one in jobs],
@@ -118,7 +118,7 @@ def test_what_is_cut_off_at_its_commit_happens_once(
         if committed:
             commit(dialect, connection)
         postgres_server.execute(f"SELECT pg_terminate_backend({connection.dbapi_connection.info.backend_pid}, 5000)")
-        connection.dbapi_connection.execute("SELECT 1")  # what a client that waits for its answer finds out
+        connection.dbapi_connection.execute("SELECT 1")  # the error that a waiting client receives
         raise AssertionError("the connection lives")
 
     monkeypatch.setattr(PGDialect_psycopg, "do_commit", commit_and_be_cut_once)
@@ -129,7 +129,7 @@ def test_what_is_cut_off_at_its_commit_happens_once(
 
 
 class Load:
-    """Threads that use a store without a break, and count what they were told is done."""
+    """Threads that use a store without a break, and count confirmed calls."""
 
     def __init__(self, store: Store, lease: Lease, trial_id: str) -> None:
         self._store, self._lease, self._trial_id = store, lease, trial_id
@@ -141,7 +141,7 @@ class Load:
 
     def measured(self) -> None:
         step = self.done["measured"] + 1
-        self._writer.measure(self._trial_id, one := Measurement(step, {"accuracy": 0.5}, 1.0), one)
+        self._writer.measure(self._trial_id, measurement := Measurement(step, {"accuracy": 0.5}, 1.0), measurement)
         self._writer.flush()
 
     def beaten(self) -> None:
@@ -168,7 +168,7 @@ class Load:
         return self
 
     def wait_until_all_went_on(self) -> None:
-        """Until each kind of call was done at least twice: the second of them began after this was called."""
+        """Wait until each kind of call was confirmed at least twice: the second began after the call of this method."""
         before = dict(self.done)
         wait_for(
             lambda: self.failures or all(self.done[name] >= before[name] + 2 for name in before),
@@ -234,7 +234,7 @@ def test_a_database_that_another_process_keeps_locked_is_waited_for_and_then_rep
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="locked"):
         store.create_job(a_spec())
-    assert store.jobs() == []  # readers go on
+    assert store.jobs() == []  # readers continue
     unlock = threading.Timer(0.5, other.rollback)
     unlock.start()
     assert patient.create_job(a_spec())[1]
@@ -257,7 +257,7 @@ def test_a_process_killed_at_any_moment_has_lost_nothing_that_it_had_flushed(
     lines += [json.loads(line) for line in process.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
     _, job_id, trials, step = lines[-1]
     stored = [(number, one.step) for _, number, one in store.job_measurements(job_id, limit=1_000_000)]
-    assert len(stored) % trials == 0  # a batch is there whole or not at all
+    assert len(stored) % trials == 0  # a batch is stored completely or not at all
     last = len(stored) // trials
     assert step <= last <= step + 1
     assert stored == [(number, step) for step in range(1, last + 1) for number in range(trials)]

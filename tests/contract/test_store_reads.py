@@ -1,4 +1,4 @@
-"""Pages, rankings, totals and events: right, and as cheap for many trials as for few."""
+"""Pages, rankings, totals and events: correct, and as cheap for many trials as for few."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_a_trial_that_measured_nothing_is_ranked_by_what_is_known_before_trainin
     costs = [{"flops": 5.0}, {"flops": 3.0}, {}]
     writer.add_trials([(new_id(), n, a_proposal(n, costs=known)) for n, known in enumerate(costs)])
     writer.flush()
-    for told, trial in enumerate(store.all_trials(lease.job_id)):
-        writer.finish(trial.id, 0, DONE, told)
+    for position, trial in enumerate(store.all_trials(lease.job_id)):
+        writer.finish(trial.id, 0, DONE, position)
     writer.flush()
     best = store.best_trials(lease.job_id, 3)
     assert [trial.observation().metrics for trial in best] == [{"flops": 3.0}, {"flops": 5.0}]
@@ -99,10 +99,10 @@ def test_trials_with_equal_first_objectives_are_ranked_by_the_next(store: Store,
     costs = [{"flops": 9.0}, {"flops": 5.0}, {"flops": 5.0}, {}]
     ids = [new_id() for _ in costs]
     writer.add_trials([(ids[n], n, a_proposal(n, costs=known)) for n, known in enumerate(costs)])
-    for told, trial_id in enumerate(ids):
+    for position, trial_id in enumerate(ids):
         writer.start_attempt(trial_id, 1, "node", 1, 0.0)
         writer.measure(trial_id, Measurement(1, {"accuracy": 0.5}, 0.5), Measurement(1, {"accuracy": 0.5}, 0.5))
-        writer.finish(trial_id, 1, DONE, told)
+        writer.finish(trial_id, 1, DONE, position)
     writer.flush()
     ranked = store.best_trials(lease.job_id, 4, then=job.spec.objectives[1:])
     assert [trial.number for trial in ranked] == best
@@ -133,11 +133,11 @@ def test_events_have_one_sequence_over_all_jobs(store: Store) -> None:
     assert sequences[-1] == store.last_sequence()
     assert store.events(after=sequences[0], limit=1) == events[1:2]
     store.delete_job(first)
-    assert store.last_sequence() > sequences[-1]  # a number is never given twice
+    assert store.last_sequence() > sequences[-1]  # a number is never reused
 
 
 def test_no_event_is_visible_before_one_with_a_smaller_number(store: Store) -> None:
-    """A slow transaction that has its number already holds up the events of a fast one."""
+    """A slow transaction that already has its number delays the events of a fast transaction."""
     job, _ = store.create_job(a_spec())
     before = store.last_sequence()
 
@@ -154,7 +154,7 @@ def test_no_event_is_visible_before_one_with_a_smaller_number(store: Store) -> N
 
 
 def test_a_reader_skips_no_event_while_transactions_overlap(store: Store) -> None:
-    """Every event that is ever visible is seen by a reader that goes on from the last number it saw."""
+    """A reader that continues from the last number it saw receives every event that ever becomes visible."""
     _, lease = a_claimed_job(store)
     others = [a_claimed_job(store)[1] for _ in range(3)]
     stop, seen = threading.Event(), list[Event]()
@@ -199,7 +199,7 @@ def test_statistics_count_over_all_jobs(store: Store) -> None:
 
 
 def operations(store: Store, job_id: str, trial_id: str) -> dict[str, Callable[[], object]]:
-    """Everything that a Store does about a job that runs."""
+    """Return all operations of a Store on a running job."""
     [lease] = [one for one in store.leases() if one.job_id == job_id]
     budget = store.job(job_id).spec.budget.model_copy(update={"trials": 10_000})
     return {
@@ -259,7 +259,7 @@ def test_no_operation_takes_more_statements_for_more_trials(store: Store) -> Non
 def test_tokens_are_found_by_their_hash_and_can_be_revoked(store: Store) -> None:
     token = Token(new_id(), "laptop", "admin", created_at=1.0, expires_at=None, revoked_at=None, used_at=None)
     store.add_token(token, "hash")
-    store.add_token(token, "hash")  # the same once more: as it is
+    store.add_token(token, "hash")  # repeated without effect
     with pytest.raises(Conflict):
         store.add_token(token, "other")
     with pytest.raises(Conflict):

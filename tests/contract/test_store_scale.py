@@ -1,4 +1,4 @@
-"""A job with 100,000 trials is read with the work that a small one takes."""
+"""Reading a job with 100,000 trials takes the same work as reading a small job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRIALS, SMALL = 100_000, 1_000
 
 
 def fill(store: Store, job_id: str, size: int) -> None:
-    """Rows as a JobWriter leaves them, without the history that led there."""
+    """Insert rows as a JobWriter leaves them, without their history."""
     accuracy = random.Random(0)
     empty = dict.fromkeys((column.name for column in trials.c), None)
     state = {"state": "SUCCEEDED", "best_step": 1, "step": 1, "seconds": 1.0, "attempts": 1, "created_at": 0.0}
@@ -67,7 +67,7 @@ def visited(look: Callable[[], object]) -> int:
 
 @pytest.mark.slow
 def test_a_job_of_a_hundred_thousand_trials_is_read_with_the_work_of_a_small_one(store: Store) -> None:
-    """Pages and totals visit as many rows; the front and the best read each result once, with and without a limit."""
+    """Pages and totals visit the same number of rows; the front and the best read each result once, with any limit."""
     jobs_by_size = {count: a_claimed_job(store)[0] for count in (SMALL, TRIALS)}
     for count, job in jobs_by_size.items():
         fill(store, job.id, count)
@@ -101,7 +101,7 @@ def _pages(store: Store, job: Job, size: int) -> Mapping[str, Callable[[], objec
 
 
 def _calls_of_fronts(store: Store, job: Job) -> dict[str, int]:
-    """How many calls each takes; all of them find something."""
+    """Return the number of calls that each takes; all of them return trials."""
     looks: dict[str, Callable[[], object]] = {
         "the trials on the front": partial(front.trials_on_front, store, job),
         "the grown front": partial(front.grown, store, job),

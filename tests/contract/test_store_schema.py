@@ -1,4 +1,4 @@
-"""The migrations and the tables say the same, and a database is never used at a schema that is not ours."""
+"""The migrations produce the tables, and a database with another schema is never used."""
 
 from __future__ import annotations
 

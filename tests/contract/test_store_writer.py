@@ -1,4 +1,4 @@
-"""JobWriter: what a driver writes is stored in order, whole or not at all, and comes back as it was."""
+"""JobWriter: a driver's writes are stored in order, completely or not at all, and are read back unchanged."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.support.statements import commits, statements
 NASTY = {"tiny": 5e-324, "third": 1 / 3, "one": 1.0, "whole": 1, "yes": True, "huge": 2**62, "minus": -0.0, "e": 1e300}
 
 
-def same_to_the_bit(one: object, other: object) -> bool:
-    return repr(one) == repr(other)
+def same_to_the_bit(value: object, other: object) -> bool:
+    return repr(value) == repr(other)
 
 
 def test_a_trial_comes_back_as_it_was_proposed(store: Store) -> None:
@@ -79,18 +79,18 @@ def test_a_trial_runs_is_measured_and_ends(store: Store) -> None:
 
 
 def a_trials_life(writer: JobWriter, ids: list[str]) -> list[Callable[[], None]]:
-    """Proposed, lost in its first attempt, done in its second; and another one that only waits."""
+    """Return the calls for a trial that is lost in its first attempt, finished in its second, and a waiting trial."""
     lost = (TrialState.FAILED, FailureKind.LOST, "the node died")
-    one, two = Measurement(1, {"accuracy": 0.5}, 1.0), Measurement(2, {"accuracy": 0.25}, 2.0)
+    first, second = Measurement(1, {"accuracy": 0.5}, 1.0), Measurement(2, {"accuracy": 0.25}, 2.0)
     return [
         lambda: writer.add_trials([(id_, n, a_proposal(n, rejected={"a": 1})) for n, id_ in enumerate(ids)]),
         lambda: writer.wait_reason(ids[0], "no free GPU"),
         lambda: writer.start_attempt(ids[0], 1, "n", 1, 1.0),
-        lambda: writer.measure(ids[0], one, one),
+        lambda: writer.measure(ids[0], first, first),
         lambda: writer.requeue(ids[0], 1, *lost),
         lambda: writer.start_attempt(ids[0], 2, "m", 2, 2.0),
-        lambda: writer.measure(ids[0], one, one),
-        lambda: writer.measure(ids[0], two, one),
+        lambda: writer.measure(ids[0], first, first),
+        lambda: writer.measure(ids[0], second, first),
         lambda: writer.finish(ids[0], 2, DONE, 0),
         lambda: writer.count_rejections({"a": 1, "b": 2}, 3),
     ]
@@ -244,18 +244,18 @@ def test_a_batch_takes_as_many_statements_however_large_it_is(store: Store) -> N
         old = add_trials(store, lease, size)
         writer = store.writer(lease)
         writer.add_trials([(new_id(), size + n, a_proposal(n)) for n in range(size)])
-        for told, trial_id in enumerate(old):
+        for position, trial_id in enumerate(old):
             measured = Measurement(1, {"accuracy": 0.5}, 1.0)
             writer.start_attempt(trial_id, 1, None, None, 0.0)
             writer.measure(trial_id, measured, measured)
-            writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED, files=(FileMade("w", 1, "x"),)), told)
+            writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED, files=(FileMade("w", 1, "x"),)), position)
         with statements() as sent:
             writer.flush()
         counts.append(len(sent))
     assert counts[0] == counts[1] <= 14
     with statements() as sent:
         writer.flush()
-    assert sent == []  # nothing to write: nothing is sent
+    assert sent == []  # without operations, nothing is sent
 
 
 def test_two_thousand_measurements_are_durable_after_a_hundred_commits(store: Store, database_url: str) -> None:
@@ -288,5 +288,5 @@ def test_a_round_is_stored_once_with_one_event_however_often_it_is_given(store: 
         (0, {"trials": 12, "rank_correlation": 1 / 3}),
         (1, {"trials": 24}),
     ]
-    told = [one.data for one in store.events(job_id=lease.job_id) if one.kind == "round.finished"]
-    assert told == [{"round": 0, "trials": 12, "rank_correlation": 1 / 3}, {"round": 1, "trials": 24}]
+    reported = [one.data for one in store.events(job_id=lease.job_id) if one.kind == "round.finished"]
+    assert reported == [{"round": 0, "trials": 12, "rank_correlation": 1 / 3}, {"round": 1, "trials": 24}]

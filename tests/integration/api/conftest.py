@@ -39,7 +39,7 @@ def spec() -> dict[str, Any]:
 
 @pytest.fixture(params=["sqlite"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """SQLite, unless a test asks for PostgreSQL too: what differs between them is the store's, and tested there."""
+    """SQLite, unless a test also requests PostgreSQL: their differences concern the store, and are tested there."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
@@ -61,7 +61,7 @@ def app(service: Service, settings: Settings) -> FastAPI:
 
 @pytest.fixture
 def connect(app: FastAPI, service: Service) -> Iterator[Connect]:
-    """A client that has a new token of the scope; None: no token."""
+    """Return a client that has a new token of the scope; None: no token."""
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as first:
 
         def client(scope: Scope | None) -> TestClient:
@@ -86,19 +86,19 @@ def job(service: Service, spec: dict[str, Any]) -> Job:
 
 @pytest.fixture
 def evaluate(service: Service) -> Evaluate:
-    """Run a job as a driver does: `count` trials succeed, their files made; the ids of the trials."""
+    """Run a job as a driver does: `count` trials succeed and write their files. Return the ids of the trials."""
 
     def run(job: Job, count: int, files: tuple[FileMade, ...] = ()) -> list[str]:
         claimed = service.store.claim_job(job.id, "test", 60.0)
         assert claimed is not None
         _, lease = claimed
         writer, ids = service.store.writer(lease), [new_id() for _ in range(count)]
-        writer.add_trials([(one, number, _proposal(number)) for number, one in enumerate(ids)])
-        for number, one in enumerate(ids):
+        writer.add_trials([(trial_id, number, _proposal(number)) for number, trial_id in enumerate(ids)])
+        for number, trial_id in enumerate(ids):
             measured = Measurement(1, {"accuracy": (number * 7919 % count) / count, "loss": 1.0}, 0.5)
-            writer.start_attempt(one, 1, "node", 1, job.created_at)
-            writer.measure(one, measured, measured)
-            writer.finish(one, 1, Outcome(TrialState.SUCCEEDED, files=files), number)
+            writer.start_attempt(trial_id, 1, "node", 1, job.created_at)
+            writer.measure(trial_id, measured, measured)
+            writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED, files=files), number)
         writer.flush()
         service.store.release(lease)
         return ids

@@ -1,4 +1,4 @@
-"""Who may do what: every route of the app, with every kind of token."""
+"""Permissions: every route of the app, with every kind of token."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from searchsvc.service.system.tokens import Scope
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/api/v1/openapi.json")}
 READS = {"/api/v1/jobs/{job}:reassess"}
-"""They are sent something, and change nothing."""
+"""Routes that receive a body but change nothing."""
 SUBMIT = re.compile(r"/api/v1/jobs(/\{job\}(:[a-z]+|/relabelling/verdicts)?)?")
 Connect = Callable[[Scope | None], TestClient]
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """(method, path template) of everything that the app answers."""
+    """Return (method, path template) of all routes of the app."""
     for route in iter_route_contexts(app.routes):
         for method in sorted(set(route.methods or ()) - {"HEAD"}):
             assert route.path is not None
@@ -31,7 +31,7 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def needed(method: str, path: str) -> Scope | None:
-    """What a route should need, said a second time here."""
+    """Return the scope that a route should require, stated independently of the app."""
     if (method, path) in OPEN:
         return None
     if path.startswith("/api/v1/tokens"):

@@ -1,4 +1,4 @@
-"""The way of one job through REST, on both databases."""
+"""The life of a job through REST, on both databases."""
 
 from __future__ import annotations
 

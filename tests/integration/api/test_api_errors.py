@@ -1,4 +1,4 @@
-"""Bad input over REST: always a problem that says what and where, never a stored thing, never a 500."""
+"""Bad input over REST: always a problem with message and place, never a stored object, never a 500."""
 
 from __future__ import annotations
 

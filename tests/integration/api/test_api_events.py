@@ -46,10 +46,10 @@ def test_last_event_id_goes_on_where_a_stream_broke(
     evaluate(job, 20)
     service.jobs.cancel(job.id)
     path, query = f"/api/v1/jobs/{job.id}/events", {"until_final": "true"}
-    known = stored(service, job)
-    resumed = client.get(path, headers={**STREAM, "Last-Event-ID": str(known[9])}, params=query)
-    assert sequences(resumed.text) == known[10:]
-    after = client.get(path, headers=STREAM, params={**query, "after": known[-1]})
+    stored_sequences = stored(service, job)
+    resumed = client.get(path, headers={**STREAM, "Last-Event-ID": str(stored_sequences[9])}, params=query)
+    assert sequences(resumed.text) == stored_sequences[10:]
+    after = client.get(path, headers=STREAM, params={**query, "after": stored_sequences[-1]})
     assert sequences(after.text) == []
 
 
@@ -59,7 +59,7 @@ def quick_feed(service: Service) -> sse.Feed:
 
 
 class Writer(threading.Thread):
-    """Appends events to a job, as a driver does, until it is told to end."""
+    """Appends events to a job, as a driver does, until it is asked to end."""
 
     def __init__(self, service: Service, job: Job, count: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Writer(threading.Thread):
 
 
 async def read(feed: sse.Feed, after: int, job_id: str, stop: Callable[[list[int]], bool]) -> list[int]:
-    """The sequence numbers of a stream until `stop`."""
+    """Return the sequence numbers of a stream until `stop`."""
     seen: list[int] = []
     async for chunk in sse.stream(feed, after, job_id, None):
         seen += sequences(chunk.decode())
@@ -94,7 +94,7 @@ def test_streams_that_break_and_resume_while_a_writer_appends_see_every_event_on
     writer = Writer(service, job, 600)
 
     async def breaking(pieces: int) -> list[int]:
-        """Breaks off after so many events, and goes on after the last one seen."""
+        """Break off after some events, and continue after the last event received."""
         seen = [0]
         while seen[-1] < last:
             seen += await read(feed, seen[-1], job.id, lambda new: len(new) >= pieces or new[-1:] >= [last])

@@ -23,16 +23,16 @@ JOBS = "/api/v1/jobs"
 Connect = Callable[[Scope | None], TestClient]
 
 
-def the_known(request: SearchRequest) -> Sequence[PredictedRow]:
-    """Stands for the predictor."""
+def rows_of_the_data(request: SearchRequest) -> Sequence[PredictedRow]:
+    """Replaces the search with predictors: returns rows of the training data."""
     rows = request.training_data.matrix[: request.k]
     return [PredictedRow(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows]
 
 
 @pytest.fixture
 def searched(service: Service, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """A job with ten results and a round, and a stand-in for the predictor."""
-    monkeypatch.setattr(search, "search", the_known)
+    """A job with ten results and a round, with the search with predictors replaced."""
+    monkeypatch.setattr(search, "search", rows_of_the_data)
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])
@@ -49,17 +49,17 @@ def searched(service: Service, job: Job, monkeypatch: pytest.MonkeyPatch) -> Job
 
 
 def test_rounds_are_listed(client: TestClient, searched: Job) -> None:
-    [found] = client.get(f"{JOBS}/{searched.id}/rounds").json()["items"]
-    assert (found["number"], found["data"]) == (0, {"trials": 10, "rank_correlation": 0.8})
+    [listed] = client.get(f"{JOBS}/{searched.id}/rounds").json()["items"]
+    assert (listed["number"], listed["data"]) == (0, {"trials": 10, "rank_correlation": 0.8})
     assert client.get(f"{JOBS}/nowhere/rounds").status_code == 404
 
 
 def test_what_a_supernet_has_learned_is_told(client: TestClient, service: Service, searched: Job) -> None:
     shared = a_job_with_a_supernet(service.store)
-    found = client.get(f"{JOBS}/{shared.id}/distributions").json()
-    assert (found["trial"], found["state"], found["step"], found["steps"]) == (0, "SUCCEEDED", 4, 4)
-    assert found["metrics"]["reward"] == 1.0
-    assert found["parameters"][1] == {
+    body = client.get(f"{JOBS}/{shared.id}/distributions").json()
+    assert (body["trial"], body["state"], body["step"], body["steps"]) == (0, "SUCCEEDED", 4, 4)
+    assert body["metrics"]["reward"] == 1.0
+    assert body["parameters"][1] == {
         "parameter": "optimizer",
         "options": ["sgd", "adamw"],
         "probabilities": [0.0, 1.0],
@@ -72,9 +72,9 @@ def test_what_a_supernet_has_learned_is_told(client: TestClient, service: Servic
 
 
 def test_importance_and_architectures_are_told(client: TestClient, searched: Job) -> None:
-    found = client.get(f"{JOBS}/{searched.id}/importance").json()
-    assert (found["metric"], found["results"]) == ("accuracy", 10)
-    assert sum(found["shares"].values()) == pytest.approx(1.0)
+    body = client.get(f"{JOBS}/{searched.id}/importance").json()
+    assert (body["metric"], body["results"]) == ("accuracy", 10)
+    assert sum(body["shares"].values()) == pytest.approx(1.0)
     assert client.get(f"{JOBS}/{searched.id}/importance?metric=latency").status_code == 422
     trial = client.get(f"{JOBS}/{searched.id}/trials/3").json()
     network = client.get(f"{JOBS}/{searched.id}/trials/3/architecture").json()
@@ -86,9 +86,9 @@ def test_a_recommendation_stores_nothing(client: TestClient, service: Service, s
     before = service.events.last_sequence()
     answer = client.post(f"{JOBS}/{searched.id}:recommend", json={"constraints": [{"metric": "flops", "max": 1e9}]})
     assert (answer.status_code, service.events.last_sequence()) == (200, before)
-    found = answer.json()
-    assert (found["learned_from"], found["epoch"], found["job"], len(found["items"])) == (10, 1, None, 5)
-    first = found["items"][0]
+    body = answer.json()
+    assert (body["learned_from"], body["epoch"], body["job"], len(body["items"])) == (10, 1, None, 5)
+    first = body["items"][0]
     assert first["predicted"] == {"accuracy": {"mean": 0.9, "deviation": 0.01}}
     assert {**first["architecture"], **first["recipe"]} == first["values"]
     assert (first["trial"], first["measured"]["accuracy"]) == (0, 0.5)

@@ -1,4 +1,4 @@
-"""Jobs over REST: submitted, read, steered, deleted."""
+"""Jobs over REST: submitted, read, controlled, deleted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ UNKNOWN = "0197a1f0-3c52-7c1e-9d5a-6f0f3b1c2d4e"
 def test_a_submitted_job_is_where_location_says(client: TestClient, spec: dict[str, Any]) -> None:
     made = client.post(JOBS, json=spec)
     assert made.status_code == 201
-    found = client.get(made.headers["Location"])
-    assert found.json()["id"] == made.json()["id"]
-    assert found.json()["state"] == "QUEUED"
-    assert found.json()["created_at"].endswith("Z")
-    assert found.json()["spec"]["budget"]["trials"] == 8
+    response = client.get(made.headers["Location"])
+    assert response.json()["id"] == made.json()["id"]
+    assert response.json()["state"] == "QUEUED"
+    assert response.json()["created_at"].endswith("Z")
+    assert response.json()["spec"]["budget"]["trials"] == 8
 
 
 def test_a_spec_in_yaml_is_the_same_spec(client: TestClient, spec: dict[str, Any]) -> None:
@@ -133,8 +133,8 @@ def test_tables_say_what_a_spec_may_name(client: TestClient, path: str) -> None:
 
 
 def test_a_space_shows_its_parameters(client: TestClient) -> None:
-    found = client.get("/api/v1/spaces/mbconv-small").json()
-    assert len(found["parameters"]) == found["dimensions"]
-    assert found["constants"] == {}
+    space = client.get("/api/v1/spaces/mbconv-small").json()
+    assert len(space["parameters"]) == space["dimensions"]
+    assert space["constants"] == {}
     assert client.get("/api/v1/spaces/fbnetv3").json()["constants"]["network"] == "fbnetv3"
     assert client.get("/api/v1/spaces/none-such").status_code == 404

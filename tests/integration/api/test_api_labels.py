@@ -1,4 +1,4 @@
-"""Doubtful labels over REST."""
+"""Label reviews over REST."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def doubted(service: Service, spec: dict[str, Any]) -> Job:
 
 def test_a_label_file_is_sent_and_the_ranking_comes_back(client: TestClient, doubted: Job) -> None:
     path = f"/api/v1/jobs/{doubted.id}:reassess"
-    found = client.post(path, json={"labels": [[3]] * 1797, "k": 2}).json()
-    assert (found["images"], found["counted"], found["k"]) == (287, 287, 2)
-    assert {one["trial"] for one in found["items"]} == {0, 1}
-    assert found["correlation"] is None
+    response = client.post(path, json={"labels": [[3]] * 1797, "k": 2}).json()
+    assert (response["images"], response["counted"], response["k"]) == (287, 287, 2)
+    assert {one["trial"] for one in response["items"]} == {0, 1}
+    assert response["correlation"] is None
     wrong = client.post(path, json={"labels": [[3, "eleven"]] * 1797})
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["pointer"].endswith("/1")

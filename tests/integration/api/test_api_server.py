@@ -1,4 +1,4 @@
-"""The app behind a real server: events pushed over sockets, a controller beside it."""
+"""The app behind a real server: events pushed over sockets, with a controller in the same process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Serving:
         return len(self._server.server_state.connections)
 
     def end(self) -> bool:
-        """Whether it ended in time."""
+        """Return whether the server ended in time."""
         self._server.should_exit = True
         self._thread.join(20)
         self._listener.close()

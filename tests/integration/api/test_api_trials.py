@@ -16,7 +16,7 @@ Evaluate = Callable[..., list[str]]
 
 
 def pages(client: TestClient, path: str, **parameters: object) -> list[dict[str, object]]:
-    """The rows of all pages."""
+    """Return the rows of all pages."""
     rows, token = [], None
     while True:
         more = {"page_token": token} if token else {}
@@ -58,17 +58,17 @@ def test_the_best_come_first(client: TestClient, job: Job, evaluate: Evaluate) -
     ordered = client.get(f"{JOBS}/{job.id}/trials", params={"order": "best", "page_size": 3}).json()["items"]
     assert ordered == best
     assert client.get(f"{JOBS}/{job.id}/pareto").json()["items"] == best[:1]
-    found = client.get(f"{JOBS}/{job.id}").json()
-    assert found["best"] == best[0]
-    assert found["trials"]["SUCCEEDED"] == 10
+    detail = client.get(f"{JOBS}/{job.id}").json()
+    assert detail["best"] == best[0]
+    assert detail["trials"]["SUCCEEDED"] == 10
 
 
 def test_a_trial_is_found_by_number_and_by_id(client: TestClient, job: Job, evaluate: Evaluate) -> None:
     ids = evaluate(job, 3)
     path = f"{JOBS}/{job.id}/trials"
-    found = client.get(f"{path}/1").json()
-    assert found["id"] == ids[1]
-    assert found == client.get(f"{path}/{ids[1]}").json() == client.get(f"/api/v1/trials/{ids[1]}").json()
+    trial = client.get(f"{path}/1").json()
+    assert trial["id"] == ids[1]
+    assert trial == client.get(f"{path}/{ids[1]}").json() == client.get(f"/api/v1/trials/{ids[1]}").json()
     assert client.get(f"{path}/1/measurements").json()["items"][0]["metrics"]["loss"] == 1.0
     assert client.get(f"{path}/1/attempts").json()["items"][0]["state"] == "SUCCEEDED"
     assert client.get(f"{path}/3").status_code == 404

@@ -56,7 +56,7 @@ def _ends(pid: int) -> bool:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
             return True
-        if state == "Z":  # whoever inherited it has not looked yet
+        if state == "Z":  # its new parent has not reaped it yet
             return True
         time.sleep(0.02)
     return False

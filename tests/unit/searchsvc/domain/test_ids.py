@@ -1,4 +1,4 @@
-"""Identifiers sort by the time of their making, within a process in the order of it."""
+"""Identifiers sort by the time of their creation, within a process in the order of creation."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_a_clock_that_is_set_back_does_not_reorder_them(monkeypatch: pytest.Monk
 def test_threads_never_make_the_same_time() -> None:
     made = list[str]()
     threads = [threading.Thread(target=lambda: made.extend(new_id() for _ in range(2000))) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert len({one[:18] for one in made}) == len(made) == 8000
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({thread[:18] for thread in made}) == len(made) == 8000
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:

@@ -1,4 +1,4 @@
-"""Objectives, constraints, candidates, observations: small things that everything rests on."""
+"""Objectives, constraints, candidates, observations: small building blocks of everything else."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def front_by_force(values: np.ndarray) -> list[bool]:
-    known = ~np.isnan(values).any(axis=1)
+    measured = ~np.isnan(values).any(axis=1)
     return [
-        bool(known[i]) and not any(known[j] and dominates(values[j], values[i]) for j in range(len(values)))
+        bool(measured[i]) and not any(measured[j] and dominates(values[j], values[i]) for j in range(len(values)))
         for i in range(len(values))
     ]
 
@@ -38,10 +38,10 @@ def test_the_front_is_what_nothing_dominates(values: np.ndarray) -> None:
 @given(matrices())
 def test_ranks_are_fronts_of_what_is_left(values: np.ndarray) -> None:
     ranks = nondominated_ranks(values)
-    known = ~np.isnan(values).any(axis=1)
-    assert (ranks[~known] == len(values)).all()
-    for row in np.flatnonzero(known):
-        above = [int(ranks[other]) for other in np.flatnonzero(known) if dominates(values[other], values[row])]
+    measured = ~np.isnan(values).any(axis=1)
+    assert (ranks[~measured] == len(values)).all()
+    for row in np.flatnonzero(measured):
+        above = [int(ranks[other]) for other in np.flatnonzero(measured) if dominates(values[other], values[row])]
         assert ranks[row] == max(above, default=-1) + 1
 
 

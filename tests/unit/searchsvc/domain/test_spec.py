@@ -1,4 +1,4 @@
-"""JobSpec: every fault is named at its place, and a spec survives the trip through a document."""
+"""JobSpec: every fault is reported at its place, and a spec survives conversion to a document and back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REMOVED = object()
 
 
 def changed(pointer: str, value: object) -> dict[str, Any]:
-    """The valid document with one place set to `value` (or removed)."""
+    """Return the valid document with a single place set to `value` (or removed)."""
     document = copy.deepcopy(VALID)
     *parents, last = pointer.strip("/").split("/")
     at: Any = document
@@ -95,7 +95,7 @@ CHECKED_TOGETHER = {
     "/space/parameters/2/low",
     "/space/parameters/3/values",
 }
-"""Keys that are wrong only beside another one of their parameter, which is named then."""
+"""Keys that are wrong only together with another key of their parameter, which the message names."""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def shared() -> Path:
-    """A test that needs it is skipped where it is absent."""
+    """The folder of shared data; tests that use it are skipped if it is missing."""
     root = Path(__file__).parents[4]
     folder = Path(os.environ.get("SEARCHSVC_SHARED", root.parent / "shared"))
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Raters that are simulated: how good each is, is found out, and their answers come to more than a vote."""
+"""Simulated raters: their accuracies are recovered, and their combined answers beat the majority vote."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ACCURACIES = np.array([0.95, 0.85, 0.75, 0.65, 0.6])
 
 
 def simulated(classes: int, seed: int, share: float = 1.0) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """(truth (n,), answers as items, raters, values), of which a share is there.
+    """Return (truth (n,), a share of the answers as items, raters, values).
 
-    Of all its answers, just as large a share is right as its accuracy says.
+    The share of correct answers of each rater equals the rater's accuracy exactly.
     """
     random = np.random.default_rng(seed)
     truth = random.choice(classes, ITEMS, p=np.arange(1, classes + 1) / (classes * (classes + 1) / 2))
@@ -30,34 +30,34 @@ def simulated(classes: int, seed: int, share: float = 1.0) -> tuple[np.ndarray, 
 @pytest.mark.parametrize("seed", range(3))
 def test_accuracies_are_recovered_and_the_majority_is_beaten(classes: int, seed: int) -> None:
     truth, (items, raters, answers) = simulated(classes, seed)
-    found = dawid_skene(items, raters, answers, shape=(ITEMS, len(ACCURACIES), classes))
-    assert np.abs(found.accuracies - ACCURACIES).max() < 0.03
+    consensus = dawid_skene(items, raters, answers, shape=(ITEMS, len(ACCURACIES), classes))
+    assert np.abs(consensus.accuracies - ACCURACIES).max() < 0.03
     votes = np.bincount(items * classes + answers, minlength=ITEMS * classes).reshape(ITEMS, classes)
-    right, majority = (float((one.argmax(1) == truth).mean()) for one in (found.posterior, votes))
+    right, majority = (float((one.argmax(1) == truth).mean()) for one in (consensus.posterior, votes))
     assert right > majority
-    np.testing.assert_allclose(found.posterior.sum(1), 1)
+    np.testing.assert_allclose(consensus.posterior.sum(1), 1)
 
 
 def test_answers_may_be_missing() -> None:
     truth, (items, raters, answers) = simulated(2, 0, share=0.5)
-    found = dawid_skene(items, raters, answers, shape=(ITEMS + 1, len(ACCURACIES), 2))
-    assert (found.posterior[:-1].argmax(1) == truth).mean() > 0.85
-    np.testing.assert_allclose(found.posterior[-1], found.prior)
+    consensus = dawid_skene(items, raters, answers, shape=(ITEMS + 1, len(ACCURACIES), 2))
+    assert (consensus.posterior[:-1].argmax(1) == truth).mean() > 0.85
+    np.testing.assert_allclose(consensus.posterior[-1], consensus.prior)
 
 
 def test_a_rater_who_is_alone_is_believed() -> None:
     answers = np.array([1, 0, 0, 1, 0])
-    found = dawid_skene(np.arange(5), np.zeros(5, int), answers, shape=(5, 1, 2))
-    assert ((found.posterior[:, 1] >= 0.8) == answers).all()
+    consensus = dawid_skene(np.arange(5), np.zeros(5, int), answers, shape=(5, 1, 2))
+    assert ((consensus.posterior[:, 1] >= 0.8) == answers).all()
 
 
 def test_a_rater_who_always_says_the_opposite_is_understood() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(0, 2, 300)
     answers = np.concatenate([np.where(random.random(300) < one, truth, 1 - truth) for one in (0.9, 0.9, 0.05)])
-    found = dawid_skene(np.tile(np.arange(300), 3), np.repeat(np.arange(3), 300), answers, shape=(300, 3, 2))
-    assert found.accuracies[2] < 0.1
-    assert (found.posterior.argmax(1) == truth).mean() > 0.95
+    consensus = dawid_skene(np.tile(np.arange(300), 3), np.repeat(np.arange(3), 300), answers, shape=(300, 3, 2))
+    assert consensus.accuracies[2] < 0.1
+    assert (consensus.posterior.argmax(1) == truth).mean() > 0.95
 
 
 def test_no_answers_are_no_fault() -> None:

@@ -1,4 +1,4 @@
-"""Label files: what they may say, and how their faults are told."""
+"""Label files: their permitted content, and the messages about faults."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ LISTS = st.lists(st.lists(st.integers(0, 6), max_size=5), min_size=1, max_size=1
 @given(LISTS, st.integers(0, 2**32 - 1))
 def test_sets_are_what_sets_of_python_are(lists: list[list[int]], seed: int) -> None:
     sets, random = LabelSets.of(lists), np.random.default_rng(seed)
-    asked = random.integers(0, 9, (len(lists), 4))
+    queried = random.integers(0, 9, (len(lists), 4))
     index = random.integers(0, len(lists), 5)
     assert sets.lists() == [sorted(set(one)) for one in lists]
-    assert sets.contain(asked).tolist() == [
-        [int(one) in mine for one in row] for row, mine in zip(asked, lists, strict=True)
+    assert sets.contain(queried).tolist() == [
+        [int(one) in mine for one in row] for row, mine in zip(queried, lists, strict=True)
     ]
     assert sets.take(index).lists() == [sorted(set(lists[one])) for one in index]
 
@@ -76,6 +76,6 @@ def test_timm_agrees_on_all_of_imagenet(shared: Path) -> None:
 
 def test_imagenets_file_has_the_published_numbers(shared: Path) -> None:
     lists = json.loads((shared / "data" / "classification" / "imagenet_real.json").read_text())
-    found = LabelSets.of(lists).statistics
-    assert (found.lists, found.empty, found.labels, found.classes) == (50_000, 3_163, 57_553, 1_000)
-    assert dict(found.sizes) == {0: 3163, 1: 39394, 2: 5408, 3: 1319, 4: 411, 5: 161, 6: 88, 7: 41, 8: 13, 9: 2}
+    statistics = LabelSets.of(lists).statistics
+    assert (statistics.lists, statistics.empty, statistics.labels, statistics.classes) == (50_000, 3_163, 57_553, 1_000)
+    assert dict(statistics.sizes) == {0: 3163, 1: 39394, 2: 5408, 3: 1319, 4: 411, 5: 161, 6: 88, 7: 41, 8: 13, 9: 2}

@@ -1,4 +1,4 @@
-"""A service on a fresh SQLite store, a job spec that is right, and jobs with results."""
+"""A service on a fresh SQLite store, a valid job spec, and jobs with results."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def service(settings: Settings) -> Iterator[Service]:
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """A job spec that is right, to be changed."""
+    """A valid job spec, to be changed by tests."""
     return copy.deepcopy(_DOCUMENT)
 
 
 @pytest.fixture
 def finished_job(service: Service, document: dict[str, Any]) -> Callable[..., Job]:
-    """Makes a job with results, of which every fifth trial failed and every seventh was stopped early."""
+    """Create a job with results, of which every fifth trial failed and every seventh was stopped early."""
 
     def make(trials: int = 12, **changes: Any) -> Job:
         job, _ = service.jobs.submit({**document, "budget": {"trials": trials}, **changes})
@@ -61,7 +61,7 @@ def finished_job(service: Service, document: dict[str, Any]) -> Callable[..., Jo
 
 
 def run_job(service: Service, job: Job, trials: int) -> None:
-    """What a driver would store, without training: accuracy of step s of trial n is 0.5 + 0.01 n + 0.001 s."""
+    """Store the writes of a driver without training: accuracy of step s of trial n is 0.5 + 0.01 n + 0.001 s."""
     claimed = service.store.claim_job(job.id, "test", 60.0)
     assert claimed is not None
     lease = claimed[1]

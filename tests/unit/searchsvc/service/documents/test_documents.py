@@ -1,4 +1,4 @@
-"""The safe loader, and what may be stored."""
+"""The safe loader, and the plain data that can be stored."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_is_unclear_or_unsafe_is_refused_with_its_place(text: str | bytes, 
 
 
 def test_a_yaml_bomb_is_refused_at_once() -> None:
-    """The work does not grow with the number of values that the document stands for."""
+    """The work does not grow with the number of values to which the document expands."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     for count in (6, 12):  # a million values, and a million times as many

@@ -1,4 +1,4 @@
-"""Texts to begin with, and texts that a form changes: nothing but the value that was changed is another."""
+"""Drafts of specs, and texts that a form changes: only the changed value differs."""
 
 from __future__ import annotations
 

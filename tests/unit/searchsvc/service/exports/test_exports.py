@@ -1,4 +1,4 @@
-"""Exports, opened with the libraries that they are for."""
+"""Exports, opened with the libraries that they are meant for."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_open_trials_are_enqueued_in_the_study(service: Service, finished_job: F
     service.jobs.retry(job.id)
     study = _study(service.exports.write(job.id, format="optuna", destination=tmp_path / "study.db"))
     [waiting, _] = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
-    asked = study.ask(study.best_trial.distributions)
-    assert asked.number == waiting.number == 4
-    assert dict(service.trials.get(f"{job.id}/4").values).items() <= asked.params.items()
+    suggested = study.ask(study.best_trial.distributions)
+    assert suggested.number == waiting.number == 4
+    assert dict(service.trials.get(f"{job.id}/4").values).items() <= suggested.params.items()
 
 
 def test_a_thousand_trials_become_a_study_in_as_many_statements_as_a_hundred(
@@ -132,10 +132,10 @@ def test_weights_are_those_of_the_best_or_of_the_given_trial(
 ) -> None:
     job = finished_job(12)
     best = service.exports.write(job.id, format="weights", destination=tmp_path / "best.safetensors")
-    given = service.exports.write(
+    named = service.exports.write(
         job.id, format="weights", destination=tmp_path / "three.safetensors", trial=f"{job.id}/3"
     )
-    assert (best.read_bytes(), given.read_bytes()) == (b"weights of trial 11", b"weights of trial 3")
+    assert (best.read_bytes(), named.read_bytes()) == (b"weights of trial 11", b"weights of trial 3")
 
 
 def test_damaged_weights_are_not_exported_and_what_is_there_stays(
@@ -151,30 +151,30 @@ def test_damaged_weights_are_not_exported_and_what_is_there_stays(
     assert [(path.name, path.read_bytes()) for path in tmp_path.glob("*model*")] == [("model.safetensors", b"before")]
 
 
-class _Noting:
-    """A task that writes what it was given."""
+class _RecordingTask:
+    """A task whose export writes its arguments."""
 
     exports: Mapping[str, ExportFormat] = {"note": ExportFormat("a note", ".txt")}
 
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
-        given = json.dumps({"directory": task.directory, "seed": task.seed, "values": dict(task.values)})
-        destination.write_text(f"{format}\n{given}\n")
+        arguments = json.dumps({"directory": task.directory, "seed": task.seed, "values": dict(task.values)})
+        destination.write_text(f"{format}\n{arguments}\n")
 
 
 def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
     service: Service, finished_job: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = finished_job(6, space={"name": "fbnetv3-small"}, constraints=[])
-    monkeypatch.setattr("searchsvc.tasks.find", lambda _: _Noting())
+    monkeypatch.setattr("searchsvc.tasks.find", lambda _: _RecordingTask())
     path = service.exports.write(job.id, format="note", destination=tmp_path, trial="3")
     assert path == tmp_path / "digits.txt"
-    name, given = path.read_text().splitlines()
+    name, arguments = path.read_text().splitlines()
     trial = service.trials.get(f"{job.id}/3")
     folder = service.settings.trial_dir(job.id, trial.id)
     values = {**trial.values, **catalogue.find("fbnetv3-small").constants}
     assert values["network"] == "fbnetv3-small"
     assert name == "note"
-    assert json.loads(given) == {"directory": str(folder), "seed": 3, "values": values}
+    assert json.loads(arguments) == {"directory": str(folder), "seed": 3, "values": values}
     (folder / "model.safetensors").write_bytes(b"weights of trial X")
     with pytest.raises(Conflict, match="are damaged"):
         service.exports.write(job.id, format="note", destination=tmp_path, trial="3")

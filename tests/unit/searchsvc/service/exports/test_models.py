@@ -1,4 +1,4 @@
-"""Trained networks that a spec names are found where they are, pinned, and refused where they are not."""
+"""Trained networks that a spec names are found, pinned, and refused if they are missing."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def weights(service: Service) -> Path:
 
 def test_a_job_is_its_best_trial_which_is_found_again(find: Callable[..., FoundModel], finished_job: Finished) -> None:
     job = finished_job(12)
-    found = find(job=job.name)
+    model = find(job=job.name)
     content = b"weights of trial 11"
-    assert Path(found.weights.path).read_bytes() == content
-    assert found.weights.sha256 == hashlib.sha256(content).hexdigest()
-    assert found.source.job is None
-    assert found.source.sha256 == found.weights.sha256
-    assert find(**found.source.model_dump()) == found
-    assert find(trial=f"{job.name}/3").weights != found.weights
+    assert Path(model.weights.path).read_bytes() == content
+    assert model.weights.sha256 == hashlib.sha256(content).hexdigest()
+    assert model.source.job is None
+    assert model.source.sha256 == model.weights.sha256
+    assert find(**model.source.model_dump()) == model
+    assert find(trial=f"{job.name}/3").weights != model.weights
 
 
 def test_a_file_is_pinned_by_its_digest(find: Callable[..., FoundModel], weights: Path) -> None:
-    found = find(file=weights.name, trusted=False)
-    assert found.source == ModelSource(file=str(weights), sha256=hashlib.sha256(b"weights").hexdigest())
+    model = find(file=weights.name, trusted=False)
+    assert model.source == ModelSource(file=str(weights), sha256=hashlib.sha256(b"weights").hexdigest())
     weights.write_bytes(b"others")
     with pytest.raises(InvalidInput, match=r"/sha256: .* is not the file that was chosen"):
-        find(**found.source.model_dump())
+        find(**model.source.model_dump())
 
 
 def test_what_is_not_there_is_named(

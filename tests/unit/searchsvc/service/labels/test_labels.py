@@ -1,4 +1,4 @@
-"""Reassess and relabel: rankings by other labels, questions to raters, and what comes out, without any training."""
+"""Reassess and relabel: rankings by other labels, questions to raters, and resulting labels, without any training."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def images() -> ValidationSplit:
     return TASK.validation({"name": "digits"})
 
 
-def off(images: ValidationSplit, wrong: range, by: int = 1) -> np.ndarray:
-    """Answers that are right but for some images, where they are the next class, or another."""
+def with_errors(images: ValidationSplit, wrong: range, by: int = 1) -> np.ndarray:
+    """Return correct answers, except for the images `wrong`, whose class is shifted by `by`."""
     answers = images.labels.copy()
     answers[wrong] = (answers[wrong] + by) % 10
     return answers
@@ -46,29 +46,31 @@ def off(images: ValidationSplit, wrong: range, by: int = 1) -> np.ndarray:
 def test_a_ranking_by_other_labels_is_told_with_intervals(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
-    """By the dataset's labels #0 is the best; the file says that #2 was right where it differed."""
-    job = labelled([off(images, range(10)), off(images, range(10, 40)), off(images, range(40, 90))])
+    """By the dataset's labels #0 is the best; by the file, #2 was correct on the images on which it differed."""
+    job = labelled(
+        [with_errors(images, range(10)), with_errors(images, range(10, 40)), with_errors(images, range(40, 90))]
+    )
     sets: list[list[int]] = [[] for _ in range(images.total)]
     for place, (number, label) in enumerate(zip(images.numbers.tolist(), images.labels.tolist(), strict=True)):
         sets[number] = [] if place >= 280 else [(label + 1) % 10] if 40 <= place < 90 else [label]
-    found = service.labels.reassess(job.id, sets)
-    assert [one.trial.number for one in found.items] == [2, 0, 1]
-    assert [(one.rank, one.real_rank) for one in found.items] == [(3, 1), (1, 2), (2, 3)]
-    assert (found.images, found.counted, found.labels) == (287, 280, 280)
-    assert [one.real_accuracy.value for one in found.items] == pytest.approx([1.0, 1 - 60 / 280, 1 - 80 / 280])
-    for one in found.items[1:]:
-        for estimate in (one.accuracy, one.real_accuracy):
+    reassessment = service.labels.reassess(job.id, sets)
+    assert [item.trial.number for item in reassessment.items] == [2, 0, 1]
+    assert [(item.rank, item.real_rank) for item in reassessment.items] == [(3, 1), (1, 2), (2, 3)]
+    assert (reassessment.images, reassessment.counted, reassessment.labels) == (287, 280, 280)
+    assert [item.real_accuracy.value for item in reassessment.items] == pytest.approx([1.0, 1 - 60 / 280, 1 - 80 / 280])
+    for item in reassessment.items[1:]:
+        for estimate in (item.accuracy, item.real_accuracy):
             assert estimate.low < estimate.value < estimate.high
             assert estimate.high - estimate.low < 0.15
-    assert found.correlation is not None
-    assert found.correlation.value == pytest.approx(-0.5)
-    assert -1 <= found.correlation.low <= -0.5 <= found.correlation.high
+    assert reassessment.correlation is not None
+    assert reassessment.correlation.value == pytest.approx(-0.5)
+    assert -1 <= reassessment.correlation.low <= -0.5 <= reassessment.correlation.high
 
 
 def test_several_answers_may_be_looked_at(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
-    job = labelled([off(images, range(287))])
+    job = labelled([with_errors(images, range(287))])
     sets = {name: [images.classes[label]] for name, label in zip(images.names, images.labels, strict=True)}
     assert [service.labels.reassess(job.id, sets, k=k).items[0].real_accuracy.value for k in (1, 10)] == [0, 1]
     with pytest.raises(InvalidInput, match="/k: must lie from 1 to 16"):
@@ -92,10 +94,10 @@ def test_statements_do_not_grow_with_the_trials(
     jobs = [labelled([images.labels] * count, name=f"of-{count}") for count in (2, 7)]
     sent = []
     for job in jobs:
-        with statements() as one:
+        with statements() as few:
             service.labels.reassess(job.id, sets)
             service.labels.relabel(job.id)
-        sent.append(len(one))
+        sent.append(len(few))
     assert sent[0] == sent[1]
 
 
@@ -158,31 +160,37 @@ def test_images_on_which_all_agree_are_settled_and_the_rest_is_asked() -> None:
     classes = np.array([[0, 1], [1, 2], [1, 2], [3, 0]])
     shares = np.array([[0.9, 0.05], [0.6, 0.4], [0.9, 0.1], [0.9, 0.1]], np.float16)
     other = np.array([[0, 1], [1, 0], [2, 1], [3, 0]])
-    found = proposals([Predictions(one, shares, labels) for one in (classes, other)], 0.25)
-    assert found.settled.tolist() == [True, False, False, True]
-    assert list(zip(found.images, found.classes, strict=True)) == [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2)]
+    proposed = proposals([Predictions(one, shares, labels) for one in (classes, other)], 0.25)
+    assert proposed.settled.tolist() == [True, False, False, True]
+    assert list(zip(proposed.images, proposed.classes, strict=True)) == [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2)]
 
 
 def test_raters_answer_take_back_and_are_combined(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
-    job = labelled([off(images, range(6)), off(images, range(3), by=2)])
-    asked = service.labels.relabel(job.id)
-    assert (asked.images, asked.settled, asked.questions, asked.open) == (287, 281, 15, 15)
-    assert asked.trials == (1, 0)
+    job = labelled([with_errors(images, range(6)), with_errors(images, range(3), by=2)])
+    started = service.labels.relabel(job.id)
+    assert (started.images, started.settled, started.questions, started.open) == (287, 281, 15, 15)
+    assert started.trials == (1, 0)
     first = service.labels.questions(job.id, "ann").items
-    assert {(one.image, one.label) for one in first if one.is_given} == {(i, images.labels[i]) for i in range(6)}
+    assert {(question.image, question.label) for question in first if question.is_given} == {
+        (i, images.labels[i]) for i in range(6)
+    }
     for rater in ("ann", "bob", "cem"):
-        for one in service.labels.questions(job.id, rater).items:
-            if one.image < 5:  # on the last nobody says anything
-                wrong = rater == "cem" and one.image == 0
+        for question in service.labels.questions(job.id, rater).items:
+            if question.image < 5:  # nobody answers the last question
+                wrong = rater == "cem" and question.image == 0
                 service.labels.judge(
-                    job.id, rater, one.image, one.label, (one.image % 2 == 0 or not one.is_given) != wrong
+                    job.id,
+                    rater,
+                    question.image,
+                    question.label,
+                    (question.image % 2 == 0 or not question.is_given) != wrong,
                 )
     service.labels.judge(job.id, "ann", first[0].image, first[0].label, None)
-    left = service.labels.questions(job.id, "ann")
-    assert (len(left.items), left.answered, left.total) == (3, 12, 15)
-    assert left.items[0] == first[0]
+    remaining = service.labels.questions(job.id, "ann")
+    assert (len(remaining.items), remaining.answered, remaining.total) == (3, 12, 15)
+    assert remaining.items[0] == first[0]
     service.labels.judge(job.id, "ann", first[0].image, first[0].label, True)
 
     made = service.labels.relabelled(job.id)
@@ -192,10 +200,10 @@ def test_raters_answer_take_back_and_are_combined(
         label = images.labels[place]
         others = {str((label + 1) % 10)} | ({str((label + 2) % 10)} if place < 3 else set())
         assert set(made.labels[names[place]]) == others | ({str(label)} if place % 2 == 0 else set())
-    assert [made.labels[name] for name in names[5:]] == [[str(one)] for one in images.labels[5:]]
-    assert {one.name: one.answered for one in made.progress.raters} == {"ann": 13, "bob": 13, "cem": 13}
+    assert [made.labels[name] for name in names[5:]] == [[str(question)] for question in images.labels[5:]]
+    assert {question.name: question.answered for question in made.progress.raters} == {"ann": 13, "bob": 13, "cem": 13}
     assert made.progress.open == 2
-    accuracy = {one.name: one.accuracy for one in made.progress.raters}
+    accuracy = {question.name: question.accuracy for question in made.progress.raters}
     assert accuracy["ann"] > 0.9 > accuracy["cem"]
     assert service.labels.reassess(job.id, made.labels).counted == 287
 
@@ -203,10 +211,10 @@ def test_raters_answer_take_back_and_are_combined(
 def test_questions_made_anew_keep_the_verdicts_that_still_apply(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
-    job = labelled([off(images, range(4)), images.labels])
+    job = labelled([with_errors(images, range(4)), images.labels])
     service.labels.relabel(job.id)
-    for one in service.labels.questions(job.id, "ann").items:
-        service.labels.judge(job.id, "ann", one.image, one.label, True)
+    for question in service.labels.questions(job.id, "ann").items:
+        service.labels.judge(job.id, "ann", question.image, question.label, True)
     assert service.labels.relabel(job.id, networks=1).open == 0
     assert service.labels.progress(job.id).questions == 0, "the best trial agrees with every label"
     assert service.labels.relabel(job.id).open == 0
@@ -215,7 +223,7 @@ def test_questions_made_anew_keep_the_verdicts_that_still_apply(
 def test_what_is_not_asked_cannot_be_answered(
     service: Service, labelled: Callable[..., Job], images: ValidationSplit
 ) -> None:
-    job = labelled([off(images, range(1))])
+    job = labelled([with_errors(images, range(1))])
     with pytest.raises(Conflict, match="searchctl relabel"):
         service.labels.questions(job.id, "ann")
     service.labels.relabel(job.id)

@@ -1,4 +1,4 @@
-"""Measuring latency tables with a made-up device, and using them in a job."""
+"""Measuring latency tables with a simulated device, and using them in a job."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ Document = dict[str, Any]
 
 @dataclass(slots=True)
 class FakeBench:
-    """Every call takes its operator's `work`, a first call ten times that; a network twice the sum of its operators."""
+    """A call takes its operator's `work`, a first call ten times as long; a network takes twice its operators."""
 
     now: float = 0.0
     calls: dict[Operator, int] = field(default_factory=dict)
     device = CPU
 
     def clock(self) -> float:
-        """Seconds that all calls have taken."""
+        """Return the seconds that all calls have taken."""
         return self.now
 
     def operator(self, operator: Operator) -> Callable[[], float]:
-        """As `Bench` has it."""
+        """Return a call of an operator, as required by `Bench`."""
         return self._timed(work(operator), operator)
 
     def network(self, values: Mapping[str, Scalar]) -> Callable[[], float]:
-        """As `Bench` has it."""
+        """Return a call of a network, as required by `Bench`."""
         return self._timed(2.0 * sum(map(work, operators_of_values(values, DIGITS.shape))), None)
 
     def _timed(self, milliseconds: float, operator: Operator | None) -> Callable[[], float]:
@@ -174,7 +174,7 @@ def timed(document: Document, settings: Settings) -> Document:
 
 
 def fault(service: Service, document: Document) -> tuple[str, str]:
-    """(pointer, message) of the one thing that is wrong."""
+    """Return (pointer, message) of the only fault."""
     with pytest.raises(InvalidInput) as refused:
         service.jobs.submit(document)
     assert len(refused.value.faults) == 1, refused.value.faults

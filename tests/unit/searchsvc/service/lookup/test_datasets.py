@@ -46,8 +46,8 @@ def test_a_format_declares_its_paths(task: str, section: dict[str, str], paths: 
 @pytest.mark.parametrize("trusted", [False, True])
 def test_a_pattern_stays_one_in_a_located_folder(shards: Path, trusted: bool) -> None:
     (shards.parent / "link").symlink_to(shards)
-    found = located(shards.parent / "link" / "shard-*.tar", shards, trusted=trusted)
-    assert found == str(shards.resolve() / "shard-*.tar")
+    path = located(shards.parent / "link" / "shard-*.tar", shards, trusted=trusted)
+    assert path == str(shards.resolve() / "shard-*.tar")
 
 
 def test_a_pattern_that_fits_no_file_is_refused(shards: Path) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that share weights: what is refused, what would run, what a supernet has learned, and who reads its trial."""
+"""Jobs that share weights: faults, plans, learned distributions, and the readers of the supernet's trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def faults(service: Service, **changes: Any) -> dict[str, str]:
 
 @pytest.fixture
 def testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tasks that train nothing are installed."""
+    """Install the tasks that train nothing."""
     monkeypatch.syspath_prepend(install(tmp_path / "packages").split(":")[0])
 
 
@@ -71,8 +71,8 @@ class TestRefused:
     def test_a_fault_is_named_with_its_place_and_what_would_be_right(
         self, service: Service, changes: Document, pointer: str, said: str
     ) -> None:
-        found = faults(service, **changes)
-        assert said in found[pointer]
+        refused = faults(service, **changes)
+        assert said in refused[pointer]
 
     def test_networks_that_share_nothing_are_named_where_they_are_chosen(self, service: Service) -> None:
         networks = {"type": "categorical", "name": "network", "choices": ["mbconv", "fbnetv3-small"]}
@@ -81,34 +81,36 @@ class TestRefused:
         )
 
     def test_a_parameter_of_a_shipped_space_is_named_where_it_may_be_fixed(self, service: Service) -> None:
-        found = faults(service, space={"name": "mbconv-small"})
-        assert found
-        assert all(pointer.startswith("/space/fix/") for pointer in found)
+        refused = faults(service, space={"name": "mbconv-small"})
+        assert refused
+        assert all(pointer.startswith("/space/fix/") for pointer in refused)
 
     @pytest.mark.usefixtures("testing")
     def test_a_task_without_supernets_names_the_algorithms_that_do_without(self, service: Service) -> None:
         space = {"parameters": [{"type": "float", "name": "x", "low": 0, "high": 1}]}
-        found = faults(
+        refused = faults(
             service, task="scripted", dataset={"name": "nothing"}, space=space, objectives=[{"metric": "score"}]
         )
-        assert list(found) == ["/algorithm/name"]
-        assert "scripted trains no supernets, which autohas needs; there are random, sobol" in found["/algorithm/name"]
-        assert "autohas," not in found["/algorithm/name"]
+        assert list(refused) == ["/algorithm/name"]
+        assert (
+            "scripted trains no supernets, which autohas needs; there are random, sobol" in refused["/algorithm/name"]
+        )
+        assert "autohas," not in refused["/algorithm/name"]
 
     def test_too_few_validation_images_are_counted(self, service: Service, tmp_path: Path) -> None:
         folder = tmp_path / "data" / "few.npz"
         folder.parent.mkdir(exist_ok=True)
         images = np.random.default_rng(0).integers(0, 255, (60, 8, 8, 1), dtype=np.uint8)
         np.savez(folder, x_train=images, y_train=np.arange(60) % 2)
-        found = faults(service, dataset={"format": "npz", "path": str(folder)})
-        assert found == {"/dataset": "has 10 validation images; to score the candidates of a supernet, 32 are needed"}
+        refused = faults(service, dataset={"format": "npz", "path": str(folder)})
+        assert refused == {"/dataset": "has 10 validation images; to score the candidates of a supernet, 32 are needed"}
 
     @pytest.mark.usefixtures("testing")
     def test_every_fault_of_a_task_is_told_at_its_place(self, service: Service) -> None:
         integers = [{"type": "integer", "name": name, "low": 0, "high": 1} for name in ("strikes", "x")]
         changes = {"task": "sharing", "dataset": {"name": "nothing"}, "objectives": [{"metric": "score"}]}
-        found = faults(service, space={"parameters": integers}, **changes)
-        assert set(found) == {"/space/parameters/0", "/space/parameters/1"}
+        refused = faults(service, space={"parameters": integers}, **changes)
+        assert set(refused) == {"/space/parameters/0", "/space/parameters/1"}
 
 
 class TestAccepted:
@@ -134,15 +136,15 @@ class TestAccepted:
 class TestDistributions:
     def test_options_stand_beside_their_probabilities(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store, steps=2)
-        found = service.results.distributions(job.id)
-        assert (found.trial.number, found.step, found.steps) == (0, 2, 4)
-        assert (found.metrics["reward"], found.metrics["baseline"], found.metrics["rejected"]) == (0.5, 0.5, 3.0)
-        n3, optimizer, lr = found.parameters
+        learned = service.results.distributions(job.id)
+        assert (learned.trial.number, learned.step, learned.steps) == (0, 2, 4)
+        assert (learned.metrics["reward"], learned.metrics["baseline"], learned.metrics["rejected"]) == (0.5, 0.5, 3.0)
+        n3, optimizer, lr = learned.parameters
         assert (n3.parameter, n3.options) == ("n3", (1, 2, 3))
         assert (optimizer.options, optimizer.probabilities) == (("sgd", "adamw"), (0.25, 0.75))
         assert lr.options == pytest.approx((0.001, 0.01, 0.1))
         assert optimizer.entropy == pytest.approx(-0.25 * math.log(0.25) - 0.75 * math.log(0.75))
-        assert found.metrics["entropy"] == pytest.approx(sum(one.entropy for one in found.parameters))
+        assert learned.metrics["entropy"] == pytest.approx(sum(one.entropy for one in learned.parameters))
 
     def test_before_the_first_measurement_there_is_nothing_to_show(self, service: Service) -> None:
         job = a_job_with_a_supernet(service.store, steps=0)

@@ -1,4 +1,4 @@
-"""Jobs of the task detection, in this process: every algorithm proposes, and what it proposes is trained."""
+"""Jobs of the task detection, in this process: every algorithm proposes candidates, and these are trained."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ NETWORK = {"type": "categorical", "name": "network", "choices": ["detector-small
 
 
 def a_shared_job(**changes: Any) -> JobSpec:
-    """On scenes, of which there are enough to score candidates on."""
+    """Return a job with a supernet on generated scenes, which suffice to score candidates."""
     scenes = {"name": "digits-scenes", "size": 72, "train": 50, "validation": 20, "test": 20}
-    given = {"space": {"parameters": [NETWORK, RATE]}, "constraints": [], **changes}
-    return a_job(given.pop("dataset", scenes), "autohas", **given)
+    settings = {"space": {"parameters": [NETWORK, RATE]}, "constraints": [], **changes}
+    return a_job(settings.pop("dataset", scenes), "autohas", **settings)
 
 
 def test_recipes_of_detectors_can_be_searched_by_shared_weights(settings: Settings) -> None:

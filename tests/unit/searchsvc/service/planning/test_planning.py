@@ -1,4 +1,4 @@
-"""From a spec to what will run: the network of a named space, its costs, and which of its candidates are the same."""
+"""From a spec to its blueprint: the network of a named space, its costs, and candidates that build the same network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First weights as a gene: what a spec needs for it, what is refused, and what trials are given."""
+"""Initial weights as a gene: the requirements on the spec, the faults, and the values of trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = {"type": "float", "name": "lr", "low": 0.01, "high": 0.1}
 
 @pytest.fixture
 def weights(service: Service) -> dict[str, str]:
-    """The section of a spec; nobody looks into the file before training."""
+    """The section of a spec; the content of the file is not read before training."""
     path = service.settings.data_roots[0] / "weights.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
@@ -46,9 +46,9 @@ def test_the_gene_takes_weights_and_frozen_stages_take_the_gene(
     service: Service, submit: Callable[..., Job], weights: dict[str, str]
 ) -> None:
     job = submit(RATE, INIT, FROZEN | WHEN, pretrained=weights, seed=3)
-    found = values_of(service, job)
-    assert {one["init"] for one in found} == {"scratch", "pretrained"}
-    assert all(("frozen_stages" in one) == (one["init"] == "pretrained") for one in found)
+    values = values_of(service, job)
+    assert {one["init"] for one in values} == {"scratch", "pretrained"}
+    assert all(("frozen_stages" in one) == (one["init"] == "pretrained") for one in values)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_a_shipped_space_searches_first_weights_where_there_are_some(
     from searchsvc.service.lookup import checks
 
     detector = {**document, "task": "detection", "space": {"name": "detector"}}
-    bare, given = JobSpec.parse(detector), JobSpec.parse({**detector, "pretrained": weights})
-    choices = [checks.space_of(spec, None)["init"].choices for spec in (bare, given)]  # type: ignore[union-attr]
+    bare, with_weights = JobSpec.parse(detector), JobSpec.parse({**detector, "pretrained": weights})
+    choices = [checks.space_of(spec, None)["init"].choices for spec in (bare, with_weights)]  # type: ignore[union-attr]
     assert choices == [("scratch",), ("scratch", "pretrained")]
     assert catalogue.find("detector").space["frozen_stages"].when == {"init": ("pretrained",)}
-    assert checks.constants_of(given).get("init") is None
+    assert checks.constants_of(with_weights).get("init") is None
 
 
 def test_a_supernet_searches_nothing_that_is_decided_before_a_training(

@@ -1,4 +1,4 @@
-"""Self-training in a spec: the task around another, the parameter of a space, teachers, and what is refused."""
+"""Self-training in a spec: the wrapped task, the parameter of a space, teachers, and faults."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def fraction(*choices: float, **fields: Any) -> Document:
     return {"name": "data_fraction", "type": "categorical", "choices": list(choices), **fields}
 
 
-def asking(*parameters: Document, **of_self_training: Any) -> Document:
-    """A space of trials with and without pseudo labels, which differ in these parameters besides."""
+def with_self_training(*parameters: Document, **of_self_training: Any) -> Document:
+    """Return a space of trials with and without pseudo-labels, which also differ in these parameters."""
     first, *others = inline(False, True)["parameters"]
     return {"parameters": [{**first, **of_self_training}, *others, *parameters]}
 
@@ -155,10 +155,10 @@ WHOLE = {"epochs": 1, "data_fraction": 1.0}
 @pytest.mark.parametrize(
     ("space", "fidelity"),
     [
-        (asking(fraction(0.1, 1.0)), WHOLE),
-        (asking({"name": "data_fraction", "type": "float", "low": 0.1, "high": 1.0}), WHOLE),
-        (asking(fraction(0.1, 0.2, when={"self_training": False})), WHOLE),
-        (asking(fraction(0.1, 0.9999)), WHOLE),
+        (with_self_training(fraction(0.1, 1.0)), WHOLE),
+        (with_self_training({"name": "data_fraction", "type": "float", "low": 0.1, "high": 1.0}), WHOLE),
+        (with_self_training(fraction(0.1, 0.2, when={"self_training": False})), WHOLE),
+        (with_self_training(fraction(0.1, 0.9999)), WHOLE),
     ],
     ids=["choice", "range", "only without", "nearly all"],
 )
@@ -174,9 +174,9 @@ def test_a_self_trained_trial_that_could_have_all_labels_is_refused(
 @pytest.mark.parametrize(
     ("space", "fidelity"),
     [
-        (asking(fraction(0.1, 1.0)), PART),
-        (asking(fraction(0.1, 0.2, when={"self_training": True})), WHOLE),
-        (asking(fraction(0.1, 1.0), when={"data_fraction": [0.1]}), WHOLE),
+        (with_self_training(fraction(0.1, 1.0)), PART),
+        (with_self_training(fraction(0.1, 0.2, when={"self_training": True})), WHOLE),
+        (with_self_training(fraction(0.1, 1.0), when={"data_fraction": [0.1]}), WHOLE),
     ],
     ids=["of a part", "only with", "self-trained on a part"],
 )
@@ -194,9 +194,9 @@ def test_a_stranger_reads_only_what_lies_below_the_data_roots(
         folder.mkdir(parents=True)
         Image.fromarray(np.full((8, 8), 3, np.uint8)).save(folder / "0.png")
     section = {"unlabelled": {"format": "images", "path": "images"}}
-    found = resolved(trusted=False, space=inline(True), self_training=section)
-    assert found.spec.self_training is not None
-    assert found.spec.self_training.unlabelled.path == str(root / "images")  # type: ignore[union-attr]
+    blueprint = resolved(trusted=False, space=inline(True), self_training=section)
+    assert blueprint.spec.self_training is not None
+    assert blueprint.spec.self_training.unlabelled.path == str(root / "images")  # type: ignore[union-attr]
     section["unlabelled"]["path"] = str(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match="/self_training/unlabelled/path: must lie under one of the data roots"):
         resolved(trusted=False, space=inline(True), self_training=section)

@@ -1,4 +1,4 @@
-"""Submitting: everything that can be wrong with a job is said at once, with its place, and nothing is stored."""
+"""Submitting: all faults of a job are reported at once, each with its place, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INLINE_LR = {"type": "float", "name": "lr", "low": 1e-4, "high": 0.1, "log": Tr
 
 
 def _faults(service: Service, document: Document, *, trusted: bool = False) -> dict[str, str]:
-    """Message by pointer; nothing may have been stored."""
+    """Return messages by pointer, and check that nothing was stored."""
     with pytest.raises(InvalidInput) as refused:
         service.jobs.submit(document, trusted=trusted)
     assert service.jobs.page().items == ()

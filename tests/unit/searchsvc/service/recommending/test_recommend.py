@@ -1,4 +1,4 @@
-"""Recommendations: which limits hold, what is said of each candidate, what is refused, what is trained."""
+"""Recommendations: the limits in force, the details of each candidate, the faults, and the job that trains them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FLOPS = Constraint(metric="flops", max=4e5)
 
 
 def rows_within(request: SearchRequest) -> Sequence[PredictedRow]:
-    """Stands for the predictor: what is known of those that keep the limits, the best first, then random rows."""
-    known, generator = request.training_data, np.random.default_rng(request.seed)
-    rows = np.vstack([known.matrix[::-1], request.space.sample(500, generator)])
+    """Replaces the search: rows of the training data within the limits, the best first, then random rows."""
+    data, generator = request.training_data, np.random.default_rng(request.seed)
+    rows = np.vstack([data.matrix[::-1], request.space.sample(500, generator)])
     costs = request.cost_model(rows)
-    kept = np.logical_and.reduce(
+    feasible = np.logical_and.reduce(
         [one.excess(costs[one.metric]) == 0 for one in request.constraints if one.metric in costs]
     )
-    return [PredictedRow(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows[kept][: request.k]]
+    return [PredictedRow(row, {"accuracy": Prediction(0.9, 0.01)}) for row in rows[feasible][: request.k]]
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ class TestLimits:
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
         limits = [{"metric": "flops", "max": 1e6}, {"metric": "params", "max": 9e4}, {"metric": "loss", "max": 0.6}]
-        found = service.recommendations.recommend(finished_job(12, constraints=limits).id, [FLOPS])
-        assert [str(one) for one in found.constraints] == ["flops <= 400000", "params <= 90000"]
-        assert [str(one) for one in found.outcome] == ["loss <= 0.6"]
-        assert all(one.costs["flops"] <= 4e5 and one.costs["params"] <= 9e4 for one in found.items)
+        recommendations = service.recommendations.recommend(finished_job(12, constraints=limits).id, [FLOPS])
+        assert [str(one) for one in recommendations.constraints] == ["flops <= 400000", "params <= 90000"]
+        assert [str(one) for one in recommendations.outcome] == ["loss <= 0.6"]
+        assert all(one.costs["flops"] <= 4e5 and one.costs["params"] <= 9e4 for one in recommendations.items)
 
     def test_without_limits_those_of_the_job_hold(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommendations.recommend(finished_job(12).id, [])
-        assert [str(one) for one in found.constraints] == ["flops <= 1e+06"]
+        recommendations = service.recommendations.recommend(finished_job(12).id, [])
+        assert [str(one) for one in recommendations.constraints] == ["flops <= 1e+06"]
 
     def test_a_limit_that_nothing_meets_is_answered_with_the_smallest_there_is(
         self, service: Service, finished_job: Callable[..., Job]
@@ -93,10 +93,10 @@ class TestAnswers:
         assert first.costs == pytest.approx(first.trial.proposal.costs)
 
     def test_a_candidate_is_split_in_its_halves(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        one = service.recommendations.recommend(finished_job(12).id, []).items[0]
-        assert {"lr", "optimizer"} <= one.halves.recipe.keys()
-        assert {"depth_1", "kernel"} & one.halves.architecture.keys()
-        assert {**one.halves.architecture, **one.halves.recipe} == one.candidate.values
+        recommendation = service.recommendations.recommend(finished_job(12).id, []).items[0]
+        assert {"lr", "optimizer"} <= recommendation.halves.recipe.keys()
+        assert {"depth_1", "kernel"} & recommendation.halves.architecture.keys()
+        assert {**recommendation.halves.architecture, **recommendation.halves.recipe} == recommendation.candidate.values
 
     def test_too_few_results_are_a_conflict_and_nothing_is_stored(
         self, service: Service, document: dict[str, Any]
@@ -114,14 +114,14 @@ class TestTraining:
         self, service: Service, finished_job: Callable[..., Job]
     ) -> None:
         job = finished_job(12, stopping={"name": "asha"}, budget={"trials": 12, "seconds": 60.0})
-        found = service.recommendations.recommend(job.id, [FLOPS], k=3)
-        made = service.recommendations.train(found, owner="me")
+        recommendations = service.recommendations.recommend(job.id, [FLOPS], k=3)
+        made = service.recommendations.train(recommendations, owner="me")
         assert (made.name, made.owner, made.spec.stopping.name) == ("digits-recommended", "me", "none")
         assert (made.spec.fidelity, made.spec.constraints) == (job.spec.fidelity, (FLOPS,))
         assert made.spec.budget.model_dump() == {"trials": 3, "seconds": None, "gpu_hours": None}
         proposer = service.jobs.plan(made.spec.document()).candidates
-        assert [one.candidate for one in proposer] == [one.candidate for one in found.items]
+        assert [one.candidate for one in proposer] == [one.candidate for one in recommendations.items]
 
     def test_the_same_key_makes_one_job(self, service: Service, finished_job: Callable[..., Job]) -> None:
-        found = service.recommendations.recommend(finished_job(12).id, [FLOPS])
-        assert len({service.recommendations.train(found, idempotency_key="k").id for _ in range(2)}) == 1
+        recommendations = service.recommendations.recommend(finished_job(12).id, [FLOPS])
+        assert len({service.recommendations.train(recommendations, idempotency_key="k").id for _ in range(2)}) == 1

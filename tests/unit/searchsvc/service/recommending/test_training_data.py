@@ -1,4 +1,4 @@
-"""What a job's results say when all are looked at after the same epoch."""
+"""Training data: the results of a job after the same number of epochs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def seen(service: Service, job: Job) -> TrainingData:
 
 
 def job_with_curves(store: Store, curves: list[list[float]], **changes: Any) -> Job:
-    """Trials that end where their curve of accuracy does."""
+    """Return a job with trials that end at the end of their accuracy curve."""
     job, lease = a_claimed_job(store, objectives=[{"metric": "accuracy"}], **changes)
     writer = store.writer(lease)
-    for told, (trial_id, curve) in enumerate(zip(add_trials(store, lease, len(curves)), curves, strict=True)):
+    for position, (trial_id, curve) in enumerate(zip(add_trials(store, lease, len(curves)), curves, strict=True)):
         writer.start_attempt(trial_id, 1, "node", 1, 0.0)
         best = Measurement(1, {"accuracy": -1.0}, 0.0)
         for step, accuracy in enumerate(curve, 1):
             measured = Measurement(step, {"accuracy": accuracy}, float(step))
             best = max(best, measured, key=lambda one: one.metrics["accuracy"])
             writer.measure(trial_id, measured, best)
-        writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED if len(curve) > 3 else TrialState.STOPPED), told)
+        writer.finish(trial_id, 1, Outcome(TrialState.SUCCEEDED if len(curve) > 3 else TrialState.STOPPED), position)
     writer.flush()
     return job
 
@@ -46,18 +46,18 @@ SPACE = Space([Float("lr", 0.0, 1.0), Float("number", 0.0, 100.0)])
 
 def test_values_are_those_at_the_last_epoch_that_half_of_the_trials_reached(service: Service) -> None:
     curves = [[0.1, 0.2, 0.9, 0.95]] * 3 + [[0.3, 0.25]] * 9 + [[0.5]] * 4
-    found = training_data.training_data(service.store, job_with_curves(service.store, curves), SPACE, WANTED)
-    assert found.epoch == 2
-    assert [one["accuracy"] for one in found.metrics] == [0.2] * 3 + [0.3] * 9  # the best up to that epoch
-    assert found.matrix[:, 1].tolist() == list(range(12))
+    data = training_data.training_data(service.store, job_with_curves(service.store, curves), SPACE, WANTED)
+    assert data.epoch == 2
+    assert [one["accuracy"] for one in data.metrics] == [0.2] * 3 + [0.3] * 9  # the best up to that epoch
+    assert data.matrix[:, 1].tolist() == list(range(12))
 
 
 def test_failed_trials_say_nothing(service: Service, finished_job: Callable[..., Job]) -> None:
-    found = seen(service, finished_job(20))
-    assert len(found.trials) == len(found.matrix) == 16
-    expected = [0.502 + 0.01 * trial.number for trial in found.trials]
-    assert [one["accuracy"] for one in found.metrics] == pytest.approx(expected)
-    assert all("flops" in one for one in found.metrics)
+    data = seen(service, finished_job(20))
+    assert len(data.trials) == len(data.matrix) == 16
+    expected = [0.502 + 0.01 * trial.number for trial in data.trials]
+    assert [one["accuracy"] for one in data.metrics] == pytest.approx(expected)
+    assert all("flops" in one for one in data.metrics)
 
 
 def test_too_few_results_are_counted_in_the_error(service: Service, finished_job: Callable[..., Job]) -> None:
@@ -70,5 +70,5 @@ def test_of_many_trials_the_best_and_the_latest_are_looked_at(
 ) -> None:
     monkeypatch.setattr(training_data, "MOST", 20)
     job = job_with_curves(service.store, [[1.0 - number / 100] for number in range(30)])
-    found = training_data.training_data(service.store, job, SPACE, WANTED)
-    assert [one.number for one in found.trials] == [*range(10), *range(20, 30)]
+    data = training_data.training_data(service.store, job, SPACE, WANTED)
+    assert [one.number for one in data.trials] == [*range(10), *range(20, 30)]

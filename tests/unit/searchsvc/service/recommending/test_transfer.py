@@ -1,4 +1,4 @@
-"""Recipes for other networks: what is trained, what is refused, what is said of the results."""
+"""Recipes for other networks: the job that trains them, its faults, and the report."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def candidates(job: Job) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = job.spec.algorithm.options["candidates"]
-    return found
+    listed: list[dict[str, Any]] = job.spec.algorithm.options["candidates"]
+    return listed
 
 
 def test_each_network_gets_the_default_recipe_and_those_found(
@@ -41,11 +41,11 @@ def test_each_network_gets_the_default_recipe_and_those_found(
     made = service.recommendations.transfer(source.id, "zoo", k=2)
     assert [one["network"] for one in candidates(made)] == ["mbconv"] * 3 + ["fbnetv3-small"] * 3
     default, first, second = (halves(one).recipe for one in candidates(made)[:3])
-    # The constants of a space go with what is searched in it.
+    # The constants of a space belong to its recipes.
     assert default == halves(recipe.CLASSIFICATION.defaults).recipe
-    for found, trial in zip((first, second), service.results.best(source.id, 2), strict=True):
-        assert found.keys() == default.keys()
-        assert halves(trial.values).recipe.items() <= found.items()
+    for values, trial in zip((first, second), service.results.best(source.id, 2), strict=True):
+        assert values.keys() == default.keys()
+        assert halves(trial.values).recipe.items() <= values.items()
     assert (made.name, made.spec.budget.trials, made.spec.constraints) == ("digits-transfer", 6, ())
 
 
@@ -95,14 +95,14 @@ def test_the_report_says_what_each_recipe_gains(service: Service, finished_job: 
     run_job(service, made, 8)  # accuracy 0.502 + 0.01 n; trials 4 failed and 6 was stopped early
     report = service.recommendations.transfer_report(made.id)
     assert list(report.networks) == ["mbconv", "fbnetv3-small"]
-    default, found = report.networks["mbconv"]
+    default, best = report.networks["mbconv"]
     assert (default.mean, default.gain) == (pytest.approx(0.507), None)
-    assert (found.mean, found.gain) == (pytest.approx(0.527), pytest.approx(0.02))
-    assert found.deviation == pytest.approx(0.01 / 2**0.5)
-    default, found = report.networks["fbnetv3-small"]
-    assert (default.trials, found.trials) == (1, 1)
-    assert found.deviation is None
-    assert found.gain == pytest.approx(0.02)
+    assert (best.mean, best.gain) == (pytest.approx(0.527), pytest.approx(0.02))
+    assert best.deviation == pytest.approx(0.01 / 2**0.5)
+    default, best = report.networks["fbnetv3-small"]
+    assert (default.trials, best.trials) == (1, 1)
+    assert best.deviation is None
+    assert best.gain == pytest.approx(0.02)
     assert "lr" in report.differing
     assert "resolution" not in report.recipes[0]
 

@@ -1,4 +1,4 @@
-"""Results as columns: what is kept, and a front that grows with what ends."""
+"""Results as columns, and a front that grows with new results."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def rows(count: int, seed: int = 0) -> list[Row]:
 
 def test_results_stand_in_the_order_in_which_they_ended_whatever_order_they_are_read_in() -> None:
     read = rows(9)
-    found = ResultColumns.of(read[::-1])
-    assert found.numbers.tolist() == [number for number, _, _ in read]
-    assert found.column("accuracy").tolist() == [metrics["accuracy"] for _, _, metrics in read]
-    assert found.last_place == 8
+    columns = ResultColumns.of(read[::-1])
+    assert columns.numbers.tolist() == [number for number, _, _ in read]
+    assert columns.column("accuracy").tolist() == [metrics["accuracy"] for _, _, metrics in read]
+    assert columns.last_place == 8
     assert ResultColumns.of([]).last_place == -1
 
 
 def test_what_was_not_measured_is_not_kept() -> None:
-    found = ResultColumns.of(
+    columns = ResultColumns.of(
         [(0, 0, {"accuracy": 1.0}), (1, 1, {"accuracy": 1.0, "flops": 8.0}), (2, 2, {"flops": 9.0})]
     )
-    assert found.within(LIMITS).tolist() == [False, True, False]
-    assert found.front(OBJECTIVES, LIMITS).numbers.tolist() == [1]
+    assert columns.within(LIMITS).tolist() == [False, True, False]
+    assert columns.front(OBJECTIVES, LIMITS).numbers.tolist() == [1]
 
 
 def test_the_front_of_a_front_and_what_ended_since_is_the_front_of_all() -> None:

@@ -1,4 +1,4 @@
-"""Gains by amount of data: intervals equal scipy's, cells that differ in one thing are set beside each other."""
+"""Gains by amount of data: intervals equal scipy's; cells that differ in a single gene are compared."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ BEFORE, AFTER = [0.71, 0.74, 0.69], [0.80, 0.79, 0.86]
 
 
 def test_the_interval_of_a_mean_is_that_of_student() -> None:
-    found = intervals.mean([1.0, 2.0, 3.0])
-    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+    estimate = intervals.mean([1.0, 2.0, 3.0])
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
+        (2.0, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )
     alone = intervals.mean([1.0])
     assert (alone.value, alone.low, alone.high) == (1.0, None, None)
 
 
 @pytest.mark.parametrize("before", [BEFORE, [0.5, 0.9]], ids=["three", "two"])
 def test_the_interval_of_a_difference_is_that_of_welch(before: list[float]) -> None:
-    found = intervals.difference(before, AFTER)
+    estimate = intervals.difference(before, AFTER)
     expected = stats.ttest_ind(AFTER, before, equal_var=False).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx(tuple(expected))
-    assert found.value == pytest.approx(sum(AFTER) / 3 - sum(before) / len(before))
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(expected))
+    assert estimate.value == pytest.approx(sum(AFTER) / 3 - sum(before) / len(before))
 
 
 def test_pairs_are_compared_one_by_one() -> None:
-    found = intervals.paired_difference(BEFORE, AFTER)
+    estimate = intervals.paired_difference(BEFORE, AFTER)
     expected = stats.ttest_rel(AFTER, BEFORE).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(expected))
 
 
 def test_values_that_are_all_alike_have_an_interval_without_width() -> None:
-    found = intervals.difference([0.5, 0.5], [0.75, 0.75])
-    assert (found.value, found.low, found.high) == (0.25, 0.25, 0.25)
+    estimate = intervals.difference([0.5, 0.5], [0.75, 0.75])
+    assert (estimate.value, estimate.low, estimate.high) == (0.25, 0.25, 0.25)
     assert intervals.difference([0.5], [0.75, 0.8]).low is None
 
 
@@ -62,7 +64,7 @@ REPLICATE = {"type": "integer", "name": "replicate", "low": 1, "high": 3}
 
 @pytest.fixture
 def report_of(service: Service, document: dict[str, Any]) -> Callable[..., GainReport]:
-    """The report of a job over all candidates of a space, with the accuracies that a function gives."""
+    """Return the report of a job over all candidates of a space, with the accuracies of a function."""
 
     def make(accuracy: Callable[[dict[str, Any]], float], *parameters: Any, **changes: Any) -> GainReport:
         weights = service.settings.data_roots[0] / "weights.pth"
@@ -95,7 +97,7 @@ def run(service: Service, job: Job, accuracy: Callable[[dict[str, Any]], float])
 
 
 def accuracy(values: dict[str, Any]) -> float:
-    """Pre-training is worth 0.1 of little data, S4 0.02; each seed has a luck of its own, far larger than a gain's."""
+    """Pre-training is worth 0.1 with little data, S4 0.02; the effect of each seed is far larger than a gain."""
     pretrained = values.get("init") == "pretrained"
     gain = 0.1 if values.get("data_fraction") == 0.1 else 0.01
     luck = {1: 0.0, 2: 0.2, 3: 0.3}[values.get("replicate", 1)]
@@ -106,13 +108,13 @@ def accuracy(values: dict[str, Any]) -> float:
 def test_gains_are_found_by_fraction_and_level_in_pairs_of_one_seed(report_of: Callable[..., GainReport]) -> None:
     report = report_of(accuracy, INIT, FRACTION, LEVEL, REPLICATE)
     assert report.genes == ("data_fraction", "init", "augmentation")
-    found = {
+    gains_by_cell = {
         (next(iter(one.changed.values())), one.cell.values["data_fraction"], one.cell.values["augmentation"]): one
         for one in report.gains
         if "init" in one.changed
     }
-    assert list(found) == [("pretrained", fraction, level) for fraction in (0.1, 1.0) for level in ("S1", "S4")]
-    little, much = found["pretrained", 0.1, "S1"], found["pretrained", 1.0, "S4"]
+    assert list(gains_by_cell) == [("pretrained", fraction, level) for fraction in (0.1, 1.0) for level in ("S1", "S4")]
+    little, much = gains_by_cell["pretrained", 0.1, "S1"], gains_by_cell["pretrained", 1.0, "S4"]
     assert (little.gain.value, much.gain.value) == pytest.approx((0.102, 0.012))
     assert (little.pairs, little.plain.trials, little.cell.trials) == (3, 3, 3)
     assert little.gain.low is not None
@@ -124,16 +126,16 @@ def test_gains_are_found_by_fraction_and_level_in_pairs_of_one_seed(report_of: C
 
 def test_what_else_varies_is_what_the_interval_is_about(report_of: Callable[..., GainReport]) -> None:
     report = report_of(accuracy, LEVEL, choice("lr", 0.05, 0.1, 0.2))
-    [one] = report.gains
-    assert (one.pairs, one.plain.trials, one.cell.trials) == (0, 3, 3)
-    assert one.gain.value == pytest.approx(0.02)
-    assert dict(one.plain.values) == {"augmentation": "S1"}
+    [gain] = report.gains
+    assert (gain.pairs, gain.plain.trials, gain.cell.trials) == (0, 3, 3)
+    assert gain.gain.value == pytest.approx(0.02)
+    assert dict(gain.plain.values) == {"augmentation": "S1"}
 
 
 def test_of_a_loss_less_is_better(report_of: Callable[..., GainReport]) -> None:
-    [one] = report_of(accuracy, LEVEL, objectives=[{"metric": "loss", "goal": "minimize"}]).gains
-    assert one.gain.value == pytest.approx(0.02)
-    assert one.gain.low is None
+    [gain] = report_of(accuracy, LEVEL, objectives=[{"metric": "loss", "goal": "minimize"}]).gains
+    assert gain.gain.value == pytest.approx(0.02)
+    assert gain.gain.low is None
 
 
 def test_a_job_that_searches_none_of_it_has_no_report(report_of: Callable[..., GainReport]) -> None:
@@ -145,8 +147,8 @@ def test_each_is_told_alone_on_top_of_the_other_and_together() -> None:
     plain = {"init": "scratch", "self_training": False}
     every = [(first, second) for first in ("scratch", "pretrained") for second in (False, True)]
     cells = {(("init", first), ("self_training", second)): [trial_of(first, second)] for first, second in every}
-    found = gains._gains(cells, plain, Objective(metric="accuracy"))
-    rows = [(dict(one.changed), round(one.gain.value, 6)) for one in found]
+    computed = gains._gains(cells, plain, Objective(metric="accuracy"))
+    rows = [(dict(one.changed), round(one.gain.value, 6)) for one in computed]
     both = {"init": "pretrained", "self_training": True}
     assert rows == [
         ({"self_training": True}, 0.1),
@@ -158,7 +160,7 @@ def test_each_is_told_alone_on_top_of_the_other_and_together() -> None:
 
 
 def trial_of(init: str, self_training: bool) -> Any:
-    """Together they are worth less than the sum."""
+    """Return a trial in which both together are worth less than the sum."""
     pretrained = init == "pretrained"
     value = 0.5 + 0.2 * pretrained + 0.1 * self_training - 0.05 * (pretrained and self_training)
     return SimpleNamespace(values={"init": init, "self_training": self_training}, metrics={"accuracy": value})

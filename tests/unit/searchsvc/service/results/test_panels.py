@@ -1,4 +1,4 @@
-"""What the pages show of a job besides its trials: importance, learning, attempts, architectures, what it has cost."""
+"""Panels of a job's page: importance, learning, attempts, architectures, training time."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_what_decides_the_objective_is_important_and_what_does_not_is_not(servic
         search.measure(number, 1, 0.3 + number / 100)
         search.end(number)
     search.flush()
-    found = service.results.importance(search.id)
-    shares = dict(found.shares)
-    assert found.shares[0][0] == "lr"
+    importance = service.results.importance(search.id)
+    shares = dict(importance.shares)
+    assert importance.shares[0][0] == "lr"
     assert shares["lr"] > 5 * shares["dropout"]
     assert sum(shares.values()) == pytest.approx(1.0)
-    assert (found.metric, found.results, found.conditional) == ("accuracy", 60, ("momentum",))
+    assert (importance.metric, importance.results, importance.conditional) == ("accuracy", 60, ("momentum",))
     with pytest.raises(InvalidInput, match="try accuracy, flops, loss, params"):
         service.results.importance(search.id, "latency")
 
@@ -88,7 +88,7 @@ def test_attempts_and_measurements_of_many_trials_come_at_once(service: Service)
     assert [number for number, _ in attempts] == [6, 5, 4, 3, 2, 1, 0]
     assert attempts[1][1].failure == "DIVERGED"
     assert len(service.trials.attempts_of_job(search.id, limit=2)) == 2
-    one_by_one = {one: found for one in search.trials if (found := service.trials.measurements(one))}
+    one_by_one = {one: measurements for one in search.trials if (measurements := service.trials.measurements(one))}
     assert service.trials.measurements_of(search.trials) == one_by_one
 
 
@@ -97,9 +97,9 @@ def test_an_architecture_costs_what_the_job_is_limited_by(service: Service) -> N
     search = Running(service)
     number = search.propose(candidate.candidate)
     search.flush()
-    found = service.trials.architecture(search.trials[number])
-    assert (found.flops, found.params) == (candidate.costs["flops"], candidate.costs["params"])
-    assert found.shape == (1, 8, 8)
+    architecture = service.trials.architecture(search.trials[number])
+    assert (architecture.flops, architecture.params) == (candidate.costs["flops"], candidate.costs["params"])
+    assert architecture.shape == (1, 8, 8)
     number = search.propose(Candidate({"width_2": 100_000}))
     search.flush()
     with pytest.raises(Conflict, match="what this candidate builds"):

@@ -216,7 +216,7 @@ def test_the_best_are_found_although_the_first_ones_break_a_constraint(
 
 
 def test_the_best_of_equal_trials_is_on_the_front(service: Service, finished_job: Callable[..., Job]) -> None:
-    """Costs are what trials of one accuracy differ in, and the first of them by number is not the cheapest."""
+    """Trials of equal accuracy differ in costs, and the first of them by number is not the cheapest."""
     job = finished_job(
         12, objectives=[{"metric": "train_loss", "goal": "minimize"}, {"metric": "flops", "goal": "minimize"}]
     )

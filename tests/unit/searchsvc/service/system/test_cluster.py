@@ -1,4 +1,4 @@
-"""What is seen of the cluster: nodes while a driver is at work, what of them is in use, what waits and why."""
+"""The state of the cluster: nodes while a driver is active, their used resources, the queue with reasons."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: S
     running.flush()
     service.store.report_nodes(running.lease, NODES)
     later = [service.jobs.submit({**SPEC, "name": name})[0] for name in ("later", "last")]
-    found = service.system.cluster()
-    assert [(one.node.id, one.attempts, one.cpus, one.memory_bytes) for one in found.nodes] == [
+    cluster = service.system.cluster()
+    assert [(one.node.id, one.attempts, one.cpus, one.memory_bytes) for one in cluster.nodes] == [
         ("a3f1", 2, 4.0, 2.0**31),
         ("b7c2", 0, 0.0, 0.0),
     ]
-    assert [(one.trial.number, one.attempt.pid) for one in found.running] == [(0, 4200), (1, 4201)]
-    assert [(one.job.id, one.trial.number if one.trial else None, one.reason) for one in found.queue] == [
+    assert [(one.trial.number, one.attempt.pid) for one in cluster.running] == [(0, 4200), (1, 4201)]
+    assert [(one.job.id, one.trial.number if one.trial else None, one.reason) for one in cluster.queue] == [
         (later[0].id, None, "waits for a controller: first in line"),
         (later[1].id, None, "waits for a controller: second in line"),
         (running.id, 2, "waits for its turn"),

@@ -1,4 +1,4 @@
-"""The doctor finds what is missing and says how to mend it."""
+"""The doctor finds missing parts and gives advice on how to fix them."""
 
 from __future__ import annotations
 

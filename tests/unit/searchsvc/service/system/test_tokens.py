@@ -1,4 +1,4 @@
-"""Tokens: hashed, scoped, expiring, revocable; the local one kept for its owner alone."""
+"""Tokens: hashed, scoped, expiring, revocable; the local token is readable by its owner only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from searchsvc.service.system.tokens import Scope, require
 
 def test_a_secret_opens_its_token_and_is_not_stored(service: Service) -> None:
     token, secret = service.access.create("ci", scope=Scope.SUBMIT, expires_seconds=60)
-    found = service.access.authenticate(secret)
-    assert (found.id, found.scope, found.expires_at) == (token.id, "submit", 1060.0)
+    authenticated = service.access.authenticate(secret)
+    assert (authenticated.id, authenticated.scope, authenticated.expires_at) == (token.id, "submit", 1060.0)
     assert secret.startswith("ssvc_")
     assert secret not in str(service.access.tokens())
     assert service.access.tokens()[0].used_at == 1000.0
