@@ -86,9 +86,9 @@ class LabelSets:
         """Return whether each of `classes` (n, k) is in the set of its image, as a mask (n, k)."""
         span = 1 + int(max(self.classes.max(initial=0), classes.max(initial=0)))
         keys = self.images * span + self.classes  # (L,) sorted
-        wanted = np.arange(len(self))[:, None] * span + classes  # (n, k)
-        places = np.searchsorted(keys, wanted)
-        contained: NDArray[np.bool_] = np.append(keys, -1)[places] == wanted
+        queried = np.arange(len(self))[:, None] * span + classes  # (n, k)
+        places = np.searchsorted(keys, queried)
+        contained: NDArray[np.bool_] = np.append(keys, -1)[places] == queried
         return contained
 
     def take(self, index: NDArray[np.integer]) -> LabelSets:

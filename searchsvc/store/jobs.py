@@ -281,8 +281,8 @@ def _wake(change: JobChange) -> None:
 
 def _refuse(change: JobChange, done: str, *, unless: tuple[JobState, ...]) -> None:
     if change.state not in unless:
-        wanted = ", ".join(unless[:-1]) + " or " + unless[-1] if len(unless) > 1 else unless[0]
-        raise Conflict(f"job {change.id} is {change.state}; only a job that is {wanted} can be {done}")
+        allowed = ", ".join(unless[:-1]) + " or " + unless[-1] if len(unless) > 1 else unless[0]
+        raise Conflict(f"job {change.id} is {change.state}; only a job that is {allowed} can be {done}")
 
 
 def _refuse_while_ending(change: JobChange, done: str) -> None:

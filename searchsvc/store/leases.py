@@ -35,8 +35,8 @@ class LeaseOperations(StoreBase):
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
             passed_over: list[str] = []
-            taken = _taken_before(connection, mark, now)
-            while taken is None:
+            claim = _committed_claim(connection, mark, now)
+            while claim is None:
                 change = _lock_oldest(connection, now, passed_over)
                 if change is None:
                     return None
@@ -44,7 +44,7 @@ class LeaseOperations(StoreBase):
                 if not change.has_driver():
                     return _take(change, holder, ttl_seconds, mark)
                 passed_over.append(change.id)
-            return taken
+            return claim
 
         return self._database.write(transaction)
 
@@ -53,9 +53,9 @@ class LeaseOperations(StoreBase):
         now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
-            taken = _taken_before(connection, mark, now)
-            if taken is not None:
-                return taken
+            claim = _committed_claim(connection, mark, now)
+            if claim is not None:
+                return claim
             change = JobChange.lock(connection, job_id, now)
             if change.state not in _CLAIMABLE or change.has_driver():
                 return None
@@ -122,13 +122,13 @@ def _needs_a_driver(now: float) -> ColumnElement[bool]:
 
 
 def _lock_oldest(connection: Connection, now: float, passed_over: list[str]) -> JobChange | None:
-    wanted = _needs_a_driver(now) & jobs.c.id.not_in(passed_over)
-    query = select(jobs).where(wanted).order_by(jobs.c.id).limit(1).with_for_update(skip_locked=True, key_share=True)
+    eligible = _needs_a_driver(now) & jobs.c.id.not_in(passed_over)
+    query = select(jobs).where(eligible).order_by(jobs.c.id).limit(1).with_for_update(skip_locked=True, key_share=True)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else JobChange(connection, row, now)
 
 
-def _taken_before(connection: Connection, mark: str, now: float) -> tuple[Job, Lease] | None:
+def _committed_claim(connection: Connection, mark: str, now: float) -> tuple[Job, Lease] | None:
     """Return the claim of an earlier try that was committed although its answer was lost."""
     row = connection.execute(select(leases).where(leases.c.last_mark == mark)).mappings().one_or_none()
     return (

@@ -36,12 +36,12 @@ class TrainingData:
     epoch: int
 
 
-def training_data(store: Store, job: Job, space: Space, wanted: Collection[str]) -> TrainingData:
-    """Return the results so far of the trials that measured all metrics in `wanted`.
+def training_data(store: Store, job: Job, space: Space, required: Collection[str]) -> TrainingData:
+    """Return the results so far of the trials that measured all metrics in `required`.
 
     Raises Conflict if there are too few of them.
     """
-    results = [trial for trial in _latest_and_best(store, job) if _measured_all(trial, wanted)]
+    results = [trial for trial in _latest_and_best(store, job) if _measured_all(trial, required)]
     if len(results) < NEEDED:
         message = f"job {job.name} has {len(results)} trials with a result: to learn from them, {NEEDED} are needed"
         raise Conflict(message)
@@ -57,9 +57,9 @@ def training_data(store: Store, job: Job, space: Space, wanted: Collection[str])
     return TrainingData(trials, matrix, tuple(metrics), epoch)
 
 
-def _measured_all(trial: Trial, wanted: Collection[str]) -> bool:
-    """Return whether the trial is a candidate with a result that has all metrics in `wanted`."""
-    return trial.is_search_result and set(wanted) <= (trial.metrics or {}).keys()
+def _measured_all(trial: Trial, required: Collection[str]) -> bool:
+    """Return whether the trial is a candidate with a result that has all metrics in `required`."""
+    return trial.is_search_result and set(required) <= (trial.metrics or {}).keys()
 
 
 def _latest_and_best(store: Store, job: Job) -> list[Trial]:
