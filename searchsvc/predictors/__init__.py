@@ -1,1 +1,1 @@
-"""Learned estimates: what a candidate will measure, without training it."""
+"""Predictors: estimates of the metrics of a candidate, learned from measured candidates."""

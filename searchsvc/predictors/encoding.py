@@ -1,4 +1,4 @@
-"""Features of a space for predictors: named blocks of columns, each about one thing.
+"""Features of a space for predictors: named blocks of columns, each for one aspect of a candidate.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -8,12 +8,12 @@
 | kind of block | its columns | why |
 |---|---|---|
 | choice | one-hot, by 1/sqrt 2: two different choices lie 1 apart | nothing is assumed about choices |
-| order | a number, or the place of a numeric choice, in [0, 1] | near values behave alike |
+| order | a number, or the rank of a numeric choice, in [0, 1] | near values behave alike |
 | active | whether a parameter with conditions is active | |
 | count | the share of a choice, the mean of a number, over parameters of the same values | edges, stages act alike |
-| cost | the logarithm of what the cost model says, two standard deviations to 1 | capacity explains much |
+| cost | the logarithm of a cost, two standard deviations to 1 | capacity explains much |
 
-Choices that are numbers get both a choice and an order block: which of them matters is learned.
+Numeric choices get both a choice and an order block: the predictor learns which of the two matters.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SAMPLE = 512
 """Random candidates on which features are centred and costs are probed."""
 _SEED = 0x0FB3
 _COST_WIDTH = 0.5
-"""Of a standard deviation, so that costs spread about as far as other features."""
+"""Width of a standard deviation of a cost feature: cost features then spread about as far as other features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class FeatureBlock:
     start: int
     stop: int
     parameters: tuple[int, ...]
-    """Columns of M that it depends on."""
+    """Columns of M on which the block depends."""
 
     @property
     def columns(self) -> slice:
@@ -55,127 +55,129 @@ class FeatureBlock:
 
 
 class Encoding:
-    """The features of one space under one cost model. Deterministic: it samples the space with a seed of its own."""
+    """The features of a space under a cost model. Deterministic: it samples the space with a fixed seed."""
 
     def __init__(self, space: Space, cost_model: CostModel = NO_COSTS) -> None:
         self.space = space
         self._cost_model = cost_model
         self._groups = _groups(space.parameters)
-        sample = space.sample(_SAMPLE, np.random.default_rng(_SEED))
-        self._logs = self._sampled(sample)
+        sample = space.sample(_SAMPLE, np.random.default_rng(_SEED))  # (512, d)
+        self._logs = self._sampled_logs(sample)
         self.costs = tuple(self._logs)
         """Metrics of the cost model that are features: those that differ over the space."""
-        self._probe = _dependent(space, cost_model) if self.costs else None
-        self.blocks: tuple[FeatureBlock, ...] = tuple(self._numbered(sample[:1]))
+        self._cost_columns = _columns_of_costs(space, cost_model) if self.costs else None
+        self.blocks: tuple[FeatureBlock, ...] = tuple(self._numbered_blocks(sample[:1]))
         self.width = self.blocks[-1].stop
-        self._centre = np.zeros(self.width)
-        self._centre = self.features(sample).mean(axis=0)
+        self._centre = np.zeros(self.width)  # (f,): features are not centred yet
+        self._centre = self.features(sample).mean(axis=0)  # (f,)
 
     @property
     def architecture(self) -> tuple[int, ...]:
-        """Columns of M that the costs depend on: the architecture; all where no costs are known."""
-        return self._probe if self._probe is not None else tuple(range(len(self.space)))
+        """Columns of M on which the costs depend: the architecture. All columns if there are no costs."""
+        return self._cost_columns if self._cost_columns is not None else tuple(range(len(self.space)))
 
     def features(self, matrix: Matrix) -> Matrix:
-        """(n, f) from (n, d)."""
-        columns: Matrix = np.hstack([values for _, _, values in self._columns(matrix)])
+        """(n, f) features of candidates (n, d)."""
+        columns: Matrix = np.hstack([values for _, _, values in self._columns(matrix)])  # (n, f)
         return columns - self._centre
 
     @cached_property
     def halves(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Columns of F that hold the architecture's parameters, and the recipe's."""
-        own = [block for block in self.blocks if block.kind in ("choice", "order", "active")]
-        ours = [np.arange(one.start, one.stop) for one in own if one.parameters[0] in self.architecture]
-        others = [np.arange(one.start, one.stop) for one in own if one.parameters[0] not in self.architecture]
-        nothing = np.zeros(0, dtype=np.intp)
-        return np.concatenate([nothing, *ours]), np.concatenate([nothing, *others])
+        """Columns of F for the parameters of the architecture, and columns for the parameters of the recipe."""
+        columns: dict[bool, list[NDArray[np.intp]]] = {True: [np.zeros(0, np.intp)], False: [np.zeros(0, np.intp)]}
+        for block in self.blocks:
+            if block.kind in ("choice", "order", "active"):
+                columns[block.parameters[0] in self.architecture].append(np.arange(block.start, block.stop))
+        return np.concatenate(columns[True]), np.concatenate(columns[False])
 
     def targets(self, matrix: Matrix) -> Matrix:
-        """(n, c) standardised logarithms of `costs`: what the proxy head learns."""
+        """(n, c) standardised logarithms of `costs`: the targets of the proxy head."""
         columns = [(logs - self._logs[name].mean()) / self._logs[name].std() for name, logs in self._costs_of(matrix)]
         return np.stack(columns, axis=1)
 
-    def _numbered(self, matrix: Matrix) -> Iterator[FeatureBlock]:
+    def _numbered_blocks(self, matrix: Matrix) -> Iterator[FeatureBlock]:
         start = 0
         for kind, parameters, values in self._columns(matrix):
             yield FeatureBlock(kind, start, start + values.shape[1], tuple(parameters))
             start += values.shape[1]
 
     def _columns(self, matrix: Matrix) -> Iterator[tuple[BlockKind, Sequence[int], Matrix]]:
-        """(kind, columns of M, (n, w)) of every block."""
-        unit = self.space.to_unit(matrix)
-        one_hots: dict[int, Matrix] = {}
-        orders: dict[int, Matrix] = {}
+        """Yield (kind, columns of M, values (n, w)) of every block."""
+        unit = self.space.to_unit(matrix)  # (n, d), NaN if not active
+        one_hots: dict[int, Matrix] = {}  # column of M -> (n, choices)
+        orders: dict[int, Matrix] = {}  # column of M -> (n,)
         for column, parameter in enumerate(self.space.parameters):
-            values = matrix[:, column]
+            values = matrix[:, column]  # (n,)
             if isinstance(parameter, Categorical):
                 one_hots[column] = (values[:, None] == np.arange(len(parameter.choices))) * np.sqrt(0.5)
                 yield "choice", [column], one_hots[column]
             if _is_ordered(parameter):
-                orders[column] = _places(parameter, values, unit[:, column])
+                orders[column] = _positions(parameter, values, unit[:, column])
                 yield "order", [column], orders[column][:, None]
             if parameter.when:
                 yield "active", [column], (~np.isnan(values)).astype(np.float64)[:, None]
         for group in self._groups:
             alike = [one_hots[column] if column in one_hots else orders[column][:, None] for column in group]
-            for share in np.mean(alike, axis=0).T:
+            for share in np.mean(alike, axis=0).T:  # (n,) each
                 yield "count", group, share[:, None]
         if self.costs:
-            for cost in self.targets(matrix).T:
+            for cost in self.targets(matrix).T:  # (n,) each
                 yield "cost", self.architecture, _COST_WIDTH * cost[:, None]
 
     def _costs_of(self, matrix: Matrix) -> Iterator[tuple[str, Matrix]]:
-        """(metric, (n,) logarithms) of `costs`; what is not known is at the median."""
+        """Yield (metric, (n,) logarithms) of `costs`; a cost that is not finite is replaced by the median."""
         costs = self._cost_model(matrix) if self._logs else {}
-        for name, known in self._logs.items():
-            logs = _log(costs[name])
-            yield name, np.where(np.isfinite(logs), logs, np.median(known))
+        for name, sampled in self._logs.items():
+            logs = _log(costs[name])  # (n,)
+            yield name, np.where(np.isfinite(logs), logs, np.median(sampled))
 
-    def _sampled(self, sample: Matrix) -> dict[str, Matrix]:
-        """metric -> its logarithms over the space, ascending, where they differ."""
+    def _sampled_logs(self, sample: Matrix) -> dict[str, Matrix]:
+        """metric -> its logarithms over the sample, ascending. Costs that are constant over the space are left out."""
         logs = {name: _log(values) for name, values in self._cost_model(sample).items()}
         finite = {name: np.sort(values[np.isfinite(values)]) for name, values in logs.items()}
         return {name: values for name, values in finite.items() if values.size and np.ptp(values) > 1e-9}
 
 
 def _is_ordered(parameter: Parameter) -> bool:
-    """Whether its values are numbers, more than two of them where they are choices."""
+    """Whether the values of a parameter are numbers; if it is a choice, it needs more than two."""
     if not isinstance(parameter, Categorical):
         return True
-    numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in parameter.choices)
+    numeric = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in parameter.choices)
     return numeric and len(parameter.choices) > 2
 
 
-def _places(parameter: Parameter, values: Matrix, unit: Matrix) -> Matrix:
-    """(n,) in [0, 1]: the rank of a numeric choice, a number's place in its range; 0 where not active."""
+def _positions(parameter: Parameter, values: Matrix, unit: Matrix) -> Matrix:
+    """(n,) in [0, 1]: the rank of a numeric choice, or the position of a number in its range; 0 if not active."""
     if not isinstance(parameter, Categorical):
         return np.nan_to_num(unit, nan=0.0)
     ranks = np.argsort(np.argsort(np.array(parameter.choices, dtype=np.float64))) / (len(parameter.choices) - 1)
-    return np.asarray(np.append(ranks, 0.0)[np.nan_to_num(values, nan=len(ranks)).astype(np.intp)])
+    codes = np.nan_to_num(values, nan=len(ranks)).astype(np.intp)  # (n,): the code after the last is "not active"
+    return np.asarray(np.append(ranks, 0.0)[codes])
 
 
 def _groups(parameters: Sequence[Parameter]) -> list[list[int]]:
-    """Columns of parameters with the same values, where there are at least two of them."""
+    """Columns of at least two parameters with the same values, by group."""
     alike: dict[object, list[int]] = {}
-    for column, one in enumerate(parameters):
+    for column, parameter in enumerate(parameters):
         values: tuple[object, ...]
-        if isinstance(one, Categorical):
-            values = tuple((type(choice), choice) for choice in one.choices)  # True is not 1 here
+        if isinstance(parameter, Categorical):
+            values = tuple((type(choice), choice) for choice in parameter.choices)  # True is not 1 here
         else:
-            values = (type(one), one.low, one.high, one.step, one.log)
+            values = (type(parameter), parameter.low, parameter.high, parameter.step, parameter.log)
         alike.setdefault(values, []).append(column)
     return [group for group in alike.values() if len(group) > 1]
 
 
-def _dependent(space: Space, cost_model: CostModel) -> tuple[int, ...]:
-    """Columns of M that any cost depends on: found by shuffling one column at a time over a sample.
+def _columns_of_costs(space: Space, cost_model: CostModel) -> tuple[int, ...]:
+    """Columns of M on which any cost depends, found by shuffling each column of a sample in turn.
 
-    In the unit cube, where a parameter has a value also when it is not active: so the condition counts too.
+    Columns are shuffled in the unit cube, in which a parameter has a value even if it is not active. A parameter that
+    only decides whether others are active therefore counts.
     """
     random = np.random.default_rng(_SEED)
-    unit = random.random((_SAMPLE, len(space)))
+    unit = random.random((_SAMPLE, len(space)))  # (512, d)
     rows = random.permutation(_SAMPLE)
-    costs = cost_model(space.from_unit(unit))
+    costs = cost_model(space.from_unit(unit))  # metric -> (512,)
     dependent = []
     for column in range(len(space)):
         changed = unit.copy()
@@ -187,5 +189,5 @@ def _dependent(space: Space, cost_model: CostModel) -> tuple[int, ...]:
 
 
 def _log(values: Matrix) -> Matrix:
-    """(n,) logarithms, of 0 too: costs are counts or times, never negative."""
+    """(n,) logarithms, also of 0: costs are counts or times, never negative."""
     return np.log(np.maximum(values, 0.0) + 1e-3)

@@ -1,18 +1,18 @@
-"""The covariance of the Gaussian-process head: main effects plus interactions, by blocks of features.
+"""The covariance of the Gaussian-process head: main effects and interactions, by blocks of features.
 
     k(x, x') = Σ_b v_b <x_b, x'_b>  +  Σ_c s_c Matern52(r_c),    r_c² = Σ_{b in c} w_b |x_b - x'_b|²
 
 | symbol | meaning | shape |
 |---|---|---|
 | x_b | features of block b (a parameter, a count, a cost) | |
-| c | component: the parameters (choice, order, active); the counts; everything (with costs) | |
+| c | component: the parameters (choice, order, active); the counts; all blocks (with costs) | |
 | θ | log w of each component's blocks, log s of the components, log v of all blocks, log noise | (p,) |
 | D | squared distances per block, flattened | (blocks, n * n) |
 | P | inner products per block, flattened | (blocks, n * n) |
 
-The linear part finds what each parameter does by itself within a dozen results; the Matern parts hold how they act
-together: which is where, how many there are of each, and both of it with what they cost. Each entry of θ has a normal
-prior, wide enough to matter only where the data say little; a large scale of the Matern parts keeps deviations honest.
+The linear part learns the effect of each parameter within a dozen results. The Matérn parts model interactions: of the
+positions of choices, of their numbers, and of both with the costs. Each entry of θ has a normal prior, wide enough to
+matter only if there is little data. A large scale of the Matérn parts keeps deviations honest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Real = NDArray[np.floating]
 
 JITTER = 1e-6
 _SUMMARIES: tuple[BlockKind, ...] = ("count", "cost")
-# (mean, standard deviation) of the logarithms
+# (mean, standard deviation) of the logarithms in θ
 _WEIGHT_PRIOR = (0.0, 1.5)
 _SCALE_PRIOR = (0.5, 0.7)
 _LINEAR_PRIOR = (-2.0, 1.5)
@@ -40,7 +40,7 @@ _NOISE_PRIOR = (-3.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which entry of θ is what."""
+    """The positions of the hyperparameters in θ."""
 
     blocks: tuple[FeatureBlock, ...]
     components: tuple[tuple[int, ...], ...]
@@ -48,16 +48,17 @@ class Layout:
 
     @staticmethod
     def of(blocks: Sequence[FeatureBlock]) -> Layout:
-        parameters = tuple(i for i, one in enumerate(blocks) if one.kind not in _SUMMARIES)
-        counts = tuple(i for i, one in enumerate(blocks) if one.kind == "count")
+        parameters = tuple(index for index, block in enumerate(blocks) if block.kind not in _SUMMARIES)
+        counts = tuple(index for index, block in enumerate(blocks) if block.kind == "count")
         components = dict.fromkeys([parameters, tuple(range(len(blocks))), counts])
-        return Layout(tuple(blocks), tuple(one for one in components if one))
+        return Layout(tuple(blocks), tuple(component for component in components if component))
 
     @property
     def weights(self) -> list[slice]:
-        """Of θ, per component."""
-        ends = np.cumsum([len(one) for one in self.components])
-        return [slice(int(end) - len(one), int(end)) for end, one in zip(ends, self.components, strict=True)]
+        """Entries of θ with the weights w of each component."""
+        ends = np.cumsum([len(component) for component in self.components])
+        pairs = zip(ends, self.components, strict=True)
+        return [slice(int(end) - len(component), int(end)) for end, component in pairs]
 
     @property
     def scales(self) -> slice:
@@ -74,7 +75,7 @@ class Layout:
 
     def prior(self) -> tuple[Matrix, Matrix]:
         """(p,) means and standard deviations of θ."""
-        mean, deviation = np.empty(self.size), np.empty(self.size)
+        mean, deviation = np.empty(self.size), np.empty(self.size)  # (p,) each
         parts = (
             (slice(0, self.scales.start), _WEIGHT_PRIOR),
             (self.scales, (_SCALE_PRIOR[0] - np.log(len(self.components)), _SCALE_PRIOR[1])),
@@ -87,28 +88,30 @@ class Layout:
 
 
 def matern52(squared: Real) -> tuple[Real, Real]:
-    """The kernel and its derivative by r², from r²."""
+    """The Matérn 5/2 kernel and its derivative with respect to r², from r² (any shape)."""
     r = np.sqrt(5.0 * squared)
     decay = np.exp(-r)
     return (1 + r + r * r / 3) * decay, -5 / 6 * (1 + r) * decay
 
 
 class Distances:
-    """D and P of n points: all that fitting needs of them."""
+    """D and P of n points, from which every evaluation of θ is computed."""
 
     def __init__(self, layout: Layout, features: Matrix) -> None:
         self.n = len(features)
-        parts = [features[:, block.columns] for block in layout.blocks]
+        parts = [features[:, block.columns] for block in layout.blocks]  # (n, columns of the block) each
         products = np.stack([part @ part.T for part in parts])  # (blocks, n, n)
         squares = np.diagonal(products, axis1=1, axis2=2)  # (blocks, n)
-        distances = np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * products, 0.0)
-        self.products = products.reshape(len(parts), -1)
-        self.by_component = [distances[list(one)].reshape(len(one), -1) for one in layout.components]
+        distances = np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * products, 0.0)  # (blocks, n, n)
+        self.products = products.reshape(len(parts), -1)  # P
+        self.by_component = [  # D, the rows of each component: (its blocks, n * n)
+            distances[list(component)].reshape(len(component), -1) for component in layout.components
+        ]
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """The covariance under one θ, for any points."""
+    """The covariance function for a given θ."""
 
     layout: Layout
     theta: Matrix
@@ -125,18 +128,20 @@ class Kernel:
 
     @cached_property
     def _weight_roots(self) -> list[tuple[NDArray[np.intp], Matrix]]:
-        """Per component: which features matter, and the square roots of w for those."""
+        """Per component: the indices of its features, and the square roots of w for those features."""
         pairs = zip(self.layout.components, self.layout.weights, strict=True)
-        spread = [self._spread(component, self.theta[part]) for component, part in pairs]
-        return [(np.flatnonzero(one), one[np.flatnonzero(one)]) for one in spread]
+        spread = [self._spread(component, self.theta[part]) for component, part in pairs]  # (f,) each
+        return [(np.flatnonzero(roots), roots[np.flatnonzero(roots)]) for roots in spread]
 
     def __call__(self, a: Real, b: Real) -> Real:
         """(n, m) covariances of (n, f) and (m, f), in the precision of `a`."""
-        roots = self._linear_roots.astype(a.dtype)
-        total: Real = (a * roots) @ (b * roots).astype(a.dtype).T
+        roots = self._linear_roots.astype(a.dtype)  # (f,)
+        total: Real = (a * roots) @ (b * roots).astype(a.dtype).T  # (n, m)
         for (used, weights), scale in zip(self._weight_roots, np.exp(self.theta[self.layout.scales]), strict=True):
-            left, right = a[:, used] * weights.astype(a.dtype), (b[:, used] * weights).astype(a.dtype)
-            squared = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2 * left @ right.T
+            scaled_a = a[:, used] * weights.astype(a.dtype)  # (n, used features)
+            scaled_b = (b[:, used] * weights).astype(a.dtype)  # (m, used features)
+            squares_a, squares_b = (scaled_a * scaled_a).sum(axis=1), (scaled_b * scaled_b).sum(axis=1)  # (n,), (m,)
+            squared = squares_a[:, None] + squares_b - 2 * scaled_a @ scaled_b.T  # (n, m)
             total += a.dtype.type(scale) * matern52(np.maximum(squared, 0))[0]
         return total
 
@@ -146,7 +151,7 @@ class Kernel:
         return linear + a.dtype.type(np.exp(self.theta[self.layout.scales]).sum())
 
     def _spread(self, blocks: Sequence[int], logs: Matrix) -> Matrix:
-        """(f,) roots of exp(logs), each on the columns of its block."""
+        """(f,) square roots of exp(logs), each repeated over the columns of its block."""
         values = np.zeros(self.layout.blocks[-1].stop)
         for index, log in zip(blocks, logs, strict=True):
             values[self.layout.blocks[index].columns] = np.exp(log / 2)

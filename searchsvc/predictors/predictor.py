@@ -1,8 +1,8 @@
-"""Predictor: what a candidate will measure, from what others measured.
+"""Predictors of a metric: from measured candidates to the metric of new candidates.
 
-Two heads on the same features: a Gaussian process, which is the better of the two on few results, and the neural
-ensemble of FBNetV3. They are averaged by a weight that the results decide: the one that would have predicted each
-result best from the others (leave-one-out for the process, out-of-bag for the ensemble).
+A predictor has two heads on the same features: a Gaussian process, which is better if there are few results, and the
+neural ensemble of FBNetV3. Their predictions are averaged. The weight is chosen so that the average predicts each
+result best from the other results (leave-one-out for the process, out-of-bag for the ensemble).
 """
 
 from __future__ import annotations
@@ -23,72 +23,74 @@ from searchsvc.predictors.warp import Warp
 from searchsvc.spaces.costs.model import CostModel
 from searchsvc.spaces.space import Matrix, Space
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import
     from searchsvc.predictors.neural import Encoder, NeuralEnsemble
 
 WINDOW = 400
-"""Results that the Gaussian process is conditioned on at most; the best half and an even choice of the others."""
+"""Maximum number of results that the Gaussian process is conditioned on; see `most_informative`."""
 LEAST_RESULTS = 2
 LEAST_FOR_NEURAL = 20
-"""Results from which on the ensemble is worth training."""
+"""Number of results from which on the ensemble is worth training."""
 _SHRINKAGE = 0.05
-"""Added to the mean squared difference of the heads: where they agree, the process alone is enough."""
+"""Added to the mean squared difference of the heads: if they agree, the process alone is enough."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """One metric of one space. Immutable, and the same for the same results in the same order."""
+    """Predicts a metric of a space. Immutable; the same results in the same order give the same predictor."""
 
     encoding: Encoding
     warp: Warp
     process: GaussianProcess
     ensemble: NeuralEnsemble | None
     weight: float
-    """Of the ensemble, in [0, 1]."""
+    """Weight of the ensemble, in [0, 1]."""
 
     @staticmethod
     def fit(
         encoding: Encoding, matrix: Matrix, values: Matrix, *, seed: int, encoder: Encoder | None = None
     ) -> Predictor:
-        """From candidates (n, d) and what they measured (n,), finite. `encoder`: pretrained; None: no neural ensemble.
+        """Fit to candidates (n, d) and their measured values (n,), which must be finite.
 
-        Raises InvalidInput where there are fewer than two results.
+        `encoder`: pretrained encoder of the neural ensemble; if None, there is no ensemble. Raises InvalidInput if
+        there are fewer than two results.
         """
         if len(values) < LEAST_RESULTS:
             raise InvalidInput.at("", f"a predictor needs {LEAST_RESULTS} results, not {len(values)}")
         warp = Warp.of(values)
-        targets = warp.forward(values)
+        targets = warp.forward(values)  # (n,)
         with one_thread():
-            kept = most_informative(values, WINDOW)
-            features = encoding.features(matrix[kept])
-            process = GaussianProcess.fit(encoding.blocks, features, targets[kept])
-            if encoder is None or len(kept) < LEAST_FOR_NEURAL:
+            rows = most_informative(values, WINDOW)
+            features = encoding.features(matrix[rows])  # (rows, f)
+            process = GaussianProcess.fit(encoding.blocks, features, targets[rows])
+            if encoder is None or len(rows) < LEAST_FOR_NEURAL:
                 return Predictor(encoding, warp, process, None, 0.0)
-            from searchsvc.predictors import neural
+            from searchsvc.predictors import neural  # late: torch takes seconds to import
 
-            ensemble = neural.fit(encoding, encoder, matrix[kept], targets[kept], seed)
-            weight = _weight(process.leave_one_out()[0], ensemble.out_of_bag(), targets[kept])
+            ensemble = neural.fit(encoding, encoder, matrix[rows], targets[rows], seed)
+            weight = _weight(process.leave_one_out()[0], ensemble.out_of_bag(), targets[rows])
         return Predictor(encoding, warp, process, ensemble if weight > 0 else None, weight)
 
     def predict(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
-        """(n,) means and standard deviations of what candidates (n, d) would measure, in the metric's own units."""
-        means, deviations = self.latent(matrix, self.encoding.features(matrix))
-        spread = np.sqrt(deviations**2 + self.process.kernel.noise)
+        """(n,) means and standard deviations of measurements of candidates (n, d), in the units of the metric."""
+        means, deviations = self.latent(matrix, self.encoding.features(matrix))  # (n,) each
+        spread = np.sqrt(deviations**2 + self.process.kernel.noise)  # (n,)
         lower, upper = self.warp.inverse(means - spread), self.warp.inverse(means + spread)
         return self.warp.inverse(means), (upper - lower) / 2
 
     def latent(self, matrix: Matrix, features: NDArray[np.floating]) -> tuple[Matrix, Matrix]:
         """(n,) means and standard deviations of the function, without noise, in the units of the warp.
 
-        `features` (n, f) are those of `matrix` (n, d), in the precision that is wanted.
+        `features` (n, f) of `matrix` (n, d) decide the precision of the computation.
         """
-        means, deviations = self.process.predict(features)
+        means, deviations = self.process.predict(features)  # (n,) each
         if self.ensemble is None:
             return np.asarray(means, dtype=np.float64), np.asarray(deviations, dtype=np.float64)
-        others, widths = self.ensemble.predict(matrix)
-        mixed = (1 - self.weight) * means + self.weight * others
+        ensemble_means, ensemble_deviations = self.ensemble.predict(matrix)  # (n,) each
+        mixed = (1 - self.weight) * means + self.weight * ensemble_means
+        # The variance of a mixture: within the heads, and between them.
         variances = (1 - self.weight) * (deviations**2 + (means - mixed) ** 2)
-        variances += self.weight * (widths**2 + (others - mixed) ** 2)
+        variances += self.weight * (ensemble_deviations**2 + (ensemble_means - mixed) ** 2)
         return mixed, np.sqrt(variances)
 
 
@@ -101,36 +103,40 @@ def fit_predictors(
     seed: int,
     neural: bool = True,
 ) -> Mapping[str, Predictor]:
-    """A predictor for each metric, from all results that measured it.
+    """Fit a predictor for each metric, to all results that measured the metric.
 
-    Raises InvalidInput, pointer `/<metric>`, where fewer than two did.
+    Raises InvalidInput with pointer `/<metric>` if fewer than two results did.
     """
     encoding = Encoding(space, cost_model)
     encoder = pretrained(encoding, seed) if neural else None
     predictors = {}
     for metric in metrics:
-        told = [one for one in observations if one.metrics is not None and np.isfinite(one.metrics.get(metric, np.nan))]
-        values = np.array([one.metrics[metric] for one in told if one.metrics is not None])
-        matrix = space.to_matrix([one.candidate for one in told])
+        values_by_result = [(result.metrics or {}).get(metric, np.nan) for result in observations]
+        measured = [index for index, value in enumerate(values_by_result) if np.isfinite(value)]
+        values = np.array([values_by_result[index] for index in measured])  # (n,)
+        matrix = space.to_matrix([observations[index].candidate for index in measured])  # (n, d)
         with below(f"/{metric}"):
             predictors[metric] = Predictor.fit(encoding, matrix, values, seed=seed, encoder=encoder)
     return predictors
 
 
 def pretrained(encoding: Encoding, seed: int) -> Encoder:
-    """An encoder for the neural ensemble, pretrained on what random architectures cost."""
-    from searchsvc.predictors import neural
+    """An encoder for the neural ensemble, pretrained on the costs of random architectures."""
+    from searchsvc.predictors import neural  # late: torch takes seconds to import
 
     return neural.pretrain(encoding, seed)
 
 
 def most_informative(values: Matrix, count: int) -> NDArray[np.intp]:
-    """Which `count` of the results (n,) tell most, in their order: the best quarter of `count` at either end, as goals
-    differ, and an even choice of the others; all where there are no more."""
+    """Indices of the `count` most informative of the results (n,), ascending; all if there are at most `count`.
+
+    A quarter of `count` are the lowest values and a quarter the highest, as a metric may be minimised or maximised. The
+    others are chosen evenly.
+    """
     n = len(values)
     if n <= count:
         return np.arange(n)
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values, kind="stable")  # (n,)
     ends = np.concatenate([order[: count // 4], order[-(count // 4) :]])
     others = np.setdiff1d(np.arange(n), ends)
     even = others[np.linspace(0, len(others) - 1, count - len(ends)).astype(np.intp)]
@@ -138,10 +144,11 @@ def most_informative(values: Matrix, count: int) -> NDArray[np.intp]:
 
 
 def _weight(process: Matrix, ensemble: Matrix, targets: Matrix) -> float:
-    """The weight of the ensemble that minimises the squared error of the average on results not seen, shrunk to 0."""
-    known = ~np.isnan(ensemble)
-    if known.sum() < 2 * LEAST_RESULTS:
+    """The weight of the ensemble that minimises the squared error of the average on held-out results, shrunk towards 0.
+    """
+    valid = ~np.isnan(ensemble)  # (n,)
+    if valid.sum() < 2 * LEAST_RESULTS:
         return 0.0
-    difference = process[known] - ensemble[known]
-    gain = difference @ (process[known] - targets[known])
-    return float(np.clip(gain / (difference @ difference + _SHRINKAGE * known.sum()), 0.0, 1.0))
+    difference = process[valid] - ensemble[valid]
+    gain = difference @ (process[valid] - targets[valid])
+    return float(np.clip(gain / (difference @ difference + _SHRINKAGE * valid.sum()), 0.0, 1.0))

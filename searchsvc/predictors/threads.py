@@ -1,4 +1,4 @@
-"""One thread for fitting: the matrices are small, and the number of threads would decide how sums are rounded."""
+"""Fitting on a single thread: the matrices are small, and the number of threads would affect the rounding of sums."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Those of numpy and scipy, found once: that takes longer than a small fit."""
-    from scipy import linalg  # noqa: F401 - loaded here so that it is found; algorithms start without scipy
+    """The thread pools of numpy and scipy. Cached: finding them takes longer than a small fit."""
+    from scipy import linalg  # noqa: F401 - late: scipy takes half a second; loaded so that its pool is among them
 
     return ThreadpoolController()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra of numpy and scipy runs on one thread inside, and that of torch where it has been imported."""
+    """Limit the linear algebra of numpy and scipy to a single thread, and torch if it has been imported."""
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else 1
     if torch:

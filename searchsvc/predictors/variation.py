@@ -1,9 +1,9 @@
-"""Children of candidates: crossover and mutation of whole matrices, conditions included.
+"""Children of candidates: crossover and mutation of whole matrices, with conditional parameters.
 
 | symbol | meaning | shape |
 |---|---|---|
 | M | parents, as the space has them | (n, d) |
-| U | the same in the unit cube; a parameter that is not active has a value drawn for it | (n, d) |
+| U | parents in the unit cube; a parameter that is not active has a random value | (n, d) |
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ from searchsvc.spaces.space import Matrix, Space
 _LOCAL_STEP = 0.2
 """Standard deviation of a number's local mutation, as a share of its range."""
 _LOCAL = 0.5
-"""Share of the mutations of a number that are local; the others are drawn anew."""
+"""Share of the mutations of a number that are local; the others are uniform draws."""
 
 
 def with_random_inactive(space: Space, matrix: Matrix, random: np.random.Generator) -> Matrix:
-    """(n, d) points of the unit cube, each parameter that is not active at a uniform draw."""
-    unit = space.to_unit(matrix)
+    """(n, d) points of the unit cube; each parameter that is not active gets a uniform draw."""
+    unit = space.to_unit(matrix)  # (n, d), NaN if not active
     return np.where(np.isnan(unit), random.random(unit.shape), unit)
 
 
 def mutated(space: Space, unit: Matrix, rates: Matrix, random: np.random.Generator) -> Matrix:
-    """(n, d) points whose parameters each changed with their row's rate (n,), one of them at least."""
+    """(n, d) points in which each parameter was changed at the rate (n,) of its row, at least one per row."""
     n, d = unit.shape
     changes = random.random((n, d)) < rates[:, None]
     changes[np.arange(n), random.integers(d, size=n)] = True
     fresh = random.random((n, d))
-    near = _reflected(unit + _LOCAL_STEP * random.standard_normal((n, d)))
+    near = _reflected(unit + _LOCAL_STEP * random.standard_normal((n, d)))  # (n, d)
     local = random.random((n, d)) < _LOCAL
-    local[:, [isinstance(one, Categorical) for one in space.parameters]] = False
+    local[:, [isinstance(parameter, Categorical) for parameter in space.parameters]] = False
     return np.where(changes, np.where(local, near, fresh), unit)
 
 
 def crossed(first: Matrix, second: Matrix, rates: Matrix, random: np.random.Generator) -> Matrix:
-    """(n, d) uniform crossover: with their row's rate (n,), half of the parameters are the second parent's."""
-    crossing = random.random(len(first)) < rates
-    taken = crossing[:, None] & (random.random(first.shape) < 0.5)
-    return np.where(taken, second, first)
+    """(n, d) uniform crossover: at the rate (n,) of its row, half of the parameters come from the second parent."""
+    crossing = random.random(len(first)) < rates  # (n,)
+    from_second = crossing[:, None] & (random.random(first.shape) < 0.5)  # (n, d)
+    return np.where(from_second, second, first)
 
 
 def neighbours(space: Space, matrix: Matrix, random: np.random.Generator, count: int) -> Matrix:
-    """(n * count, d) candidates that differ from those of (n, d) in few parameters: mostly in 1, rarely in 4."""
-    parents = np.repeat(matrix, count, axis=0)
-    rates = (random.geometric(0.5, len(parents)) - 1) / max(matrix.shape[1], 1)
+    """(n * count, d) candidates that differ from the rows of (n, d) in few parameters: mostly in 1, rarely in 4."""
+    parents = np.repeat(matrix, count, axis=0)  # (n * count, d)
+    rates = (random.geometric(0.5, len(parents)) - 1) / max(matrix.shape[1], 1)  # (n * count,)
     return space.from_unit(mutated(space, with_random_inactive(space, parents, random), rates, random))
 
 
 def distinct(matrix: Matrix) -> NDArray[np.intp]:
-    """Indices of the rows of (n, d) without repeats, the first of each; what is not active is equal to itself."""
+    """Indices of the distinct rows of (n, d), each at its first occurrence. NaN (not active) equals NaN."""
     marked = np.where(np.isnan(matrix), np.finfo(np.float64).max, matrix)
     return np.sort(np.unique(marked, axis=0, return_index=True)[1])
 
 
 def _reflected(unit: Matrix) -> Matrix:
-    """Points mirrored at 0 and 1 until they lie in between."""
+    """Mirror points at 0 and 1 until they lie in between."""
     folded = np.mod(unit, 2.0)
     return np.where(folded > 1.0, 2.0 - folded, folded)

@@ -1,4 +1,4 @@
-"""Measured values to targets of about normal shape, and back.
+"""The map from measured values to targets with a roughly normal distribution, and its inverse.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -7,9 +7,9 @@
 | a | asinh((y - median) / median absolute deviation), of mean 0 and deviation 1 | (n,) |
 | z | targets: (q + a) / 2 | (n,) |
 
-Ranks make outliers harmless (a network that did not train at all), and keep apart what is close together at the top.
-But a search measures ever more of what is equally good, and their ranks would make noise look like progress: so half of
-z is the value itself, linear around the median and logarithmic far from it.
+Ranks make outliers harmless (a network that did not train at all) and separate values that lie close together at the
+top. But as a search converges, it measures more and more equally good candidates, and ranks would make their noise look
+like progress. Therefore half of z is the value itself, linear around the median and logarithmic far from it.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from searchsvc.spaces.space import Matrix
 
 @dataclass(frozen=True)
 class Warp:
-    """The monotone map between y and z, through the values it was made from; straight lines between and beyond them."""
+    """The monotone map between y and z: piecewise linear through the fitted values, and linear beyond them."""
 
     values: Matrix
-    """Distinct y, ascending."""
+    """(k,) distinct y, ascending."""
     targets: Matrix
-    """Their z."""
+    """(k,) z of `values`."""
 
     @staticmethod
     def of(values: Matrix) -> Warp:
-        """Equal values share the mean of their ranks."""
-        from scipy.special import ndtri
+        """Fit to `values` (n,). Equal values share the mean of their ranks."""
+        from scipy.special import ndtri  # late: scipy takes half a second to import
 
-        distinct, counts = np.unique(values, return_counts=True)
+        distinct, counts = np.unique(values, return_counts=True)  # (k,) each
         middles = np.cumsum(counts) - counts / 2
-        quantiles = np.asarray(ndtri(middles / len(values)))
+        quantiles = np.asarray(ndtri(middles / len(values)))  # q (k,)
         if len(distinct) < 2:
             return Warp(distinct, quantiles)
-        away = values - np.median(values)
+        away = values - np.median(values)  # (n,)
         width = np.median(np.abs(away)) or np.abs(away).mean()
-        spread = np.arcsinh(away / width)
+        spread = np.arcsinh(away / width)  # (n,)
         linear = (np.arcsinh((distinct - np.median(values)) / width) - spread.mean()) / spread.std()
         return Warp(distinct, (quantiles + linear) / 2)
 
@@ -56,8 +56,8 @@ class Warp:
 
 
 def _along(points: Matrix, x: Matrix, y: Matrix) -> Matrix:
-    """(n,) piecewise linear through (x, y), the outer quarter's mean slope beyond its ends; constant where x is one."""
-    inside: Matrix = np.interp(points, x, y)
+    """(n,) piecewise linear through (x, y); beyond the ends, the mean slope of the outer quarter. Constant if k = 1."""
+    inside: Matrix = np.interp(points, x, y)  # (n,)
     if len(x) < 2:
         return inside
     reach = max(1, len(x) // 4)

@@ -25,7 +25,7 @@ from searchsvc.algorithms.fbnetv3.acquisition import improvement, probability_wi
 from searchsvc.algorithms.fbnetv3.pool import CandidatePool
 from searchsvc.domain.pareto import nondominated_ranks
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.gaussian import Located
+from searchsvc.predictors.gaussian import ProjectedPoints
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.variation import distinct
 from searchsvc.predictors.warp import Warp
@@ -56,7 +56,7 @@ class Shortlist:
     keys: tuple[bytes, ...]
     """Equal for equal rows."""
     estimate: Marginals
-    located: Mapping[str, Located]
+    projected: Mapping[str, ProjectedPoints]
     """metric -> the rows in the Gaussian process."""
 
 
@@ -91,8 +91,8 @@ class Posterior:
         """Choose the candidates of the largest expected gain that have no result yet."""
         rows = self._chosen(pool, random)
         features = self._encoding.features(rows)  # (s, f)
-        located = {metric: predictor.process.locate(features) for metric, predictor in self.predictors.items()}
-        return Shortlist(rows, tuple(row.tobytes() for row in rows), self._estimate(rows, features), located)
+        projected = {metric: predictor.process.project(features) for metric, predictor in self.predictors.items()}
+        return Shortlist(rows, tuple(row.tobytes() for row in rows), self._estimate(rows, features), projected)
 
     def _chosen(self, pool: CandidatePool, random: np.random.Generator) -> Matrix:
         """(s, d) the best of the pool; unless it is the whole space, also the best of their neighbours."""
@@ -123,7 +123,7 @@ class Posterior:
         estimate = {}
         for metric, (means, deviations) in shortlist.estimate.items():
             process = self.predictors[metric].process
-            shrinkage = process.shrinkage(shortlist.located[metric], process.locate(pending))  # (s,)
+            shrinkage = process.shrinkage(shortlist.projected[metric], process.project(pending))  # (s,)
             estimate[metric] = means, deviations * shrinkage
         return self._gain(shortlist.rows, estimate, random)
 

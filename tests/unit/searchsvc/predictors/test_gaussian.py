@@ -51,7 +51,7 @@ def test_what_is_awaited_shrinks_deviations_as_measuring_it_would() -> None:
     both = np.vstack([matrix, awaited])
     after = GaussianProcess(process.kernel, ENCODING.features(both), np.append(process.targets, np.zeros(3)))
     features = ENCODING.features(others)
-    shrinkage = process.shrinkage(process.locate(features), process.locate(ENCODING.features(awaited)))
+    shrinkage = process.shrinkage(process.project(features), process.project(ENCODING.features(awaited)))
     shrunk = process.predict(features)[1] * shrinkage
     np.testing.assert_allclose(shrunk, after.predict(features)[1], rtol=1e-6)
 
