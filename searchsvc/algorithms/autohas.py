@@ -1,10 +1,10 @@
 """AutoHAS (arXiv 2006.03656): architecture and hyperparameters by weight sharing.
 
 The first ask is for a supernet, which a worker trains while its controller learns a distribution over candidates. The
-last measurement of that trial names finalists, and later asks return them one after another.
+last measurement of that trial names finalists, and later asks return them in their order.
 
-The authors publish no settings of their controller: the share of frozen steps is that of TuNAS (arXiv 2008.06120), the
-others are ours.
+The authors publish no settings of their controller: the share of frozen steps is the share in TuNAS (arXiv 2008.06120),
+the other defaults are ours.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces.space import Space
 
 FINALIST = "finalist"
-"""`finalist/<rank>/<parameter>`: a metric in the last measurement of a supernet, one entry of a row of the space."""
+"""Metrics `finalist/<rank>/<parameter>` in the last measurement of a supernet hold its finalists, as matrix entries."""
 
 
 class SoftLimit(BaseModel):
-    """A limit of a cost that may be broken at a price: weight * (cost / max - 1) is taken off the reward above it."""
+    """A limit on a cost that may be exceeded: above it, weight * (cost / max - 1) is subtracted from the reward."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -38,39 +38,66 @@ class SoftLimit(BaseModel):
 
 
 class AutohasOptions(MethodOptions):
-    """How the supernet is trained, how its controller learns, and what comes out."""
+    """Options of the supernet's training, of its controller and of the finalists."""
 
-    variant: Literal["reinforce", "differentiable"] = Field("reinforce", description="what moves the distributions")
-    epochs: int = Field(0, ge=0, le=100_000, description="of the supernet; 0: twice those of a trial")
-    logs_per_epoch: int = Field(1, ge=1, le=10_000, description="measurements and checkpoints per epoch")
-    controller_every: int = Field(2, ge=1, le=10_000, description="steps of the weights per step of the controller")
-    samples: int = Field(2, ge=1, le=1024, description="candidates per step of the controller, in each process")
-    learning_rate: float = Field(0.0, ge=0, le=10, description="of the controller's Adam; 0: by its steps")
-    frozen_share: float = Field(0.25, ge=0, lt=1, description="of the steps, in which the distributions stay uniform")
-    baseline_momentum: float = Field(0.5, ge=0, lt=1, description="of the moving mean of rewards (reinforce)")
-    spread: float = Field(1.0, gt=0, le=10, description="of the coefficients of a basis around their softmax, at first")
-    last_spread: float = Field(0.25, gt=0, le=10, description="the same in the end; it falls by a factor in each step")
-    temperature: float = Field(1.0, gt=0, le=100, description="of the softmax behind choices (differentiable)")
-    basis_values: int = Field(5, ge=2, le=100, description="of the basis that a range of floats becomes")
-    reward_images: int = Field(256, ge=1, description="validation images that a candidate is scored on in a step")
-    finalists: int = Field(8, ge=1, le=1000, description="candidates that are trained from scratch, budget permitting")
-    scored: int = Field(24, ge=1, le=100_000, description="draws among which the finalists are looked for at the end")
-    soft_limits: list[SoftLimit] = Field([], max_length=8, description="costs whose excess is taken off the reward")
+    variant: Literal["reinforce", "differentiable"] = Field(
+        "reinforce", description="How the distributions are updated: `reinforce` or `differentiable`."
+    )
+    epochs: int = Field(0, ge=0, le=100_000, description="Epochs of the supernet; 0: twice the epochs of a trial.")
+    logs_per_epoch: int = Field(
+        1, ge=1, le=10_000, description="Measurements and checkpoints of the supernet per epoch."
+    )
+    controller_every: int = Field(
+        2, ge=1, le=10_000, description="Steps of the shared weights per step of the controller."
+    )
+    samples: int = Field(2, ge=1, le=1024, description="Candidates per step of the controller, in each process.")
+    learning_rate: float = Field(
+        0.0, ge=0, le=10, description="Learning rate of the controller's Adam; 0: derived from its number of steps."
+    )
+    frozen_share: float = Field(
+        0.25, ge=0, lt=1, description="Fraction of the steps during which the distributions stay uniform."
+    )
+    baseline_momentum: float = Field(
+        0.5, ge=0, lt=1, description="Momentum of the moving mean of rewards (`reinforce`)."
+    )
+    spread: float = Field(
+        1.0, gt=0, le=10, description="Initial spread of the coefficients of a basis around their softmax."
+    )
+    last_spread: float = Field(
+        0.25, gt=0, le=10, description="Final spread of the coefficients; the spread falls geometrically."
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="Temperature of the softmax over choices (`differentiable`)."
+    )
+    basis_values: int = Field(5, ge=2, le=100, description="Size of the basis that replaces a range of floats.")
+    reward_images: int = Field(256, ge=1, description="Validation images per step on which a candidate is scored.")
+    finalists: int = Field(
+        8, ge=1, le=1000, description="Candidates that are trained from scratch, if the budget allows."
+    )
+    scored: int = Field(
+        24, ge=1, le=100_000, description="Draws at the end, from which the finalists are selected."
+    )
+    soft_limits: list[SoftLimit] = Field(
+        [], max_length=8, description="Limits on costs: above `max`, a cost reduces the reward."
+    )
 
     @model_validator(mode="after")
-    def _limits_differ(self) -> Self:
+    def _check_limits_differ(self) -> Self:
         if len({limit.metric for limit in self.soft_limits}) < len(self.soft_limits):
             raise ValueError("soft_limits: each needs a metric of its own")
         return self
 
 
 class Autohas(Algorithm):
-    """Asks for one supernet, then for its finalists."""
+    """Asks for a supernet, then for its finalists."""
 
     learns_from_histories = True
 
     def __init__(self, problem: Problem, options: AutohasOptions) -> None:
-        """Raises InvalidInput: `/name` if there are several objectives, `/soft_limits/0/metric`."""
+        """Raises InvalidInput if there are several objectives or if a soft limit names a metric that is not a cost.
+
+        The pointers are `/name` and, for example, `/soft_limits/0/metric`.
+        """
         super().__init__(problem)
         if len(problem.objectives) > 1:
             raise InvalidInput.at("/name", "autohas searches one objective; for several use nsga2, tpe or fbnetv3")
@@ -85,11 +112,11 @@ class Autohas(Algorithm):
         return TrialKind.SUPERNET if asks == self._supernet else TrialKind.CANDIDATE
 
     def remaining(self) -> int:
-        """At least 1 until the finalists are known."""
+        """Finalists that have not been asked for; 1 until the supernet has reported them."""
         return 1 if self._finalists is None else max(0, len(self._finalists) - (self._asks - self._supernet))
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Learn from supernets only. A supernet that failed is pending: it may be tried again."""
+        """Learn from supernets only. After a failure the supernet stays pending: it may be tried again."""
         for observation in observations:
             if observation.candidate.values:
                 continue
@@ -113,7 +140,7 @@ class Autohas(Algorithm):
 
 
 def finalists(space: Space, metrics: Mapping[str, float]) -> list[Candidate]:
-    """Read the candidates that a supernet names in its last measurement, the best first."""
+    """Read the candidates that a supernet names in its last measurement, best first."""
     rows: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for name, value in metrics.items():
         kind, _, place = name.partition("/")
@@ -128,5 +155,5 @@ def _unknown_costs(problem: Problem, limits: Sequence[SoftLimit]) -> Iterator[Fa
     costs = problem.cost_model.metrics
     for index, limit in enumerate(limits):
         if limit.metric not in costs:
-            there_are = f"there are {', '.join(costs)}" if costs else "nothing is, of this space"
-            yield Fault(f"/soft_limits/{index}/metric", f"{limit.metric!r} is not known before training; {there_are}")
+            hint = f"there are {', '.join(costs)}" if costs else "nothing is, of this space"
+            yield Fault(f"/soft_limits/{index}/metric", f"{limit.metric!r} is not known before training; {hint}")

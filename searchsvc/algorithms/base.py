@@ -40,16 +40,16 @@ _CACHED_BLOCKS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """The space to search and the goals: all that an algorithm is given besides its options."""
+    """The space to search, the objectives and the constraints of a search."""
 
     space: Space
     objectives: tuple[Objective, ...]
+    seed: int
     hard: tuple[Constraint, ...] = ()
-    """Constraints on costs. A candidate that breaks one is rejected before it becomes a trial."""
+    """Constraints on costs. A candidate that breaks any of them is rejected before it becomes a trial."""
     constraints: tuple[Constraint, ...] = ()
     """Outcome constraints: on metrics that are known only after training."""
     cost_model: CostModel = NO_COSTS
-    seed: int
 
 
 class Algorithm(ABC):
@@ -57,23 +57,26 @@ class Algorithm(ABC):
 
     ::
 
-        ask(1) -> [c]                                   c is pending; one more ask is counted
-        tell([Observation(c, {"accuracy": 0.9})])       ends the earliest pending ask of c; its result is known
+        ask(1) -> [c]                                   c is pending; the number of asks grows by 1
+        tell([Observation(c, {"accuracy": 0.9})])       stores a result, and ends the earliest pending ask of c
         tell([Observation(c, None, failure=...)])       releases the latest pending ask of c without a trace
-        tell([Observation(never_asked, {...})])         its result is known (a warm start, an answered repeat)
+        tell([Observation(never_asked, {...})])         stores a result (a warm start, an answered repeat)
 
     Observations come in any order and in batches of any size. `ask(n)` equals n times `ask(1)`. A failure of any kind
-    only releases: a failed trial that is tried again later then leads to the same state as one that never failed.
-    Metrics that miss an objective, or hold NaN or infinity, count as a failure.
+    only releases: a failed trial that is tried again later then leads to the same state as a trial that never failed.
+    Metrics that lack an objective, or hold NaN or infinity, count as a failure.
 
     A subclass implements `_next` and `tell`. All other methods have defaults that suit an algorithm without stages.
     """
 
     replays_by_asking = False
-    """Whether the state holds more than results, pending candidates and the number of asks (for example the generation
-    of a candidate). A replay then asks again instead of calling `resume`."""
+    """Whether a replay asks again instead of calling `resume`.
+
+    True if the state holds more than results, pending candidates and the number of asks (for example the generation of
+    a candidate).
+    """
     learns_from_histories = False
-    """Whether observations need the measurements of each step, in a replay too."""
+    """Whether observations need the measurements of each step, also during a replay."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -83,7 +86,7 @@ class Algorithm(ABC):
 
     @property
     def seed(self) -> int:
-        """The seed of all its random numbers."""
+        """The seed of all random numbers of the search."""
         return self._problem.seed
 
     @property
@@ -92,7 +95,7 @@ class Algorithm(ABC):
         return self._asks
 
     def ask(self, count: int) -> list[Candidate]:
-        """The next candidates. Fewer than `count`: there is nothing more to propose until results are told."""
+        """Return the next candidates; fewer than `count` if the algorithm has no more until it receives results."""
         candidates: list[Candidate] = []
         while len(candidates) < count and (candidate := self._next(self._asks + 1)) is not None:
             self._asks += 1
@@ -101,7 +104,10 @@ class Algorithm(ABC):
 
     @abstractmethod
     def _next(self, asks: int) -> Candidate | None:
-        """The candidate of ask number `asks` (counted from 1), now pending. None if there is none yet."""
+        """Return the candidate of ask number `asks` (counted from 1) and make it pending.
+
+        None if there is no candidate yet.
+        """
 
     @abstractmethod
     def tell(self, observations: Sequence[Observation]) -> None:
@@ -117,45 +123,45 @@ class Algorithm(ABC):
     # ---- stages: of use to some algorithms only ----------------------------------------------------------------------
 
     def plan(self, existing: int, budget: int) -> None:
-        """Note before an ask that the job has `existing` trials of the `budget` that it may have.
+        """Note before an ask that the job has `existing` trials of at most `budget`.
 
-        Never called outside a job: there is then no end to plan for.
+        Never called outside a job: the search then has no end to plan for.
         """
         self._trials_left = budget - existing
 
     def is_in_full(self, asks: int) -> bool:  # noqa: ARG002 - overridden where it matters
-        """Whether the trial of ask number `asks` (counted from 1) is to be trained to the whole fidelity.
+        """Whether the trial of ask number `asks` (counted from 1) trains to the whole fidelity.
 
-        Then no stopping rule ends it, and its candidate may repeat that of an earlier trial which was stopped early.
+        No stopping rule then ends it, and its candidate may repeat the candidate of a trial that was stopped early.
         """
         return False
 
     def take_rounds(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """(number, report) of the rounds that ended since the last call. A replay may report some again."""
+        """(number, report) of the rounds that ended since the last call. A replay may report some of them again."""
         return []
 
     def kind(self, asks: int) -> TrialKind:  # noqa: ARG002 - overridden where it matters
         """Whether the trial of ask number `asks` (counted from 1) trains a candidate or a supernet.
 
         The candidate of a supernet has no values. The observation of a cancelled supernet has neither metrics nor a
-        failure: it leaves no trace, and the next ask may be for another supernet.
+        failure: it leaves no trace, and the next ask may return another supernet.
         """
         return TrialKind.CANDIDATE
 
     def remaining(self) -> int | None:
-        """Candidates of a list that have not been asked for yet. None if the algorithm does not go through a list.
+        """Candidates of a list that have not been asked for. None if the algorithm does not follow a list.
 
-        When a candidate of a list repeats, the next one is taken and nothing is drawn in its place.
+        If a candidate of a list repeats, it is skipped, and no uniform draw replaces it.
         """
         return None
 
     def as_stream(self) -> Stream | None:
-        """The algorithm itself if its asks do not depend on results; its candidates are then judged in blocks."""
+        """The algorithm itself if its asks do not depend on results. Its candidates are then checked in blocks."""
         return None
 
 
 class Stream(Algorithm):
-    """An endless matrix: row i is the candidate of ask i, whatever is told."""
+    """An endless matrix of candidates: row i is the candidate of ask i, whatever the results."""
 
     def __init__(self, problem: Problem, draw: Callable[[int], Matrix]) -> None:
         """`draw(block)` returns rows block * BLOCK ... (block + 1) * BLOCK of the unit cube: (BLOCK, d)."""
@@ -172,7 +178,7 @@ class Stream(Algorithm):
         return self._blocks[index]
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Ignore results: nothing is learned."""
+        """Ignore results: the algorithm does not learn."""
 
     def skip_to(self, asks: int) -> None:
         """Count asks whose candidates were taken from `block`."""
@@ -187,5 +193,5 @@ class Stream(Algorithm):
 
 
 def generator(seed: int, ask: int, *tags: int) -> np.random.Generator:
-    """The random numbers of one ask. `tags` tell several uses within it apart."""
+    """The random numbers of an ask. `tags` separate several uses within an ask."""
     return np.random.default_rng([seed, ask, *tags])

@@ -3,10 +3,10 @@
 The population is the last `population` results: the oldest dies, however good. A child is a mutation of the best of
 `tournament` members drawn with replacement. Until the population is full, candidates are drawn uniformly.
 
-A mutation changes one active parameter: a choice to another choice, a number by a step in the unit cube. Parameters
-that become active by it are drawn uniformly. With several objectives the best is the one of the lowest non-dominated
-rank in its tournament, the most isolated (crowding distance) within the rank; members that break an outcome constraint
-come last, ordered by how far they break it.
+A mutation changes a single active parameter: a choice to another choice, a number by a step in the unit cube.
+Parameters that become active by it are drawn uniformly. With several objectives the best member of a tournament has the
+lowest non-dominated rank and, within the rank, the largest crowding distance. Members that break an outcome constraint
+come last, ordered by their excess.
 """
 
 from __future__ import annotations
@@ -30,14 +30,20 @@ _MUTATION_TRIES = 32
 
 
 class EvolutionOptions(MethodOptions):
-    """Defaults keep the paper's ratio of population to tournament at the budgets of a service: hundreds of trials."""
+    """Options of evolution.
+
+    The defaults keep the paper's ratio of population to tournament for budgets of hundreds of trials.
+    """
 
     example: ClassVar[Mapping[str, Any]] = {"population": 6, "tournament": 3}
 
     population: Annotated[int, Field(ge=2, le=100_000, description="Results that may become parents.")] = 20
-    tournament: Annotated[int, Field(ge=1, le=100_000, description="Members drawn, of which the best has a child.")] = 5
+    tournament: Annotated[
+        int, Field(ge=1, le=100_000, description="Members drawn; the best of them is mutated.")
+    ] = 5
     step: Annotated[
-        float, Field(gt=0, le=10, description="Standard deviation of a number's mutation, as a share of its range.")
+        float,
+        Field(gt=0, le=10, description="Standard deviation of the mutation of a number, as a fraction of its range."),
     ] = 0.2
 
 
@@ -46,14 +52,15 @@ class Member:
     """A result that may become a parent."""
 
     row: Matrix
-    """(d,) of the candidate."""
+    """(d,) row of the candidate."""
     values: tuple[float, ...]
+    """(m,) objectives, larger is better."""
     violation: float
     """Sum of the excesses over outcome constraints."""
 
 
 class Evolution(Algorithm):
-    """Regularised evolution on any space, with one objective or several. Pending candidates play no part."""
+    """Regularised evolution on any space, for any number of objectives. Pending candidates play no part."""
 
     def __init__(self, problem: Problem, options: EvolutionOptions) -> None:
         super().__init__(problem)
@@ -73,7 +80,7 @@ class Evolution(Algorithm):
         return self._problem.space.from_matrix(self._propose(generator(self.seed, asks - 1))[None])[0]
 
     def _propose(self, random: np.random.Generator) -> Matrix:
-        """(d,) a uniform draw, or a child once the population is full."""
+        """(d,) a uniform draw; a child once the population is full."""
         if len(self._members) < self._options.population:
             drawn: Matrix = self._problem.space.sample(1, random)[0]
             return drawn
@@ -87,7 +94,7 @@ class Evolution(Algorithm):
         child = parent.copy()
         active = np.flatnonzero(~np.isnan(parent))
         for column in random.permutation(active):
-            child[column] = self._changed(int(column), parent, random)
+            child[column] = self._different_value(int(column), parent, random)
             if child[column] != parent[column]:
                 break
         child = space.activate(child[None])[0]
@@ -97,8 +104,8 @@ class Evolution(Algorithm):
         completed: Matrix = np.where(np.isnan(child), drawn, child)
         return completed
 
-    def _changed(self, column: int, parent: Matrix, random: np.random.Generator) -> float:
-        """Another value for one parameter of `parent` (d,); the same value if there is no other."""
+    def _different_value(self, column: int, parent: Matrix, random: np.random.Generator) -> float:
+        """A different value for parameter `column` of `parent` (d,); the same value if there is no other."""
         space = self._problem.space
         parameter = space.parameters[column]
         if isinstance(parameter, Categorical):
@@ -107,8 +114,8 @@ class Evolution(Algorithm):
             return float((parent[column] + step) % len(parameter.choices))
         unit = np.where(np.isnan(parent), 0.5, space.to_unit(parent[None])[0])  # (d,)
         tries = np.tile(unit, (_MUTATION_TRIES, 1))  # (tries, d)
-        # The step doubles along the tries, so that one of them leaves a coarse grid's cell.
-        widths = self._options.step * 2.0 ** np.arange(_MUTATION_TRIES)
+        # The step doubles along the tries, so that even on a coarse grid some try reaches another value.
+        widths = self._options.step * 2.0 ** np.arange(_MUTATION_TRIES)  # (tries,)
         tries[:, column] = _reflected(unit[column] + widths * random.standard_normal(_MUTATION_TRIES))
         values = space.from_unit(tries)[:, column]  # (tries,)
         changed = np.flatnonzero(values != parent[column])
@@ -116,7 +123,7 @@ class Evolution(Algorithm):
 
 
 def best_of(members: Sequence[Member]) -> Member:
-    """The winner of a tournament; the first among equals."""
+    """The winner of a tournament; the first member if several are equal."""
     violations = np.array([member.violation for member in members])  # (n,)
     if violations.min() > 0:
         return members[int(violations.argmin())]

@@ -16,12 +16,12 @@ from searchsvc.errors import Fault, InvalidInput
 
 
 class FixedListOptions(MethodOptions):
-    """What is trained."""
+    """Options of a fixed list."""
 
     model_config = ConfigDict(title="GivenOptions")  # as in the REST API
 
     candidates: list[dict[str, Scalar]] = Field(
-        [], max_length=10_000, description="a value for every active parameter of the space, each"
+        [], max_length=10_000, description="Candidates, each with a value for every active parameter of the space."
     )
 
 
@@ -29,7 +29,7 @@ class FixedList(Algorithm):
     """Candidate i of the list (0, 1, ...) is the candidate of ask number i + 1."""
 
     def __init__(self, problem: Problem, options: FixedListOptions) -> None:
-        """Raises InvalidInput, pointers `/candidates/2/lr`, if the job may not train a candidate."""
+        """Raises InvalidInput, with pointers such as `/candidates/2/lr`, if the job may not train a candidate."""
         super().__init__(problem)
         candidates = [Candidate(values) for values in options.candidates]
         if not candidates:
@@ -42,7 +42,7 @@ class FixedList(Algorithm):
         self._candidates = problem.space.from_matrix(matrix)  # values get the types of the space: 1 of a float is 1.0
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Ignore results: nothing is learned."""
+        """Ignore results: the algorithm does not learn."""
 
     def remaining(self) -> int:
         return len(self._candidates) - self._asks

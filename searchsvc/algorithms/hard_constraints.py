@@ -20,22 +20,22 @@ class Judgement:
     costs: Mapping[str, Matrix]
     """metric -> (n,)"""
     broken: NDArray[np.bool_]
-    """(c, n) whether a candidate breaks a constraint."""
+    """(c, n) whether each candidate breaks each constraint."""
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
-        """(n,) whether a candidate breaks none."""
+        """(n,) whether each candidate keeps all constraints."""
         feasible: NDArray[np.bool_] = ~np.logical_or.reduce(self.broken, axis=0)
         return feasible
 
     def costs_of(self, row: int) -> dict[str, float]:
-        """Costs of one candidate by metric."""
+        """metric -> the cost of the candidate in row `row`."""
         return {metric: float(values[row]) for metric, values in self.costs.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class HardConstraints:
-    """The hard constraints of one job, and the cost model that evaluates them."""
+    """The hard constraints of a job, and the cost model that evaluates them."""
 
     cost_model: CostModel
     hard: Sequence[Constraint]

@@ -13,11 +13,11 @@ from searchsvc.errors import Fault, InvalidInput
 
 
 class MethodOptions(BaseModel):
-    """Options of one algorithm or stopping rule. Every field has a default and a description."""
+    """Options of an algorithm or a stopping rule. Every field has a default and a description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     example: ClassVar[Mapping[str, Any]] = {}
-    """Options with which a few trials of a dozen epochs show all that the method does: the contract tests use them."""
+    """Options for the contract tests: a few trials of a dozen epochs suffice to show every behaviour of the method."""
 
 
 def validated(model: type[MethodOptions], options: Mapping[str, Any], entry: str) -> MethodOptions:
@@ -34,7 +34,7 @@ def validated(model: type[MethodOptions], options: Mapping[str, Any], entry: str
 
 
 def unknown_name(kind: str, name: str, table: Mapping[str, object]) -> InvalidInput:
-    """The error for a name that a table lacks, with the nearest name that it has."""
+    """The error for a name that is not in a table, with the nearest name in the table."""
     near = get_close_matches(name, table, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InvalidInput.at("/name", f"no {kind} {name!r}; {hint}There are: {', '.join(table)}")

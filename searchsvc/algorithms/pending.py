@@ -6,7 +6,7 @@
              │  ▲
      release │  │ reopen
              ▼  │
-            failed        (nothing is kept of a candidate that was released as infeasible)
+            failed        (a candidate that was released as infeasible leaves no trace)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-    """Candidates whose results are awaited, by ask number: the key of each, and an item that the algorithm keeps.
+    """Candidates whose results are awaited, by ask number: the key of each, and an item of the algorithm.
 
     Several asks may have the same candidate. A result belongs to the earliest of them, a failure to the latest.
     """
@@ -50,12 +50,15 @@ class Pending(Generic[T]):
         self._pending[asks] = key, item
 
     def finish(self, key: Hashable) -> tuple[int, T] | None:
-        """Take out the earliest pending ask of a candidate: its number and item. None if it is not pending."""
+        """Remove the earliest pending ask of a candidate and return its number and item.
+
+        None if the candidate is not pending.
+        """
         asks = min(self._asks_of(key), default=None)
         return None if asks is None else (asks, self._pending.pop(asks)[1])
 
     def release(self, key: Hashable, failure: FailureKind | None) -> None:
-        """Let go of the latest pending ask of a candidate. Unless it was infeasible, it counts as failed."""
+        """Remove the latest pending ask of a candidate. It counts as failed, unless the candidate was infeasible."""
         asks = max(self._asks_of(key), default=None)
         if asks is None:
             return

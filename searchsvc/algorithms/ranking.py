@@ -1,4 +1,4 @@
-"""Ranking by one objective or several: signed values, crowding distance, collections that stay sorted as they grow.
+"""Ranking by one or several objectives: signed values, crowding distance, collections that stay sorted as they grow.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -22,7 +22,7 @@ from searchsvc.spaces.space import Matrix
 
 
 def signed_values(metrics: Mapping[str, float] | None, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    """(m,) objectives, larger is better; None if one is missing or not finite."""
+    """(m,) objectives, larger is better; None if any is missing or not finite."""
     if metrics is None:
         return None
     values = tuple(goal.sign * metrics.get(goal.metric, math.nan) for goal in objectives)
@@ -44,12 +44,13 @@ def slacks(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> t
 
 
 def crowding_distances(values: Matrix) -> Matrix:
-    """(n,) of one front (n, m): the gap between both neighbours, summed over objectives; infinite at the ends."""
+    """(n,) distances in a front (n, m): the gap between both neighbours, summed over objectives; infinite at the ends.
+    """
     n, m = values.shape
     distances = np.zeros(n)
     for column in range(m):
-        order = np.argsort(values[:, column], kind="stable")
-        ordered = values[order, column]
+        order = np.argsort(values[:, column], kind="stable")  # (n,)
+        ordered = values[order, column]  # (n,)
         width = ordered[-1] - ordered[0]
         if width > 0:
             gaps = np.full(n, np.inf)
@@ -59,7 +60,7 @@ def crowding_distances(values: Matrix) -> Matrix:
 
 
 class RankedValues(Protocol):
-    """A collection of objective values that counts how many of its members are better than others."""
+    """A collection of objective values that counts its members that are better than given values."""
 
     def __len__(self) -> int: ...
 
@@ -71,12 +72,12 @@ class RankedValues(Protocol):
 
 
 def ranked_values(objectives: int) -> RankedValues:
-    """Return an empty collection for so many objectives."""
+    """Create an empty collection for a number of objectives."""
     return SortedValues() if objectives == 1 else NondominatedFronts(objectives)
 
 
 class SortedValues:
-    """Values of one objective: a sorted list."""
+    """Values of a single objective: a sorted list."""
 
     def __init__(self) -> None:
         self._ascending: list[float] = []
@@ -95,7 +96,7 @@ class NondominatedFronts:
     """Values of several objectives: non-dominated ranks, updated as members are added.
 
     A member's rank is the length of the longest chain of members above it that dominate each other, so an addition
-    changes only the members that it dominates, each by one at most (Li et al. 2017, efficient non-domination level
+    changes only the members that it dominates, each by 1 at most (Li et al. 2017, efficient non-domination level
     update).
     """
 
@@ -118,16 +119,16 @@ class NondominatedFronts:
         self._push_down(np.array([values]), rank)
 
     def count_better(self, values: tuple[float, ...]) -> int:
-        row, rank, ranks = np.array(values), self._rank(values), self._ranks[: self._count]
+        row, rank, ranks = np.array(values), self._rank(values), self._ranks[: self._count]  # (m,), scalar, (members,)
         same = self._values[:, : self._count][:, ranks == rank].T  # (members of the same rank, m)
         # Members of the same rank that `values` dominates would move down if it were added.
         same = same[~((row >= same).all(axis=1) & (row > same).any(axis=1))]
-        unequal = same[(same != row).any(axis=1)]
-        distances = crowding_distances(np.vstack([unequal, row]))
+        unequal = same[(same != row).any(axis=1)]  # (others, m)
+        distances = crowding_distances(np.vstack([unequal, row]))  # (others + 1,)
         return int((ranks < rank).sum() + (distances[:-1] > distances[-1]).sum())
 
     def _rank(self, values: tuple[float, ...]) -> int:
-        """0 if no member dominates `values` (m,), else one more than the largest rank of the members that do."""
+        """0 if no member dominates `values` (m,), else 1 more than the largest rank of the members that do."""
         at_least, above = np.ones(self._count, dtype=bool), np.zeros(self._count, dtype=bool)
         for members, value in zip(self._values, values, strict=True):
             at_least &= members[: self._count] >= value
@@ -135,11 +136,12 @@ class NondominatedFronts:
         return int(self._ranks[: self._count][at_least & above].max(initial=-1)) + 1
 
     def _push_down(self, moved: Matrix, rank: int) -> None:
-        """Move members of `rank` that `moved` (k, m), new at `rank`, dominates one lower; then those below them."""
+        """Move members of `rank` down if `moved` (k, m), which are new at `rank`, dominate them; then those below them.
+        """
         while len(moved):
-            here = np.flatnonzero(self._ranks[: self._count] == rank)
-            front = self._values[:, here].T  # (f, m)
+            members = np.flatnonzero(self._ranks[: self._count] == rank)  # (f,)
+            front = self._values[:, members].T  # (f, m)
             at_least = (moved[:, None] >= front[None]).all(axis=2)  # (k, f)
             dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)  # (f,)
-            self._ranks[here[dominated]] = rank + 1
+            self._ranks[members[dominated]] = rank + 1
             moved, rank = front[dominated], rank + 1

@@ -17,10 +17,11 @@ class SobolOptions(MethodOptions):
 
 
 def sobol(problem: Problem, options: SobolOptions) -> Stream:  # noqa: ARG001 - every factory takes both
-    """Candidate i is point i of the sequence. No space has more dimensions than there are direction numbers."""
-    from scipy.stats import qmc  # takes half a second to import
+    """Create a stream whose candidate i is point i of the sequence."""
+    from scipy.stats import qmc  # late: scipy takes half a second to import
 
     dimensions = len(problem.space)
+    # There are no direction numbers for more dimensions, and no space has as many.
     assert dimensions <= _LARGEST_DIMENSION, "a document holds at most 1,000 parameters"
 
     def sequence() -> qmc.Sobol:

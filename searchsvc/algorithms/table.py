@@ -25,21 +25,23 @@ from searchsvc.spaces.space import Space
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmEntry:
-    """One algorithm that a spec may name."""
+    """An algorithm that a spec may name."""
 
     name: str
     description: str
     factory: Callable[[Problem, Any], Algorithm]
-    """From the problem and an instance of `options`."""
+    """Creates the algorithm from a problem and an instance of `options`."""
     options: type[MethodOptions]
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
-    """The stopping rule that goes with it if a spec names none, from an instance of `options`."""
+    """Derives the default stopping rule, for specs that name none, from an instance of `options`."""
     shares_weights: bool = False
-    """Whether it searches by a supernet: its task is then a SupernetTask, and there is one objective."""
+    """Whether the algorithm searches by a supernet: its task is then a SupernetTask, and there is a single objective.
+    """
 
 
 def _optuna(name: str) -> Callable[[Problem, Any], Algorithm]:
-    """Return the factory of a method of Optuna, which is imported when the factory is called: that takes seconds."""
+    """Return the factory of a method of Optuna. The factory imports Optuna when it is called: the import takes seconds.
+    """
 
     def factory(problem: Problem, options: Any) -> Algorithm:
         method: Callable[[Problem, Any], Algorithm] = getattr(

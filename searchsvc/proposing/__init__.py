@@ -1,1 +1,1 @@
-"""From an algorithm to the next trial: suggestion, hard constraints, duplicates, fallback, replay."""
+"""Proposing: from an algorithm to the next trial, by suggestion, hard constraints, duplicates, fallback and replay."""

@@ -15,7 +15,7 @@ from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Space
 
 ENUMERABLE = 2**15
-"""Spaces of up to so many candidates are listed as a whole, which shows when no candidate remains."""
+"""Largest number of candidates of a space that is listed as a whole, so that its exhaustion is detected."""
 _TAG = 0x0DD
 
 
@@ -34,13 +34,13 @@ class FallbackSampler:
         """Candidates of the space, feasible or not."""
 
     def is_exhausted(self, seen: Container[Hashable]) -> bool:
-        """Whether every feasible candidate has certainly been seen. Never certain if the space cannot be listed."""
+        """Whether every feasible candidate has been seen. False if the space cannot be listed."""
         return self._feasible is not None and all(key in seen for key in self._feasible)
 
     def draw(self, ask: int, seen: Container[Hashable], rejections: Rejections, tries: int) -> Candidate | None:
-        """Draw a candidate in place of ask number `ask`; None if there is no new one.
+        """Draw a candidate in place of ask number `ask`; None if there is no new candidate.
 
-        If the space cannot be listed, None means that the feasible ones among `tries` draws had all been seen.
+        If the space cannot be listed, None means that all feasible candidates among `tries` draws had been seen.
         Raises NothingFeasible if no candidate is feasible at all.
         """
         random = generator(self._seed, ask, _TAG)

@@ -34,7 +34,8 @@ from searchsvc.spaces.space import Identity, Space
 
 
 class Proposer:
-    """Asks an algorithm for candidates within the hard constraints, each once unless `repeats`."""
+    """Asks an algorithm for candidates within the hard constraints; each candidate is proposed once, unless `repeats`.
+    """
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Proposer:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every feasible candidate has been proposed, so that no proposal will follow."""
+        """Whether every feasible candidate has been proposed. No proposal will follow."""
         return self._selector.exhausted
 
     @property
@@ -76,11 +77,11 @@ class Proposer:
         return self._algorithm.learns_from_histories
 
     def propose(self, count: int, *, existing: int | None = None, budget: int | None = None) -> list[Proposal]:
-        """Up to `count` proposals, numbered from `next_number`.
+        """Return up to `count` proposals, numbered from `next_number`.
 
         `budget`: trials that the job may have, of which it has `existing` (default: as many as have been proposed).
-        Fewer: the space is exhausted, or the algorithm waits for results. Raises NothingFeasible if `max_tries`
-        candidates in a row broke a hard constraint; nothing is lost by calling again.
+        Returns fewer than `count` if the space is exhausted or the algorithm waits for results. Raises NothingFeasible
+        if `max_tries` candidates in a row broke a hard constraint; nothing is lost by calling again.
         """
         proposals: list[Proposal] = []
         existing = self.next_number if existing is None else existing
@@ -114,7 +115,7 @@ class Proposer:
         return self._trials.told - 1
 
     def reopen(self, number: int) -> None:
-        """Try trial `number` again, which was told as failed: it is pending until its next outcome is told."""
+        """Try failed trial `number` again: it is pending until its next outcome is told."""
         trial = self._trials[number]
         trial.observation = None
         self._algorithm.resume(trial.proposal.candidate, trial.proposal.asks)
@@ -128,8 +129,9 @@ class Proposer:
     ) -> None:
         """Bring a fresh proposer to the state in which the last of `trials` (all of a job, by number) was stored.
 
-        `histories`: the measurements of each trial by its number, for an algorithm that learns from them. An algorithm
-        that replays by asking and now proposes something else is given the stored candidates: see `diverged_at`.
+        `histories`: the measurements of each trial by its number, for an algorithm that learns from them. If an
+        algorithm that replays by asking now proposes another candidate, it resumes the stored candidates: see
+        `diverged_at`.
         """
         assert not self._trials, "replay needs a fresh proposer"
         replay = Replay(self._algorithm, self._trials, self._selector, self.tell, histories)

@@ -32,7 +32,7 @@ class Rejections:
         self._keep_closest(judgement, rows)
 
     def error(self) -> NothingFeasible:
-        """The error with the number of rejections, their reasons and the closest candidate. Starts a new row."""
+        """The error with the number of rejections, their reasons and the closest candidate. Resets `in_a_row`."""
         rejected, self.in_a_row = self.in_a_row, 0
         counts = ", ".join(f"{count} broke {constraint}" for constraint, count in self.by_constraint.items())
         closest = f"; the closest had {self._closest}" if self._closest else ""

@@ -4,8 +4,8 @@ Every stored proposal has the number of asks and of results told that preceded i
 order of telling. Asks and results are therefore repeated in their original order:
 
 - An algorithm whose state holds no more than results, pending candidates and asks resumes the stored candidates.
-- An algorithm that replays by asking is asked again. If it now proposes something else (another version of a library,
-  say), the replay has diverged: from that trial on, stored candidates are resumed.
+- An algorithm that replays by asking is asked again. If it now proposes another candidate (for example, because a
+  library was updated), the replay has diverged: from that trial on, stored candidates are resumed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Replay:
         tell: Callable[[int, Observation], int],
         histories: Mapping[int, tuple[Measurement, ...]],
     ) -> None:
-        """`tell`: from a trial's number and its observation; `histories`: measurements by the number of the trial."""
+        """`tell`: takes a trial's number and its observation; `histories`: measurements by the number of the trial."""
         self._algorithm = algorithm
         self._trials = trials
         self._selector = selector

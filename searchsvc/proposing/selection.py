@@ -1,4 +1,4 @@
-"""Selection of the next candidate that may become a trial; see the picture in `searchsvc.proposing.proposer`."""
+"""Selection of the next candidate that may become a trial; see the diagram in `searchsvc.proposing.proposer`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from searchsvc.proposing.trials import ProposedTrials
 from searchsvc.spaces.space import Space
 
 MAX_REPEATS = 10
-"""Repeated candidates in a row, after which a candidate that was not seen yet is drawn uniformly."""
+"""Repeated candidates in a row, after which a candidate that has not been seen is drawn uniformly."""
 
 
 class CandidateSelector:
-    """Takes suggestions until a candidate is new, and draws one if the algorithm does not find any."""
+    """Takes suggestions until a candidate is new; draws a new candidate if the algorithm only repeats itself."""
 
     def __init__(
         self,
@@ -50,9 +50,10 @@ class CandidateSelector:
         """Whether every feasible candidate has been proposed."""
 
     def select(self) -> Suggestion | None:
-        """The next candidate that may become a trial, pending in the algorithm. None: exhausted, or wait for results.
+        """Return the next candidate that may become a trial, pending in the algorithm.
 
-        Raises NothingFeasible if too many candidates in a row broke a hard constraint.
+        None if the space is exhausted or the algorithm waits for results. Raises NothingFeasible if too many candidates
+        in a row broke a hard constraint.
         """
         repeats, max_repeats = 0, math.inf if self._has_list else MAX_REPEATS
         while repeats < max_repeats and not self._check_exhausted():
@@ -77,7 +78,7 @@ class CandidateSelector:
         self.answered = []
 
     def release(self, candidate: Candidate) -> None:
-        """Let go of a pending candidate without a trace."""
+        """Release a pending candidate without a trace."""
         self._algorithm.tell([Observation(candidate, None, FailureKind.INFEASIBLE)])
 
     def forget_cancelled(self, number: int) -> None:
@@ -97,7 +98,7 @@ class CandidateSelector:
         return self.exhausted
 
     def _repeated_trial(self, suggestion: Suggestion) -> int | None:
-        """The trial that the suggestion repeats. None if it may become a trial of its own.
+        """The trial that the suggestion repeats. None if the suggestion may become a trial.
 
         A candidate that was stopped early may be trained again in full.
         """
@@ -109,7 +110,7 @@ class CandidateSelector:
         return number
 
     def _answer_repeat(self, candidate: Candidate, number: int) -> None:
-        """Answer a repeated candidate with the stored result of trial `number`, if there is one already.
+        """Answer a repeated candidate with the stored result of trial `number`, if the trial has a result.
 
         The ask of the repeat ends with that result. If there is no result, or if the candidates count as the same but
         differ in values, the ask is released instead.
@@ -122,7 +123,10 @@ class CandidateSelector:
             self._algorithm.tell([observation])
 
     def _draw_uniformly(self) -> Suggestion | None:
-        """A uniform draw in place of the algorithm's next candidate, counted as one more ask. None if exhausted."""
+        """A uniform draw in place of the algorithm's next candidate, which counts as an ask.
+
+        None if the space is exhausted.
+        """
         seen = {} if self._repeats else self._trials.seen
         ask, tries = self._algorithm.asks, self._max_tries - self.rejections.in_a_row
         candidate = self._fallback.draw(ask, seen, self.rejections, tries)

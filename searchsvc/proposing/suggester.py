@@ -16,7 +16,8 @@ from searchsvc.spaces.space import Matrix, Space
 
 PATIENCE = 64
 """Candidates in a row that an algorithm may waste on hard constraints before a uniform draw replaces them: each costs a
-whole ask. An algorithm with a list has no such limit, as the next candidate of a list costs nothing."""
+whole ask. An algorithm with a list has no such limit, as the next candidate of a list costs nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Suggestion:
     candidate: Candidate
     costs: Mapping[str, float]
     in_full: bool = False
-    """Whether its trial is to be trained to the whole fidelity, whatever a stopping rule decides."""
+    """Whether the trial trains to the whole fidelity, whatever a stopping rule decides."""
     kind: TrialKind = TrialKind.CANDIDATE
 
 
@@ -34,10 +35,10 @@ class Suggester(Protocol):
     """Asks an algorithm until a candidate is feasible."""
 
     patience: int
-    """Rejected candidates in a row after which it gives up."""
+    """Rejected candidates in a row after which the suggester gives up."""
 
     def suggest(self, rejections: Rejections) -> Suggestion | None:
-        """The next feasible candidate. Rejected candidates are counted in `rejections`.
+        """Return the next feasible candidate, and count rejected candidates in `rejections`.
 
         None while `rejections.in_a_row` is below `patience`: the algorithm waits for results.
         """
@@ -52,7 +53,7 @@ def suggester_for(algorithm: Algorithm, space: Space, constraints: HardConstrain
 
 
 class SingleSuggester:
-    """Asks for one candidate at a time and releases rejected ones. A supernet has no costs and is not checked."""
+    """Asks for single candidates and releases those it rejects. A supernet has no costs and is not checked."""
 
     def __init__(self, algorithm: Algorithm, space: Space, constraints: HardConstraints, patience: int) -> None:
         self._algorithm = algorithm
@@ -92,17 +93,17 @@ class BlockSuggester:
             # The next ask takes row `offset` of its block.
             block, offset = divmod(self._stream.asks, BLOCK)
             matrix, judgement = self._judge(block)
-            # So many rows may still be rejected, and the row after them may be feasible. The slice ends with the block.
+            # After `allowed` more rejected rows, the next row may still be feasible. The slice ends with the block.
             allowed = self.patience - rejections.in_a_row
             feasible = judgement.feasible[offset : offset + allowed + 1]
-            # Infeasible rows before the first feasible one, or all that may be rejected if there is none.
+            # Infeasible rows before the first feasible row; if no row is feasible, all that may be rejected.
             skipped = int(feasible.argmax()) if feasible.any() else min(len(feasible), allowed)
             row = offset + skipped
             rejections.add(judgement, slice(offset, row))
             if skipped < len(feasible) and feasible[skipped]:
                 self._stream.skip_to(block * BLOCK + row + 1)  # the row itself counts as an ask
                 return Suggestion(self._space.from_matrix(matrix[row : row + 1])[0], judgement.costs_of(row))
-            self._stream.skip_to(block * BLOCK + row)  # go on in the next block, or give up
+            self._stream.skip_to(block * BLOCK + row)  # continue in the next block, or give up
         return None
 
     def _judge(self, block: int) -> tuple[Matrix, Judgement]:

@@ -1,4 +1,4 @@
-"""The trials that were proposed, and the candidates that they tried."""
+"""The proposed trials, and their candidates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from searchsvc.spaces.space import Identity, Space
 
 @dataclass(slots=True)
 class ProposedTrial:
-    """A proposal and its fate."""
+    """A proposal and its outcome."""
 
     proposal: Proposal
     cancelled: bool = False
     observation: Observation | None = None
-    """None until the trial has ended, and again while it is tried again."""
+    """None until the trial has ended, and again while it is retried."""
 
     @property
     def was_stopped(self) -> bool:
-        """Whether a stopping rule ended it."""
+        """Whether a stopping rule ended the trial."""
         return self.observation is not None and self.observation.stopped
 
 
@@ -51,7 +51,7 @@ class ProposedTrials:
         return self._seen
 
     def key(self, candidate: Candidate) -> Hashable:
-        """Equal for candidates that count as the same."""
+        """The key of a candidate: equal for candidates that count as the same."""
         if self._identity is None:
             return candidate.key
         return self._identity(self._space.to_matrix([candidate])).tobytes()
@@ -61,7 +61,7 @@ class ProposedTrials:
         return self._seen.get(self.key(candidate))
 
     def add(self, proposal: Proposal, *, cancelled: bool) -> None:
-        """Number a proposal."""
+        """Store a proposal under the next number."""
         if proposal.kind is TrialKind.SUPERNET:
             self._supernet = len(self._trials)
         else:
@@ -69,7 +69,7 @@ class ProposedTrials:
         self._trials.append(ProposedTrial(proposal, cancelled))
 
     def is_latest_supernet(self, number: int) -> bool:
-        """Whether trial `number` is the supernet that was proposed last."""
+        """Whether trial `number` is the latest proposed supernet."""
         return self._supernet == number
 
     def forget_candidate(self, number: int) -> bool:

@@ -1,1 +1,1 @@
-"""FBNetV3: joint search of architecture and recipe by a neural predictor (arXiv:2006.02049)."""
+"""FBNetV3: joint search of architecture and recipe with a neural predictor (arXiv 2006.02049)."""

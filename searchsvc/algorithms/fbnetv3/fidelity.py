@@ -16,7 +16,7 @@ from searchsvc.spaces.space import Matrix
 def shared_epoch(
     observations: Sequence[Observation], objectives: Sequence[Objective], trials: int, threshold: float
 ) -> int | None:
-    """The early-stop epoch by the first `trials` trials that trained to the end; None as long as there are fewer.
+    """The early-stop epoch of the first `trials` trials that trained to the end; None if there are fewer.
 
     The end is the last epoch of the first of them. With several objectives, the latest of their epochs counts.
     """
@@ -32,7 +32,7 @@ def shared_epoch(
 
 
 def metrics_by(observation: Observation, epoch: int | None, objective: Objective) -> Mapping[str, float]:
-    """The metrics of a trial had it ended at `epoch`; all its metrics if `epoch` is None."""
+    """Metrics of a trial as if it had ended at `epoch`; all its metrics if `epoch` is None."""
     metrics = observation.metrics or {}
     if epoch is None:
         return metrics
@@ -42,7 +42,10 @@ def metrics_by(observation: Observation, epoch: int | None, objective: Objective
 
 
 def _curve(observation: Observation, objectives: Sequence[Objective]) -> Matrix | None:
-    """(E, m) the best so far after each epoch, signed. None if an epoch is missing or the trial was stopped early."""
+    """(E, m) the best values so far after each epoch, signed.
+
+    None if an epoch is missing or the trial was stopped early.
+    """
     steps = [measurement.step for measurement in observation.history]
     if observation.stopped or not steps or steps != list(range(1, observation.step + 1)):
         return None

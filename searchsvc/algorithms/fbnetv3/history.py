@@ -18,16 +18,16 @@ class Result:
     """A trial that measured all objectives."""
 
     row: Matrix
-    """(d,) of the candidate."""
+    """(d,) row of the candidate."""
     key: bytes
-    """Equal for equal rows."""
+    """Bytes of `row`: equal for equal rows."""
     observation: Observation
     asks: int
-    """The ask of the candidate, counted from 1; 0 if it was never asked for."""
+    """Number of the candidate's ask, counted from 1; 0 if it was never asked for."""
 
 
 class History:
-    """Results in the order in which they were told, and everything asked for that has no result."""
+    """Results in the order in which they were told, and the candidates without a result."""
 
     def __init__(self, space: Space) -> None:
         self.results: list[Result] = []
@@ -36,7 +36,7 @@ class History:
         self._pending: Pending[Matrix] = Pending()
 
     def row(self, candidate: Candidate) -> Matrix:
-        """(d,) of a candidate."""
+        """(d,) row of a candidate."""
         return np.asarray(self._space.to_matrix([candidate])[0])
 
     def start(self, asks: int, row: Matrix) -> None:
@@ -44,7 +44,7 @@ class History:
         self._pending.add(asks, row.tobytes(), row)
 
     def restart(self, asks: int, row: Matrix) -> None:
-        """Make `row` (d,) pending. If its trial failed, it is being tried again."""
+        """Make `row` (d,) pending. If its trial failed, the trial is being tried again."""
         self._pending.forget_failures(row.tobytes())
         self.start(asks, row)
 
@@ -56,19 +56,21 @@ class History:
         self._result_keys.add(key)
 
     def release(self, row: Matrix, failure: FailureKind | None) -> None:
-        """Let go of `row` (d,). A candidate whose trial failed is not proposed again, but may be tried again."""
+        """Release `row` (d,). A candidate whose trial failed is not proposed again, but its trial may be tried again.
+        """
         self._pending.release(row.tobytes(), failure)
 
     def taken(self) -> set[Hashable]:
-        """Keys of candidates that have a result, failed or are pending."""
+        """Keys of candidates that have a result, have failed or are pending."""
         return self._result_keys | self._unfinished()
 
     def taken_in_full(self) -> set[Hashable]:
-        """Keys of candidates that were trained to the whole fidelity, failed or are pending."""
+        """Keys of candidates that were trained to the whole fidelity, have failed or are pending."""
         return {result.key for result in self.results if not result.observation.stopped} | self._unfinished()
 
     def awaited(self, fitted: int) -> Matrix:
-        """(p, d) pending candidates, and results that are not among the first `fitted`, in the order of asks."""
+        """(p, d) pending candidates, and results that are not among the first `fitted` results, in the order of asks.
+        """
         rows = {result.asks: result.row for result in self.results[fitted:] if result.asks} | self._pending.by_ask()
         return np.array([rows[asks] for asks in sorted(rows)]).reshape(len(rows), len(self._space))
 

@@ -1,4 +1,4 @@
-"""The candidates that a model-based algorithm considers: a small space as a whole, else a quasi-random pool."""
+"""The candidates that a model-based algorithm considers: the whole space if it is small, else a quasi-random pool."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from searchsvc.spaces.enumeration import enumerate_space
 from searchsvc.spaces.space import Matrix
 
 LISTED = 100_000
-"""Spaces of up to so many candidates are listed as a whole."""
+"""Largest number of candidates of a space that is listed as a whole."""
 _DRAW = 1024
 """Points of the sequence per draw."""
 _DRAWS = 64
-"""Draws after which the pool is as large as it gets."""
+"""Maximum number of draws, even if the pool is not full."""
 _BITS = 30
 _TAG = 0x500
 
 
 class CandidatePool:
-    """Candidates of one problem within its hard constraints."""
+    """Candidates of a problem within its hard constraints."""
 
     def __init__(self, problem: Problem, encoding: Encoding, size: int, start: int) -> None:
-        """`size`: quasi-random candidates if the space cannot be listed; `start`: the first ones, chosen far apart."""
+        """`size`: quasi-random candidates if the space cannot be listed; `start`: candidates to choose far apart."""
         self._problem = problem
         self._encoding = encoding
         self._size = size
@@ -35,26 +35,26 @@ class CandidatePool:
 
     @cached_property
     def rows(self) -> Matrix:
-        """(p, d) in the order in which a search starts with them: the first ones far apart, the others as drawn.
+        """(p, d) candidates in the order of a search without results; empty if no candidate is feasible.
 
-        Empty if no candidate is feasible.
+        The first `start` candidates are far apart. The others follow as drawn.
         """
         rows = self._all_rows()
         if len(rows) < 2:
             return rows
         first = farthest(self._encoding.features(rows[:_DRAW]), min(self._start, len(rows)))
-        rest = np.ones(len(rows), dtype=bool)
-        rest[first] = False
-        return np.vstack([rows[first], rows[rest]])
+        others = np.ones(len(rows), dtype=bool)  # (p,)
+        others[first] = False
+        return np.vstack([rows[first], rows[others]])
 
     @cached_property
     def keys(self) -> list[bytes]:
-        """One for each of `rows`, equal for equal candidates."""
+        """(p,) keys of `rows`, equal for equal candidates."""
         return [row.tobytes() for row in self.rows]
 
     @cached_property
     def features(self) -> NDArray[np.float32]:
-        """(p, f) of `rows`."""
+        """(p, f) features of `rows`."""
         return self._encoding.features(self.rows).astype(np.float32)
 
     @property
@@ -67,17 +67,17 @@ class CandidatePool:
         return self._feasible(neighbours(self._problem.space, matrix, random, count))
 
     def _all_rows(self) -> Matrix:
-        """(p, d) every feasible candidate in random order, or the first ones of a scrambled Sobol sequence."""
+        """(p, d) every feasible candidate in random order, or the start of a scrambled Sobol sequence."""
         listed = enumerate_space(self._problem.space, LISTED)
         if listed is not None:
             return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
-        from scipy.stats import qmc  # takes half a second to import
+        from scipy.stats import qmc  # late: scipy takes half a second to import
 
         space, random = self._problem.space, generator(self._problem.seed, 1, _TAG)
         sequence = qmc.Sobol(len(space), scramble=True, bits=_BITS, rng=random)
         rows = np.empty((0, len(space)))
         for _ in range(_DRAWS):
-            rows = np.vstack([rows, self._feasible(space.from_unit(sequence.random(_DRAW)))])
+            rows = np.vstack([rows, self._feasible(space.from_unit(sequence.random(_DRAW)))])  # (<= p + 1024, d)
             rows = rows[distinct(rows)][: self._size]
             if len(rows) == self._size:
                 break
@@ -89,8 +89,8 @@ class CandidatePool:
 def farthest(features: Matrix, count: int) -> NDArray[np.intp]:
     """Indices (count,) of points (n, f), each as far as possible from the points before it (Gonzalez 1985).
 
-    The first point comes first. Costs and counts are features too, so the smallest and the largest networks are chosen
-    early: extremes are the most informative about the effect of each parameter.
+    The first index is 0. Costs and counts are features, so the smallest and the largest networks are chosen early:
+    extremes are the most informative about the effect of each parameter.
     """
     chosen = [0]
     nearest = np.square(features - features[0]).sum(axis=1)  # (n,) squared distance to the nearest chosen point

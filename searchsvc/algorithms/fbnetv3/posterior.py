@@ -1,4 +1,4 @@
-"""The posterior of FBNetV3: predictors fitted to results, and a shortlist of the candidates that promise most.
+"""The posterior of FBNetV3: predictors fitted to results, and a shortlist of the most promising candidates.
 
 | name | meaning | shape |
 |---|---|---|
@@ -8,8 +8,8 @@
 | means, deviations | of the objectives, signed so that larger is better, in units of the targets | (m, n) |
 
 A shortlist serves all asks until the next fit. Awaited candidates are assumed to measure their predictions (kriging
-believer, Ginsbourger et al. 2010): means stay, and deviations shrink around them, so that a batch is not the same
-candidate over and over.
+believer, Ginsbourger et al. 2010): means stay, and deviations shrink around them, so that a batch does not repeat the
+same candidate.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from searchsvc.spaces.space import Matrix
 
 SHORTLIST = 1024
 BELIEVED = 64
-"""Awaited candidates around which deviations shrink: only the latest."""
+"""Maximum number of awaited candidates around which deviations shrink; the latest count."""
 _CHUNK = 8192
 """Rows that are predicted at once."""
 _PARENTS, _NEIGHBOURS, _ROUNDS = 20, 32, 2
-"""Neighbours of so many parents join the shortlist, in so many rounds."""
+"""In each round, so many neighbours of each of so many parents join the shortlist."""
 _WEIGHTINGS = 8
-"""With several objectives: draws of weights over which a shortlist is chosen."""
+"""Draws of weights over which a shortlist is chosen if there are several objectives."""
 _LEAST_DEVIATION = 1e-9
 
 Marginals = Mapping[str, tuple[Matrix, Matrix]]
@@ -49,19 +49,20 @@ Marginals = Mapping[str, tuple[Matrix, Matrix]]
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """Candidates worth trying, and their predictions as long as nothing is awaited."""
+    """Promising candidates, and their predictions if no result is awaited."""
 
     rows: Matrix
     """(s, d)"""
     keys: tuple[bytes, ...]
-    """Equal for equal rows."""
+    """(s,) equal for equal rows."""
     estimate: Marginals
     projected: Mapping[str, ProjectedPoints]
-    """metric -> the rows in the Gaussian process."""
+    """metric -> `rows` projected on the results of the Gaussian process."""
 
 
 class Posterior:
-    """A function of the results alone: the same for the same results in the same order."""
+    """Predictions of a problem's candidates, given results. The same results in the same order give the same posterior.
+    """
 
     def __init__(
         self,
@@ -71,8 +72,10 @@ class Posterior:
         results: Matrix,
         measured: Mapping[str, Matrix],
     ) -> None:
-        """`predictors` by metric, for measured objectives and outcome constraints, were fitted to `results` (r, d) and
-        `measured` (metric -> (r,))."""
+        """`predictors`: by measured objective or outcome constraint, fitted to `results` (r, d) and `measured`.
+
+        `measured`: metric -> (r,).
+        """
         self.predictors = predictors
         self.results = results
         self._problem = problem
@@ -95,7 +98,7 @@ class Posterior:
         return Shortlist(rows, tuple(row.tobytes() for row in rows), self._estimate(rows, features), projected)
 
     def _chosen(self, pool: CandidatePool, random: np.random.Generator) -> Matrix:
-        """(s, d) the best of the pool; unless it is the whole space, also the best of their neighbours."""
+        """(s, d) the best rows of the pool and, unless the pool is the whole space, the best of their neighbours."""
         rows, measured = pool.rows, {row.tobytes() for row in self.results}
         new = np.array([key not in measured for key in pool.keys], dtype=bool)
         scores = np.where(new, self._scores(rows, pool.features, random), -np.inf)  # (n,)
@@ -104,11 +107,11 @@ class Posterior:
         rows, scores = rows[chosen], scores[chosen]
         if pool.is_whole:
             return rows
-        parents = self.results[top(self.merits, _PARENTS)]
+        parents = self.results[top(self.merits, _PARENTS)]  # (parents, d)
         for _ in range(_ROUNDS):
-            near = pool.around(parents, _NEIGHBOURS, random)
+            near = pool.around(parents, _NEIGHBOURS, random)  # (neighbours, d)
             near = near[np.array([row.tobytes() not in measured for row in near], dtype=bool)]
-            gains = self._scores(near, self._encoding.features(near), random)
+            gains = self._scores(near, self._encoding.features(near), random)  # (neighbours,)
             rows, scores = np.vstack([rows, near]), np.concatenate([scores, gains])
             first = distinct(rows)
             rows, scores = rows[first], scores[first]
@@ -118,7 +121,7 @@ class Posterior:
         return rows
 
     def expected_gain(self, shortlist: Shortlist, awaited: Matrix, random: np.random.Generator) -> Matrix:
-        """(s,) of `shortlist`, given `awaited` (p, d). With several objectives, under weights that `random` draws."""
+        """(s,) gain of `shortlist`, given `awaited` (p, d). With several objectives, `random` draws their weights."""
         pending = self._encoding.features(awaited[-BELIEVED:])  # (p, f)
         estimate = {}
         for metric, (means, deviations) in shortlist.estimate.items():
@@ -128,28 +131,31 @@ class Posterior:
         return self._gain(shortlist.rows, estimate, random)
 
     def predicts(self, metric: str) -> bool:
-        """Whether a limit on the metric can be checked before training."""
+        """Whether a limit on `metric` can be checked before training."""
         return metric in self.predictors or metric in self._problem.cost_model.metrics
 
     @property
     def merits(self) -> Matrix:
-        """(r,) expected quality of each result, larger is better: results within all limits first."""
+        """(r,) expected quality of each result, larger is better. Results within all limits come first."""
         means = self._result_means  # (m, r)
         values = means[0] if len(means) == 1 else -nondominated_ranks(means.T).astype(np.float64)
         return np.asarray(np.where(self._within, values, values.min() - 1.0 + 1e-3 * values))
 
     def _estimate(self, rows: Matrix, features: NDArray[np.floating]) -> Marginals:
-        """metric -> (n,) means and deviations of `rows` (n, d), whose `features` are (n, f)."""
+        """metric -> (n,) means and deviations of `rows` (n, d) with `features` (n, f)."""
         return {metric: predictor.latent(rows, features) for metric, predictor in self.predictors.items()}
 
     def _scores(self, rows: Matrix, features: NDArray[np.floating], random: np.random.Generator) -> Matrix:
-        """(n,) the score of a shortlist: the expected gain; with several objectives, its best rank over weights."""
+        """(n,) scores for the choice of a shortlist: the expected gain.
+
+        With several objectives, the best rank by expected gain over several draws of their weights.
+        """
         parts = [slice(start, start + _CHUNK) for start in range(0, max(len(rows), 1), _CHUNK)]
         estimates = [self._estimate(rows[part], features[part]) for part in parts]
-        whole = {metric: _joined([estimate[metric] for estimate in estimates]) for metric in self.predictors}
+        whole = {metric: _joined([estimate[metric] for estimate in estimates]) for metric in self.predictors}  # (n,)
         if len(self._problem.objectives) == 1:
             return self._gain(rows, whole, random)
-        ranks = [np.argsort(np.argsort(self._gain(rows, whole, random))) for _ in range(_WEIGHTINGS)]
+        ranks = [np.argsort(np.argsort(self._gain(rows, whole, random))) for _ in range(_WEIGHTINGS)]  # (n,) each
         return np.asarray(np.max(ranks, axis=0), dtype=np.float64)
 
     def _gain(self, rows: Matrix, estimate: Marginals, random: np.random.Generator) -> Matrix:
@@ -178,12 +184,12 @@ class Posterior:
                 mean, deviation = self._exact[goal.metric].forward(costs[goal.metric]), np.zeros(len(rows))
             else:
                 mean, deviation = estimate[goal.metric]
-            means.append(goal.sign * mean)
+            means.append(goal.sign * mean)  # (n,)
             deviations.append(deviation)
         return np.stack(means), np.maximum(np.stack(deviations), _LEAST_DEVIATION)
 
 
 def _joined(parts: Sequence[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
-    """(n,) means and deviations from those of consecutive chunks."""
+    """(n,) means and deviations, joined from consecutive chunks."""
     means, deviations = zip(*parts, strict=True)
     return np.concatenate(means), np.concatenate(deviations)

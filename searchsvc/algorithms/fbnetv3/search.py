@@ -6,10 +6,10 @@
     candidates:   quasi-random | by expected improvement of the predictor | stage 2: evolutionary search
     trained:      in full ................. | to the early-stop epoch ..... | in full
 
-The predictor is fitted again to all results whenever there is a new one; with many results, less often, so that an ask
-costs little on average. Nothing waits for a batch to be complete: pending candidates are assumed to measure their
-predictions. Between two fits candidates come from one shortlist. All of it is a function of the results in their order,
-of the pending candidates and of the number of asks.
+The predictor is fitted again to all results after each new result. If there are many results, it is fitted less often,
+so that an ask costs little on average. The search never waits for a batch: pending candidates are assumed to measure
+their predictions. Between two fits, candidates come from the same shortlist. A proposal depends only on the results in
+their order, the pending candidates and the number of asks.
 """
 
 from __future__ import annotations
@@ -38,32 +38,41 @@ from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
 _MOST_FINALS = 256
-"""Candidates that stage 2 searches for at most."""
+"""Maximum number of candidates that stage 2 searches for."""
 _TAG = 0xFB3
 
 
 class FbnetV3Options(MethodOptions):
-    """The paper's batch is 48 trials of hundreds; `startup` is small, as the predictor is of use from a few on."""
+    """Options of FBNetV3.
+
+    The paper's batch is 48 of hundreds of trials. `startup` is small, as few results suffice for a useful predictor.
+    """
 
     example: ClassVar[Mapping[str, Any]] = {"startup": 4, "batch": 4, "pool": 64}
 
     startup: Annotated[
-        int, Field(ge=2, le=100_000, description="Results before which candidates are quasi-random.")
+        int, Field(ge=2, le=100_000, description="Number of results up to which candidates are quasi-random.")
     ] = 4
     batch: Annotated[
-        int, Field(ge=LEAST_TRIALS, le=100_000, description="Trials of the first batch: they are trained in full.")
+        int, Field(ge=LEAST_TRIALS, le=100_000, description="Size of the first batch, which is trained in full.")
     ] = 12
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="Rank correlation with the last epoch that ends training early.")
+        float,
+        Field(gt=0, le=1, description="Rank correlation with the last epoch from which training is stopped early."),
     ] = 0.92
     top: Annotated[
-        int, Field(ge=0, le=10_000, description="Last trials of a budget: the best by evolutionary search, in full.")
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description="Number of last trials in the budget that come from the evolutionary search and train in full.",
+        ),
     ] = 5
     pool: Annotated[
         int, Field(ge=16, le=1_000_000, description="Quasi-random candidates within the hard constraints.")
     ] = 4096
     neural: Annotated[
-        bool, Field(description="Whether the neural ensemble is averaged in, by the weight that results give it.")
+        bool, Field(description="Whether to average in the neural ensemble, with the weight that the results give it.")
     ] = True
 
 
@@ -80,11 +89,11 @@ class Fit:
     posterior: Posterior
     shortlist: Shortlist
     finals: list[Matrix] | None = None
-    """Candidates of stage 2, (d,) each, the best first; None until they are searched for."""
+    """(d,) candidates of stage 2, best first; None until they are searched for."""
 
 
 class FbnetV3(Algorithm):
-    """Joint search of architecture and recipe; see the module."""
+    """Joint search of architecture and recipe; the module describes its stages."""
 
     learns_from_histories = True
 
@@ -134,7 +143,7 @@ class FbnetV3(Algorithm):
         return self._problem.space.from_matrix(row[None])[0]
 
     def _propose(self, asks: int) -> Matrix:
-        """(d,) a candidate of the stage that the search is in, or of an earlier stage if that has none left."""
+        """(d,) a candidate of the current stage; of an earlier stage if the current stage has none left."""
         random = generator(self.seed, asks - 1)
         if len(self._history.results) >= self._options.startup:
             if self._is_last_stage() and (final := self._final()) is not None:
@@ -148,14 +157,17 @@ class FbnetV3(Algorithm):
         return self._trials_left is not None and self._trials_left <= self._options.top
 
     def _quasi_random(self, random: np.random.Generator) -> Matrix:
-        """(d,) the first row of the pool that is not taken; a uniform draw if all are."""
+        """(d,) the first row of the pool that is not taken; a uniform draw if all rows are."""
         taken = self._history.taken()
         free = (row for row, key in zip(self._pool.rows, self._pool.keys, strict=True) if key not in taken)
         row = next(free, None)
         return np.asarray(self._problem.space.sample(1, random)[0] if row is None else row)
 
     def _most_promising(self, random: np.random.Generator) -> Matrix | None:
-        """(d,) the candidate of the shortlist with the largest expected gain, given the awaited candidates."""
+        """(d,) the candidate of the shortlist with the largest expected gain, given the awaited candidates.
+
+        None if all are taken.
+        """
         fit, taken = self._fitted(), self._history.taken()
         free = np.array([key not in taken for key in fit.shortlist.keys], dtype=bool)  # (s,)
         if not free.any():
@@ -164,7 +176,7 @@ class FbnetV3(Algorithm):
         return np.asarray(fit.shortlist.rows[int(np.where(free, gain, -np.inf).argmax())])
 
     def _final(self) -> Matrix | None:
-        """(d,) the best candidate of stage 2 that was not trained in full yet; None if there is none."""
+        """(d,) the best candidate of stage 2 that was not trained in full; None if all were."""
         fit = self._fitted()
         if fit.finals is None:
             fit.finals = self._searched(fit.posterior)
@@ -191,7 +203,7 @@ class FbnetV3(Algorithm):
         return [answer.row for answer in answers]
 
     def _fitted(self) -> Fit:
-        """The current fit, renewed once enough results have come in."""
+        """The current fit, renewed after enough new results."""
         results = fitted_results(len(self._history.results))
         if self._fit is None or self._fit.results != results:
             posterior = self._surrogate.posterior(self._history.results[:results])
@@ -205,7 +217,7 @@ class FbnetV3(Algorithm):
 
 
 def end_of_round(number: int, batch: int) -> int:
-    """Results at the end of round `number`: a batch more than the round before, from the fifth on a quarter more."""
+    """Results at the end of round `number`: a batch more than in the previous round, a quarter more from the fifth."""
     end = batch
     for _ in range(number):
         end = max(end + batch, end * 5 // 4)

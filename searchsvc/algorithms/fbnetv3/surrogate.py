@@ -1,4 +1,4 @@
-"""The surrogate model of FBNetV3: the results and values it is fitted to, and how well earlier fits predicted."""
+"""The surrogate model of FBNetV3: its training data, and the quality of the predictions of earlier fits."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
 _EVERY = 32
-"""A fit lags by at most one result in so many."""
+"""A fit lags by at most a 32nd of the results."""
 _LONGEST = 256
-"""Results between two fits at most."""
+"""Maximum number of results between two fits."""
 
 
 def fitted_results(results: int) -> int:
-    """Of `results` results, the number that the current fit uses: all of up to 64, later all but a 32nd at most."""
+    """Number of results that the current fit uses, of `results`: all of up to 64, later all but a 32nd at most."""
     step = 1 << max(0, (results // _EVERY).bit_length() - 1)
     return results - results % min(step, _LONGEST)
 
 
 class Surrogate:
-    """Fits predictors for one problem. A posterior is a function of the results that it is fitted to."""
+    """Fits the predictors of a problem. A posterior depends only on the results that it is fitted to."""
 
     def __init__(self, problem: Problem, *, batch: int, threshold: float, neural: bool) -> None:
         self._problem = problem
@@ -49,7 +49,7 @@ class Surrogate:
         return Encoding(self._problem.space, self._problem.cost_model)
 
     def posterior(self, results: Sequence[Result]) -> Posterior:
-        """Fit a predictor to each metric that enough results measured."""
+        """Fit a predictor for each metric that enough results measured."""
         matrix, measured = np.array([result.row for result in results]), self._measured(results)  # (r, d), (r,) each
         predictors = {}
         for metric, values in measured.items():
@@ -62,7 +62,7 @@ class Surrogate:
         return Posterior(self._problem, self.encoding, predictors, matrix, measured)
 
     def quality(self, earlier: Sequence[Result], later: Sequence[Result]) -> dict[str, Any]:
-        """Report by metric how well the fit to `earlier` predicts `later`; `predictions`: (predicted, measured)."""
+        """Report by metric how well a fit to `earlier` predicts `later`; `predictions`: pairs (predicted, measured)."""
         posterior = self.posterior(earlier)
         matrix, measured = np.array([result.row for result in later]), self._measured([*earlier, *later])
         qualities = {}
@@ -80,7 +80,7 @@ class Surrogate:
         return qualities
 
     def early_stop_epoch(self, results: Sequence[Result]) -> int | None:
-        """The epoch by which trials are compared; None as long as too few trained to the end."""
+        """The epoch at which trials are compared; None if too few trained to the end."""
         observations = [result.observation for result in results]
         return shared_epoch(observations, self.measured_objectives, self._batch, self._threshold)
 

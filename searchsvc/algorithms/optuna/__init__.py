@@ -1,1 +1,1 @@
-"""Samplers of Optuna, one file per method, behind one adapter."""
+"""Samplers of Optuna: an adapter, and a module per method."""

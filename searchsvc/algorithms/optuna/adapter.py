@@ -1,8 +1,8 @@
 """TPE, GP, NSGA-II and CMA-ES by Optuna, behind ask and tell.
 
 No sampler outlives an ask: each ask makes a new sampler, seeded from (seed, ask index), and shows it a study that is
-rebuilt from the trials kept here. Attributes that Optuna sets on trials (the generation of a candidate, the state of
-CMA-ES) are kept with the trials.
+rebuilt from the stored trials. Attributes that Optuna sets on trials (the generation of a candidate, the state of
+CMA-ES) are stored with the trials.
 
 | Observation | trial in the study |
 |---|---|
@@ -11,7 +11,7 @@ CMA-ES) are kept with the trials.
 | metrics, stopped early | TPE, one objective: PRUNED with the value and step reached; else COMPLETE with that value |
 | failure | none: a failure only releases |
 
-A sampler draws the parameters that it can model together; each other parameter comes from its fallback, which is a
+A sampler draws the parameters that it can model together. Each other parameter comes from its fallback, which is a
 uniform draw for conditional parameters of GP and NSGA-II and for choices of CMA-ES.
 """
 
@@ -33,7 +33,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchsvc.algorithms.base import Algorithm, Problem
 from searchsvc.algorithms.optuna.space import OptunaDistributions, OptunaSpace, single_value
-from searchsvc.algorithms.optuna.views import Everything, View
+from searchsvc.algorithms.optuna.views import AllResults, View
 from searchsvc.algorithms.pending import Pending
 from searchsvc.algorithms.ranking import signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
@@ -48,19 +48,19 @@ class SamplerTraits:
     """The differences between samplers."""
 
     sampler: Callable[[int], BaseSampler]
-    """A sampler from a seed."""
+    """Creates a sampler from a seed."""
     suits: Callable[[BaseDistribution], bool]
-    """Whether it can model a distribution."""
-    blocks: bool
-    """Whether it also models conditional parameters, group by group; else only those without conditions."""
-    by_asking: bool
-    """Whether trials carry state of their own, so that a replay has to sample again."""
+    """Whether the sampler can model a distribution."""
+    models_conditions: bool
+    """Whether the sampler also models conditional parameters, group by group."""
+    replays_by_asking: bool
+    """Whether trials carry state of the sampler, so that a replay must sample again."""
     prunes: bool = False
-    """Whether it learns from PRUNED trials."""
-    view: Callable[[], View] = Everything
-    """Selects the results that it sees."""
-    around: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Entered while it samples."""
+    """Whether the sampler learns from PRUNED trials."""
+    view: Callable[[], View] = AllResults
+    """Creates the view that selects the results shown to the sampler."""
+    context: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Creates a context in which the sampler runs."""
 
 
 class OptunaAlgorithm(Algorithm):
@@ -70,7 +70,7 @@ class OptunaAlgorithm(Algorithm):
         super().__init__(problem)
         _quiet()
         self._traits = traits
-        self.replays_by_asking = traits.by_asking
+        self.replays_by_asking = traits.replays_by_asking
         self._space = OptunaSpace(problem.space)
         self._results = traits.view()
         self._pending: Pending[FrozenTrial] = Pending()
@@ -81,7 +81,7 @@ class OptunaAlgorithm(Algorithm):
         self._storage = _Storage(self._results, self._pending)
         self._storage.create_new_study(directions, self._study_name)
         self._relative = [
-            self._space.searched(group.names, traits.suits) if traits.blocks or not group.when else {}
+            self._space.searched(group.names, traits.suits) if traits.models_conditions or not group.when else {}
             for group in self._space.groups
         ]
         """Distributions that the sampler models together, for each group."""
@@ -91,12 +91,15 @@ class OptunaAlgorithm(Algorithm):
             self._tell(observation)
 
     def resume(self, candidate: Candidate, asks: int) -> None:
-        """Sample if `replays_by_asking`, but only for the notes that the sampler leaves on the trial."""
+        """Resume a candidate.
+
+        If `replays_by_asking`, sample as well, but only for the attributes that the sampler sets.
+        """
         if self._pending.reopen(asks):
             return
         super().resume(candidate, asks)
         trial = self._open(asks)
-        if self._traits.by_asking:
+        if self._traits.replays_by_asking:
             self._sample(trial, asks)
         trial.params = self._space.internal(candidate)
         self._pending.add(asks, candidate.key, trial)
@@ -110,11 +113,11 @@ class OptunaAlgorithm(Algorithm):
         return candidate
 
     def _open(self, asks: int) -> FrozenTrial:
-        number = asks if self._traits.by_asking else _PENDING + asks
+        number = asks if self._traits.replays_by_asking else _PENDING + asks
         return _trial(number, TrialState.RUNNING, {}, self._space.distributions)
 
     def _sample(self, trial: FrozenTrial, asks: int) -> dict[str, float]:
-        """Sample the parameters of ask number `asks` (from 1). The sampler leaves its notes on the trial."""
+        """Sample the parameters of ask number `asks` (from 1). The sampler sets its attributes on `trial`."""
         seed = int(np.random.SeedSequence([self._problem.seed, asks - 1]).generate_state(1)[0])
         sampler = self._traits.sampler(seed)
         self._storage.current = trial
@@ -123,7 +126,7 @@ class OptunaAlgorithm(Algorithm):
         params: dict[str, float] = {}
         values: dict[str, Scalar] = {}
         # Samplers overflow or divide by zero once a search has converged, and handle it themselves.
-        with self._traits.around(), np.errstate(all="ignore"):
+        with self._traits.context(), np.errstate(all="ignore"):
             for group, distributions in zip(self._space.groups, self._relative, strict=True):
                 if group.is_active(values):
                     drawn = self._sample_group(sampler, study, trial, group.names, distributions)
@@ -178,14 +181,14 @@ class OptunaAlgorithm(Algorithm):
 
 
 class _Storage(InMemoryStorage):
-    """A study of results and pending candidates, none of them copied."""
+    """A study of results and pending candidates, which are not copied."""
 
     def __init__(self, results: View, pending: Pending[FrozenTrial]) -> None:
         super().__init__()
         self._results = results
         self._pending = pending
         self.current: FrozenTrial | None = None
-        """The trial being sampled: samplers leave notes on it."""
+        """The trial being sampled, on which samplers set attributes."""
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None  # noqa: ARG002 - inherited

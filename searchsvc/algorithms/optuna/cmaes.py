@@ -1,4 +1,4 @@
-"""CMA-ES (Hansen and Ostermeier 2001), by Optuna: one objective, numeric parameters without conditions.
+"""CMA-ES (Hansen and Ostermeier 2001), by Optuna: a single objective, numeric parameters without conditions.
 
 Choices and conditional parameters are drawn uniformly; outcome constraints are not used.
 """
@@ -34,4 +34,5 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
     def view() -> CmaGenerations:
         return CmaGenerations(options.startup_trials)
 
-    return OptunaAlgorithm(problem, SamplerTraits(sampler, suits=is_number, blocks=False, by_asking=True, view=view))
+    traits = SamplerTraits(sampler, suits=is_number, models_conditions=False, replays_by_asking=True, view=view)
+    return OptunaAlgorithm(problem, traits)

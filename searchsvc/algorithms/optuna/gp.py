@@ -1,5 +1,7 @@
-"""GP: Bayesian optimisation with a Gaussian process (Matérn 5/2, ARD) and log expected improvement (Ament et al. 2023),
-by Optuna. Several objectives: expected hypervolume improvement. Outcome constraints: probability of feasibility.
+"""GP: Bayesian optimisation with a Gaussian process (Matérn 5/2, ARD), by Optuna.
+
+One objective: log expected improvement (Ament et al. 2023). Several: expected hypervolume improvement. Outcome
+constraints: probability of feasibility.
 """
 
 from __future__ import annotations
@@ -25,17 +27,17 @@ def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
     traits = SamplerTraits(
         sampler,
         suits=lambda _: True,
-        blocks=False,
-        by_asking=False,
+        models_conditions=False,
+        replays_by_asking=False,
         view=lambda: Window(options.window),
-        around=_one_thread,
+        context=_one_thread,
     )
     return OptunaAlgorithm(problem, traits)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limit torch to one thread.
+    """Limit torch to a single thread.
 
     The matrices are small: threads cost more time than they save (60 times as much on busy cores), and their number
     would change the rounding of sums, and thereby the proposals.

@@ -22,5 +22,7 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
             mutation_prob=options.mutation,
         )
 
-    traits = SamplerTraits(sampler, suits=lambda _: True, blocks=False, by_asking=True, view=NsgaGenerations)
+    traits = SamplerTraits(
+        sampler, suits=lambda _: True, models_conditions=False, replays_by_asking=True, view=NsgaGenerations
+    )
     return OptunaAlgorithm(problem, traits)

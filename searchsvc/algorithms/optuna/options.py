@@ -15,12 +15,20 @@ class TpeOptions(MethodOptions):
 
     example: ClassVar[Mapping[str, Any]] = {"startup_trials": 4}
 
-    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    startup_trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of results up to which draws are uniform.")
+    ] = 10
     draws: Annotated[
-        int, Field(ge=1, le=100_000, description="Draws from the good density, of which the best ratio is proposed.")
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Draws from the density of good results; the draw with the best ratio is proposed.",
+        ),
     ] = 24
     multivariate: Annotated[
-        bool | None, Field(description="Model parameters jointly; null: with one objective yes, with several no.")
+        bool | None,
+        Field(description="Whether to model parameters jointly; null: yes with one objective, no with several."),
     ] = None
 
 
@@ -29,9 +37,12 @@ class GpOptions(MethodOptions):
 
     example: ClassVar[Mapping[str, Any]] = {"startup_trials": 4, "window": 12}
 
-    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 10
+    startup_trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of results up to which draws are uniform.")
+    ] = 10
     window: Annotated[
-        int, Field(ge=2, le=100_000, description="Results modelled at most: the latest half and the best others.")
+        int,
+        Field(ge=2, le=100_000, description="Maximum number of results in the model: the best half and the latest."),
     ] = 300
 
 
@@ -43,10 +54,11 @@ class NsgaOptions(MethodOptions):
     population: Annotated[int, Field(ge=2, le=100_000, description="Candidates per generation.")] = 50
     crossover: Annotated[float, Field(ge=0, le=1, description="Probability that a child has two parents.")] = 0.9
     swapping: Annotated[
-        float, Field(ge=0, le=1, description="Probability that a crossover takes a parameter of the second parent.")
+        float, Field(ge=0, le=1, description="Probability that a crossover takes a parameter from the second parent.")
     ] = 0.5
     mutation: Annotated[
-        float | None, Field(ge=0, le=1, description="Probability that a parameter mutates; null: one per child.")
+        float | None,
+        Field(ge=0, le=1, description="Probability that a parameter mutates; null: one mutation per child on average."),
     ] = None
 
 
@@ -55,7 +67,9 @@ class CmaEsOptions(MethodOptions):
 
     example: ClassVar[Mapping[str, Any]] = {"population": 4}
 
-    startup_trials: Annotated[int, Field(ge=1, le=100_000, description="Results before which draws are uniform.")] = 1
+    startup_trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Number of results up to which draws are uniform.")
+    ] = 1
     population: Annotated[
         int | None, Field(ge=2, le=100_000, description="Candidates per generation; null: 4 + 3 ln(dimensions).")
     ] = None

@@ -46,12 +46,12 @@ class OptunaSpace:
         """Ordered so that each group comes after the groups that its conditions name."""
 
     def searched(self, names: tuple[str, ...], suits: Callable[[BaseDistribution], bool]) -> OptunaDistributions:
-        """Distributions of `names` that have more than one value and suit a sampler, by name."""
+        """name -> distribution for those of `names` that have several values and suit a sampler."""
         named = ((name, self.distributions[name]) for name in sorted(names))
         return {name: distribution for name, distribution in named if not distribution.single() and suits(distribution)}
 
     def internal(self, candidate: Candidate) -> dict[str, float]:
-        """The parameters of an Optuna trial."""
+        """name -> value of a candidate, as the parameters of an Optuna trial."""
         return {name: self._internal(name, value) for name, value in candidate.values.items()}
 
     def external(self, name: str, value: float) -> Scalar:
@@ -76,7 +76,7 @@ class OptunaSpace:
 
 
 def single_value(distribution: BaseDistribution) -> float:
-    """The value of a distribution that has only one."""
+    """The only value of a distribution."""
     return 0 if isinstance(distribution, CategoricalDistribution) else distribution.low  # type: ignore[attr-defined] # the other two have it
 
 

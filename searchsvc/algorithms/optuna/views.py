@@ -1,8 +1,9 @@
-"""Views: the results that a sampler is shown.
+"""Views: selections of results for samplers.
 
 Optuna's samplers go through all trials of a study at every ask, although samplers that work in generations use only the
-last two, and a Gaussian process cannot be fitted to thousands. A view selects the results that matter: for samplers in
-generations exactly the ones that they would have picked, so that asks do not slow down as results accumulate.
+last two, and a Gaussian process cannot be fitted to thousands. A view selects the results that matter. For samplers
+that work in generations, these are exactly the results that they would have picked. Asks therefore do not slow down as
+results accumulate.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from optuna.trial import FrozenTrial
 
 
 class View(Protocol):
-    """Stores results and selects the ones that a sampler is shown."""
+    """Stores results and selects the results that a sampler is shown."""
 
     def add(self, trial: FrozenTrial) -> None:
         """Store a result."""
 
     def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
-        """The results that matter now, by number. `study_attributes` are the notes of samplers on the study."""
+        """The results that matter now, by number. `study_attributes`: attributes that samplers set on the study."""
 
 
-class Everything:
+class AllResults:
     """All results, in the order in which they were told."""
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class Everything:
         return self._results
 
 
-class Window(Everything):
+class Window(AllResults):
     """At most `size` results: the latest half and the best of the others."""
 
     def __init__(self, size: int) -> None:
@@ -50,13 +51,15 @@ class Window(Everything):
         if len(results) <= self._size:
             return results
         latest = self._size - self._size // 2
-        best = sorted(results[:-latest], key=_goodness, reverse=True)[: self._size // 2]
+        best = sorted(results[:-latest], key=_merit, reverse=True)[: self._size // 2]
         return sorted(best, key=_number) + results[-latest:]
 
 
 class _Generations:
-    """Results by the generation that the sampler noted on them when they were asked for. Candidates that were never
-    asked for have no generation, and the sampler cannot use them."""
+    """Results by generation, which the sampler sets when it is asked for them.
+
+    A candidate that was never asked for has no generation, and the sampler cannot use it.
+    """
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -120,7 +123,7 @@ def _number(trial: FrozenTrial) -> int:
     return trial.number
 
 
-def _goodness(trial: FrozenTrial) -> tuple[float, float]:
+def _merit(trial: FrozenTrial) -> tuple[float, float]:
     """Sort key, larger is better: feasible results first, then by the sum of the objectives."""
     violation = sum(max(0.0, slack) for slack in trial.constraints.values())
     return -violation, sum(trial.values or [])

@@ -1,1 +1,2 @@
-"""Stopping rules: one file per rule, and one table. A new rule needs a file, a line in the table and a docs section."""
+"""Stopping rules: a module per rule, and a table. A new rule needs a module, an entry of the table and a docs section.
+"""

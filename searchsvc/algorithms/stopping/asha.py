@@ -1,10 +1,12 @@
-"""ASHA: asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning",
-algorithm 2), in the form that stops trials instead of pausing them (syne-tune and Ray call it "stopping").
+"""ASHA: asynchronous successive halving (Li et al.
 
-Rung k lies at min_epochs * reduction^k steps, below the fidelity. A trial that reaches a rung is recorded there with
-its objectives, and goes on if it is among the best max(1, floor(n / reduction)) of the n trials recorded so far, itself
-included; equal trials do not count as better. With several objectives, trials are ordered by non-dominated rank, then
-by crowding distance.
+2020, "A System for Massively Parallel Hyperparameter Tuning", alg. 2).
+
+This is the variant that stops trials instead of pausing them (syne-tune and Ray call it "stopping"). Rung k lies at
+min_epochs * reduction^k steps, below the fidelity. A trial that reaches a rung is recorded there with its objectives.
+It continues if it is among the best max(1, floor(n / reduction)) of the n trials recorded so far, itself included;
+equal trials do not count as better. With several objectives, trials are ordered by non-dominated rank, then by crowding
+distance.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ from searchsvc.domain.spec import Fidelity
 
 
 class AshaOptions(MethodOptions):
-    """Li et al. reduce by 4; 3, near the optimum that Hyperband derives (Li et al. 2018), is the habit of the field."""
+    """Options of ASHA.
+
+    Li et al. reduce by 4; the customary 3 is near the optimum derived for Hyperband (Li et al. 2018).
+    """
 
     example: ClassVar[Mapping[str, Any]] = {"min_epochs": 2}
 
-    reduction: Annotated[int, Field(ge=2, le=100, description="One in so many goes on at each rung.")] = 3
-    min_epochs: Annotated[int, Field(ge=1, le=100_000, description="Where the first rung lies.")] = 1
+    reduction: Annotated[
+        int, Field(ge=2, le=100, description="Inverse of the fraction of trials that continues at each rung.")
+    ] = 3
+    min_epochs: Annotated[int, Field(ge=1, le=100_000, description="Epoch of the first rung.")] = 1
 
 
 class Asha(StoppingRule):
@@ -45,7 +52,7 @@ class Asha(StoppingRule):
         self._recorded: list[RankedValues] = [ranked_values(len(self._objectives)) for _ in self.rungs]
         """Values of the trials that reached each rung."""
         self._rungs_passed: dict[int, int] = {}
-        """By trial."""
+        """trial -> number of rungs that it has passed."""
 
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
         rung = self._rungs_passed.get(trial, 0)

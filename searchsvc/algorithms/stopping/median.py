@@ -1,5 +1,6 @@
-"""The median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2), as Katib's `medianstop` applies it to running
-trials: a trial is stopped at step s if its best objective so far is worse than the median of the running averages, up
+"""The median rule (Golovin et al. 2017, "Google Vizier", section 3.2.2), as Katib's `medianstop` applies it.
+
+A running trial is stopped at step s if its best objective so far is worse than the median of the running averages, up
 to step s, of the other trials that reached s.
 
 With several objectives there is no best value: the running averages themselves are compared, and a trial is stopped if
@@ -22,12 +23,14 @@ from searchsvc.domain.spec import Fidelity
 
 
 class MedianOptions(MethodOptions):
-    """Katib's defaults."""
+    """Options of the median rule, with Katib's defaults."""
 
     example: ClassVar[Mapping[str, Any]] = {"min_trials": 2, "min_epochs": 2}
 
-    min_trials: Annotated[int, Field(ge=1, le=100_000, description="Other trials that must have reached the step.")] = 3
-    min_epochs: Annotated[int, Field(ge=1, le=100_000, description="The first step at which trials are compared.")] = 4
+    min_trials: Annotated[
+        int, Field(ge=1, le=100_000, description="Other trials that must have reached the epoch.")
+    ] = 3
+    min_epochs: Annotated[int, Field(ge=1, le=100_000, description="The first epoch at which trials are compared.")] = 4
 
 
 @dataclass(slots=True)
@@ -47,9 +50,9 @@ class MedianRule(StoppingRule):
         super().__init__(objectives, fidelity)
         self._options = options
         self._courses: dict[int, _Course] = {}
-        """By trial."""
+        """trial -> its reports so far."""
         self._averages: dict[int, RankedValues] = {}
-        """Running averages of the trials that reached a step, by step."""
+        """step -> running averages of the trials that reached it."""
 
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
         if not self._advance(trial, step, values):

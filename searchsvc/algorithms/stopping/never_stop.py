@@ -11,11 +11,11 @@ from searchsvc.domain.spec import Fidelity
 
 
 class NeverStopOptions(MethodOptions):
-    """There is nothing to set."""
+    """The rule has no options."""
 
 
 class NeverStop(StoppingRule):
-    """Stops nothing."""
+    """Lets every trial train to its fidelity."""
 
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: NeverStopOptions) -> None:  # noqa: ARG002 - every factory takes options
         super().__init__(objectives, fidelity)

@@ -1,8 +1,9 @@
-"""The early-stop epoch of FBNetV3 as a stopping rule: the first trials train to the end; later trials stop at the epoch
-from which on the first trials rank much as they do at the end.
+"""The early-stop epoch of FBNetV3 as a stopping rule.
 
-Trials that are running when the epoch becomes known stop at their next report. Nothing waits for stragglers: the first
-`trials` trials to reach the last epoch decide. With several measured objectives, the latest of their epochs counts.
+The first trials train to the end. Later trials stop at the epoch from which on the first trials rank much as they do at
+the end. Trials that are running when the epoch is chosen stop at their next report. The rule does not wait for
+stragglers: the first `trials` trials to reach the last epoch decide. With several measured objectives, the latest of
+their epochs counts.
 """
 
 from __future__ import annotations
@@ -21,30 +22,40 @@ from searchsvc.predictors.early_stop import LEAST_TRIALS, early_stop_epoch
 
 
 class RankCorrelationOptions(MethodOptions):
-    """The paper's threshold; its first batch has 48 trials."""
+    """Options of the early-stop epoch. The threshold is the paper's; the paper's first batch has 48 trials."""
 
     example: ClassVar[Mapping[str, Any]] = {"trials": 6}
 
     trials: Annotated[
-        int, Field(ge=LEAST_TRIALS, le=100_000, description="Trials that train to the end before the epoch is chosen.")
+        int,
+        Field(
+            ge=LEAST_TRIALS,
+            le=100_000,
+            description="Number of trials that train to the end before the epoch is chosen.",
+        ),
     ] = 12
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="Rank correlation (Spearman) with the last epoch that is enough.")
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="Minimum rank correlation (Spearman) with the last epoch, at this and all later epochs.",
+        ),
     ] = 0.92
 
 
 class RankCorrelation(StoppingRule):
-    """Stops trials at the first epoch from which on the ranks of the first trials no longer changed much."""
+    """Stops trials at the first epoch from which on the ranks of the first trials hardly change."""
 
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: RankCorrelationOptions) -> None:
         super().__init__(objectives, fidelity)
         self._options = options
         self._courses: dict[int, list[tuple[float, ...]]] = {}
-        """The best so far after each epoch, by trial."""
+        """trial -> the best objectives (m,) so far after each epoch."""
         self._complete: list[list[tuple[float, ...]]] = []
         """Courses of the trials that trained to the end."""
         self.epoch: int | None = None
-        """Epoch at which later trials stop; None until enough have trained to the end."""
+        """Epoch at which later trials stop; None until enough trials have trained to the end."""
 
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
         if self.epoch is None:

@@ -20,21 +20,21 @@ class StoppingRule(ABC):
 
     ::
 
-        report(trial, measurement) -> CONTINUE      the trial trains on
+        report(trial, measurement) -> CONTINUE      the trial continues
         report(trial, measurement) -> STOP          the trial ends here; its measurements count
 
     A measurement that lacks an objective is ignored: CONTINUE. A subclass implements `_stops`.
     """
 
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity) -> None:
-        """`fidelity` is that of a whole trial."""
+        """`fidelity`: the fidelity of a whole trial."""
         self._objectives = tuple(objectives)
         self._epochs = fidelity.epochs
         self.saved_steps = 0
         """Steps of training saved so far: the remaining steps of the stopped trials."""
 
     def report(self, trial: int, measurement: Measurement) -> Decision:
-        """Decide whether trial number `trial` goes on after this measurement."""
+        """Decide whether trial number `trial` continues after this measurement."""
         values = signed_values(measurement.metrics, self._objectives)
         if values is None or not self._stops(trial, measurement.step, values):
             return Decision.CONTINUE
@@ -43,4 +43,4 @@ class StoppingRule(ABC):
 
     @abstractmethod
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
-        """Take note of the objectives (m,) of a trial at `step`, larger is better. Return whether it ends there."""
+        """Record the objectives (m,) of a trial at `step`, larger is better. Return whether the trial ends there."""

@@ -19,12 +19,12 @@ from searchsvc.domain.spec import Fidelity
 
 @dataclass(frozen=True, slots=True)
 class StoppingRuleEntry:
-    """One stopping rule that a spec may name."""
+    """A stopping rule that a spec may name."""
 
     name: str
     description: str
     factory: Callable[[Sequence[Objective], Fidelity, Any], StoppingRule]
-    """From objectives, the fidelity of a whole trial and an instance of `options`."""
+    """Creates the rule from objectives, the fidelity of a whole trial and an instance of `options`."""
     options: type[MethodOptions]
 
 
