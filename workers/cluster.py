@@ -1,8 +1,8 @@
-"""The Ray cluster that trials run on: the one of RAY_ADDRESS, or one local head per data folder.
+"""The Ray cluster that trials run on: the cluster of RAY_ADDRESS, or one local head per data folder.
 
-The local head is a process of its own that outlives the driver: the next driver only connects, in half a second. It
-listens on the loopback interface alone, asks for a token of its own (mode 0600), and never sees the address of the
-database. Its pid and address stand in `<data_dir>/ray/head.json`; `stop` ends exactly the processes of that head.
+The local head is a separate process that outlives the driver: the next driver connects to it in half a second. It
+listens on the loopback interface only, requires a token (a file of mode 0600), and never receives the address of the
+database. Its pid and address are stored in `<data_dir>/ray/head.json`; `stop` ends exactly the processes of that head.
 
 `python -m workers.cluster start|stop|status` does the same by hand.
 """
@@ -40,23 +40,23 @@ _RAY_OPTIONS = {
     "RAY_preload_python_modules": "workers.trials.trainable",  # saves half a second before the first trial
 }
 _SECRETS = ("SEARCHSVC_", "PG", "DATABASE_URL", "RAY_ADDRESS", "RAY_AUTH")
-"""Beginnings of names that no process of the head, and so no worker, inherits."""
+"""Prefixes of variables that no process of the head, and so no worker, inherits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RayHead:
     """A running local head."""
 
     address: str
     pid: int
     started: float
-    """The process's own start time: a pid that was given to another process is not taken for the head."""
+    """Start time of the process; it distinguishes the head from a later process with the same pid."""
 
 
 def ensure(settings: Settings, *, cpus: int | None = None) -> str:
-    """The address of the cluster; a local head is started where none is configured and none runs.
+    """Return the address of the cluster; start a local head if no cluster is configured and no head runs.
 
-    Raises RuntimeUnavailable with the end of Ray's own log where it does not come up.
+    Raises RuntimeUnavailable with the end of Ray's log if it does not start.
     """
     if settings.ray_address:
         return settings.ray_address
@@ -68,14 +68,14 @@ def ensure(settings: Settings, *, cpus: int | None = None) -> str:
         return head.address
 
 
-def running(settings: Settings) -> Head | None:
-    """The local head of this data folder, where it runs and answers."""
+def running(settings: Settings) -> RayHead | None:
+    """Return the local head of this data folder if it runs and answers, else None."""
     head = _read(settings)
     return head if head and _is_head(head) and _answers(head.address) else None
 
 
 def stop(settings: Settings) -> bool:
-    """End the local head of this data folder and everything that it started; False where none ran."""
+    """End the local head of this data folder with all its processes. Return whether any ran."""
     with _locked(settings):
         ended = _end_leftovers(settings)
         _file(settings).unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def stop(settings: Settings) -> bool:
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
-    """What a process needs in its environment, before it imports ray, to connect to the local head."""
+    """Return the variables that a process must set before it imports ray, so that it can connect to the local head."""
     if settings.ray_address:
         return {}
     return {
@@ -94,14 +94,14 @@ def client_environment(settings: Settings) -> dict[str, str]:
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without anything that a trial has no business to know."""
+    """Return `environment` without the variables that trials must not see."""
     return {name: value for name, value in environment.items() if not name.startswith(_SECRETS)}
 
 
 # ---- starting and ending -------------------------------------------------------------------------------------------
 
 
-def _start(settings: Settings, cpus: int | None) -> Head:
+def _start(settings: Settings, cpus: int | None) -> RayHead:
     _new_token(_folder(settings) / "token")
     temporary = _temporary(settings)
     temporary.parent.mkdir(mode=0o700)  # Ray makes its own folder, below, open to everybody
@@ -118,7 +118,7 @@ def _start(settings: Settings, cpus: int | None) -> Head:
             start_new_session=True,
         )
     address = _wait_for_address(process, temporary / "ray_current_cluster", log)
-    head = Head(address, process.pid, psutil.Process(process.pid).create_time())
+    head = RayHead(address, process.pid, psutil.Process(process.pid).create_time())
     partial = _file(settings).with_suffix(".new")
     partial.write_text(json.dumps(asdict(head)))
     partial.replace(_file(settings))
@@ -155,33 +155,33 @@ def _wait_for_address(process: subprocess.Popen[bytes], file: Path, log: Path) -
 
 
 def _end_leftovers(settings: Settings) -> bool:
-    """End whatever belongs to a head of this data folder, one that was never written down included.
+    """End all processes of a head of this data folder, even of a head that was never written to disk.
 
-    By SIGKILL, since most of Ray's processes do not end by SIGTERM for seconds, and nothing of them is kept. In rounds,
-    since a head that is starting may start another process after it was looked at.
+    Uses SIGKILL, since most of Ray's processes take seconds to end by SIGTERM and none has anything to save. Repeats,
+    since a starting head may start another process after the processes were listed.
     """
     ended = False
     for _ in range(STOP_ROUNDS):
-        found = processes(settings)
-        if not found:
+        members = processes(settings)
+        if not members:
             break
-        for process in found:
+        for process in members:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(found, timeout=STOP_SECONDS)
+        psutil.wait_procs(members, timeout=STOP_SECONDS)
         ended = True
     shutil.rmtree(_temporary(settings).parent, ignore_errors=True)
     return ended
 
 
 def processes(settings: Settings) -> list[psutil.Process]:
-    """The head, recognised by its temporary folder in the command line, and all that descend from it (workers)."""
-    mark = f"{_temporary(settings)}"
-    found: dict[int, psutil.Process] = {}
+    """Return the head, identified by its temporary folder in the command line, and all its descendants (workers)."""
+    folder = f"{_temporary(settings)}"
+    members: dict[int, psutil.Process] = {}
     for process in psutil.process_iter(["cmdline"]):
-        if any(part.endswith(f"={mark}") or f"{mark}/" in part for part in process.info["cmdline"] or ()):
-            found |= {one.pid: one for one in (process, *_descendants(process))}
-    return list(found.values())
+        if any(word.endswith(f"={folder}") or f"{folder}/" in word for word in process.info["cmdline"] or ()):
+            members |= {member.pid: member for member in (process, *_descendants(process))}
+    return list(members.values())
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -191,7 +191,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-# ---- where things are ----------------------------------------------------------------------------------------------
+# ---- files and folders ---------------------------------------------------------------------------------------------
 
 
 def _folder(settings: Settings) -> Path:
@@ -203,7 +203,10 @@ def _file(settings: Settings) -> Path:
 
 
 def _temporary(settings: Settings) -> Path:
-    """Ray's own files. Short, because Ray makes Unix sockets below it, whose paths may have 107 characters."""
+    """Return the folder of Ray's own files.
+
+    It is short, because Ray creates Unix sockets below it, whose paths are limited to 107 characters.
+    """
     digest = hashlib.sha256(f"{os.getuid()}:{settings.data_dir.resolve()}".encode()).hexdigest()[:10]
     parent = tempfile.gettempdir()
     return Path(parent if len(parent) <= 16 else "/tmp", f"searchsvc-{digest}", "r")  # noqa: S108 - made with mode 0700
@@ -211,7 +214,7 @@ def _temporary(settings: Settings) -> Path:
 
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
-    """One process at a time starts or stops the head of a data folder."""
+    """Allow one process at a time to start or stop the head of a data folder."""
     _folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
     with (_folder(settings) / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -224,14 +227,14 @@ def _new_token(path: Path) -> None:
         file.write(secrets.token_hex(32))
 
 
-def _read(settings: Settings) -> Head | None:
+def _read(settings: Settings) -> RayHead | None:
     try:
-        return Head(**json.loads(_file(settings).read_text()))
+        return RayHead(**json.loads(_file(settings).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _is_head(head: Head) -> bool:
+def _is_head(head: RayHead) -> bool:
     try:
         process = psutil.Process(head.pid)
         return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - head.started) < 1.0
@@ -249,21 +252,21 @@ def _answers(address: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """start, stop or show the local head; exit code 1 where `status` finds none."""
+    """Start, stop or show the local head; exit code 1 if `status` finds none."""
     parser = argparse.ArgumentParser(prog="python -m workers.cluster", description=main.__doc__)
     parser.add_argument("action", choices=("start", "stop", "status"))
-    parser.add_argument("--cpus", type=int, default=None, help="CPUs to offer; all of the machine's where left out")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--cpus", type=int, default=None, help="CPUs to offer; default: all CPUs of the machine")
+    options = parser.parse_args(arguments)
     settings = Settings()
-    if given.action == "start":
-        say = ensure(settings, cpus=given.cpus)
-    elif given.action == "stop":
-        say = "stopped" if stop(settings) else "no local head runs"
+    if options.action == "start":
+        message = ensure(settings, cpus=options.cpus)
+    elif options.action == "stop":
+        message = "stopped" if stop(settings) else "no local head runs"
     else:
         head = running(settings)
-        say = f"{head.address} (pid {head.pid})" if head else "no local head runs"
-    sys.stdout.write(say + "\n")
-    return 0 if given.action != "status" or running(settings) else 1
+        message = f"{head.address} (pid {head.pid})" if head else "no local head runs"
+    sys.stdout.write(message + "\n")
+    return 0 if options.action != "status" or running(settings) else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Operators and whole networks, built to be timed on a CPU or a GPU as a trained model would run there.
+"""Operators and whole networks prepared for timing on a CPU or a GPU, as a trained model would run there.
 
-Inference mode, channels last, normalisation by running statistics. One thread of a CPU is timed by its own processor
-time, so that other programs that take turns with it do not count; several threads by the clock on the wall; a GPU by
-CUDA events.
+They run in inference mode, channels last, normalised by running statistics. One thread of a CPU is timed by its own
+processor time, so that other programs do not count; several threads by the wall clock; a GPU by CUDA events.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from searchsvc.spaces.resolution import RESOLUTION, shape_at
 from workers.models import build
 from workers.models.fbnetv3 import PooledHead, block_of, stem_of
 
-Run = Callable[[], object]
+Pass = Callable[[], object]
+"""A forward pass."""
 
 
 class TorchBench:
@@ -43,29 +43,29 @@ class TorchBench:
         self.device = Device(kind=kind, name=_name(kind), threads=threads, clock=clock, torch=torch.__version__)
 
     def operator(self, operator: Operator) -> Callable[[], float]:
-        """One operator by itself, on random input."""
+        """Return a timer of one operator on random input."""
         shape = (operator.inputs, operator.height, operator.width)
         return self._prepared(module_of(operator, len(self._info.classes)), shape)
 
     def network(self, values: Mapping[str, Scalar]) -> Callable[[], float]:
-        """The whole network that the values of a trial describe."""
+        """Return a timer of the network that the values of a trial describe."""
         complete = networks.complete(values)
         network = build(complete, self._info.shape, len(self._info.classes))
         return self._prepared(network, shape_at(self._info.shape, complete[RESOLUTION]))
 
     def _prepared(self, module: nn.Module, shape: tuple[int, int, int]) -> Callable[[], float]:
-        ready = module.eval().requires_grad_(False).to(memory_format=torch.channels_last).to(self._torch_device)
+        prepared = module.eval().requires_grad_(False).to(memory_format=torch.channels_last).to(self._torch_device)
         images = torch.randn(self._batch, *shape, device=self._torch_device).to(memory_format=torch.channels_last)
 
         def timed() -> float:
             with torch.inference_mode():
-                return self._timed(lambda: ready(images))
+                return self._timed(lambda: prepared(images))
 
         return timed
 
 
 def module_of(operator: Operator, classes: int) -> nn.Module:
-    """The operator as the builder of networks makes it."""
+    """Return the operator as a network contains it."""
     if operator.kind == "stem":
         return stem_of(operator.inputs, operator.outputs, operator.kernel, operator.stride)
     if operator.kind == "head":
@@ -83,8 +83,8 @@ def module_of(operator: Operator, classes: int) -> nn.Module:
     return block_of(block)
 
 
-def stopwatch(kind: Literal["cpu", "cuda"], threads: int) -> tuple[str, Callable[[Run], float]]:
-    """(what is timed, milliseconds of a run)."""
+def stopwatch(kind: Literal["cpu", "cuda"], threads: int) -> tuple[str, Callable[[Pass], float]]:
+    """Return (name of the clock, function that returns the milliseconds of a run)."""
     if kind == "cuda":
         return "CUDA events", _by_events
     if threads == 1:
@@ -92,21 +92,21 @@ def stopwatch(kind: Literal["cpu", "cuda"], threads: int) -> tuple[str, Callable
     return "wall", _by_clock(time.perf_counter_ns)
 
 
-def _by_clock(nanoseconds: Callable[[], int]) -> Callable[[Run], float]:
-    def timed(run: Run) -> float:
+def _by_clock(nanoseconds: Callable[[], int]) -> Callable[[Pass], float]:
+    def timed(forward: Pass) -> float:
         start = nanoseconds()
-        run()
+        forward()
         return (nanoseconds() - start) / 1e6
 
     return timed
 
 
-def _by_events(run: Run) -> float:
+def _by_events(forward: Pass) -> float:
     event: Any = torch.cuda.Event
     start, end = event(enable_timing=True), event(enable_timing=True)
     torch.cuda.synchronize()
     start.record()
-    run()
+    forward()
     end.record()
     end.synchronize()
     return float(start.elapsed_time(end))

@@ -16,7 +16,7 @@ import time
 import torch
 
 from tests.support.drivers import ROOT
-from workers.trials.process_group import Group, Seat
+from workers.trials.process_group import ProcessGroup, Rendezvous
 
 HOST = "127.0.0.1"
 
@@ -27,7 +27,7 @@ def start(port: int, end: str) -> subprocess.Popen[str]:
 
 
 def main(port: int, end: str) -> None:
-    group = Group(Seat(1, 2, HOST, port), "cpu", HOST)
+    group = ProcessGroup(Rendezvous(1, 2, HOST, port), "cpu", HOST)
     tensor, agreed = torch.tensor([2.0, 5.0]), torch.zeros(2)
     group.mean(tensor)
     group.same(agreed)

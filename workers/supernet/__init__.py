@@ -1,4 +1,4 @@
-"""One network whose weights all candidates of a space share."""
+"""Networks whose weights are shared by all candidates of a space."""
 
 from workers.supernet.kinds import shared_network
 from workers.supernet.network import SharedNetwork

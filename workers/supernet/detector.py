@@ -1,4 +1,4 @@
-"""A detector whose architecture is fixed: candidates differ in their recipes alone, and share all weights."""
+"""A detector with a fixed architecture: candidates differ only in their recipes, and share all weights."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from workers.supernet.normalise import BY_BATCH
 
 
 class SharedDetector:
-    """A function of its tensors, normalised by the batch."""
+    """A detector as a function of its tensors, normalised by the batch."""
 
     def __init__(self, detector: Detector) -> None:
         self.widest = detector.train()
         for norm in detector.modules():
             if isinstance(norm, nn.BatchNorm2d):
-                BY_BATCH.govern(norm)
+                BY_BATCH.configure(norm)
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
-        """There is but one architecture."""
+        """Do nothing: all candidates have the same architecture."""
 
     def part(self, shared: Tensors) -> dict[str, Tensor]:
-        """All of them."""
+        """Return all tensors."""
         return dict(shared)
 
     def gated(self, tensors: Tensors, coefficients: Tensors) -> dict[str, Tensor]:  # noqa: ARG002 - nothing is chosen
-        """The tensors as they are."""
+        """Return the tensors unchanged."""
         return dict(tensors)
 
     def outputs(self, images: Tensor, tensors: Tensors) -> HeadOutputs:
-        """Of normalised images (n, c, h, w), with other tensors than the shared."""
-        found: HeadOutputs = functional_call(self.widest, dict(tensors), (images,))
-        return found
+        """Return the head's outputs for normalised images (n, c, h, w), computed with the given tensors."""
+        outputs: HeadOutputs = functional_call(self.widest, dict(tensors), (images,))
+        return outputs
 
     def anchors(self, outputs: HeadOutputs) -> Anchors:
         return self.widest.anchors(outputs.classes)

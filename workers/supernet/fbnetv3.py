@@ -1,13 +1,13 @@
-"""Networks of FBNetV3's make in the weights of the largest.
+"""FBNetV3 networks that share the weights of the widest network.
 
-| what | of the widest network's |
+| gene | part of the widest network |
 |---|---|
 | width, expansion, squeeze | leading channels |
 | kernel | centre |
 | depth | leading blocks of each stage |
 
-A path is run as `workers.models.fbnetv3.FBNetV3Net` runs the module, as a function of its tensors: so it can be run
-with the shared weights and with others, such as those after one more step.
+A path computes the same function as the module `workers.models.fbnetv3.FBNetV3Net`, but as a function of its tensors.
+So it also runs with tensors that are not the shared ones, such as the weights after another step.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -32,7 +32,7 @@ from workers.models.fbnetv3 import FBNetV3Net
 from workers.models.networks import fbnetv3_net, input_shape
 from workers.supernet.layout import Gate, Layout, TensorPart, Tensors, norm, outside
 from workers.supernet.network import SharedNetwork
-from workers.supernet.normalise import Normalise
+from workers.supernet.normalise import Normalisation
 from workers.training.depthwise import convolve
 
 _EXPANDING: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -44,29 +44,32 @@ _PLAIN: Mapping[str, tuple[str, str]] = MappingProxyType(
 _GATES: Mapping[str, Gate | None] = MappingProxyType(
     {"expand": None, "depthwise": Gate.CHANNELS, "project": Gate.BRANCH}
 )
-"""Of the normalisations. What the expansion adds is gated after the depthwise one, which undoes any scale before it."""
+"""Gates of the normalisations.
+
+Channels of the expansion are gated after the depthwise normalisation, which would cancel any earlier scale.
+"""
 
 
-class Supernet(SharedNetwork):
-    """Every architecture of a space of FBNetV3's make."""
+class FBNetV3Supernet(SharedNetwork):
+    """All architectures of a space of FBNetV3 networks."""
 
-    def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
-        largest: dict[str, Any] = {name: max(those) for name, those in options.items()}
+    def _widest_values(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
+        widest: dict[str, Any] = {name: max(choices) for name, choices in options.items()}
         for stage, (first, other) in EXPANSIONS.items():
-            for own, instead in ((f"k{stage}b", f"k{stage}"), (other, first)):
-                if 0 in options[own]:  # of the other blocks: 0 says as of the first
-                    largest[own] = max(largest[own], largest[instead])
-        # A trimmed block has the weights of one that is not.
-        return {**largest, **{name: False for name in largest if name.startswith("trim")}}
+            for own, default in ((f"k{stage}b", f"k{stage}"), (other, first)):
+                if 0 in options[own]:  # code 0 of the other blocks: as in the first block
+                    widest[own] = max(widest[own], widest[default])
+        # Trimming changes no sizes: a trimmed block has the weights of an untrimmed block.
+        return {**widest, **{name: False for name in widest if name.startswith("trim")}}
 
-    def _made(self, values: CompleteValues) -> nn.Module:
+    def _build_widest(self, values: CompleteValues) -> nn.Module:
         self._widest = self._definition(values)
-        made = fbnetv3_net(self._widest, input_shape(values, self._shape), self._classes)
-        _restore_first_scales(made, self._widest)
-        return made
+        network = fbnetv3_net(self._widest, input_shape(values, self._shape), self._classes)
+        _restore_first_scales(network, self._widest)
+        return network
 
-    def _path_in(self, values: CompleteValues) -> RowsPath:
-        return RowsPath.of(self._definition(values), self._widest, values)
+    def _make_path(self, values: CompleteValues) -> FBNetV3Path:
+        return FBNetV3Path.of(self._definition(values), self._widest, values)
 
     def _definition(self, values: CompleteValues) -> NetworkDefinition:
         family = FAMILIES[values[NETWORK]]
@@ -74,32 +77,32 @@ class Supernet(SharedNetwork):
 
 
 @dataclass(frozen=True, slots=True)
-class RowsPath:
-    """An architecture and where its tensors lie."""
+class FBNetV3Path:
+    """An architecture and the places of its tensors."""
 
     definition: NetworkDefinition
     blocks: tuple[BlockShape, ...]
     layout: Layout
     dropout: float
     drop_path: float
-    """Of the deepest block; from 0 on, linear in depth."""
+    """Rate of the deepest block; it grows linearly with depth, from 0."""
 
     @classmethod
     def of(cls, definition: NetworkDefinition, widest: NetworkDefinition, values: CompleteValues) -> Self:
-        """The path of a definition. Raises InvalidInput where a stage of the widest has fewer blocks."""
+        """Return the path of a definition. Raises InvalidInput if a stage of the widest network has fewer blocks."""
         blocks = tuple(definition.blocks())
         layout = dict(_layout(definition, blocks, widest))
         return cls(definition, blocks, layout, values["dropout"], values["drop_path"])
 
-    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
-        """See `Path`."""
+    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalisation, *, regularised: bool) -> Tensor:
+        """Return logits (n, K); see `Path`."""
         stem = self.definition.stem
         maps = F.conv2d(images, tensors["stem.0.weight"], None, stem.s, stem.k // 2)
-        maps = F.hardswish(normalise(maps, tensors, "stem.1"))
+        maps = F.hardswish(normalise(maps, tensors, "stem.1"))  # (n, stem.c, h', w')
         for number, block in enumerate(self.blocks):
             dropped = self.drop_path * number / len(self.blocks) if regularised else 0.0
             maps = _run(block, f"blocks.{number}.", tensors, maps, normalise, dropped)
-        maps = F.conv2d(maps, tensors["head.expand.0.weight"])
+        maps = F.conv2d(maps, tensors["head.expand.0.weight"])  # (n, pooled, h', w')
         pooled = F.hardswish(normalise(maps, tensors, "head.expand.1")).mean((2, 3), keepdim=True)  # (n, pooled, 1, 1)
         features = F.hardswish(F.conv2d(pooled, tensors["head.project.0.weight"])).flatten(1)  # (n, head.c)
         if self.dropout:
@@ -107,32 +110,34 @@ class RowsPath:
         return F.linear(features, tensors["classifier.weight"], tensors["classifier.bias"])
 
 
-def _run(block: BlockShape, name: str, tensors: Tensors, maps: Tensor, normalise: Normalise, dropped: float) -> Tensor:
-    """(n, inputs, h, w) -> (n, outputs, h', w')."""
+def _run(
+    block: BlockShape, name: str, tensors: Tensors, maps: Tensor, normalise: Normalisation, dropped: float
+) -> Tensor:
+    """Run a block: (n, inputs, h, w) -> (n, outputs, h', w')."""
     layers, branch = {role: (name + conv, name + norm) for role, (conv, norm) in _layers_of(block).items()}, maps
     if block.expands:
         conv, norm = layers["expand"]
-        branch = F.hardswish(normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm))
+        branch = F.hardswish(normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm))  # (n, mid, h, w)
     conv, norm = layers["depthwise"]
     branch = convolve(branch, tensors[f"{conv}.weight"], (block.stride, block.stride), (block.pad, block.pad))
-    branch = F.hardswish(normalise(branch, tensors, norm))
+    branch = F.hardswish(normalise(branch, tensors, norm))  # (n, mid, h', w')
     if block.squeeze:
         branch = branch * _excited(branch, f"{name}se.", tensors)
     conv, norm = layers["project"]
-    branch = normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm)
+    branch = normalise(F.conv2d(branch, tensors[f"{conv}.weight"]), tensors, norm)  # (n, outputs, h', w')
     return drop_path(branch, dropped, training=dropped > 0) + maps if block.residual else branch
 
 
 def _excited(maps: Tensor, name: str, tensors: Tensors) -> Tensor:
-    """(n, c, h, w) -> (n, c, 1, 1) of squeeze-and-excitation."""
-    means = maps.mean((2, 3), keepdim=True)
+    """Return the factors of squeeze-and-excitation: (n, c, h, w) -> (n, c, 1, 1)."""
+    means = maps.mean((2, 3), keepdim=True)  # (n, c, 1, 1)
     reduced = F.conv2d(means, tensors[f"{name}conv_reduce.weight"], tensors[f"{name}conv_reduce.bias"])
     expanded = F.conv2d(F.hardswish(reduced), tensors[f"{name}conv_expand.weight"], tensors[f"{name}conv_expand.bias"])
     return F.hardsigmoid(expanded)
 
 
 def _layers_of(block: BlockShape) -> Mapping[str, tuple[str, str]]:
-    """Role -> names of convolution and normalisation in timm's block, which depend on whether it expands."""
+    """Return the names of convolution and normalisation in timm's block, by role; they depend on whether it expands."""
     return _EXPANDING if block.expands else _PLAIN
 
 
@@ -142,9 +147,9 @@ def _layout(
     stem, head, inputs = definition.stem, definition.head, blocks[-1].outputs
     yield "stem.0.weight", TensorPart("stem.0.weight", (stem.c,))
     yield from norm("stem.1", "stem.1", stem.c, Gate.CHANNELS)
-    room = tuple(widest.blocks())
+    widest_blocks = tuple(widest.blocks())
     for number, slot in enumerate(_slots(definition, widest)):
-        yield from _block_parts(blocks[number], f"blocks.{number}.", room[slot], f"blocks.{slot}.")
+        yield from _block_parts(blocks[number], f"blocks.{number}.", widest_blocks[slot], f"blocks.{slot}.")
     yield "head.expand.0.weight", TensorPart("head.expand.0.weight", (definition.pooled, inputs))
     yield from norm("head.expand.1", "head.expand.1", definition.pooled, Gate.CHANNELS)
     yield "head.project.0.weight", TensorPart("head.project.0.weight", (head.c, definition.pooled))
@@ -153,18 +158,18 @@ def _layout(
 
 
 def _slots(definition: NetworkDefinition, widest: NetworkDefinition) -> Iterator[int]:
-    """Of each block: the block of the widest network whose weights it uses, among the first ones of its stage."""
-    places, starts = _depths(widest), _starts(widest)
+    """Yield, for each block, the block of the widest network whose weights it uses: the first ones of its stage."""
+    available, starts = _depths(widest), _starts(widest)
     for stage, count in _depths(definition).items():
-        if count > places[stage]:
+        if count > available[stage]:
             raise outside()
         yield from range(starts[stage], starts[stage] + count)
 
 
 def _starts(definition: NetworkDefinition) -> dict[int, int]:
-    """The first block of each stage."""
+    """Return the number of the first block of each stage."""
     depths = _depths(definition)
-    return {stage: sum(count for one, count in depths.items() if one < stage) for stage in depths}
+    return {stage: sum(count for earlier, count in depths.items() if earlier < stage) for stage in depths}
 
 
 def _depths(definition: NetworkDefinition) -> dict[int, int]:
@@ -174,8 +179,8 @@ def _depths(definition: NetworkDefinition) -> dict[int, int]:
     return depths
 
 
-def _block_parts(block: BlockShape, own: str, room: BlockShape, slot: str) -> Iterator[tuple[str, TensorPart]]:
-    if block.expands and not room.expands:
+def _block_parts(block: BlockShape, own: str, widest_block: BlockShape, slot: str) -> Iterator[tuple[str, TensorPart]]:
+    if block.expands and not widest_block.expands:
         raise outside()
     shapes = {
         "expand": (block.mid, block.inputs),
@@ -183,7 +188,7 @@ def _block_parts(block: BlockShape, own: str, room: BlockShape, slot: str) -> It
         "project": (block.outputs, block.mid),
     }
     for role, (convolution, normalisation) in _layers_of(block).items():
-        shape, (slot_convolution, slot_normalisation) = shapes[role], _layers_of(room)[role]
+        shape, (slot_convolution, slot_normalisation) = shapes[role], _layers_of(widest_block)[role]
         rings = Gate.RINGS if role == "depthwise" else None
         yield f"{own}{convolution}.weight", TensorPart(f"{slot}{slot_convolution}.weight", shape, rings)
         yield from norm(own + normalisation, slot + slot_normalisation, shape[0], _GATES[role])
@@ -198,7 +203,11 @@ def _block_parts(block: BlockShape, own: str, room: BlockShape, slot: str) -> It
 
 
 def _restore_first_scales(widest: FBNetV3Net, definition: NetworkDefinition) -> None:
-    """Undo that residual branches start as zero, where other paths have no residual: they would pass nothing on."""
+    """Reset the last scale of each stage's first block from 0 to 1.
+
+    Residual branches start at zero. In paths without a shortcut around these blocks, a zero branch would block all
+    signal.
+    """
     for start in _starts(definition).values():
         block: Any = widest.blocks[start]
         nn.init.ones_((block.bn3 if hasattr(block, "bn3") else block.bn2).weight)

@@ -1,4 +1,4 @@
-"""A network whose architecture is fixed: candidates differ in their hyperparameters alone, and share all weights."""
+"""A network with a fixed architecture: candidates differ only in their hyperparameters, and share all weights."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from searchsvc.spaces.complete import CompleteValues
 from workers.models.networks import build
 from workers.supernet.layout import Layout, TensorPart, Tensors
 from workers.supernet.network import SharedNetwork
-from workers.supernet.normalise import Normalise
+from workers.supernet.normalise import Normalisation
 from workers.training.depthwise import with_strips
 
 _DROPOUTS = ("dropout", "drop_rate")
-"""What the classifier's dropout is called in our networks and in timm's."""
+"""Names of the classifier's dropout in our networks and in timm's."""
 _DROP_PATH = 0.5
-"""That the network is built with: without any, it would have no place for another."""
+"""Rate that the network is built with; with a rate of 0 it would have no modules for stochastic depth."""
 
 
 class FixedNetwork(SharedNetwork):
-    """One architecture of any network."""
+    """A single architecture of any network."""
 
-    def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
+    def _widest_values(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
         return {name: only for name, (only,) in options.items()}
 
-    def _made(self, values: CompleteValues) -> nn.Module:
-        made = with_strips(build(values.replaced({"drop_path": _DROP_PATH}), self._shape, self._classes))
+    def _build_widest(self, values: CompleteValues) -> nn.Module:
+        network = with_strips(build(values.replaced({"drop_path": _DROP_PATH}), self._shape, self._classes))
         self._layout = {
-            name: TensorPart(name, ()) for name in made.state_dict() if not name.endswith("num_batches_tracked")
+            name: TensorPart(name, ()) for name in network.state_dict() if not name.endswith("num_batches_tracked")
         }
-        self._regularisers = tuple(_regularisers(made))
-        return made
+        self._regularisers = tuple(_regularisers(network))
+        return network
 
-    def _path_in(self, values: CompleteValues) -> FixedPath:
+    def _make_path(self, values: CompleteValues) -> FixedPath:
         return FixedPath(
             self.widest,
             self._layout,
@@ -53,21 +53,21 @@ class FixedPath:
     network: nn.Module
     layout: Layout
     rates: tuple[tuple[nn.Module, str, float], ...]
-    """Of the network's modules: an attribute, and what it is."""
+    """Module, attribute and rate of each regulariser."""
 
-    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
-        """See `Path`."""
+    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalisation, *, regularised: bool) -> Tensor:
+        """Return logits (n, K); see `Path`."""
         self.network.train(regularised)
         for module, name, rate in self.rates:
             setattr(module, name, rate)
         for norm in self.network.modules():
             if isinstance(norm, nn.BatchNorm2d):
-                normalise.govern(norm)
+                normalise.configure(norm)
         return functional_call(self.network, dict(tensors), (images,))  # type: ignore[no-any-return]
 
 
 def _regularisers(network: nn.Module) -> Iterator[tuple[nn.Module, str, str, float]]:
-    """Module, its attribute for a rate, the parameter of the recipe that it follows, and its share of that."""
+    """Yield, for each regulariser, the module, its attribute, the recipe's parameter, and the factor between them."""
     yield network, next(name for name in _DROPOUTS if hasattr(network, name)), "dropout", 1.0
     for module in network.modules():
         if isinstance(module, DropPath):

@@ -1,14 +1,15 @@
-"""Gradients of a loss to the choice of an architecture, by masks over the tensors of the chosen one.
+"""Gradients of a loss to the choice of an architecture, by masks over the tensors of the chosen architecture.
 
 | symbol | meaning | shape |
 |---|---|---|
 | c | coefficients of a gene with k options: one-hot, with gradients | (k,) |
-| l | which options lack a channel, ring or block of a tensor of the chosen architecture: 1 or 0 | (k, m) |
+| l | 1 if an option lacks a channel, ring or block of a tensor of the chosen architecture, else 0 | (k, m) |
 | mask | 1 - c l | (m,) |
 
-With options in the order of their sizes, what option j has and option j - 1 lacks carries the sum of the coefficients
-of the options from j on, as coefficients sum to 1. At the chosen option every mask is 1; at a smaller one it cuts the
-network down to that option. What larger options would add is not in the network and has no gradient.
+Let the options be in the order of their sizes. Then the part that option j has and option j - 1 lacks is multiplied by
+the sum of the coefficients from option j on, since coefficients sum to 1. At the chosen option every mask is 1; at a
+smaller option it cuts the network down to that option. The parts that larger options would add are not in the network
+and have no gradient.
 """
 
 from __future__ import annotations
@@ -22,41 +23,41 @@ from workers.supernet.layout import Gate, Layout, TensorPart
 
 
 def lacking(own: Layout, options: Sequence[Layout]) -> dict[str, Tensor]:
-    """l of each gated tensor of which some option has less: (k, m), or (k, 1, 1, rows, columns) of a kernel."""
+    """Return l of each gated tensor of which an option has less: (k, m), or (k, 1, 1, rows, columns) of a kernel."""
     by_slot = [{part.slot: part for part in layout.values()} for layout in options]
-    found: dict[str, Tensor] = {}
+    lacks: dict[str, Tensor] = {}
     for name, part in own.items():
         if part.gate is None:
             continue
-        extents = [_extent(one.get(part.slot), part) for one in by_slot]
+        extents = [_extent(option.get(part.slot), part) for option in by_slot]  # k numbers
         if min(extents) < _size(part):
             places = _places(part)
-            found[name] = places >= torch.tensor(extents).view(-1, *(1,) * places.ndim)
-    return found
+            lacks[name] = places >= torch.tensor(extents).view(-1, *(1,) * places.ndim)  # (k, ...)
+    return lacks
 
 
 def masked(tensor: Tensor, lacks: Tensor, coefficients: Tensor) -> Tensor:
-    """The tensor times its mask: the same numbers, with a gradient to the coefficients (k,)."""
-    taken: Tensor = torch.tensordot(coefficients, lacks.to(coefficients), 1)
-    mask = (1.0 - (taken - taken.detach())).to(tensor)
+    """Return the tensor times its mask: the same numbers, with a gradient to the coefficients (k,)."""
+    cut: Tensor = torch.tensordot(coefficients, lacks.to(coefficients), 1)  # (k,) x (k, ...) -> (...)
+    mask = (1.0 - (cut - cut.detach())).to(tensor)  # exactly 1: only the gradient of c l remains
     return tensor * mask.view(*mask.shape, *(1,) * (tensor.ndim - mask.ndim))
 
 
 def _size(part: TensorPart) -> int:
-    """Channels, or rings of a kernel."""
+    """Return the number of channels, or of rings of a kernel."""
     return part.shape[2] // 2 + 1 if part.gate is Gate.RINGS else part.shape[0]
 
 
 def _extent(option: TensorPart | None, part: TensorPart) -> int:
-    """How many of these an option has."""
+    """Return the number of channels or rings that an option has."""
     if option is None:
         return 0 if part.gate is Gate.BRANCH else _size(part)
     return _size(option)
 
 
 def _places(part: TensorPart) -> Tensor:
-    """Which channel (m,), or which ring every weight of a kernel is in (1, 1, rows, columns)."""
+    """Return the number of each channel (m,), or the ring of each weight of a kernel (1, 1, rows, columns)."""
     if part.gate is not Gate.RINGS:
         return torch.arange(part.shape[0])
-    distances = (torch.arange(part.shape[2]) - part.shape[2] // 2).abs()
+    distances = (torch.arange(part.shape[2]) - part.shape[2] // 2).abs()  # (rows,) from the centre
     return torch.maximum(distances[:, None], distances)[None, None]

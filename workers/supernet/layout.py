@@ -1,6 +1,6 @@
-"""What an architecture takes of each tensor of the widest network: leading channels, and the centre of kernels.
+"""The part of each tensor of the widest network that an architecture uses: leading channels, and the centre of kernels.
 
-Names are those that the tensors have in the network that `workers.models.build` makes of the same values.
+Tensors have the names that they have in the network that `workers.models.build` builds from the same values.
 """
 
 from __future__ import annotations
@@ -12,54 +12,57 @@ from typing import NamedTuple, Protocol, TypeAlias
 from torch import Tensor
 
 from searchsvc.errors import InvalidInput
-from workers.supernet.normalise import Normalise
+from workers.supernet.normalise import Normalisation
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 """Weights and running statistics by name."""
 
 
 class Gate(Enum):
-    """How a smaller option of the architecture would cut a tensor, for gradients to that choice."""
+    """How a smaller option of the architecture would cut a tensor; it gives that choice a gradient."""
 
-    CHANNELS = "the last of its channels"
-    BRANCH = "the last of its channels, or all where the block goes: what is left is the shortcut"
+    CHANNELS = "its last channels"
+    BRANCH = "its last channels, or all if the block is absent: only the shortcut remains"
     RINGS = "the outer rings of its kernels"
 
 
 class TensorPart(NamedTuple):
-    """Of one tensor of the widest network."""
+    """The part of a tensor of the widest network."""
 
     slot: str
     """Name of that tensor."""
     shape: tuple[int, ...]
-    """Of its first axes; all of the others."""
+    """Lengths of its first axes; the other axes are used completely."""
     gate: Gate | None = None
 
     def of(self, tensor: Tensor) -> Tensor:
-        """Leading rows and columns, the centre of further axes: a view, or the tensor itself where that is all."""
+        """Return the leading rows and columns, and the centre of further axes.
+
+        The result is a view, or the tensor itself if all of it is used.
+        """
         for axis, length in enumerate(self.shape):
-            start = (tensor.shape[axis] - length) // 2 if axis > 1 else 0
+            start = (tensor.shape[axis] - length) // 2 if axis > 1 else 0  # kernels are cut around their centre
             tensor = tensor.narrow(axis, start, length) if length < tensor.shape[axis] else tensor
         return tensor
 
 
 Layout: TypeAlias = Mapping[str, TensorPart]
-"""Of a whole architecture, by the names of the network by itself."""
+"""Parts of a whole architecture, by the names of the standalone network."""
 
 
 class Path(Protocol):
-    """An architecture within the widest network. Equal ones have the same layout and regularisation."""
+    """An architecture within the widest network. Equal paths have the same layout and regularisation."""
 
     @property
     def layout(self) -> Layout:
-        """Of its tensors."""
+        """Parts of its tensors."""
 
-    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalise, *, regularised: bool) -> Tensor:
-        """Normalised images (n, c, h, w) -> logits (n, K). `regularised`: with dropout and stochastic depth."""
+    def logits(self, images: Tensor, tensors: Tensors, normalise: Normalisation, *, regularised: bool) -> Tensor:
+        """Return logits (n, K) of normalised images (n, c, h, w). `regularised`: with dropout and stochastic depth."""
 
 
 def norm(own: str, slot: str, channels: int, gate: Gate | None = None) -> Iterator[tuple[str, TensorPart]]:
-    """Scale, shift and statistics of a normalisation, by own name."""
+    """Yield scale, shift and statistics of a normalisation, by own name."""
     for part in ("weight", "bias"):
         yield f"{own}.{part}", TensorPart(f"{slot}.{part}", (channels,), gate)
     for part in ("running_mean", "running_var"):
@@ -67,17 +70,17 @@ def norm(own: str, slot: str, channels: int, gate: Gate | None = None) -> Iterat
 
 
 def views(layout: Layout, shared: Tensors) -> dict[str, Tensor]:
-    """The parts of the shared tensors, as far as these have them: views, no copies."""
+    """Return the parts of the shared tensors, without parts of absent tensors: views, no copies."""
     return {name: part.of(shared[part.slot]) for name, part in layout.items() if part.slot in shared}
 
 
-def check_within(layout: Layout, room: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise InvalidInput where an architecture takes more than the widest network has."""
+def check_within(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise InvalidInput if an architecture needs more than the widest network has."""
     for part in layout.values():
-        if any(own > there for own, there in zip(part.shape, room.get(part.slot, (0,)), strict=False)):
+        if any(own > most for own, most in zip(part.shape, shapes.get(part.slot, (0,)), strict=False)):
             raise outside()
 
 
 def outside() -> InvalidInput:
-    """What to raise of an architecture that the widest network does not hold."""
+    """Return the error for an architecture that the widest network does not contain."""
     return InvalidInput.at("", "the supernet was made of a space that does not hold this architecture")

@@ -1,4 +1,4 @@
-"""What AutoHAS shares weights in: one network that holds every architecture of a space, one of which is active."""
+"""The base of networks with shared weights: they contain every architecture of a space, one of which is active."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _STATISTICS = ("running_mean", "running_var")
 class SharedNetwork(nn.Module, ABC):
     """Shares weights as once-for-all networks do (arXiv 1908.09791): see `workers.supernet.layout`.
 
-    In training it normalises by the batch, so the statistics of one path are never those of another. Before it is
-    evaluated, `recalibrate` measures those of the active path. Kinds of networks differ in three methods.
+    In training it normalises by the batch, so the statistics of paths do not mix. Before evaluation, `recalibrate`
+    measures the statistics of the active path. Kinds of networks differ in three methods.
     """
 
     widest: nn.Module
@@ -42,57 +42,59 @@ class SharedNetwork(nn.Module, ABC):
     def __init__(
         self, space: Space, shape: Shape, classes: int, constants: Mapping[str, Scalar] = MappingProxyType({})
     ) -> None:
-        """For images of `shape`, and a space of this kind; `constants` are values besides those of the space.
+        """Build the widest network for images of `shape`; its architecture is active at first.
 
-        The widest architecture is active at first.
+        `constants`: values that the space does not contain.
         """
         super().__init__()
         named = networks_of(space, constants)
         self._constants, self._shape, self._classes = {NETWORK: named[0], **constants}, shape, classes
-        self._options = {one.name: options_of(one) for one in space.parameters if one.name not in RECIPE}
-        own = {name: value for one in named for name, value in networks.NETWORKS[one].defaults.items()}
+        self._options = {gene.name: options_of(gene) for gene in space.parameters if gene.name not in RECIPE}
+        own = {name: value for network in named for name, value in networks.NETWORKS[network].defaults.items()}
         defaults = {**own, RESOLUTION: 0, **constants}
         options = {name: values_of(space, name, defaults[name]) for name in (*own, RESOLUTION)}
-        values = self._complete(self._largest({NETWORK: named, **options}))
-        self.widest = self._made(values)
-        self._room = {name: tensor.shape for name, tensor in self.widest.state_dict().items()}
-        self._values, self._path = values, self._path_of(values)
+        values = self._complete(self._widest_values({NETWORK: named, **options}))
+        self.widest = self._build_widest(values)
+        self._available = {name: tensor.shape for name, tensor in self.widest.state_dict().items()}
+        self._values, self._path = values, self._checked_path(values)
         self._measured: Path | None = None
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
-        """Make the architecture of a candidate the one that is run: nothing is copied or allocated for its weights.
+        """Make the architecture of a candidate the active one, without copying or allocating weights.
 
-        Raises InvalidInput where the space does not hold it.
+        Raises InvalidInput if the space does not contain it.
         """
-        known = self._complete(values)
-        self._values, self._path = known, self._path_of(known)
+        complete = self._complete(values)
+        self._values, self._path = complete, self._checked_path(complete)
 
     def active(self) -> dict[str, Tensor]:
-        """The active path's part of the shared tensors, by the names of the standalone network: views."""
+        """Return the active path's part of the shared tensors, by the names of the standalone network: views."""
         return self.part(self.widest.state_dict(keep_vars=True))
 
     def part(self, shared: Tensors) -> dict[str, Tensor]:
-        """The active path's part of tensors such as an optimiser's slots, each shaped and named as a parameter of
-        `widest`: views, by the names of the standalone network.
+        """Return the active path's part of tensors such as an optimiser's slots: views.
+
+        Each tensor must be shaped and named like a parameter of `widest`. The views have the names of the standalone
+        network.
         """
         return views(self._path.layout, shared)
 
     def gated(self, tensors: Tensors, coefficients: Tensors) -> dict[str, Tensor]:
-        """Tensors of the active path with gradients to its architecture: the same numbers, see `gates`.
+        """Return tensors of the active path with gradients to its architecture and the same numbers (see `gates`).
 
-        `coefficients`: (k,) of genes of the candidate, in the order of their options; other names are passed over.
+        `coefficients`: (k,) of genes of the candidate, in the order of their options; other names are ignored.
         """
         result = dict(tensors)
         for gene, options in self._options.items():
             if gene in coefficients:
-                for name, lacks in lacking(self._path.layout, [self._with(gene, one) for one in options]).items():
+                for name, lacks in lacking(self._path.layout, [self._with(gene, option) for option in options]).items():
                     result[name] = masked(result[name], lacks, coefficients[gene])
         return result
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (n, c, h, w) -> logits (n, K) of the active path.
+        """Return logits (n, K) of the active path for normalised images (n, c, h, w).
 
-        Raises Conflict in evaluation where its statistics have not been measured.
+        Raises Conflict in evaluation if the path's statistics have not been measured.
         """
         if self.training:
             return self.logits(images, self.active(), regularised=True)
@@ -101,14 +103,14 @@ class SharedNetwork(nn.Module, ABC):
         return self._path.logits(images, self.active(), BY_STATISTICS, regularised=False)
 
     def logits(self, images: Tensor, tensors: Tensors, *, regularised: bool) -> Tensor:
-        """Logits (n, K) of the active path with other tensors than the shared; normalised by the batch."""
+        """Return logits (n, K) of the active path, computed with the given tensors and normalised by the batch."""
         return self._path.logits(images, tensors, BY_BATCH, regularised=regularised)
 
     @torch.no_grad()
     def recalibrate(self, batches: Iterable[Tensor]) -> None:
         """Measure the statistics of the active path: their mean over batches of normalised images (n, c, h, w).
 
-        They hold until weights change or another path is measured.
+        They are valid until weights change or another path is measured.
         """
         tensors = self.active()
         for number, images in enumerate(batches):
@@ -116,13 +118,13 @@ class SharedNetwork(nn.Module, ABC):
             self._measured = self._path
 
     def extract(self, values: Mapping[str, Scalar]) -> nn.Module:
-        """The network of a candidate by itself, with copies of its weights.
+        """Return the standalone network of a candidate, with copies of its weights.
 
-        Its statistics are the measured ones, where they are of the same path. Raises InvalidInput as `activate`.
+        It has the measured statistics if they belong to the same path. Raises InvalidInput as `activate` does.
         """
-        known = self._complete(values)
-        path = self._path_of(known)
-        network = build(known, self._shape, self._classes).to(next(self.parameters()))
+        complete = self._complete(values)
+        path = self._checked_path(complete)
+        network = build(complete, self._shape, self._classes).to(next(self.parameters()))
         state = network.state_dict()
         state |= {
             name: tensor
@@ -135,24 +137,24 @@ class SharedNetwork(nn.Module, ABC):
     def _complete(self, values: Mapping[str, Scalar]) -> CompleteValues:
         return networks.complete({**self._constants, **values})
 
-    def _path_of(self, values: CompleteValues) -> Path:
-        path = self._path_in(values)
-        check_within(path.layout, self._room)
+    def _checked_path(self, values: CompleteValues) -> Path:
+        path = self._make_path(values)
+        check_within(path.layout, self._available)
         return path
 
     def _with(self, gene: str, option: Scalar) -> Layout:
-        """Of the active architecture, but for one gene."""
+        """Return the layout of the active architecture with another option of one gene."""
         same = option == self._values[gene]
-        return self._path.layout if same else self._path_in(self._values.replaced({gene: option})).layout
+        return self._path.layout if same else self._make_path(self._values.replaced({gene: option})).layout
 
     @abstractmethod
-    def _largest(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
-        """The values of the widest architecture, given all that each of its parameters can have."""
+    def _widest_values(self, options: Mapping[str, tuple[Any, ...]]) -> dict[str, Scalar]:
+        """Return the values of the widest architecture, from all values that each of its parameters can have."""
 
     @abstractmethod
-    def _made(self, values: CompleteValues) -> nn.Module:
-        """The widest network, of complete values."""
+    def _build_widest(self, values: CompleteValues) -> nn.Module:
+        """Build the widest network."""
 
     @abstractmethod
-    def _path_in(self, values: CompleteValues) -> Path:
-        """The path of complete values. Raises InvalidInput where the widest network cannot hold it."""
+    def _make_path(self, values: CompleteValues) -> Path:
+        """Return the path of complete values. Raises InvalidInput if the widest network cannot contain it."""

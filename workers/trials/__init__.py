@@ -1,1 +1,1 @@
-"""Running one trial: the plain function, its Tune shell, its processes and files."""
+"""Running a single trial: the plain function, its Tune shell, its processes and files."""

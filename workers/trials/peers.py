@@ -1,12 +1,12 @@
-"""The processes beside a worker that train a supernet with it: actors in the other bundles of its placement group.
+"""Further processes that train a supernet together with a worker: actors in the other bundles of its placement group.
 
 ::
 
     driver ── Tune ──> Worker, rank 0 ──starts──> Peer, rank 1, 2, ...
-                          └───────── Group ──────────┘
+                          └────── ProcessGroup ──────┘
 
-Peers report nothing: each runs the same search to its end, in step with rank 0 by what the group exchanges. Rank 0 is
-their owner, so Ray ends them with its process, however that ends; `Peers.close` ends them before.
+Peers report nothing: each runs the same search to its end, in step with rank 0 through the tensors that they exchange.
+Rank 0 owns them, so Ray ends them when its process ends for any reason; `Peers.close` ends them earlier.
 """
 
 from __future__ import annotations
@@ -24,33 +24,37 @@ from searchsvc.tasks import find
 from workers.trials.run_trial import guarded
 
 if TYPE_CHECKING:
-    from workers.trials.process_group import Group, Seat
+    from workers.trials.process_group import ProcessGroup, Rendezvous
 
 START_SECONDS = 120.0
-"""For processes to start and to import torch."""
+"""Time for processes to start and to import torch."""
 REASON_SECONDS = 5.0
-"""For Ray to tell how a process ended that the group misses."""
+"""Time for Ray to report why a lost process ended."""
 
 
 class Peer:
-    """One process beside rank 0."""
+    """A process of a supernet with a rank other than 0."""
 
     def prepare(self, name: str) -> None:
-        """Import what takes long, before others wait for this process."""
-        from workers.trials.process_group import Group
+        """Import torch and the task, which takes seconds, before other processes wait for this one."""
+        from workers.trials.process_group import ProcessGroup  # torch is imported when the process has started
 
-        self._group, self._trainer = Group, cast(SupernetTask, find(name))
+        self._group, self._trainer = ProcessGroup, cast(SupernetTask, find(name))
 
-    def search(self, task: TrialTask, seat: Seat) -> Outcome:
-        """How it ended."""
+    def search(self, task: TrialTask, place: Rendezvous) -> Outcome:
+        """Run the search to its end and return the outcome."""
         failures: list[Outcome] = []
-        guarded(lambda: self._search(task, seat), lambda *why: failures.append(Outcome(TrialState.FAILED, *why)))
+        guarded(lambda: self._search(task, place), lambda *why: failures.append(Outcome(TrialState.FAILED, *why)))
         return failures[0] if failures else Outcome(TrialState.SUCCEEDED)
 
-    def _search(self, task: TrialTask, seat: Seat) -> None:
-        """Who fails leaves the group, so that nobody waits for it; who is through stays, for those that are not."""
+    def _search(self, task: TrialTask, place: Rendezvous) -> None:
+        """Run the search.
+
+        A process that fails leaves the group, so that no other process waits for it. A process that has finished stays,
+        because others may still need it.
+        """
         with ExitStack() as on_failure:
-            group = self._group(seat, task.device, ray.util.get_node_ip_address())
+            group = self._group(place, task.device, ray.util.get_node_ip_address())
             on_failure.callback(group.close)
             for _ in self._trainer.search(task, group):
                 pass
@@ -58,40 +62,47 @@ class Peer:
 
 
 class Peers:
-    """Those of one attempt at a trial; none before `join`."""
+    """The peers of one attempt at a trial; no process is started before `join`."""
 
     def __init__(self, task: TrialTask) -> None:
         self._task = task
         self._actors: list[Any] = []
         self._ends: list[Any] = []
-        self._group: Group | None = None
+        self._group: ProcessGroup | None = None
 
-    def join(self) -> Group:
-        """Start them, and meet them as rank 0. Raises TrialFailed (LOST) where one does not come."""
+    def join(self) -> ProcessGroup:
+        """Start the peers and join them as rank 0. Raises TrialFailed (LOST) if a peer does not start."""
         host, size = ray.util.get_node_ip_address(), self._task.workers
         self._actors = [_in_bundle(rank) for rank in range(1, size)]
         prepared = [actor.prepare.remote(self._task.task) for actor in self._actors]
-        from workers.trials.process_group import Group, Seat, listener_at  # at the same time as they do
+        from workers.trials.process_group import (  # imports torch while the peers import it
+            ProcessGroup,
+            Rendezvous,
+            listener_at,
+        )
 
         _wait_for(prepared)
         with listener_at(host) as listener:
-            seats = [Seat(rank, size, host, listener.getsockname()[1]) for rank in range(size)]
+            places = [Rendezvous(rank, size, host, listener.getsockname()[1]) for rank in range(size)]
             self._ends = [
-                actor.search.remote(self._task, seat) for actor, seat in zip(self._actors, seats[1:], strict=True)
+                actor.search.remote(self._task, place) for actor, place in zip(self._actors, places[1:], strict=True)
             ]
-            self._group = Group(seats[0], self._task.device, host, listener)
+            self._group = ProcessGroup(places[0], self._task.device, host, listener)
         return self._group
 
     def explained(self, outcome: Outcome) -> Outcome:
-        """`outcome` of rank 0; where that is only that another process is gone, why it is gone, if that is known."""
+        """Return the outcome of rank 0, or the cause if that outcome only reports a lost process.
+
+        The outcome stays if the cause is not known.
+        """
         if outcome.failure is not FailureKind.LOST or not self._ends:
             return outcome
         ended, _ = ray.wait(self._ends, num_returns=len(self._ends), timeout=REASON_SECONDS)
         causes = [cause for end in ended if (cause := _cause(end)) is not None]
-        return min(causes, key=lambda one: one.failure is FailureKind.LOST, default=outcome)
+        return min(causes, key=lambda cause: cause.failure is FailureKind.LOST, default=outcome)
 
     def close(self) -> None:
-        """End them at once."""
+        """End the peers at once."""
         for actor in self._actors:
             ray.kill(actor)
         self._actors, self._ends = [], []
@@ -109,7 +120,7 @@ def _wait_for(prepared: list[Any]) -> None:
 
 
 def _in_bundle(index: int) -> Any:
-    """A peer that has the whole of a bundle of this process's own placement group."""
+    """Start a peer that uses a whole bundle of this process's placement group."""
     group = ray.util.get_current_placement_group()
     bundle = group.bundle_specs[index]
     place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
@@ -118,7 +129,7 @@ def _in_bundle(index: int) -> Any:
 
 
 def _cause(end: Any) -> Outcome | None:
-    """How a peer failed by itself; None where it did not, or only missed another."""
+    """Return the failure of a peer, or None if it succeeded or only lost another process."""
     try:
         outcome: Outcome = ray.get(end)
     except OutOfMemoryError as error:

@@ -1,6 +1,6 @@
-"""One attempt at one trial, whatever its task: a plain function, usable without Ray.
+"""One attempt at one trial of any task: a plain function, usable without Ray.
 
-The only place where `except Exception` stands around a trial: whatever goes wrong becomes an Outcome.
+This is the only module with an `except Exception` around a trial: every error becomes an Outcome.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Report = Callable[[Measurement], Decision]
 
 
 def run_trial(task: TrialTask, report: Report, tasks: Callable[[str], Task] = find) -> Outcome:
-    """Train until the end, or until `report` answers STOP. `tasks` looks a task up by its name."""
+    """Train to the end, or until `report` returns STOP. `tasks` finds a task by its name."""
     run = TrialRun(task, tasks)
     try:
         for measurement in run:
@@ -41,22 +41,25 @@ def run_trial(task: TrialTask, report: Report, tasks: Callable[[str], Task] = fi
 
 
 class TrialRun:
-    """An attempt as an iterator of measurements that never raises for what a trial can do wrong.
+    """An attempt as an iterator of measurements. Errors of the trial do not raise: they end the iteration.
 
     ::
 
         run = TrialRun(task)
-        for measurement in run: ...     # goes on from the checkpoint in the task's directory
+        for measurement in run: ...     # continues from the checkpoint in the task's directory
         run.outcome()                   # SUCCEEDED, or FAILED with its kind
 
-        run.stop()                      # instead of going on: STOPPED, with the weights of the best step
-        run.close()                     # instead of going on: CANCELLED, the checkpoint stays
+        run.stop()                      # instead of continuing: STOPPED, with the weights of the best step
+        run.close()                     # instead of continuing: CANCELLED, the checkpoint stays
     """
 
     def __init__(
         self, task: TrialTask, tasks: Callable[[str], Task] = find, exchange: Callable[[], Any] | None = None
     ) -> None:
-        """`exchange` makes the Exchange of a supernet that several processes train, when the training begins."""
+        """Create the attempt.
+
+        `exchange` creates the Exchange of a supernet that several processes train, when the training begins.
+        """
         self._task, self._tasks, self._exchange = task, tasks, exchange
         self._directory = Path(task.directory)
         self._trainer: Task | None = None
@@ -75,25 +78,25 @@ class TrialRun:
         raise StopIteration
 
     def outcome(self) -> Outcome:
-        """How the attempt ended; known when the iterator has, or after `stop` or `close`."""
+        """Return the outcome, which exists after the iteration has ended, or after `stop` or `close`."""
         if self._outcome is None:
             raise RuntimeError("the trial is still running")
         return self._outcome
 
     def stop(self) -> Outcome:
-        """End it early, as a result; what was measured counts."""
+        """End the attempt early, as a result; its measurements count."""
         if self._outcome is None:
             guarded(lambda: self._succeed(TrialState.STOPPED), self._fail)
         return self.outcome()
 
     def close(self) -> None:
-        """End it at once, without a result; a later attempt goes on from the checkpoint."""
+        """End the attempt at once, without a result; a later attempt continues from the checkpoint."""
         if self._outcome is None:
             self._release()
             self._end(Outcome(TrialState.CANCELLED))
 
     def _step(self) -> Measurement | None:
-        """The next measurement; None where the trial has ended well."""
+        """Return the next measurement, or None if the trial has succeeded."""
         if self._training is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
@@ -106,11 +109,13 @@ class TrialRun:
             return None
         _check_finite(measurement)
         self._last = measurement
-        self._log(f"step {measurement.step}: {' '.join(f'{k}={v:.6g}' for k, v in measurement.metrics.items())}")
+        self._log(
+            f"step {measurement.step}: {' '.join(f'{name}={value:.6g}' for name, value in measurement.metrics.items())}"
+        )
         return measurement
 
     def _check_time(self) -> None:
-        """For tasks that do not look at their limit themselves; a trial that has had its last step may end."""
+        """Enforce the time limit for tasks that do not; a trial that has taken its last step may end."""
         limit, last = self._task.trial_seconds, self._last
         if limit is None or last is None or last.seconds <= limit or last.step >= self._task.last_step:
             return
@@ -123,7 +128,10 @@ class TrialRun:
         self._end(Outcome(state, files=files))
 
     def _files(self) -> tuple[str, ...]:
-        """A trial that is stopped before its first step of this attempt has those of an earlier one."""
+        """Return the result files.
+
+        A trial that is stopped before the first step of this attempt has the files of an earlier attempt.
+        """
         trainer = self._trainer or self._tasks(self._task.task)
         return trainer.files(self._directory)
 
@@ -132,7 +140,7 @@ class TrialRun:
         self._end(Outcome(TrialState.FAILED, kind, message))
 
     def _release(self) -> None:
-        """Let go of the model and of the memory that it had on a GPU."""
+        """Release the model and its memory on a GPU."""
         training, self._training = self._training, None
         close = getattr(training, "close", None)
         if close is not None:
@@ -152,7 +160,10 @@ class TrialRun:
 
 
 def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None]) -> T | None:
-    """What `action` returns; where it raises, None, and `failed` is told the kind of failure and the message."""
+    """Return the result of `action`.
+
+    If it raises, call `failed` with the kind of failure and the message, and return None.
+    """
     try:
         return action()
     except Exception as error:  # noqa: BLE001 - whatever a trial does wrong becomes its outcome
@@ -169,7 +180,7 @@ def _training(trainer: Task, task: TrialTask, exchange: Callable[[], Any] | None
 
 
 def _explained(error: Exception) -> tuple[FailureKind, str]:
-    """(kind, message); the message of what was not raised on purpose is its traceback."""
+    """Return (kind, message); an unexpected error has its traceback as message."""
     if isinstance(error, TrialFailed):
         return error.kind, str(error)
     if isinstance(error, SearchsvcError):
@@ -179,7 +190,10 @@ def _explained(error: Exception) -> tuple[FailureKind, str]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """torch is not imported to know its errors: OutOfMemoryError on a GPU, a plain RuntimeError on the host."""
+    """Whether an error means that memory is exhausted, decided without importing torch.
+
+    torch raises OutOfMemoryError on a GPU, and a plain RuntimeError on the host.
+    """
     names = {kind.__name__ for kind in type(error).__mro__}
     on_host = "RuntimeError" in names and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or "OutOfMemoryError" in names or on_host

@@ -1,8 +1,7 @@
 """The Tune trainable: a thin shell around TrialRun, one actor that runs one attempt after another.
 
-Of a supernet that several processes train it is rank 0; the others are its Peers.
-
-A result holds what one call of `step` brought: a Measurement, an Outcome, or (after the last epoch) both.
+If several processes train a supernet, it is rank 0; the others are its Peers. A result holds what one call of `step`
+produced: a Measurement, an Outcome, or both (after the last epoch).
 """
 
 from __future__ import annotations
@@ -29,28 +28,28 @@ TASK, INSTRUCTION, RESOURCES, AVOIDED = "task", "instruction", "resources", "avo
 MEASUREMENT, OUTCOME, TEST, DONE = "measurement", "outcome", "test", "done"
 """Keys of a result."""
 GRACE_SECONDS = 5.0
-"""After the limit of a trial, before its process is ended: for the epoch that is under way, and to load the data."""
+"""Time after a trial's limit before its process is ended: for the current epoch, and for loading the data."""
 
 
 class Instruction(StrEnum):
-    """What is to be done with a trial."""
+    """What a worker does with a trial."""
 
     TRAIN = "train"
     STOP = "stop"
-    """Only to be ended as a result: the stopping rule had spoken when an earlier attempt was lost."""
+    """Only end it as a result: the stopping rule had stopped it when an earlier attempt was lost."""
     TEST = "test"
-    """Its best weights are to be measured on the test split."""
+    """Measure its best weights on the test split."""
 
 
 class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
-    """One process on a node of the cluster."""
+    """A process on a node of the cluster."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return resource_request(config[RESOURCES], config[AVOIDED], config[TASK].workers)
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._find = cache(find)  # a look through all installed packages takes longer than a short trial
+        self._find = cache(find)  # scanning all installed packages takes longer than a short trial
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -74,11 +73,11 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         return {MEASUREMENT: measurement, OUTCOME: None, DONE: False}
 
     def end_early(self) -> None:
-        """The next step ends the trial as a result."""
+        """Let the next step end the trial as a result."""
         self._instruction = Instruction.STOP
 
     def place(self) -> tuple[str, str, int]:
-        """(id of the node, its address, pid of this process)"""
+        """Return (id of the node, its address, pid of this process)."""
         return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid()
 
     def cleanup(self) -> None:
@@ -92,7 +91,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
         self._log = self._watch()
 
     def _ended(self, measurement: Measurement | None, *, stop: bool = False) -> dict[str, Any]:
-        """Files are finished and memory is free before the result leaves."""
+        """Return the last result. Files are complete and memory is released before."""
         if stop:
             outcome = self._run.stop()
         elif next(self._run, None) is None:
@@ -113,7 +112,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
             gc.collect()
 
     def _watch(self) -> TextIO | None:
-        """Where a trial that outlives its limit hangs is written to its log, shortly before the driver ends it."""
+        """Have a stack trace written to the trial's log shortly before the driver ends it for exceeding its limit."""
         if self._task.trial_seconds is None:
             return None
         directory = Path(self._task.directory)
@@ -126,7 +125,10 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 def resource_request(
     resources: Resources, avoided: tuple[str, ...] = (), workers: int = 1
 ) -> tune.PlacementGroupFactory:
-    """What a trial of so many processes needs, as Ray counts it, on as few nodes as can be, none of them avoided."""
+    """Return Ray's resource request of a trial with `workers` processes.
+
+    They are placed on as few nodes as possible, none of them avoided.
+    """
     bundles = [bundle_of(resources)] * workers
     if not avoided:
         return tune.PlacementGroupFactory(bundles)
@@ -135,6 +137,6 @@ def resource_request(
 
 
 def bundle_of(resources: Resources) -> dict[str, float]:
-    """{"CPU": 1.0, ...}: amounts above 0 only."""
+    """Return the resources of one process, such as {"CPU": 1.0}: amounts above 0 only."""
     amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory_bytes)}
     return {name: amount for name, amount in amounts.items() if amount > 0}

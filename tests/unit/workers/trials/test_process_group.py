@@ -15,16 +15,16 @@ from searchsvc.domain import FailureKind
 from searchsvc.errors import TrialFailed
 from tests.support import groups
 from workers.trials import process_group as module
-from workers.trials.process_group import Group, Seat, listener_at
+from workers.trials.process_group import ProcessGroup, Rendezvous, listener_at
 
 
 @contextmanager
-def other_process(end: str) -> Iterator[tuple[Group, list[list[float]]]]:
+def other_process(end: str) -> Iterator[tuple[ProcessGroup, list[list[float]]]]:
     """(rank 0 of a group, whose rank 1 is a process; what that has after a mean and a `same`)"""
     with listener_at(groups.HOST) as listener:
         port = listener.getsockname()[1]
         process = groups.start(port, end)
-        group = Group(Seat(0, 2, groups.HOST, port), "cpu", groups.HOST, listener)
+        group = ProcessGroup(Rendezvous(0, 2, groups.HOST, port), "cpu", groups.HOST, listener)
     try:
         tensor, given = torch.tensor([0.0, 1.0]), torch.tensor([7.0, 8.0])
         group.mean(tensor)
@@ -74,6 +74,6 @@ def test_a_process_that_says_nothing_is_missed_after_a_while(monkeypatch: pytest
 def test_a_process_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "JOIN_SECONDS", 1.0)
     with listener_at(groups.HOST) as listener:
-        seat = Seat(0, 2, groups.HOST, listener.getsockname()[1])
-        error = failure_of(lambda: Group(seat, "cpu", groups.HOST, listener).close())
+        place = Rendezvous(0, 2, groups.HOST, listener.getsockname()[1])
+        error = failure_of(lambda: ProcessGroup(place, "cpu", groups.HOST, listener).close())
     assert error.kind is FailureKind.LOST
