@@ -30,7 +30,7 @@ from workers.training.classification.splits import Batches, Order, on_device
 from workers.training.precision import Precision
 from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import INITIAL, generator, torch_seeded
-from workers.training.trial import data_of
+from workers.training.trial import data_share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def search_setup(task: TrialTask, space: Space, device: torch.device) -> SearchS
     dataset = data.load(task.dataset)
     with torch_seeded(task.seed, INITIAL, torch.device("cpu")):
         network = shared_network(space, dataset.info.shape, len(dataset.classes), task.values)
-    splits = (dataset.subset(data_of(task).share), dataset.validation)
+    splits = (dataset.subset(data_share_of(task).share), dataset.validation)
     train, validation = (ImageBatchSource(on_device(split, device, task.threads)) for split in splits)
     return SearchSetup(network.to(device), ClassificationLosses(dataset, device), train, validation)
 

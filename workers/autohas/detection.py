@@ -36,7 +36,7 @@ from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.detection.trainer import inputs_of, untrained
 from workers.training.precision import Precision
 from workers.training.recipe import DetectorRecipe
-from workers.training.trial import data_of
+from workers.training.trial import data_share_of
 
 _WORST = 40.0
 """Cap of a loss: about ten times the loss of an untrained detector."""
@@ -161,7 +161,7 @@ def search_setup(task: TrialTask, space: Space, device: torch.device) -> SearchS
         with_strips(detector)
     train, validation = (
         SceneBatchSource(SceneBatches.of(split, dataset, side=detector.size[0], device=device, processes=0))
-        for split in (dataset.subset(data_of(task).share), dataset.validation)
+        for split in (dataset.subset(data_share_of(task).share), dataset.validation)
     )
     losses = DetectionLosses(inputs_of(values, dataset, device), bins_of(values), device)
     return SearchSetup(SharedDetector(detector), losses, train, validation)

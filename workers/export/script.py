@@ -15,7 +15,7 @@ from workers.export.flatten import Constant, QualifiedName, flatten
 from workers.export.networks import WRITINGS
 from workers.models.networks import input_shape
 from workers.models.trained import Classifier
-from workers.training.trial import data_of
+from workers.training.trial import data_share_of
 from workers.trials.files import DROPPED
 
 _TEMPLATE = "workers.export.standalone"
@@ -70,7 +70,7 @@ def _dropped(task: TrialTask) -> tuple[int, ...]:
     path = Path(task.directory) / DROPPED
     if not path.is_file():
         return ()
-    if data_of(task).share < 1:
+    if data_share_of(task).share < 1:
         raise InvalidInput.at("/format", "a script trains on all images; the labels of a part of them were cleaned")
     return tuple(json.loads(path.read_text())["dropped"])
 

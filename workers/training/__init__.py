@@ -1,1 +1,1 @@
-"""How a network is trained: recipe, optimisers, augmentation, averaging, checkpoints, the loop."""
+"""Training of networks: recipe, optimisers, augmentation, averaging, checkpoints, the loop."""

@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, read whole or not at all.
+"""Checkpoints, which are written and read completely or not at all.
 
-`last.pt` is a torch archive followed by its SHA-256. A file that ends early or whose bytes have changed reads as None:
-the trial starts over, which costs time and nothing else.
+`last.pt` is a torch archive followed by its SHA-256. A truncated or changed file counts as absent: the trial starts
+over, which costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIGEST_BYTES = 32
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """After a crash at any moment there is the old file or the new one, never a part."""
+    """Write a file so that a crash at any moment leaves the old file or the new file, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -37,13 +37,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_parts(directory: Path) -> None:
-    """Remove what writers that were killed have left."""
+    """Remove partial files of writers that were killed."""
     for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def save(directory: Path, state: dict[str, Any]) -> None:
-    """Keep `state` (tensors, numbers, texts, lists and dicts of them) as the last checkpoint."""
+    """Store `state` (tensors, numbers, texts, lists and dicts of them) as the last checkpoint."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
@@ -51,7 +51,7 @@ def save(directory: Path, state: dict[str, Any]) -> None:
 
 
 def load(directory: Path, device: torch.device) -> dict[str, Any] | None:
-    """The last checkpoint; None where there is none, or not a whole one."""
+    """Return the last checkpoint, or None if there is none or it is damaged."""
     try:
         stored = (directory / LAST).read_bytes()
     except FileNotFoundError:

@@ -1,8 +1,9 @@
 """Training with wide depthwise kernels on a CPU: the gradient of the weight in strips of at most three columns.
 
-oneDNN's fast kernel for that gradient takes kernels of up to three columns; for wider ones its general one needs about
-ten times as long, more than all the rest of a network of 5x5 kernels. The gradient of a column of the kernel depends on
-no other column, so that of a 5x5 kernel is put together from a 5x3 and a 5x2 one, on images moved aside: the same sums.
+oneDNN's fast kernel for this gradient supports kernels of up to three columns. For wider kernels its general
+implementation takes about ten times as long, more than the rest of a network of 5x5 kernels. The gradient of a column
+of the kernel depends on no other column. So the gradient of a 5x5 kernel is composed of those of a 5x3 and a 5x2
+kernel, on shifted images: the sums are the same.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -25,28 +26,28 @@ Pair: TypeAlias = tuple[int, int]
 
 
 def convolve(images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    """The depthwise convolution; its gradient in strips where that is faster."""
+    """Return the depthwise convolution; its gradient is computed in strips if that is faster."""
     if images.is_cpu and torch.is_grad_enabled() and weight.shape[3] > _FAST_COLUMNS:
         return _Strips.apply(images, weight, stride, padding)  # type: ignore[no-any-return]
     return F.conv2d(images, weight, None, stride, padding, groups=len(weight))
 
 
 class StripConv2d(nn.Conv2d):
-    """A depthwise convolution with the parameters, the results and the gradients of the one that it stands for."""
+    """A depthwise convolution with the parameters, results and gradients of the one that it replaces."""
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> StripConv2d:
         channels, size, stride, padding = conv.in_channels, conv.kernel_size, conv.stride, conv.padding
-        made = cls(channels, channels, size, stride, padding, groups=channels, bias=False, device="meta")  # type: ignore[arg-type]
-        made.weight = conv.weight
-        return made.train(conv.training)
+        replacement = cls(channels, channels, size, stride, padding, groups=channels, bias=False, device="meta")  # type: ignore[arg-type]
+        replacement.weight = conv.weight
+        return replacement.train(conv.training)
 
     def forward(self, images: Tensor) -> Tensor:
-        return convolve(images, self.weight, self.stride, self.padding)  # type: ignore[arg-type] # a pair, as made
+        return convolve(images, self.weight, self.stride, self.padding)  # type: ignore[arg-type] # a pair, by construction
 
 
 def with_strips(model: nn.Module) -> nn.Module:
-    """The same model, its wide depthwise convolutions replaced; weights are the same tensors of the same names."""
+    """Replace the wide depthwise convolutions of a model and return it; its weights keep their tensors and names."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Conv2d and _is_wide_depthwise(child):
@@ -80,7 +81,10 @@ class _Strips(torch.autograd.Function):
 
 
 def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    """(c, 1, k, k), strip by strip. Images are padded here, since the fast kernel is slow with some paddings."""
+    """Return the gradient of the weight (c, 1, k, k), computed in strips.
+
+    Images are padded here, since the fast kernel is slow with some paddings.
+    """
     rows = (gradient.shape[2] - 1) * stride[0] + weight.shape[2]  # that the kernel passes over
     columns = (gradient.shape[3] - 1) * stride[1]  # from the kernel's first place to its last
     top, below = padding[0], rows - padding[0] - images.shape[2]
@@ -88,17 +92,17 @@ def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: Pair, p
     for strip in torch.split(weight, _FAST_COLUMNS, dim=3):
         left, width = padding[1] - first, strip.shape[3]
         right = columns + width - left - images.shape[3]
-        seen = F.pad(images, (left, right, top, below))  # (n, c, rows, columns + width)
-        strips.append(_gradients(gradient, seen, strip, stride, (0, 0), (False, True))[1])
+        padded = F.pad(images, (left, right, top, below))  # (n, c, rows, columns + width)
+        strips.append(_gradients(gradient, padded, strip, stride, (0, 0), (False, True))[1])
         first += width
-    return torch.cat(strips, 3)
+    return torch.cat(strips, 3)  # (c, 1, k, k) from strips (c, 1, k, <= 3)
 
 
 def _gradients(
-    gradient: Tensor, images: Tensor, weight: Tensor, stride: Pair, padding: Pair, wanted: tuple[bool, bool]
+    gradient: Tensor, images: Tensor, weight: Tensor, stride: Pair, padding: Pair, needed: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor]:
-    """Of images and weight, as far as wanted."""
+    """Return the gradients of images and weight, as far as `needed`."""
     of_images, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, images, weight, None, stride, padding, (1, 1), False, (0, 0), len(weight), (*wanted, False)
+        gradient, images, weight, None, stride, padding, (1, 1), False, (0, 0), len(weight), (*needed, False)
     )
     return of_images, of_weight

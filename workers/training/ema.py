@@ -1,4 +1,4 @@
-"""Exponential moving average of weights, by the rule of timm's ModelEmaV3 (FBNetV3 trains with one, arXiv 2006.02049).
+"""Exponential moving average of weights, by the rule of timm's ModelEmaV3 (used for FBNetV3, arXiv 2006.02049).
 
 theta_e <- d theta_e + (1 - d) theta after every step of the optimiser, for parameters and for the running statistics of
 batch normalisation; whole numbers (the count of batches) are copied.
@@ -16,12 +16,15 @@ _WARM_UP_POWER = 2 / 3
 
 
 def decay_at(step: int, decay: float) -> float:
-    """The decay d of update k = 1, 2, ...: the first copies, and early ones forget faster (min(d, 1 - k^(-2/3)))."""
+    """Return the decay d of update k = 1, 2, ...: min(d, 1 - k^(-2/3)).
+
+    The first update copies the weights, and early updates forget faster.
+    """
     return min(decay, 1.0 - math.pow(step, -_WARM_UP_POWER))
 
 
 class WeightAverage:
-    """A copy of a model that follows it. The lists of tensors are made once: an update is two calls."""
+    """An averaged copy of a model. Lists of tensors are built once, so that an update takes two calls."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.module = deepcopy(model).eval().requires_grad_(False)
@@ -31,16 +34,16 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After step 1, 2, ... of the optimiser."""
+        """Update the average after step 1, 2, ... of the optimiser."""
         torch._foreach_lerp_(self._averages, self._averaged, weight=1.0 - decay_at(step, self.decay))
         if self._counts:
             torch._foreach_copy_(self._counts, self._counted)
 
 
 def _pairs(model: nn.Module, copy: nn.Module, *, floating: bool) -> tuple[list[Tensor], list[Tensor]]:
-    kept = [
+    pairs = [
         (source, target)
         for source, target in zip(model.state_dict().values(), copy.state_dict().values(), strict=True)
         if source.is_floating_point() == floating
     ]
-    return [source for source, _ in kept], [target for _, target in kept]
+    return [source for source, _ in pairs], [target for _, target in pairs]

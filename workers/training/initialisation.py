@@ -1,4 +1,4 @@
-"""The first weights of a trial: those that its network was made with, or those of a trained network."""
+"""The initial weights of a trial: random, or loaded from a trained network."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from workers.models.pretrained import Loaded, Shapes, load_weights, read_weights
 from workers.trials.files import PRETRAINED, note
 
 SHARE = "pretrained_share"
-_TOLD = 5
-"""Names that the log has of each kind."""
+_LISTED = 5
+"""Number of names of each kind that the log lists."""
 
 
-class Start:
-    """What a trial started from."""
+class InitialWeights:
+    """The origin of a trial's initial weights."""
 
     def __init__(self, loaded: Loaded | None) -> None:
         self.metrics: Mapping[str, float] = {} if loaded is None else {SHARE: loaded.share}
-        """The share of the numbers in the network's weights that another network gave: measured at every step."""
+        """Share of the numbers in the network's weights that were loaded; a metric of every step."""
         self.files: Mapping[str, bytes] = {} if loaded is None else {PRETRAINED: _document(loaded)}
-        """By name: what became of each name in the file, and of each of the network."""
+        """Contents by name: how each name of the file and of the network was used."""
 
 
-def started(network: nn.Module, task: TrialTask) -> Start:
-    """Load what the task wants its network to start from, and say in the trial's log what became of it.
+def load_initial(network: nn.Module, task: TrialTask) -> InitialWeights:
+    """Load the weights that the task starts from, and log how they were used.
 
-    Raises InvalidInput where nothing fits, or the file is not the one that was chosen.
+    Raises InvalidInput if nothing fits, or the file is not the one that was chosen.
     """
     if task.values.get(recipe.INIT, recipe.SCRATCH) == recipe.SCRATCH:
-        return Start(None)
+        return InitialWeights(None)
     if task.pretrained is None:
         raise InvalidInput.at(f"/{recipe.INIT}", "the trial was given no weights to start from")
     loaded = _loaded(network, task.pretrained)
     note(Path(task.directory), f"started from {task.pretrained.path}: {_summary(loaded)}")
-    return Start(loaded)
+    return InitialWeights(loaded)
 
 
 def _loaded(network: nn.Module, file: WeightsFile) -> Loaded:
@@ -63,16 +63,16 @@ def _summary(loaded: Loaded) -> str:
         "misshapen": _texts(loaded.misshapen),
         "adapted from other channels": _texts(loaded.adapted),
     }
-    others = [f", {len(some)} {kind} ({_first(some)})" for kind, some in names.items() if some]
+    others = [f", {len(each)} {kind} ({_first(each)})" for kind, each in names.items() if each]
     return f"{loaded.share:.1%} of its numbers; of the names {len(loaded.matched)} matched{''.join(others)}"
 
 
-def _texts(some: Sequence[Shapes]) -> list[str]:
-    return [f"{name} {theirs} -> {ours}" for name, theirs, ours in some]
+def _texts(tensors: Sequence[Shapes]) -> list[str]:
+    return [f"{name} {theirs} -> {ours}" for name, theirs, ours in tensors]
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_TOLD], *(["..."] if len(names) > _TOLD else [])])
+    return ", ".join([*names[:_LISTED], *(["..."] if len(names) > _LISTED else [])])
 
 
 def _document(loaded: Loaded) -> bytes:
@@ -80,5 +80,5 @@ def _document(loaded: Loaded) -> bytes:
     return json.dumps({**asdict(loaded), **shapes}, indent=2).encode()
 
 
-def _rows(some: Sequence[Shapes]) -> list[dict[str, object]]:
-    return [{"name": name, "file": theirs, "network": ours} for name, theirs, ours in some]
+def _rows(tensors: Sequence[Shapes]) -> list[dict[str, object]]:
+    return [{"name": name, "file": theirs, "network": ours} for name, theirs, ours in tensors]

@@ -1,8 +1,8 @@
-"""Levels of augmentation: those of "Rethinking Pre-training and Self-training" (arXiv 2006.06882), for every task.
+"""Levels of augmentation of "Rethinking Pre-training and Self-training" (arXiv 2006.06882), for all tasks.
 
-Each scales an image by a factor drawn from a range; what is then larger is cropped at random, what is smaller padded.
-From the second on a policy changes it besides. Flipping, which the paper has in every level, is a choice of its own
-here: mirrored digits and mirrored playing cards are none.
+Each level scales an image by a random factor from a range; a larger image is cropped at random, a smaller one padded.
+From the second level on, a policy also changes the image. The paper flips in every level. Here flipping is a separate
+choice, because mirrored digits and mirrored playing cards are not valid ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How strongly images are changed."""
+    """Strength of an augmentation."""
 
     scales: tuple[float, float]
     policy: Literal["autoaugment", "randaugment"] | None = None

@@ -1,6 +1,6 @@
-"""What moves the weights of a network: an optimiser at the rates of a schedule, in mixed precision, and their average.
+"""Optimisation of a network's weights: an optimiser with a schedule, mixed precision, and the weight average.
 
-A step leaves its loss on the device and waits for nothing.
+A step leaves its loss on the device and does not wait for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workers.training.schedule import Schedule
 
 _STEPS_BETWEEN_CHECKS = 32
 Losses: TypeAlias = Mapping[str, Tensor]
-"""Means over the images of a batch, () each and without a gradient, by name."""
+"""Means over the images of a batch, by name: () each, without a gradient."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -32,7 +32,7 @@ class Optimisation(Generic[Model]):
     """Owns the weights of a network while it is trained."""
 
     def __init__(self, model: Model, recipe: Recipe, *, images: int, epochs: int, device: torch.device) -> None:
-        """`images`: of an epoch."""
+        """Prepare a model for training. `images`: number of images per epoch."""
         self.batches = math.ceil(images / recipe.batch_size)
         """Of an epoch, one step each."""
         self.model: Model = with_strips(model) if device.type == "cpu" else model.to(device)  # type: ignore[assignment]
@@ -46,17 +46,17 @@ class Optimisation(Generic[Model]):
 
     @property
     def evaluated(self) -> Model:
-        """The model that is measured and kept: the average of the weights where the recipe says so."""
+        """The model that is measured and stored: the average of the weights if the recipe says so."""
         return self._average.module if self._average else self.model  # type: ignore[return-value]
 
     def begin_epoch(self) -> None:
-        """The model in training mode, but for what is frozen."""
+        """Put the model in training mode, except its frozen modules."""
         self.model.train()
         for module in self._frozen:
             module.eval()
 
     def step(self, loss: Tensor, *others: Optimizer) -> None:
-        """One step down the gradient of a loss, and one of the optimisers of what is trained others the network."""
+        """Take a step down the gradient of a loss, and a step of other optimisers that share the loss."""
         optimizers.set_learning_rate(self._optimizer, self._schedule.rate(self._step))
         self.precision.step(loss, self._optimizer, *others, clip_norm=self._clip_norm)
         self._step += 1
@@ -64,7 +64,7 @@ class Optimisation(Generic[Model]):
             self._average.update(self._step)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """Return all state that the next step depends on."""
         return {
             "step": self._step,
             "model": self.model.state_dict(),
@@ -74,7 +74,7 @@ class Optimisation(Generic[Model]):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` of one that was made with the same arguments."""
+        """Continue from a `state()` of an optimisation that was created with the same arguments."""
         self._step = state["step"]
         self.model.load_state_dict(state["model"])
         if self._average:
@@ -84,9 +84,10 @@ class Optimisation(Generic[Model]):
 
 
 def mean_losses(steps: Iterable[tuple[Losses, int]], epoch: int, check: Callable[[], None]) -> dict[str, float]:
-    """Of an epoch, over its images. `steps` trains as it is iterated, and gives a batch's losses and its images.
+    """Return the mean losses of an epoch over its images.
 
-    `check` is called every few steps; what it raises ends the epoch. Raises TrialFailed (DIVERGED).
+    `steps` trains when it is iterated, and yields a batch's losses and number of images. `check` is called every few
+    steps; an exception that it raises ends the epoch. Raises TrialFailed (DIVERGED).
     """
     totals, images = dict[str, Tensor](), 0
     for number, (losses, count) in enumerate(steps):

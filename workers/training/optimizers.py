@@ -1,4 +1,4 @@
-"""Optimisers by name. All update every weight in a handful of kernels: fused, or over lists of tensors."""
+"""Optimisers by name. All update every weight in a few kernels: fused, or over lists of tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.training.recipe import Recipe
 
 Groups = Iterable[Mapping[str, Any]]
 _SCALE = "lr_scale"
-"""Of a group of parameters: what its rate is a multiple by. A name that timm's schedulers know, too."""
+"""Key of a group's factor of the learning rate; timm's schedulers use the same key."""
 
 
 def _sgd(groups: Groups, recipe: Recipe) -> Optimizer:
@@ -25,7 +25,7 @@ def _sgd(groups: Groups, recipe: Recipe) -> Optimizer:
 
 
 def _rmsprop(groups: Groups, recipe: Recipe) -> Optimizer:
-    """As TensorFlow has it and MobileNet, EfficientNet and FBNetV3 were trained.
+    """RMSprop as in TensorFlow, with which MobileNet, EfficientNet and FBNetV3 were trained.
 
     v <- 0.9 v + 0.1 g^2, starting at 1;  b <- m b + lr g / sqrt(v + 0.001);  w <- w - b.
     """
@@ -45,52 +45,55 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, Recipe], Optimizer]] = MappingProxyTy
 
 
 def create(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser; weights decay, but biases and the scales and shifts of normalisation do not.
+    """Return the recipe's optimiser. Weights decay, but biases and the scales and shifts of normalisation do not.
 
-    Nor do the parameters that a module's `undecayed()` gives, as that of the official `workers.models.blocks.dnl`.
+    Parameters in a module's `undecayed()` do not decay either, as in the official code of `workers.models.blocks.dnl`.
     """
     spared = _spared(model)
     groups = [
-        {"params": some, "weight_decay": decay, _SCALE: scale}
+        {"params": group, "weight_decay": decay, _SCALE: scale}
         for scale, parameters in _scaled(model, recipe.layer_decay)
-        for some, decay in (
-            ([one for one in parameters if one not in spared], recipe.weight_decay),
-            ([one for one in parameters if one in spared], 0.0),
+        for group, decay in (
+            ([each for each in parameters if each not in spared], recipe.weight_decay),
+            ([each for each in parameters if each in spared], 0.0),
         )
     ]
     return OPTIMIZERS[recipe.optimizer](groups, recipe)
 
 
 def _scaled(model: nn.Module, decay: float) -> list[tuple[float, list[nn.Parameter]]]:
-    """(factor of the rate, trained parameters) of each part: 1 for the last, `decay` times that of the part after it.
+    """Return (factor of the rate, trained parameters) of each part of the model.
 
-    Weights of no part learn like the last (arXiv 1801.06146, 3.2; arXiv 2003.10555, appendix A).
+    The last part has factor 1; each earlier part has `decay` times the factor of the part after it. Weights outside all
+    parts learn like the last part (arXiv 1801.06146, 3.2; arXiv 2003.10555, appendix A).
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if decay == 1.0:
         return [(1.0, trained)]
     *lower, _ = parts_of(model)
-    part_of = {one: part for part, modules in enumerate(lower) for module in modules for one in module.parameters()}
+    part_of = {
+        parameter: part for part, modules in enumerate(lower) for module in modules for parameter in module.parameters()
+    }
     groups: list[list[nn.Parameter]] = [[] for _ in range(len(lower) + 1)]
-    for one in trained:
-        groups[part_of.get(one, len(lower))].append(one)
+    for parameter in trained:
+        groups[part_of.get(parameter, len(lower))].append(parameter)
     return [(decay ** (len(lower) - part), parameters) for part, parameters in enumerate(groups) if parameters]
 
 
 def _spared(model: nn.Module) -> set[nn.Parameter]:
-    """The parameters that do not decay; tensors are hashed and found by identity."""
-    asked = {one for module in model.modules() for one in getattr(module, "undecayed", tuple)()}
-    return asked | {one for one in model.parameters() if one.ndim <= 1}
+    """Return the parameters that do not decay; tensors are hashed and compared by identity."""
+    declared = {parameter for module in model.modules() for parameter in getattr(module, "undecayed", tuple)()}
+    return declared | {parameter for parameter in model.parameters() if parameter.ndim <= 1}
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """For all parameters, each group at its share of it."""
+    """Set the learning rate; each group of parameters scales it by its factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get(_SCALE, 1.0)
 
 
 def restore(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a state_dict, tensors laid out in memory as their parameters are (fused kernels go by memory order)."""
+    """Load a state_dict with tensors in the memory layout of their parameters (fused kernels use memory order)."""
     optimizer.load_state_dict(dict(state))
     for parameter, slots in optimizer.state.items():
         for name, slot in slots.items():

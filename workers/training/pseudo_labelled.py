@@ -1,4 +1,4 @@
-"""The pseudo-labelled batch of a student, which every step takes together with an equal one of labelled images."""
+"""The pseudo-labelled batch of a student: every step uses it together with a labelled batch of the same size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ SplitT = TypeVar("SplitT")
 
 
 class PseudoLabelled(Generic[SplitT]):
-    """A split of `count` pseudo-labelled images as the trainer of a task takes it, and the joint loss."""
+    """A split of `count` pseudo-labelled images in the form that a task's trainer uses, and the joint loss."""
 
     def __init__(self, split: SplitT, count: int, *, alpha: float, seed: int) -> None:
-        """`seed`: of the trial, whose labelled images meet the draws that they meet without the others."""
+        """Create it from a split of `count` images and the seed of the trial.
+
+        Labelled images get the same random numbers with and without pseudo labels.
+        """
         self.split, self.loss = split, JointLoss(alpha)
         self.seed = seeds.of_pseudo_labelled(seed)
         self.count = count
@@ -26,13 +29,13 @@ class PseudoLabelled(Generic[SplitT]):
     def draws(self, epoch: int, draws: int) -> NDArray[np.intp]:
         """Return the draws of epoch 1, 2, ...: entry v is image v % count, as in `seeds.passes`.
 
-        Epochs continue one endless row of passes over all images, each pass in an order of its own.
+        Epochs continue an endless sequence of passes over all images, each pass in its own order.
         """
         first = (epoch - 1) * draws
         passes = range(first // self.count, -(-(first + draws) // self.count))
-        row = np.concatenate([self._pass(one) for one in passes])
+        sequence = np.concatenate([self._pass(number) for number in passes])
         start = first - passes.start * self.count
-        return row[start : start + draws]
+        return sequence[start : start + draws]  # (draws,)
 
     def _pass(self, number: int) -> NDArray[np.intp]:
         return np.random.default_rng([self.seed, 0, number]).permutation(self.count) + number * self.count

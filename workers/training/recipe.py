@@ -11,10 +11,10 @@ from searchsvc.domain.parameters import Scalar
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What all tasks share: one value per parameter of `searchsvc.spaces.recipe`, which says what each means.
+    """Parameters that all tasks share, named as in `searchsvc.spaces.recipe`, which explains each.
 
-    Dropout, stochastic depth and resolution are not here: they are part of the network. Nor are the first weights, the
-    part of the data and the repetition, which are decided before a training begins.
+    Dropout, stochastic depth and resolution are absent, because they are part of the network. So are the initial
+    weights, the share of the data and the repetition, which are decided before a training begins.
     """
 
     optimizer: str
@@ -34,19 +34,19 @@ class Recipe:
 
     @property
     def peak_lr(self) -> float:
-        """The rate after the warm-up, on the optimiser's own scale."""
+        """The learning rate after the warm-up, on the optimiser's own scale."""
         return self.lr * self.sgd_lr_scale if self.optimizer == "sgd" else self.lr
 
     @classmethod
     def of(cls, values: Mapping[str, Scalar]) -> Self:
-        """Pick the recipe from complete values (`searchsvc.spaces.networks.complete`)."""
-        given: Mapping[str, Any] = values
-        return cls(**{field.name: given[field.name] for field in fields(cls)})
+        """Return the recipe among complete values."""
+        by_name: Mapping[str, Any] = values
+        return cls(**{field.name: by_name[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierRecipe(Recipe):
-    """That of a classifier."""
+    """The recipe of a classifier."""
 
     class_loss: str
     clean_folds: int
@@ -59,7 +59,7 @@ class ClassifierRecipe(Recipe):
 
 @dataclass(frozen=True, slots=True)
 class DetectorRecipe(Recipe):
-    """That of a detector; what its loss takes is in `workers.losses.one_stage`."""
+    """The recipe of a detector; parameters of its loss are in `workers.losses.one_stage`."""
 
     flip: bool
     color: float

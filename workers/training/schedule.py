@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from workers.training.recipe import Recipe
 
 _WARM_UP = 0.1
-"""Share of all steps in which the rate rises, where the recipe does not say for how many epochs."""
+"""Share of all steps in which the rate rises, if the recipe sets no number of epochs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`rate(step)` of step 0, ..., total - 1 of a training."""
+    """Learning rates `rate(step)` of the steps 0, ..., total - 1 of a training."""
 
     peak: float
     warm: int
-    """Steps of the rise; the last of them has the peak rate."""
+    """Number of steps of the rise; the last of them has the peak rate."""
     total: int
     steps_per_epoch: int
     decay: float
-    """Factor from one epoch to the next, as FBNetV3 and EfficientNet are trained; 0: half a cosine to 0 instead."""
+    """Factor per epoch, as FBNetV3 and EfficientNet are trained; 0: half a cosine to 0 instead."""
 
     @classmethod
     def of(cls, recipe: Recipe, epochs: int, steps_per_epoch: int) -> Schedule:
@@ -30,7 +30,7 @@ class Schedule:
         return cls(recipe.peak_lr, max(1, round(warm)), total, steps_per_epoch, recipe.lr_decay)
 
     def rate(self, step: int) -> float:
-        """Positive at every step. A cosine without restarts: arXiv 1608.03983."""
+        """Return the rate of a step, which is positive. The cosine has no restarts: arXiv 1608.03983."""
         if step < self.warm:
             return self.peak * (step + 1) / self.warm
         if self.decay:

@@ -1,4 +1,4 @@
-"""Random numbers of a trial: all follow from (seed, epoch), so that a resumed trial draws what it would have."""
+"""Random numbers of a trial. All follow from (seed, epoch), so that a resumed trial draws the same numbers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 
 INITIAL = 0
-"""The epoch whose numbers make the first weights; training epochs count from 1."""
+"""Epoch of the random numbers for the initial weights; training epochs count from 1."""
 
 
 def generator(seed: int, epoch: int) -> np.random.Generator:
-    """Draws on the host: the order of the images, mixup's lambda, shifts and flips."""
+    """Return the generator of draws on the host: the order of the images, mixup's lambda, shifts and flips."""
     return np.random.default_rng([seed, epoch])
 
 
 def passes(random: np.random.Generator, images: int, draws: int) -> NDArray[np.intp]:
-    """(draws,) a random order of the images, again and again: entry v is image v % images, in pass v // images."""
+    """Return repeated random orders of the images, (draws,): entry v is image v % images, in pass v // images."""
     rounds = range(-(-draws // images))
-    return np.concatenate([random.permutation(images) + images * one for one in rounds])[:draws]
+    return np.concatenate([random.permutation(images) + images * number for number in rounds])[:draws]
 
 
 def image_generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
-    """Draws for one image in one of the `passes`, whichever process makes them and whatever batch the image is in."""
+    """Return the generator for one image in one of the `passes`, independent of its process and batch."""
     return np.random.default_rng([seed, epoch, 2, draw])
 
 
@@ -36,7 +36,7 @@ def of_pseudo_labelled(seed: int) -> int:
 
 @contextmanager
 def torch_seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Within: torch's global generators (initial weights, dropout) start from (seed, epoch). After: as they were."""
+    """Seed torch's global generators (initial weights, dropout) by (seed, epoch), and restore them afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(_whole(np.random.SeedSequence([seed, epoch, 1])))
@@ -44,5 +44,5 @@ def torch_seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 
 
 def _whole(sequence: np.random.SeedSequence) -> int:
-    """From 0 to 2**63 - 1."""
+    """Return a whole number from 0 to 2**63 - 1."""
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,8 +1,8 @@
-"""One trial, from its task to its measurements and files, whatever is trained.
+"""One trial, from its task to its measurements and files, for any kind of training.
 
-After every epoch, in this order: the files of the weights, if they are the best so far (`model.safetensors` among
-them); the checkpoint (`last.pt`), which holds all measurements up to there; the measurement is yielded. A kill between
-any two of them costs at most the epoch.
+After every epoch, in this order: the files of the weights are written if they are the best so far (among them
+`model.safetensors`); then the checkpoint (`last.pt`), which contains all measurements so far; then the measurement is
+yielded. So a kill costs at most the current epoch.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class Training(Protocol):
     """A network that is trained and measured."""
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        """Train epoch 1, 2, ...: its losses. Raises TrialFailed (DIVERGED)."""
+        """Train epoch 1, 2, ... and return its losses. Raises TrialFailed (DIVERGED)."""
 
     def measure(self) -> Mapping[str, float]:
-        """Metrics of the weights as they are, on the validation split."""
+        """Return metrics of the current weights on the validation split."""
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
-        """What is kept of the weights as they are, which have just been measured: contents by name."""
+        """Return the files that belong to the current weights, which have just been measured: contents by name."""
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Return all state that the next epoch depends on."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()`."""
+        """Continue from a `state()`."""
 
 
 def run(
@@ -50,8 +50,9 @@ def run(
     clock: Callable[[], float],
     earlier: float = 0.0,
 ) -> Iterator[Measurement]:
-    """See `Task.train`. `make` is given what is to be called every few steps, and ends the epoch by what it raises.
+    """Train and yield measurements; see `Task.train`.
 
+    `make` creates the training from a function that it calls every few steps, and whose exceptions end the epoch.
     `earlier`: seconds that the trial took before its first epoch. Raises TrialFailed (DIVERGED, TIMED_OUT).
     """
     watch = _Stopwatch(clock, task.trial_seconds)
@@ -61,13 +62,13 @@ def run(
     checkpoint.remove_parts(directory)
     measured = _resumed(task, directory, training, device)
     watch.before = measured[-1].seconds if measured else earlier
-    yield from [one for one in measured if one.step > task.stored_step]
+    yield from [measurement for measurement in measured if measurement.step > task.stored_step]
     for epoch in range(len(measured) + 1, task.fidelity.epochs + 1):
         watch.check()
         losses = training.train_epoch(epoch)
         metrics = _finite({**training.measure(), **losses})
         measured.append(Measurement(epoch, metrics, watch.seconds))
-        _keep(task, directory, training, measured)
+        _save(task, directory, training, measured)
         if epoch > task.stored_step:
             yield measured[-1]
 
@@ -91,21 +92,21 @@ class _Stopwatch:
 
 
 class DataShare(NamedTuple):
-    """What a trial is trained on, as shares of the training images."""
+    """The data that a trial trains on, as shares of the training images."""
 
     share: float
     of: float
-    """What the fidelity gives: an epoch has as many steps as if it were trained on that."""
+    """Share that the fidelity allows; an epoch has as many steps as if it were trained on that share."""
 
 
-def data_of(task: TrialTask) -> DataShare:
-    """The recipe's share is one of what the fidelity gives."""
-    given, share = task.fidelity.data_fraction, task.values.get(DATA_FRACTION, 1.0)
-    return DataShare(given * float(share), given)
+def data_share_of(task: TrialTask) -> DataShare:
+    """Return the data of a trial: the recipe's share is a share of the data that the fidelity allows."""
+    allowed, share = task.fidelity.data_fraction, task.values.get(DATA_FRACTION, 1.0)
+    return DataShare(allowed * float(share), allowed)
 
 
 def device_of(task: TrialTask) -> torch.device:
-    """Where a task is trained, on as many threads as it says. Raises InvalidInput where there is no such device."""
+    """Return the device of a task, and set the number of threads. Raises InvalidInput if the device is absent."""
     torch.set_num_threads(task.threads)
     device = torch.device(task.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -114,34 +115,37 @@ def device_of(task: TrialTask) -> torch.device:
 
 
 def _resumed(task: TrialTask, directory: Path, training: Training, device: torch.device) -> list[Measurement]:
-    """Measurements up to the checkpoint that training goes on from; none where it starts over."""
+    """Restore the checkpoint and return the measurements up to it; return none if training starts over."""
     state = checkpoint.load(directory, device)
     if state is None or state["trial"] != fingerprint(task):
         return []
     training.restore(state["trainer"])
-    return [Measurement(*one) for one in state["measured"]]
+    return [Measurement(*row) for row in state["measured"]]
 
 
-def _keep(task: TrialTask, directory: Path, training: Training, measured: list[Measurement]) -> None:
+def _save(task: TrialTask, directory: Path, training: Training, measured: list[Measurement]) -> None:
     last = measured[-1]
     if (best_measurement(measured, task.objective) or last) is last:
         for name, content in training.files(last).items():
             checkpoint.write_atomically(directory / name, content)
-    history = [(one.step, dict(one.metrics), one.seconds) for one in measured]
+    history = [(row.step, dict(row.metrics), row.seconds) for row in measured]
     checkpoint.save(directory, {"trial": fingerprint(task), "trainer": training.state(), "measured": history})
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    """The same. Raises TrialFailed (DIVERGED) where one is NaN or infinite: nothing of such an epoch is kept."""
+    """Return the metrics. Raises TrialFailed (DIVERGED) if one is NaN or infinite; the epoch then leaves no files."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise TrialFailed(FailureKind.DIVERGED, f"{name} became {value}")
     return metrics
 
 
-def fingerprint(task: TrialTask, **besides: Any) -> str:
-    """Of all that decides what is trained, `besides` included: a checkpoint of anything else is not gone on from."""
-    what: dict[str, Any] = {
+def fingerprint(task: TrialTask, **further: Any) -> str:
+    """Return a digest of everything that determines the training, including `further`.
+
+    A checkpoint with another fingerprint is not used.
+    """
+    content: dict[str, Any] = {
         "task": task.task,
         "dataset": dict(task.dataset),
         "values": dict(task.values),
@@ -150,6 +154,6 @@ def fingerprint(task: TrialTask, **besides: Any) -> str:
         "objective": task.objective.model_dump(),
         **({"pretrained": task.pretrained.sha256} if task.pretrained else {}),
         **({"self_training": asdict(task.self_training)} if task.self_training else {}),
-        **besides,
+        **further,
     }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""AutoAugment (arXiv 1805.09501) of a whole batch on the device that trains: its policy for ImageNet, table 9.
+"""AutoAugment (arXiv 1805.09501) of a whole batch on the device: its policy for ImageNet, table 9.
 
-Each image meets one of 25 pairs of operations; each operation of a pair has a chance and a level from 0 to 9. Ranges
-and the mechanics of a batch are those of `randaugment` in this folder; inverting is solarizing from 0 on.
+Each image gets one of 25 pairs of operations; each operation of a pair has a probability and a level from 0 to 9.
+Ranges and the mechanics of a batch are those of `randaugment` in this folder; inverting is solarizing from 0 on.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ POLICY: tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...] = (
     (("color", 0.6, 4), ("contrast", 1.0, 8)),
     (("equalize", 0.8, 0), ("equalize", 0.6, 0)),
 )
-"""Pairs of (operation, chance, level)."""
+"""Pairs of (operation, probability, level)."""
 
 
 def autoaugment(images: Tensor, random: np.random.Generator) -> Tensor:
-    """(n, c, h, w) uint8 from black (0) to white (255) -> the same; what each image meets is drawn on the host."""
+    """Augment images (n, c, h, w) uint8 from black (0) to white (255); operations are drawn on the host."""
     n = len(images)
     pairs = random.integers(len(POLICY), size=n)
     for step in range(2):
@@ -60,7 +60,7 @@ def autoaugment(images: Tensor, random: np.random.Generator) -> Tensor:
 
 @cache
 def _table(step: int) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Index of the operation, chance and strength from 0 to 1 of each pair's first or second operation, (25,) each."""
+    """Return operation, probability and strength from 0 to 1 of each pair's first or second operation, (25,) each."""
     rows = [pair[step] for pair in POLICY]
     inverts = np.array([name == "invert" for name, _, _ in rows])
     names = np.array([OPERATIONS.index("solarize" if name == "invert" else name) for name, _, _ in rows])

@@ -1,9 +1,9 @@
-"""What a classifier learns by: one choice among all classes, or a yes or no to each (arXiv 2006.07159, section 5).
+"""Losses of classifiers: one choice among all classes, or a yes or no to each (arXiv 2006.07159, section 5).
 
 | symbol | meaning | shape |
 |---|---|---|
 | logits | of n images and K classes | (n, K) |
-| targets | indices of classes, or the probability that each class should get | (n,) or (n, K) |
+| targets | indices of classes, or the target probability of each class | (n,) or (n, K) |
 """
 
 from __future__ import annotations

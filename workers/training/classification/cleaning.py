@@ -1,9 +1,9 @@
-"""Training on cleaned labels (arXiv 2006.07159, section 5): images go whose label a network that was not trained on
-them does not find.
+"""Training on cleaned labels (arXiv 2006.07159, section 5), without images whose label a network contradicts.
 
-The training images are cut into folds. For each fold a small network, always the same one with the default recipe, is
-trained on the others as long as a trial is, and asked. Its answers do not depend on the trial: they are kept in a file
-per fold beside the trials of a job, made once, and made on where they were broken off.
+The network was not trained on these images: the training images are split into folds, and for each fold a small network
+(always the same, with the default recipe) is trained on the other folds for as many epochs as a trial, and predicts the
+fold. The predictions do not depend on the trial. They are stored in a file per fold next to the trials of a job,
+computed once, and completed after interruptions.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ _WAIT_SECONDS = 0.2
 def disagreeing(
     task: TrialTask, dataset: Dataset, train: Split, folds: int, device: torch.device, check: Callable[[], None]
 ) -> NDArray[np.intp]:
-    """Positions in `train` of the images that are better left out; `check` is called often, and may end it by raising.
+    """Return the positions in `train` of the images to drop.
 
-    A class of which nothing would be left keeps all its images.
+    `check` is called often; an exception that it raises ends the work. A class that would lose all its images keeps
+    them.
     """
     answers = out_of_fold(task, dataset, train, folds, device, check)
-    agrees = answers == train.labels
-    alive = np.zeros(len(dataset.classes), np.bool_)
+    agrees = answers == train.labels  # (n,)
+    alive = np.zeros(len(dataset.classes), np.bool_)  # (K,): classes that keep an image
     alive[train.labels[agrees]] = True
     return np.flatnonzero(~agrees & alive[train.labels])
 
@@ -49,7 +50,7 @@ def disagreeing(
 def out_of_fold(
     task: TrialTask, dataset: Dataset, train: Split, folds: int, device: torch.device, check: Callable[[], None]
 ) -> Labels:
-    """(n,) the class that each image of `train` gets from a network that has not seen it."""
+    """Return the class (n,) that a network which has not seen the image predicts for each image of `train`."""
     folder = Path(task.directory).parent / f"folds-{_digest(task, train, folds)}"
     folder.mkdir(parents=True, exist_ok=True)
     fold_of = assigned(train.labels, folds)
@@ -58,14 +59,14 @@ def out_of_fold(
         path, inside = folder / f"{fold}.npy", fold_of == fold
         with _alone(folder / "lock", check):
             if not path.is_file():
-                asked = _asked(task, dataset, train, inside, device, check)
-                write_atomically(path, _npy(asked))
+                predictions = _predicted_fold(task, dataset, train, inside, device, check)
+                write_atomically(path, _npy(predictions))
         answers[inside] = np.load(path, allow_pickle=False)
     return answers
 
 
 def assigned(labels: Labels, folds: int) -> Labels:
-    """(n,) the fold of each image: of each class about as many in every one."""
+    """Return the fold (n,) of each image; each class is spread evenly over the folds."""
     fold_of = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         index = np.random.default_rng([_SEED, int(label)]).permutation(np.flatnonzero(labels == label))
@@ -73,7 +74,7 @@ def assigned(labels: Labels, folds: int) -> Labels:
     return fold_of
 
 
-def _asked(
+def _predicted_fold(
     task: TrialTask,
     dataset: Dataset,
     train: Split,
@@ -81,9 +82,9 @@ def _asked(
     device: torch.device,
     check: Callable[[], None],
 ) -> Labels:
-    """(m,) what a network trained on the images outside the fold says of those inside."""
+    """Return the predictions (m,) of a network trained on the images outside the fold, for those inside."""
     values = complete({})
-    outside, asked = (on_device(train.take(np.flatnonzero(part)), device, task.threads) for part in (~inside, inside))
+    outside, fold = (on_device(train.take(np.flatnonzero(part)), device, task.threads) for part in (~inside, inside))
     trainer = Trainer(
         untrained(values, dataset, _SEED),
         values,
@@ -98,15 +99,15 @@ def _asked(
         trainer.train_epoch(epoch)
     model = trainer.evaluated.eval()
     with torch.inference_mode(), trainer.precision.autocast():
-        said = [model(trainer.inputs(images)).argmax(1) for images, _ in in_order(asked, trainer.inputs.batch)]
-    found: Labels = torch.cat(said).cpu().numpy()
-    return found
+        predictions = [model(trainer.inputs(images)).argmax(1) for images, _ in in_order(fold, trainer.inputs.batch)]
+    labels: Labels = torch.cat(predictions).cpu().numpy()  # (m,)
+    return labels
 
 
 def _digest(task: TrialTask, train: Split, folds: int) -> str:
-    """Of all that the answers depend on."""
-    what = {"dataset": dict(task.dataset), "fidelity": task.fidelity.model_dump(), "folds": folds}
-    text = json.dumps({**what, "network": dict(complete({}))}, sort_keys=True)
+    """Return a digest of everything that the predictions depend on."""
+    content = {"dataset": dict(task.dataset), "fidelity": task.fidelity.model_dump(), "folds": folds}
+    text = json.dumps({**content, "network": dict(complete({}))}, sort_keys=True)
     return hashlib.sha256(text.encode() + train.labels.tobytes()).hexdigest()[:16]
 
 
@@ -118,7 +119,7 @@ def _npy(answers: Labels) -> bytes:
 
 @contextmanager
 def _alone(path: Path, check: Callable[[], None]) -> Iterator[None]:
-    """One process of this machine at a time; the lock goes with the process that holds it."""
+    """Admit one process of this machine at a time; the lock ends with the process that holds it."""
     with path.open("ab") as file:
         while True:
             try:

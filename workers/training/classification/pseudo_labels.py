@@ -1,13 +1,13 @@
 """Pseudo labels of classification: a class for each image that a teacher is sure enough of, or its probabilities.
 
-They are written as the images are kept: of files, a csv with a row for each image; else an npz.
+Their format follows that of the images: a csv with a row per image for image files, else an npz.
 
 | npz | csv | meaning |
 |---|---|---|
-| index (k,) | image | place among all images of the file or the dataset; path of the file |
+| index (k,) | image | position among all images of the file or the dataset; path of the file |
 | y (k,) | label | the most likely class: its number, its name |
 | scores (k,) | score | its probability |
-| probabilities (k, K) | p(CLASS), ... | of every class; only of soft labels |
+| probabilities (k, K) | p(CLASS), ... | of every class; only for soft labels |
 """
 
 from __future__ import annotations
@@ -34,55 +34,55 @@ from workers.models.trained import load
 from workers.training import trial
 from workers.training.classification.splits import in_order, with_targets
 from workers.training.precision import Precision
-from workers.training.self_training.summary import Labelled, nothing_kept
+from workers.training.self_training.summary import TeacherLabels, nothing_kept
 from workers.trials.files import PSEUDO_LABELS
 
 _IMAGE, _LABEL, _SCORE = "image", "label", "score"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """k pseudo labels."""
+class _PseudoLabels:
+    """Pseudo labels of k images."""
 
     places: NDArray[np.intp]
-    """(k,): positions among the images without labels."""
+    """(k,) positions among the unlabelled images."""
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
-    """(k, K), of soft ones."""
+    """(k, K), if labels are soft."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Taught:
-    """Images (k, c, h, w) and what a student is to say of them: labels (k,), or the shares of all classes (k, K)."""
+class PseudoLabelledImages:
+    """Images (k, c, h, w) with a student's targets: labels (k,), or probabilities of all classes (k, K)."""
 
     images: Images
     targets: Targets
 
 
 class ClassLabeller:
-    """A `stages.Labeller` of images with targets."""
+    """A `stages.Labeller` of images."""
 
     def __init__(self, dataset: Dataset, device: torch.device, values: CompleteValues) -> None:
         """`values`: of the trial."""
         self._dataset, self._device, self._values = dataset, device, values
 
-    def label(self, task: TrialTask, teacher: Path) -> Labelled:
+    def label(self, task: TrialTask, teacher: Path) -> TeacherLabels:
         values, images = self._values, _images(task)
         probabilities = self._answers(task, teacher, images, independent=has_independent_classes(values))  # (n, K)
-        scores, labels = probabilities.max(1), probabilities.argmax(1)
+        scores, labels = probabilities.max(1), probabilities.argmax(1)  # (n,), (n,)
         threshold = float(values["pseudo_threshold"])
-        index = np.flatnonzero(scores >= threshold)
+        index = np.flatnonzero(scores >= threshold)  # (k,)
         if not len(index):
             raise nothing_kept(threshold, f"none of {len(images)} images", float(scores.max(initial=0.0)))
         soft = probabilities[index] if values["pseudo_labels"] == "soft" else None
-        kept = _Kept(index, labels[index], scores[index], soft)
-        suffix, content = (".npz", _npz(kept, images))
+        pseudo = _PseudoLabels(index, labels[index], scores[index], soft)
+        suffix, content = (".npz", _npz(pseudo, images))
         if images.names is not None:
-            suffix, content = ".csv", self._csv(kept, images.names)
-        counts = np.bincount(kept.labels, minlength=len(self._dataset.classes)).tolist()
-        right = None if images.truth is None else int((images.truth[index] == labels[index]).sum())
-        return Labelled(
+            suffix, content = ".csv", self._csv(pseudo, images.names)
+        counts = np.bincount(pseudo.labels, minlength=len(self._dataset.classes)).tolist()
+        correct = None if images.truth is None else int((images.truth[index] == labels[index]).sum())
+        return TeacherLabels(
             file=PSEUDO_LABELS.format(suffix),
             content=content,
             threshold=threshold,
@@ -90,21 +90,21 @@ class ClassLabeller:
             kept=len(index),
             counts=dict(zip(self._dataset.classes, counts, strict=True)),
             scores=scores,
-            precision=None if right is None else right / len(index),
-            recall=None if right is None else right / len(images),
+            precision=None if correct is None else correct / len(index),
+            recall=None if correct is None else correct / len(images),
         )
 
-    def kept(self, task: TrialTask, file: Path) -> Taught:
+    def read(self, task: TrialTask, file: Path) -> PseudoLabelledImages:
         images = _images(task)
-        kept = _from_npz(file, images) if images.names is None else self._from_csv(file, images.names)
-        targets = kept.labels if kept.probabilities is None else kept.probabilities
-        return Taught(images.images.take(kept.places, axis=0), targets)
+        pseudo = _from_npz(file, images) if images.names is None else self._from_csv(file, images.names)
+        targets = pseudo.labels if pseudo.probabilities is None else pseudo.probabilities
+        return PseudoLabelledImages(images.images.take(pseudo.places, axis=0), targets)
 
     @torch.inference_mode()
     def _answers(
         self, task: TrialTask, teacher: Path, images: UnlabelledImages, *, independent: bool
     ) -> NDArray[np.float32]:
-        """(n, K): probabilities, of images that are not augmented; they sum to 1 unless they may be `independent`."""
+        """Return probabilities (n, K) of images without augmentation; rows sum to 1 unless `independent`."""
         with below("/self_training/teacher"):
             check_teacher(teacher, task.task, self._dataset.classes, self._dataset.info.shape)
         model, precision = load(teacher, self._device), Precision.of(self._device)
@@ -114,29 +114,29 @@ class ClassLabeller:
             with precision.autocast():
                 logits = model.network(model.inputs(batch))
             answers.append(model.shares(logits.float()))
-        shares = torch.cat(answers)
+        shares = torch.cat(answers)  # (n, K)
         if model.independent and not independent:
             shares = shares / shares.sum(1, keepdim=True)
         return shares.cpu().numpy()
 
     # ---- csv ---------------------------------------------------------------------------------------------------------
 
-    def _csv(self, kept: _Kept, names: tuple[str, ...]) -> bytes:
+    def _csv(self, pseudo: _PseudoLabels, names: tuple[str, ...]) -> bytes:
         classes, text = self._dataset.classes, io.StringIO(newline="")
         writer = csv.writer(text)
-        soft = [] if kept.probabilities is None else kept.probabilities.tolist()
+        soft = [] if pseudo.probabilities is None else pseudo.probabilities.tolist()
         writer.writerow([_IMAGE, _LABEL, _SCORE, *(f"p({name})" for name in classes if soft)])
-        rows = zip(kept.places, kept.labels, kept.scores.tolist(), soft or [[]] * len(kept.places), strict=True)
+        rows = zip(pseudo.places, pseudo.labels, pseudo.scores.tolist(), soft or [[]] * len(pseudo.places), strict=True)
         writer.writerows([names[place], classes[label], score, *shares] for place, label, score, shares in rows)
         return text.getvalue().encode()
 
-    def _from_csv(self, file: Path, names: tuple[str, ...]) -> _Kept:
+    def _from_csv(self, file: Path, names: tuple[str, ...]) -> _PseudoLabels:
         place = {name: position for position, name in enumerate(names)}
         label = {name: position for position, name in enumerate(self._dataset.classes)}
         with file.open(newline="", encoding="utf-8") as lines:
             _, *rows = csv.reader(lines)
         numbers = np.array([row[2:] for row in rows], np.float32)  # (k, 1) or (k, 1 + K)
-        return _Kept(
+        return _PseudoLabels(
             np.array([place[row[0]] for row in rows], np.intp),
             np.array([label[row[1]] for row in rows], np.int64),
             numbers[:, 0],
@@ -147,24 +147,24 @@ class ClassLabeller:
 # ---- npz -------------------------------------------------------------------------------------------------------------
 
 
-def _npz(kept: _Kept, images: UnlabelledImages) -> bytes:
-    arrays: dict[str, Any] = {"index": images.places[kept.places], "y": kept.labels, "scores": kept.scores}
-    if kept.probabilities is not None:
-        arrays["probabilities"] = kept.probabilities
+def _npz(pseudo: _PseudoLabels, images: UnlabelledImages) -> bytes:
+    arrays: dict[str, Any] = {"index": images.places[pseudo.places], "y": pseudo.labels, "scores": pseudo.scores}
+    if pseudo.probabilities is not None:
+        arrays["probabilities"] = pseudo.probabilities
     content = io.BytesIO()
     np.savez(content, **arrays)
     return content.getvalue()
 
 
-def _from_npz(file: Path, images: UnlabelledImages) -> _Kept:
+def _from_npz(file: Path, images: UnlabelledImages) -> _PseudoLabels:
     with np.load(file, allow_pickle=False) as arrays:
         order = np.argsort(images.places)
         places = order[np.searchsorted(images.places, arrays["index"], sorter=order)]
-        return _Kept(places, arrays["y"], arrays["scores"], arrays.get("probabilities"))
+        return _PseudoLabels(places, arrays["y"], arrays["scores"], arrays.get("probabilities"))
 
 
 def _images(task: TrialTask) -> UnlabelledImages:
-    """Raises InvalidInput, pointers into the spec."""
+    """Return the unlabelled images. Raises InvalidInput with pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):
-        return data.load(task.self_training.unlabelled, task.dataset, trial.data_of(task).share)
+        return data.load(task.self_training.unlabelled, task.dataset, trial.data_share_of(task).share)

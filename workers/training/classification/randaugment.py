@@ -1,15 +1,15 @@
-"""RandAugment (arXiv 1909.13719) of a whole batch on the device that trains: no image passes through Python.
+"""RandAugment (arXiv 1909.13719) of a whole batch on the device: no image passes through Python.
 
-Each image meets LAYERS operations, drawn uniformly from OPERATIONS; all have one magnitude, the signed ones a sign of
-their own. Operations and ranges are torchvision's. Those that move pixels become one affine map per image, sampled
-together; those that change each value by itself become a table per image, looked up together; two mix an image with a
-grey or a blurred one.
+Each image gets LAYERS operations, drawn uniformly from OPERATIONS. All have the same magnitude; signed operations have
+a random sign. Operations and ranges are torchvision's. Operations that move pixels become one affine map per image,
+sampled together; operations that map each value by itself become one table per image, looked up together; two others
+mix an image with a grey or a blurred image.
 
 | symbol | meaning | shape |
 |---|---|---|
 | x | images, uint8 from black (0) to white (255) | (n, c, h, w) |
-| s | strength: the magnitude as a share of LARGEST_MAGNITUDE; from -1 to 1 where the operation is signed | (n,) |
-| A | affine map from a pixel of the result to one of x, in px from the middle of the image | (n, 2, 3) |
+| s | strength: magnitude as a share of LARGEST_MAGNITUDE; from -1 to 1 if the operation is signed | (n,) |
+| A | affine map from a pixel of the result to a pixel of x, in px from the middle of the image | (n, 2, 3) |
 | T | the new value of every value | (n, c or 1, 256) |
 """
 
@@ -35,7 +35,7 @@ Numbers = NDArray[np.float64]
 
 
 def randaugment(images: Tensor, magnitude: float, random: np.random.Generator) -> Tensor:
-    """(n, c, h, w) uint8 -> the same; what each image meets is drawn on the host. `magnitude`: 0 to 10."""
+    """Augment images (n, c, h, w) uint8; operations are drawn on the host. `magnitude`: 0 to 10."""
     n = len(images)
     for _ in range(LAYERS):
         chosen = random.integers(len(OPERATIONS), size=n)
@@ -45,10 +45,10 @@ def randaugment(images: Tensor, magnitude: float, random: np.random.Generator) -
 
 
 def augmented(images: Tensor, chosen: NDArray[np.int64], strengths: Numbers) -> Tensor:
-    """Image i changed by OPERATIONS[chosen[i]]. Sorted by operation, each has its images as one slice."""
+    """Apply OPERATIONS[chosen[i]] to image i. Images are sorted by operation, so that each operation has one slice."""
     order = np.argsort(chosen, kind="stable")
-    there, back = torch.from_numpy(np.stack([order, np.argsort(order)])).to(images.device)
-    images, chosen, strengths = images[there], chosen[order], strengths[order]
+    forth, inverse = torch.from_numpy(np.stack([order, np.argsort(order)])).to(images.device)  # (n,), (n,)
+    images, chosen, strengths = images[forth], chosen[order], strengths[order]
     ends = np.searchsorted(chosen, np.arange(len(OPERATIONS) + 1)).tolist()
     rows = {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(OPERATIONS) if ends[k] < ends[k + 1]}
     on_device = torch.from_numpy(strengths.astype(np.float32)).to(images.device)[:, None, None]  # (n, 1, 1)
@@ -61,33 +61,33 @@ def augmented(images: Tensor, chosen: NDArray[np.int64], strengths: Numbers) -> 
         tables = [TABLES[name](images[rows[name]], on_device[rows[name]]) for name in pointwise]
         parts.append(_looked_up(images[rows[pointwise[0]].start : rows[pointwise[-1]].stop], tables))
     parts += [MIXES[name](images[rows[name]], on_device[rows[name]]) for name in MIXES if name in rows]
-    return torch.cat(parts)[back]
+    return torch.cat(parts)[inverse]
 
 
 # ---- pixels that move ------------------------------------------------------------------------------------------------
 
 
 def affine_maps(which: NDArray[np.int64], strengths: Numbers, size: tuple[int, ...]) -> Numbers:
-    """A of image i by AFFINE[which[i]]; shears keep the upper left corner, translations are of whole px."""
+    """Return A of image i for AFFINE[which[i]]; shears keep the upper left corner, translations are in whole px."""
     height, width = size
-    own = np.zeros((len(AFFINE), len(which)))
+    own = np.zeros((len(AFFINE), len(which)))  # (5, n)
     own[which, np.arange(len(which))] = strengths  # all but one of an image's five strengths are 0
     shear_x, shear_y = SHEAR * own[0], SHEAR * own[1]
     right, down = np.trunc(TRANSLATION * width * own[2]), np.trunc(TRANSLATION * height * own[3])
     sine, cosine = np.sin(RADIANS * own[4]), np.cos(RADIANS * own[4])
     across = np.stack([cosine, shear_x - sine, 0.5 * height * shear_x - right], 1)
     along = np.stack([shear_y + sine, cosine, 0.5 * width * shear_y - down], 1)
-    return np.stack([across, along], 1)
+    return np.stack([across, along], 1)  # (n, 2, 3)
 
 
 def sampled(images: Tensor, maps: Numbers) -> Tensor:
-    """Bilinear samples of each image at the pixels that its map names; black beyond its edges."""
+    """Return bilinear samples of each image at the pixels of its map; black beyond its edges."""
     n, _, height, width = images.shape
     halves = 0.5 * np.array([[width], [height]])
     theta = torch.from_numpy((maps / halves).astype(np.float32)).to(images.device)  # (n, 2, 3), to -1 ... 1
     columns = torch.arange(width, device=images.device, dtype=torch.float32) - 0.5 * (width - 1)
     lines = torch.arange(height, device=images.device, dtype=torch.float32) - 0.5 * (height - 1)
-    pixels = torch.ones(height, width, 3, device=images.device)
+    pixels = torch.ones(height, width, 3, device=images.device)  # (x, y, 1)
     pixels[..., 0], pixels[..., 1] = columns, lines[:, None]
     grid = (pixels.view(1, -1, 3) @ theta.mT).view(n, height, width, 2)
     sampled = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -98,7 +98,7 @@ def sampled(images: Tensor, maps: Numbers) -> Tensor:
 
 
 def _levels(images: Tensor) -> Tensor:
-    return torch.arange(256, device=images.device, dtype=torch.float32)
+    return torch.arange(256, device=images.device, dtype=torch.float32)  # (256,)
 
 
 def _brightness(images: Tensor, strengths: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def _brightness(images: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _contrast(images: Tensor, strengths: Tensor) -> Tensor:
-    """Away from, or towards, the mean grey of the image."""
+    """Move values away from, or towards, the mean grey of the image."""
     factor = 1.0 + ENHANCEMENT * strengths
     return _levels(images) * factor + _grey(images).mean((1, 2, 3))[:, None, None] * (1.0 - factor)
 
@@ -122,8 +122,8 @@ def _solarize(images: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _autocontrast(images: Tensor, strengths: Tensor) -> Tensor:  # noqa: ARG001 - has no strength
-    """The darkest value of each channel becomes 0, the lightest 255."""
-    values = images.flatten(2).float()
+    """Map the darkest value of each channel to 0, the lightest to 255."""
+    values = images.flatten(2).float()  # (m, c, h w)
     least, largest = values.amin(2, keepdim=True), values.amax(2, keepdim=True)
     flat = least == largest
     scale = torch.where(flat, 1.0, (largest - least) * (1.0 / _BYTE))
@@ -131,10 +131,10 @@ def _autocontrast(images: Tensor, strengths: Tensor) -> Tensor:  # noqa: ARG001 
 
 
 def _equalize(images: Tensor, strengths: Tensor) -> Tensor:  # noqa: ARG001 - has no strength
-    """Each channel's values as evenly often as whole steps allow, by Pillow's rule."""
-    index = images.flatten(2).long()
+    """Make each channel's values as equally frequent as whole steps allow, by Pillow's rule."""
+    index = images.flatten(2).long()  # (m, c, h w)
     counts = index.new_zeros((*index.shape[:2], 256)).scatter_add_(2, index, torch.ones_like(index))
-    below = counts.cumsum(2)
+    below = counts.cumsum(2)  # (m, c, 256)
     most = images.flatten(2).amax(2, keepdim=True).long()
     step = (index.shape[2] - counts.gather(2, most)) // 255
     table = (F.pad(below[..., :-1], (1, 0)) + step // 2) // step.clamp(min=1)
@@ -165,12 +165,12 @@ def _color(images: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _sharpness(images: Tensor, strengths: Tensor) -> Tensor:
-    """Mixed with a blurred image; the edge, where the blur is not known, stays."""
+    """Mix with a blurred image; the border, for which there is no blur, stays."""
     channels, height, width = images.shape[1:]
     if min(height, width) < 3:
         return images
     kernel = torch.full((channels, 1, 3, 3), 1.0 / 13.0, device=images.device)
-    kernel[:, :, 1, 1] = 5.0 / 13.0
+    kernel[:, :, 1, 1] = 5.0 / 13.0  # Pillow's SMOOTH filter
     values = images.float()
     blurred = values.clone()
     blurred[..., 1:-1, 1:-1] = F.conv2d(values, kernel, groups=channels).round_()
@@ -178,7 +178,7 @@ def _sharpness(images: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _mixed(values: Tensor, other: Tensor, strengths: Tensor) -> Tensor:
-    factor = (1.0 + ENHANCEMENT * strengths)[..., None]
+    factor = (1.0 + ENHANCEMENT * strengths)[..., None]  # (m, 1, 1, 1)
     return (values * factor + other * (1.0 - factor)).clamp_(0.0, _BYTE).to(torch.uint8)
 
 

@@ -1,4 +1,4 @@
-"""A trial of image classification, and the test of what it has kept."""
+"""A trial of image classification, and the test of its result."""
 
 from __future__ import annotations
 
@@ -25,22 +25,27 @@ from workers.evaluation.reassessed import real_metrics
 from workers.models.trained import ModelCard, load, serialise
 from workers.training import trial
 from workers.training.classification.cleaning import disagreeing
-from workers.training.classification.pseudo_labels import ClassLabeller, Taught
+from workers.training.classification.pseudo_labels import ClassLabeller, PseudoLabelledImages
 from workers.training.classification.splits import Batches, in_order, on_device, with_targets
 from workers.training.classification.trainer import Trainer, untrained
-from workers.training.initialisation import started
+from workers.training.initialisation import load_initial
 from workers.training.pseudo_labelled import PseudoLabelled
 from workers.training.self_training import stages
-from workers.training.self_training.stages import Pseudo
+from workers.training.self_training.stages import PseudoLabelledSplit
 from workers.trials.files import DROPPED, MODEL, PREDICTIONS
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
-    """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
+    """Yield measurements; see `Task.train`.
+
+    Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput if dataset or values are invalid.
+    """
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
 
-    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Taught] | None = None) -> trial.Training:
+    def training(
+        stage: TrialTask, check: Callable[[], None], pseudo: PseudoLabelledSplit[PseudoLabelledImages] | None = None
+    ) -> trial.Training:
         return _Classification(stage, dataset, device, check, pseudo, folds_of=task)
 
     if stages.is_self_trained(task):
@@ -51,7 +56,7 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
 
 
 def test(task: TrialTask) -> Mapping[str, float]:
-    """Accuracy and loss of the kept weights on the test split. Raises InvalidInput where there are none."""
+    """Return accuracy and loss of the stored weights on the test split. Raises InvalidInput if there are none."""
     torch.set_num_threads(task.threads)
     dataset = data.load(task.dataset)
     classifier = load(Path(task.directory) / MODEL)
@@ -62,7 +67,7 @@ def test(task: TrialTask) -> Mapping[str, float]:
 
 
 class _Classification:
-    """A `trial.Training`."""
+    """A `trial.Training` of a classifier."""
 
     def __init__(
         self,
@@ -70,17 +75,17 @@ class _Classification:
         dataset: Dataset,
         device: torch.device,
         check: Callable[[], None],
-        pseudo: Pseudo[Taught] | None,
+        pseudo: PseudoLabelledSplit[PseudoLabelledImages] | None,
         *,
         folds_of: TrialTask,
     ) -> None:
-        """`folds_of`: the trial that the task is a stage of, or the task itself."""
+        """Create the training. `folds_of`: the trial that the task is a stage of, or the task itself."""
         self._task, self._dataset = task, dataset
-        self._of_labels = pseudo.metrics if pseudo else {}
+        self._label_metrics = pseudo.metrics if pseudo else {}
         values = complete(task.values)
         model = untrained(values, dataset, task.seed)
-        self._start = started(model, task)
-        part = trial.data_of(task)
+        self._start = load_initial(model, task)
+        part = trial.data_share_of(task)
         train, images = dataset.subset(part.share), len(dataset.subset(part.of)) if part.share < part.of else None
         self._dropped: NDArray[np.intp] | None = None
         if folds := values["clean_folds"]:
@@ -102,7 +107,7 @@ class _Classification:
         self._validation = on_device(dataset.validation, device, task.threads)
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        return {**self._trainer.train_epoch(epoch), **self._of_labels}
+        return {**self._trainer.train_epoch(epoch), **self._label_metrics}
 
     @torch.inference_mode()
     def measure(self) -> Mapping[str, float]:
@@ -122,10 +127,10 @@ class _Classification:
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
         card = ModelCard.of(self._task, self._dataset, last)
-        kept = {MODEL: serialise(self._trainer.evaluated, card), PREDICTIONS: self._predictions.content()}
+        files = {MODEL: serialise(self._trainer.evaluated, card), PREDICTIONS: self._predictions.content()}
         if self._dropped is not None:
-            kept[DROPPED] = json.dumps({"dropped": self._dropped.tolist()}).encode()
-        return {**kept, **self._start.files}
+            files[DROPPED] = json.dumps({"dropped": self._dropped.tolist()}).encode()
+        return {**files, **self._start.files}
 
     def state(self) -> dict[str, Any]:
         return self._trainer.state()
@@ -135,7 +140,7 @@ class _Classification:
 
 
 def _pseudo_labelled(
-    task: TrialTask, values: CompleteValues, taught: Taught, device: torch.device
+    task: TrialTask, values: CompleteValues, taught: PseudoLabelledImages, device: torch.device
 ) -> PseudoLabelled[Batches]:
     alpha = float(values["self_training_alpha"])
     split = with_targets(taught.images, taught.targets, device, task.threads)

@@ -1,6 +1,6 @@
-"""The images of a split, batch by batch, on the device that trains: kept there, or decoded on the way there.
+"""The images of a split in batches on the device: stored there, or decoded from files on demand.
 
-Both kinds give the same batches for the same order, so that training does not depend on where the images are.
+Both kinds yield the same batches for the same order, so that training does not depend on where the images are.
 """
 
 from __future__ import annotations
@@ -23,44 +23,43 @@ from workers.data.imagefiles import ImageFiles
 
 Order = NDArray[np.intp]
 _PREFETCHED = 2
-"""Batches that each worker process has ready."""
+"""Batches that each worker process prepares in advance."""
 
 
 class Batches(Protocol):
-    """A split, as training and measuring see it."""
+    """A split in batches, for training and measuring."""
 
     def __len__(self) -> int: ...
 
     def batches(self, order: Order, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """`count` parts of almost equal size, in this order: images (m, c, h, w) uint8, channels last, labels (m,).
+        """Yield images (m, c, h, w) uint8, channels last, and labels (m,), in `count` parts of almost equal size.
 
-        In the place of labels there may be targets (m, K): soft pseudo labels.
-
-        Raises InvalidInput that names a file which cannot be decoded.
+        The parts follow the order. Instead of labels there may be targets (m, K): soft pseudo labels.
+        Raises InvalidInput with the name of a file that cannot be decoded.
         """
 
 
 def in_order(split: Batches, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a split, in batches of at most so many images."""
+    """Yield all of a split, in batches of at most `size` images."""
     return split.batches(np.arange(len(split)), math.ceil(len(split) / size))
 
 
 def on_device(split: Split, device: torch.device, processes: int) -> Batches:
-    """The split for `device`; images in files are decoded by `processes` of their own."""
+    """Return the split on `device`; `processes` decode image files."""
     return with_targets(split.images, split.labels, device, processes)
 
 
 def with_targets(images: Images, targets: Targets, device: torch.device, processes: int) -> Batches:
-    """The same of images and their labels, or shares of classes."""
-    wanted = torch.from_numpy(targets).to(device)
+    """Return images on `device` with their labels or class probabilities; `processes` decode image files."""
+    labels = torch.from_numpy(targets).to(device)
     if isinstance(images, ImageFiles):
-        return StreamedSplit(images, wanted, processes)
-    return ResidentSplit(torch.from_numpy(images).to(device, memory_format=torch.channels_last), wanted)
+        return StreamedSplit(images, labels, processes)
+    return ResidentSplit(torch.from_numpy(images).to(device, memory_format=torch.channels_last), labels)
 
 
 @dataclass(frozen=True, slots=True)
 class ResidentSplit:
-    """All images on the device, as uint8: what a batch costs is one gather."""
+    """All images on the device, as uint8; a batch costs one gather."""
 
     images: Tensor
     labels: Tensor
@@ -75,7 +74,7 @@ class ResidentSplit:
 
 @dataclass(frozen=True, slots=True)
 class StreamedSplit:
-    """Images in files: worker processes decode the next batches while the device trains on this one."""
+    """Images in files: worker processes decode the next batches while the device trains on the current one."""
 
     files: ImageFiles
     labels: Tensor
@@ -93,7 +92,7 @@ class StreamedSplit:
             num_workers=self.processes,
             prefetch_factor=_PREFETCHED,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # else it draws a seed from the global one, which dropout goes by
+            generator=torch.Generator(),  # otherwise it would draw a seed from the global generator, which dropout uses
         )
         indices = torch.from_numpy(order).to(device).tensor_split(count)
         for decoded, index in zip(loader, indices, strict=True):
@@ -104,7 +103,7 @@ class StreamedSplit:
 
 
 class _Decoded(TorchDataset[Tensor | str]):
-    """Item: the images of an index (m,), decoded in a worker process; a text where one of them cannot be."""
+    """Item: the images of an index (m,), decoded in a worker process; or an error message."""
 
     def __init__(self, files: ImageFiles) -> None:
         self._files = files
@@ -112,5 +111,5 @@ class _Decoded(TorchDataset[Tensor | str]):
     def __getitem__(self, index: Order) -> Tensor | str:
         try:
             return torch.from_numpy(self._files[index])
-        except InvalidInput as error:  # its arguments do not travel between processes
+        except InvalidInput as error:  # the exception does not survive pickling
             return "; ".join(fault.message for fault in error.faults)

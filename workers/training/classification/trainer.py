@@ -1,7 +1,7 @@
-"""How a classifier is trained: one network, one recipe, epoch by epoch.
+"""Training of a classifier: one network, one recipe, epoch by epoch.
 
-On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers come
-from (seed, epoch), everything else is in `state()`.
+On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers
+follow from (seed, epoch), all other state is in `state()`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TRAIN_LOSS = "train_loss"
 
 
 def untrained(values: CompleteValues, dataset: Dataset, seed: int) -> nn.Module:
-    """The network of a trial with its first weights, which follow from the seed: on every device the same."""
+    """Return the network of a trial with its initial weights, which depend on the seed, but not on the device."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
         network = build(values, dataset.info.shape, len(dataset.classes))
     if has_independent_classes(values):
@@ -58,11 +58,12 @@ class Trainer:
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`train`: what of `dataset` the model is trained on, by the recipe in `values`; `pseudo_labelled`: what else.
+        """Prepare a training of `model` by the recipe in `values`.
 
-        `images`: of an epoch, some of them several times; None: each of `train` once. `compiled`: on a GPU, by
-        torch.compile; it takes a minute per network and pays for long trainings. `check` is called every few steps;
-        what it raises ends the epoch.
+        `train`: the part of `dataset` to train on; `pseudo_labelled`: further images. `images`: images per epoch, some
+        of them repeated; None: each of `train` once. `compiled`: on a GPU, use torch.compile, which takes a minute per
+        network and pays off in long trainings. `check` is called every few steps; an exception that it raises ends the
+        epoch.
         """
         self._train, self._pseudo_labelled = train, pseudo_labelled
         self._seed, self._device, self._check = seed, device, check
@@ -78,12 +79,12 @@ class Trainer:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that is measured and kept."""
+        """The model that is measured and stored."""
         return self._optimisation.evaluated
 
     @property
     def independent(self) -> bool:
-        """Whether the network says of each class by itself how likely it is."""
+        """Whether the network predicts the probability of each class independently."""
         return self._is_independent
 
     @property
@@ -91,7 +92,10 @@ class Trainer:
         return self._optimisation.precision
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train epoch 1, 2, ...: its mean loss, and that of the pseudo-labelled. Raises TrialFailed (DIVERGED)."""
+        """Train epoch 1, 2, ... and return its mean losses, also of pseudo-labelled images.
+
+        Raises TrialFailed (DIVERGED).
+        """
         random = generator(self._seed, epoch)
         order = passes(random, len(self._train), self._images) % len(self._train)
         self._optimisation.begin_epoch()
@@ -105,18 +109,18 @@ class Trainer:
             return mean_losses(steps(), epoch, self._check)
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Return all state that the next epoch depends on."""
         joint = self._pseudo_labelled.loss.state() if self._pseudo_labelled else None
         return {**self._optimisation.state(), "joint_loss": joint}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` of a trainer that was made with the same arguments."""
+        """Continue from a `state()` of a trainer that was created with the same arguments."""
         self._optimisation.restore(state)
         if self._pseudo_labelled:
             self._pseudo_labelled.loss.restore(state["joint_loss"])
 
     def _pseudo_losses(self, epoch: int, count: int) -> Iterator[Tensor | None]:
-        """Yield the losses of pseudo-labelled batches, by the weights as they are then; None for ever without any."""
+        """Yield the losses of pseudo-labelled batches with the current weights, or None forever without such images."""
         if (pseudo_labelled := self._pseudo_labelled) is None:
             yield from repeat(None)
             return
@@ -126,7 +130,7 @@ class Trainer:
             yield self._loss_of(images, targets, random)
 
     def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:
-        """One step of the optimiser down the loss of the labelled images, and of the pseudo-labelled ones."""
+        """Take one step down the loss of the labelled images and of the pseudo-labelled images."""
         losses = {TRAIN_LOSS: labelled.detach()}
         if pseudo is None or self._pseudo_labelled is None:
             self._optimisation.step(labelled)
@@ -135,11 +139,11 @@ class Trainer:
         return {**losses, PSEUDO_LOSS: pseudo.detach()}
 
     def _loss_of(self, images: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """Of uint8 images (m, c, h, w), augmented, and labels (m,) or targets (m, K)."""
+        """Return the loss of uint8 images (m, c, h, w), which are augmented, and labels (m,) or targets (m, K)."""
         return self._loss(self.inputs(self._augmentation(images, random)), labels, random)
 
     def _loss(self, inputs: Tensor, labels: Tensor, random: np.random.Generator) -> Tensor:
-        """Mean loss with mixup and label smoothing; without mixup, smoothing is part of the loss's kernel."""
+        """Return the mean loss with mixup and label smoothing; without mixup, the loss itself applies the smoothing."""
         recipe, targets, smoothing = self._recipe, labels, self._recipe.label_smoothing
         if recipe.mixup:
             weight = float(random.beta(recipe.mixup, recipe.mixup))

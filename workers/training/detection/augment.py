@@ -1,7 +1,7 @@
-"""From an image of a dataset to the square that a detector sees: augmented to train on, only fitted to measure on.
+"""From an image of a dataset to the square that a detector receives: augmented for training, only fitted for measuring.
 
-A level (`workers.training.levels`) fits the longer side of an image to the square's, times the factor that it draws;
-what is smaller lies in the upper left.
+A level (`workers.training.levels`) fits the longer side of an image to the square's side times a random factor. A
+smaller image lies in the upper left.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _POLICIES: Mapping[str, Policy] = MappingProxyType({"autoaugment": autoaugment, 
 
 @dataclass(frozen=True, slots=True)
 class DetectionAugmentation:
-    """What a recipe chooses."""
+    """The augmentation that a recipe chooses."""
 
     level: str = "S1"
-    """One of LEVELS."""
+    """A key of LEVELS."""
     flip: bool = False
-    """Each image mirrored left to right with a chance of one half."""
+    """Whether to mirror each image left to right with probability one half."""
     color: float = 0.0
     """Brightness, contrast and saturation are multiplied by factors from 1 - color to 1 + color; below 1."""
 
     def __call__(self, sample: Scene, side: int, random: np.random.Generator, fill: Fill) -> Scene:
-        """A sample of `side` x `side` px. Its boxes lie inside; those of which too little is left are gone."""
+        """Return a scene of `side` x `side` px. Its boxes lie inside; boxes of which too little is left are removed."""
         level = LEVELS[self.level]
         if level.policy:
             sample = _POLICIES[level.policy](sample, random, fill)
@@ -45,12 +45,12 @@ class DetectionAugmentation:
 
 
 def plain(sample: Scene, side: int, fill: Fill) -> Scene:
-    """The sample fitted into the upper left of `side` x `side` px: what is measured, and shown to a trained model."""
+    """Fit the scene into the upper left of `side` x `side` px, for measuring and for predictions."""
     return padded(sample.resized(*fitted(*sample.size, side)), side, fill)
 
 
 def padded(sample: Scene, side: int, fill: Fill) -> Scene:
-    """`side` x `side` px with the sample, which is not larger, in the upper left."""
+    """Return `side` x `side` px with the scene, which is not larger, in the upper left."""
     height, width = sample.size
     if height == width == side:
         return sample
@@ -60,7 +60,7 @@ def padded(sample: Scene, side: int, fill: Fill) -> Scene:
 
 
 def _scaled(sample: Scene, side: int, scales: tuple[float, float], random: np.random.Generator) -> Scene:
-    """At most `side` x `side` px: a random part of the image where it would be larger."""
+    """Return at most `side` x `side` px: a random part of the image if it would be larger."""
     height, width = fitted(*sample.size, round(side * random.uniform(*scales)))
     sample = sample.resized(height, width)
     rows, columns = min(height, side), min(width, side)

@@ -1,7 +1,7 @@
-"""The scenes of a split, batch by batch: what a detector is trained and measured on.
+"""The scenes of a split in batches, for training and measuring of detectors.
 
-An image is decoded (where it stays in its file), augmented and padded in worker processes, or in this one. Either way
-it is the same image: its random numbers follow from the seed, the epoch and its place in the split.
+Images are decoded (if they stay in their files), augmented and padded in worker processes, or in this process. The
+result is the same, since an image's random numbers follow from the seed, the epoch and its position in the split.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from workers.training.seeds import image_generator
 
 Order = NDArray[np.intp]
 _PREFETCHED = 2
-"""Batches that each worker process has ready."""
+"""Batches that each worker process prepares in advance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionBatch:
-    """m images of one square size."""
+    """A batch of m images of one square size."""
 
     images: Tensor
     """(m, 3, side, side) uint8."""
     boxes: tuple[Tensor, ...]
-    """Of each image, (k, 4) float32: x0, y0, x1, y1 in px of the square; k may be 0."""
+    """Boxes (k, 4) float32 of each image: x0, y0, x1, y1 in px of the square; k may be 0."""
     labels: tuple[Tensor, ...]
-    """Of each image, (k,) int64."""
+    """Labels (k,) int64 of each image."""
     positions: tuple[int, ...]
-    """Of the images in their split."""
+    """Positions of the images in their split."""
     sizes: tuple[tuple[int, int], ...]
-    """Height and width of the upper left part of the square that is the image, where it is not augmented."""
+    """Height and width of the image in the upper left of the square, if it is not augmented."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def objects(self) -> Iterator[tuple[Boxes, Tensor]]:
-        """Of each image, boxes (k, 4) and labels (k,)."""
+        """Yield boxes (k, 4) and labels (k,) of each image."""
         return ((Boxes(boxes), labels) for boxes, labels in zip(self.boxes, self.labels, strict=True))
 
     def on(self, device: torch.device) -> DetectionBatch:
-        """The same on a device, images channels last."""
+        """Return the batch on a device, images channels last."""
         images = self.images.to(device, memory_format=torch.channels_last)
-        boxes, labels = (tuple(one.to(device) for one in row) for row in (self.boxes, self.labels))
+        boxes, labels = (tuple(each.to(device) for each in row) for row in (self.boxes, self.labels))
         return DetectionBatch(images, boxes, labels, self.positions, self.sizes)
 
 
@@ -66,18 +66,18 @@ class SceneBatches:
     scenes: Scenes
     side: int
     fill: Fill
-    """Of each channel: what surrounds an image."""
+    """Colour around an image, by channel."""
     device: torch.device
     processes: int
-    """That decode and augment; 0: this one."""
+    """Processes that decode and augment; 0: this process."""
 
     @classmethod
     def of(
         cls, scenes: Scenes, dataset: DetectionDataset, *, side: int, device: torch.device, processes: int
     ) -> SceneBatches:
-        """A split of the dataset, padded with its mean colour.
+        """Return a split of the dataset, padded with its mean colour.
 
-        `processes` of their own prepare images that stay in files, or that a GPU would wait for.
+        Separate `processes` prepare images that stay in files, or that a GPU would wait for.
         """
         apart = device.type == "cuda" or not isinstance(scenes.pictures, Decoded)
         return cls(scenes, side, dataset.mean, device, processes if apart else 0)
@@ -88,14 +88,17 @@ class SceneBatches:
     def augmented(
         self, order: Order, count: int, augmentation: DetectionAugmentation, seed: int, epoch: int
     ) -> Iterator[DetectionBatch]:
-        """`count` batches of almost equal size, in this order (`workers.training.seeds.passes`).
+        """Yield `count` batches of almost equal size, in this order (`workers.training.seeds.passes`).
 
-        Raises InvalidInput that names a file which cannot be decoded.
+        Raises InvalidInput with the name of a file that cannot be decoded.
         """
         return self._batches(order, count, _Augmented(augmentation, seed, epoch))
 
     def plain(self, count: int, order: Order | None = None) -> Iterator[DetectionBatch]:
-        """Images as they are, all or those of an order, in `count` batches. Raises InvalidInput as `augmented` does."""
+        """Yield images without augmentation, all or those of an order, in `count` batches.
+
+        Raises InvalidInput as `augmented` does.
+        """
         return self._batches(np.arange(len(self)) if order is None else order, count, None)
 
     def _batches(self, order: Order, count: int, augmented: _Augmented | None) -> Iterator[DetectionBatch]:
@@ -106,7 +109,7 @@ class SceneBatches:
             num_workers=self.processes,
             prefetch_factor=_PREFETCHED if self.processes else None,
             collate_fn=_as_it_is,
-            generator=torch.Generator(),  # else it draws a seed from the global one, which dropout goes by
+            generator=torch.Generator(),  # otherwise it would draw a seed from the global generator, which dropout uses
         )
         for batch in loader:
             if isinstance(batch, str):
@@ -116,7 +119,7 @@ class SceneBatches:
 
 @dataclass(frozen=True, slots=True)
 class _Augmented:
-    """What the images of one epoch meet."""
+    """The augmentation of one epoch."""
 
     augmentation: DetectionAugmentation
     seed: int
@@ -124,7 +127,7 @@ class _Augmented:
 
 
 class _Prepared(TorchDataset[DetectionBatch | str]):
-    """Item: the batch of an index (m,); a text where one of its files cannot be decoded."""
+    """Item: the batch of an index (m,); an error message if a file cannot be decoded."""
 
     def __init__(self, scenes: Scenes, side: int, fill: Fill, augmented: _Augmented | None) -> None:
         self._scenes, self._side, self._fill, self._augmented = scenes, side, fill, augmented
@@ -132,13 +135,13 @@ class _Prepared(TorchDataset[DetectionBatch | str]):
     def __getitem__(self, index: Order) -> DetectionBatch | str:
         try:
             samples = [self._sample(draw) for draw in index.tolist()]
-        except InvalidInput as error:  # its arguments do not travel between processes
+        except InvalidInput as error:  # the exception does not survive pickling
             return "; ".join(fault.message for fault in error.faults)
         positions = index % len(self._scenes)
         return DetectionBatch(
-            torch.stack([one.image.as_subclass(Tensor) for one in samples]),
-            tuple(one.boxes.as_subclass(Tensor) for one in samples),
-            tuple(one.labels for one in samples),
+            torch.stack([sample.image.as_subclass(Tensor) for sample in samples]),
+            tuple(sample.boxes.as_subclass(Tensor) for sample in samples),
+            tuple(sample.labels for sample in samples),
             tuple(positions.tolist()),
             tuple(fitted(height, width, self._side) for height, width in self._scenes.sizes[positions].tolist()),
         )
@@ -152,10 +155,11 @@ class _Prepared(TorchDataset[DetectionBatch | str]):
 
 
 def sample_of(scenes: Scenes, position: int) -> Scene:
-    """One image as it was decoded, with what a detector is to find in it: crowds are none of it."""
+    """Return an image as it was decoded, with the objects that a detector should find in it, without crowds."""
     image, truth = scenes.pictures[position], scenes.truths[position]
     height, width = scenes.size_of(position)
-    ratios = np.tile(np.array([image.shape[2] / width, image.shape[1] / height]), 2)
+    # Images may be decoded at a reduced size; boxes are in px of the file.
+    ratios = np.tile(np.array([image.shape[2] / width, image.shape[1] / height]), 2)  # (4,)
     objects = ~truth.crowd
     return Scene.of(image, truth.boxes[objects] * ratios, truth.labels[objects])
 

@@ -1,4 +1,4 @@
-"""What a detector finds in the images of a split, as it is measured and as a teacher."""
+"""Detections of a detector in the images of a split, for measuring and for teachers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from workers.training.precision import Precision
 
 
 @torch.inference_mode()
-def found_in(split: SceneBatches, model: Detector, inputs: Inputs, precision: Precision) -> list[Detections]:
-    """Of each image, in px of its file."""
-    found: list[Detections] = []
+def detect(split: SceneBatches, model: Detector, inputs: Inputs, precision: Precision) -> list[Detections]:
+    """Return the detections of each image, in px of its file."""
+    detections: list[Detections] = []
     model.eval()
     for batch in split.plain(math.ceil(len(split) / inputs.batch)):
         with precision.autocast():
             outputs = model(inputs(batch.images))
         places = zip(model.detections(outputs, batch.sizes), batch.sizes, batch.positions, strict=True)
-        found += [in_px(one, size, split.scenes.size_of(position)) for one, size, position in places]
-    return found
+        detections += [in_px(each, size, split.scenes.size_of(position)) for each, size, position in places]
+    return detections

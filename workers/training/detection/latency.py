@@ -1,7 +1,7 @@
-"""How long a detector takes to find what is in one image, as a trained one is used: one image at a time.
+"""Latency of a detector as it is used after training: one image at a time.
 
-The forward pass, decoding and non-maximum suppression are timed, on validation images that are in memory and fitted; by
-the clock that `workers.latency` chooses for the device.
+The forward pass, decoding and non-maximum suppression are timed, on fitted validation images in memory, by the clock
+that `workers.latency` chooses for the device.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.precision import Precision
 
 _WARM, _TIMED = 2, 16
-"""Images; the first set things up and do not count."""
+"""Numbers of images; the first ones warm up and do not count."""
 
 
 @torch.inference_mode()
 def milliseconds(split: SceneBatches, model: Detector, inputs: Inputs, precision: Precision, threads: int) -> float:
-    """The median over images of a split, on its device and with so many threads of a CPU."""
+    """Return the median over images of a split, on its device and with `threads` threads of a CPU."""
     kind: Literal["cpu", "cuda"] = "cuda" if split.device.type == "cuda" else "cpu"
     _, timed = stopwatch(kind, threads)
     model.eval()

@@ -1,12 +1,12 @@
-"""What happens to an image and its boxes at random, beyond flip and scale: AutoAugment's policy, and RandAugment.
+"""Random changes of an image and its boxes beyond flip and scale: AutoAugment's policy, and RandAugment.
 
 | policy | source |
 |---|---|
-| autoaugment | arXiv 1906.11172, policy v0 of its code: a pair of operations, each with its chance and level |
+| autoaugment | arXiv 1906.11172, policy v0 of its code: a pair of operations, each with its probability and level |
 | randaugment | arXiv 1909.13719: two operations drawn uniformly, at magnitude 10 of 10; ranges as in classification |
 
-Distances that the policy states in px are of images with a side of 640 px; here they are shares of the side. A level
-or a magnitude counts from 0 to 10; rotations, shears and translations take either sign.
+The policy states distances in px for images with a side of 640 px; here they are shares of the side. A level or a
+magnitude counts from 0 to 10; rotations, shears and translations have a random sign.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from workers.training.detection.sample import Fill, Scene
 _LARGEST = 10.0
 _SIDE = 640.0
 _POLICY_TRANSLATION, _BOX_TRANSLATION, _CUTOUT = 250 / _SIDE, 120 / _SIDE, 100 / _SIDE
-"""Shares of the side, at level 10: how far an image and a box's content are moved, and half of what is cut out."""
+"""Shares of the side at level 10: translation of an image, translation of a box's content, half the side of a cutout.
+"""
 _BOX_CHANCE = 1 / 3
-"""Operations inside boxes meet each box with this share of their chance."""
+"""Operations inside boxes change each box with this share of their probability."""
 
 Operation = Callable[[Scene, float, Fill], Scene]
 """(sample, strength from -1 to 1, fill) -> sample."""
@@ -41,7 +42,7 @@ def _factor(strength: float) -> float:
 
 
 def _pixels(change: Callable[[Tensor, float], Tensor]) -> Operation:
-    """An operation that leaves boxes where they are."""
+    """Return an operation that leaves boxes in place."""
     return lambda sample, strength, _: sample.recoloured(change(sample.image, strength))
 
 
@@ -63,7 +64,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "equalize": _pixels(lambda image, _: F.equalize(image)),
     }
 )
-"""Those of RandAugment, which the policy uses too."""
+"""Operations of RandAugment; the policy also uses them."""
 
 PAIRS: tuple[tuple[tuple[str, float, int], ...], ...] = (
     (("translate_x", 0.6, 4), ("equalize", 0.8, 10)),
@@ -72,11 +73,11 @@ PAIRS: tuple[tuple[tuple[str, float, int], ...], ...] = (
     (("shear_y", 1.0, 2), ("translate_y_in_boxes", 0.6, 6)),
     (("rotate", 0.6, 10), ("color", 1.0, 6)),
 )
-"""(operation, chance, level) of the policy."""
+"""(operation, probability, level) of the policy."""
 
 
 def randaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene:
-    """Two operations of the largest magnitude."""
+    """Apply two operations of the largest magnitude."""
     names = tuple(OPERATIONS)
     for which in random.integers(len(names), size=LAYERS).tolist():
         sample = OPERATIONS[names[which]](sample, _sign(random), fill)
@@ -84,7 +85,7 @@ def randaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene
 
 
 def autoaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene:
-    """One pair of operations."""
+    """Apply one pair of operations."""
     for name, chance, level in PAIRS[random.integers(len(PAIRS))]:
         share = level / _LARGEST
         if name == "translate_y_in_boxes":
@@ -95,7 +96,7 @@ def autoaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene
 
 
 def translated_in_boxes(sample: Scene, share: float, chance: float, random: np.random.Generator, fill: Fill) -> Scene:
-    """Within each box, with that chance, the content moved up or down by a share of the image's height."""
+    """Move the content of each box, with probability `chance`, up or down by a share of the image's height."""
     image = sample.image.clone()
     shift = int(share * sample.size[0])
     for left, top, right, bottom in sample.boxes.round().clamp(min=0).int().tolist():
@@ -113,7 +114,7 @@ def translated_in_boxes(sample: Scene, share: float, chance: float, random: np.r
 
 
 def cut_out(sample: Scene, share: float, random: np.random.Generator, fill: Fill) -> Scene:
-    """A square about a random point, half its side a share of the image's longer one, filled; boxes stay."""
+    """Fill a square around a random point; half its side is a share of the image's longer side. Boxes stay."""
     height, width = sample.size
     half = int(share * max(height, width))
     row, column = int(random.integers(height)), int(random.integers(width))
@@ -124,7 +125,7 @@ def cut_out(sample: Scene, share: float, random: np.random.Generator, fill: Fill
 
 
 def _pixel(image: Tensor, fill: Fill) -> Tensor:
-    """(3, 1, 1)."""
+    """Return the fill colour, (3, 1, 1)."""
     return image.new_tensor([round(value) for value in fill])[:, None, None]
 
 
@@ -137,7 +138,7 @@ def _signed(name: str) -> _Step:
 
 
 def _enhanced(name: str) -> _Step:
-    """The policy's factor runs from 0.1 at level 0 to 1.9 at level 10."""
+    """Return a step whose factor runs from 0.1 at level 0 to 1.9 at level 10, as in the policy."""
     return lambda sample, share, _, fill: OPERATIONS[name](sample, 2.0 * share - 1.0, fill)
 
 

@@ -1,7 +1,7 @@
-"""Pseudo labels of detection: boxes that a teacher finds, after suppression, with a score of the threshold or more.
+"""Pseudo labels of detection: a teacher's boxes, after suppression, with a score of at least the threshold.
 
-They are written in COCO's form, each with its score: a dataset of the images with such a box. The others are left out,
-since a teacher that finds nothing is no proof that nothing is there.
+They are written in COCO's format, each with its score: a dataset of the images with such a box. Other images are left
+out, since a teacher that finds nothing does not prove that nothing is there.
 """
 
 from __future__ import annotations
@@ -28,27 +28,29 @@ from workers.models.heads.detections import Detections
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.inference import found_in
+from workers.training.detection.inference import detect
 from workers.training.precision import Precision
-from workers.training.self_training.summary import Labelled, nothing_kept
+from workers.training.self_training.summary import TeacherLabels, nothing_kept
 from workers.trials.files import PSEUDO_LABELS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TeacherDetections:
-    """What the teacher finds in one image, the best first, in px of its file."""
+    """A teacher's detections in one image, best first, in px of its file."""
 
     boxes: Truth
     scores: NDArray[np.float64]
-    """(d,)."""
+    """(d,)"""
 
     @classmethod
-    def of(cls, found: Detections) -> _TeacherDetections:
-        boxes, scores, labels = (one.cpu().numpy() for one in (found.boxes.xyxy, found.scores, found.labels))
+    def of(cls, detections: Detections) -> _TeacherDetections:
+        boxes, scores, labels = (
+            tensor.cpu().numpy() for tensor in (detections.boxes.xyxy, detections.scores, detections.labels)
+        )
         return cls(Truth.of(boxes.astype(np.float64), labels), scores.astype(np.float64))
 
     def above(self, threshold: float) -> _TeacherDetections:
-        """With such a score or a greater one."""
+        """Return the detections with at least this score."""
         sure = self.scores >= threshold
         return _TeacherDetections(Truth.of(self.boxes.boxes[sure], self.boxes.labels[sure]), self.scores[sure])
 
@@ -60,63 +62,65 @@ class BoxLabeller:
         """`values`: of the trial."""
         self._dataset, self._device, self._values = dataset, device, values
 
-    def label(self, task: TrialTask, teacher: Path) -> Labelled:
+    def label(self, task: TrialTask, teacher: Path) -> TeacherLabels:
         threshold, images = float(self._values["pseudo_threshold"]), _images(task)
         answers = self._answers(task, teacher, images.scenes)
-        scores, sure = np.concatenate([one.scores for one in answers]), [one.above(threshold) for one in answers]
-        kept = [position for position, one in enumerate(sure) if len(one.scores)]
-        if not kept:
+        scores, sure = np.concatenate([each.scores for each in answers]), [each.above(threshold) for each in answers]
+        positions = [position for position, each in enumerate(sure) if len(each.scores)]
+        if not positions:
             raise nothing_kept(threshold, f"no box in {len(answers)} images", float(scores.max(initial=0.0)))
-        labels = np.concatenate([one.boxes.labels for one in sure])
+        labels = np.concatenate([each.boxes.labels for each in sure])
         counts = np.bincount(labels, minlength=len(self._dataset.classes)).tolist()
-        found = [one.boxes for one in sure]
-        matches = matched(zip(found, images.scenes.truths, strict=True)) if images.annotated else None
-        return Labelled(
+        boxes = [each.boxes for each in sure]
+        matches = matched(zip(boxes, images.scenes.truths, strict=True)) if images.annotated else None
+        return TeacherLabels(
             file=PSEUDO_LABELS.format(".json"),
-            content=json.dumps(self._document(images.scenes, kept, sure)).encode(),
+            content=json.dumps(self._document(images.scenes, positions, sure)).encode(),
             threshold=threshold,
             images=len(answers),
-            kept=len(kept),
+            kept=len(positions),
             counts=dict(zip(self._dataset.classes, counts, strict=True)),
             scores=scores,
             precision=matches.precision if matches else None,
             recall=matches.recall if matches else None,
         )
 
-    def kept(self, task: TrialTask, file: Path) -> Scenes:
+    def read(self, task: TrialTask, file: Path) -> Scenes:
         scenes = _images(task).scenes
-        found = instances.read(file, "/self_training")
+        labelled = instances.read(file, "/self_training")
         place = {name: position for position, name in enumerate(scenes.names)}
-        index = np.array([place[name] for name in found.files], np.intp)
-        return replace(scenes.take(index), truths=found.truths)
+        index = np.array([place[name] for name in labelled.files], np.intp)
+        return replace(scenes.take(index), truths=labelled.truths)
 
     def _answers(self, task: TrialTask, teacher: Path, scenes: Scenes) -> list[_TeacherDetections]:
-        """Of images that are not augmented."""
+        """Return the teacher's detections in images without augmentation."""
         with below("/self_training/teacher"):
             check_teacher(teacher, task.task, self._dataset.classes)
         model = load(teacher, self._device)
         processes = task.threads
         split = SceneBatches.of(scenes, self._dataset, side=model.side, device=self._device, processes=processes)
-        found = found_in(split, model.network, model.inputs, Precision.of(self._device))
-        return [_TeacherDetections.of(one) for one in found]
+        detections = detect(split, model.network, model.inputs, Precision.of(self._device))
+        return [_TeacherDetections.of(each) for each in detections]
 
-    def _document(self, scenes: Scenes, kept: Sequence[int], answers: Sequence[_TeacherDetections]) -> dict[str, Any]:
-        """In COCO's form; ids count from 1."""
-        sizes = scenes.sizes[kept].tolist()
+    def _document(
+        self, scenes: Scenes, positions: Sequence[int], answers: Sequence[_TeacherDetections]
+    ) -> dict[str, Any]:
+        """Return pseudo labels in COCO's format; ids count from 1."""
+        sizes = scenes.sizes[positions].tolist()
         return {
             "categories": [{"id": number, "name": name} for number, name in enumerate(self._dataset.classes, 1)],
             "images": [
                 {"id": number, "file_name": scenes.names[position], "height": height, "width": width}
-                for number, (position, (height, width)) in enumerate(zip(kept, sizes, strict=True), 1)
+                for number, (position, (height, width)) in enumerate(zip(positions, sizes, strict=True), 1)
             ],
-            "annotations": [{"id": number, **one} for number, one in enumerate(_annotations(kept, answers), 1)],
+            "annotations": [{"id": number, **row} for number, row in enumerate(_annotations(positions, answers), 1)],
         }
 
 
-def _annotations(kept: Sequence[int], answers: Sequence[_TeacherDetections]) -> Iterator[dict[str, Any]]:
-    for image, position in enumerate(kept, 1):
-        found, scores = answers[position].boxes, answers[position].scores.tolist()
-        rows = zip(found.boxes.tolist(), found.labels.tolist(), found.areas.tolist(), scores, strict=True)
+def _annotations(positions: Sequence[int], answers: Sequence[_TeacherDetections]) -> Iterator[dict[str, Any]]:
+    for image, position in enumerate(positions, 1):
+        truth, scores = answers[position].boxes, answers[position].scores.tolist()
+        rows = zip(truth.boxes.tolist(), truth.labels.tolist(), truth.areas.tolist(), scores, strict=True)
         for (left, top, right, bottom), label, area, score in rows:
             box = [left, top, right - left, bottom - top]
             of = {"image_id": image, "category_id": label + 1, "bbox": box, "area": area}
@@ -124,7 +128,7 @@ def _annotations(kept: Sequence[int], answers: Sequence[_TeacherDetections]) -> 
 
 
 def _images(task: TrialTask) -> UnlabelledScenes:
-    """Raises InvalidInput, pointers into the spec."""
+    """Return the unlabelled images. Raises InvalidInput with pointers into the spec."""
     assert task.self_training is not None
     with below("/self_training/unlabelled"):
-        return data.load(task.self_training.unlabelled, task.dataset, trial.data_of(task).share)
+        return data.load(task.self_training.unlabelled, task.dataset, trial.data_share_of(task).share)

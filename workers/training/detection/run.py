@@ -1,4 +1,4 @@
-"""A trial of detection, and the test of what it has kept."""
+"""A trial of detection, and the test of its result."""
 
 from __future__ import annotations
 
@@ -23,27 +23,32 @@ from workers.models.trained import ModelCard, serialise
 from workers.models.trained_detector import load
 from workers.training import trial
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.inference import found_in
+from workers.training.detection.inference import detect
 from workers.training.detection.latency import milliseconds
 from workers.training.detection.pseudo_labels import BoxLabeller
 from workers.training.detection.trainer import DetectorTrainer, inputs_of, untrained
-from workers.training.initialisation import started
+from workers.training.initialisation import load_initial
 from workers.training.precision import Precision
 from workers.training.pseudo_labelled import PseudoLabelled
 from workers.training.self_training import stages
-from workers.training.self_training.stages import Pseudo
+from workers.training.self_training.stages import PseudoLabelledSplit
 from workers.trials.files import MODEL, PICTURE
 
 _PICTURES, _LONGEST_SIDE = 4, 400
-"""Validation images that are drawn with what was found in them; px that each has about."""
+"""Number of validation images drawn with their detections, and their approximate longer side in px."""
 
 
 def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Iterator[Measurement]:
-    """See `Task.train`. Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput where dataset or values are unsound."""
+    """Yield measurements; see `Task.train`.
+
+    Raises TrialFailed (DIVERGED, TIMED_OUT), InvalidInput if dataset or values are invalid.
+    """
     device = trial.device_of(task)
     dataset = data.load(task.dataset)
 
-    def training(stage: TrialTask, check: Callable[[], None], pseudo: Pseudo[Scenes] | None = None) -> trial.Training:
+    def training(
+        stage: TrialTask, check: Callable[[], None], pseudo: PseudoLabelledSplit[Scenes] | None = None
+    ) -> trial.Training:
         return _Detection(stage, dataset, device, check, pseudo)
 
     if stages.is_self_trained(task):
@@ -54,16 +59,16 @@ def train(task: TrialTask, clock: Callable[[], float] = time.monotonic) -> Itera
 
 
 def test(task: TrialTask) -> Mapping[str, float]:
-    """Average precision of the kept weights on the test split. Raises InvalidInput where there are none."""
+    """Return average precision of the stored weights on the test split. Raises InvalidInput if there are none."""
     torch.set_num_threads(task.threads)
     dataset, model, device = data.load(task.dataset), load(Path(task.directory) / MODEL), torch.device("cpu")
     split = SceneBatches.of(dataset.test, dataset, side=model.side, device=device, processes=task.threads)
-    found = found_in(split, model.network, model.inputs, Precision.of(device))
-    return dict(evaluate(found, dataset.test.truths, dataset.classes))
+    detections = detect(split, model.network, model.inputs, Precision.of(device))
+    return dict(evaluate(detections, dataset.test.truths, dataset.classes))
 
 
 class _Detection:
-    """A `trial.Training`."""
+    """A `trial.Training` of a detector."""
 
     def __init__(
         self,
@@ -71,14 +76,14 @@ class _Detection:
         dataset: DetectionDataset,
         device: torch.device,
         check: Callable[[], None],
-        pseudo: Pseudo[Scenes] | None,
+        pseudo: PseudoLabelledSplit[Scenes] | None,
     ) -> None:
         self._task, self._dataset = task, dataset
-        self._of_labels = pseudo.metrics if pseudo else {}
+        self._label_metrics = pseudo.metrics if pseudo else {}
         values = complete(task.values, task.task)
         model = untrained(values, dataset, task.seed)
-        self._start = started(model, task)
-        part = trial.data_of(task)
+        self._start = load_initial(model, task)
+        part = trial.data_share_of(task)
         self._inputs = inputs_of(values, dataset, device)
 
         def batches(scenes: Scenes) -> SceneBatches:
@@ -89,7 +94,7 @@ class _Detection:
             return PseudoLabelled(batches(scenes), len(scenes), alpha=alpha, seed=task.seed)
 
         self._validation = batches(dataset.validation)
-        self._found: list[Detections] = []
+        self._detections: list[Detections] = []
         self._trainer = DetectorTrainer(
             model,
             values,
@@ -105,22 +110,24 @@ class _Detection:
         )
 
     def train_epoch(self, epoch: int) -> Mapping[str, float]:
-        return {**self._trainer.train_epoch(epoch), **self._of_labels}
+        return {**self._trainer.train_epoch(epoch), **self._label_metrics}
 
     def measure(self) -> Mapping[str, float]:
         trained = self._trainer.optimisation
         how = (self._validation, trained.evaluated, self._inputs, trained.precision)
-        self._found = found_in(*how)
-        found = dict(evaluate(self._found, self._dataset.validation.truths, self._dataset.classes))
+        self._detections = detect(*how)
+        metrics = dict(evaluate(self._detections, self._dataset.validation.truths, self._dataset.classes))
         slow = (
             {LATENCY.name: milliseconds(*how, self._task.threads)}
             if LATENCY.name in self._task.required_metrics
             else {}
         )
-        return {**found, **slow, **self._start.metrics}
+        return {**metrics, **slow, **self._start.metrics}
 
     def files(self, last: Measurement) -> Mapping[str, bytes]:
-        pictures = {PICTURE.format(number): self._picture(number) for number in range(len(self._found[:_PICTURES]))}
+        pictures = {
+            PICTURE.format(number): self._picture(number) for number in range(len(self._detections[:_PICTURES]))
+        }
         card = ModelCard.of(self._task, self._dataset, last)
         return {**pictures, **self._start.files, MODEL: serialise(self._trainer.optimisation.evaluated, card)}
 
@@ -131,11 +138,11 @@ class _Detection:
         self._trainer.restore(state)
 
     def _picture(self, number: int) -> bytes:
-        """A validation image with what was found in it, as PNG."""
+        """Return a validation image with its detections, as PNG."""
         scenes = self._dataset.validation
         image = Image.fromarray(scenes.pictures[number].transpose(1, 2, 0))
-        found = in_px(self._found[number], scenes.size_of(number), (image.height, image.width))
+        detections = in_px(self._detections[number], scenes.size_of(number), (image.height, image.width))
         scale = max(1, _LONGEST_SIDE // max(image.size))
         content = io.BytesIO()
-        drawn(image, found, self._dataset.classes, scale=scale).save(content, "PNG")
+        drawn(image, detections, self._dataset.classes, scale=scale).save(content, "PNG")
         return content.getvalue()

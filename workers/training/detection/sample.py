@@ -1,7 +1,7 @@
-"""One image with its boxes, and the changes that both of them take part in, by torchvision.transforms.v2.
+"""An image with its boxes, and changes that apply to both, by torchvision.transforms.v2.
 
-Boxes follow their pixels without being cut, until `trimmed`: only then is known how much of each is left. A box that
-is turned or sheared becomes the least upright one around it.
+Boxes follow their pixels without being cut, until `trimmed`: only then is it known how much of each is left. A rotated
+or sheared box becomes the smallest upright box around it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field's name for it
 
 LEAST_SIDE, LEAST_SHARE = 2.0, 0.2
-"""px of either side, and share of its area, that must be inside the image for a box to be kept."""
+"""A box is removed unless both its sides have this many px inside the image, and this share of its area lies inside."""
 
 Fill = Sequence[float]
-"""Of each channel: what pixels are that come from outside the image."""
+"""Value of pixels from outside the image, by channel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """An image and its m boxes."""
+    """An image with m boxes."""
 
     image: Tensor
     """tv_tensors.Image, (3, h, w) uint8."""
@@ -39,7 +39,7 @@ class Scene:
 
     @classmethod
     def of(cls, image: NDArray[np.uint8], boxes: NDArray[np.float64], labels: NDArray[np.int64]) -> Self:
-        """The image is copied as soon as something is changed, not before."""
+        """Return the scene. The image is not copied until it is changed."""
         whole = tv_tensors.Image(torch.from_numpy(image))
         return cls(whole, _boxes(torch.from_numpy(boxes).float(), whole.shape[1:]), torch.from_numpy(labels))
 
@@ -50,49 +50,49 @@ class Scene:
         return height, width
 
     def flipped(self) -> Self:
-        """Mirrored left to right."""
+        """Mirror left to right."""
         return replace(self, image=F.horizontal_flip(self.image), boxes=F.horizontal_flip(self.boxes))
 
     def resized(self, height: int, width: int) -> Self:
         if self.size == (height, width):
             return self
-        image, boxes = (F.resize(one, [height, width], antialias=True) for one in (self.image, self.boxes))
+        image, boxes = (F.resize(each, [height, width], antialias=True) for each in (self.image, self.boxes))
         return replace(self, image=image, boxes=boxes)
 
     def cropped(self, top: int, left: int, height: int, width: int) -> Self:
-        image, boxes = (F.crop(one, top, left, height, width) for one in (self.image, self.boxes))
+        image, boxes = (F.crop(each, top, left, height, width) for each in (self.image, self.boxes))
         return replace(self, image=image, boxes=boxes)
 
     def rotated(self, degrees: float, fill: Fill) -> Self:
-        """Clockwise, about the middle."""
+        """Rotate clockwise about the middle."""
         return self._warped(fill, angle=degrees)
 
     def sheared(self, across: float, down: float, fill: Fill) -> Self:
-        """px per px, about the upper left corner."""
-        degrees = [math.degrees(math.atan(one)) for one in (across, down)]
+        """Shear by px per px, about the upper left corner."""
+        degrees = [math.degrees(math.atan(slope)) for slope in (across, down)]
         return self._warped(fill, shear=degrees, center=[0.0, 0.0])
 
     def moved(self, right: float, down: float, fill: Fill) -> Self:
-        """By shares of the sides, in whole px."""
+        """Translate by shares of the sides, in whole px."""
         height, width = self.size
         return self._warped(fill, translate=[int(right * width), int(down * height)])
 
     def recoloured(self, image: Tensor) -> Self:
-        """The same boxes around other pixels."""
+        """Replace the pixels and keep the boxes."""
         return replace(self, image=image)
 
     def trimmed(self) -> Self:
-        """Boxes cut at the border of the image, without those of which too little is left."""
-        whole = self.boxes.as_subclass(Tensor)
+        """Cut boxes at the border of the image, and remove boxes of which too little is left."""
+        whole = self.boxes.as_subclass(Tensor)  # (m, 4)
         height, width = self.size
         inside = torch.minimum(whole.clamp(min=0), whole.new_tensor((width, height, width, height)))
-        sides = inside[:, 2:] - inside[:, :2]
-        areas = (whole[:, 2:] - whole[:, :2]).prod(1)
-        kept = (sides.amin(1) >= LEAST_SIDE) & (sides.prod(1) >= LEAST_SHARE * areas)
-        return replace(self, boxes=_boxes(inside[kept], self.size), labels=self.labels[kept])
+        sides = inside[:, 2:] - inside[:, :2]  # (m, 2)
+        areas = (whole[:, 2:] - whole[:, :2]).prod(1)  # (m,)
+        large = (sides.amin(1) >= LEAST_SIDE) & (sides.prod(1) >= LEAST_SHARE * areas)
+        return replace(self, boxes=_boxes(inside[large], self.size), labels=self.labels[large])
 
-    def _warped(self, fill: Fill, **given: Any) -> Self:
-        by = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0], **given}
+    def _warped(self, fill: Fill, **changes: Any) -> Self:
+        by = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0], **changes}
         image = F.affine(self.image, interpolation=InterpolationMode.BILINEAR, fill=list(fill), **by)
         return replace(self, image=image, boxes=F.affine(self.boxes, **by))
 

@@ -1,8 +1,8 @@
-"""How a detector is trained: one network, one recipe, epoch by epoch.
+"""Training of a detector: one network, one recipe, epoch by epoch.
 
-On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers come
-from (seed, epoch), everything else is in `state()`. A Sample Weighting Network takes a step of its own optimiser beside
-each step of the detector, and is part of that state, but of nothing that is measured or kept.
+On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers
+follow from (seed, epoch), all other state is in `state()`. A Sample Weighting Network takes a step of its own optimiser
+with each step of the detector. It is part of that state, but neither measured nor stored with the result.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from workers.training.seeds import INITIAL, generator, passes, torch_seeded
 
 
 def untrained(values: CompleteValues, dataset: DetectionDataset, seed: int) -> Detector:
-    """The detector of a trial with its first weights, which follow from the seed: on every device the same."""
+    """Return the detector of a trial with its initial weights, which depend on the seed, but not on the device."""
     with torch_seeded(seed, INITIAL, torch.device("cpu")):
         detector = build(values, dataset.info.shape, len(dataset.classes))
     assert isinstance(detector, Detector)
@@ -41,9 +41,9 @@ def untrained(values: CompleteValues, dataset: DetectionDataset, seed: int) -> D
 
 
 def inputs_of(values: CompleteValues, dataset: DetectionDataset, device: torch.device) -> Inputs:
-    """Squares are made by `SceneBatches`, and only normalised here."""
-    seen = input_shape(values, dataset.info.shape)
-    return Inputs.of(dataset.mean, dataset.std, seen, seen, device)
+    """Return the normalisation of squares, which `SceneBatches` prepares."""
+    shape = input_shape(values, dataset.info.shape)
+    return Inputs.of(dataset.mean, dataset.std, shape, shape, device)
 
 
 class DetectorTrainer:
@@ -64,11 +64,11 @@ class DetectorTrainer:
         compiled: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`images`: of an epoch, some of them several times; None: each of `train` once. `pseudo_labelled`: the second
-        half of every step. `compiled`: on a GPU, up to the outputs of the head, by torch.compile; it pays for long
-        trainings.
+        """Prepare a training of `model` by the recipe in `values`.
 
-        `check` is called every few steps; what it raises ends the epoch.
+        `images`: images per epoch, some of them repeated; None: each of `train` once. `pseudo_labelled`: the second
+        half of every step. `compiled`: on a GPU, compile the detector up to the outputs of the head; it pays off in
+        long trainings. `check` is called every few steps; an exception that it raises ends the epoch.
         """
         self._train, self._pseudo_labelled = train, pseudo_labelled
         self._seed, self._device, self._check = seed, device, check
@@ -83,7 +83,7 @@ class DetectorTrainer:
         self._loss = OneStageLoss.of(values, self._weighting.net if self._weighting else None)
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train epoch 1, 2, ...: its mean loss, each term of it, and that of the pseudo-labelled images.
+        """Train epoch 1, 2, ... and return its mean loss, each term of it, and the loss of pseudo-labelled images.
 
         Raises TrialFailed (DIVERGED).
         """
@@ -104,7 +104,7 @@ class DetectorTrainer:
             return mean_losses(steps(), epoch, self._check)
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Return all state that the next epoch depends on."""
         return {
             **self.optimisation.state(),
             "weighting": self._weighting.state() if self._weighting else None,
@@ -112,7 +112,7 @@ class DetectorTrainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state()` of a trainer that was made with the same arguments."""
+        """Continue from a `state()` of a trainer that was created with the same arguments."""
         self.optimisation.restore(state)
         if self._weighting:
             self._weighting.restore(state["weighting"])
@@ -122,11 +122,11 @@ class DetectorTrainer:
     def _train_step(self, labelled: DetectionBatch, pseudo: DetectionBatch | None) -> Losses:
         terms = self._terms(labelled)
         loss = total = _sum(terms)
-        losses = {"train_loss": total.detach()} | {f"train_loss/{name}": one.detach() for name, one in terms.items()}
+        losses = {"train_loss": total.detach()} | {f"train_loss/{name}": term.detach() for name, term in terms.items()}
         if pseudo is not None and self._pseudo_labelled:
-            others = self._terms(pseudo)
-            losses[PSEUDO_LOSS] = _sum(others).detach()
-            loss = _joint(self._pseudo_labelled.loss, terms, others)
+            pseudo_terms = self._terms(pseudo)
+            losses[PSEUDO_LOSS] = _sum(pseudo_terms).detach()
+            loss = _joint(self._pseudo_labelled.loss, terms, pseudo_terms)
         self.optimisation.step(loss, *([self._weighting.optimizer] if self._weighting else []))
         return losses
 
@@ -141,8 +141,11 @@ def _sum(terms: Mapping[str, Tensor]) -> Tensor:
 
 
 def _joint(loss: JointLoss, labelled: Mapping[str, Tensor], pseudo: Mapping[str, Tensor]) -> Tensor:
-    """Of both halves. A regulariser, which may be negative and says nothing of a scale, is added as their mean."""
-    halves = [{name: one for name, one in terms.items() if name != REGULARIZER} for terms in (labelled, pseudo)]
+    """Return the loss of both halves.
+
+    A regulariser, which may be negative and has no scale in common with the losses, is added as the mean of the halves.
+    """
+    halves = [{name: term for name, term in terms.items() if name != REGULARIZER} for terms in (labelled, pseudo)]
     total = loss(*map(_sum, halves))
     regularizers = [terms[REGULARIZER] for terms in (labelled, pseudo) if REGULARIZER in terms]
     return total + torch.stack(regularizers).mean() if regularizers else total
@@ -156,7 +159,7 @@ class _Weighting:
 
     @classmethod
     def of(cls, values: CompleteValues, seed: int, device: torch.device) -> _Weighting | None:
-        """None where the recipe has none; first weights follow from the seed."""
+        """Return the network with initial weights that follow from the seed, or None if the recipe does not use it."""
         with torch_seeded(seed, INITIAL, torch.device("cpu")):
             net = sample_weighting.net_of(values)
         return cls(net.to(device)) if net else None

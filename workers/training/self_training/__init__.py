@@ -1,11 +1,12 @@
-"""Self-training (arXiv 2006.06882): a teacher labels images without labels, a student learns from both.
+"""Self-training (arXiv 2006.06882): a teacher labels unlabelled images, a student learns from both kinds of labels.
 
 ::
 
-    teacher/          a trial of its own in the trial's directory, where no trained teacher is given
-    pseudo-labels.*   what the teacher says of the images, and a summary of it
-    round-1/, ...     with several rounds: students that are the teacher of the next, each with its pseudo labels
+    teacher/          trained as a trial in the trial's directory, if no trained teacher is given
+    pseudo-labels.*   the teacher's labels of the images, and a summary of them
+    round-1/, ...     with several rounds: students that become the next teacher, each with its pseudo labels
     .                 the student of the last round, which is the trial's result
 
-`stages` runs them and goes on after a kill where it was; `classification` and `detection` say what pseudo labels are.
+`stages` runs them and resumes after a kill; the modules `pseudo_labels` of classification and detection create the
+labels.
 """

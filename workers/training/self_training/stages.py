@@ -1,7 +1,7 @@
-"""The stages of a self-trained trial, one after the other, each gone on from where a kill has ended it.
+"""The stages of a self-trained trial, one after the other. Each resumes after a kill.
 
-A teacher, and a student that becomes one, is trained as a trial in a directory of its own; once it is complete a file
-says so, and its checkpoint goes. Its seconds, and those of labelling, are the first of the student's.
+A teacher, or a student that becomes a teacher, is trained as a trial in its own directory. When it is complete, a file
+records that, and its checkpoint is deleted. Its seconds, and those of labelling, count for the student.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from searchsvc.domain.trial_task import SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.recipe import SELF_TRAINING
 from workers.training import checkpoint, trial
-from workers.training.self_training.summary import Labelled, Summary
+from workers.training.self_training.summary import Summary, TeacherLabels
 from workers.trials.files import MODEL
 
 _COMPLETE = "complete.json"
@@ -28,42 +28,42 @@ SplitT = TypeVar("SplitT", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Pseudo(Generic[SplitT]):
-    """Images with pseudo labels, for the student of a round."""
+class PseudoLabelledSplit(Generic[SplitT]):
+    """Pseudo-labelled images for the student of a round."""
 
     split: SplitT
     metrics: Mapping[str, float]
-    """What is measured of the labels, the same in every epoch."""
+    """Metrics of the labels, the same in every epoch."""
 
 
 class Labeller(Protocol[SplitT]):
-    """What a task says of pseudo labels."""
+    """Creates and reads the pseudo labels of a task."""
 
-    def label(self, task: TrialTask, teacher: Path) -> Labelled:
-        """What the teacher says of the images without labels, as they are.
+    def label(self, task: TrialTask, teacher: Path) -> TeacherLabels:
+        """Return the teacher's labels of the unlabelled images, without augmentation.
 
-        Raises TrialFailed where the threshold keeps nothing; InvalidInput where it is no teacher of these classes, or
-        the images cannot be read.
+        Raises TrialFailed if the threshold rejects everything; InvalidInput if the file is not a teacher of these
+        classes, or the images cannot be read.
         """
 
-    def kept(self, task: TrialTask, file: Path) -> SplitT:
-        """The images that have a pseudo label in a file that was made of `label`, with it."""
+    def read(self, task: TrialTask, file: Path) -> SplitT:
+        """Return the images that have a pseudo label in a file of `label`, with these labels."""
 
 
 Check: TypeAlias = Callable[[], None]
-MakeTraining: TypeAlias = Callable[[TrialTask, Check, Pseudo[SplitT] | None], trial.Training]
-"""Of a task, what is called every few steps, and what it learns from besides its labelled images."""
+MakeTraining: TypeAlias = Callable[[TrialTask, Check, PseudoLabelledSplit[SplitT] | None], trial.Training]
+"""Creates a training from a task, a function to call every few steps, and pseudo-labelled images."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Teacher:
     model: Path
     seconds: float
-    """Of the trial, until it was there."""
+    """Seconds of the trial until the teacher was complete."""
 
 
 def is_self_trained(task: TrialTask) -> bool:
-    """Whether the values of a trial say so."""
+    """Whether the values of a trial choose self-training."""
     return bool(task.values.get(SELF_TRAINING, False))
 
 
@@ -74,7 +74,7 @@ def run(
     labeller: Labeller[SplitT],
     clock: Callable[[], float],
 ) -> Iterator[Measurement]:
-    """See `Task.train`: the measurements of the last student. Raises TrialFailed, InvalidInput."""
+    """Yield the measurements of the last student; see `Task.train`. Raises TrialFailed, InvalidInput."""
     plan = task.self_training
     if plan is None:
         raise InvalidInput.at(
@@ -92,7 +92,10 @@ def run(
 
 
 def _given(plan: SelfTraining) -> _Teacher | None:
-    """Raises InvalidInput where its weights are not those that were chosen."""
+    """Return the trained teacher of the plan, if it has one.
+
+    Raises InvalidInput if its weights are not those that were chosen.
+    """
     if plan.teacher is None:
         return None
     path = Path(plan.teacher.path)
@@ -103,7 +106,7 @@ def _given(plan: SelfTraining) -> _Teacher | None:
 
 
 def _teacher_of(task: TrialTask, plan: SelfTraining) -> TrialTask:
-    """The same candidate, trained on the labelled images alone."""
+    """Return the task of the teacher: the same candidate, trained on the labelled images alone."""
     epochs = plan.teacher_epochs or task.fidelity.epochs
     stage = _stage(task, "teacher")
     values = {**task.values, SELF_TRAINING: False}
@@ -117,7 +120,7 @@ def _stage(task: TrialTask, name: str) -> TrialTask:
 
 
 def _maker(
-    stage: TrialTask, make: MakeTraining[SplitT], pseudo: Pseudo[SplitT] | None
+    stage: TrialTask, make: MakeTraining[SplitT], pseudo: PseudoLabelledSplit[SplitT] | None
 ) -> Callable[[Check], trial.Training]:
     return lambda check: make(stage, check, pseudo)
 
@@ -126,11 +129,11 @@ def _complete(
     stage: TrialTask,
     device: torch.device,
     make: MakeTraining[SplitT],
-    pseudo: Pseudo[SplitT] | None,
+    pseudo: PseudoLabelledSplit[SplitT] | None,
     clock: Callable[[], float],
     earlier: float,
 ) -> _Teacher:
-    """Trained to the end, in this attempt or an earlier one."""
+    """Train a teacher to the end, unless an earlier attempt has."""
     directory, fingerprint = Path(stage.directory), trial.fingerprint(stage)
     seconds = _seconds(directory, fingerprint)
     if seconds is None:
@@ -143,19 +146,19 @@ def _complete(
 
 
 def _seconds(directory: Path, fingerprint: str) -> float | None:
-    """That a complete stage took; None where it is not complete."""
+    """Return the seconds that a complete stage took, or None if it is not complete."""
     try:
-        known = json.loads((directory / _COMPLETE).read_bytes())
+        record = json.loads((directory / _COMPLETE).read_bytes())
     except FileNotFoundError:
         return None
-    whole = known["trial"] == fingerprint and (directory / MODEL).is_file()
-    return float(known["seconds"]) if whole else None
+    whole = record["trial"] == fingerprint and (directory / MODEL).is_file()
+    return float(record["seconds"]) if whole else None
 
 
 def _labelled(
     stage: TrialTask, number: int, teacher: _Teacher, labeller: Labeller[SplitT], clock: Callable[[], float]
-) -> tuple[Pseudo[SplitT], float]:
-    """Pseudo labels, made in this attempt or an earlier one, and the seconds of the trial until they were there."""
+) -> tuple[PseudoLabelledSplit[SplitT], float]:
+    """Return pseudo labels, created in this attempt or an earlier one, and the trial's seconds until they existed."""
     directory, start, weights = Path(stage.directory), clock(), sha256_of(teacher.model)
     made_for = trial.fingerprint(stage, teacher=weights, round=number)
     summary = Summary.read(directory, made_for)
@@ -170,5 +173,5 @@ def _labelled(
             teacher=weights,
             seconds=clock() - start,
         )
-    pseudo = Pseudo(labeller.kept(stage, directory / summary.file), summary.metrics)
+    pseudo = PseudoLabelledSplit(labeller.read(stage, directory / summary.file), summary.metrics)
     return pseudo, teacher.seconds + summary.seconds

@@ -1,4 +1,4 @@
-"""What is known of the pseudo labels of one round: a file beside them, and the proof that they are whole."""
+"""Summary of the pseudo labels of one round: a file next to them, with a checksum of the labels."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _BINS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """What a teacher said of n images, before it is written."""
+class TeacherLabels:
+    """A teacher's labels of n images, before they are written."""
 
     file: str
-    """Name of the file that `content` is for."""
+    """Name of the file with `content`."""
     content: bytes
     threshold: float
     images: int
     kept: int
-    """Images with a pseudo label: those that are trained on."""
+    """Number of images with a pseudo label: the student trains on these."""
     counts: Mapping[str, int]
     """Pseudo labels by class."""
     scores: NDArray[np.floating]
-    """Of all that the teacher said, below the threshold too."""
+    """Scores of all the teacher's answers, also below the threshold."""
     precision: float | None
-    """Share of the pseudo labels that are true; None where it is not known, or there are none."""
+    """Share of the pseudo labels that are true; None if it is unknown or there are no labels."""
     recall: float | None
-    """Share of what there is to be said of the n images that is said truly by a pseudo label."""
+    """Share of the true labels of the n images that a pseudo label matches; None if it is unknown."""
 
 
 def nothing_kept(threshold: float, of: str, best: float) -> TrialFailed:
-    """The error of a threshold that no answer reaches."""
+    """Return the error for a threshold that no answer reaches."""
     message = f"pseudo_threshold {threshold:g} keeps {of}: the teacher's best score is {best:.3f}; lower it"
     return TrialFailed(FailureKind.ERROR, message)
 
 
 class Histogram(BaseModel):
-    """How many scores lie between two edges, the lower one included, and at the last the upper one too."""
+    """Number of scores between successive edges. Each bin includes its lower edge, the last one also its upper edge."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,20 +61,20 @@ class Histogram(BaseModel):
 
 
 class Summary(BaseModel):
-    """Of the pseudo labels of a trial, as json."""
+    """Summary of the pseudo labels of a trial, stored as JSON."""
 
     model_config = ConfigDict(frozen=True)
 
     made_for: str
-    """Fingerprint of the trial, its teacher and the round: others need labels of their own."""
+    """Fingerprint of the trial, its teacher and the round: another fingerprint needs new labels."""
     round: int
     teacher: str
-    """SHA-256 of the weights."""
+    """SHA-256 of the teacher's weights."""
     threshold: float
     file: str
     sha256: str
     seconds: float
-    """That it took to label."""
+    """Seconds that labelling took."""
     images: int
     kept: int
     labels: int
@@ -85,29 +85,29 @@ class Summary(BaseModel):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Measured beside those of each epoch."""
-        named = {"pseudo_kept": self.kept / self.images}
-        known = {"pseudo_precision": self.precision, "pseudo_recall": self.recall}
-        return named | {name: value for name, value in known.items() if value is not None}
+        """Metrics that are added to those of each epoch."""
+        shares = {"pseudo_kept": self.kept / self.images}
+        optional = {"pseudo_precision": self.precision, "pseudo_recall": self.recall}
+        return shares | {name: value for name, value in optional.items() if value is not None}
 
     @classmethod
     def read(cls, directory: Path, made_for: str) -> Self | None:
-        """That of the directory; None where there is none for this trial, or its labels are not whole."""
+        """Return the summary in a directory; None if it is absent, of another trial, or its labels are damaged."""
         try:
-            found = cls.model_validate_json((directory / PSEUDO_SUMMARY).read_bytes())
-            content = (directory / found.file).read_bytes()
+            summary = cls.model_validate_json((directory / PSEUDO_SUMMARY).read_bytes())
+            content = (directory / summary.file).read_bytes()
         except (FileNotFoundError, ValidationError):
             return None
-        whole = hashlib.sha256(content).hexdigest() == found.sha256
-        return found if whole and found.made_for == made_for else None
+        whole = hashlib.sha256(content).hexdigest() == summary.sha256
+        return summary if whole and summary.made_for == made_for else None
 
     @classmethod
     def write(
-        cls, directory: Path, labelled: Labelled, *, made_for: str, number: int, teacher: str, seconds: float
+        cls, directory: Path, labelled: TeacherLabels, *, made_for: str, number: int, teacher: str, seconds: float
     ) -> Self:
-        """The labels, then the summary: a kill between them leaves no summary of other labels."""
+        """Write the labels, then the summary, so that a kill between them leaves no summary of other labels."""
         write_atomically(directory / labelled.file, labelled.content)
-        made = cls(
+        summary = cls(
             made_for=made_for,
             round=number,
             teacher=teacher,
@@ -123,5 +123,5 @@ class Summary(BaseModel):
             precision=labelled.precision,
             recall=labelled.recall,
         )
-        write_atomically(directory / PSEUDO_SUMMARY, made.model_dump_json(indent=2).encode())
-        return made
+        write_atomically(directory / PSEUDO_SUMMARY, summary.model_dump_json(indent=2).encode())
+        return summary

@@ -24,7 +24,7 @@ from workers.models.stages import parts_of
 from workers.models.trained_detector import load
 from workers.tasks.detection import TASK
 from workers.training.detection.batches import SceneBatches
-from workers.training.detection.run import found_in
+from workers.training.detection.run import detect
 from workers.training.detection.run import train as train_task
 from workers.training.detection.trainer import untrained
 from workers.training.precision import Precision
@@ -182,7 +182,7 @@ def test_an_image_in_a_file_is_seen_as_one_of_the_dataset(
     detector, scenes = load(learned[0]), data.load(dataset)
     split = next(one for one in (scenes.train, scenes.validation, scenes.test) if "0.png" in one.names)
     batches = SceneBatches.of(split, scenes, side=SIDE, device=CPU, processes=0)
-    detections = found_in(batches, detector.network, detector.inputs, Precision.of(CPU))[split.names.index("0.png")]
+    detections = detect(batches, detector.network, detector.inputs, Precision.of(CPU))[split.names.index("0.png")]
     assert len(prediction.findings) == len(detections.scores) > 0
     np.testing.assert_allclose([one.score for one in prediction.findings], detections.scores, atol=1e-5)
     np.testing.assert_allclose([one.box for one in prediction.findings], detections.boxes.xyxy, atol=1e-3)

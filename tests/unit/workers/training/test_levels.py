@@ -124,9 +124,9 @@ def test_every_image_comes_once_before_any_comes_again() -> None:
 
 
 def test_the_share_of_the_recipe_is_one_of_what_the_fidelity_gives(make_task: Any) -> None:
-    part = trial.data_of(make_task(values={"data_fraction": 0.5}, data_fraction=0.5))
+    part = trial.data_share_of(make_task(values={"data_fraction": 0.5}, data_fraction=0.5))
     assert (part.share, part.of) == (0.25, 0.5)
-    assert trial.data_of(make_task(data_fraction=1.0)).share == 1.0
+    assert trial.data_share_of(make_task(data_fraction=1.0)).share == 1.0
 
 
 def test_a_part_of_the_data_keeps_the_steps_of_an_epoch(make_task: Any, train: Any) -> None:

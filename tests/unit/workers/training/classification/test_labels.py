@@ -192,7 +192,7 @@ def test_folds_are_asked_once_for_all_trials_and_gone_on_with(
     make_task: Any, train: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    real = cleaning._asked
+    real = cleaning._predicted_fold
 
     def counting(*given: Any) -> Any:
         asked.append(len(asked))
@@ -200,7 +200,7 @@ def test_folds_are_asked_once_for_all_trials_and_gone_on_with(
             raise InvalidInput.at("", "killed in the middle")
         return real(*given)
 
-    monkeypatch.setattr(cleaning, "_asked", counting)
+    monkeypatch.setattr(cleaning, "_predicted_fold", counting)
     assert train(make_task("first", CLEANED, epochs=1)).outcome.state is TrialState.FAILED
     again, other = (make_task(name, {**CLEANED, "lr": rate}, epochs=1) for name, rate in (("first", 0.1), ("two", 0.2)))
     assert [train(one).outcome.state for one in (again, other)] == [TrialState.SUCCEEDED] * 2
@@ -210,7 +210,7 @@ def test_folds_are_asked_once_for_all_trials_and_gone_on_with(
     taught = make_task("taught", {**CLEANED, "self_training": True, "pseudo_threshold": 0.0}, epochs=1, **how)
     assert train(taught).outcome.state is TrialState.SUCCEEDED
     assert len(asked) == 3
-    monkeypatch.setattr(cleaning, "_asked", real)
+    monkeypatch.setattr(cleaning, "_predicted_fold", real)
     alone = replace(again, directory=str(Path(again.directory) / "elsewhere" / "alone"))
     assert train(alone).outcome.state is TrialState.SUCCEEDED
     assert dropped(alone) == dropped(again)

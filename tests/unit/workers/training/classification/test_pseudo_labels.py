@@ -321,7 +321,7 @@ def test_a_folder_without_labels_gives_a_csv(
     assert float(rows[3][f"p({rows[3]['label']})"]) == float(rows[3]["score"])
     assert summary(task)["precision"] is None
     assert "pseudo_precision" not in trained.metrics[0]
-    taught = ClassLabeller(data.load(DIGITS), torch.device("cpu"), complete(task.values)).kept(
+    taught = ClassLabeller(data.load(DIGITS), torch.device("cpu"), complete(task.values)).read(
         task, Path(task.directory) / "pseudo-labels.csv"
     )
     assert np.array_equal(taught.images[:, 0], noise)
