@@ -181,7 +181,7 @@ def test_a_search_learns_that_a_rate_ruins_what_was_learnt(tmp_path: Path) -> No
 
 
 def refused(*parameters: Parameter, **constants: Any) -> dict[str, str]:
-    """Pointer -> message."""
+    """Return the faults: pointer -> message."""
     with pytest.raises(InvalidInput) as caught:
         check_sharable(Space(parameters), {"network": "detector-small", **constants}, "detection")
     return {fault.pointer: fault.message for fault in caught.value.faults}

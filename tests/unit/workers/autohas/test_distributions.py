@@ -1,4 +1,4 @@
-"""Draws are as likely as the logits say, lie in the space, and pass gradients on as they should."""
+"""Draws are as likely as the logits say, lie in the space, and have the right gradients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPACE = Space(
 
 
 def distributions(space: Space = SPACE, **options: float) -> ParameterDistributions:
-    """With logits that are not equal."""
+    """Return distributions with unequal logits."""
     made = ParameterDistributions(space, **options).double()
     random = torch.Generator().manual_seed(0)
     for logits in made.logits:
@@ -58,7 +58,7 @@ def test_probabilities_of_choices_sum_to_one() -> None:
 
 
 def test_the_mean_score_of_draws_is_zero() -> None:
-    """E[d log p] = 0: what makes REINFORCE's gradient the right one, whatever the baseline."""
+    """E[d log p] = 0: this makes REINFORCE's gradient unbiased for any baseline."""
     made = distributions()
     torch.autograd.backward(torch.stack([made.log_probability(one) for one in draws(made, 800)]).mean())
     for logits in made.logits:
@@ -97,7 +97,7 @@ def test_gradients_of_a_basis_agree_with_finite_differences() -> None:
 
 
 def _moved(made: ParameterDistributions, draw: Draw, option: int, step: float) -> float:
-    """The learning rate with one logit changed and the same noise."""
+    """Return the learning rate with one logit changed and the same noise."""
     perturbed = draw.perturbed["lr"].clone()
     perturbed[option] += step
     return float(made.relaxed(Draw(draw.candidate, {"lr": perturbed}))["lr"].detach())

@@ -1,4 +1,4 @@
-"""Steps as functions are the steps of the optimisers that train, and can be differentiated."""
+"""Functional steps equal those of the optimisers, and are differentiable."""
 
 from __future__ import annotations
 

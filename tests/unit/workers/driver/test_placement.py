@@ -1,4 +1,4 @@
-"""What a cluster has room for: trials of one process and of several, nodes to avoid, why a trial waits."""
+"""Room in a cluster: trials of one process and of several, nodes to avoid, reasons for waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Cluster = Callable[..., None]
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Makes Ray tell of nodes with so many CPUs, named 0, 1, ..., and of so many CPUs free."""
+    """Make Ray report nodes 0, 1, ... with the given numbers of CPUs, and a number of free CPUs."""
 
     def make(*cpus: int, free: int = 0) -> None:
         nodes = [
@@ -70,7 +70,7 @@ def test_a_node_without_which_a_supernet_has_no_room_is_used_on(cluster: Cluster
 
 
 def fail_on(placement: Placement, node: str) -> str | None:
-    """What is said of a node after attempts at three trials have failed on it."""
+    """Let attempts at three trials fail on a node, and return the reason to avoid it."""
     return [placement.failed(node, trial, FailureKind.LOST) for trial in range(3)][-1]
 
 

@@ -1,4 +1,4 @@
-"""Which trials win, and why a job without any result has none."""
+"""The winners of a search, and the reason why a job has no result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients to the architecture: the numbers stay what they are, and the masks lead from one option to another."""
+"""Gradients to the architecture: numbers do not change, and the masks lead from one option to another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = Space(
     ]
 )
 CONSTANTS: dict[str, Scalar] = {**catalogue.find("fbnetv3-small").constants, "c3": 32, "c4": 24, "c6": 72}
-"""With stages that differ in width whatever is chosen, as shortcuts stay those of the chosen architecture."""
+"""Stages differ in width for every option, since shortcuts stay those of the chosen architecture."""
 RESNETS = Space(
     [Categorical("network", ("resnet18d", "resnet10t", "resnet34d")), Categorical("base_width", (8, 16, 24))]
 )
@@ -61,7 +61,7 @@ def resnets() -> SharedNetwork:
 
 
 def active(shared: SharedNetwork, values: Mapping[str, Scalar]) -> SharedNetwork:
-    """With scales as after some training."""
+    """Return the active tensors, with scales as after some training."""
     torch.manual_seed(0)
     for parameter in shared.double().parameters():
         if parameter.ndim == 1:
@@ -125,9 +125,9 @@ def test_masks_of_a_smaller_option_make_its_network_of_the_chosen_one(gene: str,
 
 
 def soft(names: Mapping[str, list[int]], weights: Mapping[str, Tensor], coefficients: Tensor) -> dict[str, Tensor]:
-    """Weights times masks: what lies between the sizes of two options carries the sum of all that have it.
+    """Return weights times masks: parts between the sizes of two options carry the sum of all options that have them.
 
-    `names`: the size that each option has of a tensor: of its channels, or of its kernel.
+    `names`: the size of a tensor for each option: its channels, or its kernel.
     """
     result = dict(weights)
     for name, sizes in names.items():

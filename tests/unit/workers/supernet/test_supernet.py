@@ -1,4 +1,4 @@
-"""A path of what shares weights is the network of the same values by itself, in training and after recalibration."""
+"""A path in shared weights equals the standalone network of its values, in training and after recalibration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL, MBCONV = catalogue.find("fbnetv3-small"), catalogue.find("mbconv-small")
 
 @dataclass(frozen=True)
 class Case:
-    """A space and what else its candidates have."""
+    """A space, with further values of its candidates."""
 
     name: str
     space: Space
@@ -46,7 +46,7 @@ RELEASED = Space(
         Categorical("drop_path", (0.0, 0.2)),
     ]
 )
-"""Genes that the shipped space does not have, and channels that are rounded."""
+"""Genes that the shipped space fixes, and channels that are rounded."""
 CONDITIONAL = Space(
     [
         Categorical("network", ("resnet18d", "resnet34d", "resnet10t")),
@@ -56,7 +56,7 @@ CONDITIONAL = Space(
         Categorical("drop_path", (0.0, 0.2)),
     ]
 )
-"""Of ResNets; the strides of stems differ with the resolution."""
+"""A space of ResNets; the strides of stems depend on the resolution."""
 ARCHITECTURE: dict[str, Scalar] = {
     "stem_width": 8,
     "depth_2": 2,
@@ -85,7 +85,8 @@ LARGEST: dict[str, Scalar] = {
 
 
 def network_of(case: Case = SHIPPED, dtype: torch.dtype = torch.float32) -> SharedNetwork:
-    """With scales as after some training: residual branches and normalisations that do something."""
+    """Return a network with scales as after some training, so that residual branches and normalisations have an effect.
+    """
     torch.manual_seed(0)
     return trained(shared_network(case.space, SHAPE, CLASSES, case.constants).to(dtype))
 

@@ -1,4 +1,4 @@
-"""Wide depthwise convolutions on a CPU: the results and gradients of the plain ones, from strips."""
+"""Wide depthwise convolutions on a CPU: the results and gradients of plain convolutions, from strips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.training.ema import WeightAverage
 
 
 def gradients(conv: nn.Conv2d, images: Tensor) -> tuple[Tensor, ...]:
-    """The result, and the gradients of images and weight for a fixed gradient of the result."""
+    """Return the result, and the gradients of images and weight for a fixed gradient of the result."""
     images = images.clone().requires_grad_()
     result = conv(images)
     given = torch.randn(result.shape, generator=torch.Generator().manual_seed(1), dtype=result.dtype)

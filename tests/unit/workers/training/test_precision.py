@@ -1,4 +1,4 @@
-"""Mixed precision: the CPU computes in float32, a scaled loss trains as an unscaled one, an overflow is left out."""
+"""Mixed precision: float32 on the CPU, a scaled loss trains like an unscaled loss, an overflowing step is skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def trained(precision: Precision, factors: list[float], clip_norm: float = 0.0) -> torch.Tensor:
-    """A weight of 1 after one step of SGD per factor: the loss is factor times weight."""
+    """Return a weight of 1 after one step of SGD per factor; the loss is factor times weight."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
     optimizer = torch.optim.SGD(model.parameters(), 0.125)

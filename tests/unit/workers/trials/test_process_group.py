@@ -1,4 +1,4 @@
-"""What two processes of one supernet tell each other, and how one misses the other."""
+"""Exchange between two processes of one supernet, and the loss of one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.trials.process_group import ProcessGroup, Rendezvous, listener_at
 
 @contextmanager
 def other_process(end: str) -> Iterator[tuple[ProcessGroup, list[list[float]]]]:
-    """(rank 0 of a group, whose rank 1 is a process; what that has after a mean and a `same`)"""
+    """Yield rank 0 of a group whose rank 1 is a process, and the tensors of rank 1 after a mean and a `same`."""
     with listener_at(groups.HOST) as listener:
         port = listener.getsockname()[1]
         process = groups.start(port, end)
@@ -40,7 +40,7 @@ def other_process(end: str) -> Iterator[tuple[ProcessGroup, list[list[float]]]]:
 
 
 def failure_of(action: Callable[[], None]) -> TrialFailed:
-    """The error that it raises."""
+    """Return the error that a call raises."""
     with pytest.raises(TrialFailed) as caught:
         action()
     return caught.value
@@ -55,7 +55,7 @@ def test_a_mean_is_that_of_all_and_the_same_is_that_of_rank_0() -> None:
 
 @pytest.mark.parametrize("end", ["dies", "leaves"])
 def test_a_process_that_is_gone_is_missed_at_once(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long before the silence of a process would count: the test would run into its time-out."""
+    """The loss is noticed long before the silence of a process would count; otherwise the test would time out."""
     monkeypatch.setattr(module, "SILENCE_SECONDS", 3600.0)
     with other_process(end) as (group, _):
         error = failure_of(partial(group.mean, torch.zeros(1000)))

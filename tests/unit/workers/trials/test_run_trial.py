@@ -1,4 +1,4 @@
-"""One attempt at a trial: how it ends, what it leaves behind, how it goes on."""
+"""One attempt at a trial: its end, its files, its continuation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODEL, PREDICTIONS, LAST, LOG = "model.safetensors", "predictions.npz", "last.pt
 
 
 class Scripted(Classification):
-    """A task whose training is the generator that the test gives."""
+    """A task whose training is a generator of the test."""
 
     def __init__(self, script: Callable[[], Iterator[Measurement]]) -> None:
         self._script = script

@@ -1,4 +1,4 @@
-"""Doubtful labels: metrics by label sets, kept predictions, a yes or no to each class, training on cleaned labels."""
+"""Doubtful labels: metrics by label sets, stored predictions, independent classes, training on cleaned labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DIGITS = {"name": "digits"}
 
 
 def doubted(folder: Path, change: Callable[[int, int], list[int]]) -> dict[str, Any]:
-    """The section of digits with a label file: for each validation image, `change` of its place and label."""
+    """Return the section of digits with a label file: for each validation image, `change` of its position and label."""
     images = TASK.validation(DIGITS)
     sets = {
         name: [str(one) for one in change(place, int(label))]
@@ -152,7 +152,7 @@ def test_a_network_trained_by_it_learns_and_gives_each_class_a_probability_of_it
 
 @pytest.fixture
 def mislabelled(tmp_path: Path) -> tuple[dict[str, Any], set[int]]:
-    """Digits in a file, 8 % of them with a wrong label; the rows that are wrong."""
+    """Write digits with 8 % wrong labels to a file, and return the rows that are wrong."""
     from sklearn.datasets import load_digits
 
     digits, random = load_digits(), np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Self-trained classifiers: what is learnt, what is kept, what is refused, and kills at every stage."""
+"""Self-trained classifiers: learning, files, refusals, and kills at every stage."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Train = Callable[..., Trained]
 
 @pytest.fixture
 def student(make_task: Make) -> Make:
-    """A task that is self-trained on a twentieth of digits, the rest without labels."""
+    """Return a task that is self-trained on a twentieth of digits; the other images are unlabelled."""
 
     def make(folder: str = "trial", values: dict[str, Any] | None = None, **fields: Any) -> TrialTask:
         how = fields.pop("how", SelfTraining())
@@ -166,11 +166,11 @@ def test_the_student_of_a_round_teaches_the_next(student: Make, train: Train) ->
 
 
 class Killed(BaseException):
-    """No exception that anything catches."""
+    """Raised in place of a kill; no code catches it."""
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
-    """The process ends after so many files were written."""
+    """End the process after a number of files were written."""
     written, whole = [0], checkpoint.write_atomically
 
     def write(path: Path, content: bytes) -> None:

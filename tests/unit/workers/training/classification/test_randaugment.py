@@ -1,4 +1,4 @@
-"""RandAugment on the device: each operation as torchvision has it, and draws that follow from the generator alone."""
+"""RandAugment on the device: each operation equals torchvision's, and draws follow from the generator alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRENGTHS = np.linspace(-1.0, 1.0, 12)
 
 
 def images(channels: int, height: int, width: int) -> Tensor:
-    """Noise, and the cases that have rules of their own: one value only, few values, values in a narrow range."""
+    """Return noise, and images for which rules differ: a single value, few values, values in a narrow range."""
     made = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, channels, height, width), dtype=np.uint8))
     made[3] = 7
     made[4] = made[4] // 3 + 20
@@ -60,7 +60,7 @@ REFERENCE: Mapping[str, Callable[[Tensor, float], Tensor]] = {
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_is_that_of_torchvision(name: str, channels: int) -> None:
-    """Up to one grey level where a float lies between two, in at most two values of a hundred."""
+    """Allow a difference of one grey level, from rounding, in at most two values of a hundred."""
     batch = images(channels, 17, 24)
     got = augmented(batch, np.full(len(batch), OPERATIONS.index(name)), STRENGTHS)
     expected = torch.stack([REFERENCE[name](one, float(s)) for one, s in zip(batch, STRENGTHS, strict=True)])

@@ -28,7 +28,7 @@ VALUES = {"batch_size": 8, "flip": True, "shift": 0.1, "randaugment": 5.0, "drop
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """48 photographs of two colours, of 20x30 px."""
+    """Write 48 photographs of two colours, of 20x30 px, and return their folder."""
     random = np.random.default_rng(0)
     for name, color in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
         (tmp_path / "images" / name).mkdir(parents=True)

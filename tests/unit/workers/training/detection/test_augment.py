@@ -1,4 +1,4 @@
-"""What happens to images and their boxes: boxes follow their pixels, and go when too little of them is left."""
+"""Augmentation of images and boxes: boxes follow their pixels, and are removed when too little of them is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOVING = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 
 
 def sample(height: int, width: int, *boxes: list[int]) -> Scene:
-    """White boxes x0, y0, x1, y1 on grey, labelled 0, 1, ..."""
+    """Return a scene with white boxes x0, y0, x1, y1 on grey, labelled 0, 1, ..."""
     image = np.full((3, height, width), 60, np.uint8)
     for x0, y0, x1, y1 in boxes:
         image[:, y0:y1, x0:x1] = 255
@@ -31,7 +31,7 @@ def corners(one: Scene) -> list[list[float]]:
 
 
 def seen(image: Tensor, least: int = 150) -> list[int]:
-    """The least box around what is bright."""
+    """Return the smallest box around the bright pixels."""
     bright = image.as_subclass(Tensor)[0] > least
     rows, columns = bright.any(1).nonzero().flatten(), bright.any(0).nonzero().flatten()
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
@@ -67,7 +67,7 @@ def test_flipping_mirrors_boxes() -> None:
 
 
 def test_without_flip_no_level_mirrors() -> None:
-    """A bright left and a dark right half stay where they are."""
+    """A bright left half and a dark right half stay in place."""
     image = np.full((3, 64, 64), 20, np.uint8)
     image[:, :, :32] = 220
     one = Scene.of(image, np.zeros((0, 4)), np.zeros(0, np.int64))
@@ -174,7 +174,7 @@ def test_every_step_of_the_policy_is_taken(monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_the_policy_takes_each_step_with_its_chance() -> None:
-    """A rotation by 30 degrees in one of five pairs, with a chance of 0.6."""
+    """One of five pairs rotates by 30 degrees, with a probability of 0.6."""
     one = sample(64, 64, [20, 20, 44, 44])
     turned = 0
     for seed in range(400):

@@ -1,4 +1,4 @@
-"""Batches of scenes: the same images whoever prepares them, boxes in px of the square."""
+"""Batches of scenes: the same images from every process, boxes in px of the square."""
 
 from __future__ import annotations
 

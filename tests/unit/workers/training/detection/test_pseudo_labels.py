@@ -1,4 +1,4 @@
-"""Self-trained detectors: pseudo boxes and their file, how good they are, and kills at every stage."""
+"""Self-trained detectors: pseudo boxes, their file and quality, and kills at every stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from workers.trials.run_trial import TrialRun
 
 CPU = torch.device("cpu")
 LOW = {"self_training": True, "pseudo_threshold": 0.0}
-"""A detector of few epochs is sure of nothing."""
+"""Self-training with a threshold of 0, since detectors of few epochs have low scores."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def first(dataset: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Measurement]:
-    """A trial that was shown its images often before it labelled others, and its only epoch."""
+    """Return a trial that repeated its images often before it labelled others, and its only epoch."""
     folder = tmp_path_factory.mktemp("first")
     values = {"augmentation": "none", "lr": 0.01, "lr_decay": 1.0}
     [measured] = TrialRun(half(dataset, folder, values, self_training=SelfTraining(teacher_epochs=16)))
@@ -55,7 +55,7 @@ def teacher(first: tuple[Path, Measurement]) -> WeightsFile:
 
 
 def half(dataset: dict[str, Any], directory: Path, values: Mapping[str, Any], **fields: Any) -> TrialTask:
-    """A student of half the images."""
+    """Return a student of half the images."""
     task = a_task(dataset, directory, {**LOW, **values}, **{"self_training": SelfTraining(), **fields})
     return replace(task, fidelity=task.fidelity.model_copy(update={"data_fraction": 0.5}))
 
@@ -115,7 +115,7 @@ def test_a_student_closed_after_an_epoch_goes_on_to_the_same_bits(
 
 
 def test_labelled_images_meet_the_draws_that_they_meet_alone(dataset: dict[str, Any]) -> None:
-    """So a student differs from its control by what it learns besides, and by nothing else."""
+    """So a student differs from its control only by the pseudo-labelled images."""
     pets = data.load(dataset)
     values = networks.complete(a_task(dataset, Path("nowhere")).values, "detection")
     seen: list[list[torch.Tensor]] = []
