@@ -85,8 +85,7 @@ LARGEST: dict[str, Scalar] = {
 
 
 def network_of(case: Case = SHIPPED, dtype: torch.dtype = torch.float32) -> SharedNetwork:
-    """Return a network with scales as after some training, so that residual branches and normalisations have an effect.
-    """
+    """Return a network with scales as after some training: residual branches and normalisations have an effect."""
     torch.manual_seed(0)
     return trained(shared_network(case.space, SHAPE, CLASSES, case.constants).to(dtype))
 

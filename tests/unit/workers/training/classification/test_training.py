@@ -298,8 +298,9 @@ def _gradients(step: int) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_rmsprop_is_that_of_tensorflow(momentum: float) -> None:
-    """Compare with the formula in float64: epsilon inside the root, an average that starts at 1, the rate in the
-    buffer.
+    """Compare with the formula in float64.
+
+    Epsilon stands inside the root, the average starts at 1, the rate is in the buffer.
     """
     model = nn.Linear(3, 4)
     values = {"optimizer": "rmsprop", "lr": 0.02, "momentum": momentum, "weight_decay": 0.01}
