@@ -1,4 +1,4 @@
-"""The Ray cluster that trials run on: the cluster of RAY_ADDRESS, or one local head per data folder.
+"""The Ray cluster that trials run on: the cluster of RAY_ADDRESS, or a local head per data folder.
 
 The local head is a separate process that outlives the driver: the next driver connects to it in half a second. It
 listens on the loopback interface only, requires a token (a file of mode 0600), and never receives the address of the
@@ -214,7 +214,7 @@ def _temporary(settings: Settings) -> Path:
 
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
-    """Allow one process at a time to start or stop the head of a data folder."""
+    """Allow a single process at a time to start or stop the head of a data folder."""
     _folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
     with (_folder(settings) / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -43,7 +43,7 @@ class TorchBench:
         self.device = Device(kind=kind, name=_name(kind), threads=threads, clock=clock, torch=torch.__version__)
 
     def operator(self, operator: Operator) -> Callable[[], float]:
-        """Return a timer of one operator on random input."""
+        """Return a timer of an operator on random input."""
         shape = (operator.inputs, operator.height, operator.width)
         return self._prepared(module_of(operator, len(self._info.classes)), shape)
 

@@ -1,7 +1,7 @@
 """The batches of a search: which images each step trains on, which images it is scored on, and its random numbers.
 
 Everything follows from the seed of the trial, the step, and the rank of the process. So a resumed search sees the same
-batches, and processes that search together see different ones.
+batches, and processes that search together see different batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DRAWS, _TRAINING, _VALIDATION, _FINAL = range(4)
 
 
 class BatchPlan:
-    """Batches and random numbers of one process, by step."""
+    """Batches and random numbers of a process, by step."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class BatchPlan:
         return step % int(self._options["controller_every"]) == 0
 
     def training(self, steps: range) -> Iterator[Any]:
-        """Yield a training batch for each of some steps, all of which are within one epoch."""
+        """Yield a training batch for each of some steps, all of which are within the same epoch."""
         if not steps:
             return
         epoch, first = divmod(steps.start, self.steps_per_epoch)

@@ -68,7 +68,7 @@ class ImageBatchSource:
 
 
 class ClassificationLosses:
-    """The `CandidateLosses` of classification, for batches of one dataset."""
+    """The `CandidateLosses` of classification, for batches of a dataset."""
 
     recipe, linear = CLASSIFICATION.defaults, "label_smoothing"
 
@@ -154,7 +154,7 @@ def search_setup(task: TrialTask, space: Space, device: torch.device) -> SearchS
 
 
 def _bounded(loss: float, classes: int) -> float:
-    """Cap a loss at ten times the loss of guessing, so that one ruined candidate does not determine the baseline."""
+    """Cap a loss at ten times the loss of guessing, so that a ruined candidate does not determine the baseline."""
     cap = 10.0 * math.log(classes)
     return min(loss, cap) if math.isfinite(loss) else cap
 

@@ -1,9 +1,9 @@
-"""The two variants of AutoHAS: how the distributions move after looking one step ahead.
+"""The two variants of AutoHAS: how the distributions move after a look ahead.
 
 | symbol | meaning |
 |---|---|
 | W | weights that all candidates share; a candidate uses a part of them |
-| W* | temporary weights: that part after one step with the candidate's own hyperparameters; scored, then discarded |
+| W* | temporary weights: that part after a step with the candidate's own hyperparameters; scored, then discarded |
 | R, b | reward of a candidate; moving mean of the rewards |
 
 Hyperparameters influence the loss of W*, but not the loss of W. REINFORCE moves the logits along
@@ -64,7 +64,7 @@ class LookAheadModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """Result of one step of a controller."""
+    """Result of a controller's step."""
 
     score: float | None
     """Mean of the rewards, or of the negative validation losses; None if no loss was finite."""

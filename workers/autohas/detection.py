@@ -57,7 +57,7 @@ class SceneBatch:
         return len(self.positions)
 
     def augmented(self, augmentation: DetectionAugmentation, count: int) -> DetectionBatch:
-        """Return the first `count` scenes, augmented, in one batch."""
+        """Return the first `count` scenes, augmented, in a single batch."""
         order = self.positions[:count]
         [batch] = self._cached(
             (augmentation, count), lambda: self.scenes.augmented(order, 1, augmentation, self.seed, epoch=0)

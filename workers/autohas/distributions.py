@@ -1,4 +1,4 @@
-"""One softmax distribution per parameter of a space, independent of the others.
+"""Independent softmax distributions, one per parameter of a space.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -108,7 +108,7 @@ class ParameterDistributions(nn.Module):
         return DrawBatch(self._matrix(perturbed), perturbed)
 
     def draw_at(self, sample: DrawBatch, row: int, penalty: float = 0.0) -> Draw:
-        """Return the draw in one row of a sample."""
+        """Return the draw in a row of a sample."""
         candidate = self.space.from_matrix(sample.matrix[row : row + 1])[0]
         active = {name: values[row] for name, values in sample.perturbed.items() if name in candidate.values}
         return Draw(candidate, active, penalty)

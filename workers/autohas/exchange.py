@@ -1,4 +1,4 @@
-"""Exchange of tensors between the processes that train one supernet together."""
+"""Exchange of tensors between the processes that train a supernet together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Exchange(Protocol):
-    """One process of a supernet. All processes call the same methods in the same order.
+    """A process of a supernet. All processes call the same methods in the same order.
 
     Raises TrialFailed (LOST) if another process has died.
     """
@@ -25,7 +25,7 @@ class Exchange(Protocol):
 
 
 class SingleProcess:
-    """The exchange of a search in one process."""
+    """The exchange of a search in a single process."""
 
     rank, size = 0, 1
 

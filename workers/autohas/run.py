@@ -92,7 +92,7 @@ def shared_rewards(task: TrialTask, candidates: Sequence[Candidate]) -> list[flo
 
 
 class _Search:
-    """Everything that a search trains, from one measurement to the next."""
+    """Everything that a search trains, between measurements."""
 
     def __init__(self, task: TrialTask, exchange: Exchange) -> None:
         assert task.search is not None

@@ -1,10 +1,10 @@
-"""The shared state of all candidates in one flat tensor: weights, their average, and the optimisers' slots.
+"""The shared state of all candidates in a flat tensor: weights, their average, and the optimisers' slots.
 
 | symbol | meaning |
 |---|---|
 | P | numbers in the parameters of the widest network |
 | p | numbers that a candidate uses |
-| r | rows: the weights, then one row for each further number per weight |
+| r | rows: the weights, then a row for each further number per weight |
 
 A single call saves, restores or averages the tensor over processes. A candidate's numbers lie at the same places in
 every row, so one gather per row reads them and one scatter writes them, whatever the number of layers.

@@ -25,7 +25,7 @@ class WeightSharingNetwork(Protocol):
         """The network whose parameters are shared."""
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
-        """Make the architecture of a candidate the active one."""
+        """Make the architecture of a candidate active."""
 
     def part(self, shared: Tensors) -> dict[str, Tensor]:
         """Return the active path's part of tensors that are named and shaped like the parameters of `widest`.
@@ -61,7 +61,7 @@ N_contra = TypeVar("N_contra", bound=WeightSharingNetwork, contravariant=True)
 
 
 class CandidateLosses(Protocol[N_contra]):
-    """Losses and rewards of a task's candidates on batches of one dataset, with their own recipes.
+    """Losses and rewards of a task's candidates on batches of a dataset, with their own recipes.
 
     `tensors`: those of the active path, by the names of the standalone network. `values`: complete values of a
     candidate.

@@ -25,7 +25,7 @@ _AVERAGE, _OPTIMIZER = "average", "optimizer"
 _MOST_SKIPPED = 100
 _CACHED_PARTS = 8
 _THROUGH = ("optimizer", "lr", "sgd_lr_scale", "momentum", "weight_decay")
-"""Hyperparameters that a step has gradients to, in addition to the one that its loss is linear in."""
+"""Hyperparameters that a step has gradients to, in addition to `CandidateLosses.linear`."""
 _CLIPPED = 1e-6
 """Constant that torch.nn.utils.clip_grad_norm_ adds to the norm in its denominator."""
 N = TypeVar("N", bound=WeightSharingNetwork)
@@ -174,7 +174,7 @@ class SupernetTrainer(Generic[N]):
         return torch.lerp(self._state.gather(_AVERAGE, part), moved, 1.0 - decay)
 
     def _activated(self, draw: Draw) -> CandidateSlice:
-        """Make the candidate's path the active one and return the places of its numbers."""
+        """Make the candidate's path active and return the places of its numbers."""
         if draw.candidate is not self._active:
             self.network.activate(draw.candidate.values)
             self._active, self._part = draw.candidate, self._part_of(draw.candidate)

@@ -19,7 +19,7 @@ Number: TypeAlias = float | Tensor
 Tensors: TypeAlias = Mapping[str, Tensor]
 """By the names of the weights."""
 Slots: TypeAlias = Mapping[str, Tensor]
-"""Slots of one weight, by name."""
+"""Slots of a weight, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The step of an optimiser for one weight."""
+    """The step of an optimiser for a single weight."""
 
     slots: Mapping[str, float]
     """Name -> initial value."""

@@ -1,4 +1,4 @@
-"""What follows from Tune's events: writes to the ledger, verdicts on nodes, processes to kill."""
+"""Consequences of Tune's events: writes to the ledger, verdicts on nodes, processes to kill."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Dispatcher:
         self._attempts.clear()
 
     def tick(self) -> None:
-        """Several times a second: check requests and time limits, explain waiting trials, store what is due."""
+        """Several times a second: check requests and time limits, explain waiting trials, flush pending writes."""
         with interrupting():
             self._requests.check()
             self._apply_changes()

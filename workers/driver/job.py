@@ -1,4 +1,4 @@
-"""One job, from the claim to its end."""
+"""The run of a job, from the claim to its end."""
 
 from __future__ import annotations
 

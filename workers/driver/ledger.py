@@ -61,7 +61,7 @@ def with_costs(measurement: Measurement, costs: Mapping[str, float]) -> Measurem
 
 
 class Ledger:
-    """Records the trials of one job, between the store and the executor of trials."""
+    """Records the trials of a job, between the store and the executor of trials."""
 
     def __init__(
         self,

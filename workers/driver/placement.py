@@ -72,7 +72,7 @@ class Placement:
         )
 
     def _lack(self, workers: int) -> str | None:
-        """Return what even the idle cluster lacks for the trial, or None if it has room."""
+        """Return the shortage that even the idle cluster has for the trial, or None if it has room."""
         most = {name: max((node.get(name, 0.0) for node in self._nodes.values()), default=0.0) for name in self._need}
         if absent := [_noun(name) for name, amount in most.items() if not amount]:
             return f"the cluster has no {' and no '.join(absent)}"

@@ -13,7 +13,7 @@ from workers.trials.trainable import Worker
 
 
 class Execution(TuneTrial):  # type: ignore[misc]  # ray has no types
-    """Tune's object for one attempt.
+    """Tune's object for an attempt.
 
     Tune's own class looks its trainable up in the cluster, asks its actor for metrics twice, updates statistics for
     every result, creates folders and saves itself. That takes longer than a short trial, and the driver needs none of

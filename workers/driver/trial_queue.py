@@ -20,13 +20,13 @@ from workers.trials.trainable import AVOIDED, INSTRUCTION, RESOURCES, TASK, Inst
 
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 RECYCLE_ATTEMPTS = 2_000
-"""Attempts in one Tune run: Tune keeps about 25 kB of each until the run ends."""
+"""Attempts in a Tune run: Tune keeps about 25 kB of each until the run ends."""
 RECYCLE_ROUNDS = 25
 """On a large cluster, this many attempts per slot instead, so that waiting for the last attempts costs little."""
 
 
 class TrialQueue:
-    """Decides what Tune runs next. One per job, used by all of its Tune runs."""
+    """Decides which trial Tune runs next. A job's queue serves all of its Tune runs."""
 
     def __init__(
         self,

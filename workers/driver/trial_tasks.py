@@ -12,7 +12,7 @@ from workers.driver.ledger import OpenTrial
 
 @dataclass(frozen=True, slots=True)
 class TaskBuilder:
-    """Builds the tasks of one job's trials."""
+    """Builds the tasks of a job's trials."""
 
     spec: JobSpec
     folder: Path

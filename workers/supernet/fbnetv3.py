@@ -7,7 +7,7 @@
 | depth | leading blocks of each stage |
 
 A path computes the same function as the module `workers.models.fbnetv3.FBNetV3Net`, but as a function of its tensors.
-So it also runs with tensors that are not the shared ones, such as the weights after another step.
+So it also runs with tensors other than the shared ones, such as the weights after another step.
 
 Shapes: n images, c channels, h x w px, K classes.
 """
@@ -158,7 +158,7 @@ def _layout(
 
 
 def _slots(definition: NetworkDefinition, widest: NetworkDefinition) -> Iterator[int]:
-    """Yield, for each block, the block of the widest network whose weights it uses: the first ones of its stage."""
+    """Yield, for each block, the block of the widest network whose weights it uses: the first blocks of its stage."""
     available, starts = _depths(widest), _starts(widest)
     for stage, count in _depths(definition).items():
         if count > available[stage]:

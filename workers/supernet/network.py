@@ -25,7 +25,7 @@ from workers.supernet.layout import Layout, Path, Tensors, check_within, views
 from workers.supernet.normalise import BY_BATCH, BY_STATISTICS, measuring
 
 Shape: TypeAlias = tuple[int, int, int]
-"""(channels, height, width) of one image of the dataset."""
+"""(channels, height, width) of an image of the dataset."""
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -60,7 +60,7 @@ class SharedNetwork(nn.Module, ABC):
         self._measured: Path | None = None
 
     def activate(self, values: Mapping[str, Scalar]) -> None:
-        """Make the architecture of a candidate the active one, without copying or allocating weights.
+        """Make the architecture of a candidate active, without copying or allocating weights.
 
         Raises InvalidInput if the space does not contain it.
         """
@@ -143,7 +143,7 @@ class SharedNetwork(nn.Module, ABC):
         return path
 
     def _with(self, gene: str, option: Scalar) -> Layout:
-        """Return the layout of the active architecture with another option of one gene."""
+        """Return the layout of the active architecture with another option of a gene."""
         same = option == self._values[gene]
         return self._path.layout if same else self._make_path(self._values.replaced({gene: option})).layout
 

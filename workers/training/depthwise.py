@@ -33,7 +33,7 @@ def convolve(images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Ten
 
 
 class StripConv2d(nn.Conv2d):
-    """A depthwise convolution with the parameters, results and gradients of the one that it replaces."""
+    """A depthwise convolution with the parameters, results and gradients of the convolution that it replaces."""
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> StripConv2d:

@@ -35,7 +35,7 @@ class InitialWeights:
 def load_initial(network: nn.Module, task: TrialTask) -> InitialWeights:
     """Load the weights that the task starts from, and log how they were used.
 
-    Raises InvalidInput if nothing fits, or the file is not the one that was chosen.
+    Raises InvalidInput if nothing fits, or the file differs from the chosen file.
     """
     if task.values.get(recipe.INIT, recipe.SCRATCH) == recipe.SCRATCH:
         return InitialWeights(None)

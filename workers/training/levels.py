@@ -1,8 +1,8 @@
 """Levels of augmentation of "Rethinking Pre-training and Self-training" (arXiv 2006.06882), for all tasks.
 
-Each level scales an image by a random factor from a range; a larger image is cropped at random, a smaller one padded.
-From the second level on, a policy also changes the image. The paper flips in every level. Here flipping is a separate
-choice, because mirrored digits and mirrored playing cards are not valid ones.
+Each level scales an image by a random factor from a range; a larger image is cropped at random, a smaller image padded.
+From level S2 on, a policy also changes the image. The paper flips in every level. Here flipping is a separate
+choice, because mirrored digits and mirrored playing cards are invalid.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ def passes(random: np.random.Generator, images: int, draws: int) -> NDArray[np.i
 
 
 def image_generator(seed: int, epoch: int, draw: int) -> np.random.Generator:
-    """Return the generator for one image in one of the `passes`, independent of its process and batch."""
+    """Return the generator for an image in one of the `passes`, independent of its process and batch."""
     return np.random.default_rng([seed, epoch, 2, draw])
 
 
 def of_pseudo_labelled(seed: int) -> int:
-    """Return the seed of the pseudo-labelled images of a trial, which take no draw from its labelled ones."""
+    """Return the seed of the pseudo-labelled images of a trial, which take no draw from its labelled images."""
     return _whole(np.random.SeedSequence([seed, 3]))
 
 

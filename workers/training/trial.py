@@ -1,4 +1,4 @@
-"""One trial, from its task to its measurements and files, for any kind of training.
+"""A trial, from its task to its measurements and files, for any kind of training.
 
 After every epoch, in this order: the files of the weights are written if they are the best so far (among them
 `model.safetensors`); then the checkpoint (`last.pt`), which contains all measurements so far; then the measurement is
@@ -133,7 +133,7 @@ def _save(task: TrialTask, directory: Path, training: Training, measured: list[M
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    """Return the metrics. Raises TrialFailed (DIVERGED) if one is NaN or infinite; the epoch then leaves no files."""
+    """Return the metrics. Raises TrialFailed (DIVERGED) if a metric is NaN or infinite, before any file."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise TrialFailed(FailureKind.DIVERGED, f"{name} became {value}")

@@ -36,7 +36,7 @@ class Peer:
     """A process of a supernet with a rank other than 0."""
 
     def prepare(self, name: str) -> None:
-        """Import torch and the task, which takes seconds, before other processes wait for this one."""
+        """Import torch and the task, which takes seconds, before other processes wait for this process."""
         from workers.trials.process_group import ProcessGroup  # torch is imported when the process has started
 
         self._group, self._trainer = ProcessGroup, cast(SupernetTask, find(name))
@@ -62,7 +62,7 @@ class Peer:
 
 
 class Peers:
-    """The peers of one attempt at a trial; no process is started before `join`."""
+    """The peers of an attempt at a trial; no process is started before `join`."""
 
     def __init__(self, task: TrialTask) -> None:
         self._task = task

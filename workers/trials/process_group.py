@@ -83,7 +83,7 @@ class ProcessGroup:
             dist.broadcast(tensor, src=0)
 
     def close(self) -> None:
-        """Leave the group without waiting; processes that wait for this one then fail as LOST."""
+        """Leave the group without waiting; processes that wait for this process then fail as LOST."""
         if (world := dist.group.WORLD) is not None:
             world.abort()
             dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""One attempt at one trial of any task: a plain function, usable without Ray.
+"""An attempt at a trial of any task: a plain function, usable without Ray.
 
 This is the only module with an `except Exception` around a trial: every error becomes an Outcome.
 """

@@ -1,7 +1,7 @@
-"""The Tune trainable: a thin shell around TrialRun, one actor that runs one attempt after another.
+"""The Tune trainable: a thin shell around TrialRun, an actor that runs one attempt after another.
 
-If several processes train a supernet, it is rank 0; the others are its Peers. A result holds what one call of `step`
-produced: a Measurement, an Outcome, or both (after the last epoch).
+If several processes train a supernet, it is rank 0; the others are its Peers. A result is the product of one call of
+`step`: a Measurement, an Outcome, or both (after the last epoch).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GRACE_SECONDS = 5.0
 
 
 class Instruction(StrEnum):
-    """What a worker does with a trial."""
+    """A worker's task for a trial."""
 
     TRAIN = "train"
     STOP = "stop"
@@ -137,6 +137,6 @@ def resource_request(
 
 
 def bundle_of(resources: Resources) -> dict[str, float]:
-    """Return the resources of one process, such as {"CPU": 1.0}: amounts above 0 only."""
+    """Return the resources of a process, such as {"CPU": 1.0}: amounts above 0 only."""
     amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory_bytes)}
     return {name: amount for name, amount in amounts.items() if amount > 0}

@@ -46,7 +46,7 @@ LOSSES: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = MappingProxyTy
 
 
 def start_rare(network: nn.Module, classes: int) -> None:
-    """Make every class as unlikely at first as one of `classes` is: else the first steps only learn that."""
+    """Set the initial probability of every class to about 1 / `classes`; otherwise the first steps only learn that."""
     *_, last = (module for module in network.modules() if isinstance(module, nn.Linear))
     with torch.no_grad():
         last.bias.fill_(-math.log(classes))

@@ -119,7 +119,7 @@ def _npy(answers: Labels) -> bytes:
 
 @contextmanager
 def _alone(path: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Admit one process of this machine at a time; the lock ends with the process that holds it."""
+    """Admit a single process of this machine at a time; the lock ends with its holder."""
     with path.open("ab") as file:
         while True:
             try:

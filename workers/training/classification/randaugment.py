@@ -1,8 +1,8 @@
 """RandAugment (arXiv 1909.13719) of a whole batch on the device: no image passes through Python.
 
 Each image gets LAYERS operations, drawn uniformly from OPERATIONS. All have the same magnitude; signed operations have
-a random sign. Operations and ranges are torchvision's. Operations that move pixels become one affine map per image,
-sampled together; operations that map each value by itself become one table per image, looked up together; two others
+a random sign. Operations and ranges are torchvision's. Operations that move pixels become an affine map per image,
+sampled together; operations that map each value by itself become a table per image, looked up together; two others
 mix an image with a grey or a blurred image.
 
 | symbol | meaning | shape |
@@ -45,7 +45,10 @@ def randaugment(images: Tensor, magnitude: float, random: np.random.Generator) -
 
 
 def augmented(images: Tensor, chosen: NDArray[np.int64], strengths: Numbers) -> Tensor:
-    """Apply OPERATIONS[chosen[i]] to image i. Images are sorted by operation, so that each operation has one slice."""
+    """Apply OPERATIONS[chosen[i]] to image i.
+
+    Images are sorted by operation, so that each operation has a contiguous slice.
+    """
     order = np.argsort(chosen, kind="stable")
     forth, inverse = torch.from_numpy(np.stack([order, np.argsort(order)])).to(images.device)  # (n,), (n,)
     images, chosen, strengths = images[forth], chosen[order], strengths[order]

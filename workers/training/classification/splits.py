@@ -1,6 +1,6 @@
 """The images of a split in batches on the device: stored there, or decoded from files on demand.
 
-Both kinds yield the same batches for the same order, so that training does not depend on where the images are.
+Both kinds yield the same batches for the same order, so that training does not depend on the place of the images.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def with_targets(images: Images, targets: Targets, device: torch.device, process
 
 @dataclass(frozen=True, slots=True)
 class ResidentSplit:
-    """All images on the device, as uint8; a batch costs one gather."""
+    """All images on the device, as uint8; a batch costs a single gather."""
 
     images: Tensor
     labels: Tensor
@@ -74,7 +74,7 @@ class ResidentSplit:
 
 @dataclass(frozen=True, slots=True)
 class StreamedSplit:
-    """Images in files: worker processes decode the next batches while the device trains on the current one."""
+    """Images in files: worker processes decode the next batches while the device trains on the current batch."""
 
     files: ImageFiles
     labels: Tensor

@@ -1,4 +1,4 @@
-"""Training of a classifier: one network, one recipe, epoch by epoch.
+"""Training of a classifier, epoch by epoch.
 
 On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers
 follow from (seed, epoch), all other state is in `state()`.
@@ -130,7 +130,7 @@ class Trainer:
             yield self._loss_of(images, targets, random)
 
     def _train_step(self, labelled: Tensor, pseudo: Tensor | None) -> Losses:
-        """Take one step down the loss of the labelled images and of the pseudo-labelled images."""
+        """Take a step down the loss of the labelled images and of the pseudo-labelled images."""
         losses = {TRAIN_LOSS: labelled.detach()}
         if pseudo is None or self._pseudo_labelled is None:
             self._optimisation.step(labelled)

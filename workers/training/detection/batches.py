@@ -32,7 +32,7 @@ _PREFETCHED = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectionBatch:
-    """A batch of m images of one square size."""
+    """A batch of m images of the same square size."""
 
     images: Tensor
     """(m, 3, side, side) uint8."""
@@ -119,7 +119,7 @@ class SceneBatches:
 
 @dataclass(frozen=True, slots=True)
 class _Augmented:
-    """The augmentation of one epoch."""
+    """The augmentation of an epoch."""
 
     augmentation: DetectionAugmentation
     seed: int

@@ -21,7 +21,7 @@ from workers.training.detection.batches import DetectionBatch, SceneBatches
 from workers.training.precision import Precision
 
 _WARM, _TIMED = 2, 16
-"""Numbers of images; the first ones warm up and do not count."""
+"""Numbers of images; the first two warm up and do not count."""
 
 
 @torch.inference_mode()

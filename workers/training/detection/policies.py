@@ -85,7 +85,7 @@ def randaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene
 
 
 def autoaugment(sample: Scene, random: np.random.Generator, fill: Fill) -> Scene:
-    """Apply one pair of operations."""
+    """Apply a random pair of operations."""
     for name, chance, level in PAIRS[random.integers(len(PAIRS))]:
         share = level / _LARGEST
         if name == "translate_y_in_boxes":

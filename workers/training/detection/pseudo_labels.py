@@ -36,7 +36,7 @@ from workers.trials.files import PSEUDO_LABELS
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TeacherDetections:
-    """A teacher's detections in one image, best first, in px of its file."""
+    """A teacher's detections in an image, best first, in px of its file."""
 
     boxes: Truth
     scores: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Training of a detector: one network, one recipe, epoch by epoch.
+"""Training of a detector, epoch by epoch.
 
 On the CPU the same (values, seed, data, threads) give the same bits, with or without interruptions: random numbers
 follow from (seed, epoch), all other state is in `state()`. A Sample Weighting Network takes a step of its own optimiser

@@ -158,7 +158,7 @@ def _seconds(directory: Path, fingerprint: str) -> float | None:
 def _labelled(
     stage: TrialTask, number: int, teacher: _Teacher, labeller: Labeller[SplitT], clock: Callable[[], float]
 ) -> tuple[PseudoLabelledSplit[SplitT], float]:
-    """Return pseudo labels, created in this attempt or an earlier one, and the trial's seconds until they existed."""
+    """Return pseudo labels, created in this or an earlier attempt, and the trial's seconds until they existed."""
     directory, start, weights = Path(stage.directory), clock(), sha256_of(teacher.model)
     made_for = trial.fingerprint(stage, teacher=weights, round=number)
     summary = Summary.read(directory, made_for)

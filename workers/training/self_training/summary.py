@@ -1,4 +1,4 @@
-"""Summary of the pseudo labels of one round: a file next to them, with a checksum of the labels."""
+"""Summary of the pseudo labels of a round: a file next to them, with a checksum of the labels."""
 
 from __future__ import annotations
 
