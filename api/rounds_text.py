@@ -29,7 +29,7 @@ def round_line(number: int, data: Mapping[str, Any]) -> str:
 
 
 def _leaves(data: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The path of each value, and the value; matrices are left to charts."""
+    """Yield each value with its path; matrices are omitted, because charts show them."""
     for name, value in data.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, (*above, name))
@@ -42,7 +42,7 @@ def _is_matrix(value: Any) -> bool:
 
 
 def _named(paths: Mapping[Path, Any]) -> dict[Path, str]:
-    """The shortest end of each path that no other path has, or the whole path."""
+    """Return for each path its shortest unambiguous end, or the whole path."""
     return {path: ".".join(next((end for end in _ends(path) if _is_own(end, paths)), path)) for path in paths}
 
 

@@ -1,4 +1,4 @@
-"""How values read: units, durations, ids. Plain functions from values to short texts."""
+"""Values as short texts for people: units, durations, ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MISSING = "-"
 
 
 def quantity(metric: str, value: float | None) -> str:
-    """A metric's value with its unit: FLOPs and other counts as `1.2 M`, seconds as a duration, others in 4 digits."""
+    """Return a metric's value with its unit: counts as `1.2 M`, seconds as a duration, others in 4 digits."""
     if value is None:
         return MISSING
     if metric in _COUNTED:
@@ -23,7 +23,7 @@ def quantity(metric: str, value: float | None) -> str:
 
 
 def count(value: float) -> str:
-    """`950`, `1.2 k`, `3.4 M`, ..."""
+    """Return `950`, `1.2 k`, `3.4 M`, ..."""
     for size, prefix in _PREFIXES:
         if abs(value) >= size * 0.9995:
             return f"{value / size:.3g} {prefix}"
@@ -36,7 +36,7 @@ def numbered(number: int, noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
+    """Return `0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
     if seconds is None:
         return MISSING
     if seconds < 9.95:
@@ -52,7 +52,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(value: str | float | None) -> str:
-    """A point in time (RFC 3339 or Unix seconds) in the local zone, to the second."""
+    """Return a point in time (RFC 3339 or Unix seconds) in the local zone, to the second."""
     if value is None:
         return MISSING
     at = datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else datetime.fromisoformat(value)
@@ -60,27 +60,27 @@ def moment(value: str | float | None) -> str:
 
 
 def ago(value: str | float | None, now: float) -> str:
-    """How long ago that was."""
+    """Return the time that has passed since then."""
     if value is None:
         return MISSING
     at = value if isinstance(value, int | float) else datetime.fromisoformat(value).timestamp()
     return f"{duration(max(0.0, now - at))} ago"
 
 
-def value(given: Any) -> str:
-    """A parameter's value: numbers short, true and false as in YAML, lists with commas."""
-    if isinstance(given, bool):
-        return "true" if given else "false"
-    if isinstance(given, list):
-        return ", ".join(map(value, given))
-    return f"{given:.4g}" if isinstance(given, float) else MISSING if given is None else str(given)
+def value(parameter: Any) -> str:
+    """Return a parameter's value: numbers short, true and false as in YAML, lists with commas."""
+    if isinstance(parameter, bool):
+        return "true" if parameter else "false"
+    if isinstance(parameter, list):
+        return ", ".join(map(value, parameter))
+    return f"{parameter:.4g}" if isinstance(parameter, float) else MISSING if parameter is None else str(parameter)
 
 
 def values(candidate: Mapping[str, Any]) -> str:
-    """A candidate on one line."""
+    """Return a candidate on a single line."""
     return "  ".join(f"{name}={value(one)}" for name, one in candidate.items())
 
 
 def short(identifier: str) -> str:
-    """The beginning of a job id that people type: the time part and some of the random part of a UUIDv7."""
+    """Return the beginning of a job id for people to type: the time part and some random digits of a UUIDv7."""
     return identifier[:18]

@@ -1,1 +1,1 @@
-"""make bench: what searchsvc does per second, each figure beside its reference measured in the same run."""
+"""make bench: the speed of searchsvc, each figure next to a reference measured in the same run."""

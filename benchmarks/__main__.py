@@ -28,7 +28,7 @@ BENCHMARKS = {
     "ablation": "What each part of the predictor and of FBNetV3's search gives",
 }
 WITH_OPTIONS = ("search", "ablation")
-"""Their `run` takes the arguments."""
+"""Benchmarks whose `run` takes the command-line arguments."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     search.add_options(parser)
     ablation.add_options(parser)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to end still ends what it started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # on SIGTERM, child processes are ended as well
     results = {}
     for name in arguments.names or BENCHMARKS:
         run = importlib.import_module(f"benchmarks.{name}").run

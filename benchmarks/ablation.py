@@ -1,7 +1,7 @@
-"""What each part of the predictor and of FBNetV3's search gives, on tables of real trainings and learning curves.
+"""The contribution of each part of the predictor and of FBNetV3's search, on tables of real trainings.
 
-A search sees single trainings, the mean over the trainings of the table judges. Figures are means over repeats with
-their standard errors. Tables are read from SEARCHSVC_SHARED (default ../shared).
+A search sees single trainings; it is judged by the mean over the trainings of the table. Figures are means over repeats
+with their standard errors. Tables are read from SEARCHSVC_SHARED (default ../shared).
 
 `make bench ARGS="ablation --parts early-stop"` takes some seconds.
 """
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> list[Row]:
-    """The parts that are asked for."""
+    """Measure the requested parts and return their rows."""
     if not FOLDER.is_dir():
         return [Row("ablation", f"no tables at {FOLDER}: set SEARCHSVC_SHARED", "")]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace) -> list[Row]:
     return figures.rows_of(measured)
 
 
-def merged(kept: Sequence[Figure], measured: Sequence[Figure]) -> list[Figure]:
-    """What was kept, with the tables that were measured anew in their places, and new ones at the end."""
+def merged(stored: Sequence[Figure], measured: Sequence[Figure]) -> list[Figure]:
+    """Return the stored figures, with the tables that were measured again replaced and new tables at the end."""
     again = {one.part for one in measured}
-    parts = dict.fromkeys(one.part for one in (*kept, *measured))
-    return [one for part in parts for one in (measured if part in again else kept) if one.part == part]
+    parts = dict.fromkeys(one.part for one in (*stored, *measured))
+    return [one for part in parts for one in (measured if part in again else stored) if one.part == part]
 
 
 # ---- parts: imported when they run, as torch takes its time -------------------------------------------------------
@@ -56,7 +56,7 @@ def _predictors(repeats: int) -> Iterator[Figure]:
 
 
 def _stage_2(repeats: int) -> Iterator[Figure]:
-    """On the tables that stage 2 does not simply list."""
+    """Measure the tables that stage 2 does not simply enumerate."""
     from benchmarks.ablation_predictor import stage_2
 
     for name in TABLES:
@@ -71,7 +71,7 @@ def _early_stop(repeats: int) -> Iterator[Figure]:
     yield from early_stop(read_curves(FOLDER / "lcbench_curves.npz"), repeats)
 
 
-def _speed(repeats: int) -> Iterator[Figure]:  # noqa: ARG001 - it has rounds of its own
+def _speed(repeats: int) -> Iterator[Figure]:  # noqa: ARG001 - it has its own rounds
     from benchmarks.ablation_speed import speed
 
     yield from speed()

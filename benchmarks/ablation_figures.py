@@ -1,4 +1,4 @@
-"""Figures of the ablation: means over repeats, kept as JSON, and the tables that they become.
+"""Figures of the ablation: means over repeats, stored as JSON, and the tables made of them.
 
 `python -m benchmarks.ablation_figures FILE` puts the tables into docs/benchmarks.md.
 """
@@ -21,20 +21,20 @@ MARKS = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One cell: of a part, what was done (a line of its table) and where it was looked at (a column)."""
+    """A cell of the tables: the part, the variant (a line of its table) and the setting (a column)."""
 
     part: str
     what: str
     at: str
     mean: float
     error: float | None
-    """Standard error of the mean; None of a single measurement."""
+    """Standard error of the mean; None for a single measurement."""
     bound: str = ""
     holds: bool | None = None
 
     @classmethod
     def of(cls, part: str, what: str, at: str, values: Sequence[float]) -> Figure:
-        """From one value per repeat."""
+        """Make a figure from a value per repeat."""
         error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return cls(part, what, at, float(np.mean(values)), error)
 
@@ -44,14 +44,14 @@ class Figure:
 
 
 def read(path: Path | None) -> list[Figure]:
-    """What the file holds; nothing where it does not exist yet."""
+    """Return the figures in the file, or no figures if it does not exist yet."""
     if path is None or not path.exists():
         return []
     return [Figure(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def write(path: Path | None, figures: Sequence[Figure]) -> None:
-    """One line per figure, so that files can be compared."""
+    """Write a line per figure, so that files can be compared."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = ",\n".join(json.dumps(asdict(one)) for one in figures)
@@ -59,7 +59,7 @@ def write(path: Path | None, figures: Sequence[Figure]) -> None:
 
 
 def rows_of(figures: Sequence[Figure]) -> list[Row]:
-    """One per line of the tables; a figure with a bound has a row of its own."""
+    """Return a row per line of the tables; a figure with a bound has its own row."""
     rows = []
     for part, what in dict.fromkeys((one.part, one.what) for one in figures):
         line = [one for one in figures if (one.part, one.what) == (part, what)]
@@ -70,7 +70,7 @@ def rows_of(figures: Sequence[Figure]) -> list[Row]:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """One table per part, in their order."""
+    """Return a table per part, in their order."""
     return "\n".join(_tables(figures))
 
 
@@ -93,7 +93,7 @@ def _cell(figure: Figure) -> str:
 
 
 def _digits(value: float, digits: int) -> str:
-    """To so many significant digits, whole numbers in full, without an exponent."""
+    """Round to a number of significant digits; whole numbers in full, without an exponent."""
     places = digits - 1 - int(np.floor(np.log10(abs(value)))) if value else digits - 1
     return f"{value:,.{max(0, places)}f}"
 

@@ -1,11 +1,11 @@
-"""What the parts of the predictor and the evolutionary stage give, on tables of real trainings.
+"""The contribution of the parts of the predictor and of the evolutionary stage, on tables of real trainings.
 
-Labels are single trainings of random candidates; what judges is the mean over the trainings of the table.
+Labels are single trainings of random candidates; the mean over the trainings of the table is the truth.
 
 | symbol | meaning | shape |
 |---|---|---|
 | M, y | labelled candidates, their labels | (n, d), (n,) |
-| H | candidates held out | (h, d) |
+| H | held-out candidates | (h, d) |
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CHUNK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Candidates in random order with a label each: one of their trainings."""
+    """Candidates in random order, each with a label: one of its trainings."""
 
     matrix: Matrix
     labels: Matrix
@@ -47,7 +47,7 @@ class Draw:
 
     @classmethod
     def of(cls, table: BenchmarkTable, count: int, seed: int) -> Draw:
-        """`count` different candidates, or all where there are fewer."""
+        """Draw `count` different candidates, or all if there are fewer."""
         random = np.random.default_rng(seed)
         candidates = _all(table)
         matrix = candidates[random.permutation(len(candidates))[:count]]
@@ -67,26 +67,26 @@ class Draw:
 def predictors(
     name: str, table: BenchmarkTable, repeats: int, labels: tuple[int, ...] = LABELS, held_out: int = HELD_OUT
 ) -> Iterator[Figure]:
-    """Rank correlation of every variant with the truth, and how often labels fall where the predictor says."""
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    """Yield the rank correlation of every variant with the truth, and the coverage of the predicted intervals."""
+    results: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for seed in range(repeats):
         draw = Draw.of(table, max(labels) + held_out, seed)
         held = draw.part(slice(max(labels), None))
         variants = _Variants(table, seed)
         for count in labels:
-            known, at = draw.part(slice(count)), f"{count} labels"
-            combined = variants.combined(known)
-            for what, rho in variants.correlations(combined, known, held).items():
-                found["Rank correlation", f"{name}: {what}", at].append(rho)
-            told = quality(held.labels, *combined.predict(held.matrix), seed)
-            found["Calibration", f"{name}: share inside 50 %", at].append(told.inside_50)
-            found["Calibration", f"{name}: share inside 90 %", at].append(told.inside_90)
-            found["Calibration", f"{name}: weight of the neural ensemble", at].append(combined.weight)
-    yield from (Figure.of(*key, values) for key, values in found.items())
+            labelled, at = draw.part(slice(count)), f"{count} labels"
+            combined = variants.combined(labelled)
+            for what, rho in variants.correlations(combined, labelled, held).items():
+                results["Rank correlation", f"{name}: {what}", at].append(rho)
+            measures = quality(held.labels, *combined.predict(held.matrix), seed)
+            results["Calibration", f"{name}: share inside 50 %", at].append(measures.inside_50)
+            results["Calibration", f"{name}: share inside 90 %", at].append(measures.inside_90)
+            results["Calibration", f"{name}: weight of the neural ensemble", at].append(combined.weight)
+    yield from (Figure.of(*key, values) for key, values in results.items())
 
 
 class _Variants:
-    """The predictor of one table, and what is left of it without one part or another."""
+    """The predictor of a table, and variants of it that lack one part each."""
 
     def __init__(self, table: BenchmarkTable, seed: int) -> None:
         self._seed = seed
@@ -94,16 +94,16 @@ class _Variants:
         self._costless = Encoding(table.space)
         self._encoder = neural.pretrain(self._encoding, seed)
 
-    def combined(self, known: Draw) -> Predictor:
-        return Predictor.fit(self._encoding, known.matrix, known.labels, seed=self._seed, encoder=self._encoder)
+    def combined(self, labelled: Draw) -> Predictor:
+        return Predictor.fit(self._encoding, labelled.matrix, labelled.labels, seed=self._seed, encoder=self._encoder)
 
-    def correlations(self, combined: Predictor, known: Draw, held: Draw) -> dict[str, float]:
-        """variant -> Spearman's rho of what it predicts with the truth."""
-        targets = combined.warp.forward(known.labels)
-        pretrained = combined.ensemble or self._ensemble(self._encoder, known, targets)
-        random = self._ensemble(_random(self._encoder, self._seed), known, targets)
-        frozen = neural.fit(self._encoding, self._encoder, known.matrix, targets, self._seed, epochs=0)
-        costless = Predictor.fit(self._costless, known.matrix, known.labels, seed=self._seed)
+    def correlations(self, combined: Predictor, labelled: Draw, held: Draw) -> dict[str, float]:
+        """Return variant -> Spearman's rho of its predictions with the truth."""
+        targets = combined.warp.forward(labelled.labels)
+        pretrained = combined.ensemble or self._ensemble(self._encoder, labelled, targets)
+        random = self._ensemble(_random(self._encoder, self._seed), labelled, targets)
+        frozen = neural.fit(self._encoding, self._encoder, labelled.matrix, targets, self._seed, epochs=0)
+        costless = Predictor.fit(self._costless, labelled.matrix, labelled.labels, seed=self._seed)
         members = pretrained.members(held.matrix)  # (E, h)
         predicted = {
             "neural ensemble": members.mean(axis=0),
@@ -113,15 +113,15 @@ class _Variants:
             "Gaussian process without costs": costless.predict(held.matrix)[0],
             "combined": combined.predict(held.matrix)[0],
         }
-        found = {what: _rho(means, held.truths) for what, means in predicted.items()}
-        return {**found, "one member": float(np.mean([_rho(member, held.truths) for member in members]))}
+        correlations = {what: _rho(means, held.truths) for what, means in predicted.items()}
+        return {**correlations, "one member": float(np.mean([_rho(member, held.truths) for member in members]))}
 
-    def _ensemble(self, encoder: neural.Encoder, known: Draw, targets: Matrix) -> neural.NeuralEnsemble:
-        return neural.fit(self._encoding, encoder, known.matrix, targets, self._seed)
+    def _ensemble(self, encoder: neural.Encoder, labelled: Draw, targets: Matrix) -> neural.NeuralEnsemble:
+        return neural.fit(self._encoding, encoder, labelled.matrix, targets, self._seed)
 
 
 def _random(encoder: neural.Encoder, seed: int) -> neural.Encoder:
-    """An encoder of the same shape that nothing was taught: weights by He et al. 2015, biases 0."""
+    """Return an untrained encoder of the same shape: weights by He et al. 2015, biases 0."""
     generator = torch.Generator().manual_seed(seed)
     return neural.Encoder(
         tuple(
@@ -141,30 +141,32 @@ def _rho(a: Matrix, b: Matrix) -> float:
 def stage_2(
     name: str, table: BenchmarkTable, repeats: int, labels: tuple[int, ...] = STAGE_2_LABELS, pool: int = POOL
 ) -> Iterator[Figure]:
-    """The best of five candidates, in truth and as predicted: those of stage 2, and others by the same predictor."""
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    """Yield the best of five candidates, in truth and as predicted: of stage 2, and of other searches."""
+    results: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for seed in range(repeats):
         encoding = Encoding(table.space, table.cost_model)
         encoder = neural.pretrain(encoding, seed)
         for count in labels:
-            known, at = Draw.of(table, count, seed), f"{count} labels"
-            predictor = Predictor.fit(encoding, known.matrix, known.labels, seed=seed, encoder=encoder)
-            for what, rows in _proposals(table, known, predictor, pool, seed).items():
+            labelled, at = Draw.of(table, count, seed), f"{count} labels"
+            predictor = Predictor.fit(encoding, labelled.matrix, labelled.labels, seed=seed, encoder=encoder)
+            for what, rows in _proposals(table, labelled, predictor, pool, seed).items():
                 truths, means = table.means[table.rows(rows)], predictor.predict(rows)[0]
-                found["Best of five", f"{name}: {what}", at].append(best(truths, table.objective))
-                found["Best of five, as predicted", f"{name}: {what}", at].append(best(means, table.objective))
-    yield from (Figure.of(*key, values) for key, values in sorted(found.items(), key=lambda one: one[0][0]))
+                results["Best of five", f"{name}: {what}", at].append(best(truths, table.objective))
+                results["Best of five, as predicted", f"{name}: {what}", at].append(best(means, table.objective))
+    yield from (Figure.of(*key, values) for key, values in sorted(results.items(), key=lambda one: one[0][0]))
 
 
-def _proposals(table: BenchmarkTable, known: Draw, predictor: Predictor, pool: int, seed: int) -> dict[str, Matrix]:
-    """Where they come from -> (<= 5, d)."""
+def _proposals(table: BenchmarkTable, labelled: Draw, predictor: Predictor, pool: int, seed: int) -> dict[str, Matrix]:
+    """Return source -> (<= 5, d) proposed candidates."""
     objective, sign = table.objective, table.objective.sign
     predictors = {objective.metric: predictor}
-    answers = search(predictors, table.space, table.cost_model, (), (objective,), seeds=known.matrix, k=BEST, seed=seed)
+    answers = search(
+        predictors, table.space, table.cost_model, (), (objective,), seeds=labelled.matrix, k=BEST, seed=seed
+    )
     everything = _all(table)
-    drawn = np.vstack([known.matrix, _quasi_random(table, pool, seed)])
+    drawn = np.vstack([labelled.matrix, _quasi_random(table, pool, seed)])
     return {
-        "best label": known.matrix[[(sign * known.labels).argmax()]],
+        "best label": labelled.matrix[[(sign * labelled.labels).argmax()]],
         f"of {pool:,} quasi-random and the labelled": _top(predictor, drawn, sign),
         "of stage 2": np.array([one.row for one in answers]),
         f"of all {len(everything):,}": _top(predictor, everything, sign),
@@ -173,7 +175,7 @@ def _proposals(table: BenchmarkTable, known: Draw, predictor: Predictor, pool: i
 
 
 def _quasi_random(table: BenchmarkTable, count: int, seed: int) -> Matrix:
-    """(count, d)"""
+    """Return (count, d) quasi-random candidates."""
     from scipy.stats import qmc
 
     sequence = qmc.Sobol(len(table.space), scramble=True, rng=np.random.default_rng(seed))
@@ -181,7 +183,7 @@ def _quasi_random(table: BenchmarkTable, count: int, seed: int) -> Matrix:
 
 
 def _top(predictor: Predictor, matrix: Matrix, sign: float) -> Matrix:
-    """(5, d) the different candidates of (n, d) that are predicted to be best."""
+    """Return the (5, d) different candidates among (n, d) that are predicted to be best."""
     matrix = np.unique(matrix, axis=0)
     parts = np.array_split(matrix, -(-len(matrix) // _CHUNK))
     means = np.concatenate([predictor.predict(part)[0] for part in parts])

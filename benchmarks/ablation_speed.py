@@ -1,7 +1,7 @@
-"""How long a fit takes, and how many candidates a second are scored, in the joint space of FBNetV3.
+"""The seconds of a fit, and the number of candidates scored per second, in the joint space of FBNetV3.
 
-Seconds are those of the processor, so that other work on the machine counts less: a rate is candidates per second of
-one core, added up over processes that run at the same time, one per core. Accuracies are made up: only the time counts.
+Seconds are processor time, so that other work on the machine counts less: a rate is candidates per second and core,
+added up over processes that run at the same time, one per core. Accuracies are made up: only the time counts.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ LEAST_PER_SECOND = 1_000_000
 MOST_SECONDS = 1.0
 FIT = f"fit to {TRIALS} trials"
 SCORES = ("neural ensemble", "combined predictor", "combined predictor and cost model, as stage 2")
-"""What has the bound; the other rates say where the time goes."""
+"""The rate with a bound; the other rates show how the time is spent."""
 ROUNDS = 3
 _BATCH = 8192
-"""Candidates that are scored at once: what is computed of them stays near the core."""
+"""Number of candidates scored at once: intermediate results stay in the core's cache."""
 _SIDE = 1024
 _IMAGENET = DatasetInfo("imagenet", tuple(map(str, range(1000))), (3, 224, 224), {})
 
 
 def speed(candidates: int = CANDIDATES) -> Iterator[Figure]:
-    """Each measured on `CORES` cores at the same time."""
+    """Measure each rate on `CORES` cores at the same time."""
     with ProcessPoolExecutor(CORES, mp.get_context("spawn")) as pool:
         measured = [one.result() for one in [pool.submit(measured_on_a_core, candidates) for _ in range(CORES)]]
     seconds, rates = zip(*measured, strict=True)
@@ -60,17 +60,17 @@ def speed(candidates: int = CANDIDATES) -> Iterator[Figure]:
 
 @one_thread()
 def measured_on_a_core(candidates: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds of each fit, and candidates per second of each way to score them, on this core."""
+    """Return the seconds of each fit, and candidates per second for each way to score them, on this core."""
     space, costs = _space()
-    known = space.sample(TRIALS, np.random.default_rng(1))
-    accuracies = np.log(costs(known)["flops"]) + 0.3 * np.random.default_rng(2).standard_normal(TRIALS)
+    told_candidates = space.sample(TRIALS, np.random.default_rng(1))
+    accuracies = np.log(costs(told_candidates)["flops"]) + 0.3 * np.random.default_rng(2).standard_normal(TRIALS)
     encoding = Encoding(space, costs)
     encoder = neural.pretrain(encoding, 0)
-    fitted = Predictor.fit(encoding, known, accuracies, seed=0, encoder=encoder)
-    ensemble = neural.fit(encoding, encoder, known, fitted.warp.forward(accuracies), 0)
+    fitted = Predictor.fit(encoding, told_candidates, accuracies, seed=0, encoder=encoder)
+    ensemble = neural.fit(encoding, encoder, told_candidates, fitted.warp.forward(accuracies), 0)
     both = replace(fitted, ensemble=ensemble, weight=0.5)  # whatever weight these accuracies give it
     seconds = {
-        FIT: _seconds(lambda: Predictor.fit(encoding, known, accuracies, seed=0, encoder=encoder)),
+        FIT: _seconds(lambda: Predictor.fit(encoding, told_candidates, accuracies, seed=0, encoder=encoder)),
         "pretraining, once per job": _seconds(lambda: neural.pretrain(encoding, 0)),
     }
     goal = Goal(space, (Objective(metric="accuracy"),), (), (), {"accuracy": both}, costs)
@@ -97,7 +97,7 @@ def _space() -> tuple[Space, CostModel]:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    """Of the processor, the least of some rounds."""
+    """Return processor seconds: the minimum of several rounds."""
     return min(_timed(run) for _ in range(ROUNDS))
 
 
@@ -108,7 +108,7 @@ def _timed(run: Callable[[], object]) -> float:
 
 
 def _allowed(ensemble: neural.NeuralEnsemble) -> float:
-    """Candidates per second if their products of matrices took no longer than a large one of as many operations."""
+    """Return the possible rate, if all matrix products ran as fast as a large product with as many operations."""
     square = np.ones((_SIDE, _SIDE), dtype=np.float32)
     per_second = _SIDE**3 / _seconds(lambda: square @ square)
     return per_second / sum(weights.numel() for weights, _ in (*ensemble.encoder.layers, *ensemble.head))

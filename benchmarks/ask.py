@@ -1,8 +1,8 @@
-"""Seconds for one proposal after 100, 1,000 and 10,000 told trials, for every algorithm, beside plain Optuna.
+"""Seconds per proposal after 100, 1,000 and 10,000 told trials, for every algorithm, compared with plain Optuna.
 
-Each pair is measured in a process of its own, ours and the reference in turn, so that drift of the machine meets both.
-What is not known after LIMIT_SECONDS is reported as such: GP regression is cubic in the number of trials, which ours
-bounds by its option `window`.
+Each pair is measured in its own process, ours and the reference in turn, so that drift of the machine affects both.
+Measurements that take longer than LIMIT_SECONDS are reported as such: GP regression is cubic in the number of trials,
+which ours bounds by its option `window`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOLD = (100, 1_000, 10_000)
 ASKS = 5
 LIMIT_SECONDS = 45
 LISTS = ("given", "autohas")
-"""What these ask for is not found by them."""
+"""Algorithms that propose from a list and therefore search nothing."""
 IN_OPTUNA = ("random", "sobol", "tpe", "gp", "nsga2", "cmaes")
 
 SPACE = Space(
@@ -47,9 +47,9 @@ def run() -> list[Row]:
     return [_row(name, told) for name in ALGORITHMS if name not in LISTS for told in TOLD]
 
 
-def _row(name: str, told: int) -> Row:
-    ours, reference = _collect(name, told)
-    what, over = f"{name}, {told:,} told", f"over {LIMIT_SECONDS} s"
+def _row(name: str, trials: int) -> Row:
+    ours, reference = _collect(name, trials)
+    what, over = f"{name}, {trials:,} told", f"over {LIMIT_SECONDS} s"
     shown = _milliseconds(ours) if ours else over
     if name not in IN_OPTUNA:
         return Row(what, shown, "not in Optuna")
@@ -62,11 +62,11 @@ def _milliseconds(seconds: list[float]) -> str:
     return f"{1000 * statistics.median(seconds):.2f} ms"
 
 
-def _collect(name: str, told: int) -> tuple[list[float], list[float]]:
-    """Seconds of one ask and tell each, ours and plain Optuna's, as far as the measuring process came in time."""
+def _collect(name: str, trials: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of each ask and tell, ours and plain Optuna's, that were measured within the time limit."""
     context = mp.get_context("spawn")
     results, pen = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(name, told, pen), daemon=True)
+    process = context.Process(target=_measure, args=(name, trials, pen), daemon=True)
     process.start()
     pen.close()
     collected: tuple[list[float], list[float]] = ([], [])
@@ -85,11 +85,11 @@ def _collect(name: str, told: int) -> tuple[list[float], list[float]]:
     return collected
 
 
-def _measure(name: str, told: int, pen: Connection) -> None:
-    """The first ask of each is not counted: it reads what was told."""
-    sides = [_ours(name, told), *([_plain_optuna(name, told)] if name in IN_OPTUNA else [])]
+def _measure(name: str, trials: int, pen: Connection) -> None:
+    """Send the seconds of each ask, except the first of each side, which reads all told trials."""
+    sides = [_ours(name, trials), *([_plain_optuna(name, trials)] if name in IN_OPTUNA else [])]
     next(sides[0])
-    pen.send((0, next(sides[0])))  # so that ours is known where Optuna's first does not end in time
+    pen.send((0, next(sides[0])))  # so that ours is reported even if Optuna's first does not end in time
     for side in sides[1:]:
         next(side)
     for _ in range(ASKS):
@@ -101,9 +101,9 @@ def _score(values: dict[str, Any]) -> float:
     return -abs(np.log10(values["lr"]) + 2) - values["dropout"] + 0.1 * values["se"]
 
 
-def _ours(name: str, told: int) -> Iterator[float]:
+def _ours(name: str, trials: int) -> Iterator[float]:
     algorithm = create(name, space=SPACE, objectives=[Objective(metric="score")], seed=0)
-    drawn = SPACE.from_matrix(SPACE.sample(told, np.random.default_rng(0)))
+    drawn = SPACE.from_matrix(SPACE.sample(trials, np.random.default_rng(0)))
     algorithm.tell([Observation(one, {"score": _score(dict(one.values))}, step=1) for one in drawn])
     while True:
         started = time.perf_counter()
@@ -112,7 +112,7 @@ def _ours(name: str, told: int) -> Iterator[float]:
         yield time.perf_counter() - started
 
 
-def _plain_optuna(name: str, told: int) -> Iterator[float]:
+def _plain_optuna(name: str, trials: int) -> Iterator[float]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -125,10 +125,10 @@ def _plain_optuna(name: str, told: int) -> Iterator[float]:
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=0),
         "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=0),
     }
-    return _optuna_loop(optuna, samplers[name](), told)
+    return _optuna_loop(optuna, samplers[name](), trials)
 
 
-def _optuna_loop(optuna: Any, sampler: Any, told: int) -> Iterator[float]:
+def _optuna_loop(optuna: Any, sampler: Any, trials: int) -> Iterator[float]:
     distributions = {
         "lr": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
         "weight_decay": optuna.distributions.FloatDistribution(1e-6, 1e-2, log=True),
@@ -140,7 +140,7 @@ def _optuna_loop(optuna: Any, sampler: Any, told: int) -> Iterator[float]:
         "se": optuna.distributions.CategoricalDistribution((True, False)),
     }
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    drawn = SPACE.from_matrix(SPACE.sample(told, np.random.default_rng(0)))
+    drawn = SPACE.from_matrix(SPACE.sample(trials, np.random.default_rng(0)))
     create_trial = optuna.trial.create_trial
     stored = [(dict(one.values), _score(dict(one.values))) for one in drawn]
     study.add_trials([create_trial(params=one, distributions=distributions, value=score) for one, score in stored])

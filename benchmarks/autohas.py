@@ -1,4 +1,4 @@
-"""A search with shared weights: seconds of its steps and peak memory, beside those of training one network."""
+"""A search with shared weights: seconds of its steps and peak memory, compared with training one network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run() -> list[Row]:
 
 
 def _steps() -> list[Row]:
-    """On digits; the controller's with one sample. The training's median candidate also in the shared weights."""
+    """Time steps on digits: the controller's with one sample, the median candidate's alone and with shared weights."""
     dataset, shipped = data.load({"name": "digits"}), catalogue.find("fbnetv3-small")
     space, values = with_bases(shipped.space, 5), complete({**shipped.constants, **DIGITS, **median_member(dataset)})
     train, random = on_device(dataset.train, CPU, 1), torch.Generator().manual_seed(0)
@@ -80,7 +80,7 @@ def _batches(split: Batches, count: int) -> Iterator[ImageBatch]:
 
 
 def _memory() -> list[Row]:
-    """fbnetv3-small, 64 px, batches of 128."""
+    """Measure peak memory with fbnetv3-small, 64 px, batches of 128."""
     training, reinforce, differentiable = map(peak_bytes, ("training", "reinforce", "differentiable"))
     reference = f"{training / 2**20:.0f} MiB  training the largest network"
     ratio, ours = reinforce / training, f"{reinforce / 2**20:.0f} MiB"

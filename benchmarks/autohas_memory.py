@@ -1,6 +1,6 @@
-"""Peak memory of a search with shared weights, and of training the largest of its networks: a process of its own each.
+"""Peak memory of a search with shared weights, and of training the largest of its networks, each in its own process.
 
-`python -m benchmarks.autohas_memory WHAT` prints the bytes by which the peak is above that after the imports.
+`python -m benchmarks.autohas_memory WHAT` prints the bytes by which the peak exceeds the memory after the imports.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ CPU = torch.device("cpu")
 
 
 def peak_bytes(what: str) -> int:
-    """Of one of `MEASURED`, in a process of its own."""
+    """Return the peak bytes of an entry of `MEASURED`, in its own process."""
     command = [sys.executable, "-m", "benchmarks.autohas_memory", what]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def largest(space: Space) -> Candidate:
-    """The candidate of the last option of everything, trained with a moving average by rmsprop."""
+    """Return the candidate with the last option of every parameter, with a moving average and rmsprop."""
     highest = [len(one.choices) - 1 if one.type == "categorical" else one.high for one in space.parameters]
     values = space.from_matrix(np.array([highest], np.float64))[0].values
     return Candidate({**values, "optimizer": "rmsprop", "ema": True, "lr": 0.001})
@@ -54,7 +54,7 @@ def _training() -> None:
 
 
 def _search(variant: type[Reinforce] | type[Differentiable]) -> None:
-    """Steps of controller and weights with draws, and with the largest candidate."""
+    """Run steps of controller and weights with random draws, and with the largest candidate."""
     dataset, space = _dataset(), with_bases(SHIPPED.space, 5)
     network = shared_network(space, dataset.info.shape, CLASSES, CONSTANTS)
     supernet = SupernetTrainer(network, space, ClassificationLosses(dataset, CPU), CONSTANTS)
@@ -68,7 +68,7 @@ def _search(variant: type[Reinforce] | type[Differentiable]) -> None:
 
 
 class _Largest(ParameterDistributions):
-    """Whose draws are near the largest architecture: the peak is that of the worst draws."""
+    """Distributions whose draws are close to the largest architecture, so that the peak is the worst case."""
 
     def __init__(self, space: Space) -> None:
         super().__init__(space)

@@ -1,7 +1,7 @@
 """The reference of `benchmarks.trials`: the same trials on Ray Tune alone, with `reuse_actors` and its own files off.
 
-Run as a process of its own: `python -m benchmarks.bare_tune ADDRESS TRIALS SECONDS CPUS` prints the seconds from the
-end of the first trial to the end of the last.
+Run as its own process: `python -m benchmarks.bare_tune ADDRESS TRIALS SECONDS CPUS` prints the seconds from the end of
+the first trial to the end of the last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ray import tune
 
 
 class NoOp(tune.Trainable):
-    """Sleeps, reports one number, ends."""
+    """A trial that sleeps, reports a number and ends."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -37,7 +37,7 @@ class NoOp(tune.Trainable):
 
 
 class Clock(tune.Callback):
-    """Remembers when each trial ended."""
+    """Records the time at which each trial ended."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []

@@ -1,4 +1,4 @@
-"""A training step of a detector beside torchvision's RetinaNet and FCOS on the same backbone, and what it consists of.
+"""A training step of a detector and its parts, compared with torchvision's RetinaNet and FCOS on the same backbone.
 
 All three have our backbone and pyramid, heads of four convolutions of its width, the same images, objects and
 optimiser, and take turns. The shares: assignment in a training step, and decoding with suppression in an inference in
@@ -32,7 +32,7 @@ ON_CPU: Mapping[str, Any] = {
     "head_depth": 4, "coarser": 2, "batch_size": 8, "resolution": 160,
 }  # fmt: skip
 ON_GPU: Mapping[str, Any] = {"network": "detector", "batch_size": 16, "resolution": 640}
-"""ResNet-50."""
+"""Values for a GPU: ResNet-50."""
 _RECIPE: Mapping[str, Any] = {"optimizer": "adamw", "lr": 1e-4}
 _LOGITS = (-4.0, 1.2)
 """Mean and deviation of class logits in the inference."""
@@ -118,7 +118,7 @@ def _torchvisions(kind: type[RetinaNet | FCOS], values: Mapping[str, Any], devic
 def _trained(
     model: Any, values: Mapping[str, Any], device: torch.device, losses: Callable[[Any], Mapping[str, Tensor]]
 ) -> Side:
-    """A step of the optimiser by the sum of losses, in the precision of the device."""
+    """Run a step of the optimiser on the sum of losses, in the precision of the device."""
     optimisation = Optimisation(model, Recipe.of(values), images=values["batch_size"], epochs=1000, device=device)
     optimisation.model.train()
 
@@ -131,7 +131,7 @@ def _trained(
 
 
 class _Pyramid(nn.Module):
-    """Our backbone and neck, as torchvision's detectors take one."""
+    """Our backbone and neck, with the interface that torchvision's detectors expect."""
 
     def __init__(self, neck: nn.Module, channels: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def _detector(values: Mapping[str, Any]) -> Detector:
 
 
 def _scenes(values: Mapping[str, Any], device: torch.device) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Images (n, 3, side, side) of noise, and of each the boxes and labels of some objects."""
+    """Return images (n, 3, side, side) of noise, and the boxes and labels of some objects for each image."""
     random, side, count = torch.Generator().manual_seed(0), values["resolution"], values["batch_size"]
     images = torch.randn(count, 3, side, side, generator=random)
     corners = torch.rand(count, OBJECTS, 2, generator=random) * side / 2

@@ -1,8 +1,8 @@
 """An epoch of the space `detector-small`: forward and backward pass, assignment, losses and the optimiser's step.
 
-Then a step beside torchvision's detectors, and its parts (`benchmarks.detector_steps`).
+Then a step compared with torchvision's detectors, and its parts (`benchmarks.detector_steps`).
 
-Images and objects are random and in memory: what reads and augments them is not timed.
+Images and objects are random and in memory: reading and augmentation are not timed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def run() -> list[Row]:
 
 
 def epoch_seconds(member: Candidate) -> float:
-    """From the fastest of a few steps."""
+    """Estimate the seconds of an epoch from the fastest of a few steps."""
     torch.manual_seed(0)
     values = networks.complete({**SPACE.constants, **member.values})
     detector = build(values, (3, 160, 160), CLASSES)

@@ -1,4 +1,4 @@
-"""CPU seconds of single operations on large inputs, beside the same operation on a tenth of the input."""
+"""CPU seconds of single operations on large inputs, compared with the same operation on a tenth of the input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run() -> list[Row]:
 
 
 def _scaled(what: str, prepare: Callable[[int], Callable[[], object]], size: int, bound: float) -> Row:
-    """`prepare`: from the size of the input to the operation, which is run once before it is measured."""
+    """Measure an operation, after running it once. `prepare` maps the size of the input to the operation."""
     tenth, whole = prepare(size // 10), prepare(size)
     tenth()
     reference, ours = _seconds(tenth), _seconds(whole)

@@ -1,6 +1,6 @@
-"""Reading a job of 100,000 trials, on SQLite and PostgreSQL, beside plain SQL on the same tables.
+"""Reading a job of 100,000 trials, on SQLite and PostgreSQL, compared with plain SQL on the same tables.
 
-The reference counts or fetches the same rows with the bare database driver and makes nothing of them.
+The reference counts or fetches the same rows with the bare database driver and makes no records of them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _rows(database: str, url: str, connect: Callable[[], Any]) -> list[Row]:
             for what, ours, sql in measured
         ]
         count = f"SELECT state, COUNT(*) {of_job} GROUP BY state"
-        counts = lambda: connection.execute(count).fetchall()  # noqa: E731 - one of a kind with those above
+        counts = lambda: connection.execute(count).fetchall()  # noqa: E731 - like those above
         return [*rows, _row(f"{database}: counts by state", lambda: store.trial_counts(job_id), counts, "COUNT(*)")]
     finally:
         connection.close()

@@ -1,7 +1,7 @@
-"""How soon the first trial of a new job starts, and how soon work goes on after kill -9 of the driver.
+"""The time until the first trial of a new job starts, and until work continues after kill -9 of the driver.
 
-With a driver on standby, which is the default, beside a controller that keeps none. Both in turn, over one database and
-one local Ray. `python -m benchmarks.recovery` is the controller without.
+A driver on standby, which is the default, is compared with a controller that keeps none. Both run in turn, on one
+database and one local Ray. `python -m benchmarks.recovery` is the controller without standby.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.support.system import System, wait_for
 
 ROUNDS, KILLS = 3, 2
 QUIET_SECONDS = 12.0
-"""Before each measurement: longer than it takes until the next driver is on standby."""
+"""Pause before each measurement: longer than the next driver needs to be on standby."""
 MOST_SECONDS = 10.0
 SPEC = {"trials": 1000, "epochs": 8, "seconds": 0.3, "resources": {"attempts": 100, "concurrency": 2}}
 
@@ -58,7 +58,7 @@ def _row(what: str, seconds: dict[bool, list[float]], bound: float | None) -> Ro
 
 
 def _round(system: System, standby: bool) -> tuple[float, list[float]]:
-    """Seconds until a new job's first trial starts, and until work goes on after each kill."""
+    """Return the seconds until a new job's first trial starts, and until work continues after each kill."""
     if standby:
         system.start_controller()
     else:

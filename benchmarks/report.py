@@ -1,4 +1,4 @@
-"""The rows that benchmarks give, and the table that they become."""
+"""The rows that benchmarks return, and the table made of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.search_results import between_marks
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure beside its reference; `ratio` is ours to the reference, in the direction that the bound names."""
+    """A figure with its reference; `ratio` compares ours to the reference, in the direction that the bound names."""
 
     what: str
     ours: str
@@ -23,14 +23,14 @@ class Row:
     ratio: float | None = None
     bound: str = ""
     holds: bool | None = None
-    """Whether the bound holds; None where there is none."""
+    """Whether the bound holds; None if there is no bound."""
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
 def print_table(title: str, rows: Sequence[Row], file: IO[str] | None = None) -> None:
-    """One table per benchmark, to `file` or the terminal; a bound that does not hold says so."""
+    """Print a table per benchmark, to `file` or the terminal; bounds that do not hold are marked."""
     table = Table("what", "ours", "reference", "ratio", "to reach", title=title, title_justify="left")
     for row in rows:
         verdict = {True: "reached", False: "NOT REACHED", None: ""}[row.holds]
@@ -40,7 +40,7 @@ def print_table(title: str, rows: Sequence[Row], file: IO[str] | None = None) ->
 
 
 def with_table(page: str, name: str, title: str, rows: Sequence[Row]) -> str:
-    """The page with this table between the marks of the benchmark, if it has them."""
+    """Return the page with this table between the marks of the benchmark, if it has them."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     if begin not in page:
         return page

@@ -1,4 +1,4 @@
-"""Durable measurements per second through the driver's pen, beside one bare SQLite transaction per measurement."""
+"""Durable measurements per second through the driver's JobWriter, compared with a SQLite transaction for each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.screenshots`: real jobs, and pictures of every page of them for the documentation.
+"""`python -m benchmarks.screenshots`: runs real jobs, and takes pictures of all their pages for the documentation.
 
 Each page of `tests.support.ui_pages` is taken in light and in dark, wide and narrow, into docs/screenshots, and
-docs/screenshots.md is written anew.
+docs/screenshots.md is written again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ JOBS: Mapping[str, Mapping[str, Any]] = {
     },
     "digits": {"fidelity": {"epochs": 4}, "budget": {"trials": 12, "seconds": 120}},
 }
-"""Examples that are run, with what is changed of them; the first is the one that is looked at."""
+"""Examples to run, with changes to their specs; the pictures show the first."""
 THEMES, WIDTHS = ("light", "dark"), {"wide": 1400, "narrow": 390}
 _TALLEST = 2200
 _JOB_SECONDS = 900.0
@@ -46,7 +46,7 @@ _SETTLE_MILLISECONDS = 1500
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever is told to end still ends what it started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # on SIGTERM, child processes are ended as well
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         settings = Settings(data_dir=Path(folder), ray_address=None).prepare()
         schema.upgrade(settings.database_url)
@@ -71,15 +71,15 @@ def main() -> None:
 
 
 def _run(service: Service, name: str, changes: Mapping[str, Any]) -> Job:
-    """An example, run to its end."""
+    """Run an example to its end."""
     document = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
     job, _ = service.jobs.submit({**document, **changes}, owner="you")
     end = time.monotonic() + _JOB_SECONDS
-    while not (found := service.jobs.get(job.id)).state.is_final:
+    while not (current := service.jobs.get(job.id)).state.is_final:
         if time.monotonic() > end:
-            raise TimeoutError(f"{name} is {found.state.value.lower()} after {_JOB_SECONDS:.0f} s")
+            raise TimeoutError(f"{name} is {current.state.value.lower()} after {_JOB_SECONDS:.0f} s")
         time.sleep(1)
-    return found
+    return current
 
 
 def _sign_in(context: BrowserContext, site: Site) -> None:
@@ -92,7 +92,7 @@ def _sign_in(context: BrowserContext, site: Site) -> None:
 
 
 def _picture(page: Page, address: str, width: int) -> Image.Image:
-    """The whole page from its top, as far as it is not taller than `_TALLEST`."""
+    """Take the whole page from its top, up to the height `_TALLEST`."""
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(address)
     page.wait_for_timeout(_SETTLE_MILLISECONDS)

@@ -1,8 +1,8 @@
-"""Evaluations that algorithms need to reach what multivariate TPE reaches at 100, on tables of real trainings.
+"""Evaluations that algorithms need to reach the value of multivariate TPE at 100, on tables of real trainings.
 
-Every search sees the result of one training, drawn by the seed of the search and the number of the evaluation; the
-mean over the trainings of the table judges. A problem `TABLE:COST` has a hard limit on the cost, which a quarter of the
-candidates meet. Tables are read from SEARCHSVC_SHARED (default ../shared).
+Every search sees the result of one training, drawn by the seed of the search and the number of the evaluation; it is
+judged by the mean over the trainings of the table. A problem `TABLE:COST` has a hard limit on the cost, which a quarter
+of the candidates meet. Tables are read from SEARCHSVC_SHARED (default ../shared).
 
 `make bench ARGS="search --problems fcnet-protein --algorithms tpe random --seeds 4"` takes some seconds.
 """
@@ -45,17 +45,17 @@ PROBLEMS = (*TABLES, "nasbench201-cifar10:flops", "nasbench201-cifar10:latency_r
 OURS = "fbnetv3"
 OTHERS = ("tpe", "gp", "nsga2", "evolution", "random", smac.NAME)
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"nsga2": {"population": 20}}
-"""At its default of 50, NSGA-II has one generation in 100 evaluations."""
+"""Options of algorithms. At its default of 50, NSGA-II has one generation in 100 evaluations."""
 UNFIT = ("cmaes", "given", "autohas")
-"""Methods that search no tables of choices by themselves."""
+"""Methods that do not search tables of choices by themselves."""
 THIRD, QUARTER = 1 / 3, 1 / 4
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    known = [name for name in (*ALGORITHMS, smac.NAME) if name not in UNFIT]
+    names = [name for name in (*ALGORITHMS, smac.NAME) if name not in UNFIT]
     group = parser.add_argument_group("options of search")
     group.add_argument("--problems", nargs="+", default=PROBLEMS, metavar="TABLE[:COST]", help=" ".join(PROBLEMS))
-    group.add_argument("--algorithms", nargs="+", default=None, choices=known, metavar="NAME", help=" ".join(known))
+    group.add_argument("--algorithms", nargs="+", default=None, choices=names, metavar="NAME", help=" ".join(names))
     group.add_argument("--seeds", type=int, default=4, help="searches of each algorithm on each problem")
     group.add_argument("--evaluations", type=int, default=100, help="evaluations of each search")
     group.add_argument("--batches", type=int, nargs="+", default=[1], help="sizes of batches; 1: one at a time")
@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> list[Row]:
-    """Those of the searches that are asked for; only what the file of results does not hold is run."""
+    """Run the requested searches that the file of results lacks, and return the rows of all requested searches."""
     if not FOLDER.is_dir():
         return [Row("search", f"no tables at {FOLDER}: set SEARCHSVC_SHARED", "")]
     results = _results(arguments)
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> list[Row]:
 
 
 def _results(arguments: argparse.Namespace) -> Results:
-    """What the file holds, and the facts of the problems that are asked for."""
+    """Return the results in the file, with the facts of the requested problems."""
     results = Results.read(arguments.results)
     if results.runs and results.evaluations != arguments.evaluations:
         held = f"{arguments.results} holds searches of {results.evaluations} evaluations"
@@ -92,7 +92,7 @@ def _results(arguments: argparse.Namespace) -> Results:
 
 
 def _wanted(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[RunKey]:
-    """The reference first, so that a run that is cut short can be judged."""
+    """Return the requested searches, the reference first, so that a run that is cut short can be judged."""
     ordered = [(REFERENCE, 1), *((name, batch) for name in names for batch in arguments.batches)]
     for name, batch in dict.fromkeys(ordered):
         for problem in arguments.problems:
@@ -104,7 +104,7 @@ def _wanted(arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[Run
 
 
 def _searches(keys: Sequence[RunKey]) -> Iterator[tuple[RunKey, Search]]:
-    """As they end. One thread each: the matrices are small, and the cores are taken by the other searches."""
+    """Yield searches as they end. Each uses one thread: matrices are small, and other searches use the cores."""
     os.environ |= {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
     with ProcessPoolExecutor(os.cpu_count(), mp.get_context("spawn")) as pool:
         try:
@@ -140,7 +140,7 @@ def _facts(problem: str) -> ProblemFacts:
 
 
 def rows_of(results: Results) -> list[Row]:
-    """One per problem and algorithm; for ours, the median over the problems too."""
+    """Return a row per problem and algorithm; for ours, also the median over the problems."""
     scores = results.scores()
     return [*(_row(score, results) for score in scores), *_over_problems(scores)]
 
@@ -158,7 +158,7 @@ def _row(score: Score, results: Results) -> Row:
 
 
 def _over_problems(scores: Sequence[Score]) -> list[Row]:
-    """The median over problems, of our algorithm."""
+    """Return the row of our algorithm's median over the problems."""
     batches = sorted({score.batch for score in scores if score.algorithm == OURS})
     rows = []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Searches as a JSON document, and the table of the documentation that is made of it.
+"""Searches as a JSON document, and the table of the documentation made of it.
 
 `python -m benchmarks.search_results FILE` puts the tables into docs/benchmarks.md.
 """
@@ -36,7 +36,7 @@ COLUMNS = (
 
 @dataclass(slots=True)
 class Results:
-    """Searches by their keys, kept in a file where there is one."""
+    """Searches by their keys, stored in a file if there is one."""
 
     path: Path | None
     facts: dict[str, ProblemFacts] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Results:
 
     @classmethod
     def read(cls, path: Path | None) -> Results:
-        """What the file holds; nothing where it does not exist yet."""
+        """Return the results in the file, or no results if it does not exist yet."""
         if path is None or not path.exists():
             return cls(path)
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ class Results:
         return cls(path, facts, dict(_run(one) for one in document["runs"]))
 
     def write(self) -> None:
-        """One line per search, so that files can be compared; whole or not at all."""
+        """Write a line per search, so that files can be compared; the file is replaced atomically."""
         if self.path is None:
             return
         problems = {
@@ -70,31 +70,31 @@ class Results:
 
     @property
     def evaluations(self) -> int:
-        """Of each search: all are of one length."""
+        """Return the number of evaluations per search, which is the same for all."""
         return next(iter(self.runs)).evaluations
 
     @property
     def mark(self) -> int:
-        """The evaluations of the reference that set the target: fewer than 100 only where the searches are shorter."""
+        """Return the evaluations of the reference that set the target: 100, or fewer if the searches are shorter."""
         return min(MARK, self.evaluations)
 
     def scores(self) -> list[Score]:
         return scores(self.facts, self.runs, self.mark)
 
     def targets(self, problem: str) -> Mapping[Judged, float]:
-        """What the reference reaches, in the direction of the metric."""
+        """Return the values that the reference reaches, in the direction of the metric."""
         sign = self.facts[problem].objective.sign
         return {by: sign * value for by, value in targets(self.runs, problem, self.mark).items()}
 
 
 def markdown(results: Results) -> str:
-    """One table per problem, under a heading that says what is to be reached."""
+    """Return a table per problem, under a heading with its target."""
     return "\n".join(_tables(results))
 
 
 def _tables(results: Results) -> Iterator[str]:
-    found = results.scores()
-    for problem in dict.fromkeys(score.problem for score in found):
+    scores = results.scores()
+    for problem in dict.fromkeys(score.problem for score in scores):
         facts, target = results.facts[problem], results.targets(problem)
         yield (
             f"**{problem}**: {facts.objective.metric} {target['found']:.4g} found, {target['chosen']:.4g} chosen "
@@ -102,7 +102,7 @@ def _tables(results: Results) -> Iterator[str]:
         )
         yield f"| {' | '.join(COLUMNS)} |"
         yield "|---" * len(COLUMNS) + "|"
-        ordered = sorted((score for score in found if score.problem == problem), key=lambda one: one.found.median)
+        ordered = sorted((score for score in scores if score.problem == problem), key=lambda one: one.found.median)
         yield from (_line(score) for score in ordered)
         yield ""
 
@@ -120,18 +120,18 @@ def _share(quartiles: Quartiles) -> str:
 
 
 def _document(key: RunKey, run: Search) -> dict[str, Any]:
-    """Values are not rounded: one that equals the target must equal it when it is read again."""
+    """Return a search as JSON. Values are not rounded: equality with the target must survive the file."""
     return asdict(key) | {"found": run.found.steps, "chosen": run.chosen.steps, "seconds": round(run.seconds, 3)}
 
 
 def _run(document: Mapping[str, Any]) -> tuple[RunKey, Search]:
     key = RunKey(*(document[name] for name in ("problem", "algorithm", "batch", "seed", "evaluations")))
-    found, chosen = (Trajectory(tuple((at, value) for at, value in document[name])) for name in ("found", "chosen"))
-    return key, Search(found, chosen, document["seconds"])
+    best, chosen = (Trajectory(tuple((at, value) for at, value in document[name])) for name in ("found", "chosen"))
+    return key, Search(best, chosen, document["seconds"])
 
 
 def between_marks(page: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
-    """The page with `tables` in the place of those that it has between the marks."""
+    """Return the page with `tables` between its marks, in place of the previous tables."""
     begin, end = marks
     before, rest = page.split(begin)
     after = rest.split(end)[1]

@@ -1,8 +1,8 @@
 """SMAC3 as a Searcher: its facade for hyperparameter optimisation (random forest) with its defaults.
 
-Each candidate is evaluated once, as by all others, so SMAC is told that the objective is deterministic. Under limits,
-its expected improvement is minus infinity beyond them, and what its initial and random designs propose there is passed
-over. It is not installed with the product: `pip install --constraint constraints.txt -e '.[bench]'`.
+Each candidate is evaluated once, as in all other searches, so SMAC treats the objective as deterministic. Under limits,
+its expected improvement is minus infinity beyond them, and the proposals of its initial and random designs beyond them
+are skipped. It is not installed with the product: `pip install --constraint constraints.txt -e '.[bench]'`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from searchsvc.spaces import Matrix
 
 NAME = "smac"
 PASSED_OVER = 10_000
-"""Candidates in a row beyond the limits, after which the search ends."""
+"""Number of consecutive candidates beyond the limits after which the search ends."""
 
 
 def installed() -> bool:
@@ -30,7 +30,7 @@ def installed() -> bool:
 
 
 class SmacSearch:
-    """Spaces of choices only: what tables are made of."""
+    """A search by SMAC3, for spaces of choices only, as tables have them."""
 
     def __init__(self, statement: Statement, seed: int, evaluations: int) -> None:
         from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace
@@ -40,7 +40,7 @@ class SmacSearch:
         self._statement = statement
         self._choices = {one.name: one.choices for one in statement.space.parameters if isinstance(one, Categorical)}
         space = ConfigurationSpace(seed=seed)
-        # By their places, so that choices of any type can be told apart.
+        # By position, so that choices of any type can be distinguished.
         space.add([CategoricalHyperparameter(name, range(len(one))) for name, one in self._choices.items()])
         self._columns = [list(space.keys()).index(name) for name in self._choices]
         with tempfile.TemporaryDirectory() as folder:
@@ -80,16 +80,16 @@ class SmacSearch:
         return None
 
     def _within_limits(self, matrix: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(n,) from (n, d)."""
+        """Return (n,) whether each candidate of (n, d) is within the limits."""
         costs = self._statement.cost_model(matrix)
         within = [limit.excess(costs[limit.metric]) == 0 for limit in self._statement.limits]
         return np.logical_and.reduce(within, axis=0)
 
     def _limited(self, acquisition: Any) -> Any:
-        """The acquisition function, minus infinity beyond the limits."""
+        """Return the acquisition function, minus infinity beyond the limits."""
         unlimited = acquisition._compute
 
-        def limited(X: Matrix) -> Matrix:  # (n, d) places of choices -> (n, 1)
+        def limited(X: Matrix) -> Matrix:  # (n, d) positions of choices -> (n, 1)
             within = self._within_limits(X[:, self._columns])
             return np.where(within[:, None], unlimited(X), -np.inf)
 

@@ -1,4 +1,4 @@
-"""The cost of starting searchctl: time for `--help`, CPU seconds for `list`, beside a Python that does nothing."""
+"""The cost of starting searchctl: seconds for `--help`, CPU seconds for `list`, compared with a bare Python."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _seconds(command: Sequence[str]) -> float:
 
 
 def _cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """User and system time of a process."""
+    """Run a command and return its user and system time."""
     before = os.times()
     subprocess.run(command, check=True, capture_output=True, env=environment)
     after = os.times()
@@ -56,7 +56,7 @@ def _cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> floa
 
 @contextmanager
 def _service(searchctl: str) -> Iterator[Mapping[str, str]]:
-    """A service in an empty data folder, and the environment of its clients."""
+    """Run a service on an empty data folder, and yield the environment of its clients."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "SEARCHSVC_DATA_DIR": folder}
         command = [searchctl, "serve", "--no-controller", "--port", "0"]
@@ -67,7 +67,7 @@ def _service(searchctl: str) -> Iterator[Mapping[str, str]]:
                     if time.monotonic() > deadline:
                         raise RuntimeError("the service did not start")
                     time.sleep(0.2)
-                _cpu_seconds([searchctl, "list"], environment)  # waits until the service answers
+                _cpu_seconds([searchctl, "list"], environment)  # waits for the first answer of the service
                 yield environment
             finally:
                 process.terminate()

@@ -25,7 +25,7 @@ SPEC = JobSpec.parse(
 
 
 def claimed_job(store: Store) -> Lease:
-    """A fresh job, claimed for a long time."""
+    """Return a new job, claimed for a long time."""
     store.create_job(SPEC)
     claimed = store.claim("bench", 3600.0)
     assert claimed is not None
@@ -33,7 +33,7 @@ def claimed_job(store: Store) -> Lease:
 
 
 def proposal(number: int) -> Proposal:
-    """The proposal of trial `number`."""
+    """Return the proposal of trial `number`."""
     return Proposal(Candidate({"lr": number / 1e6}), asks=number + 1, told=number, costs={"flops": 1e6 + number})
 
 
@@ -42,7 +42,7 @@ _ROWS_PER_STATEMENT = 2_000
 
 
 def ended_job(store: Store, url: str, count: int) -> str:
-    """The id of a job with `count` trials, all ended, every tenth FAILED; only reading is measured."""
+    """Return the id of a job with `count` ended trials, every tenth FAILED; only reading is measured."""
     job_id = claimed_job(store).job_id
     fill(url, job_id, count)
     return job_id
@@ -51,7 +51,7 @@ def ended_job(store: Store, url: str, count: int) -> str:
 def fill(
     url: str, job_id: str, count: int, *, propose: Callable[[int], Proposal] = proposal, steps: int = 0
 ) -> list[str]:
-    """The ids of `count` ended trials that the job has from now on, each with so many measurements."""
+    """Add `count` ended trials with `steps` measurements each to the job, and return their ids."""
     rows = list(_ended_trials(job_id, count, propose))
     failed = sum(row["state"] == TrialState.FAILED.value for row in rows)
     totals = {total_of(TrialState.FAILED): failed, total_of(TrialState.SUCCEEDED): count - failed}
@@ -64,7 +64,7 @@ def fill(
                 connection.execute(insert(measurements), [one for row in part for one in _measured(row, steps)])
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(totals))
         if engine.dialect.name == "postgresql":
-            connection.execute(text("ANALYZE"))  # what autovacuum does within a minute of so many rows
+            connection.execute(text("ANALYZE"))  # autovacuum does this within a minute of as many rows
     engine.dispose()
     return [row["id"] for row in rows]
 
@@ -91,7 +91,7 @@ def _ended_trials(job_id: str, count: int, propose: Callable[[int], Proposal]) -
 
 
 def _measured(row: dict[str, Any], steps: int) -> Iterator[dict[str, Any]]:
-    """The measurements of a trial on the way to its result."""
+    """Return the measurements of a trial up to its result."""
     for step in range(1, steps + 1 if row["metrics"] else 1):
         metrics = {"accuracy": row["metrics"]["accuracy"] * step / steps}
         common = {"job_id": row["job_id"], "trial_id": row["id"], "trial_number": row["number"]}

@@ -1,7 +1,7 @@
-"""Seconds of a training step of ours beside a plain PyTorch loop of the same batch, precision and optimiser.
+"""Seconds of our training step, compared with a plain PyTorch loop of the same batch, precision and optimiser.
 
-Ours and the reference take turns, round after round, so that drift of the machine meets both. The plain loop has its
-float images ready; ours gathers, augments and normalises bytes within the step. On a GPU where there is one.
+Ours and the reference take turns, round after round, so that drift of the machine affects both. The plain loop has its
+float images ready; ours gathers, augments and normalises bytes within the step. Uses a GPU if there is one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run() -> list[Row]:
 
 
 def _large(device: torch.device) -> Iterator[Row]:
-    """timm's fbnetv3_b in both loops; then FBNetV3-B as it was published in ours."""
+    """Time timm's fbnetv3_b in both loops; then FBNetV3-B as it was published in ours."""
     batch = 128 if device.type == "cuda" else 8
     dataset = _noise(batch)
     published = fbnetv3_net(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
@@ -66,7 +66,7 @@ def _large(device: torch.device) -> Iterator[Row]:
 
 
 def _small(device: torch.device) -> Row:
-    """An fbnetv3-small network of median cost on digits, with mixup, smoothing and a moving average in both loops."""
+    """Time an fbnetv3-small network of median cost on digits, with mixup, smoothing and EMA in both loops."""
     dataset = data.load({"name": "digits"})
     values = complete({**DIGITS, **median_member(dataset)})
     sides = [
@@ -95,7 +95,7 @@ def _ours(model: nn.Module, values: dict[str, Any], dataset: Dataset, device: to
 
 
 def _plain(model: nn.Module, dataset: Dataset, batch: int, device: torch.device, *, with_recipe: bool = False) -> Side:
-    """What one writes without us; images are normalised beforehand."""
+    """Return the loop that a user would write without us; images are normalised beforehand."""
     model.to(device).train()
     optimizer = RMSpropTF(model.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, weight_decay=1e-5)
     mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (dataset.mean, dataset.std))
@@ -132,7 +132,7 @@ def _noise(count: int) -> Dataset:
 
 
 def median_member(dataset: Dataset) -> dict[str, Any]:
-    """The candidate of median FLOPs among 101, without its own recipe."""
+    """Return the candidate of median FLOPs among 101, without its own recipe."""
     shipped = catalogue.find("fbnetv3-small")
     model = networks.cost_model_for("classification", shipped.space, dataset.info, shipped.constants)
     drawn = shipped.space.sample(101, np.random.default_rng(0))
@@ -143,7 +143,7 @@ def median_member(dataset: Dataset) -> dict[str, Any]:
 
 
 def seconds_per_step(sides: list[Side], steps: int, device: torch.device, rounds: int = ROUNDS) -> list[float]:
-    """The median of all rounds but the first, which warms up."""
+    """Return the median of all rounds but the first, which warms up."""
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(rounds + 1):
         for side, measured in zip(sides, seconds, strict=True):

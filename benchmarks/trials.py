@@ -1,7 +1,7 @@
-"""Trials through the whole stack (store, driver process, Ray Tune, workers) beside bare Ray Tune on the same Ray head.
+"""Trials through the whole stack (store, driver process, Ray Tune, workers), compared with bare Ray Tune.
 
-Ours and bare Tune run in turn, each in a process of its own, several rounds; the table has the medians. A rate is taken
-from the end of the first trial to the end of the last, so that the start of processes counts for neither.
+Both use the same Ray head and run in turn, each in its own process, several rounds; the table has the medians. A rate
+is measured from the end of the first trial to the end of the last, so that the start of processes counts for neither.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _no_op_trials(rig: Rig) -> list[Row]:
 
 
 def _one_second_trials(rig: Rig) -> list[Row]:
-    """The ideal: all slots busy all the time, so that after the first row of trials one row ends every second."""
+    """Compare with the ideal: all slots busy all the time, so that a row of trials ends every second."""
     spec = a_spec(task="scripted", trials=LONG_TRIALS, epochs=1, seconds=1.0)
     ours, bare = _in_turn(rig, spec, trials=LONG_TRIALS, seconds=1.0, rounds=LONG_ROUNDS)
     ideal = float(LONG_TRIALS // SLOTS - 1)
@@ -60,7 +60,7 @@ def _one_second_trials(rig: Rig) -> list[Row]:
 
 
 def _in_turn(rig: Rig, spec: Mapping[str, Any], *, trials: int, seconds: float, rounds: int) -> tuple[float, float]:
-    """Median seconds from the first end to the last, ours and bare Tune's; who begins alternates."""
+    """Return median seconds from the first end to the last, ours and bare Tune's, which begin in turn."""
     runs: list[tuple[str, list[float], Callable[[], float]]] = [
         ("ours", [], lambda: _span_of_ours(rig, spec)),
         ("bare", [], lambda: _span_of_bare(rig, trials, seconds)),

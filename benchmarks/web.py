@@ -1,6 +1,7 @@
-"""The page of a job of 10,000 and of 100,000 trials in Chromium, and the API beside 50 open pages.
+"""The page of a job of 10,000 and of 100,000 trials in Chromium, and the API with 50 open pages.
 
-The reference of a large job's page is the page of a job of 24 trials; that of the API is itself without open pages.
+The reference of a large job's page is the page of a job of 24 trials; the reference of the API is itself without open
+pages.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ FIRST_PAINT_SECONDS, USABLE_SECONDS, API_SECONDS = 1.0, 2.0, 0.2
 LOAD_SECONDS = 20.0
 STEPS = 5
 CANDIDATES = 1000
-"""That are different."""
+"""Number of different candidates."""
 _MEGABYTE = 1 << 20
 _WATCH = """
 (() => {
@@ -54,12 +55,12 @@ _WATCH = """
   look();
 })();
 """
-"""Usable: figures, rows of the table and the best so far are there, and the browser is free to answer the reader."""
+"""The page is usable: figures, table rows and the best trials are there, and the browser can answer the reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One opening of a page by a browser that has the scripts already: what a reader waits for."""
+    """The times of opening a page in a browser that has the scripts already."""
 
     first_paint_seconds: float
     usable_seconds: float
@@ -82,7 +83,7 @@ def run() -> list[Row]:
                 beside = _median(browser, site, small)
                 for count in COUNTS:
                     rows += _of_size(browser, site, settings, count, beside)
-            with serving(settings) as site:  # a fresh process, whose memory is the readers' alone
+            with serving(settings) as site:  # a new process, whose memory serves only the readers
                 rows += _many_readers(site, _job(site, settings, COUNTS[0]))
         return rows
 
@@ -145,8 +146,8 @@ def _look(browser: Browser, site: Site, job: Running) -> Look:
         tools = context.new_cdp_session(page)
         tools.send("Performance.enable")
         tools.send("HeapProfiler.collectGarbage")
-        found = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
-        return Look(paint / 1000, usable / 1000, found["JSHeapUsedSize"], found["Nodes"])
+        metrics = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+        return Look(paint / 1000, usable / 1000, metrics["JSHeapUsedSize"], metrics["Nodes"])
     finally:
         context.close()
 
@@ -183,7 +184,7 @@ def _many_readers(site: Site, job: Running) -> Iterator[Row]:
 
 @contextmanager
 def _at_work(job: Running) -> Iterator[None]:
-    """A driver that starts and ends two trials and stores some twenty measurements a second."""
+    """Run a driver that starts and ends two trials and stores some twenty measurements a second."""
     over = Event()
 
     def work() -> None:
@@ -205,7 +206,7 @@ def _at_work(job: Running) -> Iterator[None]:
 
 
 def _api(site: Site, job: Running) -> dict[str, list[float]]:
-    """How long requests took, by path, one after the other for a while."""
+    """Return the seconds of consecutive requests during a period, by path."""
     paths = {"/jobs": "/jobs", "/jobs/JOB": f"/jobs/{job.id}", "/jobs/JOB/trials": f"/jobs/{job.id}/trials"}
     took: dict[str, list[float]] = {name: [] for name in paths}
     headers = {"Authorization": f"Bearer {site.secret(Scope.READ)}"}

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.web_readers ADDRESS SECRET PATH COUNT SECONDS`: so many open pages, as browsers keep them.
+"""`python -m benchmarks.web_readers ADDRESS SECRET PATH COUNT SECONDS`: open pages, as browsers keep them.
 
-Each gets the page, holds its socket open, answers what NiceGUI's script would answer, and draws nothing: drawing takes
-place on the readers' machines, not on the server's. Prints as JSON what was sent to them.
+Each gets the page, holds its socket open, answers as NiceGUI's script would, and draws nothing: drawing takes place on
+the readers' machines, not on the server. Prints the traffic that they received as JSON.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import aiohttp
 
 @dataclass(slots=True)
 class Sent:
-    """What reached all pages together."""
+    """The traffic that reached all pages together."""
 
     messages: int = 0
     letters: int = 0
     lost: int = 0
-    """Connections that the service closed; the page is loaded again, as a browser does."""
+    """Number of connections that the service closed; the page is loaded again, as in a browser."""
 
 
 async def main(address: str, secret: str, path: str, count: int, seconds: float) -> Sent:
     sent = Sent()
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
-    # A socket has a connection of its own, as in browsers: uvicorn may close one that a request came by, as kept alive
-    # for too long.
+    # A socket has its own connection, as in browsers: uvicorn may close a connection that a request came by, as kept
+    # alive for too long.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(address, cookie_jar=jar, connector=connector) as session:
         await (await session.post("/ui/session", data={"token": secret})).read()
@@ -48,20 +48,20 @@ async def _reader(session: aiohttp.ClientSession, path: str, sent: Sent, end: fl
 
 
 async def _page(session: aiohttp.ClientSession, path: str, sent: Sent, end: float) -> None:
-    """One open page until `end`, or until the service closes its connection."""
+    """Keep a page open until `end`, or until the service closes its connection."""
     async with session.get(path) as answer:
-        found = re.search(r"query: (\{.*?\}),\s", await answer.text())
-    assert found, "that is not a page of NiceGUI"
-    query = ast.literal_eval(found[1]) | {"document_id": str(uuid.uuid4()), "tab_id": str(uuid.uuid4())}
+        match = re.search(r"query: (\{.*?\}),\s", await answer.text())
+    assert match, "that is not a page of NiceGUI"
+    query = ast.literal_eval(match[1]) | {"document_id": str(uuid.uuid4()), "tab_id": str(uuid.uuid4())}
     words = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()}
     where = f"/{urlsplit(path).path.split('/')[1]}/_nicegui_ws/socket.io/"
     async with session.ws_connect(
         where, params={"EIO": "4", "transport": "websocket", **words}, compress=15, max_msg_size=0
     ) as socket:
         got = 0
-        while (left := end - time.monotonic()) > 0:
+        while (seconds_left := end - time.monotonic()) > 0:
             try:
-                message = (await socket.receive(timeout=left)).data
+                message = (await socket.receive(timeout=seconds_left)).data
             except TimeoutError:
                 return
             if not isinstance(message, str):
@@ -75,8 +75,8 @@ async def _page(session: aiohttp.ClientSession, path: str, sent: Sent, end: floa
                 got += 1
                 sent.messages, sent.letters = sent.messages + 1, sent.letters + len(message)
                 if got % 10 == 0:
-                    told = {"client_id": words["client_id"], "next_message_id": got}
-                    await socket.send_str(f"42{json.dumps(['ack', told])}")
+                    answer_to_socket = {"client_id": words["client_id"], "next_message_id": got}
+                    await socket.send_str(f"42{json.dumps(['ack', answer_to_socket])}")
 
 
 if __name__ == "__main__":

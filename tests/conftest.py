@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup`: what starts clusters and kills them stays on one worker, beside pages on another."""
+    """Under `--dist loadgroup`, keep tests that start and kill clusters on one worker, and page tests on another."""
     for item in items:
         folders = item.path.relative_to(TESTS).parts
         of_pages = folders[0] == "browser" or folders[:2] == ("integration", "api")
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A running server. A test that stops it starts it again."""
+    """A running server. If a test stops it, the test starts it again."""
     try:
         server = PostgresServer()
     except PostgresMissing as missing:

@@ -1,4 +1,4 @@
-"""Where a service listens: the address that was set, or the one that `searchctl serve` left in the data folder."""
+"""The address of the service: set by the user, or left in the data folder by `searchctl serve`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def address_path(settings: Settings) -> Path:
 
 
 def running_address(settings: Settings) -> str | None:
-    """Return the address of the service of this data folder, if one listens."""
+    """Return the address of the service of this data folder, or None if no service listens."""
     try:
         address = address_path(settings).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -37,7 +37,7 @@ def foreign_address(settings: Settings) -> str | None:
 
 
 def listens(address: str) -> bool:
-    """Whether anything accepts connections at an address."""
+    """Return whether anything accepts connections at an address."""
     try:
         url = urlsplit(address)
         with socket.create_connection((url.hostname or "", url.port or 80), timeout=1.0):
@@ -47,7 +47,7 @@ def listens(address: str) -> bool:
 
 
 def listener(settings: Settings) -> socket.socket:
-    """Bind a socket, so that a taken port is reported, and the address is known, before anything else starts.
+    """Bind a socket before anything else starts, so that a taken port is reported and the address is certain.
 
     Raises RuntimeUnavailable.
     """

@@ -25,7 +25,7 @@ _ATTEMPTS = 30
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One message of an event stream."""
+    """A message of an event stream."""
 
     id: str | None
     data: Mapping[str, Any]
@@ -84,9 +84,9 @@ class Client:
                 return
 
     def download(self, path: str, destination: Path, **parameters: Any) -> Path:
-        """Write a file of the service to `destination` in one step, and return its path.
+        """Write a file of the service to `destination` atomically, and return its path.
 
-        In a folder, the file gets the name that the service gives it. A broken download leaves no file.
+        If `destination` is a folder, the service names the file. A broken download leaves no file.
         """
         with self._answer(Request("GET", _target(path, parameters))) as answer:
             target = destination / _file_name(answer) if destination.is_dir() else destination

@@ -22,7 +22,7 @@ def open_service(settings: Settings) -> Service:
 
 @contextmanager
 def opened_service(settings: Settings) -> Iterator[Service]:
-    """The use cases on the local store, closed at the end of the block."""
+    """Yield the use cases on the local store, and close the store at the end of the block."""
     service = open_service(settings)
     try:
         yield service

@@ -48,7 +48,7 @@ class ProblemReceived(Exception):
         super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
 
     def lines(self) -> list[str]:
-        """Return one line per fault, or the detail if the problem names no place."""
+        """Return a line per fault, or the detail if the problem names no place."""
         faults = self.problem.get("errors", ())
         return [f"{fault.get('pointer') or '/'}: {fault.get('message')}" for fault in faults] or [str(self)]
 

@@ -87,7 +87,7 @@ class _Events:
             self._queue.put(None)
 
     def drain(self, take: Callable[[ServerEvent], None], *, wait_seconds: float, until_end: bool = True) -> None:
-        """Pass on events: up to the end of the stream, or those that are there once the first has come."""
+        """Pass on events: up to the end of the stream, or those that have arrived once the first has come."""
         deadline = time.monotonic() + wait_seconds
         first = True
         while not self._ended:

@@ -24,12 +24,12 @@ class Commands(TyperGroup):
         with reported():
             return super().invoke(ctx)
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - signature of the base class
         """List the commands in the order in which they were added."""
         return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write one list of commands per heading."""
+        """Write a list of commands for each heading."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             panel, help_line = self.described(name)
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
         return "Commands", self.commands[name].get_short_help_str(200)
 
 
-def group(help: str, *, cls: type[Commands] = Commands, **options: Any) -> typer.Typer:  # noqa: A002 - as in typer
+def group(help: str, *, cls: type[Commands] = Commands, **options: Any) -> typer.Typer:  # noqa: A002 - typer's name
     """Return an empty group of commands."""
     return typer.Typer(
         cls=cls,

@@ -26,7 +26,7 @@ class Interrupts:
 
 @contextmanager
 def counted_interrupts() -> Iterator[Interrupts]:
-    """Count Ctrl-C and SIGTERM inside the block, instead of breaking off what is being done."""
+    """Count Ctrl-C and SIGTERM inside the block, instead of breaking off the work in progress."""
     counter = Interrupts()
     before = {number: signal.signal(number, counter) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -47,7 +47,7 @@ class InterruptedJob:
     """Requests sent so far: 0, 1 (stop) or 2 (cancel)."""
 
     def notice(self) -> str | None:
-        """Send what new interrupts ask for, and return a notice to the user."""
+        """Send the requests that new interrupts ask for, and return a notice to the user."""
         if self.interrupts.count > self.requests:
             self._send()
         if self.requests == 0:

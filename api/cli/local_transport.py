@@ -20,7 +20,7 @@ ASGIApp = Callable[
 
 
 class LocalTransport:
-    """Runs an ASGI app, including its lifespan, on an event loop in a thread of its own."""
+    """Runs an ASGI app, including its lifespan, on an event loop in its own thread."""
 
     def __init__(self, app: ASGIApp, address: str, *, on_close: Callable[[], None] = lambda: None) -> None:
         """`address`: the URL that the app sees in its requests; `on_close`: called when the app has ended."""
@@ -51,7 +51,7 @@ class LocalTransport:
 
 
 class _Lifespan:
-    """The startup and shutdown of the app, in one task as ASGI demands."""
+    """The startup and shutdown of the app, in a single task as ASGI demands."""
 
     def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
         self._app, self._loop = app, loop
@@ -85,7 +85,7 @@ class _Lifespan:
 
 
 class _Exchange:
-    """One request and the messages of its answer."""
+    """A request and the messages of its answer."""
 
     task: Future[None]
 
@@ -150,7 +150,7 @@ class _LocalAnswer:
 
 
 def _scope(request: Request, address: str) -> MutableMapping[str, Any]:
-    """The request as ASGI describes it."""
+    """Return the request as ASGI describes it."""
     url = urlsplit(address)
     raw_path, _, query = request.target.partition("?")
     headers = {"Host": url.netloc, **request.headers}

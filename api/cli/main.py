@@ -111,7 +111,7 @@ _PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "db": ("installation:db", "Prepare and check the database."),
     },
 }
-"""Heading, command, and where it is: the order and the texts of the help."""
+"""Heading, command, source and help: the order and the texts of the help."""
 
 COMMANDS = {
     name: LazyCommand(panel, source, help_line)

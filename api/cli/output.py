@@ -1,4 +1,4 @@
-"""Printing: text for people or one JSON document for programs; colour only on a terminal."""
+"""Printing: text for people or a JSON document for programs; colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_PIPE_WIDTH = 400  # into a file or a pipe nothing is cut off
+_PIPE_WIDTH = 400  # lines in a file or a pipe are not cut off
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -33,7 +33,7 @@ def hint(line: str) -> None:
 
 
 def emit(document: Any) -> None:
-    """Print one JSON document for programs."""
+    """Print a JSON document for programs."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 

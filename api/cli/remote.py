@@ -24,7 +24,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class RemoteTransport:
-    """Sends each request over its own connection, through a proxy if the environment names one."""
+    """Sends each request over its own connection, through a proxy if the environment sets one."""
 
     def __init__(self, address: str) -> None:
         """`address`: `http://` or `https://`, host, port and path prefix; `user:password@` is sent as basic auth."""
@@ -72,8 +72,8 @@ class RemoteTransport:
     def _certificates(self) -> ssl.SSLContext:
         """The trusted authorities: those of SSL_CERT_FILE or SSL_CERT_DIR; otherwise the system's and certifi's."""
         context = ssl.create_default_context()
-        if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-            import certifi  # needed for https:// alone
+        if os.environ.keys().isdisjoint(("SSL_CERT_FILE", "SSL_CERT_DIR")):
+            import certifi  # needed only for https://
 
             context.load_verify_locations(certifi.where())
         return context
@@ -155,5 +155,5 @@ def _proxy(site: _Site) -> _Site | None:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether a host is this machine, which no proxy can reach in our place."""
+    """Return whether a host is this machine. No proxy can reach it in our place."""
     return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host) is not None

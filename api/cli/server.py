@@ -1,4 +1,4 @@
-"""The HTTP server of the REST interface and the web page: the only place where the command line meets the page."""
+"""The HTTP server of the REST interface and the web page: only here does the command line import the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
 
-GRACE_SECONDS = 3  # open event streams end only when they are cut off
+GRACE_SECONDS = 3  # open event streams never end by themselves
 _END_SECONDS = 5.0
 """A command waits no longer for the page to end: open pages are cut off."""
 
@@ -34,14 +34,17 @@ class Server(uvicorn.Server):
         self._controller = controller
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End the server, and note whether the drivers go on."""
+        """End the server, and note whether the drivers keep running."""
         if self._controller is not None:
             self._controller.leave_drivers = is_restart(sig)
         super().handle_exit(sig, frame)
 
 
 def is_restart(number: int) -> bool:
-    """Whether drivers go on after a signal: SIGTERM comes from a supervisor that starts us again, Ctrl-C does not."""
+    """Return whether drivers keep running after a signal.
+
+    SIGTERM comes from a supervisor that starts the service again; Ctrl-C does not.
+    """
     return number == signal.SIGTERM
 
 
@@ -84,7 +87,7 @@ def _listener(settings: Settings, any_port: bool) -> socket.socket:
 
 
 class _PageThread(threading.Thread):
-    """Loads the page and serves it, while the command goes on."""
+    """Loads the page and serves it while the command continues."""
 
     def __init__(self, service: Service, bound: socket.socket, links: Links) -> None:
         super().__init__(name="web page", daemon=True)
@@ -94,7 +97,7 @@ class _PageThread(threading.Thread):
 
     def run(self) -> None:
         app, _ = web_app(self._service, links=self._links)
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # its messages would tear the progress bars
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # its messages would break the progress bars
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
         self._server = uvicorn.Server(config)
         if not self._is_over.is_set():

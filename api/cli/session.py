@@ -1,4 +1,4 @@
-"""Session: the settings and the client of one call of searchctl."""
+"""Session: the settings and the client of a call of searchctl."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.settings import Settings
 
 @dataclass(slots=True)
 class Session:
-    """One call of searchctl."""
+    """A call of searchctl."""
 
     overrides: dict[str, Any] = field(default_factory=dict)
     """Settings given as options; None for options that were not given."""

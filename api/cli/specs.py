@@ -23,7 +23,10 @@ def read_spec(source: str, changes: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def read_document(source: str, what: str) -> dict[str, Any]:
-    """Read the mapping in a YAML or JSON file; `-` is stdin. Raises NotFound, or InvalidInput that names `what`."""
+    """Read the mapping in a YAML or JSON file; `-` is stdin.
+
+    Raises NotFound, and InvalidInput, which calls the expected content `what`.
+    """
     document = load_document(_text(source))
     if not isinstance(document, dict):
         raise InvalidInput.at("", f"{source} holds no {what}: it must be a mapping of keys to values")
@@ -53,7 +56,7 @@ def _text(source: str) -> str:
 
 
 def _apply(document: dict[str, Any], change: str) -> None:
-    """Set one value; steps that are whole numbers select elements of existing lists."""
+    """Set a value; steps that are whole numbers select elements of existing lists."""
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput.at("", f"--set takes KEY=VALUE, as in budget.trials=8, not {change!r}")

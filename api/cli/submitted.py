@@ -1,4 +1,4 @@
-"""What a command prints after it has submitted a job that trains something."""
+"""Messages of a command that has submitted a training job."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def say_submitted(client: Client, job: dict[str, Any]) -> None:
 
 
 def hint_if_local(client: Client) -> None:
-    """Say that nothing runs the job, if no service runs."""
+    """Hint that nothing runs the job, if no service runs."""
     if client.is_local:
         hint(_NO_SERVICE)

@@ -1,4 +1,4 @@
-"""The seam between the client and whatever answers: the network, or the API inside this process."""
+"""The seam between the client and the source of its answers: the network, or the API inside this process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answer(Protocol):
     reason: str
 
     def header(self, name: str) -> str | None:
-        """Return a header, or None if the answer has none of that name."""
+        """Return a header, or None if the answer lacks it."""
         ...
 
     def chunks(self) -> Iterator[bytes]:
@@ -40,7 +40,7 @@ class Answer(Protocol):
 
 
 class Transport(Protocol):
-    """A way to send requests to one service; several threads may send at the same time."""
+    """A way to send requests to a service; several threads may send at the same time."""
 
     address: str
     """The URL of the service, without a slash at the end."""
@@ -50,7 +50,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the transport holds."""
+        """Release all resources of the transport."""
         ...
 
 

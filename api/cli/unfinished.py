@@ -1,4 +1,4 @@
-"""Which job `searchctl run` works on: a new job, or the unfinished job with the same spec."""
+"""The job of `searchctl run`: a new job, or the unfinished job with the same spec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from searchsvc.domain import Job, JobRequest, JobSpec, JobState, count_for_budge
 from searchsvc.service.service import Service
 
 _NAMESAKES = 1000
-"""So many of the newest jobs of the same name are compared."""
+"""Number of jobs with the same name that are compared, newest first."""
 
 
 def job_for(service: Service, document: dict[str, Any], *, new: bool) -> tuple[Job, str | None]:
@@ -22,14 +22,17 @@ def job_for(service: Service, document: dict[str, Any], *, new: bool) -> tuple[J
 
 
 def _unfinished(service: Service, spec: JobSpec) -> Job | None:
-    """The newest job with this spec, if it has budget left."""
+    """Return the newest job with this spec, if it has budget left."""
     page = service.jobs.page(name=spec.name, page_size=_NAMESAKES)
     same = next((job for job in page.items if job.spec.document() == spec.document()), None)
     return same if same is not None and _has_budget_left(service, same) else None
 
 
 def _has_budget_left(service: Service, job: Job) -> bool:
-    """Whether resuming makes sense: a stopped or cancelled job can go on, a failed job would fail again."""
+    """Return whether it makes sense to resume the job.
+
+    A stopped or cancelled job can continue; a failed job would fail again.
+    """
     if not job.state.is_final:
         return True
     budget = job.spec.budget

@@ -1,1 +1,1 @@
-"""Studies: searches on real data at some length, whose results and figures are pages of the documentation."""
+"""Studies: long searches on real data, whose results and figures are pages of the documentation."""

@@ -1,12 +1,12 @@
-"""`make study-autohas`: AutoHAS beside searches that train each candidate by itself, by what they cost.
+"""`make study-autohas`: AutoHAS compared, by cost, with searches that train each candidate by itself.
 
-On digits and on 5,000 images of MNIST, three seeds; the others are given about ten and two times its compute. Besides:
-how well accuracies with shared weights rank architectures, and what the hyperparameter half alone gains over a badly
-tuned recipe. Writes docs/studies/autohas.json; `benchmarks.studies.autohas_page` makes the page and its figures of it.
-Takes somewhat more than an hour on two cores, and goes on where it was interrupted.
+On digits and on 5,000 images of MNIST, three seeds; the other searches may spend about ten and two times its compute.
+The study also measures how well accuracies with shared weights rank architectures, and the gain of the hyperparameter
+half alone over a badly tuned recipe. Writes docs/studies/autohas.json; `benchmarks.studies.autohas_page` makes the page
+and its figures of it. Takes somewhat more than an hour on two cores, and continues if it was interrupted.
 
-Compute is counted in epochs of a trial. One image costs 1 forwards and 3 forwards and backwards, whatever network sees
-it: an epoch trains on all training images and measures on all validation images.
+Compute is counted in epochs of a trial. An image costs 1 for a forward pass and 3 for a forward and backward pass, for
+any network: an epoch trains on all training images and measures on all validation images.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ PLAIN: Mapping[str, Any] = {
     "mixup": 0.0,
     "weight_decay": 1e-5,
 }
-"""A recipe under which architectures are ranked."""
+"""The recipe under which architectures are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to search."""
+    """A way to search."""
 
     name: str
     algorithm: Mapping[str, Any]
     stopping: Mapping[str, Any] | None = None
-    """None: the one that goes with the algorithm."""
+    """The stopping rule; None: the default rule of the algorithm."""
     share: float = 1.0
-    """Of the epochs that a trial is allowed, how many it is trained for about: the shorter, the more trials."""
+    """Approximate share of the allowed epochs that a trial is trained for: the shorter, the more trials."""
 
     @property
     def shares_weights(self) -> bool:
@@ -72,11 +72,11 @@ class Arm:
 
 
 JUDGES = Arm("", {"name": "autohas", "epochs": 60, "frozen_share": 0.99, "controller_every": 1000})
-"""Trains shared weights alone, on uniform draws."""
+"""Options that train shared weights alone, on uniform draws."""
 
 
 def arms(batch: int) -> tuple[Arm, ...]:
-    """Two that share weights, four that do not."""
+    """Return two arms that share weights and four that do not."""
     return (
         *(Arm(f"AutoHAS, {one}", {"name": "autohas", "variant": one}) for one in ("reinforce", "differentiable")),
         Arm("random", {"name": "random"}),
@@ -87,7 +87,7 @@ def arms(batch: int) -> tuple[Arm, ...]:
 
 
 def document(data: Data, arm: Arm, seed: int, fix: Mapping[str, Any]) -> dict[str, Any]:
-    """The job of one search."""
+    """Return the job of a search."""
     job: dict[str, Any] = {
         "name": f"{data.name}-{seed}",
         "task": "classification",
@@ -103,7 +103,7 @@ def document(data: Data, arm: Arm, seed: int, fix: Mapping[str, Any]) -> dict[st
 
 
 def epochs_of_search(blueprint: Blueprint) -> float:
-    """What a supernet costs, in epochs of a trial."""
+    """Return the cost of a supernet, in epochs of a trial."""
     search = shared_search(blueprint)
     assert search is not None
     options, values = search.options, {**blueprint.constants}
@@ -112,7 +112,7 @@ def epochs_of_search(blueprint: Blueprint) -> float:
     steps = options["epochs"] * math.ceil(images / batch)
     rewarded = min(options["reward_images"], scored) * (3 if options["variant"] == "differentiable" else 1)
     controlled = math.ceil(steps / options["controller_every"])
-    frozen = int(controlled * options["frozen_share"])  # these look at one candidate
+    frozen = int(controlled * options["frozen_share"])  # these steps evaluate a single candidate
     looks = frozen + (controlled - frozen) * options["samples"]
     cost = 3 * options["epochs"] * images + looks * (3 * batch + rewarded)
     cost += (1 + options["scored"]) * (3 * batch + scored)
@@ -120,7 +120,7 @@ def epochs_of_search(blueprint: Blueprint) -> float:
 
 
 def run_search(data: Data, arm: Arm, seed: int, label: str, fix: Mapping[str, Any]) -> pool.Row:
-    """One search, with the test accuracy of its best trial. `label`: what is searched."""
+    """Run a search and test its best trial. `label`: the searched half or halves."""
     with tempfile.TemporaryDirectory() as name:
         folder, job = Path(name), document(data, arm, seed, fix)
         blueprint = blueprint_of(job, folder)
@@ -129,9 +129,9 @@ def run_search(data: Data, arm: Arm, seed: int, label: str, fix: Mapping[str, An
         tested = test(blueprint, best, folder)["accuracy"]
         shared = epochs_of_search(blueprint) if arm.shares_weights else 0.0
     epochs = [shared if arm.shares_weights and not one.number else float(one.epochs) for one in trials]
-    kept = [{"epochs": cost, **_kept(one)} for cost, one in zip(epochs, trials, strict=True)]
+    rows_of_trials = [{"epochs": cost, **_kept(one)} for cost, one in zip(epochs, trials, strict=True)]
     return {
-        "kind": label, "dataset": data.name, "arm": arm.name, "seed": seed, "trials": kept,
+        "kind": label, "dataset": data.name, "arm": arm.name, "seed": seed, "trials": rows_of_trials,
         "accuracy": _accuracy(best), "test_accuracy": tested,
     }  # fmt: skip
 
@@ -145,7 +145,7 @@ def _kept(trial: Trained) -> dict[str, Any]:
 
 
 def run_training(data: Data, label: str, fix: Mapping[str, Any], seed: int) -> pool.Row:
-    """One network and recipe, trained and tested."""
+    """Train and test a network with a recipe."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         blueprint = blueprint_of(document(data, Arm("", {"name": "random"}), seed, fix), folder)
@@ -160,7 +160,7 @@ def run_training(data: Data, label: str, fix: Mapping[str, Any], seed: int) -> p
 
 
 def run_ranks(data: Data, seed: int) -> pool.Row:
-    """Accuracies of the same architectures with shared weights and trained by themselves, the recipe fixed."""
+    """Measure the accuracies of the same architectures with shared weights and trained alone, with a fixed recipe."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         blueprint = blueprint_of(document(data, JUDGES, seed, PLAIN), folder)
@@ -175,30 +175,30 @@ def run_ranks(data: Data, seed: int) -> pool.Row:
 
 
 def pieces(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
-    """Function and arguments of everything that is measured with a dataset and a seed."""
+    """Return function and arguments of every measurement with a dataset and a seed."""
     network = {name: value for name, value in fbnetv3.SMALL.defaults.items() if name in fbnetv3.small_space()}
     every = arms(data.batch)
     sharing = [arm for arm in every if arm.shares_weights]
-    found: dict[Key, tuple[Any, ...]] = {
+    tasks: dict[Key, tuple[Any, ...]] = {
         **{("joint", arm.name): (run_search, data, arm, seed, "joint", {}) for arm in every},
         **{("recipe", arm.name): (run_search, data, arm, seed, "recipe", network) for arm in sharing},
         ("training", "badly tuned"): (run_training, data, "badly tuned", {**network, **BAD}, seed),
         ("training", "plain"): (run_training, data, "plain", {**network, **PLAIN}, seed),
     }
     if seed == SEEDS[0]:
-        found["ranks", ""] = (run_ranks, data, seed)
-    return {(data.name, seed, *what): piece for what, piece in found.items()}
+        tasks["ranks", ""] = (run_ranks, data, seed)
+    return {(data.name, seed, *what): piece for what, piece in tasks.items()}
 
 
 def main() -> None:
     arguments = rows.options(__doc__)
     quick = arguments.quick
-    kept = rows.Kept(RESULTS, _line, quick=quick, fresh=arguments.fresh)
+    results = rows.Kept(RESULTS, _line, quick=quick, fresh=arguments.fresh)
     with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
         sets = [digits(1, 4, 4)] if quick else [digits(5, 94, 16), mnist_part(Path(name), 3, 16, 6)]
         seeds = SEEDS[:1] if quick else SEEDS
         every = {key: piece for data in sets for seed in seeds for key, piece in pieces(data, seed).items()}
-        rows.measure_missing(kept, workers, every)
+        rows.measure_missing(results, workers, every)
 
 
 def _line(row: Mapping[str, Any]) -> str:

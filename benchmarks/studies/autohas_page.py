@@ -1,4 +1,4 @@
-"""The page docs/studies/autohas.md and its figures, made of what `benchmarks.studies.autohas` measured."""
+"""The page docs/studies/autohas.md and its figures, made of the results of `benchmarks.studies.autohas`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
 
 
 def _arms(rows: Iterable[Row]) -> list[str]:
-    """What each arm found, and what it spent."""
+    """Return the table of the accuracy and the cost of each arm."""
     rows = list(rows)
     lines = ["| arm | validation, % | test, % | epochs | seconds |", "|---|---|---|---|---|"]
     for arm in ARMS:
@@ -61,7 +61,7 @@ def _arms(rows: Iterable[Row]) -> list[str]:
 
 
 def _equal(rows: Iterable[Row]) -> list[str]:
-    """The best so far of the others where they have spent what each variant spends in all, and what it takes them."""
+    """Return the table at equal cost: the others' best at each variant's cost, and their cost to draw level."""
     rows = list(rows)
     head = " | ".join(f"{one}: so far, %" for one in SHARING)
     lines = [f"| arm | {head} | times its compute to reach {SHARING[0]} |", "|---|" + "---|" * (len(SHARING) + 1)]
@@ -77,18 +77,18 @@ def _equal(rows: Iterable[Row]) -> list[str]:
 
 
 def _times(rows: Sequence[Row], arm: str) -> str:
-    """Per seed: its epochs when it was as good, over those of the first variant; `never` within what it was given."""
-    found = []
+    """Return, per seed, an arm's epochs until it was as good, over those of the first variant; or `never`."""
+    ratios = []
     for row in rows:
         if row["arm"] != arm:
             continue
         ours = _partner(rows, SHARING[0], row)
         spent, best = _steps(row)
         reached = spent[best >= ours["accuracy"]]
-        found.append(
+        ratios.append(
             f"{reached[0] / _epochs(ours):.1f}" if len(reached) else f"never in {spent[-1] / _epochs(ours):.1f}"
         )
-    return ", ".join(found)
+    return ", ".join(ratios)
 
 
 def _partner(rows: Iterable[Row], arm: str, row: Row) -> Row:
@@ -96,7 +96,7 @@ def _partner(rows: Iterable[Row], arm: str, row: Row) -> Row:
 
 
 def _recipes(rows: Sequence[Row]) -> list[str]:
-    """The same network by recipes that are given and by recipes that are found."""
+    """Return the table of the same network trained by fixed recipes and by recipes found."""
     lines = ["| recipe of the default network | validation, % | test, % |", "|---|---|---|"]
     compared = [*_of_kind(rows, "training"), *_of_kind(rows, "recipe")]
     for arm in dict.fromkeys(row["arm"] for row in compared):
@@ -127,7 +127,7 @@ def _steps(row: Row) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _curves(dataset: str, rows: Iterable[Row]) -> None:
-    """Best validation accuracy so far over epochs spent: a thin line per seed, their mean as a thick one."""
+    """Draw the best validation accuracy so far over epochs spent: a thin line per seed, a thick line for their mean."""
     rows = list(rows)
     figure, axes = plt.subplots(figsize=(8, 4))
     grid = np.geomspace(5, max(_epochs(row) for row in rows), 400)

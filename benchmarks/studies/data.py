@@ -1,4 +1,4 @@
-"""What the studies are made on, each with how far a trial is trained: digits, a part of MNIST, scenes, cards."""
+"""The datasets of the studies, each with the training of a trial: digits, a part of MNIST, scenes, cards."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A dataset, and how much is spent on a trial."""
+    """A dataset, and the compute spent on a trial."""
 
     name: str
     section: Mapping[str, Any]
     side: int
-    """Of the images as the networks see them."""
+    """Side of the images as the networks see them, in pixels."""
     epochs: int
     trials: int
-    """Of a search that trains each candidate by itself."""
+    """Number of trials of a search that trains each candidate by itself."""
     batch: int
-    """Trials that FBNetV3 trains before it predicts."""
+    """Number of trials that FBNetV3 trains before it predicts."""
 
 
 def digits(epochs: int, trials: int, batch: int) -> Data:
-    """scikit-learn's 1,797 images of 8x8 px."""
+    """Return scikit-learn's 1,797 images of 8x8 px."""
     return Data("digits", {"name": "digits"}, 8, epochs, trials, batch)
 
 
 def mnist_part(folder: Path, epochs: int, trials: int, batch: int, images: int = 5000) -> Data:
-    """That many training images of MNIST and 2,000 of its test images, as a file in `folder`; seen at 14x14 px."""
+    """Write training images of MNIST and 2,000 of its test images to a file in `folder`; seen at 14x14 px."""
     source = shared("classification/mnist.npz")
     whole, random, path = np.load(source, allow_pickle=False), np.random.default_rng(0), folder / f"mnist-{images}.npz"
     train_part, test_part = random.permutation(60_000)[:images], random.permutation(10_000)[:2000]
@@ -49,13 +49,13 @@ def mnist_part(folder: Path, epochs: int, trials: int, batch: int, images: int =
 
 
 def scenes(epochs: int, trials: int, batch: int, **options: int) -> Data:
-    """Generated scenes of digits: 200 to train on, 60 to choose by and 200 to test on, of 128x128 px by default."""
+    """Return generated scenes of digits, 128x128 px by default: 200 to train on, 60 for validation, 200 for testing."""
     section = {"name": "digits-scenes", "test": 200, **options}
     return Data("digits-scenes", section, options.get("size", 128), epochs, trials, batch)
 
 
 def cards(epochs: int) -> Data:
-    """Photographs of playing cards, 296 of which a fifth is for validation, and 67 to test on; seen at 160x160 px."""
+    """Return photographs of playing cards, seen at 160x160 px: 296, a fifth for validation, and 67 for testing."""
     section = {
         "format": "coco",
         "name": "playing-cards",
@@ -68,7 +68,7 @@ def cards(epochs: int) -> Data:
 
 
 def shared(name: str) -> Path:
-    found = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data" / name
-    if not found.exists():
-        sys.exit(f"{found} is not there: set SEARCHSVC_SHARED to the folder that holds data/{name}")
-    return found
+    path = Path(os.environ.get("SEARCHSVC_SHARED", "../shared")) / "data" / name
+    if not path.exists():
+        sys.exit(f"{path} is not there: set SEARCHSVC_SHARED to the folder that holds data/{name}")
+    return path

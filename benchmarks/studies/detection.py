@@ -1,8 +1,8 @@
-"""`make study-detection`: what each part of a detector gives over the same baseline; fbnetv3 beside random search.
+"""`make study-detection`: the gain of each part of a detector over the same baseline; fbnetv3 against random search.
 
 On scenes of digits and on photographs of playing cards, three seeds, every detector trained from scratch for the same
 number of epochs. Writes docs/studies/detection.json; `benchmarks.studies.detection_page` makes the page and its figures
-of it. Takes up to two and a half hours on two cores, and goes on where it was interrupted.
+of it. Takes up to two and a half hours on two cores, and continues if it was interrupted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VALUES: Mapping[str, Any] = {
     "ema_decay": 0.99,
     "augmentation": "S1",
 }
-"""Of the baseline: the smallest ResNet with an FPN, plain convolutions, focal loss, GIoU and centerness."""
+"""The baseline: the smallest ResNet with an FPN, plain convolutions, focal loss, GIoU and centerness."""
 QFL, DFL = {"class_loss": "qfl"}, {"class_loss": "qfl", "boxes": "dfl"}
 SAC = {f"sac_{stage}": "plain" for stage in ("c3", "c4", "c5")}
 RFP: Mapping[str, Any] = {"neck": "rfp", "rfp_steps": 2}
@@ -49,12 +49,12 @@ _WIDTHS, _DEPTHS = tuple(range(4, 44, 4)), (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is changed of the baseline."""
+    """A change to the baseline."""
 
     name: str
     values: Mapping[str, Any]
     paper: str = ""
-    """The gain that is published, in points of COCO AP."""
+    """The published gain, in points of COCO AP."""
 
 
 PARTS: tuple[Part, ...] = (
@@ -76,13 +76,13 @@ PARTS: tuple[Part, ...] = (
 )
 SEARCHES: Mapping[str, Mapping[str, Any]] = {"fbnetv3": {"name": "fbnetv3", "top": 3}, "random": {"name": "random"}}
 SEARCHED: Mapping[str, Any] = {"backbone": "resnet", "finest": 8, "batch_size": 4, "clip_norm": 35.0}
-"""Fixed in the searched space: few epochs take small batches to make enough steps that detectors can be told apart."""
+"""Fixed values of the searched space: in few epochs, only small batches make enough steps to tell detectors apart."""
 
 
 def document(
     data: Data, seed: int, algorithm: Mapping[str, Any], trials: int, fix: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The job of one search, or of one training."""
+    """Return the job of a search, or of a single training."""
     return {
         "name": f"{data.name}-{seed}",
         "task": "detection",
@@ -97,12 +97,12 @@ def document(
 
 
 def _resolution(data: Data) -> int:
-    """Of those that the space has."""
+    """Return a resolution that the space offers."""
     return max(128, data.side)
 
 
 def run_part(data: Data, part: Part, seed: int) -> pool.Row:
-    """One detector trained and tested."""
+    """Train and test a detector."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         blueprint = blueprint_of(document(data, seed, {"name": "random"}, 1), folder)
@@ -119,7 +119,7 @@ def run_part(data: Data, part: Part, seed: int) -> pool.Row:
 
 
 def as_many_flops(values: Mapping[str, Any], other: Mapping[str, Any], info: DatasetInfo) -> dict[str, Any]:
-    """Width and depths of a backbone with which `values` cost as much as `other`, as nearly as can be."""
+    """Return width and depths of a backbone with which `values` cost about as much as `other`."""
     depths = [Categorical(f"depth_{stage}", _DEPTHS) for stage in range(1, 5)]
     space = Space([Categorical("base_width", _WIDTHS), *depths])
     names = space.names
@@ -138,7 +138,7 @@ def flops_of(values: Mapping[str, Any], info: DatasetInfo) -> float:
 
 
 def run_search(data: Data, arm: str, seed: int) -> pool.Row:
-    """One search, with the test precision of its best trial."""
+    """Run a search and test its best trial."""
     algorithm = {**SEARCHES[arm], **({"batch": data.batch} if arm == "fbnetv3" else {})}
     with tempfile.TemporaryDirectory() as name:
         folder, job = Path(name), document(data, seed, algorithm, data.trials, SEARCHED)
@@ -157,12 +157,12 @@ def _ap(trial: Trained) -> float:
 
 
 def parts(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
-    """Function and arguments of the trainings with a dataset and a seed."""
+    """Return function and arguments of the trainings with a dataset and a seed."""
     return {(data.name, seed, "part", one.name): (run_part, data, one, seed) for one in PARTS}
 
 
 def searches(data: Data, seed: int) -> dict[Key, tuple[Any, ...]]:
-    """The same of the searches."""
+    """Return function and arguments of the searches with a dataset and a seed."""
     return {(data.name, seed, "search", arm): (run_search, data, arm, seed) for arm in SEARCHES}
 
 
@@ -176,9 +176,9 @@ def main() -> None:
     for seed in SEEDS[:1] if arguments.quick else SEEDS:
         every |= {key: piece for data in trained for key, piece in parts(data, seed).items()}
         every |= searches(searched, seed)
-    kept = rows.Kept(RESULTS, _line, quick=arguments.quick, fresh=arguments.fresh)
+    results = rows.Kept(RESULTS, _line, quick=arguments.quick, fresh=arguments.fresh)
     with pool.processes(arguments.processes) as workers:
-        rows.measure_missing(kept, workers, every)
+        rows.measure_missing(results, workers, every)
 
 
 def _line(row: Mapping[str, Any]) -> str:

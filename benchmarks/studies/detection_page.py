@@ -1,4 +1,4 @@
-"""The page docs/studies/detection.md and its figure, made of what `benchmarks.studies.detection` measured."""
+"""The page docs/studies/detection.md and its figure, made of the results of `benchmarks.studies.detection`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.studies.pages import COLOURS, at, begin, save, so_far, spread, w
 FOLDER = RESULTS.parent
 PALETTE = dict(zip(SEARCHES, COLOURS, strict=False))
 _NOISE = 2
-"""A gain is told from nothing where its mean is as many standard errors from 0."""
+"""A gain counts as different from 0 if its mean is more than this number of standard errors away."""
 
 Row = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ def _section(dataset: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _parts(rows: Sequence[Row]) -> list[str]:
-    """What each part reaches on test images, its gain, and the published one."""
+    """Return the table of each part's AP on test images, its gain, and the published gain."""
     lines = [
         "| detector | MFLOPs | AP, % | AP50, % | AP75, % | gain in AP, points | sign | in the paper |",
         "|---|---|---|---|---|---|---|---|",
@@ -62,7 +62,7 @@ def _parts(rows: Sequence[Row]) -> list[str]:
 
 
 def _gain(rows: Sequence[Row], arm: str, over: str) -> list[str]:
-    """Mean and range over seeds of the differences in AP, and their sign."""
+    """Return mean and range over seeds of the differences in AP, and their sign."""
     own, others = ({row["seed"]: 100 * row["test"]["ap"] for row in rows if row["arm"] == one} for one in (arm, over))
     gains = np.array([ap - others[seed] for seed, ap in own.items() if seed in others])
     if not len(gains):
@@ -73,7 +73,7 @@ def _gain(rows: Sequence[Row], arm: str, over: str) -> list[str]:
 
 
 def _searches(rows: Sequence[Row]) -> list[str]:
-    """What each arm found, and what it spent."""
+    """Return the table of the precision and the cost of each arm."""
     lines = ["| arm | validation AP, % | test AP, % | epochs | seconds |", "|---|---|---|---|---|"]
     for arm in SEARCHES:
         own = [row for row in rows if row["arm"] == arm]
@@ -92,7 +92,7 @@ def _steps(row: Row) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _curves(dataset: str, rows: Sequence[Row]) -> None:
-    """Best validation AP so far over epochs trained: a thin line per seed, their mean as a thick one."""
+    """Draw the best validation AP so far over epochs trained: a thin line per seed, a thick line for their mean."""
     figure, axes = plt.subplots(figsize=(8, 4))
     for arm in SEARCHES:
         own = [_steps(row) for row in rows if row["arm"] == arm]

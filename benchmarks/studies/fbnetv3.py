@@ -1,4 +1,4 @@
-"""`make study-fbnetv3`: joint search of architecture and recipe, beside its halves, TPE and random search.
+"""`make study-fbnetv3`: joint search of architecture and recipe, compared with its halves, TPE and random search.
 
 On digits and on 5,000 images of MNIST, with the same number of trials for every arm and three seeds. Writes
 docs/studies/fbnetv3.json; `benchmarks.studies.fbnetv3_page` makes the page and its figures of it. Takes up to an hour
@@ -37,12 +37,12 @@ RECIPE: Mapping[str, Any] = {
     "mixup": 0.1,
     "weight_decay": 1e-5,
 }
-"""A recipe that somebody would begin with: the fixed half where only architectures are searched."""
+"""A reasonable first recipe: the fixed half if only architectures are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to search."""
+    """A way to search."""
 
     name: str
     algorithm: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Arm:
 
 
 def arms(batch: int, network: Mapping[str, Any]) -> tuple[Arm, ...]:
-    """Five, of which three search with FBNetV3."""
+    """Return five arms, three of which search with FBNetV3."""
     ours = {"name": "fbnetv3", "batch": batch, "top": 3}
     return (
         Arm("joint", ours, {}, "fbnetv3 on architecture and recipe"),
@@ -63,7 +63,7 @@ def arms(batch: int, network: Mapping[str, Any]) -> tuple[Arm, ...]:
 
 
 def document(data: Data, arm: Arm, seed: int, limit: float) -> dict[str, Any]:
-    """The job of one search."""
+    """Return the job of a search."""
     return {
         "name": f"{data.name}-{arm.name}".replace(" ", "-"),
         "task": "classification",
@@ -79,7 +79,7 @@ def document(data: Data, arm: Arm, seed: int, limit: float) -> dict[str, Any]:
 
 
 def limits_of(data: Data, folder: Path) -> list[float]:
-    """FLOPs at the quantiles of LIMITS."""
+    """Return the FLOPs at the quantiles of LIMITS."""
     free = Arm("", {"name": "random"}, {}, "")
     blueprint = blueprint_of(document(data, free, 0, 1e12), folder)
     drawn = blueprint.space.sample(20_000, np.random.default_rng(0))
@@ -87,7 +87,7 @@ def limits_of(data: Data, folder: Path) -> list[float]:
 
 
 def run_search(data: Data, arm: Arm, seed: int, limits: Sequence[float]) -> dict[str, Any]:
-    """One search, with the test accuracy of its best trial within each limit."""
+    """Run a search and test its best trial within each limit."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder, job = Path(name), document(data, arm, seed, limits[-1])
@@ -96,10 +96,10 @@ def run_search(data: Data, arm: Arm, seed: int, limits: Sequence[float]) -> dict
         blueprint = blueprint_of(job, folder)
         tested = [_tested(limit, trial, blueprint, folder) for limit, trial in chosen.items() if trial is not None]
     seconds = time.monotonic() - started
-    kept = [one.as_json() for one in trials]
+    rows = [one.as_json() for one in trials]
     return {
         "kind": "search", "dataset": data.name, "arm": arm.name, "seed": seed, "seconds": seconds,
-        "limits": list(limits), "trials": kept, "best": tested,
+        "limits": list(limits), "trials": rows, "best": tested,
     }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _tested(limit: float, trial: Trained, blueprint: Any, folder: Path) -> dict[
 
 
 def run_training(data: Data, what: str, label: str, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """One network trained in full, for a comparison."""
+    """Train a network in full, for a comparison."""
     free = Arm("", {"name": "random"}, {}, "")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -130,20 +130,22 @@ def run_training(data: Data, what: str, label: str, values: Mapping[str, Any], s
 
 
 def comparisons(data: Data, searches: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    """What is trained after the searches: EMA on and off, and found recipes on other networks."""
+    """Yield the trainings after the searches: EMA on and off, and found recipes on other networks."""
     tasks: list[tuple[Any, ...]] = []
     recipes = list(RECIPE)
-    for one in searches:
-        if one["arm"] != "joint" or not one["best"]:
+    for source in searches:
+        if source["arm"] != "joint" or not source["best"]:
             continue
-        found = next(trial for trial in one["trials"] if trial["number"] == one["best"][-1]["number"])["values"]
+        best_values = next(trial for trial in source["trials"] if trial["number"] == source["best"][-1]["number"])[
+            "values"
+        ]
         for ema in (True, False):
             label = f"ema {'on' if ema else 'off'}"
-            tasks += [(data, "ema", label, {**found, "ema": ema}, seed) for seed in SEEDS]
-        recipe = {name: found[name] for name in recipes}
+            tasks += [(data, "ema", label, {**best_values, "ema": ema}, seed) for seed in SEEDS]
+        recipe = {name: best_values[name] for name in recipes}
         for network in NETWORKS:
-            values = {**_constants(found), "resolution": data.side, "network": network, **recipe}
-            tasks += [(data, "transfer", f"{network}, found", values, one["seed"])]
+            values = {**_constants(best_values), "resolution": data.side, "network": network, **recipe}
+            tasks += [(data, "transfer", f"{network}, found", values, source["seed"])]
     for network in NETWORKS:
         values = {"network": network, "resolution": data.side}
         tasks += [(data, "transfer", f"{network}, default", values, seed) for seed in SEEDS]
@@ -182,9 +184,9 @@ def _all(sets: Sequence[Data], folder: Path, seeds: Sequence[int], processes: in
         for data in sets:
             limits = limits_of(data, folder)
             jobs = [(data, arm, seed, limits) for seed in seeds for arm in arms(data.batch, network)]
-            found = pool.finished(workers, run_search, jobs, _show)
-            rows += found
-            rows += pool.finished(workers, run_training, comparisons(data, found), _show)
+            results = pool.finished(workers, run_search, jobs, _show)
+            rows += results
+            rows += pool.finished(workers, run_training, comparisons(data, results), _show)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The page docs/studies/fbnetv3.md and its figures, made of what `benchmarks.studies.fbnetv3` measured."""
+"""The page docs/studies/fbnetv3.md and its figures, made of the results of `benchmarks.studies.fbnetv3`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _section(dataset: str, rows: Sequence[Row]) -> str:
 
 
 def _limits(searches: Iterable[Row]) -> list[str]:
-    """A table: arms down, limits across, mean over seeds and range."""
+    """Return a table with arms down and limits across: mean over seeds and range."""
     searches = list(searches)
     limits = searches[0]["limits"]
     head = " | ".join(f"{limit / 1e3:,.0f} k: validation | test" for limit in limits)
@@ -64,7 +64,7 @@ def _limits(searches: Iterable[Row]) -> list[str]:
 
 
 def _compute(searches: Iterable[Row]) -> list[str]:
-    """Epochs and seconds that each arm trained for."""
+    """Return the table of epochs and seconds that each arm trained for."""
     lines = ["| arm | epochs trained | seconds |", "|---|---|---|"]
     searches = list(searches)
     for arm in ARMS:
@@ -87,7 +87,7 @@ def _labels(rows: Iterable[Row]) -> list[str]:
 
 
 def _curves(dataset: str, searches: Iterable[Row]) -> None:
-    """Best validation accuracy so far over epochs trained: a thin line per seed, their mean as a thick one."""
+    """Draw the best validation accuracy so far over epochs trained: thin lines per seed, a thick line for the mean."""
     searches = list(searches)
     figure, axes = plt.subplots(figsize=(8, 4))
     for arm in ARMS:
@@ -103,7 +103,7 @@ def _curves(dataset: str, searches: Iterable[Row]) -> None:
 
 
 def _steps(row: Row) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs trained and the best accuracy so far, in per cent, after each trial."""
+    """Return the epochs trained and the best accuracy so far, in per cent, after each trial."""
     trials = row["trials"]
     accuracies = [100 * (trial["metrics"] or {}).get("accuracy", 0.0) for trial in trials]
     return so_far([trial["epochs"] for trial in trials], accuracies)

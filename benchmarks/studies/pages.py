@@ -1,4 +1,4 @@
-"""What the pages of studies have in common: figures drawn the same way each time, results between two marks."""
+"""Helpers of the pages of studies: figures in a common style, results between two marks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ COLOURS = ("#0b6e4f", "#5fad8a", "#c05621", "#3b6ea5", "#8a8f98", "#9b5d9e")
 
 
 def begin() -> None:
-    """Draw without a display, and the same file for the same numbers."""
+    """Set up drawing without a display, with identical files for identical numbers."""
     plt.switch_backend("svg")
     matplotlib.rcParams["svg.hashsalt"] = "searchsvc"
 
 
 def save(figure: Figure, axes: Axes, path: Path) -> None:
-    """Write and close a figure of one pair of axes."""
+    """Write and close a figure with a single pair of axes."""
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
@@ -29,14 +29,14 @@ def save(figure: Figure, axes: Axes, path: Path) -> None:
 
 
 def write(page: Path, results: str) -> None:
-    """Replace what stands between the two marks of a page."""
+    """Replace the text between the two marks of a page."""
     begin, end = "<!-- results -->\n", "<!-- end of results -->"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     page.write_text(f"{before}{begin}\n{results}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and range, in per cent."""
+    """Return mean and range, in per cent."""
     if not values:
         return "none"
     scaled = 100 * np.array(values)
@@ -44,11 +44,11 @@ def spread(values: Sequence[float]) -> str:
 
 
 def so_far(costs: Sequence[float], values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) what was spent and (n,) the best value so far, after each of n trials."""
+    """Return the (n,) cost spent and the (n,) best value so far, after each of n trials."""
     return np.cumsum(costs), np.maximum.accumulate(np.array(values))
 
 
 def at(grid: np.ndarray, spent: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """(g,) the best so far where so much of `grid` (g,) is spent; NaN before the first trial has ended."""
+    """Return the (g,) best value so far at each cost of `grid` (g,); NaN before the first trial has ended."""
     index = np.searchsorted(spent, grid, side="right") - 1
     return np.where(index >= 0, best[np.maximum(index, 0)], np.nan)

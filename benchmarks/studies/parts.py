@@ -1,4 +1,4 @@
-"""Datasets of which a part has labels: each with further images for where all of it has, and with what comes first."""
+"""Partly labelled datasets: each with unlabelled images and the dataset of its pre-training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from benchmarks.studies.data import shared
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A dataset, and what trainings on parts of it are compared by."""
+    """A dataset, and the network and sections with which trainings on parts of it are compared."""
 
     name: str
     task: str
     space: str
     metric: str
     section: Mapping[str, Any]
-    """Of the dataset in a job; a repetition has a split of its own."""
+    """The section of the dataset in a job; each repetition has its own split."""
     further: Mapping[str, Any]
-    """The section of images that never have a label: the unlabelled ones where all of the dataset is learnt from."""
+    """The section of images that never have a label: the unlabelled images if all labels of the dataset are used."""
     source: Mapping[str, Any]
     """The section of the dataset of the pre-training."""
     fractions: tuple[float, ...]
@@ -36,9 +36,9 @@ class Parts:
 
 
 def mnist_at_14_px(folder: Path, images: int, further: int, tested: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sections of so many labelled training images beside a fifth of all for validation, and of the further ones.
+    """Return sections of labelled images, a fifth of all for validation, and of further images.
 
-    Pixels are means of 2x2. What is tested on comes from MNIST's test images, all else from its training images.
+    Pixels are means of 2x2. Test images come from MNIST's test images, all others from its training images.
     """
     with np.load(shared("classification/mnist.npz"), allow_pickle=False) as whole:
         x_train, y_train, x_test, y_test = (whole[name] for name in ("x_train", "y_train", "x_test", "y_test"))
@@ -54,16 +54,16 @@ def mnist_at_14_px(folder: Path, images: int, further: int, tested: int) -> tupl
 
 
 def _halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(n, 2h, 2w) -> (n, h, w)."""
+    """Return (n, h, w) means of (n, 2h, 2w) pixels."""
     n, height, width = images.shape
     blocks = images.reshape(n, height // 2, 2, width // 2, 2)
     return blocks.mean((2, 4)).round().astype(np.uint8)
 
 
 def cards_in_parts(folder: Path, size: int, further: int, validation: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sections of the photographs of playing cards without `further` of them, and of those.
+    """Return a section of the photographs of playing cards without `further` of them, and a section of these.
 
-    `validation`: the share of the first that is held out; 67 others are tested on.
+    `validation`: the share of the first section that is held out; 67 other photographs are for testing.
     """
     root = shared("detection/playing_cards_320")
     (folder / "images").symlink_to(root / "images")

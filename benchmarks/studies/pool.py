@@ -1,4 +1,4 @@
-"""Independent pieces of a study in processes of their own, each reported when it is done."""
+"""Independent pieces of a study in separate processes, each reported as soon as it is done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @contextmanager
 def processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that share nothing with this one."""
+    """Return a pool of processes that share nothing with this process."""
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield pool
 
@@ -24,7 +24,7 @@ def finished(
     pieces: Iterable[tuple[Any, ...]],
     done: Callable[[Row], None],
 ) -> list[Row]:
-    """What `work(*piece)` returns of each piece, in their order; `done` is called with each as soon as it is there."""
+    """Return the results of `work(*piece)` in the order of the pieces; `done` receives each as soon as it is there."""
     futures = [pool.submit(work, *piece) for piece in pieces]
     for future in as_completed(futures):
         done(future.result())

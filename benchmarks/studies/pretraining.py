@@ -1,10 +1,10 @@
 """`make study-data`: pre-training and self-training by amount of data and augmentation; rankings by honest labels.
 
 On parts of MNIST and of photographs of playing cards, three seeds. A network is trained from scratch and from the
-weights of another dataset's; each then teaches a student of its kind on the images without labels. Besides, searches
-whose validation labels are doubted and made anew (`benchmarks.studies.relabelling`). Writes docs/studies/data.json;
-`benchmarks.studies.pretraining_page` makes the page and its figures of it. Takes up to two hours on two cores, and goes
-on where it was interrupted: all of the first seed comes before the second.
+weights of another dataset; each then teaches a student of its kind on the images without labels. The study also runs
+searches whose validation labels are checked and made again (`benchmarks.studies.relabelling`). Writes
+docs/studies/data.json; `benchmarks.studies.pretraining_page` makes the page and its figures of it. Takes up to two
+hours on two cores, and continues if it was interrupted: all of the first seed comes before the second.
 """
 
 from __future__ import annotations
@@ -47,27 +47,30 @@ CLASSIFIER: Mapping[str, Any] = {
     "pseudo_labels": "soft",
     "pseudo_threshold": 0.5,
 }
-"""The task's defaults, but for smoothing: it keeps the loss of a few labelled images from vanishing, by which pseudo
-labels are weighted."""
+"""The task's defaults, except for smoothing.
+
+It keeps the loss of a few labelled images from vanishing, and pseudo labels are weighted by that loss.
+"""
 DETECTOR: Mapping[str, Any] = {**VALUES, **DFL, "batch_size": 4, "lr": 0.003, "pseudo_threshold": 0.3}
 """The baseline of the study of detectors, with QFL and DFL; small batches make more steps of few images. The threshold
-is below the paper's 0.5; most boxes that reach it turned out to be wrong."""
+is below the paper's 0.5; most boxes that reach it turned out to be wrong.
+"""
 SURER = 0.5
-"""The paper's threshold, with which the students of detectors are trained besides, with S1 and two of the seeds."""
+"""The paper's threshold; students of detectors are also trained with it, with S1 and two of the seeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A network that is pre-trained."""
+    """A pre-trained network."""
 
     weights: str
-    """The file."""
+    """The file of its weights."""
     reached: float
     """The metric on the validation split of its own dataset."""
 
 
 def mnist(folder: Path, epochs: int, images: int = 10_000, further: int = 10_000, tested: int = 5000) -> Parts:
-    """MNIST, after scikit-learn's digits. The files are made in `folder`."""
+    """Return MNIST, to be trained after scikit-learn's digits. The files are written to `folder`."""
     labelled, unlabelled = mnist_at_14_px(folder, images, further, tested)
     return Parts(
         name=labelled["name"],
@@ -85,7 +88,7 @@ def mnist(folder: Path, epochs: int, images: int = 10_000, further: int = 10_000
 
 
 def cards(folder: Path, epochs: int, size: int = 128, further: int = 60, scenes: int = 800) -> Parts:
-    """Playing cards, after that many scenes of digits. The files are made in `folder`."""
+    """Return playing cards, to be trained after a number of scenes of digits. The files are written to `folder`."""
     labelled, unlabelled = cards_in_parts(folder, size, further, validation=0.15)
     return Parts(
         name=labelled["name"],
@@ -103,7 +106,7 @@ def cards(folder: Path, epochs: int, size: int = 128, further: int = 60, scenes:
 
 
 def document(parts: Parts, seed: int, genes: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
-    """The job of one training. Each repetition has a split, and so labelled images, of its own."""
+    """Return the job of a training. Each repetition has its own split, and so its own labelled images."""
     return {
         "name": f"{parts.name}-{seed}",
         "task": parts.task,
@@ -119,7 +122,7 @@ def document(parts: Parts, seed: int, genes: Mapping[str, Any], **sections: Any)
 
 
 def pretrained(parts: Parts, folder: Path) -> Source:
-    """The network of a dataset, trained on the one before it. Its weights are left in `folder`."""
+    """Train the network of a dataset on the dataset before it. Its weights are left in `folder`."""
     job = {**document(parts, 0, {"augmentation": "S1"}), "dataset": dict(parts.source)}
     job["fidelity"] = {"epochs": parts.source_epochs}
     blueprint = blueprint_of(job, folder)
@@ -129,7 +132,7 @@ def pretrained(parts: Parts, folder: Path) -> Source:
 
 
 def run_part(parts: Parts, fraction: float, level: str, source: Source, seed: int, kind: str = "part") -> pool.Row:
-    """The four trainings on a part of the data: scratch and pre-trained, and the student of each."""
+    """Run the four trainings on a part of the data: scratch and pre-trained, and the student of each."""
     trainings = list[pool.Row]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -152,9 +155,9 @@ def run_part(parts: Parts, fraction: float, level: str, source: Source, seed: in
 def _training(
     parts: Parts, seed: int, genes: Mapping[str, Any], sections: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """One network trained and tested; its weights are left in `folder`/0.
+    """Train and test a network; its weights are left in `folder`/0.
 
-    Without metrics where its teacher is not sure enough of anything to teach it.
+    The row has no metrics if no prediction of its teacher reaches the threshold.
     """
     started = time.process_time()
     blueprint = blueprint_of(document(parts, seed, genes, **sections), folder)
@@ -182,25 +185,25 @@ def _of_pseudo_labels(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pieces(every: Sequence[tuple[Parts, Source]], labels: relabelling.Search, seed: int) -> dict[Key, tuple[Any, ...]]:
-    """Function and arguments of everything that is measured with a seed."""
-    found: dict[Key, tuple[Any, ...]] = {}
+    """Return function and arguments of every measurement with a seed."""
+    tasks: dict[Key, tuple[Any, ...]] = {}
     for parts, source in every:
         for fraction, level in itertools.product(parts.fractions, LEVELS):
-            found[parts.name, seed, "part", f"{fraction:g} {level}"] = (
+            tasks[parts.name, seed, "part", f"{fraction:g} {level}"] = (
                 run_part, parts, fraction, level, source, seed,
             )  # fmt: skip
         if parts.task == "detection" and seed in SEEDS[:2]:
             surer = replace(parts, values={**parts.values, "pseudo_threshold": SURER})
             for fraction in parts.fractions:
-                found[parts.name, seed, "surer", f"{fraction:g} S1"] = (
+                tasks[parts.name, seed, "surer", f"{fraction:g} S1"] = (
                     run_part, surer, fraction, "S1", source, seed, "surer",
                 )  # fmt: skip
-    return found | {(relabelling.DATASET, seed, "labels", ""): (relabelling.run, labels, seed)}
+    return tasks | {(relabelling.DATASET, seed, "labels", ""): (relabelling.run, labels, seed)}
 
 
 def main() -> None:
     arguments = rows.options(__doc__)
-    kept = rows.Kept(RESULTS, _line, quick=arguments.quick, fresh=arguments.fresh)
+    results = rows.Kept(RESULTS, _line, quick=arguments.quick, fresh=arguments.fresh)
     with tempfile.TemporaryDirectory() as name, pool.processes(arguments.processes) as workers:
         folder = Path(name)
         if arguments.quick:
@@ -213,7 +216,7 @@ def main() -> None:
         every: dict[Key, tuple[Any, ...]] = {}
         for seed in SEEDS[:1] if arguments.quick else SEEDS:
             every |= pieces(list(zip(sets, sources, strict=True)), labels, seed)
-        rows.measure_missing(kept, workers, every)
+        rows.measure_missing(results, workers, every)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The page docs/studies/data.md and its figures, made of what `benchmarks.studies.pretraining` measured."""
+"""The page docs/studies/data.md and its figures, made of the results of `benchmarks.studies.pretraining`."""
 
 from __future__ import annotations
 
@@ -41,12 +41,17 @@ def main() -> None:
     every = {name: gains(row for row in parts if row["dataset"] == name) for name in _names(parts)}
     if every:
         lines += ["## The paper's signs", "", *signs(every), ""]
-    for name, found in every.items():
+    for name, gains_of_dataset in every.items():
         own, others = ([row for row in of if row["dataset"] == name] for of in (parts, surer))
-        lines += _section(name, own, found)
+        lines += _section(name, own, gains_of_dataset)
         if others:
             alike = [row for row in own if row["seed"] in {one["seed"] for one in others}]
-            lines += ["### By threshold", "", *by_threshold({ours: alike, SURER: others}, _fractions(found)), ""]
+            lines += [
+                "### By threshold",
+                "",
+                *by_threshold({ours: alike, SURER: others}, _fractions(gains_of_dataset)),
+                "",
+            ]
     if labels:
         _scatter(labels)
         lines += ["## Labels", "", *rankings(labels), "", "![Accuracies and the truth](data-labels.svg)", ""]
@@ -58,28 +63,28 @@ def _names(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(row["dataset"] for row in rows))
 
 
-def _section(name: str, rows: Sequence[Row], found: Sequence[Gain]) -> list[str]:
-    fractions = _fractions(found)
+def _section(name: str, rows: Sequence[Row], all_gains: Sequence[Gain]) -> list[str]:
+    fractions = _fractions(all_gains)
     what = "AP" if rows[0]["metric"] == "ap" else "accuracy"
     before = f"The pre-trained network has an {what} of {100 * rows[0]['source']:.1f} % on its own data."
     lines = [f"## {name}", "", before, ""]
     lines += [f"### {what[:1].upper()}{what[1:]} on test images, %", "", *reached(rows, fractions), ""]
-    lines += ["### Gains, points", "", *gain_table(found, fractions), ""]
+    lines += ["### Gains, points", "", *gain_table(all_gains, fractions), ""]
     for level in LEVELS:
-        _figure(name, level, found, fractions, what)
+        _figure(name, level, all_gains, fractions, what)
         lines += [f"![Gains over scratch by the share of the data, {level}](data-{name}-{level}.svg)", ""]
     return [*lines, "### Pseudo labels", "", *pseudo_labels(rows, fractions), ""]
 
 
-def _fractions(found: Sequence[Gain]) -> list[float]:
-    return sorted({one.cell.values["data_fraction"] for one in found})
+def _fractions(all_gains: Sequence[Gain]) -> list[float]:
+    return sorted({one.cell.values["data_fraction"] for one in all_gains})
 
 
-def _figure(name: str, level: str, found: Sequence[Gain], fractions: Sequence[float], what: str) -> None:
-    """Gains over scratch by the share of the data, with intervals; those of different arms a little apart."""
+def _figure(name: str, level: str, all_gains: Sequence[Gain], fractions: Sequence[float], what: str) -> None:
+    """Draw gains over scratch by the share of the data, with intervals; the arms are shifted slightly apart."""
     figure, axes = plt.subplots(figsize=(7, 3.6))
     for place, (arm, changed) in enumerate(ARMS.items()):
-        cells = [gain_of(found, fraction, level, changed, {}) for fraction in fractions]
+        cells = [gain_of(all_gains, fraction, level, changed, {}) for fraction in fractions]
         own = [(fraction, one.gain) for fraction, one in zip(fractions, cells, strict=True) if one]
         x = [100 * fraction * 1.05 ** (place - 1) for fraction, _ in own]
         y = np.array([one.value for _, one in own])
@@ -96,7 +101,7 @@ def _figure(name: str, level: str, found: Sequence[Gain], fractions: Sequence[fl
 
 
 def _scatter(rows: Sequence[Row]) -> None:
-    """Both accuracies of each trial over the truth on the same images."""
+    """Draw both accuracies of each trial over the truth on the same images."""
     figure, axes = plt.subplots(figsize=(5.5, 4))
     for place, way in enumerate(WAYS):
         pairs = np.array([[one["truth"], one[way]] for row in rows for one in row["trials"]])

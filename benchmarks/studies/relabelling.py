@@ -1,8 +1,8 @@
-"""Which ranking of trials is the true one: by labels of which some are wrong, or by labels that people have doubted.
+"""Rankings of trials compared with the truth: by partly wrong labels, and by labels that people have checked.
 
 A search on digits of MNIST at 14x14 px. A tenth of all images are two digits side by side, of which the label names
 one; of the others in the validation split some show another digit than their label says. The trials of a random search
-propose labels, simulated raters of known accuracy answer, and what comes out reassesses the trials: as
+propose labels, simulated raters of known accuracy answer, and the resulting labels reassess the trials: as
 `searchctl relabel` and `searchctl reassess` do it, through the same service.
 """
 
@@ -46,10 +46,10 @@ from workers.trials.files import MODEL
 DATASET = "mnist-doubtful"
 WRONG, DOUBLE = 0.08, 0.1
 RATERS: dict[str, float] = {"first": 0.97, "second": 0.95, "third": 0.9, "fourth": 0.85, "fifth": 0.7}
-"""How often each answers a question right."""
+"""The accuracy of each rater."""
 SPACE = "mbconv-small"
 SEARCHED = {"mixup": 0.0, "ema": False, "label_smoothing": 0.0, "optimizer": "adamw"}
-"""Fixed parts of the space: what is left are architectures, rates and dropout."""
+"""Fixed values of the space: architectures, rates and dropout remain."""
 RATES = {"low": 0.002, "high": 0.02}
 
 Images = NDArray[np.uint8]
@@ -58,22 +58,22 @@ Sets = list[list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How much is searched."""
+    """The size of the search."""
 
     trials: int = 16
     epochs: int = 8
     images: int = 3000
-    """To train on and to validate on; a third is for validation."""
+    """Number of images for training and validation; a third is for validation."""
     tested: int = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Doubtful:
-    """The dataset, and what is true of it."""
+    """The dataset, and the truth about it."""
 
     section: dict[str, Any]
     validation: Sets
-    """Of each validation image in its order, the classes that it shows."""
+    """The classes that each validation image shows, in their order."""
     wrong: NDArray[np.intp]
     """Positions of the validation images that do not show their label."""
     test_images: Images
@@ -82,7 +82,7 @@ class Doubtful:
 
 
 def run(options: Search, seed: int) -> Row:
-    """One search, ranked three times."""
+    """Run a search and rank its trials three times."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dataset = doubtful(options, seed, folder)
@@ -115,41 +115,44 @@ def _ranked(
 ) -> Row:
     job = stored(service, document, trials, folder)
     images = validation_of(job)
-    asked = service.labels.relabel(job.id)
+    relabelling = service.labels.relabel(job.id)
     answered(service, job, dataset.validation, np.random.default_rng([seed, 1]))
-    found = service.labels.relabelled(job.id)
-    made = [found.labels[one] for one in images.names]
-    by_number = {one.trial.number: one for one in service.labels.reassess(job.id, found.labels).items}
+    labels = service.labels.relabelled(job.id)
+    made = [labels.labels[trial] for trial in images.names]
+    by_number = {trial.trial.number: trial for trial in service.labels.reassess(job.id, labels.labels).items}
     truth, tested = LabelSets.of(dataset.validation), LabelSets.of(dataset.test)
-    kept = []
-    for one in trials:
-        said, measured = Predictions.read(folder / str(one.number) / FILE), by_number[one.number]
-        logits = load(folder / str(one.number) / MODEL).logits(torch.from_numpy(dataset.test_images))
+    rows = []
+    for trial in trials:
+        said, measured = Predictions.read(folder / str(trial.number) / FILE), by_number[trial.number]
+        logits = load(folder / str(trial.number) / MODEL).logits(torch.from_numpy(dataset.test_images))
         answers = logits.argmax(1, keepdim=True).numpy()
-        kept.append({
+        rows.append({
             "accuracy": measured.accuracy.value, "reassessed": measured.real_accuracy.value,
-            "truth": real_accuracy(said.classes, truth), "test": real_accuracy(answers, tested), "values": one.values,
+            "truth": real_accuracy(said.classes, truth), "test": real_accuracy(answers, tested), "values": trial.values,
         })  # fmt: skip
-    raters = [{"name": one.name, "accuracy": RATERS[one.name], "found": one.accuracy} for one in found.progress.raters]
+    raters = [
+        {"name": trial.name, "accuracy": RATERS[trial.name], "found": trial.accuracy}
+        for trial in labels.progress.raters
+    ]
     return {
-        "kind": "labels", "dataset": DATASET, "arm": "", "seed": seed, "trials": kept, "raters": raters,
-        "images": asked.images, "settled": asked.settled, "questions": asked.questions,
+        "kind": "labels", "dataset": DATASET, "arm": "", "seed": seed, "trials": rows, "raters": raters,
+        "images": relabelling.images, "settled": relabelling.settled, "questions": relabelling.questions,
         **_quality(images, dataset, made),
     }  # fmt: skip
 
 
 def _quality(images: ValidationSplit, dataset: Doubtful, made: Sequence[Sequence[int | str]]) -> dict[str, int]:
-    """How many wrong labels and second digits there were and were found, and how many sets are wholly right."""
+    """Count the wrong labels and second digits, those found, and the label sets that are wholly right."""
     number = {name: label for label, name in enumerate(images.classes)}
     sets = [{number[str(one)] for one in classes} for classes in made]
-    given = images.labels.tolist()
+    labels = images.labels.tolist()
     double = [place for place, true in enumerate(dataset.validation) if len(true) == 2]
     return {
         "wrong": len(dataset.wrong),
-        "wrong_found": sum(given[place] not in sets[place] for place in dataset.wrong.tolist()),
+        "wrong_found": sum(labels[place] not in sets[place] for place in dataset.wrong.tolist()),
         "double": len(double),
         "double_found": sum(set(dataset.validation[place]) <= sets[place] for place in double),
-        "right_before": sum({label} == set(true) for label, true in zip(given, dataset.validation, strict=True)),
+        "right_before": sum({label} == set(true) for label, true in zip(labels, dataset.validation, strict=True)),
         "right_after": sum(own == set(true) for own, true in zip(sets, dataset.validation, strict=True)),
     }
 
@@ -158,10 +161,10 @@ def _quality(images: ValidationSplit, dataset: Doubtful, made: Sequence[Sequence
 
 
 def doubtful(options: Search, seed: int, folder: Path) -> Doubtful:
-    """Made of other images of MNIST for each seed.
+    """Make the dataset, of other images of MNIST for each seed.
 
-    The split follows from the labels, so it is the images that are changed: a wrong label is one whose image was taken
-    from another class.
+    The split follows from the labels, so the images are changed: a wrong label means that its image was taken from
+    another class.
     """
     whole, random = np.load(shared("classification/mnist.npz"), allow_pickle=False), np.random.default_rng([seed, 0])
     pool_images, pool_labels = whole["x_train"], whole["y_train"].astype(np.int64)
@@ -197,7 +200,7 @@ def _validation(section: dict[str, Any]) -> ValidationSplit:
 def _some_doubled(
     images: Images, labels: NDArray[np.int64], others: tuple[Images, NDArray[np.int64]], random: np.random.Generator
 ) -> tuple[Images, Sets]:
-    """(n, 28, 28) -> (n, 14, 14) and the classes that each shows; a share of them beside one of another class."""
+    """Return (n, 28, 28) -> (n, 14, 14), and the classes of each image; a share gets a second digit."""
     made, sets = np.stack([_plain(one) for one in images]), [[label] for label in labels.tolist()]
     for place in random.permutation(len(labels))[: round(DOUBLE * len(labels))].tolist():
         other = _of_another_class(others[1], np.arange(len(others[1])), labels[place], random)
@@ -214,12 +217,12 @@ def _of_another_class(
 
 
 def _plain(image: Images) -> Images:
-    """(28, 28) -> (14, 14): means of 2x2."""
+    """Return (28, 28) -> (14, 14): means of 2x2."""
     return image.reshape(14, 2, 14, 2).mean((1, 3)).round().astype(np.uint8)
 
 
 def _narrow(image: Images) -> Images:
-    """(28, 28) -> (14, 7): the 20 columns that hold the digit, squeezed."""
+    """Return (28, 28) -> (14, 7): the 20 columns that hold the digit, squeezed."""
     middle = torch.from_numpy(image[None, None, :, 4:24].astype(np.float32))
     return torch.nn.functional.adaptive_avg_pool2d(middle, (14, 7))[0, 0].round().numpy().astype(np.uint8)
 
@@ -228,31 +231,33 @@ def _narrow(image: Images) -> Images:
 
 
 def stored(service: Service, document: dict[str, Any], trials: Sequence[Trained], folder: Path) -> Job:
-    """A finished job of trials that have been trained without one; their files lie in `folder` by number."""
+    """Store a finished job of trials that were trained without a job; their files lie in `folder` by number."""
     job, _ = service.jobs.submit(document, trusted=True)
     claimed = service.store.claim_job(job.id, "study", 600.0)
     assert claimed is not None
     writer = service.store.writer(claimed[1])
-    for one in trials:
-        trial, content = new_id(), (folder / str(one.number) / FILE).read_bytes()
+    for result in trials:
+        trial, content = new_id(), (folder / str(result.number) / FILE).read_bytes()
         place = service.settings.trial_dir(job.id, trial)
         place.mkdir(parents=True)
         (place / FILE).write_bytes(content)
-        measured = Measurement(one.epochs, one.metrics or {}, one.seconds)
-        proposal = Proposal(Candidate(one.values), asks=one.number + 1, told=one.number, costs=one.costs)
-        writer.add_trials([(trial, one.number, proposal)])
+        measured = Measurement(result.epochs, result.metrics or {}, result.seconds)
+        proposal = Proposal(Candidate(result.values), asks=result.number + 1, told=result.number, costs=result.costs)
+        writer.add_trials([(trial, result.number, proposal)])
         writer.start_attempt(trial, 1, None, None, job.created_at)
         writer.measure(trial, measured, measured)
         made = FileMade(FILE, len(content), sha256_of(place / FILE))
-        writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED, files=(made,)), one.number)
+        writer.finish(trial, 1, Outcome(TrialState.SUCCEEDED, files=(made,)), result.number)
     writer.finish_job(JobState.SUCCEEDED)
     writer.flush()
     return service.jobs.get(job.id)
 
 
 def answered(service: Service, job: Job, truth: Sets, random: np.random.Generator) -> None:
-    """Every rater answers every question, and errs as often as it does."""
+    """Let every rater answer every question, with its share of errors."""
     for rater, accuracy in RATERS.items():
-        for one in service.labels.questions(job.id, rater).items:
-            right = one.label in truth[one.image]
-            service.labels.judge(job.id, rater, one.image, one.label, right == bool(random.random() < accuracy))
+        for question in service.labels.questions(job.id, rater).items:
+            right = question.label in truth[question.image]
+            service.labels.judge(
+                job.id, rater, question.image, question.label, right == bool(random.random() < accuracy)
+            )

@@ -1,4 +1,4 @@
-"""What a study has measured, in a file, so that it goes on where it was interrupted."""
+"""The measurements of a study, in a file, so that an interrupted study continues."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmarks.studies import pool
 from benchmarks.studies.pool import Row
 
 Key = tuple[Any, ...]
-"""Dataset, seed, kind of what is measured, arm."""
+"""Dataset, seed, kind of measurement, arm."""
 T = TypeVar("T")
 
 
 def options(description: str | None) -> argparse.Namespace:
-    """Of the command line of a study: `processes`, `quick`, `fresh`."""
+    """Return the parser of a study's command line: `processes`, `quick`, `fresh`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="a fraction of it, from the start; nothing is kept")
@@ -28,15 +28,15 @@ def options(description: str | None) -> argparse.Namespace:
 
 
 class Kept:
-    """Rows, each written as soon as it is there, unless nothing is to be kept."""
+    """Rows, each written as soon as it is there, unless the run is quick."""
 
     def __init__(self, path: Path, line: Callable[[Row], str], *, quick: bool, fresh: bool) -> None:
-        """`line`: what is printed of a row. `quick`: nothing is read or written; `fresh`: nothing is read."""
+        """`line`: the line printed for a row. `quick`: nothing is read or written; `fresh`: nothing is read."""
         self._path, self._line, self._writes = path, line, not quick
         self.rows: list[Row] = [] if quick or fresh or not path.exists() else json.loads(path.read_text())
 
     def missing(self, pieces: Mapping[Key, T]) -> list[T]:
-        """Those that no row is of."""
+        """Return the pieces without a row."""
         measured = {_key(row) for row in self.rows}
         return [piece for key, piece in pieces.items() if key not in measured]
 
@@ -48,13 +48,13 @@ class Kept:
             self._path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
-def measure_missing(kept: Kept, workers: ProcessPoolExecutor, pieces: Mapping[Key, tuple[Any, ...]]) -> None:
-    """Function and arguments of each piece: those without a row are measured, with their seconds."""
-    pool.finished(workers, _timed, kept.missing(pieces), kept.add)
+def measure_missing(results: Kept, workers: ProcessPoolExecutor, pieces: Mapping[Key, tuple[Any, ...]]) -> None:
+    """Measure the pieces without a row, with their seconds. A piece is a function and its arguments."""
+    pool.finished(workers, _timed, results.missing(pieces), results.add)
 
 
 def _timed(work: Callable[..., Row], *arguments: Any) -> Row:
-    """One piece, in a process of the pool."""
+    """Measure a piece, in a process of the pool."""
     started = time.monotonic()
     row = work(*arguments)
     return {**row, "seconds": time.monotonic() - started}

@@ -1,6 +1,6 @@
-"""A whole search in one process, trial after trial: what a job does, without a store, a driver or Ray.
+"""A whole search in a single process, trial after trial: a job without a store, a driver or Ray.
 
-So two searches at once use two cores fully, and nothing but the seed decides what comes out.
+Two searches at once thus use two cores fully, and the result depends on nothing but the seed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Trained:
 
     number: int
     values: dict[str, Scalar]
-    """Of its candidate and the constants of its space."""
+    """Values of its candidate and of the constants of its space."""
     costs: dict[str, float]
     metrics: dict[str, float] | None
-    """Of its best epoch; None where it failed."""
+    """Metrics of its best epoch; None if it failed."""
     epochs: int
-    """That it was trained."""
+    """Number of epochs that it was trained."""
     in_full: bool
     seconds: float
 
@@ -57,12 +57,12 @@ class Trained:
 
 
 def blueprint_of(document: Mapping[str, Any], folder: Path) -> Blueprint:
-    """The spec, with everything that it names looked up."""
+    """Return the spec with all its names looked up."""
     return resolve(JobSpec.parse(document), trusted=True, settings=Settings(data_dir=folder))
 
 
 def search(document: Mapping[str, Any], folder: Path) -> list[Trained]:
-    """All trials of the job that `document` describes; their files are kept in `folder` by number."""
+    """Run all trials of the job that `document` describes; their files are kept in `folder` by number."""
     torch.set_num_threads(1)
     blueprint = blueprint_of(document, folder)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
@@ -75,7 +75,7 @@ def search(document: Mapping[str, Any], folder: Path) -> list[Trained]:
 
 
 def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder: Path) -> dict[str, float]:
-    """Metrics of the best epoch of one network trained in full."""
+    """Train a network in full and return the metrics of its best epoch."""
     torch.set_num_threads(1)
     history = list[Measurement]()
 
@@ -92,12 +92,12 @@ def train(blueprint: Blueprint, values: Mapping[str, Scalar], seed: int, folder:
 
 
 def fixed_values(blueprint: Blueprint) -> dict[str, Scalar]:
-    """What the job of `blueprint` fixes: genes of its space, and what the space itself takes as given."""
+    """Return the values fixed by the job of `blueprint`: genes of its space, and the constants of the space."""
     return {**blueprint.constants, **blueprint.spec.space.fix}
 
 
 def shared_rewards(blueprint: Blueprint, candidates: Sequence[Candidate], folder: Path) -> list[float]:
-    """Of candidates with the weights of the blueprint's supernet, which is trained in `folder` for it."""
+    """Return rewards of candidates with the weights of the blueprint's supernet, which is trained in `folder`."""
     torch.set_num_threads(1)
     task = _supernet(blueprint, _task(blueprint, blueprint.constants, blueprint.spec.seed, folder))
     for _ in workers.autohas.run.search(task):
@@ -106,12 +106,12 @@ def shared_rewards(blueprint: Blueprint, candidates: Sequence[Candidate], folder
 
 
 def test(blueprint: Blueprint, trial: Trained, folder: Path) -> Mapping[str, float]:
-    """Metrics of the trial's best weights on the test split."""
+    """Return metrics of the trial's best weights on the test split."""
     return find(blueprint.spec.task).test(_task(blueprint, trial.values, 0, folder / str(trial.number)))
 
 
 def best_within(trials: Sequence[Trained], metric: str, limit: float) -> Trained | None:
-    """The trial of the best accuracy among those whose cost `metric` keeps `limit`."""
+    """Return the trial with the best accuracy among those whose cost `metric` is within `limit`."""
     able = [one for one in trials if one.metrics is not None and one.costs[metric] <= limit]
     return max(able, key=lambda one: one.metrics["accuracy"] if one.metrics else 0.0, default=None)
 

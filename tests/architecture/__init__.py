@@ -1,1 +1,1 @@
-"""What holds for the repository as a whole."""
+"""Properties of the repository as a whole."""

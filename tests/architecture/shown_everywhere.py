@@ -1,4 +1,4 @@
-"""Run in a copy of the tree that stores one more field of trials: print it as REST, searchctl and others show it."""
+"""Run in a copy of the tree that stores an additional field of trials: print how REST, searchctl and others show it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(field: str, folder: Path) -> None:
     run_one_trial(service.store, job)
     (trial,) = service.store.all_trials(job.id)
     source = Source(service.store, settings.artifacts_dir, job, None)
-    found = {
+    shown = {
         "domain": getattr(trial, field),
         "rest": rest(service, job)[field],
         "searchctl trials": json.loads(run(settings, "trials", job.id, "--json"))[0][field],
@@ -53,7 +53,7 @@ def main(field: str, folder: Path) -> None:
         "row of the page": trial_row(trial, job.spec, on_front=False)[field],
         "columns of the page": [column["headerName"] for column in trial_columns(job.spec) if column["field"] == field],
     }
-    json.dump(found, sys.stdout)
+    json.dump(shown, sys.stdout)
     service.store.close()
 
 

@@ -96,7 +96,7 @@ OURS = {name: service for name, service in SERVICES.items() if service.build}
 
 
 def programs() -> list[tuple[str, list[str]]]:
-    """(service, command line) of everything that the containers of our image start."""
+    """Yield (service, command line) of every program that the containers of our image start."""
     lines = [(name, line) for name, service in OURS.items() for line in _lines(service.command or [])]
     lines += [(name, service.healthcheck.test[1:]) for name, service in OURS.items() if service.healthcheck]
     return [*lines, ("Dockerfile", yaml.safe_load(re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)[-1]))]
@@ -110,7 +110,7 @@ def _lines(command: list[str]) -> list[list[str]]:
 
 @cache
 def help_of(*command: str) -> str:
-    """What a command of the image says of itself here, where the same package is installed."""
+    """Return the help of a command of the image, from the same package installed here."""
     result = subprocess.run([BIN / command[0], *command[1:], "--help"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -129,9 +129,9 @@ def test_every_command_and_option_exists(service: str, line: list[str]) -> None:
         compile(line[2], service, "exec")
         return
     verbs = [word for word in line[1:3] if (not word.startswith("-") and word.isidentifier()) or word == "health-check"]
-    known = help_of(line[0], *verbs)
+    help_text = help_of(line[0], *verbs)
     options = [word.partition("=")[0] for word in line if word.startswith("--")]
-    assert [option for option in options if not re.search(rf"{option}\b", known)] == []
+    assert [option for option in options if not re.search(rf"{option}\b", help_text)] == []
 
 
 def test_one_image_for_all_our_parts_and_all_images_pinned() -> None:
@@ -224,9 +224,9 @@ def test_settings_in_the_environment_exist() -> None:
 def test_secrets_come_from_the_env_file_alone() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     used = set(re.findall(r"\$\{(\w+)", text))
-    given = {line.partition("=")[0]: line.partition("=")[2] for line in _variables(ROOT / ".env.example")}
-    assert used == given.keys()
-    assert not any(given.values())
+    variables = {line.partition("=")[0]: line.partition("=")[2] for line in _variables(ROOT / ".env.example")}
+    assert used == variables.keys()
+    assert not any(variables.values())
     assert set(re.findall(r"\$\{(\w+):\?", text)) == used
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
 

@@ -35,7 +35,7 @@ def page(name: str) -> str:
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """(`searchctl token create`, command) of all commands below a group."""
+    """Yield (`searchctl token create`, command) for all commands below a group."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
@@ -47,10 +47,10 @@ COMMANDS = dict(commands(get_command(app)))
 
 
 def section(text: str, heading: str) -> str:
-    """What stands below a heading, up to the next one of any level."""
-    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found, f"no section {heading!r}"
-    return found[1]
+    """Return the text below a heading, up to the next heading of any level."""
+    match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match, f"no section {heading!r}"
+    return match[1]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -169,12 +169,12 @@ def _leaves(node: Any) -> Iterator[str]:
     if isinstance(node, str):
         yield node
     else:
-        for one in node.values() if isinstance(node, dict) else node:
-            yield from _leaves(one)
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _leaves(value)
 
 
 def _imported(text: str) -> Iterator[str]:
-    """Dotted names that the Python blocks of a page import from the project."""
+    """Yield the dotted names that the Python blocks of a page import from the project."""
     for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in PACKAGES:

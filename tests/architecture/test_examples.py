@@ -1,4 +1,4 @@
-"""Every spec that ships, and every one in the documentation, is understood."""
+"""Every spec that ships, and every spec in the documentation, is valid."""
 
 from __future__ import annotations
 

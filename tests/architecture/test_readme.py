@@ -1,4 +1,4 @@
-"""What the README shows works when it is copied."""
+"""The commands and code of the README work when they are copied."""
 
 from __future__ import annotations
 

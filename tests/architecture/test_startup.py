@@ -1,4 +1,4 @@
-"""searchctl answers at once."""
+"""searchctl starts quickly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAVY = ("torch", "ray", "fastapi", "nicegui", "sqlalchemy", "optuna", "numpy", 
 
 
 def test_help_is_printed_by_few_modules() -> None:
-    """Modules are what its start-up time is made of: `make bench ARGS=startup` measures that."""
+    """The number of modules determines the start-up time, which `make bench ARGS=startup` measures."""
     command = [sys.executable, "-X", "importtime", SEARCHCTL, "--help"]
     result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     modules = [line for line in result.stderr.splitlines() if line.startswith("import time:")]

@@ -1,4 +1,4 @@
-"""The shape of the repository: where things are, what they import, what the lists of versions hold."""
+"""The shape of the repository: places of files, imports, lists of versions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_module_begins_with_a_docstring(path: Path) -> None:
 
 
 def test_the_rooms_import_one_way() -> None:
-    """The contracts of import-linter in pyproject.toml."""
+    """Check the contracts of import-linter in pyproject.toml."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout
@@ -48,12 +48,12 @@ def test_the_rooms_import_one_way() -> None:
 
 def test_only_settings_reads_environment_variables() -> None:
     reads = re.compile(r"os\.getenv|os\.environ(\[|\.get\()")
-    found = [
+    offenders = [
         _name(path)
         for path in CODE
         if path.parts[len(ROOT.parts)] in ("searchsvc", "api") and reads.search(path.read_text())
     ]
-    assert found == []
+    assert offenders == []
 
 
 def test_constraints_hold_names_and_versions_only() -> None:
@@ -72,7 +72,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def _plain(requirement: str) -> str:
-    """The name of a requirement, spelled as registries compare it."""
+    """Return the name of a requirement, spelled as registries compare it."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~;\s]", requirement)[0]).lower()
 
 
@@ -80,7 +80,7 @@ def _plain(requirement: str) -> str:
     "name", ["Makefile", ".ci/run", ".ci/packages", "pyproject.toml", "constraints.txt", "Dockerfile"]
 )
 def test_nothing_names_an_index_or_a_cache(name: str) -> None:
-    """Where packages come from is the business of the machine that installs them."""
+    """The machine that installs packages decides their source."""
     assert not re.search(
         r"--(extra-)?index-url|--find-links|--trusted-host|pypi\.|PIP_(EXTRA_)?INDEX", (ROOT / name).read_text()
     )
@@ -102,9 +102,9 @@ def test_make_has_its_targets(target: str) -> None:
 @pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
 def test_missing_system_packages_are_reported_and_fail_only_in_ci(tmp_path: Path, ci: str, code: int) -> None:
     for name in ("sh", "tr", "id", "ls"):
-        found = shutil.which(name)
-        assert found
-        (tmp_path / name).symlink_to(found)
+        path = shutil.which(name)
+        assert path
+        (tmp_path / name).symlink_to(path)
     command = [str(tmp_path / "sh"), str(ROOT / ".ci/packages")]
     result = subprocess.run(command, env={"PATH": str(tmp_path), "CI": ci}, capture_output=True, text=True, timeout=30)
     assert result.returncode == code

@@ -1,4 +1,4 @@
-"""The whole service in processes of its own, on each kind of database; all of them end with the test."""
+"""The whole service in its own processes, on each kind of database; all of them end with the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Start = Callable[[str], System]
 
 @pytest.fixture
 def start_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start it over a database, without a controller; this process finds the same tasks."""
+    """Start the service on a database, without a controller; this process finds the same tasks."""
     started: list[System] = []
 
     def start(database_url: str) -> System:
@@ -31,5 +31,5 @@ def start_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
 
 @pytest.fixture
 def system(postgres_url: str, start_system: Start) -> System:
-    """API and local Ray over a fresh PostgreSQL database."""
+    """The API and a local Ray on a fresh PostgreSQL database."""
     return start_system(postgres_url)

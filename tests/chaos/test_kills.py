@@ -21,13 +21,13 @@ TRIALS, ROUNDS, ATTEMPTS = 24, 2, {"attempts": 20, "concurrency": 2}
 
 
 class Chaos:
-    """Kills parts of a system while it runs a job; after each kill, work goes on."""
+    """Kills parts of a system while it runs a job; after each kill, work continues."""
 
     def __init__(self, system: System, job: Job, seed: int) -> None:
         self.system, self.job, self.moments = system, job, random.Random(seed)
 
     def run(self, kills: Mapping[str, Kill]) -> None:
-        """Each kill as often as there are rounds, in random order, each at a random moment while work is going on."""
+        """Do each kind of kill once per round, in random order, each at a random moment while work is in progress."""
         order = list(kills) * ROUNDS
         self.moments.shuffle(order)
         self.system.seconds_until_work(self.job.id, after=0, claimed_anew=True)
@@ -39,12 +39,12 @@ class Chaos:
             self.system.seconds_until_work(self.job.id, after=after, claimed_anew=name == "driver")
 
     def kill_worker(self) -> None:
-        [one, *_] = wait_for(lambda: self.system.workers(self.job.id), seconds=30, message="no worker trains")
-        one.kill()
+        [worker, *_] = wait_for(lambda: self.system.workers(self.job.id), seconds=30, message="no worker trains")
+        worker.kill()
 
     def kill_driver(self) -> None:
-        [one] = wait_for(lambda: self.system.drivers(self.job.id), seconds=30, message="no driver runs")
-        one.kill()
+        [driver] = wait_for(lambda: self.system.drivers(self.job.id), seconds=30, message="no driver runs")
+        driver.kill()
 
     def kill_controller(self) -> None:
         self.system.kill("controller")
@@ -78,7 +78,7 @@ class Listener:
 
 
 def finish(chaos: Chaos, listener: Listener, *, trials: int, epochs: int) -> None:
-    """Wait for the job's end; everything that was promised of it holds."""
+    """Wait for the job's end, and check every promise about it."""
     system, job_id = chaos.system, chaos.job.id
     wait_for(lambda: system.store.job(job_id).state.is_final, seconds=60, message="the job does not end")
     assert_nothing_lost_and_nothing_twice(system.store, job_id, trials=trials, epochs=epochs)

@@ -30,7 +30,9 @@ def test_a_paused_job_stays_paused_through_restarts(system: System, postgres_ser
         postgres_server.restart()
         system.start_controller()
         system.start_api()
-        other = system.submit(a_spec(trials=1, epochs=1))  # who has run a later job has looked at the paused one
+        other = system.submit(
+            a_spec(trials=1, epochs=1)
+        )  # a controller that has run a later job has also seen the paused job
         ended = partial(_has_ended, system, other)
         wait_for(ended, seconds=60, message="the other job does not end")
         assert system.store.job(job.id).state is JobState.PAUSED

@@ -1,4 +1,4 @@
-"""Two controllers share one database, and one of them dies: every job is run by one driver at a time."""
+"""Two controllers share a database, and one of them dies: every job is run by a single driver at a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Watch:
 
 
 def holders(system: System, jobs: Sequence[Job]) -> dict[str, str]:
-    """By job: the controller that claimed it last."""
+    """Return, for each job, the controller that claimed it last."""
     claims = {job.id: system.events(job.id, "job.claimed") for job in jobs}
     return {job_id: of_job[-1].data["holder"] for job_id, of_job in claims.items() if of_job}
 

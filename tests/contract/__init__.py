@@ -1,1 +1,1 @@
-"""What every implementation behind a seam must do."""
+"""Suites that every implementation of an interface must pass."""

@@ -1,4 +1,4 @@
-"""What every algorithm must keep, whatever the space and whatever it is told; options are each method's example."""
+"""The contract of every algorithm, on any space and with any results; options are each method's example."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Matrix, Space
 
 OPTIONS = {name: entry.options.example for name, entry in ALGORITHMS.items() if not entry.shares_weights}
-"""Small ones, so that every method has left its startup after a few results."""
+"""Options, small enough that every method has left its startup after a few results."""
 COUNT = {"gp": 6}
-"""Candidates to look at: fewer where each takes a while."""
+"""Number of candidates to examine: fewer if each takes a while."""
 
 SEVERAL_OBJECTIVES = [name for name in OPTIONS if name != "cmaes"]
 
@@ -73,13 +73,13 @@ def made(name: str, space: Space, *, objectives: Sequence[Objective] = (ACCURACY
 
 
 def a_list_of(space: Space, count: int = 40) -> dict[str, list[dict[str, Scalar]]]:
-    """Candidates of this space for `given`."""
+    """Return candidates of this space for `given`."""
     candidates = space.from_matrix(space.sample(count, np.random.default_rng(1)))
     return {"candidates": [dict(one.values) for one in candidates]}
 
 
 def measured(candidate: Candidate) -> dict[str, float]:
-    """Metrics that depend on nothing but the values."""
+    """Return metrics that depend only on the values."""
     score = sum(hash_free(name, value) for name, value in candidate.values.items())
     return {"accuracy": float(np.cos(score)), "size": float(np.sin(3 * score)), "latency": float(np.sin(score) ** 2)}
 
@@ -93,7 +93,7 @@ def success(candidate: Candidate, *, step: int = 9, stopped: bool = False) -> Ob
 
 
 def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
-    """One after another, each told at once."""
+    """Return candidates proposed one after another, each told at once."""
     candidates = []
     for _ in range(count):
         candidates += algorithm.ask(1)
@@ -137,7 +137,7 @@ class TestOnEverySpace:
 
 @pytest.mark.parametrize("name", [*OPTIONS, "autohas"])
 def test_a_cost_model_of_a_user_is_never_called_with_an_empty_matrix(name: str) -> None:
-    """Searched are all 24 candidates of the space, so that none is left; it has numbers only, as `cmaes` needs."""
+    """Search all 24 candidates of a space, until none is left; the space has numbers only, as `cmaes` needs."""
     space = Space([Integer("width", 1, 8), Integer("depth", 1, 3)])
 
     def costs(matrix: Matrix) -> dict[str, Matrix]:

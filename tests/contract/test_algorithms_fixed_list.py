@@ -42,14 +42,14 @@ def proposer(candidates: Sequence[dict[str, Any]], *hard: Constraint, repeats: b
     return Proposer(algorithm, SPACE, cost_model=CostModel.of(costs, SPACE), hard=hard, repeats=repeats)
 
 
-def proposed(given: Proposer) -> list[dict[str, Any]]:
-    """All that comes, each told before the next."""
-    found = []
-    while not given.exhausted:
-        for proposal in given.propose(1):
-            given.tell(len(found), Observation(proposal.candidate, {"accuracy": 0.5}))
-            found.append(dict(proposal.candidate.values))
-    return found
+def proposed(fixed_list: Proposer) -> list[dict[str, Any]]:
+    """Return all proposals, each told before the next."""
+    values = []
+    while not fixed_list.exhausted:
+        for proposal in fixed_list.propose(1):
+            fixed_list.tell(len(values), Observation(proposal.candidate, {"accuracy": 0.5}))
+            values.append(dict(proposal.candidate.values))
+    return values
 
 
 def faults(candidates: Any, *hard: Constraint) -> dict[str, str]:
@@ -59,14 +59,14 @@ def faults(candidates: Any, *hard: Constraint) -> dict[str, str]:
 
 
 def test_the_list_is_proposed_in_its_order_and_then_it_ends() -> None:
-    given = proposer([SGD, ADAM])
-    assert proposed(given) == [SGD, ADAM]
-    assert given.propose(3) == []
+    fixed_list = proposer([SGD, ADAM])
+    assert proposed(fixed_list) == [SGD, ADAM]
+    assert fixed_list.propose(3) == []
 
 
 def test_values_become_what_the_space_has() -> None:
-    [found] = proposed(proposer([{**ADAM, "lr": 1}]))
-    assert type(found["lr"]) is float
+    [values] = proposed(proposer([{**ADAM, "lr": 1}]))
+    assert type(values["lr"]) is float
 
 
 def test_a_candidate_that_repeats_is_answered_and_nothing_is_drawn_in_its_stead() -> None:
@@ -79,8 +79,8 @@ def test_with_repeats_each_is_trained_as_often_as_it_is_listed() -> None:
 
 def test_every_wrong_value_is_named_with_its_place() -> None:
     wrong = [SGD, {**SGD, "lr": 0.25, "depth": 9}, {**ADAM, "momentum": 0.5, "colour": 1}, {"optimizer": "adam"}]
-    found = faults(wrong)
-    assert set(found) == {
+    named = faults(wrong)
+    assert set(named) == {
         "/candidates/1/lr",
         "/candidates/1/depth",
         "/candidates/2/momentum",
@@ -88,8 +88,8 @@ def test_every_wrong_value_is_named_with_its_place() -> None:
         "/candidates/3/lr",
         "/candidates/3/depth",
     }
-    assert "plus a multiple of 0.1" in found["/candidates/1/lr"]
-    assert "not active" in found["/candidates/2/momentum"]
+    assert "plus a multiple of 0.1" in named["/candidates/1/lr"]
+    assert "not active" in named["/candidates/2/momentum"]
 
 
 @pytest.mark.parametrize(
@@ -101,5 +101,5 @@ def test_what_is_no_list_of_candidates_is_refused(candidates: Any, pointer: str)
 
 
 def test_a_candidate_that_breaks_a_hard_constraint_is_refused_with_its_cost() -> None:
-    found = faults([ADAM, SGD], Constraint(metric="flops", max=1.5e6))
-    assert found == {"/candidates/1": "has flops 2e+06: the job wants flops <= 1.5e+06"}
+    named = faults([ADAM, SGD], Constraint(metric="flops", max=1.5e6))
+    assert named == {"/candidates/1": "has flops 2e+06: the job wants flops <= 1.5e+06"}

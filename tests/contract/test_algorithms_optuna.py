@@ -1,4 +1,4 @@
-"""The adapter against Optuna itself: what is left out of a sampler's sight makes no difference to it."""
+"""The adapter against Optuna itself: results that are withheld from a sampler make no difference to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCORE, COST = Objective(metric="score"), Objective(metric="cost", goal="minimize
 
 
 class AllByNumber:
-    """Every result, as a plain study would show it."""
+    """A view of every result, as a plain study would show it."""
 
     def __init__(self) -> None:
         self._results: list[FrozenTrial] = []
@@ -43,15 +43,15 @@ def measured(candidate: Candidate) -> dict[str, float]:
 
 
 def searched(algorithm: OptunaAlgorithm, trials: int) -> list[Candidate]:
-    """Up to five pending at once, told in random order, some failed, after some results from elsewhere."""
+    """Search with up to five pending candidates, told in random order, some failed, after results from elsewhere."""
     random = np.random.default_rng(2)
     warm = SPACE.from_matrix(SPACE.sample(3, random))
     algorithm.tell([Observation(one, measured(one), step=1) for one in warm])
     pending: list[Candidate] = []
     candidates: list[Candidate] = []
     while len(candidates) < trials:
-        pending += (asked := algorithm.ask(int(random.integers(1, 4))))
-        candidates += asked
+        pending += (proposals := algorithm.ask(int(random.integers(1, 4))))
+        candidates += proposals
         while len(pending) > random.integers(5):
             candidate = pending.pop(int(random.integers(len(pending))))
             failed = random.random() < 0.1
@@ -82,7 +82,7 @@ def test_samplers_in_generations_need_no_more_than_they_are_shown(
 
 
 def test_told_one_at_a_time_it_proposes_what_plain_optuna_would() -> None:
-    """Startup included: the same TPE sampler, made anew for each ask, on a study that Optuna keeps."""
+    """Compare, startup included, with the same TPE sampler, made again for each ask, on a study that Optuna keeps."""
     space = Space([Float("x", -1.0, 1.0), Integer("n", 1, 64, log=True), Categorical("c", (0, 1, 2))])
     distributions: dict[str, optuna.distributions.BaseDistribution] = {
         "x": optuna.distributions.FloatDistribution(-1.0, 1.0),

@@ -17,7 +17,7 @@ from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from tests.support.work import calls
 
 SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]
-"""Those others have lists: see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
+"""Algorithms that search. For the others see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
 QUICK = [name for name in SEARCHING if name != "gp"]
 OPTIONS: dict[str, dict[str, int]] = {
     "gp": {"startup_trials": 50},
@@ -25,7 +25,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "nsga2": {"population": 4},
 }
 LOOKING_WITHIN_LIMITS = {"fbnetv3"}
-"""Algorithms that know the hard constraints, so that none of their candidates is rejected."""
+"""Algorithms that use the hard constraints themselves, so that none of their candidates is rejected."""
 NEVER_REPEATING = {"fbnetv3"}
 WIDE = Space([Float("x", 0.0, 1.0), Float("y", 0.0, 1.0), Categorical("c", ("a", "b"))])
 SIX = Space([Categorical("a", ("p", "q", "r")), Categorical("b", (True, False))])
@@ -70,7 +70,7 @@ class TestHardConstraints:
         assert (rejected == 0) == (name in LOOKING_WITHIN_LIMITS)
 
     def test_a_narrow_passage_is_found(self, name: str) -> None:
-        """1 in 1,000 of the space: an algorithm that does not get there by itself is helped by uniform draws."""
+        """Only 1 in 1,000 candidates is feasible: uniform draws help an algorithm that does not get there by itself."""
         [proposal] = proposer(name, WIDE, Constraint(metric="flops", max=1e3)).propose(1)
         assert proposal.costs["flops"] <= 1e3
 
@@ -117,7 +117,7 @@ class TestRunningOut:
 class TestRepeats:
     @pytest.mark.parametrize("name", QUICK)
     def test_a_repeated_candidate_is_answered_from_what_is_stored(self, name: str) -> None:
-        """Thirty candidates: an algorithm that does not look repeats itself before it has had them all."""
+        """With thirty candidates, an algorithm that ignores repeats proposes some again before it has proposed all."""
         searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 6)]))
         answered: list[int] = []
         for number in range(30):
@@ -129,7 +129,7 @@ class TestRepeats:
         assert (not answered) == (name in NEVER_REPEATING)
 
     def test_after_a_bounded_number_of_repeats_an_unseen_candidate_is_drawn(self) -> None:
-        """Evolution's parents are nearly always x = 0, of which there is one."""
+        """Evolution's parents are nearly always x = 0, which is a single candidate."""
         space = Space([Integer("x", 0, 1), Float("y", 0.0, 1.0, when={"x": 1})])
         searched = proposer("evolution", space)
         for number in range(12):
@@ -140,7 +140,7 @@ class TestRepeats:
 
     @pytest.mark.parametrize("name", QUICK)
     def test_a_candidate_that_is_the_same_network_is_answered_too(self, name: str) -> None:
-        """Of 40 values only every fourth is another network: ten trials, and the rest is known from them."""
+        """Of 40 values only every fourth is another network: ten trials answer all of them."""
         searched = proposer(name, Space([Integer("x", 0, 39)]), identity=lambda matrix: matrix // 4)
         answered: list[int] = []
         networks = set()
@@ -181,7 +181,7 @@ class TestNumbers:
 
 
 def test_a_million_hopeless_candidates_take_less_than_a_call_each() -> None:
-    """Streams are judged in blocks, without a candidate being made of any."""
+    """Streams are checked in blocks, before any candidate is created."""
     searched = proposer("random", WIDE, Constraint(metric="flops", max=1e-3), max_tries=1_000_000)
     with calls() as made, pytest.raises(NothingFeasible, match="none of 1000000"):
         searched.propose(1)

@@ -1,7 +1,7 @@
-"""A search that is interrupted anywhere and rebuilt from its stored trials proposes what it would have proposed.
+"""A search interrupted at any point and rebuilt from its stored trials proposes the same candidates as without it.
 
 `Search` stands for a driver and its store: several trials run at once, results come in any order, some trials fail, are
-stopped early, are cancelled or tried again. Its history is a list of Trial records, and a rebuilt one knows no more.
+stopped early, are cancelled or retried. Its history is a list of Trial records, and a rebuilt search has nothing else.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def build(
 
 
 def feasible_of(space: Space) -> dict[str, list[dict[str, Scalar]]]:
-    """Candidates for `given`, some of them more than once."""
+    """Return candidates for `given`, some of them more than once."""
     matrix = space.sample(60, np.random.default_rng(1))
     matrix = matrix[cost_model(matrix)["cost"] <= (HARD.max or 0)]
     return {"candidates": [dict(one.values) for one in space.from_matrix(np.vstack([matrix[:3], matrix]))]}
@@ -92,7 +92,7 @@ def metrics_of(candidate: Candidate) -> dict[str, float]:
 
 @dataclass
 class Search:
-    """Runs trials in any order that `random` likes; what it does depends on nothing else."""
+    """Runs trials in the order that `random` draws; its behaviour depends on nothing else."""
 
     make: Callable[[], Proposer]
     random: np.random.Generator
@@ -103,12 +103,12 @@ class Search:
         self.proposer = self.make()
 
     def rebuild(self) -> None:
-        """As after a kill: all that is left is what was stored."""
+        """Rebuild the search from its stored trials, as after a kill."""
         self.proposer = self.make()
         self.proposer.replay(self.trials)
 
     def turn(self) -> None:
-        """A few proposals, then a few ends."""
+        """Make a few proposals, then end a few trials."""
         for proposal in self.proposer.propose(int(self.random.integers(1, 4))):
             self.trials.append(stored(len(self.trials), proposal))
         for number in self.random.permutation([one.number for one in self.trials if not one.state.is_final])[:2]:
@@ -185,7 +185,7 @@ def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: s
 
 @pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])
 def test_candidates_that_count_as_the_same_are_answered_alike_after_a_restart(name: str) -> None:
-    """Of 10 values of x and 10 of y, 5 and 4 differ: most of what is asked has been before, and is told at once."""
+    """Of 10 values of x and 10 of y, 5 and 4 differ: most candidates repeat an earlier one, and are told at once."""
     space = Space([Integer("x", 0, 9), Integer("y", 0, 9), Categorical("z", (0, 1))])
     fast = {"neural": False} if name == "fbnetv3" else {}
 
@@ -228,9 +228,7 @@ def test_what_was_cancelled_may_be_proposed_again_after_a_restart(name: str) -> 
 
     search = Search(make, np.random.default_rng(2))
     search.turn()
-    search.trials = [
-        one if one.state.is_final else replace(one, state=TrialState.CANCELLED) for one in search.trials
-    ]
+    search.trials = [one if one.state.is_final else replace(one, state=TrialState.CANCELLED) for one in search.trials]
     for _ in range(12):
         search.rebuild()
         assert search.proposer.diverged_at is None
@@ -258,15 +256,15 @@ def test_an_algorithm_that_would_propose_otherwise_now_goes_on_from_what_is_stor
     search.trials[7] = replace(changed, proposal=replace(changed.proposal, candidate=other))
     search.rebuild()
     assert search.proposer.diverged_at == 7
-    known = {one.proposal.candidate for one in search.trials}
+    stored = {one.proposal.candidate for one in search.trials}
     search.turn()
-    assert len({one.proposal.candidate for one in search.trials} - known) == len(search.trials) - len(known) > 0
+    assert len({one.proposal.candidate for one in search.trials} - stored) == len(search.trials) - len(stored) > 0
 
 
 @pytest.mark.parametrize("name", ["random", "evolution", "tpe", "nsga2", "cmaes"])
 def test_twice_the_trials_are_replayed_in_hardly_more_than_twice_the_operations(name: str) -> None:
-    """One result per proposal, as one worker gives them."""
-    _, few, many = (_calls_of_replay(name, count) for count in (10, 150, 300))  # the first one imports what it needs
+    """Every proposal has its result before the next, as with a single worker."""
+    _, few, many = (_calls_of_replay(name, count) for count in (10, 150, 300))  # the first call imports modules
     assert many < 2.5 * few
 
 
@@ -277,8 +275,10 @@ def _calls_of_replay(name: str, count: int) -> int:
     for number in range(count):
         [proposal] = source.propose(1)
         metrics = metrics_of(proposal.candidate)
-        told = source.tell(number, Observation(proposal.candidate, metrics, step=9))
-        trials.append(replace(stored(number, proposal), state=TrialState.SUCCEEDED, metrics=metrics, step=9, told=told))
+        events = source.tell(number, Observation(proposal.candidate, metrics, step=9))
+        trials.append(
+            replace(stored(number, proposal), state=TrialState.SUCCEEDED, metrics=metrics, step=9, told=events)
+        )
     replayed = build(name, space, OBJECTIVES["one"])
     with calls() as made:
         replayed.replay(trials)

@@ -1,4 +1,4 @@
-"""Algorithms that share weights: one supernet, then the finalists that it names, whatever happens in between."""
+"""Algorithms that share weights: a single supernet, then the finalists that it names, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HARD = Constraint(metric="flops", max=5.0)
 
 
 def costs(matrix: Matrix) -> dict[str, Matrix]:
-    assert not np.isnan(matrix[:, 0]).any()  # a supernet is no candidate to be judged
+    assert not np.isnan(matrix[:, 0]).any()  # a supernet is not a candidate to be checked
     return {"flops": matrix[:, 0]}
 
 
@@ -73,14 +73,14 @@ class Search:
         return proposals
 
     def end(self, number: int, state: TrialState, finalists: Sequence[dict[str, Scalar]] = ()) -> None:
-        """With two measurements, the last of which names the finalists."""
+        """End a trial with two measurements, the last of which names the finalists."""
         first = {"entropy": 3.0}
         last = {**first, **named(finalists)}
         self.histories[number] = (Measurement(1, first, 1.0), Measurement(2, last, 2.0))
         failure = FailureKind.ERROR if state is TrialState.FAILED else None
         ended = replace(self.trials[number], state=state, failure=failure, metrics=last, step=2)
-        told = self.proposer.tell(number, ended.observation(self.histories[number]))
-        self.trials[number] = replace(ended, told=told)
+        events = self.proposer.tell(number, ended.observation(self.histories[number]))
+        self.trials[number] = replace(ended, told=events)
 
     def cancel(self, number: int) -> None:
         self.trials[number] = replace(self.trials[number], state=TrialState.CANCELLED)

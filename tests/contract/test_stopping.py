@@ -1,4 +1,4 @@
-"""What every stopping rule must keep, and what ASHA and the median rule decide on fixtures and real learning curves."""
+"""The contract of every stopping rule, and the decisions of ASHA and the median rule on fixtures and real curves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(rule: StoppingRule, trial: int, step: int, accuracy: float, size: flo
 
 
 def reports_of(rule: StoppingRule, trials: int, seed: int) -> Iterator[tuple[Report, Decision]]:
-    """Trials that train side by side at random speeds until their last epoch or their stop."""
+    """Yield reports of trials that train at random speeds, in parallel, until their last epoch or their stop."""
     random = np.random.default_rng(seed)
     quality = random.random(trials)
     running = dict.fromkeys(range(trials), 0)
@@ -78,23 +78,23 @@ class TestEveryRule:
 
     def test_saved_steps_are_what_stopped_trials_had_left(self, name: str, objectives: Sequence[Objective]) -> None:
         rule = made(name, objectives)
-        left = [EPOCHS - one.step for (_, one), decision in reports_of(rule, 40, seed=9) if decision is STOP]
-        assert rule.saved_steps == sum(left)
-        assert bool(left) == (name != "none")
+        saved = [EPOCHS - one.step for (_, one), decision in reports_of(rule, 40, seed=9) if decision is STOP]
+        assert rule.saved_steps == sum(saved)
+        assert bool(saved) == (name != "none")
 
 
 class TestAsha:
     def test_a_fixture_computed_by_hand(self) -> None:
-        """reduction 2, rungs at 1, 2, 4 of 8 epochs. At a rung with n records, the best max(1, n // 2) go on."""
+        """Reduction 2, rungs at 1, 2, 4 of 8 epochs: at a rung with n records, the best max(1, n // 2) continue."""
         rule = made("asha", (ACCURACY,), epochs=8, reduction=2, min_epochs=1)
         decided = [
             (0, 1, 0.50, CONTINUE),  # n = 1
             (1, 1, 0.40, STOP),  # n = 2, keeps 1: 0.50
             (2, 1, 0.60, CONTINUE),  # n = 3, keeps 1: itself
-            (3, 1, 0.50, CONTINUE),  # n = 4, keeps 2: one is better, an equal is not
+            (3, 1, 0.50, CONTINUE),  # n = 4, keeps 2: a single value is better; equal is not better
             (4, 1, 0.50, CONTINUE),  # n = 5, keeps 2
             (5, 1, 0.49, STOP),  # n = 6, keeps 3: four are better
-            (0, 2, 0.70, CONTINUE),  # the next rung begins anew
+            (0, 2, 0.70, CONTINUE),  # the next rung starts empty
             (2, 2, 0.65, STOP),
             (0, 3, 0.01, CONTINUE),  # between rungs
             (0, 4, 0.01, CONTINUE),  # alone on the last rung
@@ -111,9 +111,9 @@ class TestAsha:
         rule = made("asha", (ACCURACY, SIZE), epochs=8, reduction=3, min_epochs=1)
         for trial, (accuracy, size) in enumerate([(0.9, 9.0), (0.1, 1.0), (0.5, 5.0)]):
             report(rule, trial, 1, accuracy, size)
-        assert report(rule, 3, 1, 0.4, 5.5) is STOP  # dominated by the third
-        assert report(rule, 4, 1, 0.52, 5.1) is STOP  # on the front, but in a crowd; of 5, 1 goes on
-        assert report(rule, 5, 1, 0.95, 10.0) is CONTINUE  # an end of the front; of 6, 2 go on
+        assert report(rule, 3, 1, 0.4, 5.5) is STOP  # dominated by the third trial
+        assert report(rule, 4, 1, 0.52, 5.1) is STOP  # on the front, but in a crowd; of 5, 1 continues
+        assert report(rule, 5, 1, 0.95, 10.0) is CONTINUE  # an end of the front; of 6, 2 continue
 
     def test_a_trial_that_reports_seldom_counts_at_the_highest_rung_it_passed(self) -> None:
         rule = made("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
@@ -124,7 +124,7 @@ class TestAsha:
 
 class TestMedian:
     def test_a_fixture_computed_by_hand(self) -> None:
-        """Best so far against the median of the others' running averages; three others at least, from step 2 on."""
+        """The best value so far against the median of the other averages; at least three others, from step 2 on."""
         rule = made("median", (ACCURACY,), epochs=4, min_trials=3, min_epochs=2)
         for trial, (first, second) in enumerate([(0.2, 0.4), (0.4, 0.6), (0.6, 0.8)]):  # averages 0.3, 0.5, 0.7
             assert [report(rule, trial, 1, first), report(rule, trial, 2, second)] == [CONTINUE, CONTINUE]
@@ -201,10 +201,9 @@ class TestRealCurves:
         assert np.mean(saved) > least_saved
         assert np.median(regrets) < largest_regret
 
-
     def test_at_the_epoch_that_a_dozen_trials_show_the_others_rank_as_at_their_end(self, curves: np.ndarray) -> None:
-        """Spearman's rho of the epoch found with the last one, on 88 trials that had no part in finding it."""
-        found = []
+        """Spearman's rho between the chosen epoch and the last, on 88 trials that were not used to choose it."""
+        rhos = []
         for task, table in enumerate(curves):
             chosen = table[np.random.default_rng(task).permutation(len(table))[:100]]
             rule = made("rank-correlation", (ACCURACY,), epochs=table.shape[1], trials=12)
@@ -214,14 +213,14 @@ class TestRealCurves:
                     report(rule, trial, step, float(value))
             assert rule.epoch is not None
             best = np.maximum.accumulate(chosen[12:], axis=1)
-            found.append((rule.epoch, spearmanr(best[:, rule.epoch - 1], best[:, -1]).statistic))
-        epochs, correlations = np.array(found).T
+            rhos.append((rule.epoch, spearmanr(best[:, rule.epoch - 1], best[:, -1]).statistic))
+        epochs, correlations = np.array(rhos).T
         assert np.median(correlations) > 0.9
         assert np.mean(epochs) < 0.8 * curves.shape[2]
 
 
 def _finished(rule: StoppingRule, curves: np.ndarray) -> list[int]:
-    """The trials that four workers train to the end."""
+    """Return the trials that four workers train to the end."""
     waiting, running, finished = list(range(len(curves))), {}, []
     while waiting or running:
         while waiting and len(running) < 4:

@@ -1,4 +1,4 @@
-"""The order that stopping rules and evolution go by, against its definition."""
+"""The order that stopping rules and evolution use, against its definition."""
 
 from __future__ import annotations
 

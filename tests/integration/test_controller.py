@@ -1,4 +1,4 @@
-"""The controller with drivers that train nothing: crashes, kills, restarts, several controllers on one database."""
+"""The controller with drivers that train nothing: crashes, kills, restarts, several controllers on a database."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def any_service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    """On each kind of database."""
+    """A service on each kind of database."""
     with _service(database_url, tmp_path) as made:
         yield made
 
@@ -109,7 +109,7 @@ def _starts(settings: Settings) -> list[tuple[str, int, int]]:
 
 
 def _waiting(settings: Settings) -> list[int]:
-    """The drivers that ever were on standby."""
+    """Return all drivers that have been on standby."""
     log = settings.logs_dir / "standby.log"
     return [int(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -135,7 +135,7 @@ def _wait_for_standby(service: Service, number: int) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    """A child of ours that ended and was not waited for is no longer alive."""
+    """Return whether a process lives. A child of ours that ended, but was not waited for, does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -226,7 +226,7 @@ def test_a_paused_job_stays_paused_through_restarts_of_the_controller(service: S
         service.jobs.pause(job.id)
         _wait_for_state(service, job, JobState.PAUSED)
     others = [_submit(service, f"another-{number}") for number in range(2)]
-    for other in others:  # a controller that has run a later job has looked at the paused one
+    for other in others:  # a controller that has run a later job has also seen the paused job
         with _running(service, "finish"):
             _wait_for_state(service, other, JobState.SUCCEEDED)
     assert service.store.job(job.id).state is JobState.PAUSED

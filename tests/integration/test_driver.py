@@ -1,4 +1,4 @@
-"""Searches on a real local Ray: how they end, and what becomes of trials that fail in each of the ways there are."""
+"""Searches on a real local Ray: their ends, and trials that fail in every possible way."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def finish_and_note(self, trial, outcome):
 
 Ledger.finish = finish_and_note
 """
-"""Makes a driver write its resident memory, in bytes, into a file after each trial."""
+"""Code that makes a driver write its resident memory, in bytes, to a file after each trial."""
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_the_tune_run_is_recycled_without_losing_trials(rig: Rig) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_memory_of_the_driver_stays_flat_over_thousands_of_trials(rig: Rig) -> None:
-    """Tune keeps some of every trial until its run ends, so two runs are looked at when they are equally far."""
+    """Tune keeps a part of every trial until its run ends, so two runs are compared at equal progress."""
     per_run, trials = RECYCLE_ATTEMPTS, 5 * RECYCLE_ATTEMPTS // 2
     job = rig.submit(a_spec(task="noop", trials=trials, epochs=1))
     sizes = rig.settings.data_dir / "sizes"

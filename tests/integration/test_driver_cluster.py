@@ -1,4 +1,4 @@
-"""The local Ray head: one per data folder, on the loopback interface, without secrets, ended without a trace."""
+"""The local Ray head: a single head per data folder, on the loopback interface, without secrets or traces."""
 
 from __future__ import annotations
 

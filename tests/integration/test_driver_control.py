@@ -1,4 +1,4 @@
-"""What a user asks of a running job: pause, resume, stop, cancel, more budget, failed trials once more."""
+"""Requests of a user for a running job: pause, resume, stop, cancel, extend, retry."""
 
 from __future__ import annotations
 

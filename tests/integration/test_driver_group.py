@@ -1,4 +1,4 @@
-"""Supernets with two processes on a real local Ray: what they measure together, and how both end with either."""
+"""Supernets with two processes on a real local Ray: their shared measurements, and the end of both if either ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.driving import Rig, a_spec
 
 WORKERS = 2
 EPOCHS = 4
-"""Of a supernet: twice those of a trial."""
+"""Epochs of a supernet: twice those of a trial."""
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,14 @@ def a_group_spec(**changes: Any) -> dict[str, Any]:
 
 
 def processes(rig: Rig, job: Job) -> list[tuple[int, int, int]]:
-    """(attempt, rank, pid) of all that the supernet has had."""
+    """Return (attempt, rank, pid) of all processes of the supernet so far."""
     supernet = rig.trials(job)[0]
     lines = (rig.settings.trial_dir(job.id, supernet.id) / "processes.txt").read_text().splitlines()
     return [(int(attempt), int(rank), int(pid)) for attempt, rank, pid in map(str.split, lines)]
 
 
 def assert_they_end(rig: Rig, job: Job, *, until: int = 100) -> None:
-    """The processes of all attempts before number `until`."""
+    """Wait until the processes of all attempts before number `until` have ended."""
     pids = [pid for attempt, _, pid in processes(rig, job) if attempt < until]
     rig.wait(lambda: not any(map(psutil.pid_exists, pids)), timeout=10.0)
 
@@ -50,8 +50,8 @@ def test_a_killed_peer_costs_an_attempt_and_the_next_goes_on_from_the_checkpoint
     assert first.message is not None
     assert first.message.startswith("a process of the supernet was lost: The actor died unexpectedly")
     assert second.state is TrialState.SUCCEEDED
-    found = processes(rig, job)
-    assert sorted((attempt, rank) for attempt, rank, _ in found) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    pids = processes(rig, job)
+    assert sorted((attempt, rank) for attempt, rank, _ in pids) == [(1, 0), (1, 1), (2, 0), (2, 1)]
     measured = rig.store.measurements(supernet.id)
     assert [(one.step, one.metrics["reward"]) for one in measured] == [(step, 1.5 * step) for step in (1, 2, 3, 4)]
     assert [one.state for one in finalists] == [TrialState.SUCCEEDED] * 2

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: nothing is lost, nothing counts twice, and the search is the one it would have been."""
+"""kill -9 at random moments: nothing is lost, nothing counts twice, and the search is the same as without kills."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 def assert_same_search(rig: Rig, job: Job) -> None:
-    """A fresh algorithm, told the same results in the same order, proposes the same candidates."""
+    """A new algorithm, told the same results in the same order, proposes the same candidates."""
     proposer = make_proposer(resolve(job.spec, trusted=True, settings=rig.settings))
     trials = rig.trials(job)
-    told = sorted((trial for trial in trials if trial.told is not None), key=lambda trial: trial.told or 0)
+    ended = sorted((trial for trial in trials if trial.told is not None), key=lambda trial: trial.told or 0)
     for trial in trials:
-        while told and (told[0].told or 0) < trial.proposal.told:
-            proposer.tell(told[0].number, told[0].observation())
-            told.pop(0)
+        while ended and (ended[0].told or 0) < trial.proposal.told:
+            proposer.tell(ended[0].number, ended[0].observation())
+            ended.pop(0)
         assert proposer.propose(1)[0].candidate == trial.proposal.candidate
 
 
@@ -73,7 +73,7 @@ def test_a_killed_head_is_replaced_and_the_search_goes_on(rig: Rig) -> None:
     for process in cluster.processes(rig.settings):
         if process.name() in ("gcs_server", "raylet"):
             process.kill()
-    assert driver.wait(30) != 0  # the controller starts another one then
+    assert driver.wait(30) != 0  # the controller then starts another driver
     assert_complete(rig, rig.finish(rig.start(job), job), trials=4, epochs=3)
 
 
@@ -92,7 +92,7 @@ def test_a_killed_driver_is_followed_by_one_with_the_same_proposals(rig: Rig) ->
 
 
 def _workers(rig: Rig) -> list[psutil.Process]:
-    """Processes of Ray that run trials of this rig."""
+    """Return the processes of Ray that run trials of this rig."""
     folder = str(rig.settings.data_dir / "packages")
-    found = [one for one in psutil.process_iter(["cmdline"]) if "ray::Worker" in " ".join(one.info["cmdline"] or ())]
-    return [one for one in found if folder in one.environ().get("PYTHONPATH", "")]
+    workers = [one for one in psutil.process_iter(["cmdline"]) if "ray::Worker" in " ".join(one.info["cmdline"] or ())]
+    return [one for one in workers if folder in one.environ().get("PYTHONPATH", "")]

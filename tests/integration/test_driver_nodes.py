@@ -1,4 +1,4 @@
-"""A cluster of two nodes, one of which ends whatever runs on it."""
+"""A cluster of two nodes; every process on one of them dies."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ray.init(sys.argv[1], log_to_driver=False)
 while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
     time.sleep(0.1)
 """
-"""Ends as soon as so many nodes have joined the cluster at an address."""
+"""Code that ends as soon as a number of nodes have joined the cluster at an address."""
 
 
 @pytest.fixture
 def rig(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """A cluster of its own, as an operator starts one: a head with one CPU."""
+    """A separate cluster, as an operator starts it: a head with a single CPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
     data_dir = tmp_path_factory.mktemp("driver")
@@ -46,7 +46,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def bad_node(rig: Rig) -> Iterator[None]:
-    """One node more, with two CPUs; in all of its processes BAD_NODE is set."""
+    """A second node, with two CPUs; BAD_NODE is set in all of its processes."""
     address = f"--address={rig.settings.ray_address}"
     node = ray_start(address, "--num-cpus=2", BAD_NODE="1", **packages(rig.settings.data_dir))
     subprocess.run([sys.executable, "-c", WAIT_FOR_NODES, rig.settings.ray_address or "", "2"], check=True, timeout=90)
@@ -89,7 +89,7 @@ def test_a_node_on_which_trials_keep_failing_is_avoided(rig: Rig) -> None:
     attempts = [one for trial in rig.trials(job) for one in rig.store.attempts(trial.id)]
     on_it = [one for one in attempts if one.node and one.node.startswith(bad)]
     assert {one.failure for one in on_it} <= {FailureKind.LOST, None}
-    assert len(on_it) <= 8  # those that were under way when it was found out
+    assert len(on_it) <= 8  # attempts in progress when the node was found to be bad
     assert all(one.started_at < event.at + 1.0 for one in on_it)
 
 

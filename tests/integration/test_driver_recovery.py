@@ -1,4 +1,4 @@
-"""What a driver takes up from the store, without Ray."""
+"""Recovery of a driver from the store, without Ray."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPEC = JobSpec.parse(
 
 
 def kinds_after_recovery(folder: Path, shift: float) -> list[str]:
-    """Events of a job whose stored trial differs by `shift` from what the algorithm proposes, once it is taken up."""
+    """Return the events of a recovered job whose stored trial differs by `shift` from the algorithm's proposal."""
     store = Store.create(f"sqlite:///{folder}/store.db")
     settings = Settings(data_dir=folder)
     store.create_job(SPEC)

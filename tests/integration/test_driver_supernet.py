@@ -11,7 +11,7 @@ from searchsvc.domain import FailureKind, Job, JobState, Trial, TrialKind, Trial
 from tests.support.driving import Rig, a_spec
 
 EPOCHS = 4
-"""Of a supernet: twice those of a trial."""
+"""Epochs of a supernet: twice those of a trial."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def a_shared_spec(*, trials: int = 4, finalists: int = 3, **changes: Any) -> dic
 
 
 def parted(rig: Rig, job: Job) -> tuple[Trial, list[Trial]]:
-    """The one supernet, and the finalists."""
+    """Return the supernet and the finalists."""
     supernet, *others = rig.trials(job)
     assert supernet.proposal.kind is TrialKind.SUPERNET
     assert {one.proposal.kind for one in others} <= {TrialKind.CANDIDATE}
@@ -35,7 +35,7 @@ def parted(rig: Rig, job: Job) -> tuple[Trial, list[Trial]]:
 
 
 def named(rig: Rig, supernet: Trial) -> list[float]:
-    """x of the finalists, the best first."""
+    """Return x of the finalists, the best first."""
     metrics = rig.store.measurements(supernet.id)[-1].metrics
     return [metrics[f"finalist/{rank}/x"] for rank in range(3)]
 

@@ -61,7 +61,7 @@ def searchctl(data_dir: Path, *arguments: str) -> str:
 
 
 def assert_holds(expected: Any, actual: Any, place: str = "") -> None:
-    """Every key and value of the earlier answer is in today's; later versions may add keys."""
+    """Check that every key and value of the earlier answer is in today's; later versions may add keys."""
     if isinstance(expected, dict):
         assert expected.keys() <= actual.keys(), f"{place} lost {expected.keys() - actual.keys()}"
         for key, value in expected.items():

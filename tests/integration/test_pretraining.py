@@ -30,7 +30,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
 
 
 def trained(service: Service, document: dict[str, Any]) -> tuple[Job, list[Trial]]:
-    """Submit a job and do what a driver and its workers would."""
+    """Submit a job and do the work of a driver and its workers."""
     job, _ = service.jobs.submit(document, trusted=True)
     claimed = service.store.claim_job(job.id, "test", 600.0)
     assert claimed is not None
@@ -96,9 +96,9 @@ def test_a_detector_starts_from_the_best_trial_of_a_job_of_classifiers(service: 
     assert trial.metrics["pretrained_share"] == 1.0
     assert "pretrained.json" in {one.name for one in service.trials.artifacts(trial.id)}
     best = service.results.best(classifiers.id, 1)[0]
-    given, found = (
+    expected, loaded = (
         load_file(service.settings.trial_dir(job.id, one.id) / "model.safetensors")
         for job, one in ((classifiers, best), (detectors, trial))
     )
-    assert torch.equal(found["neck.backbones.0.stem.0.weight"], given["stem.0.weight"])
-    assert not torch.equal(found["neck.backbones.0.blocks.4.conv_pw.weight"], given["blocks.4.conv_pw.weight"])
+    assert torch.equal(loaded["neck.backbones.0.stem.0.weight"], expected["stem.0.weight"])
+    assert not torch.equal(loaded["neck.backbones.0.blocks.4.conv_pw.weight"], expected["blocks.4.conv_pw.weight"])

@@ -1,8 +1,8 @@
-"""The installation of docker-compose.yml as plain processes, on a machine that has no container engine.
+"""The installation of docker-compose.yml as plain processes, on a machine without a container engine.
 
-Every service runs the command, and gets the environment, that the file gives it; only addresses, ports and folders are
-other ones. Each Ray node has a loopback address of its own, as each container has one. What one machine cannot show: a
-driver connects to the head here, because Ray prefers it among the nodes of the driver's own machine.
+Every service runs the command, and gets the environment, of that file; only addresses, ports and folders differ. Each
+Ray node has its own loopback address, as each container does. A single machine cannot show everything: a driver
+connects to the head here, because Ray prefers it among the nodes of the driver's own machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(150)]
 
 
 class Installation:
-    """The services, started one by one, and what their operator does with them."""
+    """The services, started in their order, and the actions of their operator."""
 
     def __init__(self, folder: Path, ray_folder: Path, database_url: str) -> None:
         self.folder, self._ray_folder = folder, ray_folder
@@ -57,7 +57,7 @@ class Installation:
         self._started[service, node] = process
 
     def run(self, service: str, *words: str, **more: str) -> str:
-        """What a command prints that succeeds in the service's container."""
+        """Return the output of a command that succeeds in the service's container."""
         environment = self._environment(service) | more
         command = self._command(list(words), None)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
@@ -65,31 +65,31 @@ class Installation:
         return done.stdout
 
     def wait_until_healthy(self, service: str) -> None:
-        """By the service's own health check."""
+        """Wait for the service's own health check."""
         command = self._command(SERVICES[service]["healthcheck"]["test"][1:], None)
         environment = self._environment(service)
         wait_for(lambda: subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0, 40)
 
     def has_ended(self, service: str, node: str) -> bool:
-        """Whether its container would stand still, and be started anew."""
+        """Return whether the container has ended, so that the engine would restart it."""
         return self._started[service, node].poll() is not None
 
     def raylet(self, node: str) -> psutil.Process:
-        """The process that is the Ray node."""
+        """Return the process that is the Ray node."""
         option = f"--node_ip_address={node}"
         return next(one for one in self._processes() if one.name() == "raylet" and option in one.cmdline())
 
     def close(self) -> None:
-        """End all processes, those that left their parent included."""
-        while found := self._processes():
-            for process in found:
+        """End all processes, including those that left their parent."""
+        while processes := self._processes():
+            for process in processes:
                 process.kill()
-            psutil.wait_procs(found, timeout=10)
+            psutil.wait_procs(processes, timeout=10)
         for started in self._started.values():
             started.wait(timeout=10)
 
     def said(self) -> str:
-        """The end of what every service and driver wrote."""
+        """Return the end of the output of every service and driver."""
         files = [*self.folder.glob("*.out"), *self.folder.glob("data/logs/*.log")]
         return "\n".join(f"--- {one.name}\n{one.read_text(errors='replace')[-2000:]}" for one in files)
 
@@ -108,9 +108,9 @@ class Installation:
         return ["sh", "-c", line]
 
     def _environment(self, service: str) -> dict[str, str]:
-        """Only what docker-compose.yml and the Dockerfile set, and what finds our programs and the tests' tasks."""
-        given = {name: self._values.get(name, value) for name, value in SERVICES[service]["environment"].items()}
-        return given | {
+        """Return the variables of docker-compose.yml and the Dockerfile, and the paths of our programs and tasks."""
+        variables = {name: self._values.get(name, value) for name, value in SERVICES[service]["environment"].items()}
+        return variables | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(self.folder),
             "PYTHONPATH": self._python_path,
@@ -120,19 +120,19 @@ class Installation:
         }
 
     def _processes(self) -> list[psutil.Process]:
-        found: dict[int, psutil.Process] = {}
+        processes: dict[int, psutil.Process] = {}
         for process in psutil.process_iter():
             try:
                 if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("TOPOLOGY") == self._mark:
-                    found |= {one.pid: one for one in (process, *process.children(recursive=True))}
+                    processes |= {one.pid: one for one in (process, *process.children(recursive=True))}
             except psutil.Error:
                 continue
-        return [one for one in found.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in processes.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture
 def installation(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Installation]:
-    """Started in the order in which the services depend on each other."""
+    """The services, started in the order of their dependencies."""
     url = postgres_server.create_database()
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as ray_folder:
         system = Installation(tmp_path, Path(ray_folder), url)
@@ -147,21 +147,21 @@ def installation(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[In
             system.wait_until_healthy("api")
             yield system
         finally:
-            print(system.said())  # shown where the test fails
+            print(system.said())  # shown if the test fails
             system.close()
             postgres_server.drop_database(url)
 
 
 def wait_for(what: Callable[[], T], seconds: float) -> T:
     deadline = time.monotonic() + seconds
-    while not (found := what()):
+    while not (result := what()):
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.2)
-    return found
+    return result
 
 
 class Results:
-    """One job, as REST shows it."""
+    """A job, as REST shows it."""
 
     def __init__(self, client: httpx.Client, job_id: str) -> None:
         self._client, self._path = client, f"/api/v1/jobs/{job_id}"
@@ -172,15 +172,15 @@ class Results:
         return answer.json()
 
     def trials(self, **query: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.get("/trials", page_size=1000, **query)["items"]
-        return found
+        items: list[dict[str, Any]] = self.get("/trials", page_size=1000, **query)["items"]
+        return items
 
     def attempts(self, trial: dict[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.get(f"/trials/{trial['number']}/attempts")["items"]
-        return found
+        items: list[dict[str, Any]] = self.get(f"/trials/{trial['number']}/attempts")["items"]
+        return items
 
     def training_on(self) -> dict[str, str]:
-        """Address of a node -> a trial with a checkpoint that is trained there."""
+        """Return address of a node -> a trial with a checkpoint that is trained there."""
         trials = [one for one in self.trials(state="RUNNING") if 1 <= one["step"] <= EPOCHS - 3]
         return {address_of(self.attempts(trial)[-1]): trial["id"] for trial in trials}
 
@@ -218,13 +218,13 @@ def check(results: Results, killed: str, survivor: str) -> None:
     assert [(one["number"], one["state"]) for one in trials] == [(n, "SUCCEEDED") for n in range(TRIALS)]
     assert len({one["values"]["x"] for one in trials}) == TRIALS
     attempts = {one["number"]: results.attempts(one) for one in trials}
-    every = [one for found in attempts.values() for one in found]
+    every = [one for attempts_of_trial in attempts.values() for one in attempts_of_trial]
     assert {address_of(one) for one in every} == set(WORKERS)
     lost = [one for one in every if one["failure"] == "LOST"]
     assert lost
     assert {address_of(one) for one in lost} == {killed}
-    for number, found in attempts.items():
-        assert [one["state"] for one in found].count("SUCCEEDED") == 1
-        assert len(found) == 1 or address_of(found[-1]) == survivor
+    for number, attempts_of_trial in attempts.items():
+        assert [one["state"] for one in attempts_of_trial].count("SUCCEEDED") == 1
+        assert len(attempts_of_trial) == 1 or address_of(attempts_of_trial[-1]) == survivor
         steps = [one["step"] for one in results.get(f"/trials/{number}/measurements")["items"]]
         assert steps == list(range(1, EPOCHS + 1))

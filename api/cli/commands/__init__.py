@@ -1,1 +1,1 @@
-"""The commands of searchctl, one file per noun or verb."""
+"""The commands of searchctl, a file per noun or verb."""

@@ -1,4 +1,4 @@
-"""searchctl export: the result of a job as a file of its own."""
+"""searchctl export: a result of a job, written to a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.cli.session import session
 
 def _formats() -> list[str]:
     """Return the formats, for the completion of the shell."""
-    from searchsvc.service.exports.export import names  # the service: completion alone needs it here
+    from searchsvc.service.exports.export import names  # the service: needed only for completion
 
     return names()
 
@@ -23,7 +23,7 @@ def _formats() -> list[str]:
 def export(
     ctx: typer.Context,
     job: JobArgument,
-    format: Annotated[  # noqa: A002 - the word of the option
+    format: Annotated[  # noqa: A002 - the option's name
         str,
         typer.Option(
             "--format",

@@ -86,7 +86,7 @@ _COLUMNS = ("name", "space", "images", "device", "batch", "rank correlation", "e
 
 
 def _info(space: str, dataset: str, shape: str | None, classes: int) -> DatasetInfo:
-    """The facts about a named dataset, or about images of a shape `C,H,W`. Raises InvalidInput, NotFound."""
+    """Return the facts about a named dataset, or about images of a shape `C,H,W`. Raises InvalidInput, NotFound."""
     if shape is None:
         return tasks.find(catalogue.find(space).task).inspect({"name": dataset}, 0)
     sides = shape.split(",")
@@ -97,16 +97,24 @@ def _info(space: str, dataset: str, shape: str | None, classes: int) -> DatasetI
 
 
 def _summary(name: str, made: LatencyTable) -> dict[str, Any]:
-    """The table without its operators."""
+    """Return the table without its operators."""
     fitted = sum(not one.samples for one in made.operators)
     counts = {"operators": len(made.operators), "fitted": fitted}
     return {"name": name, "digest": made.digest, **made.model_dump(mode="json", exclude={"operators"}), **counts}
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    check, images = one["check"], "x".join(map(str, one["shape"]))
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+    check, images = summary["check"], "x".join(map(str, summary["shape"]))
     quality = (f"{check['rank_correlation']:.3f}", f"{check['scaled_error_90']:.1%}") if check else ("-", "-")
-    return (one["name"], one["space"], images, one["device"]["name"], str(one["batch"]), *quality, one["date"])
+    return (
+        summary["name"],
+        summary["space"],
+        images,
+        summary["device"]["name"],
+        str(summary["batch"]),
+        *quality,
+        summary["date"],
+    )
 
 
 def _report(name: str, made: LatencyTable) -> list[str]:

@@ -14,8 +14,8 @@ from api.cli.session import session
 from api.cli.specs import changed
 
 
-def _verb(name: str, help: str, done: str) -> Callable[..., None]:  # noqa: A002 - the word of typer
-    """Return a command that sends one request about one job."""
+def _verb(name: str, help: str, done: str) -> Callable[..., None]:  # noqa: A002 - typer's name
+    """Return a command that sends a single request about a job."""
 
     def command(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
         with session(ctx).client() as client:
@@ -78,5 +78,5 @@ def _say_job(job: dict[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         emit(job)
     else:
-        asked = f", {job['request'].lower()} asked for" if job["request"] else ""
-        say(f"{job['name']} {done}: {job['id']} ({job['state']}{asked})")
+        request = f", {job['request'].lower()} asked for" if job["request"] else ""
+        say(f"{job['name']} {done}: {job['id']} ({job['state']}{request})")

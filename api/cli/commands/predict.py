@@ -55,7 +55,7 @@ def _document(prediction: ImagePrediction) -> dict[str, Any]:
 
 
 def _lines(prediction: ImagePrediction) -> Iterator[str]:
-    """The image, the file with the drawn boxes, and the most certain findings."""
+    """Yield the image, the file with the drawn boxes, and the most certain predictions."""
     yield f"{prediction.image}{f' -> {prediction.picture}' if prediction.picture else ''}"
     for finding in prediction.findings[:_SHOWN]:
         box = f"  at {', '.join(f'{side:.0f}' for side in finding.box)}" if finding.box else ""

@@ -44,7 +44,7 @@ def recommend(
 
 
 def constraints(most: Iterable[str], least: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the limits as constraints of a spec, one per metric. Raises InvalidInput."""
+    """Return the limits as constraints of a spec, a single constraint for each metric. Raises InvalidInput."""
     by_metric: dict[str, dict[str, Any]] = {}
     for end, limits in (("max", most), ("min", least)):
         for limit in limits:

@@ -1,4 +1,4 @@
-"""searchctl run: a whole search in one command, with the service, the API and the controller inside this process."""
+"""searchctl run: a whole search in a single command, with the service, the API and the controller in this process."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _print_plan(service: Service, document: dict[str, Any], *, as_json: bool) ->
 
 @contextmanager
 def _running(controller: Controller, job_id: str) -> Iterator[threading.Thread]:
-    """Let the controller work on this one job, in a thread, for the duration of the block."""
+    """Let the controller work on this job alone, in a thread, for the duration of the block."""
     stop = threading.Event()
     thread = threading.Thread(target=controller.run, args=(stop,), kwargs={"job_id": job_id}, name="controller")
     thread.start()
@@ -150,7 +150,7 @@ def _page(service: Service, job: Job, *, any_port: bool) -> Iterator[None]:
 
 
 def _results(client: Client, job: dict[str, Any]) -> dict[str, Any]:
-    """The job with its best trials and its Pareto front."""
+    """Return the job with its best trials and its Pareto front."""
     best = client.get(path_of(job["id"], "best"), k=_BEST)["items"]
     front = client.get(path_of(job["id"], "pareto"))["items"] if best else []
     return {"job": job, "best": best, "pareto": front}

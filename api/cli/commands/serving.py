@@ -46,7 +46,7 @@ def serve(
     """Start the API and the web page, and a controller that runs the jobs."""
     settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)  # uvicorn takes signals while it serves, and raises them again when it has ended
+        signal.signal(number, _leave)  # uvicorn handles signals while it serves, and raises them again at its end
     with listener(settings) as bound, opened_service(settings) as service:
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)

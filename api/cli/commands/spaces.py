@@ -59,7 +59,7 @@ def build(
 
 
 def _definition(source: str) -> NetworkDefinition:
-    """The shipped definition of that name, or the definition in a file. Raises NotFound, InvalidInput."""
+    """Return the shipped definition with this name, or the definition in a file. Raises NotFound, InvalidInput."""
     if source in definitions.names():
         return definitions.find(source)
     try:

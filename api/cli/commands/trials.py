@@ -1,4 +1,4 @@
-"""Commands that show the trials of a job and what its algorithm learned."""
+"""Commands that show the trials of a job and the findings of its algorithm."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def compare(
 
 
 def _trial_path(trial: str) -> str:
-    """The path of JOB/NUMBER. Raises InvalidInput."""
+    """Return the path of JOB/NUMBER. Raises InvalidInput."""
     job, slash, number = trial.rpartition("/")
     if not slash or not number.isdecimal():
         raise InvalidInput.at("", f"a trial is named JOB/NUMBER, as in digits/7, not {trial!r}")

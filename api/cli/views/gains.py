@@ -10,7 +10,7 @@ from api.cli.views.jobs import Document
 
 
 def gain_lines(report: Document) -> list[Table | str]:
-    """What is changed and where, the objective without and with it, and the gain with its interval."""
+    """Return a table of each change, the objective without and with it, and the gain with its interval."""
     objective, genes = report["objective"], report["genes"]
     head = f"{objective['metric']} ({objective['goal']}); gain: how much better, with a 95 % interval"
     if not report["items"]:
@@ -33,6 +33,6 @@ def gain_lines(report: Document) -> list[Table | str]:
 
 
 def _gained(gain: Document) -> str:
-    """`+0.0210 (+0.0050 to +0.0370)`; without an interval, the difference alone."""
+    """Return `+0.0210 (+0.0050 to +0.0370)`, or the difference alone if there is no interval."""
     interval = f" ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain["low"] is not None else ""
     return f"{gain['value']:+.4f}{interval}"

@@ -1,4 +1,4 @@
-"""Jobs, trials and plans as tables and lines of text: from the documents of the REST interface to what people read."""
+"""Jobs, trials and plans as tables and lines of text, made from the documents of the REST interface."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _DONE = ("SUCCEEDED", "STOPPED", "FAILED")
 
 
 def metric_names(spec: Document) -> list[str]:
-    """The metrics that a job is about: its objectives, then what is constrained."""
+    """Return the metrics of a job's objectives, then the metrics of its constraints."""
     named = [one["metric"] for one in (*spec["objectives"], *spec["constraints"])]
     return list(dict.fromkeys(named))
 
 
 def done(job: Document) -> int:
-    """Trials that have ended and count."""
+    """Return the number of trials that have ended and count for the budget."""
     return sum(job["trials"].get(name, 0) for name in _DONE)
 
 
 def job_table(jobs: Iterable[Document]) -> Table:
-    """One line per job."""
+    """Return a table with a line per job."""
     now = time.time()
     rows = [
         (
@@ -45,7 +45,7 @@ def job_table(jobs: Iterable[Document]) -> Table:
 
 
 def job_lines(job: Document) -> Table:
-    """Everything about one job, a line per thing."""
+    """Return all facts about a job, a line for each."""
     best = job.get("best")
     return pairs(
         [
@@ -68,7 +68,7 @@ def job_lines(job: Document) -> Table:
 
 
 def pairs(lines: Iterable[tuple[str, str | None]]) -> Table:
-    """Names and values in two columns; what has no value is left out."""
+    """Return names and values in two columns; names without a value are left out."""
     result = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     result.add_column(style="dim", no_wrap=True)
     result.add_column()
@@ -79,21 +79,21 @@ def pairs(lines: Iterable[tuple[str, str | None]]) -> Table:
 
 
 def wanted(spec: Document) -> str:
-    """`maximize accuracy, minimize flops, with flops <= 3 M`."""
+    """Return `maximize accuracy, minimize flops, with flops <= 3 M`."""
     goals = ", ".join(f"{one['goal']} {one['metric']}" for one in spec["objectives"])
     limits = ", ".join(map(limit, spec["constraints"]))
     return f"{goals}, with {limits}" if limits else goals
 
 
 def limit(constraint: Document) -> str:
-    """`flops <= 3 M`."""
+    """Return `flops <= 3 M`."""
     metric = constraint["metric"]
     ends = ((">=", constraint.get("min")), ("<=", constraint.get("max")))
     return f"{metric} " + " and ".join(f"{sign} {text.quantity(metric, end)}" for sign, end in ends if end is not None)
 
 
 def budget_line(job: Document) -> str:
-    """What is used of each limit."""
+    """Return the share used of each limit of the budget."""
     budget = job["spec"]["budget"]
     parts = [f"{done(job)} of {budget['trials']} trials"]
     if budget["seconds"] is not None:
@@ -104,14 +104,14 @@ def budget_line(job: Document) -> str:
 
 
 def counts_line(job: Document) -> str:
-    """`20 succeeded, 10 stopped early, 2 running`."""
+    """Return `20 succeeded, 10 stopped early, 2 running`."""
     words = {"STOPPED": "stopped early"}
     named = [f"{number} {words.get(name, name.lower())}" for name, number in job["trials"].items() if number]
     return ", ".join(named) or "none yet"
 
 
 def rejected_line(job: Document) -> str | None:
-    """What never became a trial."""
+    """Return the counts of candidates that never became a trial."""
     parts = [f"{number} by {reason}" for reason, number in job.get("rejected", {}).items()]
     if job.get("answered"):
         parts.append(f"{job['answered']} repeated, answered from the store")
@@ -121,19 +121,19 @@ def rejected_line(job: Document) -> str | None:
 def trial_table(
     trials: Sequence[Document], metrics: Sequence[str], *, values: bool = False, tested: bool = False
 ) -> Table:
-    """One line per trial: number, state, epochs, the metrics, what it is made of or why it ended so."""
+    """Return a line per trial: number, state, epochs, metrics, and its candidate or the reason of its end."""
     shown = [
         f"test {name}" for name in metrics if tested and any(name in (one["test_metrics"] or {}) for one in trials)
     ]
     rows = []
     for trial in trials:
-        known = {**trial["costs"], **(trial["metrics"] or {})}
+        metrics_of_trial = {**trial["costs"], **(trial["metrics"] or {})}
         rows.append(
             (
                 f"#{trial['number']}",
                 state(trial["state"]),
                 str(trial["step"]),
-                *(text.quantity(name, known.get(name)) for name in metrics),
+                *(text.quantity(name, metrics_of_trial.get(name)) for name in metrics),
                 *(text.quantity(name[5:], (trial["test_metrics"] or {}).get(name[5:])) for name in shown),
                 (values and text.values(trial["values"])) or remark(trial),
             )
@@ -147,12 +147,12 @@ def is_supernet(trial: Document) -> bool:
 
 
 def for_people(trial: Document, metrics: Mapping[str, float] | None) -> dict[str, float]:
-    """Without the hundreds of numbers that a supernet measures of its parameters, `p/lr/0` and the like."""
+    """Return metrics without the hundreds of values that a supernet measures per parameter, such as `p/lr/0`."""
     return {name: value for name, value in (metrics or {}).items() if not (is_supernet(trial) and "/" in name)}
 
 
 def remark(trial: Document) -> str:
-    """Why it waits, stopped or failed; whether it trains a supernet, or is one that nothing stops."""
+    """Return why a trial waits, stopped or failed, or that it trains a supernet or that nothing stops it."""
     reason = (trial["reason"] or "").strip().splitlines()
     what = "supernet" if is_supernet(trial) else "in full" if trial.get("in_full") else ""
     last = reason[-1] if reason else what
@@ -160,25 +160,25 @@ def remark(trial: Document) -> str:
 
 
 def trial_line(trial: Document, metrics: Sequence[str]) -> str:
-    """`#9  accuracy 0.9821  flops 1.2 M`."""
-    known = {**trial["costs"], **(trial["metrics"] or {})}
-    reached = (f"{one} {text.quantity(one, known[one])}" for one in metrics if one in known)
+    """Return `#9  accuracy 0.9821  flops 1.2 M`."""
+    values = {**trial["costs"], **(trial["metrics"] or {})}
+    reached = (f"{one} {text.quantity(one, values[one])}" for one in metrics if one in values)
     return "  ".join([f"#{trial['number']}", *reached])
 
 
 def comparison(trials: Sequence[Document], *, everything: bool) -> Table:
-    """Trials side by side: what they reached, and the parameters in which they differ, or all."""
+    """Return trials side by side: their metrics, and the parameters in which they differ, or all parameters."""
     columns = [f"#{one['number']}" for one in trials]
-    known = [{**one["costs"], **for_people(one, one["metrics"]), **_tested(one)} for one in trials]
+    results = [{**one["costs"], **for_people(one, one["metrics"]), **_tested(one)} for one in trials]
     rows = [("state", *(state(one["state"]) for one in trials))]
     rows += [
-        (name, *(text.quantity(name.removeprefix("test "), one.get(name)) for one in known))
-        for name in dict.fromkeys(name for one in known for name in one)
+        (name, *(text.quantity(name.removeprefix("test "), one.get(name)) for one in results))
+        for name in dict.fromkeys(name for one in results for name in one)
     ]
     for name in dict.fromkeys(name for one in trials for name in one["values"]):
-        given = [one["values"].get(name) for one in trials]
-        if everything or any(one != given[0] for one in given):
-            rows.append((name, *(text.value(one) for one in given)))
+        choices = [one["values"].get(name) for one in trials]
+        if everything or any(one != choices[0] for one in choices):
+            rows.append((name, *(text.value(one) for one in choices)))
     return table(("", *columns), rows, right=columns)
 
 
@@ -187,12 +187,12 @@ def _tested(trial: Document) -> dict[str, float]:
 
 
 def values_table(trial: Document) -> Table:
-    """The candidate, a line per parameter."""
+    """Return the candidate, a line per parameter."""
     return table(("parameter", "value"), [(name, text.value(value)) for name, value in trial["values"].items()])
 
 
 def plan_lines(plan: Document) -> list[Table | str]:
-    """What a job would run."""
+    """Return the plan of a job that has not been submitted."""
     data = plan["dataset"]
     size = "continuous" if plan["space_size"] is None else f"{plan['space_size']:,}"
     shape = " x ".join(map(str, data["shape"]))
@@ -232,5 +232,5 @@ def _pace(job: Document) -> str | None:
     if job.get("trials_per_minute") is None:
         return None
     pace = f"{job['trials_per_minute']:.1f} trials a minute"
-    left = job.get("eta_seconds")
-    return f"{pace}, {text.duration(left)} left" if left else pace
+    seconds = job.get("eta_seconds")
+    return f"{pace}, {text.duration(seconds)} left" if seconds else pace

@@ -9,29 +9,29 @@ from api.cli.output import table
 from api.cli.views.jobs import Document, pairs
 
 
-def statistics_lines(found: Document) -> list[Table | str]:
-    """Totals, then how many images have so many labels."""
-    lists, empty, labels = (found[name] for name in ("lists", "empty", "labels"))
+def statistics_lines(counts: Document) -> list[Table | str]:
+    """Return the totals, then the number of images for each number of labels."""
+    lists, empty, labels = (counts[name] for name in ("lists", "empty", "labels"))
     head = [
         ("lists", f"{lists:,}"),
         ("empty", f"{empty:,} ({_share(empty, lists)})"),
-        ("labels", f"{labels:,} of {found['classes']:,} classes"),
+        ("labels", f"{labels:,} of {counts['classes']:,} classes"),
         ("per image", f"{labels / max(1, lists):.3f}; of those with a label, {labels / max(1, lists - empty):.3f}"),
     ]
-    rows = [(str(size), f"{count:,}", _share(count, lists)) for size, count in found["sizes"].items()]
+    rows = [(str(size), f"{count:,}", _share(count, lists)) for size, count in counts["sizes"].items()]
     columns = ("labels of an image", "images", "share")
     return [pairs(head), "", table(columns, rows, right=columns)]
 
 
-def reassessment_lines(found: Document) -> list[Table | str]:
-    """The correlation of the rankings, then a row per trial."""
-    rho = found["correlation"]
+def reassessment_lines(ranking: Document) -> list[Table | str]:
+    """Return the correlation of the rankings, then a row per trial."""
+    rho = ranking["correlation"]
     head = [
-        ("images", f"{found['images']:,}, of which {found['counted']:,} have a label in the file"),
-        ("labels", f"{found['labels']:,}"),
+        ("images", f"{ranking['images']:,}, of which {ranking['counted']:,} have a label in the file"),
+        ("labels", f"{ranking['labels']:,}"),
         ("rank correlation", text.MISSING if rho is None else _interval(rho)),
     ]
-    real = "real accuracy" if found["k"] == 1 else f"real accuracy, top {found['k']}"
+    real = "real accuracy" if ranking["k"] == 1 else f"real accuracy, top {ranking['k']}"
     columns = ("rank", "was", "trial", real, "accuracy")
     rows = [
         (
@@ -40,27 +40,27 @@ def reassessment_lines(found: Document) -> list[Table | str]:
             f"#{one['trial']}",
             *map(_interval, (one["real_accuracy"], one["accuracy"])),
         )
-        for one in found["items"]
+        for one in ranking["items"]
     ]
     return [pairs(head), "", table(columns, rows, right=columns)]
 
 
-def relabelling_lines(found: Document) -> list[Table | str]:
-    """What is asked, and who has answered."""
+def relabelling_lines(progress: Document) -> list[Table | str]:
+    """Return the number of questions, and of the answers of each person."""
     head = [
-        ("proposed by", ", ".join(f"#{one}" for one in found["trials"])),
-        ("images", f"{found['images']:,}, of which {found['settled']:,} are settled: all agree with the label"),
-        ("questions", f"{found['questions']:,}, of which nobody has answered {found['open']:,}"),
+        ("proposed by", ", ".join(f"#{one}" for one in progress["trials"])),
+        ("images", f"{progress['images']:,}, of which {progress['settled']:,} are settled: all agree with the label"),
+        ("questions", f"{progress['questions']:,}, of which nobody has answered {progress['open']:,}"),
     ]
-    if not found["raters"]:
+    if not progress["raters"]:
         return [pairs(head)]
-    rows = [(one["name"], f"{one['answered']:,}", f"{one['accuracy']:.3f}") for one in found["raters"]]
+    rows = [(one["name"], f"{one['answered']:,}", f"{one['accuracy']:.3f}") for one in progress["raters"]]
     return [pairs(head), "", table(("rater", "answers", "accuracy"), rows, right=("answers", "accuracy"))]
 
 
-def _interval(one: Document) -> str:
-    """`0.9721 (0.9610 to 0.9802)`."""
-    return f"{one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
+def _interval(estimate: Document) -> str:
+    """Return `0.9721 (0.9610 to 0.9802)`."""
+    return f"{estimate['value']:.4f} ({estimate['low']:.4f} to {estimate['high']:.4f})"
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,4 +1,4 @@
-"""The live picture of a job: bars for its budget and its running trials, the best so far, what was turned away."""
+"""The live picture of a job: bars for its budget and running trials, the best trial so far, rejected candidates."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Document = Mapping[str, Any]
 _BAR = 24
 _OF_SUPERNETS = ("reward", "entropy")
 _TRIALS = 8
-"""Running trials that are drawn; of the others only the number is said."""
+"""Number of running trials that are drawn; of the others, only the number is shown."""
 
 
 def picture(job: Document, running: Sequence[Document], notice: str | None = None) -> RenderableType:
-    """The whole picture, at most 80 columns wide."""
+    """Return the whole picture, at most 80 columns wide."""
     parts: list[RenderableType] = [_title(job), Text(), _budget(job)]
     if running:
         parts += [Text(), _running(job, running)]
@@ -43,8 +43,8 @@ def _budget(job: Document) -> Table:
     budget, grid = job["spec"]["budget"], _grid()
     ended = views.done(job)
     pace = job.get("trials_per_minute")
-    left = job.get("eta_seconds")
-    rest = [f"{pace:.1f} a minute" if pace else "", f"{text.duration(left)} left" if left else ""]
+    seconds_left = job.get("eta_seconds")
+    rest = [f"{pace:.1f} a minute" if pace else "", f"{text.duration(seconds_left)} left" if seconds_left else ""]
     grid.add_row("trials", _bar(ended, budget["trials"]), f"{ended}/{budget['trials']}", ", ".join(filter(None, rest)))
     if budget["seconds"] is not None:
         used = min(job["seconds_used"], budget["seconds"])
@@ -58,9 +58,9 @@ def _budget(job: Document) -> Table:
 def _running(job: Document, running: Sequence[Document]) -> Table:
     grid, names = _grid(), views.metric_names(job["spec"])
     for trial in running[:_TRIALS]:
-        known, steps = {**trial["costs"], **(trial["metrics"] or {})}, _steps(trial, job["spec"])
+        values, steps = {**trial["costs"], **(trial["metrics"] or {})}, _steps(trial, job["spec"])
         wanted = _OF_SUPERNETS if views.is_supernet(trial) else names
-        shown = "  ".join(f"{one} {text.quantity(one, known[one])}" for one in wanted if one in known)
+        shown = "  ".join(f"{one} {text.quantity(one, values[one])}" for one in wanted if one in values)
         grid.add_row(f"#{trial['number']}", _bar(trial["step"], steps), f"{trial['step']}/{steps}", shown)
     if len(running) > _TRIALS:
         grid.add_row("", "", "", f"and {len(running) - _TRIALS} more")
@@ -68,7 +68,7 @@ def _running(job: Document, running: Sequence[Document]) -> Table:
 
 
 def _steps(trial: Document, spec: Document) -> int:
-    """How often it is measured in all."""
+    """Return the total number of measurements of a trial."""
     epochs, options = spec["fidelity"]["epochs"], spec["algorithm"]
     if not views.is_supernet(trial):
         return int(epochs)
@@ -112,15 +112,17 @@ def _bar(done: float, total: float) -> ProgressBar:
 
 
 def front_bars(front: Sequence[Document], objectives: Sequence[Document]) -> Table:
-    """The Pareto front by its first two objectives: a line per trial, a bar for what the second costs."""
+    """Return the Pareto front by its first two objectives: a line per trial, with a bar for the second objective."""
     first, second = objectives[0]["metric"], objectives[1]["metric"]
-    known = [{**one["costs"], **(one["metrics"] or {})} for one in front]
-    largest = max((abs(one[second]) for one in known), default=1.0) or 1.0
+    results = [{**result["costs"], **(result["metrics"] or {})} for result in front]
+    largest = max((abs(result[second]) for result in results), default=1.0) or 1.0
     grid = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("trial", first, second):
         grid.add_column(column, justify="right", no_wrap=True)
     grid.add_column("", width=_BAR)
-    for trial, one in sorted(zip(front, known, strict=True), key=lambda pair: pair[1][second]):
-        bar = _bar(abs(one[second]), largest)
-        grid.add_row(f"#{trial['number']}", text.quantity(first, one[first]), text.quantity(second, one[second]), bar)
+    for trial, result in sorted(zip(front, results, strict=True), key=lambda pair: pair[1][second]):
+        bar = _bar(abs(result[second]), largest)
+        grid.add_row(
+            f"#{trial['number']}", text.quantity(first, result[first]), text.quantity(second, result[second]), bar
+        )
     return grid

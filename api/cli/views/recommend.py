@@ -12,7 +12,7 @@ from api.cli.views.jobs import Document, limit, pairs
 
 
 def advice_lines(advice: Document) -> list[Table | str]:
-    """What is recommended: a table of numbers, then what each candidate is made of."""
+    """Return a table of the recommended candidates' predictions and costs, then the values of each candidate."""
     limits = ", ".join(map(limit, advice["constraints"])) or "none"
     head = pairs(
         [
@@ -44,13 +44,13 @@ def advice_lines(advice: Document) -> list[Table | str]:
     return [head, "", table(columns, rows, right=columns[:-1]), "", pairs(made_of)]
 
 
-def _measured(one: Document, names: list[str]) -> str:
-    if one["trial"] is None:
+def _measured(candidate: Document, names: list[str]) -> str:
+    if candidate["trial"] is None:
         return ""
-    reached = "  ".join(text.quantity(name, (one["measured"] or {}).get(name)) for name in names)
-    return f"#{one['trial']}  {reached}"
+    reached = "  ".join(text.quantity(name, (candidate["measured"] or {}).get(name)) for name in names)
+    return f"#{candidate['trial']}  {reached}"
 
 
 def plus_minus(mean: float, deviation: Any) -> str:
-    """`0.9721 ± 0.0040`; without a deviation, the mean alone."""
+    """Return `0.9721 ± 0.0040`, or the mean alone if there is no deviation."""
     return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"

@@ -12,7 +12,7 @@ from api.cli.views.live import front_bars
 
 
 def result_lines(result: Document) -> list[RenderableType]:
-    """The job, its best trials, its front, and the file of the winner's model."""
+    """Return the job, its best trials, its front, and the file of the winner's model."""
     job, best, front = result["job"], result["best"], result["pareto"]
     objectives, names = job["spec"]["objectives"], metric_names(job["spec"])
     lines: list[RenderableType] = ["", job_lines(job)]
@@ -26,7 +26,7 @@ def result_lines(result: Document) -> list[RenderableType]:
 
 
 def _snippet(model: Path) -> list[RenderableType]:
-    """Where the model is and how to use it, in lines that never wrap."""
+    """Return the path of the model and code that uses it, in lines that never wrap."""
     shown = model.relative_to(Path.cwd()) if model.is_relative_to(Path.cwd()) else model
     lines = (
         str(model),

@@ -12,6 +12,6 @@ from api.rounds_text import round_columns
 
 
 def round_table(rounds: Sequence[Document]) -> Table:
-    """One line per round, a column for each value that any round reports."""
+    """Return a line per round, with a column for each value that any round reports."""
     columns, rows = round_columns(rounds)
     return table(columns, rows, right=columns)

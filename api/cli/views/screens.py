@@ -1,4 +1,4 @@
-"""Screens for a job that is followed: a live picture on a terminal, one line per event elsewhere."""
+"""Screens for a job that is followed: a live picture on a terminal, a line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 50
 
 
 def screen_for(client: Client, *, as_json: bool) -> Screen:
-    """Return the picture on a terminal, lines elsewhere, nothing if a document is to be printed."""
+    """Return the picture on a terminal, lines elsewhere, or no screen if a document is printed at the end."""
     if as_json:
         return NoScreen()
     return LiveScreen(client) if console().is_terminal else PlainScreen()
@@ -83,7 +83,7 @@ class PlainScreen:
 
 
 class NoScreen:
-    """Shows nothing: one document follows at the end."""
+    """A screen that shows nothing, because a document follows at the end."""
 
     def show(self, job: dict[str, Any], notice: str | None) -> None: ...
 

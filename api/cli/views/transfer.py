@@ -11,7 +11,7 @@ from api.cli.views.recommend import plus_minus
 
 
 def transfer_lines(report: Document) -> list[Table | str]:
-    """What each network reached with each recipe, and in what the recipes differ."""
+    """Return the results of each network with each recipe, and the differences between the recipes."""
     objective = report["objective"]
     columns = ["default recipe", *(f"recipe {place}" for place in range(1, len(report["recipes"])))]
     measured = [(network, *map(_reached, rows)) for network, rows in report["networks"].items()]

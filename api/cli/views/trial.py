@@ -1,4 +1,4 @@
-"""One trial with its costs, its results, its candidate and its measurements."""
+"""A trial with its costs, results, candidate and measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.cli.views.jobs import Document, for_people, pairs, remark, values_table
 
 
 def trial_lines(trial: Document, measurements: Sequence[Document]) -> list[RenderableType]:
-    """Everything about a trial: facts, parameters, then a row per measurement."""
+    """Return everything about a trial: facts, parameters, then a row per measurement."""
     results = {**trial["costs"], **for_people(trial, trial["metrics"])}
     head = [("trial", f"#{trial['number']}  {trial['id']}"), ("state", state(trial["state"])), ("why", remark(trial))]
     facts = [(name, text.quantity(name, value)) for name, value in results.items()]

@@ -1,4 +1,4 @@
-"""`make bench` has the benchmarks that it lists, and they speak in rows."""
+"""`make bench` has the benchmarks that it lists, and they return rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies go on where they were interrupted, and compare what they say that they compare."""
+"""Studies continue after an interruption, and compare the things that they claim to compare."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def row(arm: str) -> dict[str, Any]:
 def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     Kept(path, str, quick=False, fresh=False).add(row("b"))
-    kept = Kept(path, str, quick=False, fresh=False)
+    results = Kept(path, str, quick=False, fresh=False)
     pieces = {("scenes", 0, "part", arm): arm for arm in "ab"}
-    assert kept.missing(pieces) == ["a"]
-    kept.add(row("a"))
+    assert results.missing(pieces) == ["a"]
+    results.add(row("a"))
     assert [one["arm"] for one in json.loads(path.read_text())] == ["a", "b"]
     assert Kept(path, str, quick=False, fresh=True).missing(pieces) == ["a", "b"]
 
@@ -52,8 +52,8 @@ def test_a_quick_run_leaves_the_results_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", detection.PARTS, ids=lambda one: one.name)
 def test_every_part_of_a_detector_can_be_trained(part: detection.Part) -> None:
-    known = complete({**catalogue.find(detection.SPACE).constants, **detection.VALUES, **part.values})
-    assert detection.flops_of(known, INFO) > 0
+    values = complete({**catalogue.find(detection.SPACE).constants, **detection.VALUES, **part.values})
+    assert detection.flops_of(values, INFO) > 0
 
 
 def test_the_control_of_the_recursive_pyramid_costs_what_it_costs() -> None:
@@ -99,7 +99,7 @@ def test_a_repetition_has_a_split_of_its_own() -> None:
 
 @pytest.fixture
 def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In MNIST's place: images of class c have values around 10 + 20 c everywhere."""
+    """Images in place of MNIST: images of class c have values around 10 + 20 c everywhere."""
     random, arrays = np.random.default_rng(0), {}
     for split, count in (("train", 900), ("test", 200)):
         labels = random.permutation(np.arange(count) % 10).astype(np.uint8)
@@ -114,7 +114,7 @@ def striped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown(image: np.ndarray) -> set[int]:
-    """The classes that a striped image is made of."""
+    """Return the classes that a striped image is made of."""
     return {round((int(value) - 10) / 20) for value in np.unique(image)}
 
 
@@ -134,15 +134,15 @@ def test_parts_of_mnist_share_no_image_with_the_further_ones(striped: Path) -> N
 
 
 def test_both_networks_of_a_part_teach_a_student(striped: Path) -> None:
-    """With a threshold that no teacher reaches there is none, which is told."""
-    found = pretraining.mnist(striped, 1, 100, 100, 50)
-    small = replace(found, source_epochs=1, values={**found.values, "pseudo_threshold": 0.0})
+    """With a threshold that no teacher reaches, there is no student, and the row says so."""
+    parts = pretraining.mnist(striped, 1, 100, 100, 50)
+    small = replace(parts, source_epochs=1, values={**parts.values, "pseudo_threshold": 0.0})
     source = pretraining.pretrained(small, striped)
     trainings = pretraining.run_part(small, 1.0, "S1", source, 0)["trainings"]
     arms = [(one["values"]["init"], one["values"].get("self_training", False)) for one in trainings]
     assert arms == [("scratch", False), ("scratch", True), ("pretrained", False), ("pretrained", True)]
     assert [one["pseudo"] and one["pseudo"]["images"] for one in trainings] == [None, 100, None, 100]
-    strict = replace(small, values={**found.values, "pseudo_threshold": 1.0})
+    strict = replace(small, values={**parts.values, "pseudo_threshold": 1.0})
     genes, sections = {"data_fraction": 0.5, "self_training": True}, {"self_training": {"unlabelled": "rest"}}
     failed = pretraining._training(strict, 0, genes, sections, striped / "strict")
     assert "pseudo_threshold" in failed["failed"]
@@ -154,22 +154,22 @@ def a_part(section: dict[str, Any]) -> Parts:
 
 def test_labels_are_wrong_in_the_validation_split_alone_and_the_truth_is_known(striped: Path) -> None:
     dataset = relabelling.doubtful(relabelling.Search(images=600, tested=100), 0, striped)
-    found = data.load(dataset.section)
-    shows = [shown(image) for image in found.validation.images]
+    loaded = data.load(dataset.section)
+    shows = [shown(image) for image in loaded.validation.images]
     assert shows == [set(one) for one in dataset.validation]
-    does_not = [place for place, label in enumerate(found.validation.labels.tolist()) if label not in shows[place]]
+    does_not = [place for place, label in enumerate(loaded.validation.labels.tolist()) if label not in shows[place]]
     assert does_not == dataset.wrong.tolist()
     assert len(does_not) == round(0.08 * 200)
     assert all(
-        label in shown(image) for image, label in zip(found.train.images, found.train.labels.tolist(), strict=True)
+        label in shown(image) for image, label in zip(loaded.train.images, loaded.train.labels.tolist(), strict=True)
     )
-    doubled = [sum(len(shown(image)) == 2 for image in split.images) for split in (found.train, found.validation)]
+    doubled = [sum(len(shown(image)) == 2 for image in split.images) for split in (loaded.train, loaded.validation)]
     assert sum(doubled) == 60
     assert [shown(image) for image in dataset.test_images] == [set(one) for one in dataset.test]
 
 
 def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a trial that sees the truth and one that repeats the labels, the first is the best by the new ones alone."""
+    """A trial that sees the truth and a trial that repeats the labels: only by the new labels is the first the best."""
     monkeypatch.setattr(relabelling, "RATERS", {"first": 1.0, "second": 1.0})
     options = relabelling.Search(trials=2, images=600, tested=10)
     dataset = relabelling.doubtful(options, 0, striped)
@@ -179,10 +179,10 @@ def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: p
     for number, answers in enumerate((first, images.labels)):
         folder = striped / "trials" / str(number)
         folder.mkdir(parents=True)
-        kept = predictions_of(images, answers)
-        (folder / "predictions.npz").write_bytes(kept.content())
+        corrected = predictions_of(images, answers)
+        (folder / "predictions.npz").write_bytes(corrected.content())
         trained.append(
-            Trained(number, {"lr": 0.01 * (number + 1)}, {"flops": 1.0}, {"accuracy": kept.accuracy}, 1, True, 1.0)
+            Trained(number, {"lr": 0.01 * (number + 1)}, {"flops": 1.0}, {"accuracy": corrected.accuracy}, 1, True, 1.0)
         )
     settings = Settings(data_dir=striped / "home").prepare()
     store = Store.create(settings.database_url)
@@ -201,7 +201,7 @@ def test_raters_who_never_err_put_the_labels_right(striped: Path, monkeypatch: p
 
 
 def a_cell(fraction: float, level: str, seed: int, **points: float) -> dict[str, Any]:
-    """A row of four trainings, each with its points on test images; an arm that is left out has failed."""
+    """Return a row of four trainings, each with its points on test images; an arm that is left out has failed."""
     trainings = []
     for arm, changed in {"scratch": {}, **tables.ARMS}.items():
         values = {"init": "scratch", "data_fraction": fraction, "augmentation": level, **changed}
@@ -211,7 +211,7 @@ def a_cell(fraction: float, level: str, seed: int, **points: float) -> dict[str,
 
 
 def rows_of_parts() -> list[dict[str, Any]]:
-    """Each seed has a luck of its own, larger than any gain; the student of the last cell has failed once."""
+    """Return rows in which each seed shifts all points by more than any gain; a student of the last cell failed."""
     rows = []
     for seed in range(3):
         luck, jitter = 10.0 * seed, 0.1 * seed
@@ -224,19 +224,19 @@ def rows_of_parts() -> list[dict[str, Any]]:
 
 
 def test_gains_are_those_of_pairs_and_signs_are_counted() -> None:
-    found = tables.gains(rows_of_parts())
-    student = tables.gain_of(found, 0.1, "S1", tables.STUDENT, {})
+    gains = tables.gains(rows_of_parts())
+    student = tables.gain_of(gains, 0.1, "S1", tables.STUDENT, {})
     assert student is not None
     assert (student.gain.value, student.pairs) == (pytest.approx(3.1), 3)
     assert student.gain.low is not None
     assert student.gain.low > 2.5
-    cut = tables.gain_of(found, 1.0, "S4", tables.BOTH, {})
+    cut = tables.gain_of(gains, 1.0, "S4", tables.BOTH, {})
     assert cut is not None
     assert (cut.pairs, cut.cell.trials) == (0, 2)
-    told = dict(line.strip("| ").split(" | ")[::2] for line in tables.signs({"a": found})[2:])
-    assert told["self-training helps at every size"] == "above 0 in 4 of 4 cells; clearly in 4, clearly below in 0"
-    assert told["the gain of pre-training shrinks with data"] == "S1: +6.1, +1.1; S4: +4.1, -1.9"
-    assert told["... and with augmentation"] == "S1: +3.6, S4: +1.1"
+    signs = dict(line.strip("| ").split(" | ")[::2] for line in tables.signs({"a": gains})[2:])
+    assert signs["self-training helps at every size"] == "above 0 in 4 of 4 cells; clearly in 4, clearly below in 0"
+    assert signs["the gain of pre-training shrinks with data"] == "S1: +6.1, +1.1; S4: +4.1, -1.9"
+    assert signs["... and with augmentation"] == "S1: +3.6, S4: +1.1"
 
 
 def test_the_tables_say_where_seeds_are_missing() -> None:

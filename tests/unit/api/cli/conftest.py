@@ -1,4 +1,4 @@
-"""searchctl in this process, on a store of its own, without a service beside it."""
+"""searchctl in this process, on its own store, without a service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ budget: {trials: 2}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command said and ended with."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

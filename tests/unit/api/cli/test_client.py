@@ -1,4 +1,4 @@
-"""The client: streams that break and go on, an app inside the process, downloads."""
+"""The client: streams that break and continue, an app inside the process, downloads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from api.cli.transport import Request
 
 
 class Breaking(BaseHTTPRequestHandler):
-    """Sends one event per connection and breaks off; the third connection ends as it should."""
+    """Sends an event per connection and breaks off; the third connection ends properly."""
 
     asked: ClassVar[list[str | None]] = []
 
@@ -35,7 +35,7 @@ class Breaking(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Not into the test's output."""
+        """Keep the test's output clean."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def test_no_name_reaches_into_another_path(typed: str) -> None:
 
 
 async def echoing(scope: Any, receive: Any, send: Any) -> None:
-    """An app with one path for each thing that a transport can do wrong."""
+    """An app with a path for each mistake that a transport can make."""
     if scope["type"] == "lifespan":
         for kind in ("startup", "shutdown"):
             await receive()
@@ -154,7 +154,7 @@ class Files(BaseHTTPRequestHandler):
         self.wfile.write(b"content")
 
     def log_message(self, *_: Any) -> None:
-        """Not into the test's output."""
+        """Keep the test's output clean."""
 
 
 def test_a_download_stays_in_its_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""searchctl cluster, and so the REST interface: nodes, what runs, what waits; plain words where nothing is known."""
+"""searchctl cluster, and so the REST interface: nodes, running attempts, waiting trials; plain words if unknown."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_nodes_are_shown_with_what_is_in_use(searchctl: Searchctl, store: Store)
     writer.start_attempt(trial, 1, "a3f1 10.0.0.7", 4711, 1000.0)
     writer.flush()
     store.report_nodes(lease, [Node("a3f1", "10.0.0.7", 8.0, 0.0, 2.0**34, True)])
-    found = searchctl("cluster", "--json").document
-    [node], [running], [queued] = found["nodes"], found["running"], found["queue"]
+    document = searchctl("cluster", "--json").document
+    [node], [running], [queued] = document["nodes"], document["running"], document["queue"]
     assert (node["address"], node["cpus"], node["cpus_used"], node["attempts"]) == ("10.0.0.7", 8.0, 1.0, 1)
     assert (running["job"], running["trial"], running["pid"]) == (job.name, 0, 4711)
     assert (queued["trial"], waiting) == (1, store.trials(job.id)[1].id)

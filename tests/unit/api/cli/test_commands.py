@@ -1,4 +1,4 @@
-"""Commands on a store without a service: what they say, what they print as JSON, what they end with."""
+"""Commands on a store without a service: their text, their JSON and their exit codes."""
 
 from __future__ import annotations
 

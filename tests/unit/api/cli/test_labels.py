@@ -20,7 +20,7 @@ from workers.tasks.classification import TASK
 
 @pytest.fixture
 def doubted(store: Store, home: Path) -> Job:
-    """Three trials; the second and the third are wrong where the file of the tests says that they are right."""
+    """Three trials; the second and third are wrong on images that the label file of the tests counts as right."""
     labels = TASK.validation({"name": "digits"}).labels
     answers = [labels.copy() for _ in range(3)]
     answers[1][:4] = answers[2][:8] = 5
@@ -29,8 +29,8 @@ def doubted(store: Store, home: Path) -> Job:
 
 def test_a_label_file_is_counted(searchctl: Searchctl, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("[[1], [], [2, 1], [7]]")
-    found = searchctl("labels", str(tmp_path / "labels.json"), "--json").document
-    assert found == {"lists": 4, "empty": 1, "labels": 4, "classes": 3, "sizes": {"0": 1, "1": 2, "2": 1}}
+    document = searchctl("labels", str(tmp_path / "labels.json"), "--json").document
+    assert document == {"lists": 4, "empty": 1, "labels": 4, "classes": 3, "sizes": {"0": 1, "1": 2, "2": 1}}
     text = searchctl("labels", str(tmp_path / "labels.json")).out
     assert "1 (25.00 %)" in text
     assert "1.000; of those with a label, 1.333" in text
@@ -42,8 +42,8 @@ def test_trials_are_ranked_by_a_label_file(searchctl: Searchctl, doubted: Job, t
     images = TASK.validation({"name": "digits"})
     rows = [f"{name},{5 if place < 8 else images.labels[place]}" for place, name in enumerate(images.names)]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    found = searchctl("reassess", doubted.name, "--labels", str(tmp_path / "labels.csv"), "--json").document
-    assert [one["trial"] for one in found["items"]] == [2, 1, 0]
+    document = searchctl("reassess", doubted.name, "--labels", str(tmp_path / "labels.csv"), "--json").document
+    assert [one["trial"] for one in document["items"]] == [2, 1, 0]
     text = searchctl("reassess", doubted.name, "--labels", str(tmp_path / "labels.csv"), "-k", "3").out
     assert "real accuracy, top 3" in text
     assert "287, of which 287 have a label" in text
@@ -61,8 +61,8 @@ def test_questions_are_made_and_answers_written_as_a_file(
     made = searchctl("relabel", doubted.name, "--networks", "3", "--json").document
     assert made["open"] == made["questions"] > 0
     service: Any = Service(store, Settings(data_dir=home))
-    for one in service.labels.questions(doubted.id, "ann").items:
-        service.labels.judge(doubted.id, "ann", one.image, one.label, not one.is_given)
+    for question in service.labels.questions(doubted.id, "ann").items:
+        service.labels.judge(doubted.id, "ann", question.image, question.label, not question.is_given)
     shown = searchctl("relabel", doubted.name, "--output", str(tmp_path / "out.json"))
     assert "ann" in shown.out
     written = json.loads((tmp_path / "out.json").read_text())

@@ -1,4 +1,4 @@
-"""searchctl latency: measure here, list what there is."""
+"""searchctl latency: measure on this device, list stored tables."""
 
 from __future__ import annotations
 

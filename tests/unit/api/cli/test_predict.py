@@ -1,4 +1,4 @@
-"""searchctl predict: images in files, shown to the models of trials."""
+"""searchctl predict: images in files, given to the models of trials."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def classifier(store: Store, home: Path) -> Job:
 def detector(store: Store, home: Path) -> Job:
     space = {"name": "detector-small"}
     section = pets(home.parent / "pets")
-    return trained(
-        store, home, SMALLEST, task="detection", dataset=section, space=space, objectives=[{"metric": "ap"}]
-    )
+    return trained(store, home, SMALLEST, task="detection", dataset=section, space=space, objectives=[{"metric": "ap"}])
 
 
 @pytest.fixture

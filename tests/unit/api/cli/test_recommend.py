@@ -1,4 +1,4 @@
-"""searchctl recommend and transfer: what is asked, what is shown, what is refused."""
+"""searchctl recommend and transfer: requests, output, refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REPORT = {
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was posted; the answer is ADVICE."""
+    """The requests that were posted; the answer is ADVICE."""
     posted: list[Any] = []
 
     def post(_: Client, path: str, document: Any = None, **__: Any) -> Any:

@@ -25,7 +25,7 @@ LARGE_BYTES = 5_000_000
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers each path in one way that a service may answer, and records the requests."""
+    """Answers each path in a different way, and records the requests."""
 
     protocol_version = "HTTP/1.1"
     server: Recorder
@@ -63,7 +63,7 @@ class Service(BaseHTTPRequestHandler):
         self._send(200, b"x" * 10, announced=20)
 
     def send_stream(self) -> None:
-        """Send one chunk, and end the stream when the client has read it."""
+        """Send a chunk, and end the stream when the client has read it."""
         self._start_chunks()
         self._send_chunk(b"first\n")
         assert self.server.was_read.wait(30)
@@ -122,7 +122,7 @@ def _copy(source: socket.socket, destination: socket.socket) -> None:
             destination.sendall(data)
         destination.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the other side has gone
+        pass  # the other side closed the connection
 
 
 class Recorder(ThreadingHTTPServer):
@@ -334,7 +334,7 @@ def test_a_certificate_for_another_name_is_refused(
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    """A proxy that the environment names."""
+    """A proxy that is set in the environment."""
     with serving(Proxy) as recorder:
         monkeypatch.setenv("HTTP_PROXY", address_of(recorder, "me:pw@"))
         monkeypatch.setenv("HTTPS_PROXY", f"me:pw@127.0.0.1:{recorder.server_port}")

@@ -1,4 +1,4 @@
-"""What an algorithm says of its rounds, and the trials that it wants in full, on the command line."""
+"""Reports of an algorithm's rounds, and trials in full, on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.api.cli.conftest import Searchctl
 
 @pytest.fixture
 def writer(store: Store) -> JobWriter:
-    """Of a job with two rounds and a trial in full."""
+    """The writer of a job with two rounds and a trial in full."""
     _, lease = a_claimed_job(store, name="staged")
     writer = store.writer(lease)
     writer.record_round(0, {"trials": 12, "stop_epoch": 3})

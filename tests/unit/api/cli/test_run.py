@@ -107,8 +107,8 @@ def service(store: Store, home: Path) -> Service:
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = load_document(SPEC)
-    return found
+    spec: dict[str, Any] = load_document(SPEC)
+    return spec
 
 
 def test_an_unfinished_job_with_the_same_spec_is_taken_up(service: Service, document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""searchctl serve as a process of its own, and searchctl as its client."""
+"""searchctl serve as its own process, and searchctl as its client."""
 
 from __future__ import annotations
 

@@ -26,20 +26,20 @@ def test_the_shipped_spaces_are_listed(searchctl: Searchctl) -> None:
 
 
 def test_a_shipped_network_is_counted_in_both_conventions(searchctl: Searchctl) -> None:
-    found = searchctl("spaces", "build", "--rows", "fbnetv3-a", "--json").document
-    assert (found["published_params"], found["published_flops"]) == (8_542_224, 356_598_280)
-    assert (found["params"], found["flops"]) == (8_598_464, 355_514_328)
-    assert found["sides"][-1] == [6, 6]
+    document = searchctl("spaces", "build", "--rows", "fbnetv3-a", "--json").document
+    assert (document["published_params"], document["published_flops"]) == (8_542_224, 356_598_280)
+    assert (document["params"], document["flops"]) == (8_598_464, 355_514_328)
+    assert document["sides"][-1] == [6, 6]
 
 
 def test_a_file_is_counted_for_other_images_and_classes(searchctl: Searchctl, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(ROWS)
     arguments = ["--rows", "mine.yaml", "--resolution", "64", "--classes", "10", "--channels", "1"]
-    found = searchctl("spaces", "build", *arguments, "--json").document
-    assert found["sides"] == [[32, 32], [16, 16]]
+    document = searchctl("spaces", "build", *arguments, "--json").document
+    assert document["sides"] == [[32, 32], [16, 16]]
     out = searchctl("spaces", "build", *arguments).out
     assert "mine at 64 x 64 px, 10 classes" in out
-    assert f"{found['flops']:,}" in out
+    assert f"{document['flops']:,}" in out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Supernets on the command line: what they have learned, and how their trial stands among the others."""
+"""Supernets on the command line: their distributions, and their trial among the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.api.cli.conftest import Searchctl
 
 @pytest.fixture
 def job(store: Store) -> Job:
-    """Whose supernet is half done."""
+    """A job whose supernet is half done."""
     return a_job_with_a_supernet(store, steps=2)
 
 
@@ -43,12 +43,12 @@ def test_of_many_options_the_likeliest_are_shown(searchctl: Searchctl, store: St
 
 
 def test_as_a_document_it_has_every_option(searchctl: Searchctl, job: Job) -> None:
-    found = searchctl("distributions", job.name, "--json").document
-    assert (found["trial"], found["state"], found["step"], found["steps"]) == (0, "RUNNING", 2, 4)
-    assert (found["metrics"]["reward"], found["metrics"]["baseline"]) == (0.5, 0.5)
-    assert [one["parameter"] for one in found["parameters"]] == ["n3", "optimizer", "lr"]
-    assert found["parameters"][1]["options"] == ["sgd", "adamw"]
-    assert found["parameters"][1]["probabilities"] == [0.25, 0.75]
+    document = searchctl("distributions", job.name, "--json").document
+    assert (document["trial"], document["state"], document["step"], document["steps"]) == (0, "RUNNING", 2, 4)
+    assert (document["metrics"]["reward"], document["metrics"]["baseline"]) == (0.5, 0.5)
+    assert [one["parameter"] for one in document["parameters"]] == ["n3", "optimizer", "lr"]
+    assert document["parameters"][1]["options"] == ["sgd", "adamw"]
+    assert document["parameters"][1]["probabilities"] == [0.25, 0.75]
 
 
 def test_a_job_without_a_supernet_is_code_4(searchctl: Searchctl, searched: Job) -> None:

@@ -1,4 +1,4 @@
-"""Values as people read them."""
+"""Values as short texts for people."""
 
 from __future__ import annotations
 
