@@ -1,11 +1,11 @@
-# One image for every part: API, controller, Ray head, workers. Which one a container is, its command says.
+# One image for every part: API, controller, Ray head, workers. The command of a container selects the part.
 FROM python:3.11.11-slim-bookworm
 
 RUN useradd --system --uid 10001 --create-home searchsvc \
  && install -d -o searchsvc -g searchsvc /var/lib/searchsvc /var/lib/searchsvc/artifacts /var/lib/searchsvc/data
 WORKDIR /opt/searchsvc
 
-# The dependencies first: they change seldom and are large.
+# Dependencies come first: they are large and rarely change.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir searchsvc workers api migrations \
  && pip install --no-cache-dir --constraint constraints.txt . \

@@ -1,4 +1,4 @@
-# Everything a developer or a CI machine runs. It needs make and Python 3.11 or newer; the rest is installed into .venv.
+# The targets for developers and CI. They need make and Python 3.11 or newer; everything else is installed into .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
@@ -17,7 +17,7 @@ help: ## List the targets
 run: $(READY) ## Search digits for the best small network and its training recipe (3 minutes on two cores)
 	@$(BIN)/searchctl run $(SPEC)
 
-test: $(READY) packages lint ## Lint, then every test, those that kill processes included
+test: $(READY) packages lint ## Lint, then run every test, including those that kill processes
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
@@ -26,12 +26,12 @@ else
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/chaos
 endif
 
-lint: $(READY) ## ruff, mypy --strict and the import rules
+lint: $(READY) ## Run ruff, mypy --strict and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## Measure, each figure beside its reference
+bench: $(READY) ## Measure the speed, each figure next to its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(READY) packages ## Run two small jobs and take pictures of every page for the documentation (5 minutes)
@@ -62,10 +62,10 @@ docs: $(READY) ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
-packages: # PostgreSQL and Chromium, which the tests start
+packages: # install PostgreSQL and Chromium, which the tests start
 	@sh .ci/packages
 
-clean: ## Remove what these targets made here; jobs and their results (~/.searchsvc) stay
+clean: ## Remove all files that these targets made here; jobs and their results (~/.searchsvc) stay
 	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -73,8 +73,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "searchsvc needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing searchsvc and what it needs into $(VENV) (once; about 6 GB, some minutes) ..."
+	  echo "This Python cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing searchsvc and its dependencies into $(VENV) (once; about 6 GB, some minutes) ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -27,13 +27,13 @@ def main() -> None:
     minutes = sum(row["seconds"] for row in rows) / 60 / 2
     datasets = dict.fromkeys(row["dataset"] for row in rows)
     sections = [_section(dataset, [row for row in rows if row["dataset"] == dataset]) for dataset in datasets]
-    write(FOLDER / "autohas.md", "\n".join([f"It took {minutes:.0f} minutes of two cores.\n", *sections]))
+    write(FOLDER / "autohas.md", "\n".join([f"The study took {minutes:.0f} minutes on two cores.\n", *sections]))
 
 
 def _section(dataset: str, rows: Sequence[Row]) -> str:
     joint = _of_kind(rows, "joint")
     _curves(dataset, joint)
-    lines = [f"## {dataset}", "", f"![Best accuracy by what was spent](autohas-{dataset}.svg)", ""]
+    lines = [f"## {dataset}", "", f"![Best accuracy by epochs spent](autohas-{dataset}.svg)", ""]
     lines += ["### Joint search", "", *_arms(joint), ""]
     lines += ["### At the compute of AutoHAS", "", *_equal(joint), ""]
     lines += ["### The hyperparameter half alone", "", *_recipes(rows), ""]

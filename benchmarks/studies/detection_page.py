@@ -25,7 +25,7 @@ def main() -> None:
     rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8"))
     minutes = sum(row["seconds"] for row in rows) / 60 / 2
     datasets = dict.fromkeys(row["dataset"] for row in rows)
-    lines = [f"It took {minutes:.0f} minutes of two cores.", ""]
+    lines = [f"The study took {minutes:.0f} minutes on two cores.", ""]
     for dataset in datasets:
         lines += _section(dataset, [row for row in rows if row["dataset"] == dataset])
     write(FOLDER / "detection.md", "\n".join(lines))
@@ -38,7 +38,7 @@ def _section(dataset: str, rows: Sequence[Row]) -> list[str]:
         lines += ["### Parts", "", *_parts(parts), ""]
     if searches:
         _curves(dataset, searches)
-        lines += ["### fbnetv3 beside random search", "", *_searches(searches), ""]
+        lines += ["### fbnetv3 compared with random search", "", *_searches(searches), ""]
         lines += [f"![Best AP by epochs trained](detection-{dataset}.svg)", ""]
     return lines
 

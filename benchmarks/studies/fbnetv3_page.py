@@ -28,7 +28,7 @@ def main() -> None:
     datasets = list(dict.fromkeys(row["dataset"] for row in searches))
     for dataset in datasets:
         _curves(dataset, [row for row in searches if row["dataset"] == dataset])
-    parts = [f"It took {report['minutes']:.0f} minutes on two cores.\n"]
+    parts = [f"The study took {report['minutes']:.0f} minutes on two cores.\n"]
     for dataset in datasets:
         own = [row for row in rows if row["dataset"] == dataset]
         parts += [_section(dataset, own)]

@@ -35,7 +35,7 @@ def main() -> None:
     begin()
     rows: list[Row] = json.loads(RESULTS.read_text(encoding="utf-8"))
     minutes = sum(row["seconds"] for row in rows) / 60 / 2
-    lines = [f"It took {minutes:.0f} minutes of two cores.", ""]
+    lines = [f"The study took {minutes:.0f} minutes on two cores.", ""]
     parts, surer, labels = ([row for row in rows if row["kind"] == kind] for kind in ("part", "surer", "labels"))
     ours = DETECTOR["pseudo_threshold"]
     every = {name: gains(row for row in parts if row["dataset"] == name) for name in _names(parts)}
@@ -55,7 +55,7 @@ def main() -> None:
     if labels:
         _scatter(labels)
         lines += ["## Labels", "", *rankings(labels), "", "![Accuracies and the truth](data-labels.svg)", ""]
-        lines += ["### What the raters made", "", *relabelled(labels), ""]
+        lines += ["### Answers of the raters", "", *relabelled(labels), ""]
     write(FOLDER / "data.md", "\n".join(lines))
 
 
