@@ -30,10 +30,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType({CLASSIFICATION: "mbconv", "detec
 """By task: the family of values that do not name one."""
 
 NETWORKS: Mapping[str, NetworkFamily] = MappingProxyType(
-    {
-        family.name: family
-        for family in (*mbconv.NETWORKS, *fbnetv3.NETWORKS, *resnet.NETWORKS, *detector.NETWORKS)
-    }
+    {family.name: family for family in (*mbconv.NETWORKS, *fbnetv3.NETWORKS, *resnet.NETWORKS, *detector.NETWORKS)}
 )
 
 _NAME = Categorical(NETWORK, tuple(NETWORKS))
@@ -73,9 +70,7 @@ def defaults_of(task: str) -> dict[str, Scalar]:
     return {**own, NETWORK: DEFAULTS[task]} if own else own
 
 
-def cost_model_for(
-    task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})
-) -> CostModel:
+def cost_model_for(task: str, space: Space, info: DatasetInfo, constants: Values = MappingProxyType({})) -> CostModel:
     """Return the cost model of a space, or NO_COSTS if any of its names is unknown to the networks it can describe.
 
     `constants` are values of parameters outside the space. Raises InvalidInput (pointers `/0`, `/1`, ...) if a range
