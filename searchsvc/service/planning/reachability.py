@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from searchsvc.domain import Constraint
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.service.planning.blueprint import Blueprint
 from searchsvc.spaces import CostModel, Matrix, Space
-from searchsvc.spaces.costs.model import within
+from searchsvc.spaces.costs.model import broken
 
 SAMPLES = 4096
 _PARENTS = 64
@@ -58,16 +59,15 @@ def examine(
     generator = np.random.default_rng([seed, SAMPLES])
     unit = generator.random((SAMPLES, len(space)))  # (n, d)
     sample = space.from_unit(unit)
-    costs = cost_model(sample)
-    feasible = within(costs, hard, SAMPLES)  # (n,)
+    breaks = broken(cost_model(sample), hard, SAMPLES)  # (c, n)
+    feasible = ~breaks.any(axis=0)  # (n,)
     if feasible.any():
         return Reachability(float(feasible.mean()), SAMPLES, (), sample[feasible.argmax()])
-    excesses = [_relative(constraint, costs[constraint.metric]) for constraint in hard]  # (n,) each
     search = _DescentSearch(space, cost_model, generator, unit)
     faults = [
         Fault(f"/{constraints.index(constraint)}", _unreachable(constraint, nearest))
-        for constraint, excess in zip(hard, excesses, strict=True)
-        if excess.min() > 0 and not constraint.holds(nearest := search.nearest(constraint))
+        for constraint, always_broken in zip(hard, breaks.all(axis=1).tolist(), strict=True)
+        if always_broken and not constraint.holds(nearest := search.nearest(constraint))
     ]
     example = None if faults else search.feasible(hard)
     if not faults and example is None:
@@ -77,6 +77,8 @@ def examine(
 
 
 def _unreachable(constraint: Constraint, nearest: float) -> str:
+    if math.isnan(nearest):
+        return f"{constraint} cannot be reached: {constraint.metric} is NaN for all candidates tried"
     end = "smallest" if constraint.max is not None and nearest > constraint.max else "largest"
     kind = end if constraint.max is None or constraint.min is None else "nearest"
     return f"{constraint} cannot be reached: the {kind} {constraint.metric} found in this space is {_number(nearest)}"
@@ -87,9 +89,13 @@ def _number(value: float) -> str:
 
 
 def _relative(constraint: Constraint, values: Matrix) -> NDArray[np.float64]:
-    """Return e (n,) in units of the limit, so that the excesses over several constraints can be added."""
+    """Return e (n,) in units of the limit, so that the excesses over several constraints can be added.
+
+    The excess of NaN is infinite.
+    """
     limit = constraint.max if constraint.max is not None else constraint.min
-    return constraint.excess(np.asarray(values, dtype=np.float64)) / max(1.0, abs(limit or 0.0))
+    excess = constraint.excess(np.asarray(values, dtype=np.float64)) / max(1.0, abs(limit or 0.0))
+    return np.where(np.isnan(excess), np.inf, excess)
 
 
 @dataclass(frozen=True, slots=True)
