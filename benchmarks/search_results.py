@@ -14,13 +14,13 @@ from typing import Any
 
 from searchsvc.benchmarks import (
     MARK,
-    Judged,
     ProblemFacts,
     Quartiles,
     RunKey,
     Score,
     Search,
     Trajectory,
+    TrajectoryKind,
     scores,
     targets,
 )
@@ -81,7 +81,7 @@ class Results:
     def scores(self) -> list[Score]:
         return scores(self.facts, self.runs, self.mark)
 
-    def targets(self, problem: str) -> Mapping[Judged, float]:
+    def targets(self, problem: str) -> Mapping[TrajectoryKind, float]:
         """Return the values that the reference reaches, in the direction of the metric."""
         sign = self.facts[problem].objective.sign
         return {by: sign * value for by, value in targets(self.runs, problem, self.mark).items()}

@@ -1,13 +1,13 @@
-"""Problems with known answers, and the runner that compares algorithms on them."""
+"""Benchmark problems with known answers, and the runner that compares algorithms on them."""
 
 from searchsvc.benchmarks.comparison import (
     MARK,
     REFERENCE,
-    Judged,
     ProblemFacts,
     Quartiles,
     RunKey,
     Score,
+    TrajectoryKind,
     scores,
     targets,
 )
@@ -29,7 +29,6 @@ __all__ = [
     "TABLES",
     "BenchmarkProblem",
     "BenchmarkTable",
-    "Judged",
     "Limited",
     "ProblemFacts",
     "ProposerSearch",
@@ -42,6 +41,7 @@ __all__ = [
     "Statement",
     "Tabular",
     "Trajectory",
+    "TrajectoryKind",
     "noisy_problem",
     "run_search",
     "scores",

@@ -1,8 +1,8 @@
-"""Algorithms side by side: how many evaluations each needs to reach what the reference reaches, over seeds.
+"""Comparison of algorithms by the number of evaluations that each needs to match the reference, over seeds.
 
-The mark of a problem is the median over seeds of what the reference (TPE, one at a time) has after `MARK` evaluations.
-The share of a search is the number of evaluations after which it reached the mark, divided by `MARK`: 0.25 is four
-times as fast as the reference, infinity says that it never did.
+The mark of a problem is the value of the reference (TPE without batches) after `MARK` evaluations, as the median over
+seeds. The share of a search is the number of evaluations after which it reached the mark, divided by `MARK`: 0.25 is
+four times as fast as the reference, and infinity means that the search never reached the mark.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ REFERENCE = "tpe"
 MARK = 100
 REGRETS_AT = (25, 50, 100)
 
-Judged = Literal["found", "chosen"]
+TrajectoryKind = Literal["found", "chosen"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunKey:
-    """Which search it was."""
+    """The problem, algorithm and settings of a search."""
 
     problem: str
     algorithm: str
@@ -37,7 +37,7 @@ class RunKey:
 
 @dataclass(frozen=True, slots=True)
 class ProblemFacts:
-    """What is needed to read the runs of a problem without its table."""
+    """Properties of a problem for reading its runs without its table."""
 
     objective: Objective
     optimum: float
@@ -45,7 +45,7 @@ class ProblemFacts:
 
 @dataclass(frozen=True, slots=True)
 class Quartiles:
-    """Of values of which some may be infinite."""
+    """Quartiles of values, some of which may be infinite."""
 
     low: float
     median: float
@@ -53,7 +53,7 @@ class Quartiles:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Quartiles:
-        """Each the middle of the two values next to it: interpolation would make NaN of infinity."""
+        """Return the midpoint of the two values next to each quartile: interpolation would turn infinity into NaN."""
         below, above = (np.quantile(values, (0.25, 0.5, 0.75), method=method) for method in ("lower", "higher"))
         low, median, high = ((below + above) / 2).tolist()
         return cls(low, median, high)
@@ -61,36 +61,36 @@ class Quartiles:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One algorithm on one problem, over seeds."""
+    """Result of an algorithm on a problem, over seeds."""
 
     problem: str
     algorithm: str
     batch: int
     seeds: int
     found: Quartiles
-    """Shares of the mark that the found candidates need."""
+    """Shares of the mark for the `found` trajectories."""
     chosen: Quartiles
-    """The same for the chosen ones."""
+    """Shares of the mark for the `chosen` trajectories."""
     regrets: Mapping[int, float]
-    """Evaluations -> median distance of the found from the optimum."""
+    """Evaluations -> median distance of the `found` trajectories from the optimum."""
     chosen_regrets: Mapping[int, float]
     seconds_per_evaluation: float
-    """Median."""
+    """Median over seeds."""
 
 
-def targets(runs: Mapping[RunKey, Search], problem: str, mark: int = MARK) -> Mapping[Judged, float]:
-    """What the reference reaches at the mark (signed, larger is better), median over its seeds."""
-    reference = [
-        run for key, run in runs.items() if (key.problem, key.algorithm, key.batch) == (problem, REFERENCE, 1)
-    ]
-    return {by: float(np.median([trajectory(run, by).at(mark) for run in reference])) for by in ("found", "chosen")}
+def targets(runs: Mapping[RunKey, Search], problem: str, mark: int = MARK) -> Mapping[TrajectoryKind, float]:
+    """Return the values (signed, larger is better) of the reference at the mark, as medians over its seeds."""
+    reference = [run for key, run in runs.items() if (key.problem, key.algorithm, key.batch) == (problem, REFERENCE, 1)]
+    return {
+        kind: float(np.median([trajectory_of(run, kind).at(mark) for run in reference])) for kind in ("found", "chosen")
+    }
 
 
 def scores(facts: Mapping[str, ProblemFacts], runs: Mapping[RunKey, Search], mark: int = MARK) -> list[Score]:
-    """One per problem, algorithm and size of batch, in this order, of the problems that the reference has run on."""
-    known = {key.problem for key in runs if key.algorithm == REFERENCE and key.batch == 1}
-    marks = {problem: targets(runs, problem, mark) for problem in known}
-    ordered = sorted(key for key in runs if key.problem in known)
+    """Return a score per problem, algorithm and batch size, in this order, for problems with runs of the reference."""
+    problems = {key.problem for key in runs if key.algorithm == REFERENCE and key.batch == 1}
+    marks = {problem: targets(runs, problem, mark) for problem in problems}
+    ordered = sorted(key for key in runs if key.problem in problems)
     groups = groupby(ordered, key=lambda key: (key.problem, key.algorithm, key.batch))
     return [
         _score(facts[problem], marks[problem], mark, [(key, runs[key]) for key in keys])
@@ -98,12 +98,12 @@ def scores(facts: Mapping[str, ProblemFacts], runs: Mapping[RunKey, Search], mar
     ]
 
 
-def trajectory(run: Search, by: Judged) -> Trajectory:
-    return run.found if by == "found" else run.chosen
+def trajectory_of(run: Search, kind: TrajectoryKind) -> Trajectory:
+    return run.found if kind == "found" else run.chosen
 
 
 def _score(
-    facts: ProblemFacts, goals: Mapping[Judged, float], mark: int, runs: Sequence[tuple[RunKey, Search]]
+    facts: ProblemFacts, goals: Mapping[TrajectoryKind, float], mark: int, runs: Sequence[tuple[RunKey, Search]]
 ) -> Score:
     key = runs[0][0]
     searches = [run for _, run in runs]
@@ -121,11 +121,13 @@ def _score(
 
 
 def _shares(trajectories: Iterable[Trajectory], target: float, mark: int) -> Quartiles:
-    return Quartiles.of([one.evaluations_to(target) / mark for one in trajectories])
+    return Quartiles.of([trajectory.evaluations_to(target) / mark for trajectory in trajectories])
 
 
 def _regrets(facts: ProblemFacts, trajectories: Sequence[Trajectory], evaluations: int) -> dict[int, float]:
     best = facts.objective.sign * facts.optimum
     return {
-        at: float(np.median([best - one.at(at) for one in trajectories])) for at in REGRETS_AT if at <= evaluations
+        at: float(np.median([best - trajectory.at(at) for trajectory in trajectories]))
+        for at in REGRETS_AT
+        if at <= evaluations
     }

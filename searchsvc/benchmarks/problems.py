@@ -1,6 +1,6 @@
-"""Benchmark problems: a statement, an evaluation, and the truth by which a search is judged.
+"""Benchmark problems: a statement, an evaluation, and the true values by which a search is judged.
 
-Each wrapper changes one thing and hands on the rest: `SeedNoise` what a search sees, `Limited` what it may propose.
+Each wrapper changes a single aspect of a problem: `SeedNoise` the results, `Limited` the allowed candidates.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from searchsvc.spaces.costs.model import CostModel, within
 from searchsvc.spaces.space import Matrix, Space
 
 LIMITED_SHARE = 0.25
-"""The share of candidates that a limit leaves where its value is not given."""
+"""The share of candidates that keep a limit whose value is not specified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a search is told of a problem before it begins."""
+    """The description of a problem that a search receives before it begins."""
 
     space: Space
     objective: Objective
     cost_model: CostModel
     limits: tuple[Constraint, ...] = ()
-    """Hard: on metrics that the cost model knows."""
+    """Hard constraints, on metrics of the cost model."""
 
 
 class BenchmarkProblem(Protocol):
-    """A problem whose answer is known.
+    """A problem with a known answer.
 
     ::
 
-        evaluate(candidate, 7) -> {"accuracy": 90.9, "flops": 4e7}    what evaluation number 7 of a search sees
-        truth(candidate)       -> 91.2                                the value by which it is judged
+        evaluate(candidate, 7) -> {"accuracy": 90.9, "flops": 4e7}    result of evaluation number 7 of a search
+        truth(candidate)       -> 91.2                                the value by which the candidate is judged
     """
 
     @property
@@ -48,17 +48,17 @@ class BenchmarkProblem(Protocol):
 
     @property
     def optimum(self) -> float:
-        """The best truth within the limits."""
+        """The best true value within the limits."""
 
     def evaluate(self, candidate: Candidate, evaluation: int) -> Mapping[str, float]:
-        """The metrics that evaluation number `evaluation` (0, 1, ...) measures, costs included."""
+        """Return the metrics that evaluation number `evaluation` (0, 1, ...) measures, costs included."""
 
     def truth(self, candidate: Candidate) -> float:
-        """The objective without noise."""
+        """Return the objective without noise."""
 
 
 class Tabular:
-    """A table as a problem: an evaluation gives the mean over the training seeds."""
+    """A table as a problem: an evaluation returns the mean over the training seeds."""
 
     def __init__(self, table: BenchmarkTable) -> None:
         self.table = table
@@ -74,12 +74,12 @@ class Tabular:
         return float(self.table.means[self.row(candidate)])
 
     def row(self, candidate: Candidate) -> int:
-        """Where the table has the candidate."""
+        """Return the row of the candidate in the table."""
         return int(self.table.rows(self.table.space.to_matrix([candidate]))[0])
 
 
 class SeedNoise:
-    """A table as a search meets it: an evaluation gives one of the trainings, drawn from (seed, evaluation)."""
+    """A table with noise: an evaluation returns the result of a training that is drawn by (seed, evaluation)."""
 
     def __init__(self, problem: Tabular, seed: int) -> None:
         self._problem = problem
@@ -91,18 +91,18 @@ class SeedNoise:
         table = self._problem.table
         trainings = table.values[self._problem.row(candidate)]
         trainings = trainings[~np.isnan(trainings)]
-        drawn = np.random.default_rng([self._seed, evaluation]).integers(len(trainings))
-        return {**self._problem.evaluate(candidate, evaluation), table.objective.metric: float(trainings[drawn])}
+        index = np.random.default_rng([self._seed, evaluation]).integers(len(trainings))
+        return {**self._problem.evaluate(candidate, evaluation), table.objective.metric: float(trainings[index])}
 
     def truth(self, candidate: Candidate) -> float:
         return self._problem.truth(candidate)
 
 
 class Limited:
-    """A problem under one more hard limit."""
+    """A problem with an additional hard limit."""
 
     def __init__(self, problem: BenchmarkProblem, table: BenchmarkTable, limit: Constraint) -> None:
-        """`limit` is on a cost of `table`, whose candidates the problem has. Raises InvalidInput where none is left."""
+        """Add `limit`, on a cost of `table`, the table of the problem. Raises InvalidInput if no candidate keeps it."""
         self._problem = problem
         limits = (*problem.statement.limits, limit)
         rows = within(table.costs, limits, len(table.means))
@@ -119,19 +119,19 @@ class Limited:
 
 
 def best(values: Matrix, objective: Objective) -> float:
-    """The best of `values` (n,)."""
+    """Return the best of `values` (n,)."""
     return objective.sign * float((objective.sign * values).max())
 
 
 def limit_to_share(table: BenchmarkTable, metric: str, share: float = LIMITED_SHARE) -> Constraint:
-    """The limit on a cost that `share` of the table's candidates meet. Raises NotFound without such a cost."""
+    """Return the limit on a cost that `share` of the table's candidates keep. Raises NotFound for an unknown cost."""
     if metric not in table.costs:
         raise NotFound(f"no cost {metric!r} in this table; it has {', '.join(table.costs)}")
     return Constraint(metric=metric, max=float(np.quantile(table.costs[metric], share)))
 
 
 def table_of(name: str, folder: Path) -> BenchmarkTable:
-    """The table that problem `name` is made of, read from `folder`. Raises NotFound."""
+    """Read the table of the problem `name` from `folder`. Raises NotFound."""
     table = name.partition(":")[0]
     if table not in TABLES:
         raise NotFound(f"no table {table!r}; there are {', '.join(TABLES)}")
@@ -139,9 +139,9 @@ def table_of(name: str, folder: Path) -> BenchmarkTable:
 
 
 def noisy_problem(name: str, table: BenchmarkTable, seed: int) -> BenchmarkProblem:
-    """The problem `TABLE` or `TABLE:COST`, the latter with the limit on a cost that a quarter of the candidates meet.
+    """Return the problem `TABLE` or `TABLE:COST`; the latter limits a cost so that a quarter of the candidates keep it.
 
-    Raises NotFound without such a cost.
+    Raises NotFound for an unknown cost.
     """
     problem = SeedNoise(Tabular(table), seed)
     cost = name.partition(":")[2]

@@ -1,9 +1,9 @@
-"""One search on one problem: what it had found after each evaluation, two ways.
+"""A run of a search on a problem, recorded as two trajectories over its evaluations.
 
 | trajectory | meaning |
 |---|---|
-| found | the best truth among the candidates evaluated so far: how well the search looked |
-| chosen | the truth of the candidate that looked best so far: what somebody who trusts one measurement takes home |
+| found | the best true value among the candidates evaluated so far: the quality of the search |
+| chosen | the true value of the candidate with the best measurement so far: the result for a user who trusts it |
 
 Values are signed so that larger is better.
 """
@@ -25,17 +25,17 @@ from searchsvc.proposing.proposer import Proposer
 
 
 class Searcher(Protocol):
-    """A search as the runner sees it: ours through a Proposer, or one of another library."""
+    """Interface of a search for the runner: our algorithms behind a Proposer, or another library."""
 
     def ask(self, count: int) -> Sequence[Candidate]:
-        """Up to `count` candidates within the limits; none: there is nothing more to propose."""
+        """Return up to `count` candidates within the limits; an empty sequence ends the search."""
 
     def tell(self, candidate: Candidate, metrics: Mapping[str, float]) -> None:
-        """The result of a candidate that was asked for."""
+        """Report the result of a candidate from `ask`."""
 
 
 class ProposerSearch:
-    """An algorithm of the table behind the Proposer, as a job runs it."""
+    """An algorithm of the registry behind the Proposer, as in a job."""
 
     def __init__(self, name: str, statement: Statement, seed: int, options: Mapping[str, Any]) -> None:
         algorithm = create(
@@ -53,7 +53,7 @@ class ProposerSearch:
 
     def ask(self, count: int) -> Sequence[Candidate]:
         first = self._proposer.next_number
-        candidates = [one.candidate for one in self._proposer.propose(count)]
+        candidates = [proposal.candidate for proposal in self._proposer.propose(count)]
         self._numbers |= {candidate: number for number, candidate in enumerate(candidates, first)}
         return candidates
 
@@ -63,13 +63,13 @@ class ProposerSearch:
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """A value that changes at some evaluations: (evaluation from 1, value from there on)."""
+    """A value that changes at some evaluations: pairs (evaluation, counted from 1; value from this evaluation on)."""
 
     steps: tuple[tuple[int, float], ...]
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Trajectory:
-        """From the value after each evaluation."""
+        """Return the trajectory of the values after each evaluation."""
         steps: list[tuple[int, float]] = []
         for evaluation, value in enumerate(values, 1):
             if not steps or value != steps[-1][1]:
@@ -77,47 +77,50 @@ class Trajectory:
         return cls(tuple(steps))
 
     def at(self, evaluation: int) -> float:
-        """The value after so many evaluations."""
+        """Return the value after `evaluation` evaluations."""
         return [value for begin, value in self.steps if begin <= evaluation][-1]
 
     def evaluations_to(self, target: float) -> float:
-        """The first evaluation after which the value is `target` or better; infinite where it never was."""
+        """Return the first evaluation after which the value is `target` or better; infinity if the value never is."""
         return next((float(begin) for begin, value in self.steps if value >= target), math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What one search found, and what its proposals cost."""
+    """Trajectories of a search, and the time of its proposals."""
 
     found: Trajectory
     chosen: Trajectory
     seconds: float
-    """In asking and telling, over all evaluations."""
+    """Time in `ask` and `tell`, over all evaluations."""
 
 
 def run_search(problem: BenchmarkProblem, searcher: Searcher, evaluations: int, batch: int = 1) -> Search:
-    """Ask for `batch` candidates, evaluate all, tell all, until `evaluations` are done or nothing more is proposed."""
+    """Run a search for `evaluations` evaluations, or until it proposes nothing more.
+
+    Each turn asks for `batch` candidates, evaluates all of them, and then reports all results.
+    """
     objective = problem.statement.objective
-    seen: list[float] = []
+    measured: list[float] = []
     truths: list[float] = []
     seconds = 0.0
-    while len(seen) < evaluations:
+    while len(measured) < evaluations:
         started = time.perf_counter()
-        candidates = searcher.ask(min(batch, evaluations - len(seen)))
+        candidates = searcher.ask(min(batch, evaluations - len(measured)))
         seconds += time.perf_counter() - started
         if not candidates:
             break
-        results = [problem.evaluate(one, number) for number, one in enumerate(candidates, len(seen))]
-        seen += [objective.sign * metrics[objective.metric] for metrics in results]
-        truths += [objective.sign * problem.truth(one) for one in candidates]
+        results = [problem.evaluate(candidate, number) for number, candidate in enumerate(candidates, len(measured))]
+        measured += [objective.sign * metrics[objective.metric] for metrics in results]
+        truths += [objective.sign * problem.truth(candidate) for candidate in candidates]
         started = time.perf_counter()
         for candidate, metrics in zip(candidates, results, strict=True):
             searcher.tell(candidate, metrics)
         seconds += time.perf_counter() - started
-    return Search(Trajectory.of(np.maximum.accumulate(truths).tolist()), _chosen(seen, truths), seconds)
+    return Search(Trajectory.of(np.maximum.accumulate(truths).tolist()), _chosen(measured, truths), seconds)
 
 
-def _chosen(seen: Sequence[float], truths: Sequence[float]) -> Trajectory:
-    """The truth of the candidate that looked best after each evaluation, the earliest among equals."""
-    leaders = np.maximum.accumulate(seen)
-    return Trajectory.of([truths[seen.index(leader)] for leader in leaders])
+def _chosen(measured: Sequence[float], truths: Sequence[float]) -> Trajectory:
+    """Return the true value of the best measured candidate after each evaluation; the earliest of equal candidates."""
+    leaders = np.maximum.accumulate(measured)
+    return Trajectory.of([truths[measured.index(leader)] for leader in leaders])

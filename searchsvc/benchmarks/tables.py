@@ -1,12 +1,12 @@
-"""Tables: every candidate of a finite space, trained with several seeds, read from npz files.
+"""Tables with every candidate of a finite space, trained with several seeds, from npz files.
 
 | symbol | meaning | shape |
 |---|---|---|
 | n, d, r | candidates, parameters, training seeds | |
-| codes | the choice of each parameter, by its place in the list of choices | (n, d) |
-| values | the objective of every candidate after each training; NaN where it was not trained with that seed | (n, r) |
+| codes | the choice of each parameter, as an index into its list of choices | (n, d) |
+| values | the objective of every candidate after each training; NaN without a training with that seed | (n, r) |
 
-A reader of one more table is one function: it names the arrays of its file and hands them to `Table.of`.
+The reader of a table is a function: it names the arrays of its file and passes them to `BenchmarkTable.of`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchmarkTable:
-    """Rows are in the order of the space: the last parameter changes fastest."""
+    """Results of all candidates. Rows are in the order of the space: the last parameter changes fastest."""
 
     space: Space
     """Categorical parameters only."""
@@ -40,9 +40,9 @@ class BenchmarkTable:
     values: Matrix
     """(n, r)"""
     means: Matrix
-    """(n,) over the training seeds that there are."""
+    """(n,) over the available training seeds."""
     costs: Mapping[str, Matrix]
-    """What is known before training: metric -> (n,)."""
+    """Costs known before training: metric -> (n,)."""
 
     @classmethod
     def of(
@@ -53,13 +53,16 @@ class BenchmarkTable:
         values: Array,
         costs: Mapping[str, Array],
     ) -> BenchmarkTable:
-        """The table of `codes` (n, d), `values` (n, r) and `costs` (n,), whose rows may stand in any order.
+        """Return the table of `codes` (n, d), `values` (n, r) and `costs` (n,), whose rows may have any order.
 
-        Raises InvalidInput where a candidate is missing, is there twice, or has no value at all.
+        Raises InvalidInput if a candidate is missing, repeated, or without any value.
         """
         sizes = [len(options) for options in choices.values()]
         if codes.shape[1:] != (len(sizes),) or (codes >= sizes).any():
-            raise InvalidInput.at("/codes", f"codes must have a column below {sizes} each, not shape {codes.shape}")
+            raise InvalidInput.at(
+                "/codes",
+                f"codes must have one column per parameter, with values below {sizes}; their shape is {codes.shape}",
+            )
         places = np.ravel_multi_index(tuple(codes.T.astype(np.intp)), sizes)
         order = np.argsort(places, kind="stable")
         if not np.array_equal(places[order], np.arange(np.prod(sizes))):
@@ -76,13 +79,13 @@ class BenchmarkTable:
         )
 
     def rows(self, matrix: Matrix) -> NDArray[np.intp]:
-        """(n,) rows of this table that hold the candidates (n, d)."""
-        sizes = [len(one.choices) for one in self.space.parameters if isinstance(one, Categorical)]
+        """Return the rows (n,) of this table that hold the candidates (n, d)."""
+        sizes = [len(parameter.choices) for parameter in self.space.parameters if isinstance(parameter, Categorical)]
         return np.asarray(np.ravel_multi_index(tuple(matrix.T.astype(np.intp)), sizes))
 
     @property
     def cost_model(self) -> CostModel:
-        """The cost model of the space, which looks the costs up."""
+        """The cost model of the space, by lookup in the table."""
 
         def costs(matrix: Matrix) -> Costs:
             rows = self.rows(matrix)
@@ -92,8 +95,11 @@ class BenchmarkTable:
 
 
 def nasbench201(path: Path) -> BenchmarkTable:
-    """NAS-Bench-201 on CIFAR-10 (Dong and Yang 2020): cells of six edges, validation accuracy in percent after 200
-    epochs, and the latency of HELP (Lee et al. 2021) on each of its devices."""
+    """Read NAS-Bench-201 on CIFAR-10 (Dong and Yang 2020).
+
+    Candidates are cells of six edges, with validation accuracy in percent after 200 epochs, and the latency of HELP
+    (Lee et al. 2021) on each of its devices.
+    """
     ops, names, accuracy, mega_flops, mega_params, devices, latency = _read(
         path,
         *("ops", "op_names", "val_acc_seeds_cifar10", "flops_M_cifar10", "params_M_cifar10"),
@@ -106,8 +112,11 @@ def nasbench201(path: Path) -> BenchmarkTable:
 
 
 def fcnet(path: Path, task: str) -> BenchmarkTable:
-    """FCNet (Klein and Hutter 2019): networks of two hidden layers together with the recipe that trains them, and
-    their validation loss on one regression task. Parameters are counted from the architecture alone."""
+    """Read FCNet (Klein and Hutter 2019).
+
+    Candidates are networks of two hidden layers together with the recipe that trains them, with their validation loss
+    on a regression task. Parameters are counted from the architecture alone.
+    """
     codes, names, choices, loss, params = _read(
         path, "index", "param_names", "choices_json", f"val_loss_{task}", f"n_params_{task}"
     )
@@ -117,7 +126,7 @@ def fcnet(path: Path, task: str) -> BenchmarkTable:
 
 
 def _read(path: Path, *names: str) -> list[Array]:
-    """Arrays of an npz file. Raises NotFound without the file, InvalidInput (pointer `/name`) without an array."""
+    """Return arrays of an npz file. Raises NotFound for a missing file, InvalidInput (pointer `/name`) otherwise."""
     if not path.is_file():
         raise NotFound(f"no table at {path}")
     with np.load(path, allow_pickle=False) as arrays:
@@ -134,4 +143,4 @@ TABLES: Mapping[str, Callable[[Path], BenchmarkTable]] = MappingProxyType(
         "fcnet-parkinsons": lambda folder: fcnet(folder / "fcnet_joint.npz", "parkinsons_telemonitoring"),
     }
 )
-"""The tables that are read from a folder, by name."""
+"""Readers of tables from a folder, by name."""

@@ -1,4 +1,4 @@
-"""What a search over mixtures makes of a space: every range as a basis of some of its values."""
+"""Spaces for the search over mixtures, in which every real range is a basis of a few of its values."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter
 from searchsvc.spaces.space import Matrix, Space
 
 MOST_OPTIONS = 1000
-"""Of one parameter, each with a probability of its own."""
+"""Maximum number of options of a parameter; each option has its own probability."""
 
 
 def with_bases(space: Space, values: int) -> Space:
-    """The same space with each Float as a Basis of `values` values from its low to its high end.
+    """Return a space in which each Float is a Basis of `values` values from its low to its high end.
 
-    They lie evenly: by the logarithm where the range is searched by that. A range of one value is a choice of it.
-    Columns of matrices keep their places and their numbers.
+    The values are evenly spaced, on a logarithmic scale if the range is logarithmic. A range with a single value
+    becomes a choice. The columns of matrices keep their places and their numbers.
     """
-    return Space(_with_basis(one, values) for one in space.parameters)
+    return Space(_with_basis(parameter, values) for parameter in space.parameters)
 
 
 def on_grid(space: Space, matrix: Matrix) -> Matrix:
-    """(n, d) candidates of `with_bases(space, ...)` as those of `space` that are nearest: ranges may have steps."""
+    """Map candidates (n, d) of `with_bases(space, ...)` to the nearest candidates of `space`, which may have steps."""
     return space.activate(space.from_unit(np.nan_to_num(space.to_unit(matrix), nan=0.5)))
 
 

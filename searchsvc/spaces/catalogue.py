@@ -1,4 +1,4 @@
-"""The spaces that ship, by name."""
+"""Shipped search spaces by name."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from searchsvc.spaces.space import Space
 
 @dataclass(frozen=True, slots=True)
 class ShippedSpace:
-    """A space that a job's spec can name."""
+    """A space that a job spec can name."""
 
     name: str
     description: str
     task: str
     space: Space
     constants: Mapping[str, Scalar] = field(default_factory=dict)
-    """Values that all its candidates have besides their own: the network, the fixed part of the recipe."""
+    """Values that all candidates share, outside the space: the network, the fixed part of the recipe."""
 
 
 SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
     {
-        one.name: one
-        for one in (
+        shipped.name: shipped
+        for shipped in (
             ShippedSpace(
                 "mbconv-small",
                 "small MBConv networks and the recipe that trains them, for images of 8 to 64 px",
@@ -45,7 +45,7 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
             ),
             ShippedSpace(
                 "fbnetv3-released",
-                "fbnetv3 with the genes that its released networks need besides: FBNetV3-A and -B are members",
+                "fbnetv3 with the additional genes of the released networks: FBNetV3-A and -B are members",
                 "classification",
                 fbnetv3.released_space(),
                 {"network": "fbnetv3", **recipe.FBNETV3_CONSTANTS},
@@ -73,7 +73,7 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
             ),
             ShippedSpace(
                 "detector-small",
-                "the same with small widths, for images of 128 to 160 px and training on CPUs",
+                "detectors with small widths, for images of 128 to 160 px and training on CPUs",
                 "detection",
                 detector.small_space(),
                 detector.SMALL_CONSTANTS,
@@ -84,7 +84,7 @@ SPACES: Mapping[str, ShippedSpace] = MappingProxyType(
 
 
 def find(name: str) -> ShippedSpace:
-    """The shipped space of that name. Raises NotFound, which lists the names there are."""
+    """Return the shipped space with this name. Raises NotFound, whose message lists the names."""
     if name not in SPACES:
         raise NotFound(f"no space {name!r}; there are {', '.join(sorted(SPACES))}")
     return SPACES[name]

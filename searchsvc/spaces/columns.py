@@ -1,4 +1,4 @@
-"""Encoding of one parameter: its typed values, its column of M, its share of the unit interval, its feature.
+"""Encoding of a parameter: its typed values, its column of M, its share of the unit interval, its feature.
 
 M and U are the matrices of `searchsvc.spaces.space`. An entry of M is the index of a choice or the value of a number,
 and NaN if the parameter is not active.

@@ -1,4 +1,4 @@
-"""The values of a candidate, complete: what networks are built from and trained with."""
+"""Complete values of a candidate, from which networks are built and trained."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ class CompleteValues(Mapping[str, Any]):
         return f"CompleteValues({self._values!r})"
 
     def replaced(self, changes: Mapping[str, Scalar]) -> CompleteValues:
-        """Return these values with others for some of the parameters, without a check."""
+        """Return a copy with `changes` applied, without a check of limits."""
         return CompleteValues({**self._values, **changes})

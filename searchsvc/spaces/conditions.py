@@ -73,7 +73,7 @@ def _components(ordered: Sequence[Parameter]) -> list[list[Parameter]]:
 
 
 def _count(component: Sequence[Parameter], chosen: Mapping[str, Scalar]) -> int | float:
-    """Count the candidates of one component; only values of parameters that conditions name are enumerated."""
+    """Count the candidates of a component; only values of parameters that conditions name are enumerated."""
     named = {other for parameter in component for other in parameter.when}
     total: int | float = 1
     for index, parameter in enumerate(component):

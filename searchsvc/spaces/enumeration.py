@@ -11,18 +11,20 @@ from searchsvc.spaces.space import Matrix, Space
 
 
 def enumerate_space(space: Space, limit: int) -> Matrix | None:
-    """(n, d) matrix of every candidate once; None where there are more than `limit`."""
+    """Return a matrix (n, d) with every candidate once, or None if there are more than `limit` candidates."""
     if space.size() > limit:
         return None
     rows = np.full((1, len(space)), np.nan)
     columns = {name: column for column, name in enumerate(space.names)}
-    for name in TopologicalSorter({one.name: list(one.when) for one in space.parameters}).static_order():
+    for name in TopologicalSorter(
+        {parameter.name: list(parameter.when) for parameter in space.parameters}
+    ).static_order():
         rows = _with_values(space, rows, columns[name])
     return rows
 
 
 def _with_values(space: Space, rows: Matrix, column: int) -> Matrix:
-    """(n', d) from (n, d): each row once per value of the parameter where it is active, else as it is."""
+    """Return (n', d) from (n, d): each row once per value of a parameter; rows where it is inactive do not change."""
     values = _values(space.parameters[column])
     tried = rows.copy()
     tried[:, column] = values[0]
@@ -33,7 +35,7 @@ def _with_values(space: Space, rows: Matrix, column: int) -> Matrix:
 
 
 def _values(parameter: Parameter) -> Matrix:
-    """(k,) entries of the matrix that a parameter of a finite space can have."""
+    """Return the entries (k,) that a parameter of a finite space can have in a matrix."""
     if isinstance(parameter, Categorical):
         return np.arange(len(parameter.choices), dtype=np.float64)
     if parameter.step is None:

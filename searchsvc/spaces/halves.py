@@ -1,4 +1,4 @@
-"""The two halves of a candidate: the architecture, which decides its costs, and the recipe that trains it."""
+"""Halves of a candidate: the architecture, which determines its costs, and the recipe that trains it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces import recipe
 
 RECIPE = frozenset(name for table in recipe.TABLES.values() for name in table.defaults) - {"resolution"}
-"""Parameters of the recipe of any task.
+"""Parameters of the recipes of all tasks.
 
-The resolution is in its table, as every network has one, but FLOPs depend on it. The losses of a detector belong to the
-recipe, although they decide the channels of its last convolutions.
+The resolution is an exception: every recipe table contains it, but FLOPs depend on it. The losses of a detector belong
+to the recipe, although they determine the channels of its last convolutions.
 """
 
 
 class Halves(NamedTuple):
-    """A candidate in two parts."""
+    """A candidate split into architecture and recipe."""
 
     architecture: dict[str, Scalar]
     recipe: dict[str, Scalar]
 
 
 def halves(values: Mapping[str, Scalar]) -> Halves:
-    """The parameters of the recipe, and all others."""
+    """Split values into the parameters of the recipe and all others."""
     architecture = {name: value for name, value in values.items() if name not in RECIPE}
     return Halves(architecture, {name: value for name, value in values.items() if name in RECIPE})

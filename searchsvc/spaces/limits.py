@@ -1,4 +1,4 @@
-"""What can be built and trained, as one widest parameter per name, and the check of values and spaces against it."""
+"""Limits of networks and trainings: the widest parameter for each name, and the checks of values and spaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces.space import Space
 
 Limits: TypeAlias = Mapping[str, Parameter]
-"""Every known name with the widest range that works, far beyond what a shipped space searches."""
+"""The widest working range of every parameter by name, far beyond the ranges of the shipped spaces."""
 
 
 def check_values(values: Mapping[str, Scalar], limits: Limits) -> None:
-    """Raise InvalidInput (pointers `/name`) where a value is unknown or out of range."""
+    """Raise InvalidInput (pointers `/name`) if a value is out of range or its name is unknown."""
     faults = [
         Fault(f"/{name}", reason) for name, value in values.items() if (reason := _reason_against(name, value, limits))
     ]
@@ -24,7 +24,7 @@ def check_values(values: Mapping[str, Scalar], limits: Limits) -> None:
 
 
 def check_space(space: Space, limits: Limits) -> None:
-    """Raise InvalidInput (pointers `/0`, `/1`, ... as Space has them) where it reaches beyond the limits."""
+    """Raise InvalidInput (pointers `/0`, `/1`, ... as in Space) if a parameter reaches beyond the limits."""
     faults = [
         Fault(f"/{index}", reason)
         for index, parameter in enumerate(space.parameters)
@@ -41,7 +41,7 @@ def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
         if reason := _reason_against(parameter.name, value, limits):
             return reason
     if isinstance(limit, Categorical) and not isinstance(parameter, Categorical) and parameter.low < parameter.high:
-        return f"{parameter.name} has single values: make it a categorical of some of {list(limit.choices)}"
+        return f"{parameter.name} takes single values: make it a categorical of some of {list(limit.choices)}"
     if isinstance(limit, Integer) and not isinstance(parameter, Categorical | Integer):
         return f"{parameter.name} must be a whole number: make it an integer"
     if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:
@@ -53,5 +53,5 @@ def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
 
 def _reason_against(name: str, value: Scalar, limits: Limits) -> str | None:
     if name not in limits:
-        return f"nothing here is called {name!r}; known are {', '.join(limits)}"
+        return f"no parameter is called {name!r}; there are {', '.join(limits)}"
     return Space([limits[name]]).contains(Candidate({name: value}))

@@ -1,17 +1,17 @@
 """The space `mbconv-small`: small MBConv networks for images of 8 to 64 px, together with the recipe that trains them.
 
-The network, stage by stage (`workers.models.mbconv` builds it from the same values)::
+A network has these stages (`workers.models.mbconv` builds it from the same values)::
 
     image (c, h, w) -> stem 3x3 conv -> stage 1 -> stage 2 -> stage 3 -> global mean -> dropout -> linear (classes)
 
-Stage i is `depth_i` blocks of `width_i` channels; its first block carries the stride. A block is an inverted residual
-(MobileNetV2, arXiv 1801.04381) with `expansion` times its input channels, rounded to a multiple of 8; with an expansion
-of 1 it is depthwise separable, without the first pointwise convolution. Convolutions have no bias, each is followed by
-batch normalisation. Squeeze-and-excitation (`se`) has a quarter of the expanded channels.
+Stage i consists of `depth_i` blocks with `width_i` channels; its first block has the stride. A block is an inverted
+residual (MobileNetV2, arXiv 1801.04381) with `expansion` times its input channels, rounded to a multiple of 8. With an
+expansion of 1 it is depthwise separable, without the first pointwise convolution. Convolutions have no bias, and batch
+normalisation follows each of them. Squeeze-and-excitation (`se`) has a quarter of the expanded channels.
 
-FLOPs are multiply-adds of one image's forward pass: those of convolutions and of the linear layer, as the papers of
-EfficientNet and FBNet count them (half of what `torch.utils.flop_counter` gives). Parameters are the trained ones:
-weights, biases, and the scale and shift of batch normalisation.
+FLOPs are the multiply-adds of convolutions and the linear layer in the forward pass of an image, as in the papers of
+EfficientNet and FBNet (half of the number that `torch.utils.flop_counter` returns). Parameters are the trained weights,
+biases, and scales and shifts of batch normalisation.
 
 | symbol | meaning |
 |---|---|
@@ -56,7 +56,7 @@ DEFAULTS: Mapping[str, Scalar] = MappingProxyType(
         "se": False,
     }
 )
-"""The value of every architecture parameter where a space does not give it."""
+"""The value of every architecture parameter that a space does not contain."""
 
 _SHIPPED = Space(
     [
@@ -91,32 +91,32 @@ _WIDEST: tuple[Parameter, ...] = (
 )
 
 LIMITS: Limits = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
-"""What the network can be built with, far beyond the shipped space."""
+"""The widest ranges with which the network can be built, far beyond the shipped space."""
 
 _ROWS = 8192
-"""Candidates at a time: what is computed of them stays in the cache of a core."""
+"""Candidates per chunk, so that intermediate results fit into the cache of a core."""
 
 _Column: TypeAlias = NDArray[Any]
-"""(n,), or () where all candidates have the same value."""
+"""(n,), or () if all candidates have the same value."""
 
 _ONE, _STEM_KERNEL = np.ones(()), np.array(3.0)
 
 
 def mbconv_small() -> Space:
-    """The shipped space: 18 parameters, of which two have conditions."""
+    """Return the shipped space: 18 parameters, two of them with conditions."""
     return _SHIPPED
 
 
 def strides(height: int, width: int) -> tuple[int, int, int, int]:
-    """Strides of stem and stages, so that images of 8 to 64 px end as 2 to 4 px and none vanishes."""
+    """Return the strides of stem and stages: images of 8 to 64 px end as 2 to 4 px, and no map vanishes."""
     side = min(height, width)
     return 2 if side >= 24 else 1, 2 if side >= 48 else 1, 2, 2
 
 
 def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar] = DEFAULTS) -> CostModel:
-    """FLOPs and parameters of whole matrices of `space`, exact, for images and classes as in `info`.
+    """Return the exact FLOPs and parameters of matrices of `space`, for images and classes as in `info`.
 
-    Names that the space lacks, and values that are not active, count as in `defaults`.
+    `defaults` replace parameters outside the space and inactive values.
     """
 
     def costs(matrix: Matrix) -> Mapping[str, Matrix]:
@@ -131,7 +131,7 @@ def cost_model(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar] =
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Equal blocks of a stage, one after another, of one network or many."""
+    """Equal consecutive blocks of a stage; the fields describe a single network, or many networks as arrays."""
 
     stage: str
     block: str
@@ -142,20 +142,20 @@ class _Piece:
     side: tuple[int, int]
     """(height, width) of the output, in pixels."""
     flops: _Column
-    """Of all blocks together."""
+    """Sum over all blocks."""
     params: _Column
 
 
 def _network(columns: Mapping[str, _Column], shape: tuple[int, int, int], classes: int) -> tuple[_Column, _Column]:
-    """(FLOPs, parameters)."""
+    """Return (FLOPs, parameters) of networks; both (n,) or ()."""
     pieces = list(_pieces(columns, shape, classes))
-    flops: _Column = sum((one.flops for one in pieces), np.zeros(()))
-    params: _Column = sum((one.params for one in pieces), np.zeros(()))
+    flops: _Column = sum((piece.flops for piece in pieces), np.zeros(()))
+    params: _Column = sum((piece.params for piece in pieces), np.zeros(()))
     return flops, params
 
 
 def _pieces(columns: Mapping[str, _Column], shape: tuple[int, int, int], classes: int) -> Iterator[_Piece]:
-    """Stem, stages and classifier, for images of `shape` (channels, height, width)."""
+    """Yield stem, stages and classifier for images of `shape` (channels, height, width)."""
     channels, height, width = shape
     stem, *stage_strides = strides(height, width)
     expansion, kernel, se = columns["expansion"], columns["kernel"], columns["se"]
@@ -187,33 +187,33 @@ def _pieces(columns: Mapping[str, _Column], shape: tuple[int, int, int], classes
 
 
 def stages(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
-    """Of the network that complete values describe, from the image on."""
+    """Return the stages of the network that complete values describe, from the image on."""
     columns = {name: np.array(values[name], float) for name in DEFAULTS}
     pieces = _pieces(columns, shape_at(info.shape, values[RESOLUTION]), len(info.classes))
     return [
         Stage(
-            one.stage,
-            one.block,
-            count=int(one.count),
-            kernel=int(one.kernel) if one.block != CLASSIFIER else None,
-            stride=one.stride,
-            channels=int(one.channels),
-            expansion=float(columns["expansion"]) if one.block == INVERTED_RESIDUAL else None,
-            squeezes=one.block == INVERTED_RESIDUAL and bool(values["se"]),
-            height=one.side[0],
-            width=one.side[1],
-            flops=float(one.flops),
-            params=float(one.params),
+            piece.stage,
+            piece.block,
+            count=int(piece.count),
+            kernel=int(piece.kernel) if piece.block != CLASSIFIER else None,
+            stride=piece.stride,
+            channels=int(piece.channels),
+            expansion=float(columns["expansion"]) if piece.block == INVERTED_RESIDUAL else None,
+            squeezes=piece.block == INVERTED_RESIDUAL and bool(values["se"]),
+            height=piece.side[0],
+            width=piece.side[1],
+            flops=float(piece.flops),
+            params=float(piece.params),
         )
-        for one in pieces
-        if one.count > 0
+        for piece in pieces
+        if piece.count > 0
     ]
 
 
 def _block(
     i: _Column, o: _Column, k: _Column, expansion: _Column, se: _Column, P: float, Q: float
 ) -> tuple[_Column, _Column]:
-    """(FLOPs, parameters) of one block."""
+    """Return (FLOPs, parameters) of a block; both (n,) or ()."""
     expands = expansion != 1.0
     m = np.where(expands, _divisible(i * expansion), i)
     im, mo, mk = expands * (i * m), m * o, m * (k * k)
@@ -225,7 +225,7 @@ def _block(
 
 
 def _divisible(channels: _Column) -> _Column:
-    """The nearest multiple of 8, not below 0.9 times the channels (timm.layers.make_divisible)."""
+    """Return the nearest multiple of 8, at least 0.9 times the channels (timm.layers.make_divisible)."""
     rounded: _Column = np.maximum(8.0, np.floor(np.trunc(channels + 4.0) * 0.125) * 8.0)
     result: _Column = rounded + 8.0 * (rounded < 0.9 * channels)
     return result
@@ -236,7 +236,7 @@ def _halved(side: int, stride: int) -> int:
 
 
 def _columns(space: Space, matrix: Matrix, defaults: Mapping[str, Scalar]) -> dict[str, _Column]:
-    """The values of the network's parameters, as floats."""
+    """Return the values of the network's parameters as floats, (n,) or () each."""
     return {name: _column(space, matrix, name, defaults[name]) for name in DEFAULTS}
 
 

@@ -1,4 +1,4 @@
-"""NetworkFamily: everything that the library needs to know of one kind of network, as one constant per family.
+"""NetworkFamily: all properties of a family of networks, as a constant per family.
 
 The constants stand next to the spaces (`mbconv`, `resnet`, `fbnetv3.networks`, `detector.networks`);
 `searchsvc.spaces.networks` lists them. `workers.models.build` makes the networks themselves.
@@ -29,39 +29,39 @@ NETWORK = "network"
 
 @dataclass(frozen=True, slots=True)
 class OperatorTiming:
-    """How the networks of a family are cut into operators. `Values` are those of the parameters outside the space."""
+    """The operators of a network family. `Values` are values of the parameters outside the space."""
 
     operators: Callable[[Space, DatasetInfo, Values], list[Operator]]
-    """All operators that occur in a space."""
+    """Lists all operators that occur in a space."""
     cost_model: Callable[[Space, DatasetInfo, Values, LatencyTable], CostModel]
-    """The latency of candidates: the sum of their operators' times in a table."""
+    """Returns the latency of candidates: the sum of their operators' times in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFamily:
-    """Networks that the same parameters describe. `Values` are those of the parameters outside a space."""
+    """Networks with the same parameters. `Values` are values of the parameters outside a space."""
 
     name: str
     task: str
     defaults: Values
     """Defaults of the architecture parameters."""
     limits: Limits
-    """The widest range of each of these parameters that can be built."""
+    """The widest range of each architecture parameter that can be built."""
     _: KW_ONLY
     cost_model: Callable[[Space, DatasetInfo, Values], CostModel]
     stages: Callable[[CompleteValues, DatasetInfo], list[Stage]]
-    """The stages of one network."""
+    """Lists the stages of a network."""
     identity: Callable[[Space, Values], Identity] | None = None
-    """Tells equal networks apart from different ones; None if different values are always different networks."""
+    """Distinguishes different networks; None if different values are always different networks."""
     timing: OperatorTiming | None = None
     """None if latency is not known before training."""
 
     @property
     def parameters(self) -> Values:
-        """All parameters of such a network and its training, with defaults."""
+        """All parameters of the networks and their training, with defaults."""
         return {NETWORK: self.name, **self.defaults, **recipe.TABLES[self.task].defaults}
 
     @property
     def all_limits(self) -> tuple[Limits, Limits]:
-        """The limits of the recipe of the family's task, and of its architecture."""
+        """The limits of the recipe of the family's task, and the limits of its architecture."""
         return recipe.TABLES[self.task].limits, self.limits

@@ -1,7 +1,7 @@
-"""The networks that a task can build, by name, and what is known of them before they are trained.
+"""Networks that a task can build, by name, and their properties before training.
 
-The parameter `network` among the values of a trial names the family; the other values describe the network and its
-training. A new family is one constant next to its space and one entry of `NETWORKS`.
+The parameter `network` of a trial names the family; the other values describe the network and its training. A new
+family needs a constant next to its space and an entry in `NETWORKS`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from searchsvc.spaces.space import Identity, Space
 
 CLASSIFICATION = "classification"
 DEFAULTS: Mapping[str, str] = MappingProxyType({CLASSIFICATION: "mbconv", "detection": "detector"})
-"""By task: the family of values that do not name one."""
+"""Default family by task, for values that name no family."""
 
 NETWORKS: Mapping[str, NetworkFamily] = MappingProxyType(
     {family.name: family for family in (*mbconv.NETWORKS, *fbnetv3.NETWORKS, *resnet.NETWORKS, *detector.NETWORKS)}
@@ -48,15 +48,15 @@ def find(values: Values, task: str = CLASSIFICATION) -> NetworkFamily:
 
 
 def families_of(task: str, space: Space, constants: Values) -> list[NetworkFamily]:
-    """Return the families of a task that candidates of a space can be of, in the order of the parameter's choices."""
+    """Return the families of a task that a space can describe, in the order of the parameter's choices."""
     named = (NETWORKS.get(name) for name in _names_of(task, space, constants))
     return [family for family in named if family is not None and family.task == task]
 
 
 def complete(values: Values, task: str = CLASSIFICATION) -> CompleteValues:
-    """Fill in the default of every other parameter of the network and of its training; `task` as in `find`.
+    """Fill in the defaults of all other parameters of the network and its training; `task` as in `find`.
 
-    Raises InvalidInput (pointers `/name`) if a value is unknown or beyond what can be built and trained.
+    Raises InvalidInput (pointers `/name`) if a value is unknown or beyond the limits.
     """
     family = find(values, task)
     limits.check_values(values, _limits_of([family]))
@@ -74,7 +74,7 @@ def cost_model_for(task: str, space: Space, info: DatasetInfo, constants: Values
     """Return the cost model of a space, or NO_COSTS if any of its names is unknown to the networks it can describe.
 
     `constants` are values of parameters outside the space. Raises InvalidInput (pointers `/0`, `/1`, ...) if a range
-    reaches beyond what can be built or trained.
+    reaches beyond the limits.
     """
     families = families_of(task, space, constants)
     parameters = {name for family in families for name in family.parameters}
@@ -89,25 +89,25 @@ def cost_model_for(task: str, space: Space, info: DatasetInfo, constants: Values
 
 
 def stages_of(task: str, values: Values, info: DatasetInfo) -> list[Stage]:
-    """Return the stages of the network that the values describe; missing values are the defaults.
+    """Return the stages of the network that the values describe; missing values have their defaults.
 
-    Raises InvalidInput if a value is beyond what can be built, or if the network is not one of the task.
+    Raises InvalidInput if a value is beyond the limits, or if the network does not belong to the task.
     """
     family, whole = find(values, task), complete(values, task)
     if family.task != task:
-        raise InvalidInput.at("", f"it is not known what networks of {family.name} are made of")
+        raise InvalidInput.at("", f"the stages of networks of {family.name} are not known for the task {task}")
     return family.stages(whole, info)
 
 
-def check(task: str, space: Space, constants: Values, given: Values) -> None:
-    """Raise InvalidInput (pointers `/name`) if one of `given` is not for the networks that a space can describe."""
-    limits.check_values(given, _limits_of(families_of(task, space, constants)))
+def check(task: str, space: Space, constants: Values, values: Values) -> None:
+    """Raise InvalidInput (pointers `/name`) if a value does not fit the networks that a space can describe."""
+    limits.check_values(values, _limits_of(families_of(task, space, constants)))
 
 
 def identity_for(task: str, space: Space, constants: Values = MappingProxyType({})) -> Identity | None:
-    """Return what tells the networks of a space apart; None if different candidates are always different networks.
+    """Return the identity of the networks of a space; None if different candidates are always different networks.
 
-    `space` is one that `cost_model_for` accepts.
+    `cost_model_for` must accept the space.
     """
     families = families_of(task, space, constants)
     if len(families) != 1 or len(_names_of(task, space, constants)) != 1 or families[0].identity is None:
@@ -138,7 +138,7 @@ def _timing_of(family: NetworkFamily) -> OperatorTiming:
 
 
 def _names_of(task: str, space: Space, constants: Values) -> tuple[str, ...]:
-    """The names that the parameter `network` can have; empty if it is conditional or not a choice."""
+    """Return the names that the parameter `network` can have; empty if it is conditional or not a choice."""
     if NETWORK not in space:
         name = constants.get(NETWORK, DEFAULTS.get(task))
         return () if name is None else (str(name),)

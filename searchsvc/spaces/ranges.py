@@ -1,4 +1,4 @@
-"""The values that one parameter can have: their number, the check of a value, and narrower ranges."""
+"""Values of a parameter: their number, the check of a value, and narrower ranges."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The recipe: how any network is trained. One table of parameters per task, with defaults and limits.
+"""Recipes: the parameters by which networks are trained, as a table per task with defaults and limits.
 
-The networks of a task share its table, and the tables share what does not depend on the task. `FBNETV3` are the seven
-genes that FBNetV3 searches (arXiv 2006.02049); their ranges are those its authors' later work and descriptions of the
-paper give.
+All networks of a task share its table, and the tables share the parameters that do not depend on the task. `FBNETV3`
+has the seven genes that FBNetV3 searches (arXiv 2006.02049), with ranges from its authors' later work and from
+descriptions of the paper.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ AUGMENTATIONS = ("S1", "S2", "S3", "S4")
 INIT, SCRATCH, PRETRAINED = "init", "scratch", "pretrained"
 FROZEN_STAGES, LAYER_DECAY, DATA_FRACTION = "frozen_stages", "layer_decay", "data_fraction"
 SELF_TRAINING = "self_training"
-"""The parameter that decides whether a trial is self-trained."""
+"""The parameter that switches self-training on."""
 PSEUDO_LABELS = ("soft", "hard")
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeParameter:
-    """One parameter of a recipe."""
+    """A parameter of a recipe."""
 
     widest: Parameter
-    """What can be trained with."""
+    """The widest range that training supports."""
     default: Scalar
-    """Where a space does not give it."""
+    """The value for spaces without this parameter."""
     meaning: str
 
 
@@ -49,28 +49,28 @@ class RecipeTable:
 
     @property
     def defaults(self) -> Mapping[str, Scalar]:
-        """The value of every parameter where a space does not give it."""
-        return MappingProxyType({one.widest.name: one.default for one in self.entries})
+        """Default values by parameter name."""
+        return MappingProxyType({entry.widest.name: entry.default for entry in self.entries})
 
     @property
     def limits(self) -> Limits:
-        """What can be trained with."""
-        return MappingProxyType({one.widest.name: one.widest for one in self.entries})
+        """Widest ranges by parameter name."""
+        return MappingProxyType({entry.widest.name: entry.widest for entry in self.entries})
 
     @property
     def meanings(self) -> Mapping[str, str]:
-        """The names in words."""
-        return MappingProxyType({one.widest.name: one.meaning for one in self.entries})
+        """Descriptions by parameter name."""
+        return MappingProxyType({entry.widest.name: entry.meaning for entry in self.entries})
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierLoss:
-    """A loss that classifiers can be trained by."""
+    """A loss for the training of classifiers."""
 
     name: str
     meaning: str
     independent: bool = False
-    """Whether a network trained by it gives each class a probability of its own, by a sigmoid."""
+    """Whether a network trained by it predicts an independent probability for each class, by a sigmoid."""
 
 
 CLASSIFIER_LOSSES: Mapping[str, ClassifierLoss] = MappingProxyType(
@@ -78,15 +78,15 @@ CLASSIFIER_LOSSES: Mapping[str, ClassifierLoss] = MappingProxyType(
         loss.name: loss
         for loss in (
             ClassifierLoss("softmax", "one choice among all classes"),
-            ClassifierLoss("sigmoid", "a yes or no to each", independent=True),
+            ClassifierLoss("sigmoid", "yes or no for each class", independent=True),
         )
     }
 )
-"""By name. `workers.training.classification.class_loss` computes them."""
+"""Losses by name. `workers.training.classification.class_loss` computes them."""
 
 
 def has_independent_classes(values: Mapping[str, Any]) -> bool:
-    """Return whether each class has a probability of its own in a classifier trained with these values."""
+    """Return whether a classifier trained with these values predicts an independent probability for each class."""
     return CLASSIFIER_LOSSES[values.get("class_loss", "softmax")].independent
 
 
@@ -94,17 +94,17 @@ _OF_ALL = (
     RecipeParameter(
         Categorical("optimizer", OPTIMIZERS),
         "sgd",
-        "sgd (with Nesterov's momentum), rmsprop (as TensorFlow has it), adamw",
+        "sgd (with Nesterov's momentum), rmsprop (TensorFlow's variant), adamw",
     ),
     RecipeParameter(Float("lr", 1e-8, 100.0), 0.1, "peak learning rate"),
     RecipeParameter(
-        Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "what sgd multiplies it by, where it is on the scale of rmsprop"
+        Float("sgd_lr_scale", 1e-4, 1e4), 1.0, "factor by which sgd multiplies lr, if lr is on the scale of rmsprop"
     ),
-    RecipeParameter(Float("momentum", 0.0, 0.9999), 0.9, "of sgd and rmsprop"),
+    RecipeParameter(Float("momentum", 0.0, 0.9999), 0.9, "momentum of sgd and rmsprop"),
     RecipeParameter(
         Float("weight_decay", 0.0, 10.0),
         1e-4,
-        "of weights, not of biases and of the scales and shifts of normalisation",
+        "decay of weights only: not of biases, nor of the scales and shifts of normalisation",
     ),
     RecipeParameter(
         Float("warmup_epochs", 0.0, 1000.0),
@@ -120,17 +120,17 @@ _OF_ALL = (
     RecipeParameter(
         Integer("resolution", 0, 4096),
         0,
-        "side of the square images that the network sees, in px; 0: as the dataset has them",
+        "side of the square images that the network sees, in px; 0: as in the dataset",
     ),
     RecipeParameter(
         Categorical(INIT, (SCRATCH, PRETRAINED)),
         SCRATCH,
-        "first weights: random ones, or those of the job's section `pretrained`",
+        "first weights: random weights, or the weights of the job's section `pretrained`",
     ),
     RecipeParameter(
         Float(LAYER_DECAY, 0.01, 1.0),
         1.0,
-        "factor of the learning rate from each stage to the one below it",
+        "factor of the learning rate from each stage to the stage below it",
     ),
     RecipeParameter(
         Float(DATA_FRACTION, 0.0001, 1.0),
@@ -140,30 +140,30 @@ _OF_ALL = (
     RecipeParameter(
         Integer(REPLICATE, 0, 1_000_000),
         0,
-        "number of a repetition, by which the seed goes; 0: it goes by the number of the trial",
+        "number of a repetition, which determines the seed; 0: the seed follows from the number of the trial",
     ),
     RecipeParameter(
         Float("clip_norm", 0.0, 1e6),
         0.0,
-        "norm of the gradient of all weights together, down to which a larger one is scaled; 0: as it is",
+        "maximum norm of the gradient of all weights together; a larger gradient is scaled down; 0: no clipping",
     ),
 )
 _AVERAGE = (
     RecipeParameter(
         Categorical("ema", (False, True)), False, "whether a moving average of the weights is measured and kept"
     ),
-    RecipeParameter(Float("ema_decay", 0.0, 0.99999), 0.95, "of that average, per step"),
+    RecipeParameter(Float("ema_decay", 0.0, 0.99999), 0.95, "final decay of the average, per step"),
 )
 
 _SELF_TRAINING = (
     RecipeParameter(
         Categorical(SELF_TRAINING, (False, True)),
         False,
-        "whether pseudo labels of images without labels are learnt, too",
+        "whether the network also learns from pseudo labels of unlabelled images",
     ),
-    RecipeParameter(Float("pseudo_threshold", 0.0, 1.0), 0.5, "least score of a pseudo label"),
+    RecipeParameter(Float("pseudo_threshold", 0.0, 1.0), 0.5, "minimum score of a pseudo label"),
     RecipeParameter(
-        Float("self_training_alpha", 1e-3, 1e3), 1.0, "how much pseudo labels contribute to the loss, labels being 1"
+        Float("self_training_alpha", 1e-3, 1e3), 1.0, "weight of the pseudo labels in the loss, relative to labels"
     ),
 )
 
@@ -173,7 +173,7 @@ CLASSIFICATION = RecipeTable(
         RecipeParameter(
             Float("mixup", 0.0, 16.0),
             0.0,
-            "alpha of the beta distribution that lambda is drawn from; 0: no mixup",
+            "alpha of the beta distribution from which lambda is drawn; 0: no mixup",
         ),
         RecipeParameter(
             Categorical("class_loss", tuple(CLASSIFIER_LOSSES)),
@@ -183,30 +183,36 @@ CLASSIFICATION = RecipeTable(
         RecipeParameter(
             Categorical("clean_folds", FOLDS),
             0,
-            "leave out images whose label networks trained on the other folds do not find; 0: none",
+            "number of folds for leaving out images whose label networks of the other folds do not predict; 0: off",
         ),
-        RecipeParameter(Float("label_smoothing", 0.0, 0.99), 0.0, "share of a target that goes to all classes alike"),
+        RecipeParameter(
+            Float("label_smoothing", 0.0, 0.99), 0.0, "share of the target that is spread over all classes"
+        ),
         RecipeParameter(Float("dropout", 0.0, 0.95), 0.0, "share of the classifier's inputs that is dropped"),
         RecipeParameter(
             Float("drop_path", 0.0, 0.95),
             0.0,
-            "probability that the last residual branch is dropped; rises from 0 linearly with depth",
+            "probability that the last residual branch is dropped; it rises linearly with depth, from 0",
         ),
         *_AVERAGE,
-        RecipeParameter(Float("shift", 0.0, 0.5), 0.0, "largest shift of an image, as a share of its sides"),
-        RecipeParameter(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
+        RecipeParameter(Float("shift", 0.0, 0.5), 0.0, "maximum shift of an image, as a share of its sides"),
+        RecipeParameter(
+            Categorical("flip", (False, True)), False, "mirror each image left to right with probability one half"
+        ),
         RecipeParameter(Float("randaugment", 0.0, 10.0), 0.0, "magnitude of RandAugment, 0 to 10; 0: off"),
         RecipeParameter(
             Categorical("augmentation", ("none", *AUGMENTATIONS)),
             "none",
-            "S1 to S4: a level of arXiv 2006.06882 in place of shift and randaugment",
+            "S1 to S4: a level of arXiv 2006.06882 that replaces shift and randaugment",
         ),
-        RecipeParameter(Integer(FROZEN_STAGES, 0, 7), 0, "stages that are not trained; from 1 on nor the stem"),
+        RecipeParameter(
+            Integer(FROZEN_STAGES, 0, 7), 0, "number of stages that are not trained; the stem is then frozen too"
+        ),
         *_SELF_TRAINING,
         RecipeParameter(
             Categorical("pseudo_labels", PSEUDO_LABELS),
             "soft",
-            "soft: the teacher's probabilities; hard: its likeliest class",
+            "soft: the teacher's probabilities; hard: its most likely class",
         ),
     )
 )
@@ -218,14 +224,14 @@ DETECTION = RecipeTable(
         RecipeParameter(
             Categorical("class_loss", CLASS_LOSSES),
             "qfl",
-            "focal (with a centerness branch, as ATSS), qfl (Quality Focal Loss)",
+            "focal (with a centerness branch, as in ATSS), qfl (Quality Focal Loss)",
         ),
         RecipeParameter(Float("qfl_beta", 0.0, 8.0), 2.0, "power of qfl's modulating factor"),
         RecipeParameter(
             Categorical("boxes", BOXES), "dfl", "dirac (a number per side), dfl (a distribution per side); both by GIoU"
         ),
-        RecipeParameter(Integer("dfl_bins", 3, 64), 17, "distances of that distribution: 0, 1, ... strides"),
-        RecipeParameter(Float("dfl_weight", 0.0, 10.0), 0.25, "of Distribution Focal Loss"),
+        RecipeParameter(Integer("dfl_bins", 3, 64), 17, "number of distances in the distribution: 0, 1, ... strides"),
+        RecipeParameter(Float("dfl_weight", 0.0, 10.0), 0.25, "weight of Distribution Focal Loss"),
         RecipeParameter(
             Categorical("sample_weighting", SAMPLE_WEIGHTINGS), "none", "swn: a Sample Weighting Network weights losses"
         ),
@@ -234,19 +240,23 @@ DETECTION = RecipeTable(
             "S1",
             "S1 jitter of scale, S2 with AutoAugment, S3 with wider jitter, S4 RandAugment and wider jitter",
         ),
-        RecipeParameter(Categorical("flip", (False, True)), False, "mirror every other image, left to right"),
         RecipeParameter(
-            Float("color", 0.0, 0.9), 0.0, "largest change of brightness, contrast and saturation, as a share"
+            Categorical("flip", (False, True)), False, "mirror each image left to right with probability one half"
         ),
         RecipeParameter(
-            Integer(FROZEN_STAGES, 0, 4), 0, "stages of the backbone that are not trained; from 1 on nor its stem"
+            Float("color", 0.0, 0.9), 0.0, "maximum change of brightness, contrast and saturation, as a share"
+        ),
+        RecipeParameter(
+            Integer(FROZEN_STAGES, 0, 4),
+            0,
+            "number of stages of the backbone that are not trained; its stem is then frozen too",
         ),
         *_SELF_TRAINING,
     )
 )
 
 TABLES: Mapping[str, RecipeTable] = MappingProxyType({"classification": CLASSIFICATION, "detection": DETECTION})
-"""By task."""
+"""Recipe tables by task."""
 
 FBNETV3: tuple[Parameter, ...] = (
     Float("lr", 0.020, 0.030, 0.001),
@@ -257,7 +267,7 @@ FBNETV3: tuple[Parameter, ...] = (
     Float("mixup", 0.0, 0.41, 0.01),
     Float("weight_decay", 7e-6, 21e-6, 1e-6),
 )
-"""18,905,040 recipes."""
+"""The 18,905,040 recipes of FBNetV3."""
 
 FBNETV3_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
     {
@@ -271,7 +281,7 @@ FBNETV3_CONSTANTS: Mapping[str, Scalar] = MappingProxyType(
         "randaugment": 9.0,
     }
 )
-"""The fixed part of that recipe, for ImageNet."""
+"""The fixed part of the FBNetV3 recipe for ImageNet."""
 
 FBNETV3_SHORT: tuple[Parameter, ...] = (
     Float("lr", 0.0005, 0.02, log=True),
@@ -282,6 +292,6 @@ FBNETV3_SHORT: tuple[Parameter, ...] = (
     Float("mixup", 0.0, 0.4, 0.01),
     Float("weight_decay", 1e-6, 1e-2, log=True),
 )
-"""The same genes for trainings of a few epochs from scratch: a wider rate, and regularisation that can be left out."""
+"""The genes of `FBNETV3` for short trainings from scratch: a wider learning rate, and optional regularisation."""
 
 FBNETV3_SHORT_CONSTANTS: Mapping[str, Scalar] = MappingProxyType({"sgd_lr_scale": 10.0, "label_smoothing": 0.1})

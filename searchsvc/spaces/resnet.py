@@ -1,9 +1,9 @@
-"""The space `resnet-small`: timm's ResNets for small images, to see whether a recipe found elsewhere serves them too.
+"""The space `resnet-small`: timm's ResNets for small images, which show whether a recipe transfers between networks.
 
-A network is timm's of the same name, with `base_width` channels in its first stage and twice as many in each of the
-next three. For small images its stem does not pool, and has a stride of 1 below 48 px. Blocks are basic ones
-(arXiv 1512.03385), the stem is three convolutions, and shortcuts that change the shape are a mean over 2x2 pixels and a
-pointwise convolution (arXiv 1812.01187). FLOPs and parameters are counted as those of `searchsvc.spaces.mbconv`.
+A network is timm's network with the same name, with `base_width` channels in its first stage and twice as many in each
+of the next three. For small images its stem does not pool, and has a stride of 1 below 48 px. Blocks are basic blocks
+(arXiv 1512.03385), and the stem has three convolutions. Shortcuts that change the shape are a mean over 2x2 pixels and
+a pointwise convolution (arXiv 1812.01187). FLOPs and parameters are counted as in `searchsvc.spaces.mbconv`.
 """
 
 from __future__ import annotations
@@ -27,31 +27,34 @@ from searchsvc.spaces.space import Matrix, Space
 LAYERS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType(
     {"resnet10t": (1, 1, 1, 1), "resnet18d": (2, 2, 2, 2), "resnet34d": (3, 4, 6, 3)}
 )
-"""Blocks of the four stages."""
+"""Number of blocks of the four stages, by network name."""
 
 DEFAULTS: Mapping[str, Scalar] = MappingProxyType({"base_width": 16})
 LIMITS: Limits = MappingProxyType({"base_width": Integer("base_width", 8, 256, 8)})
 
 
 def resnet_small() -> Space:
-    """The shipped space: which network, how wide, and the recipe genes of `fbnetv3-small`."""
+    """Return the shipped space: the network, its width, and the recipe genes of `fbnetv3-small`."""
     networks = Categorical("network", ("resnet10t", "resnet18d"))
     return Space([networks, Categorical("base_width", (8, 16, 32)), *recipe.FBNETV3_SHORT])
 
 
 def stem_stride(height: int, width: int) -> int:
-    """Stride of the first convolution."""
+    """Return the stride of the first convolution."""
     return 2 if min(height, width) >= 48 else 1
 
 
 def stem_widths(name: str, width: int) -> tuple[int, int, int]:
-    """Output channels of the three convolutions of the stem; the narrow ones (t) have fewer in the first."""
+    """Return the output channels of the three stem convolutions; narrow networks (t) have fewer in the first."""
     half = width // 2
     return (3 * (half // 4) if name.endswith("t") else half), half, width
 
 
 def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]], CostModel]:
-    """Of the network of that name: FLOPs and parameters, exact, for a space, a dataset, and values it does not give."""
+    """Return the factory of the cost model of a network: exact FLOPs and parameters.
+
+    The factory takes a space, a dataset, and defaults for parameters outside the space.
+    """
 
     def bound(space: Space, info: DatasetInfo, defaults: Mapping[str, Scalar]) -> CostModel:
         axis = Axis.of(space, "base_width", defaults["base_width"])
@@ -67,13 +70,13 @@ def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]]
 
 
 def _costs(name: str, width: int, info: DatasetInfo) -> tuple[float, float]:
-    """(FLOPs, parameters) of one network."""
-    found = _stages(name, width, info.shape, len(info.classes))
-    return sum(one.flops for one in found), sum(one.params for one in found)
+    """Return (FLOPs, parameters) of a network."""
+    stages = _stages(name, width, info.shape, len(info.classes))
+    return sum(stage.flops for stage in stages), sum(stage.params for stage in stages)
 
 
 def stages_of(name: str) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
-    """The stages of the network of that name, from complete values, from the image on."""
+    """Return a function that lists the stages of a network, from the image on, for complete values."""
 
     def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
         return _stages(name, int(values["base_width"]), shape_at(info.shape, values[RESOLUTION]), len(info.classes))
@@ -83,13 +86,13 @@ def stages_of(name: str) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[S
 
 def _stages(name: str, width: int, shape: tuple[int, int, int], classes: int) -> list[Stage]:
     inputs, height, side = shape
-    found: list[Stage] = []
+    stages: list[Stage] = []
 
     def add(stage: str, block: str, convolutions: list[tuple[int, int, int]], *, stride: int, count: int = 1) -> None:
-        """`convolutions`: (inputs, outputs, kernel), all of them on maps of the output's size."""
+        """Append a stage. `convolutions`: (inputs, outputs, kernel), all on maps of the output's size."""
         weights = sum(kernel**2 * i * o for i, o, kernel in convolutions)
         norms = sum(2 * o for _, o, _ in convolutions)
-        found.append(
+        stages.append(
             Stage(
                 stage,
                 block,
@@ -128,7 +131,7 @@ def _stages(name: str, width: int, shape: tuple[int, int, int], classes: int) ->
         flops=inputs * classes,
         params=(inputs + 1) * classes,
     )
-    return [*found, head]
+    return [*stages, head]
 
 
 NETWORKS = tuple(

@@ -1,4 +1,4 @@
-"""The side of the images that a network sees: its own value, or that of the dataset."""
+"""Resolution: the side of the images that a network sees, from the recipe or from the dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = Mapping[str, Scalar]
 
 
 def shape_at(shape: tuple[int, int, int], resolution: Scalar) -> tuple[int, int, int]:
-    """(channels, height, width) as a network sees images of `shape`: squares of that side; 0: as they are."""
+    """Return the (channels, height, width) that a network sees: squares of side `resolution`, or `shape` if it is 0."""
     side = int(resolution)
     return (shape[0], side, side) if side else shape
 
@@ -26,7 +26,7 @@ def shape_at(shape: tuple[int, int, int], resolution: Scalar) -> tuple[int, int,
 def at_resolutions(
     model_of: Callable[[Space, DatasetInfo, Values], CostModel],
 ) -> Callable[[Space, DatasetInfo, Values], CostModel]:
-    """The same cost model, also where the resolution of the images is a parameter of the space."""
+    """Extend a cost model to spaces that contain the resolution of the images as a parameter."""
 
     def bound(space: Space, info: DatasetInfo, defaults: Values) -> CostModel:
         def at(resolution: Scalar) -> CostModel:
@@ -55,7 +55,7 @@ def _per_resolution(space: Space, at: Callable[[Scalar], CostModel], defaults: V
 
 
 def _sides(space: Space, column: Matrix, default: Scalar) -> Matrix:
-    """(n,) sides from the column of the resolution; the default where it is not active."""
+    """Return the sides (n,) from the column of the resolution (n,), with the default for inactive entries."""
     parameter, missing = space[RESOLUTION], np.isnan(column)
     if isinstance(parameter, Categorical):
         choices = np.array(parameter.choices, float)

@@ -1,12 +1,12 @@
-"""Space: the parameter algebra, and the one place where typed values become a matrix and back.
+"""Space: parameters with conditions, and the conversion between typed values and matrices.
 
 | symbol | meaning | shape |
 |---|---|---|
-| M | candidates, a column per parameter in the order of the space | (n, d) |
-| U | the same in the unit cube: equal shares for choices and steps, the logarithm where `log` | (n, d) |
-| F | features for learners: one-hot choices, min-max numbers, 0 where not active | (n, f) |
+| M | candidates, with a column per parameter in the order of the space | (n, d) |
+| U | candidates in the unit cube: equal shares for choices and steps, the logarithm if `log` | (n, d) |
+| F | features for learners: indicators of choices, min-max numbers, 0 if not active | (n, f) |
 
-A column of M holds the index of a choice or the value of a number; NaN where the parameter is not active.
+A column of M holds the index of a choice or the value of a number, and NaN if the parameter is not active.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from searchsvc.spaces.ranges import narrowed, outside_reason
 
 Matrix = NDArray[np.float64]
 Identity = Callable[[Matrix], Matrix]
-"""(n, d) matrix -> (n, i): rows are equal exactly where candidates are the same network, trained the same way."""
+"""Map from M (n, d) to (n, i), whose rows are equal exactly if the candidates are the same network and training."""
 
 
 class Space:
     """An immutable set of parameters with conditions between them.
 
-    Raises InvalidInput (pointers `/0`, `/1/when/other`, ...) where names repeat or a condition is unsound.
+    Raises InvalidInput (pointers `/0/name`, `/1/when/other`, ...) if names repeat or a condition is unsound.
     """
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
@@ -64,15 +64,15 @@ class Space:
     # ---- what is in it ---------------------------------------------------------------------------------------------
 
     def size(self) -> int | float:
-        """How many different candidates there are: exact, or infinity where an active parameter is continuous."""
+        """Return the number of different candidates: exact, or infinity if an active parameter is continuous."""
         return count_candidates(self._order)
 
     def contains(self, candidate: Candidate) -> str | None:
-        """Why the candidate is not in this space; None where it is."""
+        """Return why the candidate is not in this space, or None if it is."""
         return next((reason for _, reason in self.faults(candidate)), None)
 
     def faults(self, candidate: Candidate) -> Iterator[tuple[str, str]]:
-        """(name, what is wrong with its value) of every parameter for which the candidate is not in this space."""
+        """Yield (name, reason) for every parameter by which the candidate is not in this space."""
         values = candidate.values
         for name in sorted(set(values) - set(self.names)):
             yield name, f"unknown parameter {name!r}; this space has {', '.join(self.names)}"
@@ -86,17 +86,17 @@ class Space:
                 yield parameter.name, reason
 
     def fix(self, values: Mapping[str, Scalar]) -> Space:
-        """The same space with some parameters pinned to one value each. Raises InvalidInput, pointers `/name`."""
+        """Return the space with some parameters fixed to a value each. Raises InvalidInput, pointers `/name`."""
         return self._replaced({name: (value,) for name, value in values.items()})
 
     def narrow(self, ranges: Mapping[str, NarrowedRange | Sequence[Scalar]]) -> Space:
-        """The same space with choices or ranges cut down. Raises InvalidInput, pointers `/name`."""
+        """Return the space with fewer choices or smaller ranges. Raises InvalidInput, pointers `/name`."""
         return self._replaced(ranges)
 
     # ---- matrices --------------------------------------------------------------------------------------------------
 
     def to_matrix(self, candidates: Sequence[Candidate]) -> Matrix:
-        """(n, d) from candidates of this space."""
+        """Return M (n, d) from candidates of this space."""
         matrix = np.full((len(candidates), len(self)), np.nan)
         for column, parameter in enumerate(self.parameters):
             code = self._choice_codes.get(parameter.name)
@@ -107,7 +107,7 @@ class Space:
         return matrix
 
     def from_matrix(self, matrix: Matrix) -> list[Candidate]:
-        """Candidates from (n, d); columns of parameters that are not active are passed over."""
+        """Return candidates from M (n, d); columns of inactive parameters are ignored."""
         active: NDArray[np.bool_] = np.asarray(~np.isnan(self.activate(matrix)))
         typed = [
             columns.typed_values(parameter, matrix[:, column], active[:, column])
@@ -120,35 +120,35 @@ class Space:
         ]
 
     def activate(self, matrix: Matrix) -> Matrix:
-        """A copy of (n, d) with NaN wherever a condition does not hold."""
+        """Return a copy of M (n, d) with NaN for every parameter whose conditions do not hold."""
         result = matrix.copy()
         for child, other, codes in self._conditions:
             result[~np.isin(result[:, other], codes), child] = np.nan
         return result
 
     def from_unit(self, unit: Matrix) -> Matrix:
-        """(n, d) matrix from (n, d) points of the unit cube."""
+        """Return M (n, d) from U (n, d)."""
         matrix = np.empty_like(unit)
         for column, parameter in enumerate(self.parameters):
             matrix[:, column] = columns.from_unit(parameter, np.clip(unit[:, column], 0.0, 1.0))
         return self.activate(matrix)
 
     def to_unit(self, matrix: Matrix) -> Matrix:
-        """(n, d) points of the unit cube from a matrix: the middle of each choice's or step's share; NaN stays NaN."""
+        """Return U (n, d) from M (n, d): the middle of the share of each choice or step; NaN stays NaN."""
         unit = np.empty_like(matrix)
         for column, parameter in enumerate(self.parameters):
             unit[:, column] = columns.to_unit(parameter, matrix[:, column])
         return unit
 
     def sample(self, count: int, generator: np.random.Generator) -> Matrix:
-        """(count, d) matrix of independent uniform draws."""
+        """Return M (count, d) of independent uniform draws."""
         return self.from_unit(generator.random((count, len(self))))
 
     def features(self, matrix: Matrix) -> Matrix:
-        """(n, f) features in [0, 1]: one column per choice of a categorical, one min-max column per number.
+        """Return F (n, f) in [0, 1]: a column per choice of a categorical, and a min-max column per number.
 
-        A categorical of two choices is one column too. What is not active is 0, and a parameter with conditions has
-        one more column that says whether it is active.
+        A categorical with two choices has a single column. Inactive parameters are 0. A parameter with conditions has
+        an additional column that is 1 if the parameter is active.
         """
         unit = self.to_unit(matrix)
         blocks = []
@@ -173,7 +173,7 @@ class Space:
         }
 
     def _codes(self, name: str, values: Iterable[Scalar]) -> Matrix:
-        """The values of one parameter as they stand in its column; those outside its range are left out."""
+        """Return the entries (k,) of values of a parameter in its column of M, without values out of range."""
         parameter, codes = self[name], self._choice_codes.get(name)
         inside = [value for value in values if outside_reason(parameter, value) is None]
         return np.array([value if codes is None else codes[value] for value in inside], dtype=np.float64)
@@ -194,6 +194,6 @@ class Space:
 
 
 def _first_line(error: ValueError) -> str:
-    """A pydantic error's own message, or the text of a plain one."""
+    """Return the first message of a pydantic error, or the text of a plain error."""
     details = getattr(error, "errors", None)
     return str(details()[0]["msg"]).removeprefix("Value error, ") if callable(details) else str(error)

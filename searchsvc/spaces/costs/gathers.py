@@ -1,7 +1,7 @@
-"""Costs of whole matrices as sums over parts, where each part depends on few parameters: one gather per part.
+"""Costs of whole matrices as sums over parts: a single gather per part, as each part depends on few parameters.
 
-What a part costs is computed once for every combination of its parameters, as a table. Where a space is so wide that a
-table would be large, the part is computed anew for every matrix.
+The costs of a part are computed once, for every combination of its parameters, and stored in a table. If a space is so
+wide that the table would be large, the costs of the part are computed again for every matrix.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from searchsvc.spaces.costs.axes import Axis
 from searchsvc.spaces.space import Matrix, Space
 
 _ROWS = 8192
-"""Candidates at a time: what is computed of them stays in the cache of a core."""
+"""Candidates per chunk, so that intermediate results fit into the cache of a core."""
 _LARGEST_TABLE = 2**21
 
 Array: TypeAlias = NDArray[Any]
-"""Numbers, real or complex, of any shape that broadcasts."""
+"""Real or complex numbers of any shape that broadcasts."""
 Values: TypeAlias = Mapping[str, Array]
-"""Name of a parameter -> its values."""
+"""Values by parameter name."""
 Costs: TypeAlias = Callable[[Values], Array]
-"""From the values of the parameters of a part to its costs."""
+"""Map from the values of a part's parameters to its costs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostPart:
-    """What the parameters of these names decide together."""
+    """A part of a network whose costs depend on the parameters `names`."""
 
     names: tuple[str, ...]
     costs: Costs
 
     def grid(self, axes: Mapping[str, Axis]) -> Values:
-        """Every combination of values: along one dimension per name, in their order."""
+        """Return every combination of values, with a dimension per name, in the order of `names`."""
         return dict(zip(self.names, np.ix_(*(axes[name].values for name in self.names)), strict=True))
 
     def table(self, axes: Mapping[str, Axis]) -> Array | None:
-        """(product of the lengths of the axes,) costs; None where that would be too many."""
+        """Return the costs (product of the lengths of the axes,) of all combinations; None if there are too many."""
         lengths = [len(axes[name].values) for name in self.names]
         if math.prod(lengths) > _LARGEST_TABLE:
             return None
@@ -49,15 +49,15 @@ class CostPart:
 
 
 class Gather:
-    """(n, d) matrix -> (n,) sums of the costs of all parts, of the number type `dtype`."""
+    """Map from M (n, d) to the sums (n,) of the costs of all parts, with the number type `dtype`."""
 
     def __init__(self, space: Space, axes: Mapping[str, Axis], parts: Iterable[CostPart], dtype: type) -> None:
-        found = [(part, part.table(axes)) for part in parts]
+        tables = [(part, part.table(axes)) for part in parts]
         self._axes, self._dtype = axes, dtype
-        self._tables = [table for _, table in found if table is not None]
-        self._computed = [part for part, table in found if table is None]
-        tabled = [part for part, table in found if table is not None]
-        columns = {name: one for part in tabled for name in part.names if (one := axes[name].column) is not None}
+        self._tables = [table for _, table in tables if table is not None]
+        self._computed = [part for part, table in tables if table is None]
+        tabled = [part for part, table in tables if table is not None]
+        columns = {name: column for part in tabled for name in part.names if (column := axes[name].column) is not None}
         self._columns = list(columns.values())
         self._missing = np.array([axes[name].missing for name in columns])
         self._conditional = any(space.parameters[column].when for column in self._columns)
@@ -71,22 +71,25 @@ class Gather:
         return total
 
     def _sums(self, rows: Matrix) -> Array:
-        """(r,) from (r, d)."""
+        """Return the sums (r,) for rows (r, d)."""
         genes = rows[:, self._columns]
         if self._conditional:
             genes = np.where(np.isnan(genes), self._missing, genes)
         # Every index is a sum over the parameters of a part, so one product of matrices gives all of them: (parts, r).
         index = np.rint(self._weights @ genes.T + self._offset).astype(np.intp)
         total: Array = np.zeros(len(rows), self._dtype)
-        for table, chosen in zip(self._tables, index, strict=True):
-            total += table[chosen]
+        for table, entries in zip(self._tables, index, strict=True):
+            total += table[entries]
         for part in self._computed:
             total += part.costs({name: self._axes[name].decoded(rows) for name in part.names})
         return total
 
 
 def _strides(parts: Sequence[CostPart], axes: Mapping[str, Axis], names: Sequence[str]) -> tuple[Matrix, Matrix]:
-    """(parts, g) and (parts, 1): index into a part's table = weights * entries of the parameters `names` + offset."""
+    """Return weights (parts, g) and offsets (parts, 1).
+
+    The index into a part's table is weights * entries of the parameters `names` + offset.
+    """
     weights, offset = np.zeros((len(parts), len(names))), np.zeros((len(parts), 1))
     for row, part in enumerate(parts):
         stride = 1.0

@@ -1,7 +1,7 @@
-"""LatencyTable: how long each operator of a space takes on one device, as a file.
+"""LatencyTable: the times of all operators of a space on a device, as a file.
 
-The latency of a network is estimated as the sum of its operators' times a factor `scale`, which a check against whole
-networks has found. Operators that the time for measuring did not reach are fitted (`latency_fit`).
+The latency of a network is estimated as the sum of its operators' times, multiplied by the factor `scale` that a check
+against whole networks determined. Operators for which the measuring time was too short are fitted (`latency_fit`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from searchsvc.spaces.costs.gathers import Array
 from searchsvc.spaces.costs.operators import Layer, Operator
 
 LATENCY = "latency"
-"""The metric that a table gives, in milliseconds per batch."""
+"""The metric of a latency table, in milliseconds per batch."""
 FORMAT: Literal["searchsvc-latency/1"] = "searchsvc-latency/1"
 
-_Whole = Annotated[int, Field(ge=0, le=2**31)]
-_Some = Annotated[int, Field(ge=1, le=2**31)]
+_Count = Annotated[int, Field(ge=0, le=2**31)]
+_Positive = Annotated[int, Field(ge=1, le=2**31)]
 _Milliseconds = Annotated[float, Field(gt=0, lt=1e9)]
 
 
@@ -33,51 +33,51 @@ class _TableModel(BaseModel):
 
 
 class Device(_TableModel):
-    """What was measured on."""
+    """The device of the measurements."""
 
     kind: Literal["cpu", "cuda"]
     name: str
-    threads: _Some
+    threads: _Positive
     clock: str
-    """What the times are of: of the processor, on the wall, of CUDA events."""
+    """The clock of the times: processor time, wall time, or CUDA events."""
     torch: str
 
 
 class TimedOperator(_TableModel):
-    """One operator with its time."""
+    """An operator with its time."""
 
     operator: Operator
     milliseconds: _Milliseconds
-    samples: _Whole
-    """Measurements that this is the lower quartile of; 0: fitted."""
+    samples: _Count
+    """Number of measurements, of which `milliseconds` is the lower quartile; 0 if the time was fitted."""
 
 
 class NetworkCheck(_TableModel):
-    """How well the sums of operators tell the times of whole networks; errors are shares of the measured time."""
+    """Comparison of the sums of operators with the times of whole networks; errors are shares of the measured time."""
 
-    networks: _Some
+    networks: _Positive
     rank_correlation: float
-    """Spearman's."""
+    """Spearman's rank correlation."""
     median_error: float
     error_90: float
-    """Nine of ten networks have a smaller one."""
+    """The error at the 90th percentile of the networks."""
     scaled_median_error: float
-    """As above, each network with the scale that all others give."""
+    """The median error with the scale of each network fitted to all other networks."""
     scaled_error_90: float
     estimated: tuple[float, ...]
-    """Milliseconds, sums of operators without the scale."""
+    """Sums of operators in milliseconds, without the scale."""
     measured: tuple[float, ...]
 
 
 class LatencyTable(_TableModel):
-    """The operators of one space, for images and classes of one kind, on one device."""
+    """The times of the operators of a space, for a shape of images, a number of classes, and a device."""
 
     format: Literal["searchsvc-latency/1"] = FORMAT
     space: str
-    shape: tuple[_Some, _Some, _Some]
+    shape: tuple[_Positive, _Positive, _Positive]
     """(channels, height, width) of the images of the dataset."""
-    classes: _Some
-    batch: _Some
+    classes: _Positive
+    batch: _Positive
     device: Device
     date: str
     scale: Annotated[float, Field(gt=0)]
@@ -87,13 +87,13 @@ class LatencyTable(_TableModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> LatencyTable:
-        if len({one.operator for one in self.operators}) < len(self.operators):
+        if len({timed.operator for timed in self.operators}) < len(self.operators):
             raise ValueError("an operator occurs twice")
         return self
 
     @classmethod
     def parse(cls, text: bytes, source: str) -> LatencyTable:
-        """From the content of a file. Raises InvalidInput, which names `source` and what is wrong first."""
+        """Parse the content of a file. Raises InvalidInput, whose message has `source` and the first error."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -103,35 +103,37 @@ class LatencyTable(_TableModel):
 
     @cached_property
     def serialised(self) -> bytes:
-        """The content of its file."""
+        """The content of the table's file."""
         return self.model_dump_json(indent=1).encode() + b"\n"
 
     @cached_property
     def digest(self) -> str:
-        """Changes whenever the content does."""
+        """A digest of the content."""
         return hashlib.sha256(self.serialised).hexdigest()[:16]
 
     @cached_property
     def _times(self) -> Mapping[Operator, float]:
-        return {one.operator: one.milliseconds for one in self.operators}
+        return {timed.operator: timed.milliseconds for timed in self.operators}
 
     def prices(self, layer: Layer) -> Array:
-        """Milliseconds of a layer, unscaled. Raises InvalidInput where an operator is missing."""
+        """Return the milliseconds of a layer, unscaled. Raises InvalidInput if an operator is missing."""
         operators, inverse = layer.unique()
-        missing = [one for one in operators if one not in self._times]
+        missing = [operator for operator in operators if operator not in self._times]
         if missing:
-            told = f"the table lacks {len(missing)} operators of this space, such as {missing[0]}"
-            raise InvalidInput.at("", f"{told}: it has those of the whole shipped space, with nothing fixed besides")
-        return np.array([self._times[one] for one in operators])[inverse]
+            reason = f"the table lacks {len(missing)} operators of this space, such as {missing[0]}"
+            raise InvalidInput.at(
+                "", f"{reason}: it has the operators of the whole shipped space, with no other values fixed"
+            )
+        return np.array([self._times[operator] for operator in operators])[inverse]
 
     def check_fits(self, space: str, info: DatasetInfo) -> None:
-        """Raise InvalidInput where it was measured for something else."""
+        """Raise InvalidInput if the table was measured for another space, shape or number of classes."""
         wanted, own = (space, info.shape, len(info.classes)), (self.space, self.shape, self.classes)
         if wanted != own:
-            told = " not for ".join(_told(*one) for one in (own, wanted))
-            raise InvalidInput.at("", f"the table was measured for {told}")
+            targets = " not for ".join(_target(*target) for target in (own, wanted))
+            raise InvalidInput.at("", f"the table was measured for {targets}")
 
 
-def _told(space: str, shape: tuple[int, int, int], classes: int) -> str:
+def _target(space: str, shape: tuple[int, int, int], classes: int) -> str:
     channels, height, width = shape
     return f"{space} on images of {channels} x {height} x {width} in {classes} classes"

@@ -1,4 +1,4 @@
-"""Times of operators that were not measured, from those that were.
+"""Times of operators that were not measured, fitted to the measured operators.
 
 | symbol | meaning |
 |---|---|
@@ -22,51 +22,56 @@ from searchsvc.spaces.space import Matrix
 
 _NEIGHBOURS = 4
 _APART = 10.0
-"""Distance of other kernels, strides, ...: such neighbours count only where there are none alike."""
+"""Distance between different kernels, strides, ...: such neighbours count only in the absence of equal neighbours."""
 
 
 def fitted(measured: Mapping[Operator, float], missing: Iterable[Operator]) -> dict[Operator, float]:
-    """Milliseconds of operators that were not measured.
+    """Return the milliseconds of operators that were not measured.
 
-    First a sum of their work with coefficients of 0 or more, found by least squares of relative errors for each kind
-    and kernel; then corrected by how far the nearest measured operators are from that sum. Raises InvalidInput where
-    nothing of a kind was measured.
+    A fit for each kind and kernel gives a weighted sum of their work, with coefficients of 0 or more, by least squares
+    of relative errors. The deviations of the nearest measured operators from that sum then correct it. Raises
+    InvalidInput if no operator of a kind was measured.
     """
     times = dict.fromkeys(missing, 0.0)
-    for kind, kernel in sorted({(one.kind, one.kernel) for one in times}):
-        wanted = [one for one in times if (one.kind, one.kernel) == (kind, kernel)]
-        alike = [one for one in measured if one.kind == kind]
-        known = [one for one in alike if one.kernel == kernel] or alike
-        if not known:
+    for kind, kernel in sorted({(operator.kind, operator.kernel) for operator in times}):
+        group = [operator for operator in times if (operator.kind, operator.kernel) == (kind, kernel)]
+        same_kind = [operator for operator in measured if operator.kind == kind]
+        references = [operator for operator in same_kind if operator.kernel == kernel] or same_kind
+        if not references:
             raise InvalidInput.at("/seconds", f"no {kind} was measured in the time given: allow more")
-        estimates = _estimated(known, np.array([measured[one] for one in known]), wanted)
-        times.update(zip(wanted, estimates.tolist(), strict=True))
+        estimates = _estimated(references, np.array([measured[operator] for operator in references]), group)
+        times.update(zip(group, estimates.tolist(), strict=True))
     return times
 
 
-def _estimated(known: list[Operator], times: Matrix, wanted: list[Operator]) -> Matrix:
-    """(w,) from (k,) milliseconds."""
-    work = _work(known)
+def _estimated(measured: list[Operator], times: Matrix, missing: list[Operator]) -> Matrix:
+    """Return the milliseconds (w,) of the `missing` operators from the `times` (k,) of the measured operators."""
+    work = _work(measured)
     unit = np.maximum(work.max(axis=0), 1.0)
-    coefficients, _ = nnls(work / unit / times[:, None], np.ones(len(known)))
+    coefficients, _ = nnls(work / unit / times[:, None], np.ones(len(measured)))
     least = times.min() / 2.0  # never 0
-    sums, wanted_sums = (np.maximum(_work(each) / unit @ coefficients, least) for each in (known, wanted))
-    correction = _from_neighbours(_places(known), np.log(times / sums), _places(wanted))
-    estimates: Matrix = wanted_sums * np.exp(correction)
+    sums, missing_sums = (
+        np.maximum(_work(operators) / unit @ coefficients, least) for operators in (measured, missing)
+    )
+    correction = _from_neighbours(_places(measured), np.log(times / sums), _places(missing))
+    estimates: Matrix = missing_sums * np.exp(correction)
     return estimates
 
 
-def _from_neighbours(known: Matrix, values: Matrix, wanted: Matrix) -> Matrix:
-    """(w,) means of the values (k,) of the nearest of the places (k, p), the nearer the heavier."""
-    count = min(_NEIGHBOURS, len(known))
-    distances, nearest = (one.reshape(len(wanted), count) for one in KDTree(known).query(wanted, k=count))
+def _from_neighbours(points: Matrix, values: Matrix, queries: Matrix) -> Matrix:
+    """Return means (w,) of `values` (k,) over the nearest of `points` (k, p) to each of `queries` (w, p).
+
+    Nearer points have larger weights.
+    """
+    count = min(_NEIGHBOURS, len(points))
+    distances, nearest = (array.reshape(len(queries), count) for array in KDTree(points).query(queries, k=count))
     weights = 1.0 / (distances + 0.05)
     means: Matrix = (weights * values[nearest]).sum(axis=1) / weights.sum(axis=1)
     return means
 
 
 def _places(operators: list[Operator]) -> Matrix:
-    """(n, p): sizes on a logarithmic scale, so that distances are ratios."""
+    """Return coordinates (n, p) of operators, with sizes on a logarithmic scale, so that distances are ratios."""
     layer = Layer.of(operators)
     sizes = np.log([layer.inputs, layer.mid + 1.0, layer.outputs, layer.height, layer.width])
     others = np.stack([layer.kernel, layer.stride, layer.pad, np.sign(layer.squeeze)]) * _APART
@@ -75,7 +80,7 @@ def _places(operators: list[Operator]) -> Matrix:
 
 
 def _work(operators: list[Operator]) -> NDArray[np.float64]:
-    """(n, 7): what takes time, each column one kind of work (a call; multiply-adds; values read and written)."""
+    """Return the work (n, 7) of operators: a column per kind (a call; multiply-adds; values read and written)."""
     layer = Layer.of(operators)
     i, m, o, k, q = layer.inputs, layer.mid, layer.outputs, layer.kernel, layer.squeeze
     P, Q, expands = layer.before, layer.after, layer.mid != layer.inputs

@@ -1,8 +1,8 @@
-"""CostModel: what every candidate of a space costs before it is trained, and which candidates keep limits on costs.
+"""CostModel: the costs of every candidate of a space before training, and the check of limits on costs.
 
 | symbol | meaning | shape |
 |---|---|---|
-| M | candidates, as the space has them | (n, d) |
+| M | candidates, as in `searchsvc.spaces.space` | (n, d) |
 | costs | FLOPs, parameters, latency, ..., by metric | (n,) each |
 """
 
@@ -20,7 +20,7 @@ from searchsvc.spaces.space import Matrix, Space
 Costs: TypeAlias = Mapping[str, Matrix]
 """metric -> (n,)"""
 CostFunction: TypeAlias = Callable[[Matrix], Costs]
-"""From (n, d), with at least one row, to the same metrics for every matrix."""
+"""Map from M (n, d) with n > 0 to costs; the metrics are the same for every matrix."""
 
 FLOPS, PARAMS = "flops", "params"
 COUNTED: Final = (FLOPS, PARAMS)
@@ -28,7 +28,7 @@ COUNTED: Final = (FLOPS, PARAMS)
 
 
 class CostModel:
-    """The costs of all candidates of one space: vectorised and exact."""
+    """Exact costs of all candidates of a space, vectorised."""
 
     __slots__ = ("_function", "metrics")
 
@@ -38,7 +38,7 @@ class CostModel:
 
     @classmethod
     def of(cls, costs: CostModel | CostFunction | None, space: Space) -> CostModel:
-        """Wrap a function that a user wrote; one candidate of `space` shows which metrics it returns."""
+        """Wrap a user's function; the costs of a sampled candidate of `space` show its metrics."""
         if costs is None or isinstance(costs, CostModel):
             return costs or NO_COSTS
         return cls(costs(space.sample(1, np.random.default_rng(0))), costs)
@@ -50,29 +50,29 @@ class CostModel:
         return self._function(matrix)
 
     def __or__(self, other: CostModel) -> CostModel:
-        """Return a model of the metrics of both; as for dicts, `other` decides those that both have."""
+        """Return a model of the metrics of both; as for dicts, `other` determines the metrics that both have."""
         metrics = dict.fromkeys((*self.metrics, *other.metrics))
         return CostModel(metrics, lambda matrix: {**self(matrix), **other(matrix)})
 
     def split(self, constraints: Iterable[Constraint]) -> tuple[tuple[Constraint, ...], tuple[Constraint, ...]]:
-        """Return (hard, outcome): constraints on the metrics of this model, and those that only training decides."""
+        """Return (hard, outcome): constraints on metrics of this model, and constraints on metrics of the training."""
         constraints = tuple(constraints)
         hard = tuple(constraint for constraint in constraints if constraint.metric in self.metrics)
         return hard, tuple(constraint for constraint in constraints if constraint.metric not in self.metrics)
 
     def within(self, matrix: Matrix, constraints: Sequence[Constraint]) -> NDArray[np.bool_]:
-        """Return (n,): whether each row of M (n, d) keeps all `constraints`, which are on metrics of this model."""
+        """Return (n,): whether each row of M (n, d) keeps all `constraints`, which must be on metrics of this model."""
         return within(self(matrix) if constraints else {}, constraints, len(matrix))
 
 
 NO_COSTS: Final = CostModel((), lambda _: {})
-"""The model of a space of whose candidates nothing is known before training."""
+"""The model of a space without known costs before training."""
 
 
 def broken(values: Costs, constraints: Sequence[Constraint], count: int) -> NDArray[np.bool_]:
     """Return (c, n): whether each of `count` candidates breaks each constraint. NaN breaks every limit on its metric.
 
-    `values` holds the metric of every constraint: costs, or measured results.
+    `values` has the metric of every constraint: costs or measured results.
     """
     result = np.zeros((len(constraints), count), dtype=bool)
     for index, constraint in enumerate(constraints):
@@ -86,7 +86,7 @@ def within(values: Costs, constraints: Sequence[Constraint], count: int) -> NDAr
 
 
 def by_choice(column: int, models: Sequence[CostModel]) -> CostModel:
-    """Join one model per choice of a parameter, whose index stands in `column` of M."""
+    """Join a model per choice of a parameter; `column` of M holds the index of the choice."""
     metrics = tuple(dict.fromkeys(metric for model in models for metric in model.metrics))
 
     def costs(matrix: Matrix) -> Costs:

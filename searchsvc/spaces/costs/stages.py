@@ -1,6 +1,6 @@
-"""Stages: what a network is made of, from the image on, with what each costs.
+"""Stages: the parts of a network with their costs, from the image on.
 
-The cost models of the spaces sum the same pieces: FLOPs and parameters of all stages are those of the network.
+The cost models of the spaces sum the same pieces: FLOPs and parameters of all stages add up to those of the network.
 """
 
 from __future__ import annotations
@@ -17,54 +17,55 @@ CLASSIFIER = "classifier"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Equal blocks, one after another; `name` is that of the stage they belong to."""
+    """Equal consecutive blocks of a network; `name` is the name of their stage."""
 
     name: str
     block: str
     _: KW_ONLY
     channels: int
-    """Of the output."""
+    """Channels of the output."""
     height: int
     width: int
-    """Of the output, in pixels."""
+    """Height and width of the output are in pixels."""
     flops: float
-    """Multiply-adds of all blocks together, for one image."""
+    """Multiply-adds of all blocks together, per image."""
     params: float
     count: int = 1
     kernel: int | None = None
     stride: int = 1
     expansion: float | None = None
     squeezes: bool = False
-    """Whether they have squeeze-and-excitation."""
+    """Whether the blocks have squeeze-and-excitation."""
     note: str = ""
-    """What else there is to say, on a line."""
+    """Further remarks, on a single line."""
 
 
 Row: TypeAlias = tuple[Stage | None, ...]
-"""Stages of several networks that take the same place, one of each; None where a network has none there."""
+"""Stages of several networks at the same place, with an entry per network; None for a network without such a stage."""
 
 
 def aligned(networks: Sequence[Sequence[Stage]]) -> list[Row]:
-    """From the image on, a row for each stage that any of the networks has: those of one name, one after another."""
+    """Return a row for each stage of any of the networks, from the image on; stages with equal names follow each other.
+    """
     placed = [_by_place(stages) for stages in networks]
     order: list[_Place] = []
-    for found in placed:
-        at = 0
-        for place in found:
+    for stages_by_place in placed:
+        position = 0
+        for place in stages_by_place:
             if place not in order:
-                order.insert(at, place)
-            at = order.index(place) + 1
-    return [tuple(found.get(place) for found in placed) for place in order]
+                order.insert(position, place)
+            position = order.index(place) + 1
+    return [tuple(stages_by_place.get(place) for stages_by_place in placed) for place in order]
 
 
 _Place: TypeAlias = tuple[str, int]
-"""The name of a stage, and how many of that name came before."""
+"""The name of a stage, and the number of earlier stages with this name."""
 
 
 def _by_place(stages: Sequence[Stage]) -> Mapping[_Place, Stage]:
-    seen: Counter[str] = Counter()
-    found: dict[_Place, Stage] = {}
+    counts: Counter[str] = Counter()
+    by_place: dict[_Place, Stage] = {}
     for stage in stages:
-        found[stage.name, seen[stage.name]] = stage
-        seen[stage.name] += 1
-    return found
+        by_place[stage.name, counts[stage.name]] = stage
+        counts[stage.name] += 1
+    return by_place

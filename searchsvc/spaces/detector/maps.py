@@ -35,7 +35,7 @@ def check_side(side: float, pointer: str) -> None:
 
 def pixels_at(shape: Shape, values: Values, stride: int) -> Array:
     """Return the number of pixels of a map at a stride."""
-    height, width = fbnetv3_parts.seen(shape, values)
+    height, width = fbnetv3_parts.input_sides(shape, values)
     result: Array = np.ceil(height / stride) * np.ceil(width / stride)  # padding rounds up
     return result
 

@@ -1,8 +1,8 @@
 """FLOPs, parameters and latency of whole matrices of FBNetV3 candidates, without building a network.
 
-FLOPs and parameters are exact. A complex number holds both, FLOPs + params * 1j: whole numbers below 2**53, so their
-sums are exact, and one gather fetches both. The latency is the sum of those of the network's operators, as a table has
-measured them.
+FLOPs and parameters are exact. A complex number holds both, FLOPs + params * 1j. They are whole numbers below 2**53, so
+their sums are exact, and a single gather fetches both. The latency is the sum of the measured times of the network's
+operators from a table.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from searchsvc.spaces.fbnetv3.space import FbnetV3Family
 from searchsvc.spaces.space import Matrix, Space
 
 Defaults: TypeAlias = Mapping[str, Scalar]
-"""Values of what the space does not give."""
+"""Values of parameters outside the space."""
 
 
 def cost_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults], CostModel]:
-    """FLOPs and parameters of the candidates of a space. It raises InvalidInput where the maps of some vanish."""
+    """Return the factory of the FLOPs and parameters of a space. It raises InvalidInput if any map vanishes."""
 
     def bound(space: Space, info: DatasetInfo, defaults: Defaults) -> CostModel:
         axes = _axes(family, space, info, defaults)
-        sums = Gather(space, axes, fbnetv3_parts.parts(family, info.shape, work(len(info.classes))), complex)
+        sums = Gather(
+            space, axes, fbnetv3_parts.parts(family, info.shape, flops_and_params(len(info.classes))), complex
+        )
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
             total = sums(matrix)
@@ -44,9 +46,9 @@ def cost_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults]
 
 
 def latency_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults, LatencyTable], CostModel]:
-    """Latency, in milliseconds, of the candidates of a space.
+    """Return the factory of the latency of a space, in milliseconds.
 
-    It raises InvalidInput where a candidate has an operator that the table lacks.
+    It raises InvalidInput if a candidate has an operator that the table lacks.
     """
 
     def bound(space: Space, info: DatasetInfo, defaults: Defaults, table: LatencyTable) -> CostModel:
@@ -58,18 +60,18 @@ def latency_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaul
 
 
 def operators_of(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults], list[Operator]]:
-    """Every operator that some candidate of a space has, once, in a fixed order."""
+    """Return a function that lists all distinct operators of a space in a fixed order."""
 
     def listed(space: Space, info: DatasetInfo, defaults: Defaults) -> list[Operator]:
-        axes, found = _axes(family, space, info, defaults), set[Operator]()
+        axes, operators = _axes(family, space, info, defaults), set[Operator]()
 
-        def collected(layer: Layer) -> Array:
-            found.update(layer.unique()[0])
+        def collect(layer: Layer) -> Array:
+            operators.update(layer.unique()[0])
             return np.zeros(())
 
-        for part in fbnetv3_parts.parts(family, info.shape, collected):
+        for part in fbnetv3_parts.parts(family, info.shape, collect):
             part.costs(part.grid(axes))
-        return sorted(found)
+        return sorted(operators)
 
     return listed
 
@@ -80,8 +82,8 @@ def _axes(family: FbnetV3Family, space: Space, info: DatasetInfo, defaults: Defa
     return axes
 
 
-def work(classes: int) -> fbnetv3_parts.Prices:
-    """FLOPs + params * 1j of a layer.
+def flops_and_params(classes: int) -> fbnetv3_parts.Prices:
+    """Return prices of layers: FLOPs + params * 1j.
 
     | symbol | meaning |
     |---|---|

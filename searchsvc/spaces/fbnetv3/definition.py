@@ -1,4 +1,4 @@
-"""Networks written as rows of groups of equal blocks, and what they have, counted without building them.
+"""Networks written as rows of groups of equal blocks, and their counts without building them.
 
 ::
 
@@ -15,13 +15,14 @@
 | op | `conv`: the stem; `mb`: inverted residuals; `mbpool`: the head before the classifier |
 | k, c | kernel of the (depthwise) convolution; output channels |
 | e | expansion: the depthwise convolution has round8(e times the input channels of the block) channels |
-| n, s | blocks of the group; stride of the first |
-| se, pad | squeeze-and-excitation; padding of the first depthwise convolution where it is not k // 2 |
+| n, s | number of blocks in the group; stride of the first block |
+| se, pad | squeeze-and-excitation; padding of the first depthwise convolution if it is not k // 2 |
 
-Every convolution is without bias and followed by batch normalisation, but for the two of squeeze-and-excitation (with
-bias, no normalisation) and the last of the head (neither). A block whose depthwise convolution has as many channels as
-its input has no expanding convolution. This is the notation of FBNetV3 (arXiv 2006.02049), and both of its published
-counts are given (`Counts.published_params`, `Counts.published_flops`).
+Convolutions have no bias, and batch normalisation follows them. The exceptions are the two convolutions of
+squeeze-and-excitation (with bias, no normalisation) and the last convolution of the head (neither). A block whose
+depthwise convolution has as many channels as its input has no expanding convolution. The notation is that of FBNetV3
+(arXiv 2006.02049), and both of its published counts are available (`Counts.published_params`,
+`Counts.published_flops`).
 """
 
 from __future__ import annotations
@@ -102,13 +103,13 @@ class HeadDefinition(_DefinitionRow):
 
 
 class NetworkDefinition(BaseModel):
-    """One network: a stem, groups of blocks, a head."""
+    """A network: a stem, groups of blocks, a head."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
     resolution: Annotated[StrictInt, Field(ge=1, le=4096)]
-    """Side of the images that its counts are given for."""
+    """Side of the images for the network's published counts."""
     rows: Annotated[
         tuple[Annotated[Stem | BlockGroup | HeadDefinition, Field(discriminator="op")], ...],
         Field(min_length=2, max_length=_MOST_ROWS),
@@ -124,7 +125,7 @@ class NetworkDefinition(BaseModel):
             raise ValueError("rows begin with one conv, end with one mbpool, and have only mb in between")
         stages = [row.stage for row in rows]
         if stages != sorted(stages):
-            raise ValueError("the stages of the rows must not fall")
+            raise ValueError("the stages of the rows must not decrease")
         return rows
 
     @property
@@ -142,7 +143,7 @@ class NetworkDefinition(BaseModel):
         return self.rows[-1]
 
     def blocks(self) -> Iterator[BlockShape]:
-        """Every block, from the stem on."""
+        """Yield every block, from the stem on."""
         inputs = self.stem.c
         for group in self.groups:
             for number in range(group.n):
@@ -151,12 +152,12 @@ class NetworkDefinition(BaseModel):
 
     @property
     def pooled(self) -> int:
-        """Channels that the head expands to before its mean."""
+        """Channels to which the head expands before its mean."""
         return round8(self.rows[-2].c * self.head.e)
 
     @property
     def layers(self) -> Layers:
-        """All that building the network takes."""
+        """The layers from which the network is built."""
         stem = self.stem
         blocks = tuple(self.blocks())
         return Layers(stem.c, stem.k, stem.s, blocks, self.pooled, self.head.c, self._ends)
@@ -171,7 +172,7 @@ class NetworkDefinition(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BlockShape:
-    """One inverted residual block."""
+    """An inverted residual block."""
 
     inputs: int
     mid: int
@@ -180,7 +181,7 @@ class BlockShape:
     stride: int
     pad: int
     squeeze: int
-    """Channels inside squeeze-and-excitation; 0: none."""
+    """Channels inside squeeze-and-excitation; 0 without it."""
 
     @property
     def expands(self) -> bool:
@@ -188,7 +189,7 @@ class BlockShape:
 
     @property
     def residual(self) -> bool:
-        """Whether the input is added to the output; another padding changes the map, so it then cannot be."""
+        """Whether the input is added to the output. This needs equal maps, so any other padding rules it out."""
         return self.stride == 1 and self.inputs == self.outputs and self.pad == self.kernel // 2
 
 
@@ -201,16 +202,16 @@ class Layers:
     stem_stride: int
     blocks: tuple[BlockShape, ...]
     pooled: int
-    """Channels that the head expands to before its mean."""
+    """Channels to which the head expands before its mean."""
     features: int
     """Inputs of the classifier."""
     ends: tuple[int, ...]
-    """How many blocks come up to the end of each stage."""
+    """Number of blocks up to the end of each stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a network has, and what one image costs it."""
+    """Parameters of a network, and its operations per image."""
 
     conv_weights: int
     """Weights of convolutions and of the classifier."""
@@ -220,9 +221,9 @@ class Counts:
     macs: int
     """Multiply-adds of convolutions and classifier."""
     pool_elements: int
-    """Inputs of all means over maps, the classifier's own mean over 1x1 included, as FBNetV3 counts them."""
+    """Inputs of all means over maps, including the classifier's mean over 1x1, as FBNetV3 counts them."""
     sides: tuple[Side, ...]
-    """Of the map after the stem and after each group."""
+    """Sides of the map after the stem and after each group."""
 
     @property
     def params(self) -> int:
@@ -236,17 +237,17 @@ class Counts:
 
     @property
     def published_params(self) -> int:
-        """As FBNetV3 publishes: weights of convolutions and classifier."""
+        """Parameters as published for FBNetV3: weights of convolutions and classifier."""
         return self.conv_weights
 
     @property
     def published_flops(self) -> int:
-        """As FBNetV3 publishes: multiply-adds, and one for each input of a mean."""
+        """FLOPs as published for FBNetV3: multiply-adds, plus the number of inputs of all means."""
         return self.macs + self.pool_elements
 
 
 def parse(document: Mapping[str, Any]) -> NetworkDefinition:
-    """A definition from plain data. Raises InvalidInput with a pointer (`/rows/3/k`) for every place that is wrong."""
+    """Return a definition from plain data. Raises InvalidInput with a pointer (`/rows/3/k`) to every invalid place."""
     try:
         return NetworkDefinition.model_validate(document)
     except ValidationError as error:
@@ -254,13 +255,13 @@ def parse(document: Mapping[str, Any]) -> NetworkDefinition:
 
 
 def round8(channels: float) -> int:
-    """The nearest multiple of 8, halves up, at least 8; 8 more where that is below 0.95 of the channels."""
+    """Return the nearest multiple of 8, halves up, at least 8; add 8 if it is below 0.95 of the channels."""
     rounded = max(8, math.floor(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.95 * channels else rounded
 
 
 def count(definition: NetworkDefinition, shape: tuple[int, int, int], classes: int) -> Counts:
-    """Counts for images of `shape` (channels, height, width). Raises InvalidInput where a map vanishes."""
+    """Return the counts for images of `shape` (channels, height, width). Raises InvalidInput if a map vanishes."""
     stem, head = definition.stem, definition.head
     side = _after(shape[1:], stem.k, stem.s, stem.k // 2)
     weights = stem.k**2 * shape[0] * stem.c
@@ -308,5 +309,5 @@ def _block(group: BlockGroup, inputs: int, *, first: bool) -> BlockShape:
 
 
 def _after(side: Side, kernel: int, stride: int, pad: int) -> Side:
-    height, width = ((one + 2 * pad - kernel) // stride + 1 for one in side)
+    height, width = ((length + 2 * pad - kernel) // stride + 1 for length in side)
     return height, width

@@ -1,4 +1,4 @@
-"""Which FBNetV3 candidates are the same network: widths are rounded, genes of blocks that are not there say nothing."""
+"""Identity of FBNetV3 networks: widths are rounded, and genes of absent blocks have no effect."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _OTHERS = tuple(
     for stage, expansions in EXPANSIONS.items()
     for first, other in (expansions, (f"k{stage}", f"k{stage}b"))
 )
-"""Stage, gene of its first block, gene of its other blocks (0: as the first)."""
+"""Stage, gene of its first block, gene of its other blocks (0: equal to the first)."""
 
 
 def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
-    """Of candidates of a space; `defaults` are the values of what it does not give."""
+    """Return the identity of the candidates of a space; `defaults` are values of parameters outside the space."""
     axes = {name: _rounded(Axis.of(space, name, defaults[name]), name) for name in LIMITS}
-    others = [one for one in _OTHERS if one[2] in space]
+    others = [entry for entry in _OTHERS if entry[2] in space]
     searched = [name for name in LIMITS if name in space and name not in {other for _, _, other in others}]
     rest = [column for column, name in enumerate(space.names) if name not in LIMITS]
 
     def genes(matrix: Matrix) -> Iterator[Matrix]:
-        """Columns (n,) or (1,) that decide the network."""
+        """Yield columns (n,) or (1,) that determine the network."""
         values = {name: axis.decoded(matrix) for name, axis in axes.items()}
         yield from (values[name] for name in searched)
         for stage, first, other in others:
-            there = np.sign(values[f"n{stage}"] - 1.0)  # 0 where the stage has only its first block
-            yield there * np.where(values[other], values[other], values[first])
+            present = np.sign(values[f"n{stage}"] - 1.0)  # 0 if the stage has only its first block
+            yield present * np.where(values[other], values[other], values[first])
 
     def rows(matrix: Matrix) -> Matrix:
         columns = [np.broadcast_to(column, len(matrix)) for column in genes(matrix)]
@@ -44,7 +44,7 @@ def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
 
 
 def _rounded(axis: Axis, name: str) -> Axis:
-    """With the widths that the network has."""
+    """Return the axis with widths rounded as in the network."""
     if not name.startswith("c"):
         return axis
     return replace(axis, values=np.array([float(round8(width)) for width in axis.values]))

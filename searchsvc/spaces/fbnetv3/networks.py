@@ -1,4 +1,4 @@
-"""The network families of FBNetV3: the full one and the small one."""
+"""Network families of FBNetV3: the full family and the small family."""
 
 from __future__ import annotations
 

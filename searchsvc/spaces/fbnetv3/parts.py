@@ -1,6 +1,7 @@
-"""FBNetV3 networks cut into parts (stem with stage 1, stages 2 to 6, stage 7 with the head).
+"""Parts of FBNetV3 networks: stem with stage 1, stages 2 to 6, stage 7 with the head.
 
-What a part costs depends on few genes. `prices` says what one operator costs: its FLOPs and parameters, its latency.
+The costs of a part depend on few genes. `prices` returns the costs of an operator: its FLOPs and parameters, or its
+latency.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from searchsvc.spaces.fbnetv3.space import EXPANSIONS, SQUEEZED, STAGES, TRIMMED
 from searchsvc.spaces.resolution import RESOLUTION
 
 Prices: TypeAlias = Callable[[Layer], Array]
-"""Costs of a layer, of the common shape of its fields."""
+"""Map from a layer to its costs, with the common shape of its fields."""
 
 _ZERO, _ONE = np.zeros(()), np.ones(())
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Equal layers of a stage (0: the stem, 8: the head), one after another."""
+    """Equal consecutive layers of a stage (0: the stem, 8: the head)."""
 
     stage: int
     layer: Layer
@@ -34,25 +35,25 @@ class Piece:
 
 
 Cut: TypeAlias = Callable[[Values], Sequence[Piece]]
-"""From the values of the genes of a part to what it is made of, from the image on."""
+"""Map from the values of a part's genes to its pieces, from the image on."""
 
 
 def genes(family: FbnetV3Family) -> tuple[str, ...]:
-    """What decides the network of a family."""
+    """Return the names of all parameters that determine a network of a family."""
     return (*family.defaults, RESOLUTION)
 
 
 def parts(family: FbnetV3Family, shape: tuple[int, int, int], prices: Prices) -> list[CostPart]:
-    """For images of `shape` (channels, height, width), which a resolution replaces."""
+    """Return the parts for images of `shape` (channels, height, width); a resolution replaces the sides."""
 
     def priced(cut: Cut) -> Callable[[Values], Array]:
-        return lambda values: sum((one.count * prices(one.layer) for one in cut(values)), _ZERO)
+        return lambda values: sum((piece.count * prices(piece.layer) for piece in cut(values)), _ZERO)
 
     return [CostPart(names, priced(cut)) for names, cut in cuts(family, shape)]
 
 
 def cuts(family: FbnetV3Family, shape: tuple[int, int, int]) -> list[tuple[tuple[str, ...], Cut]]:
-    """The genes that decide a part, and what it is made of; parts and shape as in `parts`."""
+    """Return (genes, pieces) for each part; parts and shape as in `parts`."""
     cut = _Cutter(family, shape)
     return [
         (("c0", "c1", "k1", "n1", RESOLUTION), cut.beginning),
@@ -62,47 +63,47 @@ def cuts(family: FbnetV3Family, shape: tuple[int, int, int]) -> list[tuple[tuple
 
 
 def check_maps(family: FbnetV3Family, shape: tuple[int, int, int], values: Values) -> None:
-    """Raise InvalidInput where a map of some candidate, its genes among `values`, has no pixel left."""
+    """Raise InvalidInput if a map of a candidate with genes among `values` has no pixels left."""
     trims = {f"trim{stage}": np.ones((), dtype=bool) & values[f"trim{stage}"].any() for stage in TRIMMED}
     smallest = sides_after(family, shape, STAGES[-1], {RESOLUTION: np.unique(values[RESOLUTION]), **trims})
     if (np.minimum(*smallest) < 1).any():
-        raise InvalidInput.at("", "with trim4 or trim6 nothing is left of the maps of images this small")
+        raise InvalidInput.at("", "with trim4 or trim6, no pixels are left of the maps of images this small")
 
 
 def sides_after(family: FbnetV3Family, shape: tuple[int, int, int], stage: int, values: Values) -> tuple[Array, Array]:
-    """(height, width) of the map after a stage (0: the stem); 0 where it has vanished."""
-    sides = seen(shape, values)
+    """Return the (height, width) of the map after a stage (0: the stem); 0 if it has vanished."""
+    sides = input_sides(shape, values)
     smaller = np.minimum(*sides)
-    for one in range(stage + 1):
-        trim = 2.0 * values[f"trim{one}"] if one in TRIMMED else 0.0
-        stride = _stride(family, one, smaller)
+    for number in range(stage + 1):
+        trim = 2.0 * values[f"trim{number}"] if number in TRIMMED else 0.0
+        stride = _stride(family, number, smaller)
         height, width = (np.maximum(0.0, np.floor((side - 1.0 - trim) / stride) + 1.0) for side in sides)
         sides = height, width
     return sides
 
 
-def seen(shape: tuple[int, int, int], values: Values) -> tuple[Array, Array]:
-    """(height, width) of images as the network sees them."""
+def input_sides(shape: tuple[int, int, int], values: Values) -> tuple[Array, Array]:
+    """Return the (height, width) of images as the network receives them."""
     height, width = (np.where(values[RESOLUTION], values[RESOLUTION], float(side)) for side in shape[1:])
     return height, width
 
 
 def round8(channels: Array) -> Array:
-    """As `searchsvc.spaces.fbnetv3.definition.round8`, of arrays."""
+    """Round arrays of channels as `searchsvc.spaces.fbnetv3.definition.round8` does."""
     rounded = np.maximum(8.0, np.floor((channels + 4.0) / 8.0) * 8.0)
     result: Array = rounded + 8.0 * (rounded < 0.95 * channels)
     return result
 
 
 class _Cutter:
-    """What the parts are made of, as functions of arrays of genes."""
+    """The pieces of each part, as functions of arrays of genes."""
 
     def __init__(self, family: FbnetV3Family, shape: tuple[int, int, int]) -> None:
         self._family, self._shape = family, shape
 
     def beginning(self, values: Values) -> list[Piece]:
-        """Stem and stage 1."""
-        height, width = seen(self._shape, values)
+        """Return the pieces of the stem and stage 1."""
+        height, width = input_sides(self._shape, values)
         stem = Layer(
             "stem",
             inputs=np.array(float(self._shape[0])),
@@ -118,7 +119,7 @@ class _Cutter:
         return [Piece(0, stem, _ONE), *self._group(1, values, (_ONE, _ONE), values["k1"], values["n1"])]
 
     def stage(self, stage: int) -> Cut:
-        """One of the stages 2 to 6."""
+        """Return the function that lists the pieces of a stage from 2 to 6."""
         first, other = EXPANSIONS[stage]
 
         def pieces(values: Values) -> list[Piece]:
@@ -130,7 +131,7 @@ class _Cutter:
         return pieces
 
     def end(self, values: Values) -> list[Piece]:
-        """Stage 7, head and classifier."""
+        """Return the pieces of stage 7, head and classifier."""
         family, outputs = self._family, round8(values["c7"])
         height, width = sides_after(family, self._shape, 7, values)
         head = Layer(
@@ -151,9 +152,9 @@ class _Cutter:
     def _group(
         self, stage: int, values: Values, expansions: tuple[Array, Array], kernel: Array, blocks: Array
     ) -> list[Piece]:
-        """The first block of a stage, and the others; `kernel` is theirs."""
+        """Return the first block of a stage and the other blocks, which have the kernel `kernel`."""
         inputs, outputs = round8(values[f"c{stage - 1}"]), round8(values[f"c{stage}"])
-        before, after = (sides_after(self._family, self._shape, one, values) for one in (stage - 1, stage))
+        before, after = (sides_after(self._family, self._shape, number, values) for number in (stage - 1, stage))
         trim = values[f"trim{stage}"] if stage in TRIMMED else _ZERO
         strides = self._strides(stage, values)
         squeezed = stage in SQUEEZED
@@ -162,7 +163,7 @@ class _Cutter:
         return [Piece(stage, first, _ONE), Piece(stage, other, blocks - 1.0)]
 
     def _strides(self, stage: int, values: Values) -> Array:
-        return _stride(self._family, stage, np.minimum(*seen(self._shape, values)))
+        return _stride(self._family, stage, np.minimum(*input_sides(self._shape, values)))
 
 
 def _block(
@@ -191,9 +192,9 @@ def _block(
 
 
 def _names(stage: int) -> tuple[str, ...]:
-    """The genes that decide a stage."""
+    """Return the genes that determine a stage."""
     first, other = EXPANSIONS[stage]
-    trims = tuple(f"trim{one}" for one in TRIMMED if one <= stage)
+    trims = tuple(f"trim{trimmed}" for trimmed in TRIMMED if trimmed <= stage)
     widths = (f"c{stage - 1}", f"c{stage}", f"k{stage}", f"k{stage}b", first, other, f"n{stage}")
     return (*widths, *trims, RESOLUTION)
 

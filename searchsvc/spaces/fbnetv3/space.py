@@ -1,18 +1,19 @@
-"""The spaces of FBNetV3 (arXiv 2006.02049) and a small one of the same make, for small images and CPUs.
+"""Spaces of FBNetV3 (arXiv 2006.02049), and a small space of the same structure for small images and CPUs.
 
-A network is a stem, seven stages of inverted residual blocks, and a head; its definition
+A network is a stem, seven stages of inverted residual blocks, and a head. Its definition
 (`searchsvc.spaces.fbnetv3.definition`) follows from 28 genes and the size of the images:
 
 | gene | meaning |
 |---|---|
 | k1 ... k7 | kernel of the depthwise convolutions of a stage |
-| e2a ... e6 | expansion of the first block (a) and of the others (b); stages 4 and 5 share both, stage 6 has one |
+| e2a ... e6 | expansion of the first block (a) and of the others (b); stages 4 and 5 share both, stage 6 has only e6 |
 | c0 ... c7 | output channels of the stem and the stages, rounded to a multiple of 8 in the network |
-| n1 ... n6 | blocks of a stage; stage 7 has one |
+| n1 ... n6 | number of blocks of a stage; stage 7 has a single block |
 
-The released networks need more, which `fbnetv3-released` adds: k2b ... k6b and e6b are kernels and expansion of the
-other blocks where they differ from those of the first (0: they do not), and trim4, trim6 pad the first block of a stage
-by one pixel less. Ranges are those of the code of DGL (IEEE TMC 2023), which searches the space of FBNetV3.
+The released networks need more genes, which `fbnetv3-released` adds: k2b ... k6b and e6b are kernels and expansion of
+the other blocks if they differ from the first block (0: they do not), and trim4 and trim6 reduce the padding of the
+first block of a stage by a pixel. Ranges are those of the code of DGL (IEEE TMC 2023), which searches the space of
+FBNetV3.
 """
 
 from __future__ import annotations
@@ -32,32 +33,32 @@ STAGES = (1, 2, 3, 4, 5, 6, 7)
 SQUEEZED = (3, 5, 6, 7)
 """Stages with squeeze-and-excitation."""
 TRIMMED = (4, 6)
-"""Stages whose first block may pad one pixel less."""
+"""Stages whose first block may have a padding smaller by a pixel."""
 EXPANSIONS: Mapping[int, tuple[str, str]] = MappingProxyType(
     {2: ("e2a", "e2b"), 3: ("e3a", "e3b"), 4: ("e45a", "e45b"), 5: ("e45a", "e45b"), 6: ("e6", "e6b")}
 )
-"""Stage -> genes of the expansion of its first and of its other blocks. Stage 1 has 1, stage 7 that of its family."""
+"""Stage -> genes of the expansion of its first and its other blocks. Stage 1 has expansion 1, stage 7 its family's."""
 
 
 @dataclass(frozen=True, slots=True)
 class FbnetV3Family:
-    """What all networks of one kind have in common."""
+    """Properties that all networks of a family share."""
 
     name: str
     halved_from: Mapping[int, int]
-    """Stage (0: the stem) -> the smallest side of an image from which on its stride is 2, else 1."""
+    """Stage (0: the stem) -> the smallest side of an image for which its stride is 2; below it, the stride is 1."""
     last_expansion: int
-    """Of stage 7."""
+    """Expansion of stage 7."""
     pool_expansion: int
     pool_width: int
     defaults: Mapping[str, Scalar]
-    """One value per gene."""
+    """Default value of every gene."""
 
 
 def _genes(
     kernel: int, expansions: tuple[int, ...], widths: tuple[int, ...], blocks: tuple[int, ...]
 ) -> dict[str, Scalar]:
-    """A value for every gene, in the order k, e, c, n of the space, then what only the released networks need."""
+    """Return a value for every gene: k, e, c, n as in the space, then the genes of only the released networks."""
     names = ("e2a", "e2b", "e3a", "e3b", "e45a", "e45b", "e6")
     return {
         **{f"k{stage}": kernel for stage in STAGES},
@@ -80,7 +81,7 @@ FULL = FbnetV3Family(
         _genes(5, (4, 2, 5, 3, 5, 3, 6), (16, 16, 24, 40, 72, 120, 184, 224), (2, 4, 5, 5, 6, 6))
     ),
 )
-"""Near FBNetV3-A."""
+"""Defaults are close to FBNetV3-A."""
 
 SMALL = FbnetV3Family(
     "fbnetv3-small",
@@ -92,7 +93,7 @@ SMALL = FbnetV3Family(
 )
 """Maps of images of 8 to 95 px end as 2 to 6 px."""
 
-FAMILIES: Mapping[str, FbnetV3Family] = MappingProxyType({one.name: one for one in (FULL, SMALL)})
+FAMILIES: Mapping[str, FbnetV3Family] = MappingProxyType({family.name: family for family in (FULL, SMALL)})
 
 _RELEASED: tuple[Parameter, ...] = (
     *(Categorical(f"k{stage}b", (3, 5)) for stage in EXPANSIONS),
@@ -156,26 +157,26 @@ _WIDEST: tuple[Parameter, ...] = (
 )
 
 LIMITS: Limits = MappingProxyType({parameter.name: parameter for parameter in _WIDEST})
-"""What can be built, of either family."""
+"""The widest ranges that can be built, for both families."""
 
 
 def full_space() -> Space:
-    """`fbnetv3`: 175,878,910,771,200,000 architectures at 7 resolutions, 18,905,040 recipes."""
+    """Return `fbnetv3`: 175,878,910,771,200,000 architectures at 7 resolutions, 18,905,040 recipes."""
     return Space([*FULL_GENES, *_RESOLUTION, *recipe.FBNETV3])
 
 
 def released_space() -> Space:
-    """`fbnetv3-released`: as `fbnetv3`, with the genes that FBNetV3-A and -B need besides."""
+    """Return `fbnetv3-released`: `fbnetv3` with the additional genes of FBNetV3-A and -B."""
     return Space([*FULL_GENES, *_RELEASED, *_RESOLUTION, *recipe.FBNETV3])
 
 
 def small_space() -> Space:
-    """`fbnetv3-small`: the same 28 genes over smaller ranges, and the same seven of the recipe for short trainings."""
+    """Return `fbnetv3-small`: the 28 genes over smaller ranges, and the seven recipe genes for short trainings."""
     return Space([*SMALL_GENES, *recipe.FBNETV3_SHORT])
 
 
 def definition_of(family: FbnetV3Family, values: Mapping[str, Any], side: int) -> NetworkDefinition:
-    """The network that complete values describe, for images whose smaller side is `side`."""
+    """Return the network that complete values describe, for images whose smaller side is `side`."""
     rows: list[Stem | BlockGroup | HeadDefinition] = [
         Stem(stage=0, op="conv", k=3, c=round8(values["c0"]), s=_stride(family, 0, side))
     ]
@@ -186,7 +187,7 @@ def definition_of(family: FbnetV3Family, values: Mapping[str, Any], side: int) -
 
 
 def _groups(family: FbnetV3Family, values: Mapping[str, Any], stage: int, side: int) -> Iterator[BlockGroup]:
-    """One row for the first block, one for the others; one for all where they are the same."""
+    """Yield a row for the first block and a row for the others; a single row if all are equal."""
     first, other = (_expansion(family, values, stage, which) for which in (0, 1))
     kernel, blocks = values[f"k{stage}"], values.get(f"n{stage}", 1)
     other_kernel = values.get(f"k{stage}b", 0) or kernel
@@ -202,7 +203,7 @@ def _groups(family: FbnetV3Family, values: Mapping[str, Any], stage: int, side: 
 
 
 def _expansion(family: FbnetV3Family, values: Mapping[str, Any], stage: int, which: int) -> int:
-    """Of the first (0) or the other (1) blocks of a stage."""
+    """Return the expansion of the first (0) or the other (1) blocks of a stage."""
     if stage not in EXPANSIONS:
         return 1 if stage == 1 else family.last_expansion
     first, other = EXPANSIONS[stage]

@@ -1,4 +1,4 @@
-"""The stages of one network of FBNetV3's make, from the pieces that the cost model sums."""
+"""Stages of an FBNetV3 network, from the pieces that the cost model sums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces.costs.stages import CONVOLUTION, INVERTED_RESIDUAL, Stage
 from searchsvc.spaces.fbnetv3 import parts as fbnetv3_parts
-from searchsvc.spaces.fbnetv3.costs import work
+from searchsvc.spaces.fbnetv3.costs import flops_and_params
 from searchsvc.spaces.fbnetv3.parts import Piece, Prices
 from searchsvc.spaces.fbnetv3.space import FbnetV3Family
 
@@ -19,18 +19,18 @@ _BLOCKS = {"stem": CONVOLUTION, "block": INVERTED_RESIDUAL, "head": "expansion, 
 
 
 def stages_of(family: FbnetV3Family) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
-    """The stages of the network of a family that complete values describe."""
+    """Return a function that lists the stages of a network of a family, for complete values."""
 
     def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
         genes = {name: np.array(values[name], float) for name in fbnetv3_parts.genes(family)}
         pieces = (piece for _, cut in fbnetv3_parts.cuts(family, info.shape) for piece in cut(genes))
-        return list(stages(pieces, work(len(info.classes))))
+        return list(stages(pieces, flops_and_params(len(info.classes))))
 
     return listed
 
 
 def stages(pieces: Iterable[Piece], prices: Prices) -> Iterator[Stage]:
-    """Of one network: all sizes are single numbers, and prices are FLOPs + params * 1j."""
+    """Yield the stages of a network: all sizes are single numbers, and prices are FLOPs + params * 1j."""
     for piece in pieces:
         if piece.count > 0:
             cost = complex(piece.count * prices(piece.layer))

@@ -125,7 +125,7 @@ def _layer_costs(kind: int, layer: Layer) -> Array:
     """Return the costs of a layer whose depthwise convolution is of the given kind; the head costs nothing here."""
     if layer.kind == "head":
         return np.zeros(())
-    costs = fbnetv3_costs.work(0)(layer)
+    costs = fbnetv3_costs.flops_and_params(0)(layer)
     if layer.kind == "stem" or kind == _PLAIN:
         return costs
     m, k, before, after = layer.mid, layer.kernel, layer.before, layer.after  # channels, kernel, px before and after

@@ -1,4 +1,4 @@
-"""The released networks that ship as definitions, by name."""
+"""Definitions of the released networks, by name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from searchsvc.spaces.fbnetv3.definition import NetworkDefinition, parse
 
 
 def names() -> list[str]:
-    """All names, in alphabetical order."""
+    """Return all names in alphabetical order."""
     files = resources.files(__name__).iterdir()
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
 def find(name: str) -> NetworkDefinition:
-    """The definition of that name. Raises NotFound, which lists the names that there are."""
+    """Return the definition with this name. Raises NotFound, whose message lists all names."""
     if name not in names():
         raise NotFound(f"no definition {name!r}; there are {', '.join(names())}")
     return parse(yaml.safe_load(resources.files(__name__).joinpath(f"{name}.yaml").read_text("utf-8")))

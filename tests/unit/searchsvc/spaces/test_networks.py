@@ -49,7 +49,7 @@ def test_an_unknown_network_is_refused_and_the_known_are_named(name: str | int) 
 
 
 def test_values_of_another_network_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="/width_1: nothing here is called 'width_1'"):
+    with pytest.raises(InvalidInput, match="/width_1: no parameter is called 'width_1'"):
         networks.complete({"network": "fbnetv3", "width_1": 16})
 
 

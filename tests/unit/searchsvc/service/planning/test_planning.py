@@ -51,7 +51,7 @@ def test_what_no_space_has_is_fixed_for_every_trial(resolved: Any) -> None:
     ("space", "fix", "said"),
     [
         ("fbnetv3", {"batch_size": 0}, "batch_size must lie from 2"),
-        ("fbnetv3", {"width_1": 16}, "nothing here is called 'width_1'"),
+        ("fbnetv3", {"width_1": 16}, "no parameter is called 'width_1'"),
         ("fbnetv3", {"network": "mbconv"}, "no such parameter"),
         ("mbconv-small", {"depth": 2}, "no such parameter"),
     ],

@@ -115,7 +115,7 @@ def test_two_blocks_of_one_group_are_two_groups_of_one_block() -> None:
         (document(STEM, BLOCK), "/rows", "rows begin with one conv, end with one mbpool"),
         (document(BLOCK, HEAD), "/rows", "rows begin with one conv"),
         (document(STEM, HEAD, HEAD), "/rows", "only mb in between"),
-        (document(STEM, {**BLOCK, "stage": 3}, {**BLOCK, "stage": 2}, HEAD), "/rows", "must not fall"),
+        (document(STEM, {**BLOCK, "stage": 3}, {**BLOCK, "stage": 2}, HEAD), "/rows", "must not decrease"),
         (document(STEM, HEAD, resolution="big"), "/resolution", "integer"),
         (document(), "/rows", "at least 2"),
     ],
