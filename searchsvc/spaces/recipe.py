@@ -183,7 +183,7 @@ CLASSIFICATION = RecipeTable(
         RecipeParameter(
             Categorical("clean_folds", FOLDS),
             0,
-            "number of folds for leaving out images whose label networks of the other folds do not predict; 0: off",
+            "number of folds; leaves out images if networks of the other folds do not predict their label; 0: off",
         ),
         RecipeParameter(
             Float("label_smoothing", 0.0, 0.99), 0.0, "share of the target that is spread over all classes"

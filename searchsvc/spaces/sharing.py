@@ -29,11 +29,10 @@ from searchsvc.spaces.space import Space
 SCHEDULE = ("warmup_epochs", "lr_decay")
 """Recipe parameters that shape a whole training, so that a single step cannot tell good values from bad."""
 LABELLING: Mapping[str, tuple[str, ...]] = MappingProxyType({"classification": ("class_loss", "clean_folds")})
-"""Recipe parameters by task that define the correct answer. Shared weights are trained with their defaults."""
+"""Recipe parameters by task that decide which labels are correct. Shared weights are trained with their defaults."""
 
 UNIFORM = (recipe.INIT, recipe.FROZEN_STAGES, recipe.LAYER_DECAY, recipe.SELF_TRAINING, "sample_weighting")
-"""Recipe parameters that would give some of the shared weights another start, learning rate or optimiser than the rest.
-"""
+"""Recipe parameters that give some of the shared weights another start, learning rate or optimiser."""
 PREPARATION = (recipe.DATA_FRACTION, REPLICATE)
 """Recipe parameters that are decided before a training begins."""
 

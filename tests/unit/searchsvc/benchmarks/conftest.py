@@ -1,4 +1,4 @@
-"""Small tables in the formats of the real ones, and the real ones where they are."""
+"""Small tables in the formats of the real tables, and the real tables if they are available."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHOICES = {"activation": ["relu", "tanh"], "dropout": [0.0, 0.3, 0.6], "n_units"
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    """24 networks in shuffled order, of which the best is tanh, 0.3, 64; one training in four is missing."""
+    """24 networks in shuffled order; the best is tanh, 0.3, 64, and a quarter of the trainings is missing."""
     random = np.random.default_rng(0)
     codes = random.permutation(np.array(list(product(range(2), range(3), range(4))), dtype=np.uint8))
     distance = (codes != [1, 1, 2]).sum(axis=1)

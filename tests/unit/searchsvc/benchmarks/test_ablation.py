@@ -1,4 +1,4 @@
-"""`make bench ARGS=ablation` measures each part as it says, and the tables of the docs come from what it kept."""
+"""`make bench ARGS=ablation`: each part is measured, and the documentation has the stored figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIGURES = [
 
 @pytest.fixture(scope="module")
 def wide() -> BenchmarkTable:
-    """256 networks, whose loss falls with the channels of four stages; two trainings each, the second often missing."""
+    """256 networks whose loss falls with the channels of four stages; two trainings each, the second often missing."""
     random = np.random.default_rng(0)
     codes = np.array(list(product(range(4), repeat=4)), dtype=np.uint8)
     loss = 20.0 - codes.sum(axis=1)[:, None] + 0.5 * random.standard_normal((256, 2))
@@ -54,7 +54,7 @@ def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read(tmp_path / "none.json") == []
 
 
-def test_a_part_has_one_table_and_a_bound_its_verdict() -> None:
+def test_a_part_has_one_table_and_a_bound_has_a_verdict() -> None:
     assert markdown(FIGURES).splitlines() == [
         "| Rank correlation | 20 labels | 50 labels |",
         "|---|---|---|",
@@ -67,22 +67,22 @@ def test_a_part_has_one_table_and_a_bound_its_verdict() -> None:
     assert [row.holds for row in rows_of(FIGURES)] == [None, False]
 
 
-def test_what_is_measured_again_replaces_its_part_only() -> None:
+def test_a_second_measurement_replaces_only_its_part() -> None:
     again = Figure("Speed", "fit", "seconds", 0.5, None)
     assert merged(FIGURES, [again]) == [*FIGURES[:2], again]
     assert merged([*FIGURES[2:], *FIGURES[:2]], [again]) == [again, *FIGURES[:2]]
 
 
-def test_the_page_has_the_tables_of_the_figures_that_were_kept() -> None:
-    page, kept = PAGE.read_text(encoding="utf-8"), read(ROOT / "benchmarks/results/ablation.json")
-    assert {one.part for one in kept} >= {
+def test_the_page_has_the_tables_of_the_stored_figures() -> None:
+    page, figures = PAGE.read_text(encoding="utf-8"), read(ROOT / "benchmarks/results/ablation.json")
+    assert {figure.part for figure in figures} >= {
         "Rank correlation",
         "Calibration",
         "Early-stop epoch",
         "Best of five",
         "Speed",
     }
-    assert between_marks(page, f"\n{markdown(kept)}", MARKS) == page
+    assert between_marks(page, f"\n{markdown(figures)}", MARKS) == page
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -96,13 +96,13 @@ def test_labels_are_trainings_of_different_candidates(wide: BenchmarkTable) -> N
     assert (draw.labels != draw.truths).any()
 
 
-def test_every_variant_of_the_predictor_ranks_what_it_has_not_seen(wide: BenchmarkTable) -> None:
+def test_every_variant_of_the_predictor_ranks_unseen_candidates(wide: BenchmarkTable) -> None:
     figures = list(predictors("wide", wide, repeats=1, labels=(40,), held_out=200))
-    rhos = {one.what: one.mean for one in figures if one.part == "Rank correlation"}
+    rhos = {figure.what: figure.mean for figure in figures if figure.part == "Rank correlation"}
     assert len(rhos) == 7
     assert all(0.3 < rho < 1 for rho in rhos.values())
     assert rhos["wide: neural ensemble"] > rhos["wide: without pretraining"], "costs explain this table"
-    assert {one.what.partition(": ")[2] for one in figures if one.part == "Calibration"} == {
+    assert {figure.what.partition(": ")[2] for figure in figures if figure.part == "Calibration"} == {
         "share inside 50 %",
         "share inside 90 %",
         "weight of the neural ensemble",
@@ -112,7 +112,7 @@ def test_every_variant_of_the_predictor_ranks_what_it_has_not_seen(wide: Benchma
 def test_the_best_of_a_listed_space_is_the_best_of_stage_2(wide: BenchmarkTable) -> None:
     figures = list(stage_2("wide", wide, repeats=1, labels=(30,), pool=16))
     truth, predicted = (
-        {one.what.removeprefix("wide: "): one.mean for one in figures if one.part == part}
+        {figure.what.removeprefix("wide: "): figure.mean for figure in figures if figure.part == part}
         for part in ("Best of five", "Best of five, as predicted")
     )
     assert truth["of stage 2"] == truth["of all 256"] >= truth["optimum"] == wide.means.min()
@@ -130,11 +130,11 @@ def test_curves_that_never_cross_can_stop_at_once(tmp_path: Path) -> None:
     curves = np.arange(60.0)[:, None] + np.arange(10.0)
     np.savez(tmp_path / "curves.npz", val_accuracy=curves[None], task_ids=np.array(["a"]))
     figures = list(early_stop(read_curves(tmp_path / "curves.npz"), repeats=2))
-    assert {one.at: one.mean for one in figures} == dict(zip(COLUMNS, (1.0, 0.9, 1.0, 1.0), strict=True))
+    assert {figure.at: figure.mean for figure in figures} == dict(zip(COLUMNS, (1.0, 0.9, 1.0, 1.0), strict=True))
     assert len(figures) == 4 * len(COLUMNS)
 
 
-def test_speed_tells_all_that_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_measures_everything_with_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation_speed, "ROUNDS", 1)
     seconds, rates = ablation_speed.measured_on_a_core(64)
     assert ablation_speed.FIT in seconds

@@ -1,4 +1,4 @@
-"""Shares and regrets are those of the definition, also where some searches never reach the mark."""
+"""Shares and regrets follow their definition, even if some searches never reach the mark."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from searchsvc.domain import Objective
 FACTS = {"p": ProblemFacts(Objective(metric="loss", goal="minimize"), 0.0)}
 
 
-def search(*found: tuple[int, float], chosen: tuple[tuple[int, float], ...] | None = None) -> Search:
-    return Search(Trajectory(found), Trajectory(chosen or found), seconds=10.0)
+def search(*steps: tuple[int, float], chosen: tuple[tuple[int, float], ...] | None = None) -> Search:
+    return Search(Trajectory(steps), Trajectory(chosen or steps), seconds=10.0)
 
 
 def runs(algorithm: str, searches: list[Search], batch: int = 1) -> dict[RunKey, Search]:
-    return {RunKey("p", algorithm, batch, seed, 100): one for seed, one in enumerate(searches)}
+    return {RunKey("p", algorithm, batch, seed, 100): run for seed, run in enumerate(searches)}
 
 
 REFERENCE = runs("tpe", [search((1, -9.0), (80, -2.0)), search((1, -9.0), (60, -1.0)), search((1, -9.0), (99, -3.0))])
 
 
-def test_the_target_is_the_median_of_what_the_reference_has_at_the_mark() -> None:
+def test_the_target_is_the_median_of_the_reference_at_the_mark() -> None:
     assert targets(REFERENCE, "p") == {"found": -2.0, "chosen": -2.0}
     assert targets(REFERENCE, "p", mark=70)["found"] == -9.0
 
@@ -40,21 +40,21 @@ def test_a_share_is_the_evaluations_to_the_target_over_the_mark() -> None:
     assert tpe.found.median == 0.8
 
 
-def test_found_and_chosen_are_judged_by_targets_of_their_own() -> None:
+def test_found_and_chosen_have_separate_targets() -> None:
     reference = runs("tpe", [search((1, -1.0), chosen=((1, -5.0),))])
     other = runs("gp", [search((7, -1.0), chosen=((9, -5.0),))])
     score = scores(FACTS, reference | other)[0]
     assert (score.found.median, score.chosen.median) == (0.07, 0.09)
 
 
-def test_a_median_of_searches_that_never_arrive_is_infinite() -> None:
+def test_the_median_of_searches_that_miss_the_target_is_infinite() -> None:
     slow = runs("random", [search((1, -9.0)), search((1, -9.0)), search((1, -9.0), (50, -1.0))])
     assert scores(FACTS, REFERENCE | slow)[0].found == Quartiles((0.5 + math.inf) / 2, math.inf, math.inf)
 
 
-def test_batches_are_scores_of_their_own() -> None:
+def test_batch_sizes_have_separate_scores() -> None:
     quick = {**runs("gp", [search((10, -2.0))]), **runs("gp", [search((20, -2.0))], batch=4)}
-    assert [(one.batch, one.found.median) for one in scores(FACTS, REFERENCE | quick)[:2]] == [(1, 0.1), (4, 0.2)]
+    assert [(score.batch, score.found.median) for score in scores(FACTS, REFERENCE | quick)[:2]] == [(1, 0.1), (4, 0.2)]
 
 
 def test_a_problem_without_the_reference_has_no_scores() -> None:

@@ -1,4 +1,4 @@
-"""What a search sees is noisy and repeatable; what judges it is not; a limit changes only what may be proposed."""
+"""Evaluations are noisy and repeatable, and true values are exact; a limit changes only the allowed candidates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from searchsvc.errors import InvalidInput, NotFound
 BEST = Candidate({"activation": "tanh", "dropout": 0.3, "n_units": 64})
 
 
-def seen(problem: SeedNoise, count: int = 50) -> list[float]:
+def measured(problem: SeedNoise, count: int = 50) -> list[float]:
     return [problem.evaluate(BEST, evaluation)["loss"] for evaluation in range(count)]
 
 
@@ -23,14 +23,14 @@ def test_a_table_says_the_mean_and_the_costs(table: BenchmarkTable) -> None:
     assert problem.optimum == problem.truth(BEST) == table.means.min()
 
 
-def test_an_evaluation_sees_every_training_that_there_is_and_no_other(table: BenchmarkTable) -> None:
+def test_an_evaluation_draws_every_existing_training_and_no_other(table: BenchmarkTable) -> None:
     problem = SeedNoise(Tabular(table), seed=0)
     trainings = table.values[Tabular(table).row(BEST)]
-    assert set(seen(problem)) == set(trainings[~np.isnan(trainings)].tolist())
+    assert set(measured(problem)) == set(trainings[~np.isnan(trainings)].tolist())
 
 
 def test_the_noise_follows_from_the_seed_and_the_number_of_the_evaluation(table: BenchmarkTable) -> None:
-    first, again, other = (seen(SeedNoise(Tabular(table), seed)) for seed in (0, 0, 1))
+    first, again, other = (measured(SeedNoise(Tabular(table), seed)) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -68,6 +68,6 @@ def test_the_limit_of_a_named_problem_leaves_a_quarter(table: BenchmarkTable) ->
     assert noisy_problem("table", table, seed=0).statement.limits == ()
 
 
-def test_a_limit_on_an_unknown_cost_names_the_known_ones(table: BenchmarkTable) -> None:
+def test_a_limit_on_an_unknown_cost_lists_the_costs(table: BenchmarkTable) -> None:
     with pytest.raises(NotFound, match="no cost 'flops' in this table; it has params"):
         noisy_problem("table:flops", table, seed=0)

@@ -1,4 +1,4 @@
-"""`make bench ARGS=search` runs what is asked for and keeps it; the tables of the docs come from what it kept."""
+"""`make bench ARGS=search`: searches are run and stored, and the documentation has their results."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def bench(*options: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    """The reference reaches -1/3 at 80 and random search does not."""
-    made = Results(tmp_path / "results.json", {"p": ProblemFacts(Objective(metric="loss", goal="minimize"), 0.1)})
+    """Results in which the reference reaches -1/3 at 80, and random search does not."""
+    results = Results(tmp_path / "results.json", {"p": ProblemFacts(Objective(metric="loss", goal="minimize"), 0.1)})
     steps = {"tpe": ((1, -2.0), (80, -1 / 3)), "random": ((1, -2.0),)}
-    for algorithm, found in steps.items():
-        made.runs[RunKey("p", algorithm, 1, 0, 100)] = Search(Trajectory(found), Trajectory(found), 1.5)
-    return made
+    for algorithm, changes in steps.items():
+        results.runs[RunKey("p", algorithm, 1, 0, 100)] = Search(Trajectory(changes), Trajectory(changes), 1.5)
+    return results
 
 
 def test_results_are_read_as_they_were_written(results: Results) -> None:
@@ -41,11 +41,11 @@ def test_results_are_read_as_they_were_written(results: Results) -> None:
     assert Results.read(results.path) == results
 
 
-def test_nothing_is_read_where_there_is_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_runs(tmp_path: Path) -> None:
     assert Results.read(tmp_path / "none.json").runs == {}
 
 
-def test_the_markdown_table_has_the_best_first_and_says_what_was_never_reached(results: Results) -> None:
+def test_the_markdown_table_has_the_best_first_and_marks_targets_that_were_not_reached(results: Results) -> None:
     lines = markdown(results).splitlines()
     assert lines[0] == "**p**: loss 0.3333 found, 0.3333 chosen by TPE at 100; the best is 0.1."
     assert lines[4].startswith("| tpe | 1 | 1 | 0.80 (0.80 to 0.80) |")
@@ -59,18 +59,18 @@ def test_the_tables_take_the_place_of_those_that_a_page_has(results: Results) ->
     assert between_marks(changed, markdown(results)) == changed
 
 
-def test_the_page_has_the_tables_of_the_results_that_are_kept() -> None:
-    kept = ROOT / "benchmarks/results/search.json"
+def test_the_page_has_the_tables_of_the_stored_results() -> None:
+    path = ROOT / "benchmarks/results/search.json"
     page = PAGE.read_text(encoding="utf-8")
-    assert between_marks(page, markdown(Results.read(kept)) if kept.exists() else "") == page
+    assert between_marks(page, markdown(Results.read(path)) if path.exists() else "") == page
 
 
 def test_our_algorithm_has_its_bounds_on_each_problem_and_over_all(results: Results) -> None:
     for problem, reached in (("p", 30), ("q", 20), ("r", 40)):
         results.facts[problem] = results.facts["p"]
         for name, at in (("tpe", 80), ("fbnetv3", reached)):
-            found = Trajectory(((1, -2.0), (at, -1 / 3)))
-            results.runs[RunKey(problem, name, 1, 0, 100)] = Search(found, found, 1.0)
+            trajectory = Trajectory(((1, -2.0), (at, -1 / 3)))
+            results.runs[RunKey(problem, name, 1, 0, 100)] = Search(trajectory, trajectory, 1.0)
     bounded = [(row.what, row.ratio, row.holds) for row in rows_of(results) if row.bound]
     assert bounded == [
         ("p, fbnetv3", 0.3, True),
@@ -80,23 +80,23 @@ def test_our_algorithm_has_its_bounds_on_each_problem_and_over_all(results: Resu
     ]
 
 
-def test_what_was_never_reached_has_no_ratio(results: Results) -> None:
+def test_a_target_that_was_not_reached_has_no_ratio(results: Results) -> None:
     [random, _] = rows_of(results)
     assert (random.ours, random.reference, random.ratio) == ("over 100", "100  tpe, 0.3333", None)
 
 
 def test_a_small_comparison_runs_once_and_is_then_read(real_tables: Path, tmp_path: Path) -> None:
-    shared, kept = str(real_tables.parents[1].resolve()), tmp_path / "results.json"
+    shared, path = str(real_tables.parents[1].resolve()), tmp_path / "results.json"
     options = ["--problems", "fcnet-protein", "--algorithms", "random", "--seeds", "2", "--evaluations", "15"]
-    first = bench(*options, "--results", str(kept), "--json", SEARCHSVC_SHARED=shared)
+    first = bench(*options, "--results", str(path), "--json", SEARCHSVC_SHARED=shared)
     assert first.returncode == 0, first.stderr
     rows = json.loads(first.stdout)["search"]
     assert [row["what"] for row in rows] == ["fcnet-protein, random", "fcnet-protein, tpe"]
     assert rows[0]["reference"].startswith("15  tpe, 0.")
-    assert len(Results.read(kept).runs) == 4
-    written = kept.stat().st_mtime_ns
-    assert bench(*options, "--results", str(kept), "--json", SEARCHSVC_SHARED=shared).stdout == first.stdout
-    assert kept.stat().st_mtime_ns == written
+    assert len(Results.read(path).runs) == 4
+    written = path.stat().st_mtime_ns
+    assert bench(*options, "--results", str(path), "--json", SEARCHSVC_SHARED=shared).stdout == first.stdout
+    assert path.stat().st_mtime_ns == written
 
 
 def test_searches_of_another_length_are_refused(results: Results, real_tables: Path) -> None:
@@ -107,7 +107,7 @@ def test_searches_of_another_length_are_refused(results: Results, real_tables: P
     assert "holds searches of 100 evaluations, not 30" in done.stderr
 
 
-def test_an_unknown_problem_is_refused_with_the_known_ones(real_tables: Path) -> None:
+def test_an_unknown_problem_is_refused_and_all_problems_are_listed(real_tables: Path) -> None:
     done = bench("--problems", "fcnet-protein:flops", SEARCHSVC_SHARED=str(real_tables.parents[1].resolve()))
     assert done.returncode == 1
     assert "no cost 'flops' in this table; it has params; a problem is one of nasbench201-cifar10" in done.stderr
@@ -124,11 +124,11 @@ def test_smac_stays_within_limits(table: BenchmarkTable) -> None:
         pytest.skip("SMAC3 is not installed: pip install --constraint constraints.txt -e '.[bench]'")
     problem = noisy_problem("table:params", table, seed=0)
     searcher = smac.SmacSearch(problem.statement, 0, 10)
-    asked = []
-    while len(asked) < 6:
+    candidates = []
+    while len(candidates) < 6:
         [candidate] = searcher.ask(1)
-        searcher.tell(candidate, problem.evaluate(candidate, len(asked)))
-        asked.append(candidate)
-    assert {one.values["n_units"] for one in asked} == {16}
-    assert len(set(asked)) == 6
+        searcher.tell(candidate, problem.evaluate(candidate, len(candidates)))
+        candidates.append(candidate)
+    assert {evaluated.values["n_units"] for evaluated in candidates} == {16}
+    assert len(set(candidates)) == 6
     assert searcher.ask(1) == []

@@ -1,4 +1,4 @@
-"""Tables are read as they are written, in whichever order, and a file that is not a whole table is refused."""
+"""Tables are read in any order of rows, and an incomplete table is refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_code_beyond_the_choices_is_refused(path: Path, arrays: dict[str, np.n
         fcnet(path, "task")
 
 
-def test_a_missing_array_is_named_with_those_there_are(path: Path) -> None:
+def test_a_missing_array_is_named_and_the_arrays_of_the_file_are_listed(path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"/val_loss_other: .* it has index, param_names"):
         fcnet(path, "other")
 
@@ -74,7 +74,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("fcnet-parkinsons", 62_208, 0.0067),
     ],
 )
-def test_the_real_tables_hold_what_is_known_of_them(name: str, size: int, optimum: float, real_tables: Path) -> None:
+def test_the_real_tables_have_the_published_optima(name: str, size: int, optimum: float, real_tables: Path) -> None:
     table = TABLES[name](real_tables)
     assert table.space.size() == len(table.means) == size
     assert Tabular(table).optimum == pytest.approx(optimum, abs=5e-5)

@@ -1,4 +1,4 @@
-"""The table of networks: which one values describe, what a space may name, costs where the network is a gene."""
+"""Network families: their choice by values, the values that a space may name, costs if the network is a gene."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LARGE = DatasetInfo("large", tuple("ab"), (3, 96, 96), {})
 
 
 def costs(space: Space, info: DatasetInfo = DIGITS, **values: object) -> list[tuple[float, float]]:
-    """(FLOPs, params) of one candidate per keyword value list."""
+    """Return (FLOPs, params) of candidates; each keyword has a list with a value per candidate."""
     model = cost_model_for("classification", space, info)
     rows = [Candidate(dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True)]  # type: ignore[call-overload]
-    found = model(space.to_matrix(rows))
-    return list(zip(found["flops"].tolist(), found["params"].tolist(), strict=True))
+    columns = model(space.to_matrix(rows))
+    return list(zip(columns["flops"].tolist(), columns["params"].tolist(), strict=True))
 
 
 def test_values_without_a_network_describe_the_first() -> None:
@@ -43,7 +43,7 @@ def test_values_without_a_network_describe_the_first() -> None:
 
 
 @pytest.mark.parametrize("name", ["vgg", 3])
-def test_an_unknown_network_is_refused_and_the_known_are_named(name: str | int) -> None:
+def test_an_unknown_network_is_refused_and_all_names_are_listed(name: str | int) -> None:
     with pytest.raises(InvalidInput, match=r"/network: no network .*; there are mbconv, fbnetv3"):
         networks.find({"network": name})
 
@@ -54,13 +54,13 @@ def test_values_of_another_network_are_refused() -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda one: one.name)
-def test_every_default_lies_within_what_can_be_built(network: networks.NetworkFamily) -> None:
+def test_every_default_lies_within_the_limits_of_its_network(network: networks.NetworkFamily) -> None:
     assert set(network.limits) == set(network.defaults)
     assert networks.complete(network.parameters) == dict(network.parameters)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_every_default_of_a_recipe_lies_within_what_can_be_trained_with(table: RecipeTable) -> None:
+def test_every_default_of_a_recipe_lies_within_its_limits(table: RecipeTable) -> None:
     check_values(table.defaults, table.limits)
 
 
@@ -73,9 +73,9 @@ def test_every_shipped_space_and_its_constants_can_be_built(shipped: ShippedSpac
 
 
 def test_the_defaults_of_a_task_are_those_of_all_its_networks() -> None:
-    found = networks.defaults_of("classification")
-    assert {"width_1", "c7", "base_width", "drop_path"} <= set(found)
-    assert found["network"] == "mbconv"
+    classification = networks.defaults_of("classification")
+    assert {"width_1", "c7", "base_width", "drop_path"} <= set(classification)
+    assert classification["network"] == "mbconv"
     detection = networks.defaults_of("detection")
     assert detection["network"] == "detector"
     assert not {"width_1", "mixup"} & set(detection)
@@ -100,7 +100,7 @@ def test_a_gene_that_no_named_network_has_leaves_costs_unknown() -> None:
     assert cost_model_for("classification", Space([Categorical("network", ("vgg",))]), DIGITS) is NO_COSTS
 
 
-def test_the_resolution_decides_costs_where_it_is_given() -> None:
+def test_the_resolution_decides_costs_if_it_is_given() -> None:
     space = Space([Integer("resolution", 0, 96, 8)])
     native, eight, larger = costs(space, resolution=[0, 8, 96])
     grey = DatasetInfo("grey", DIGITS.classes, (1, 96, 96), {})
@@ -128,7 +128,7 @@ def test_an_inactive_resolution_is_that_of_the_dataset() -> None:
     ],
     ids=str,
 )
-def test_a_range_beyond_what_can_be_built_is_a_fault_at_its_place(parameter: Parameter) -> None:
+def test_a_range_beyond_the_limits_is_a_fault_at_its_place(parameter: Parameter) -> None:
     space = Space([Categorical("network", ("fbnetv3-small",)), parameter])
     with pytest.raises(InvalidInput) as caught:
         cost_model_for("classification", space, DIGITS)

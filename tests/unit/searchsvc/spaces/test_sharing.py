@@ -1,4 +1,4 @@
-"""Which spaces shared weights can search; the others are refused, parameter by parameter, with a way out."""
+"""Spaces that shared weights can search; other spaces are refused, parameter by parameter, with an alternative."""
 
 from __future__ import annotations
 
@@ -45,40 +45,40 @@ def test_a_fixed_architecture_of_any_network_shares_all_its_weights() -> None:
     assert kind_of(Space([RATE, Categorical("network", ("mbconv",))]), {}) is WeightSharing.FIXED
 
 
-def refused(space: Space, constants: dict[str, Scalar]) -> dict[str, str]:
-    """Pointer -> message."""
+def faults_of(space: Space, constants: dict[str, Scalar]) -> dict[str, str]:
+    """Return messages by pointer."""
     with pytest.raises(InvalidInput) as caught:
         check_sharable(space, constants)
     return {fault.pointer: fault.message for fault in caught.value.faults}
 
 
 def test_every_free_parameter_of_an_architecture_that_must_be_fixed_is_named() -> None:
-    faults = refused(MBCONV, {})
+    faults = faults_of(MBCONV, {})
     assert tuple(faults) == tuple(f"/{name}" for name in ARCHITECTURE)
     assert all("fix it" in message for message in faults.values())
 
 
-def test_a_condition_makes_a_second_value_of_what_has_one() -> None:
+def test_a_condition_adds_the_default_to_a_single_value() -> None:
     only = {"when": {"optimizer": "sgd"}}
     optimizer = Categorical("optimizer", ("sgd", "adamw"))
-    assert tuple(refused(Space([optimizer, Integer("width_3", 32, 32, **only)]), {})) == ("/width_3",)
+    assert tuple(faults_of(Space([optimizer, Integer("width_3", 32, 32, **only)]), {})) == ("/width_3",)
     check_sharable(Space([optimizer, Integer("width_3", 32, 32, **only)]), {"width_3": 32})
 
 
 def test_networks_without_common_weights_are_refused() -> None:
     for names in (("mbconv", "fbnetv3-small"), ("fbnetv3-small", "fbnetv3"), ("resnet10t", "mbconv")):
-        faults = refused(Space([Categorical("network", names), RATE]), {})
+        faults = faults_of(Space([Categorical("network", names), RATE]), {})
         assert tuple(faults) == ("/network",)
         assert f"{names[0]}, {names[1]} have no weights in common" in faults["/network"]
 
 
 def test_a_network_that_does_not_exist_is_named() -> None:
-    assert "no network 'vgg'" in refused(Space([RATE]), {"network": "vgg"})["/network"]
+    assert "no network 'vgg'" in faults_of(Space([RATE]), {"network": "vgg"})["/network"]
 
 
 def test_the_resolution_is_a_part_of_an_architecture_that_must_be_fixed() -> None:
     resolution = Integer("resolution", 16, 32, 8)
-    assert tuple(refused(Space([resolution]), {})) == ("/resolution",)
+    assert tuple(faults_of(Space([resolution]), {})) == ("/resolution",)
     check_sharable(Space([resolution]), {"network": "resnet10t"})
     check_sharable(Space([resolution]), {"network": "fbnetv3-small"})
 
@@ -88,9 +88,9 @@ def test_the_resolution_is_a_part_of_an_architecture_that_must_be_fixed() -> Non
     [Float("warmup_epochs", 0.0, 5.0), Basis("warmup_epochs", (0.0, 1.0)), Categorical("lr_decay", (0.9, 0.95))],
     ids=lambda one: f"{one.type} {one.name}",
 )
-def test_what_shapes_the_schedule_is_refused_unless_it_is_fixed(parameter: Parameter) -> None:
+def test_a_parameter_of_the_schedule_is_refused_unless_it_is_fixed(parameter: Parameter) -> None:
     shipped = catalogue.find("fbnetv3-small")
-    faults = refused(Space([*shipped.space.parameters, parameter]), dict(shipped.constants))
+    faults = faults_of(Space([*shipped.space.parameters, parameter]), dict(shipped.constants))
     assert tuple(faults) == (f"/{parameter.name}",)
     assert "one step" in faults[f"/{parameter.name}"]
     fixed = Space([*shipped.space.parameters, *(Float(name, 0.5, 0.5) for name in SCHEDULE)])
@@ -101,18 +101,18 @@ BESIDES = [("class_loss", "sigmoid"), ("clean_folds", 5), ("layer_decay", 0.7), 
 
 
 @pytest.mark.parametrize(("name", "value"), BESIDES)
-def test_what_says_which_labels_are_right_or_how_a_part_learns_is_refused_unless_it_is_the_default(
+def test_parameters_of_labels_and_of_parts_are_refused_unless_they_have_their_defaults(
     name: str, value: str | float
 ) -> None:
     shipped = catalogue.find("fbnetv3-small")
-    assert tuple(refused(shipped.space, {**shipped.constants, name: value})) == (f"/{name}",)
-    assert tuple(refused(Space([*shipped.space.parameters, Categorical(name, (value,))]), shipped.constants)) == (
+    assert tuple(faults_of(shipped.space, {**shipped.constants, name: value})) == (f"/{name}",)
+    assert tuple(faults_of(Space([*shipped.space.parameters, Categorical(name, (value,))]), shipped.constants)) == (
         f"/{name}",
     )
 
 
-def test_the_way_out_names_algorithms_that_there_are() -> None:
-    message = refused(MBCONV, {})["/kernel"]
+def test_the_alternative_names_existing_algorithms() -> None:
+    message = faults_of(MBCONV, {})["/kernel"]
     named = message[message.index("(") + 1 : message.index(" or another)")].split(", ")
     assert set(named) <= ALGORITHMS.keys()
 

@@ -1,4 +1,4 @@
-"""The parameter algebra against brute force: size, membership, matrices, the unit cube, features, fix and narrow."""
+"""Spaces against brute force: size, membership, matrices, the unit cube, features, fix and narrow."""
 
 from __future__ import annotations
 
@@ -55,22 +55,23 @@ def spaces(draw: st.DrawFn, *, finite: bool = False) -> Space:
     return Space(draw(st.permutations(parameters or [Categorical("p", ("only",))])))
 
 
-def all_by_force(space: Space) -> Iterator[Candidate]:
-    """Every combination of values, with those that are not active taken out, each once."""
+def enumerate_naively(space: Space) -> Iterator[Candidate]:
+    """Yield every combination of values once, without the values of inactive parameters."""
     grids = [list(values_of(parameter)) for parameter in space.parameters]
-    seen = set()
+    keys = set()
     for combination in itertools.product(*grids):
         values = dict(zip(space.names, combination, strict=True))
         for _ in space.parameters:
             for parameter in space.parameters:
                 if parameter.name in values and not all(
-                    other in values and (type(values[other]), values[other]) in [(type(one), one) for one in allowed]
+                    other in values
+                    and (type(values[other]), values[other]) in [(type(value), value) for value in allowed]
                     for other, allowed in parameter.when.items()
                 ):
                     del values[parameter.name]
         candidate = Candidate(values)
-        if candidate.key not in seen:
-            seen.add(candidate.key)
+        if candidate.key not in keys:
+            keys.add(candidate.key)
             yield candidate
 
 
@@ -97,17 +98,17 @@ def draws(space: Space, count: int = 40) -> np.ndarray:
 class TestSize:
     @given(spaces(finite=True).filter(lambda space: combinations(space) <= 3000))
     def test_it_is_the_number_of_different_candidates(self, space: Space) -> None:
-        by_force = list(all_by_force(space))
+        by_force = list(enumerate_naively(space))
         assert space.size() == len(by_force)
         listed = enumerate_space(space, 3000)
         assert listed is not None
         assert {one.key for one in space.from_matrix(listed)} == {one.key for one in by_force}
         assert len(listed) == len(by_force)
 
-    def test_it_is_exact_where_it_is_huge(self) -> None:
+    def test_it_is_exact_even_if_huge(self) -> None:
         assert Space([Integer(f"p{index}", 0, 9) for index in range(60)]).size() == 10**60
 
-    def test_it_is_infinite_where_an_active_parameter_is_continuous(self) -> None:
+    def test_it_is_infinite_if_an_active_parameter_is_continuous(self) -> None:
         assert Space([Categorical("a", (1, 2)), Float("x", 0.0, 1.0, when={"a": 1})]).size() == math.inf
 
     def test_a_condition_on_values_that_cannot_be_adds_nothing(self) -> None:
@@ -218,21 +219,21 @@ class TestContains:
 
 
 class TestFixAndNarrow:
-    def test_what_is_fixed_has_that_value_in_every_candidate(self) -> None:
+    def test_a_fixed_parameter_has_its_value_in_every_candidate(self) -> None:
         fixed = CONDITIONAL.fix({"optimizer": "sgd", "layers": 3})
-        drawn = fixed.from_matrix(draws(fixed))
-        assert {(one.values["optimizer"], one.values["layers"]) for one in drawn} == {("sgd", 3)}
-        assert all(CONDITIONAL.contains(one) is None and fixed.contains(one) is None for one in drawn)
+        candidates = fixed.from_matrix(draws(fixed))
+        assert {(one.values["optimizer"], one.values["layers"]) for one in candidates} == {("sgd", 3)}
+        assert all(CONDITIONAL.contains(one) is None and fixed.contains(one) is None for one in candidates)
 
-    def test_what_is_fixed_outside_a_condition_switches_it_off(self) -> None:
+    def test_a_value_outside_a_condition_deactivates_the_other_parameter(self) -> None:
         assert CONDITIONAL.fix({"optimizer": "adam"}).size() == 3
 
-    def test_what_is_narrowed_stays_within(self) -> None:
+    def test_a_narrowed_space_is_a_subset(self) -> None:
         narrowed = CONDITIONAL.narrow({"momentum": NarrowedRange(low=0.5), "layers": (1, 5), "optimizer": ("sgd",)})
-        drawn = narrowed.from_matrix(draws(narrowed))
-        assert all(CONDITIONAL.contains(one) is None for one in drawn)
-        assert min(one.values["momentum"] for one in drawn) >= 0.5  # type: ignore[type-var]
-        assert {one.values["layers"] for one in drawn} == {1, 5}
+        candidates = narrowed.from_matrix(draws(narrowed))
+        assert all(CONDITIONAL.contains(one) is None for one in candidates)
+        assert min(one.values["momentum"] for one in candidates) >= 0.5  # type: ignore[type-var]
+        assert {one.values["layers"] for one in candidates} == {1, 5}
 
     @given(spaces(), st.data())
     def test_fixing_to_a_drawn_candidate_leaves_that_candidate(self, space: Space, data: st.DataObject) -> None:
@@ -255,7 +256,7 @@ class TestFixAndNarrow:
             ({"depth": (1,)}, "/depth"),
         ],
     )
-    def test_what_cannot_be_is_refused_at_its_place(self, change: dict[str, object], pointer: str) -> None:
+    def test_an_impossible_change_is_refused_at_its_place(self, change: dict[str, object], pointer: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             CONDITIONAL.narrow(change)  # type: ignore[arg-type]
         assert [fault.pointer for fault in caught.value.faults] == [pointer]
@@ -288,7 +289,7 @@ class TestBasis:
         np.testing.assert_array_equal(basis.to_unit(matrix), real.to_unit(matrix))
         np.testing.assert_array_equal(basis.features(matrix), real.features(matrix))
 
-    def test_a_narrowed_one_keeps_its_values_inside_and_spans_the_new_range(self) -> None:
+    def test_a_narrowed_basis_keeps_its_values_inside_and_spans_the_new_range(self) -> None:
         narrowed = Space([self.RATES]).narrow({"lr": NarrowedRange(low=0.002)})
         assert narrowed["lr"] == Basis("lr", (0.1, 0.01, 0.002))
         assert Space([self.RATES]).narrow({"lr": (0.1, 0.02)})["lr"] == Categorical("lr", (0.1, 0.02))

@@ -1,4 +1,4 @@
-"""Latency as a cost: sums over operators, for whole matrices, equal to walking through every single network."""
+"""Latency as a cost: sums over operators for whole matrices, equal to the sums for each single network."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def test_the_latency_of_a_candidate_is_the_sum_of_its_operators(name: str, info:
     table = table_of(networks.operators_for(shipped.space, info, shipped.constants), scale=1.5)
     matrix = shipped.space.sample(20, np.random.default_rng(1))
     estimated = networks.latency_for(shipped.space, info, shipped.constants, table)(matrix)[LATENCY]
-    for candidate, found in zip(shipped.space.from_matrix(matrix), estimated, strict=True):
+    for candidate, milliseconds in zip(shipped.space.from_matrix(matrix), estimated, strict=True):
         operators = operators_of_values({**shipped.constants, **candidate.values}, info.shape)
-        assert found == pytest.approx(1.5 * sum(map(work, operators)), rel=1e-12)
+        assert milliseconds == pytest.approx(1.5 * sum(map(work, operators)), rel=1e-12)
 
 
-def test_operators_are_those_of_all_candidates_and_no_others() -> None:
+def test_the_operators_of_a_space_are_the_operators_of_its_candidates() -> None:
     shipped = catalogue.find("fbnetv3-small")
-    (given,) = shipped.space.from_matrix(shipped.space.sample(1, np.random.default_rng(0)))
+    (base,) = shipped.space.from_matrix(shipped.space.sample(1, np.random.default_rng(0)))
     varied = {"c0", "c1", "k2", "c5", "e45b", "n5"}
-    space = shipped.space.fix({**{k: v for k, v in given.values.items() if k not in varied}, "n1": 2})
+    space = shipped.space.fix({**{k: v for k, v in base.values.items() if k not in varied}, "n1": 2})
     listed = networks.operators_for(space, DIGITS, shipped.constants)
     every = enumerate_space(space, limit=1000)
     assert every is not None
-    seen = {
-        one
+    occurring = {
+        operator
         for candidate in space.from_matrix(every)
-        for one in operators_of_values({**shipped.constants, **candidate.values}, DIGITS.shape)
+        for operator in operators_of_values({**shipped.constants, **candidate.values}, DIGITS.shape)
     }
     assert len(every) == 2 * 2 * 2 * 5 * 4 * 3
-    assert sorted(seen) == listed
+    assert sorted(occurring) == listed
 
 
 def test_a_narrowed_space_is_timed_by_the_table_of_the_whole() -> None:
@@ -57,7 +57,8 @@ def test_a_narrowed_space_is_timed_by_the_table_of_the_whole() -> None:
     model = networks.latency_for(space, DIGITS, shipped.constants, small_table())
     matrix = space.sample(10, np.random.default_rng(2))
     operators = [
-        operators_of_values({**shipped.constants, **one.values}, DIGITS.shape) for one in space.from_matrix(matrix)
+        operators_of_values({**shipped.constants, **candidate.values}, DIGITS.shape)
+        for candidate in space.from_matrix(matrix)
     ]
     assert model(matrix)[LATENCY] == pytest.approx([sum(map(work, each)) for each in operators])
 
@@ -95,7 +96,7 @@ def test_a_table_comes_back_from_its_file_with_the_same_digest() -> None:
         (("scale",), -1.0, "at scale"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(path: tuple[str | int, ...], value: object, said: str) -> None:
+def test_a_fault_in_a_file_is_named(path: tuple[str | int, ...], value: object, said: str) -> None:
     document = json.loads(small_table().serialised)
     place = document
     for step in path[:-1]:
@@ -106,7 +107,7 @@ def test_what_is_wrong_in_a_file_is_named(path: tuple[str | int, ...], value: ob
     assert "x.json is no searchsvc-latency/1 table" in str(refused.value)
 
 
-def test_an_operator_may_not_be_there_twice() -> None:
+def test_a_repeated_operator_is_refused() -> None:
     table = small_table()
     twice = table.model_copy(update={"operators": (*table.operators, table.operators[0])})
     with pytest.raises(InvalidInput, match="an operator occurs twice"):
@@ -125,27 +126,28 @@ def test_a_table_serves_its_own_space_shape_and_classes_only() -> None:
             table.check_fits(space, info)
 
 
-def test_operators_that_were_not_timed_are_fitted_to_those_that_were() -> None:
+def test_operators_without_times_are_fitted_to_the_timed_operators() -> None:
     shipped = catalogue.find("fbnetv3-small")
     operators = networks.operators_for(shipped.space, DIGITS, shipped.constants)
 
-    def true(one: Operator) -> float:  # what the fit assumes: a sum of kinds of work
-        before, stride = one.height * one.width, one.stride
-        after = ((one.height - 1) // stride + 1) * ((one.width - 1) // stride + 1)
-        expands = one.kind == "block" and one.mid != one.inputs
-        return 0.02 + 1e-6 * before * one.inputs * one.mid * expands + 2e-6 * after * one.mid * one.kernel**2
+    def true_time(operator: Operator) -> float:  # a sum of kinds of work, as the fit assumes
+        before, stride = operator.height * operator.width, operator.stride
+        after = ((operator.height - 1) // stride + 1) * ((operator.width - 1) // stride + 1)
+        expands = operator.kind == "block" and operator.mid != operator.inputs
+        mid = operator.mid
+        return 0.02 + 1e-6 * before * operator.inputs * mid * expands + 2e-6 * after * mid * operator.kernel**2
 
-    blocks = [one for one in operators if one.kind == "block"]
-    known = {one: true(one) for one in blocks[::3]}
-    missing = [one for one in blocks if one not in known]
-    estimates = fitted(known, missing)
+    blocks = [operator for operator in operators if operator.kind == "block"]
+    measured = {operator: true_time(operator) for operator in blocks[::3]}
+    missing = [operator for operator in blocks if operator not in measured]
+    estimates = fitted(measured, missing)
     assert list(estimates) == missing
-    assert [estimates[one] for one in missing] == pytest.approx([true(one) for one in missing], rel=0.01)
+    assert [estimates[operator] for operator in missing] == pytest.approx(list(map(true_time, missing)), rel=0.01)
 
 
 def test_a_fit_needs_one_operator_of_every_kind() -> None:
     shipped = catalogue.find("fbnetv3-small")
     operators = networks.operators_for(shipped.space, DIGITS, shipped.constants)
-    known = {one: 1.0 for one in operators if one.kind != "head"}
+    measured = {operator: 1.0 for operator in operators if operator.kind != "head"}
     with pytest.raises(InvalidInput, match="no head was measured in the time given"):
-        fitted(known, [one for one in operators if one.kind == "head"])
+        fitted(measured, [operator for operator in operators if operator.kind == "head"])

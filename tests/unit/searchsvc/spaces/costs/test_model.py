@@ -1,4 +1,4 @@
-"""CostModel: metrics, unions, limits, the rule for NaN, and that nobody is asked about nothing."""
+"""CostModel: metrics, unions, limits, the rule for NaN, and no calls with an empty matrix."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MATRIX = np.array([[3.0, 2.0], [3.0, 1.0], [4.0, 2.0], [4.0, 1.0]])
 
 def costs(matrix: Matrix) -> dict[str, Matrix]:
     if not len(matrix):
-        raise ValueError("asked about nothing")
+        raise ValueError("called with an empty matrix")
     return {"flops": matrix[:, 0] * matrix[:, 1], "params": matrix[:, 1]}
 
 
 MODEL = CostModel.of(costs, SPACE)
 
 
-def test_a_plain_function_is_wrapped_and_a_model_stays_what_it_is() -> None:
+def test_a_plain_function_is_wrapped_and_a_model_stays_unchanged() -> None:
     assert MODEL.metrics == ("flops", "params")
     assert CostModel.of(MODEL, SPACE) is MODEL
     assert CostModel.of(None, SPACE) is NO_COSTS

@@ -1,4 +1,4 @@
-"""Networks as rows: the released ones count exactly as published, and what is wrong in a row is named."""
+"""Networks as rows: the released networks have exactly the published counts, and faults in rows are named."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def document(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_released_networks_count_as_published_to_the_last_digit(name: str) -> None:
-    found = counts_of(name)
+    counts = counts_of(name)
     assert PUBLISHED[name] == (
-        found.conv_weights,
-        found.norm_params,
-        found.biases,
-        found.params,
-        found.macs,
-        found.pool_elements,
-        found.published_flops,
+        counts.conv_weights,
+        counts.norm_params,
+        counts.biases,
+        counts.params,
+        counts.macs,
+        counts.pool_elements,
+        counts.published_flops,
     )
-    assert (found.published_params, found.flops) == (found.conv_weights, found.macs)
+    assert (counts.published_params, counts.flops) == (counts.conv_weights, counts.macs)
 
 
 @pytest.mark.parametrize("name", SIDES)
-def test_maps_of_released_networks_have_the_known_sides(name: str) -> None:
+def test_the_sides_of_maps_of_released_networks(name: str) -> None:
     assert counts_of(name).sides == tuple((side, side) for side in SIDES[name])
 
 
-def test_a0_counts_as_known() -> None:
-    found = counts_of("fbnetv3-a0")
-    assert (found.conv_weights, found.macs, found.pool_elements) == (6_275_532, 217_917_744, 660_544)
+def test_the_counts_of_a0() -> None:
+    counts = counts_of("fbnetv3-a0")
+    assert (counts.conv_weights, counts.macs, counts.pool_elements) == (6_275_532, 217_917_744, 660_544)
 
 
 @pytest.mark.parametrize("name", definitions.names())
@@ -68,7 +68,7 @@ def test_released_networks_share_their_expansions_between_stages_4_and_5(name: s
     assert by_stage[4] == by_stage[5]
 
 
-def test_an_unknown_definition_is_not_found_and_the_known_are_named() -> None:
+def test_an_unknown_definition_is_not_found_and_all_names_are_listed() -> None:
     with pytest.raises(NotFound, match="fbnetv3-a, fbnetv3-a0, fbnetv3-b, fbnetv3-d, fbnetv3-g"):
         definitions.find("fbnetv3-z")
 
@@ -84,7 +84,7 @@ def test_an_unknown_definition_is_not_found_and_the_known_are_named() -> None:
     ],
 )
 def test_channels_are_rounded_as_in_the_released_networks(rounded: int, raw: tuple[float, ...]) -> None:
-    assert [round8(one) for one in raw] == [rounded] * len(raw)
+    assert [round8(channels) for channels in raw] == [rounded] * len(raw)
 
 
 def test_images_may_be_rectangles_with_any_channels_and_classes() -> None:
@@ -97,9 +97,9 @@ def test_images_may_be_rectangles_with_any_channels_and_classes() -> None:
 
 
 def test_two_blocks_of_one_group_are_two_groups_of_one_block() -> None:
-    one = {**BLOCK, "n": 1, "e": 3, "se": True}
-    joined, apart = parse(document(STEM, {**one, "n": 2}, HEAD)), parse(document(STEM, one, one, HEAD))
-    first, second = (count(each, (3, 32, 32), 10) for each in (joined, apart))
+    block = {**BLOCK, "n": 1, "e": 3, "se": True}
+    joined, apart = parse(document(STEM, {**block, "n": 2}, HEAD)), parse(document(STEM, block, block, HEAD))
+    first, second = (count(definition, (3, 32, 32), 10) for definition in (joined, apart))
     assert (first.params, first.macs, first.pool_elements) == (second.params, second.macs, second.pool_elements)
 
 
@@ -120,7 +120,7 @@ def test_two_blocks_of_one_group_are_two_groups_of_one_block() -> None:
         (document(), "/rows", "at least 2"),
     ],
 )
-def test_what_is_wrong_is_named_at_its_place(wrong: dict[str, Any], pointer: str, message: str) -> None:
+def test_a_fault_is_named_at_its_place(wrong: dict[str, Any], pointer: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(wrong)
     assert caught.value.faults[0].pointer.startswith(pointer)

@@ -1,4 +1,4 @@
-"""FBNetV3's spaces: their sizes, their released members, what is the same network, and speed."""
+"""FBNetV3's spaces: their sizes, their released members, the identity of networks, and the number of operations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RECIPE: dict[str, Scalar] = {
 
 def part(name: str, names: list[str]) -> Space:
     space = catalogue.find(name).space
-    return Space([space[one] for one in names])
+    return Space([space[parameter] for parameter in names])
 
 
 def definition(name: str, values: dict[str, Scalar], side: int) -> NetworkDefinition:
@@ -54,7 +54,7 @@ def definition(name: str, values: dict[str, Scalar], side: int) -> NetworkDefini
 
 
 def fbnetv3_candidate(**changes: Scalar) -> Candidate:
-    """The middle of the space, with changes."""
+    """Return the middle of the space with changes."""
     space = catalogue.find("fbnetv3").space
     middle = space.from_matrix(space.from_unit(np.full((1, len(space)), 0.5)))[0]
     return Candidate({**middle.values, **changes})
@@ -137,11 +137,11 @@ class TestCosts:
 
 
 class TestIdentity:
-    def identical(self, name: str, one: Candidate, other: Candidate) -> bool:
+    def identical(self, name: str, candidate: Candidate, other: Candidate) -> bool:
         shipped = catalogue.find(name)
         identity = identity_for("classification", shipped.space, shipped.constants)
         assert identity is not None
-        first, second = identity(shipped.space.to_matrix([one, other]))
+        first, second = identity(shipped.space.to_matrix([candidate, other]))
         return bool((first == second).all())
 
     def test_widths_that_round_to_the_same_are_the_same_network(self) -> None:
@@ -154,7 +154,7 @@ class TestIdentity:
         assert not self.identical("fbnetv3", middle, fbnetv3_candidate(c1=20, mixup=0.1, resolution=232))
 
     @pytest.mark.parametrize("name", ["fbnetv3", "fbnetv3-released", "fbnetv3-small"])
-    def test_candidates_are_identical_exactly_where_their_rows_are(self, name: str) -> None:
+    def test_candidates_are_identical_exactly_if_their_rows_are(self, name: str) -> None:
         shipped = catalogue.find(name)
         random = np.random.default_rng(4)
         parent = shipped.space.sample(1, random)
@@ -166,10 +166,10 @@ class TestIdentity:
             children[row, chosen] = mutated[row, chosen]
         identity = identity_for("classification", shipped.space, shipped.constants)
         assert identity is not None
-        found = [row.tobytes() for row in identity(children)]
-        rows = [definition(name, dict(one.values), 64).rows for one in shipped.space.from_matrix(children)]
+        identities = [row.tobytes() for row in identity(children)]
+        rows = [definition(name, dict(candidate.values), 64).rows for candidate in shipped.space.from_matrix(children)]
         assert len(set(rows)) < 150
-        assert len(set(found)) == len(set(rows)) == len(set(zip(found, rows, strict=True)))
+        assert len(set(identities)) == len(set(rows)) == len(set(zip(identities, rows, strict=True)))
 
     def test_conditions_and_fixed_genes_are_decoded(self) -> None:
         space = Space([Integer("n2", 1, 2), Integer("e2b", 2, 4, when={"n2": 2}), Integer("c3", 20, 24, 2)])
