@@ -104,7 +104,7 @@ _OF_ALL = (
     RecipeParameter(
         Float("weight_decay", 0.0, 10.0),
         1e-4,
-        "decay of weights only: not of biases, nor of the scales and shifts of normalisation",
+        "decay of weights, not of biases or of the scales and shifts of normalisation",
     ),
     RecipeParameter(
         Float("warmup_epochs", 0.0, 1000.0),
@@ -140,12 +140,12 @@ _OF_ALL = (
     RecipeParameter(
         Integer(REPLICATE, 0, 1_000_000),
         0,
-        "number of a repetition, which determines the seed; 0: the seed follows from the number of the trial",
+        "number of a repetition, which sets the seed; 0: the number of the trial sets it",
     ),
     RecipeParameter(
         Float("clip_norm", 0.0, 1e6),
         0.0,
-        "maximum norm of the gradient of all weights together; a larger gradient is scaled down; 0: no clipping",
+        "maximum norm of the whole gradient; a larger gradient is scaled down; 0: no clipping",
     ),
 )
 _AVERAGE = (
@@ -183,7 +183,7 @@ CLASSIFICATION = RecipeTable(
         RecipeParameter(
             Categorical("clean_folds", FOLDS),
             0,
-            "number of folds; leaves out images if networks of the other folds do not predict their label; 0: off",
+            "number of folds; images whose labels the other folds contradict are left out; 0: off",
         ),
         RecipeParameter(
             Float("label_smoothing", 0.0, 0.99), 0.0, "share of the target that is spread over all classes"
@@ -249,7 +249,7 @@ DETECTION = RecipeTable(
         RecipeParameter(
             Integer(FROZEN_STAGES, 0, 4),
             0,
-            "number of stages of the backbone that are not trained; its stem is then frozen too",
+            "number of backbone stages that are not trained; the stem is then frozen too",
         ),
         *_SELF_TRAINING,
     )

@@ -66,8 +66,8 @@ def examine(
     search = _DescentSearch(space, cost_model, generator, unit)
     faults = [
         Fault(f"/{constraints.index(constraint)}", _unreachable(constraint, nearest))
-        for constraint, always_broken in zip(hard, breaks.all(axis=1).tolist(), strict=True)
-        if always_broken and not constraint.holds(nearest := search.nearest(constraint))
+        for constraint, broken_by in zip(hard, breaks, strict=True)
+        if broken_by.all() and not constraint.holds(nearest := search.nearest(constraint))
     ]
     example = None if faults else search.feasible(hard)
     if not faults and example is None:
