@@ -39,7 +39,7 @@ def from_unit(parameter: Parameter, unit: Column) -> Column:
         count = levels(parameter)
         steps = np.minimum(np.floor(unit * count), count - 1)
         values = np.minimum(parameter.low + steps * parameter.step, parameter.high)
-        # The short decimal on the grid, so that 0.1 + 2 * 0.1 is 0.3 here as in a document.
+        # Rounded to a short decimal, so that 0.1 + 2 * 0.1 is the 0.3 of a job spec.
         digits = 12 + max(0, -math.floor(math.log10(parameter.step)))
         return values if isinstance(parameter, Integer) else np.asarray(np.round(values, digits), dtype=np.float64)
     if parameter.log:

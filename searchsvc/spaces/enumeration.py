@@ -14,7 +14,7 @@ def enumerate_space(space: Space, limit: int) -> Matrix | None:
     """Return a matrix (n, d) with every candidate once, or None if there are more than `limit` candidates."""
     if space.size() > limit:
         return None
-    rows = np.full((1, len(space)), np.nan)
+    rows = np.full((1, len(space)), np.nan)  # (n, d), grows by a column's values in each step
     columns = {name: column for column, name in enumerate(space.names)}
     for name in TopologicalSorter(
         {parameter.name: list(parameter.when) for parameter in space.parameters}
@@ -25,11 +25,11 @@ def enumerate_space(space: Space, limit: int) -> Matrix | None:
 
 def _with_values(space: Space, rows: Matrix, column: int) -> Matrix:
     """Return (n', d) from (n, d): each row once per value of a parameter; rows where it is inactive do not change."""
-    values = _values(space.parameters[column])
+    values = _values(space.parameters[column])  # (k,)
     tried = rows.copy()
     tried[:, column] = values[0]
-    active = ~np.isnan(space.activate(tried)[:, column])
-    grown = np.repeat(rows[active], len(values), axis=0)
+    active = ~np.isnan(space.activate(tried)[:, column])  # (n,)
+    grown = np.repeat(rows[active], len(values), axis=0)  # (active rows * k, d)
     grown[:, column] = np.tile(values, int(active.sum()))
     return np.vstack([rows[~active], grown])
 

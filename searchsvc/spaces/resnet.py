@@ -61,7 +61,7 @@ def cost_model(name: str) -> Callable[[Space, DatasetInfo, Mapping[str, Scalar]]
         table = np.array([_costs(name, int(width), info) for width in axis.values], float)  # (k, 2)
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-            chosen = np.broadcast_to(axis.codes(matrix), len(matrix))
+            chosen = np.broadcast_to(axis.codes(matrix), len(matrix))  # (n,)
             return {FLOPS: table[chosen, 0], PARAMS: table[chosen, 1]}
 
         return CostModel(COUNTED, costs)

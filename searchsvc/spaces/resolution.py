@@ -41,7 +41,7 @@ def _per_resolution(space: Space, at: Callable[[Scalar], CostModel], defaults: V
     column, models = space.names.index(RESOLUTION), dict[float, CostModel]()
 
     def costs(matrix: Matrix) -> Costs:
-        sides = _sides(space, matrix[:, column], defaults[RESOLUTION])
+        sides = _sides(space, matrix[:, column], defaults[RESOLUTION])  # (n,)
         result = {metric: np.empty(len(matrix)) for metric in COUNTED}
         for side in np.unique(sides).tolist():
             rows = np.flatnonzero(sides == side)

@@ -61,7 +61,7 @@ class Space:
 
     __hash__ = None  # type: ignore[assignment]
 
-    # ---- what is in it ---------------------------------------------------------------------------------------------
+    # ---- members and subspaces -------------------------------------------------------------------------------------
 
     def size(self) -> int | float:
         """Return the number of different candidates: exact, or infinity if an active parameter is continuous."""
@@ -108,7 +108,7 @@ class Space:
 
     def from_matrix(self, matrix: Matrix) -> list[Candidate]:
         """Return candidates from M (n, d); columns of inactive parameters are ignored."""
-        active: NDArray[np.bool_] = np.asarray(~np.isnan(self.activate(matrix)))
+        active: NDArray[np.bool_] = np.asarray(~np.isnan(self.activate(matrix)))  # (n, d)
         typed = [
             columns.typed_values(parameter, matrix[:, column], active[:, column])
             for column, parameter in enumerate(self.parameters)
@@ -151,9 +151,9 @@ class Space:
         an additional column that is 1 if the parameter is active.
         """
         unit = self.to_unit(matrix)
-        blocks = []
+        blocks = []  # (n, 1), or (n, choices) for categoricals
         for column, parameter in enumerate(self.parameters):
-            missing = np.isnan(matrix[:, column])
+            missing = np.isnan(matrix[:, column])  # (n,)
             if isinstance(parameter, Categorical) and len(parameter.choices) > 2:
                 blocks.append((matrix[:, column, None] == np.arange(len(parameter.choices))).astype(np.float64))
             else:
@@ -162,7 +162,7 @@ class Space:
                 blocks.append((~missing).astype(np.float64)[:, None])
         return np.hstack(blocks)
 
-    # ---- inside ----------------------------------------------------------------------------------------------------
+    # ---- internals -------------------------------------------------------------------------------------------------
 
     @cached_property
     def _choice_codes(self) -> dict[str, dict[Scalar, int]]:

@@ -58,6 +58,6 @@ class Axis:
         """Return the indices (n,) of these numbers in `values`, or (1,)."""
         if self.column is None:
             return np.zeros(1, np.intp)
-        entries = matrix[:, self.column]
+        entries = matrix[:, self.column]  # (n,)
         codes = np.rint((np.where(np.isnan(entries), self.missing, entries) - self.low) / self.step)
         return codes.astype(np.intp)

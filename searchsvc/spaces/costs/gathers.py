@@ -59,7 +59,7 @@ class Gather:
         tabled = [part for part, table in tables if table is not None]
         columns = {name: column for part in tabled for name in part.names if (column := axes[name].column) is not None}
         self._columns = list(columns.values())
-        self._missing = np.array([axes[name].missing for name in columns])
+        self._missing = np.array([axes[name].missing for name in columns])  # (g,)
         self._conditional = any(space.parameters[column].when for column in self._columns)
         self._weights, self._offset = _strides(tabled, axes, list(columns))
 
@@ -72,12 +72,12 @@ class Gather:
 
     def _sums(self, rows: Matrix) -> Array:
         """Return the sums (r,) for rows (r, d)."""
-        genes = rows[:, self._columns]
+        genes = rows[:, self._columns]  # (r, g)
         if self._conditional:
             genes = np.where(np.isnan(genes), self._missing, genes)
-        # Every index is a sum over the parameters of a part, so one product of matrices gives all of them: (parts, r).
-        index = np.rint(self._weights @ genes.T + self._offset).astype(np.intp)
-        total: Array = np.zeros(len(rows), self._dtype)
+        # An index into a table is a linear function of the parameters, so a single matrix product computes all indices.
+        index = np.rint(self._weights @ genes.T + self._offset).astype(np.intp)  # (parts, r)
+        total: Array = np.zeros(len(rows), self._dtype)  # (r,)
         for table, entries in zip(self._tables, index, strict=True):
             total += table[entries]
         for part in self._computed:

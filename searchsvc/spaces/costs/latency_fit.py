@@ -46,10 +46,10 @@ def fitted(measured: Mapping[Operator, float], missing: Iterable[Operator]) -> d
 
 def _estimated(measured: list[Operator], times: Matrix, missing: list[Operator]) -> Matrix:
     """Return the milliseconds (w,) of the `missing` operators from the `times` (k,) of the measured operators."""
-    work = _work(measured)
+    work = _work(measured)  # (k, 7)
     unit = np.maximum(work.max(axis=0), 1.0)
-    coefficients, _ = nnls(work / unit / times[:, None], np.ones(len(measured)))
-    least = times.min() / 2.0  # never 0
+    coefficients, _ = nnls(work / unit / times[:, None], np.ones(len(measured)))  # (7,)
+    least = times.min() / 2.0  # positive, for the logarithm
     sums, missing_sums = (
         np.maximum(_work(operators) / unit @ coefficients, least) for operators in (measured, missing)
     )
@@ -65,7 +65,7 @@ def _from_neighbours(points: Matrix, values: Matrix, queries: Matrix) -> Matrix:
     """
     count = min(_NEIGHBOURS, len(points))
     distances, nearest = (array.reshape(len(queries), count) for array in KDTree(points).query(queries, k=count))
-    weights = 1.0 / (distances + 0.05)
+    weights = 1.0 / (distances + 0.05)  # (w, neighbours)
     means: Matrix = (weights * values[nearest]).sum(axis=1) / weights.sum(axis=1)
     return means
 
@@ -73,6 +73,7 @@ def _from_neighbours(points: Matrix, values: Matrix, queries: Matrix) -> Matrix:
 def _places(operators: list[Operator]) -> Matrix:
     """Return coordinates (n, p) of operators, with sizes on a logarithmic scale, so that distances are ratios."""
     layer = Layer.of(operators)
+    # both (fields, n)
     sizes = np.log([layer.inputs, layer.mid + 1.0, layer.outputs, layer.height, layer.width])
     others = np.stack([layer.kernel, layer.stride, layer.pad, np.sign(layer.squeeze)]) * _APART
     places: Matrix = np.concatenate([sizes, others]).T

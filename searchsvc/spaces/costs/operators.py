@@ -75,7 +75,7 @@ class Layer:
     def unique(self) -> tuple[list[Operator], NDArray[np.intp]]:
         """Return the distinct operators, and the index of the operator at each position of the fields' common shape."""
         fields = np.broadcast_arrays(*(np.asarray(getattr(self, name)) for name in FIELDS))
-        rows = np.stack([field.ravel() for field in fields], axis=1)
+        rows = np.stack([field.ravel() for field in fields], axis=1)  # (positions, fields)
         distinct, inverse = np.unique(rows.astype(np.int64), axis=0, return_inverse=True)
         return [Operator(self.kind, *row) for row in distinct.tolist()], inverse.reshape(fields[0].shape)
 

@@ -37,7 +37,7 @@ def cost_model(family: FbnetV3Family) -> Callable[[Space, DatasetInfo, Defaults]
         )
 
         def costs(matrix: Matrix) -> Mapping[str, Matrix]:
-            total = sums(matrix)
+            total = sums(matrix)  # (n,) complex
             return {FLOPS: total.real.copy(), PARAMS: total.imag.copy()}
 
         return CostModel(COUNTED, costs)

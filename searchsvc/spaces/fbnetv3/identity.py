@@ -37,7 +37,7 @@ def identity(space: Space, defaults: Mapping[str, Scalar]) -> Identity:
             yield present * np.where(values[other], values[other], values[first])
 
     def rows(matrix: Matrix) -> Matrix:
-        columns = [np.broadcast_to(column, len(matrix)) for column in genes(matrix)]
+        columns = [np.broadcast_to(column, len(matrix)) for column in genes(matrix)]  # (n,) each
         return np.column_stack([*columns, matrix[:, rest]])
 
     return rows
