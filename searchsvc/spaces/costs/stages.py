@@ -45,7 +45,7 @@ Row: TypeAlias = tuple[Stage | None, ...]
 
 
 def aligned(networks: Sequence[Sequence[Stage]]) -> list[Row]:
-    """Return a row for each stage of any of the networks, from the image on; stages with equal names follow each other."""
+    """Return a row for each stage of any of the networks, from the image on, with equal names in order."""
     placed = [_by_place(stages) for stages in networks]
     order: list[_Place] = []
     for stages_by_place in placed:
