@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.ablation_figures import Figure
 from searchsvc.domain import DatasetInfo, Objective
 from searchsvc.predictors import neural
-from searchsvc.predictors.constrained_search import Goal
+from searchsvc.predictors.constrained_search import PredictedProblem
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import Predictor
 from searchsvc.predictors.threads import one_thread
@@ -73,11 +73,18 @@ def measured_on_a_core(candidates: int) -> tuple[dict[str, float], dict[str, flo
         FIT: _seconds(lambda: Predictor.fit(encoding, told_candidates, accuracies, seed=0, encoder=encoder)),
         "pretraining, once per job": _seconds(lambda: neural.pretrain(encoding, 0)),
     }
-    goal = Goal(space, (Objective(metric="accuracy"),), (), (), {"accuracy": both}, costs)
+    problem = PredictedProblem(
+        space=space,
+        objectives=(Objective(metric="accuracy"),),
+        hard=(),
+        outcome=(),
+        predictors={"accuracy": both},
+        cost_model=costs,
+    )
     scored: Mapping[str, Callable[[Matrix], object]] = {
         "cost model": costs,
         "features, costs among them": encoding.features,
-        **dict(zip(SCORES, (ensemble.predict, both.predict, goal.outlook), strict=True)),
+        **dict(zip(SCORES, (ensemble.predict, both.predict, problem.posterior), strict=True)),
     }
     drawn = space.sample(candidates, np.random.default_rng(0))
     batches = [drawn[start : start + _BATCH] for start in range(0, len(drawn), _BATCH)]
