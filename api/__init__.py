@@ -1,1 +1,1 @@
-"""What people and programs touch: REST and the command line. The outermost layer: nothing knows it."""
+"""The interfaces for people and programs: REST, the command line and the web pages. No other package imports this layer."""

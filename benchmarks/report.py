@@ -23,7 +23,7 @@ class Row:
     ratio: float | None = None
     bound: str = ""
     holds: bool | None = None
-    """Whether the bound holds; None if there is no bound."""
+    """True if the bound holds; None if there is no bound."""
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)

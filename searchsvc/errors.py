@@ -159,7 +159,7 @@ class FailureKind(StrEnum):
 
     @property
     def is_retried(self) -> bool:
-        """Whether another attempt can end differently: true if the machine, not the candidate, is to blame."""
+        """True if another attempt can end differently, because the machine and not the candidate is to blame."""
         return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY)
 
 

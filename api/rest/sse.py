@@ -64,7 +64,7 @@ class Subscriber:
     job_id: str | None
     waiting: list[Frame] = field(default_factory=list)
     missed: bool = True
-    """Whether there may be events that are only in the store."""
+    """True if there may be events that are only in the store."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def push(self, frames: Iterable[Frame]) -> None:

@@ -70,13 +70,13 @@ class Algorithm(ABC):
     """
 
     replays_by_asking = False
-    """Whether a replay asks again instead of calling `resume`.
+    """True if a replay asks again instead of calling `resume`.
 
     True if the state holds more than results, pending candidates and the number of asks (for example the generation of
     a candidate).
     """
     learns_from_histories = False
-    """Whether observations need the measurements of each step, also during a replay."""
+    """True if observations need the measurements of each step, also during a replay."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -130,7 +130,7 @@ class Algorithm(ABC):
         self._trials_left = budget - existing
 
     def is_in_full(self, asks: int) -> bool:  # noqa: ARG002 - overridden where it matters
-        """Whether the trial of ask number `asks` (counted from 1) trains to the whole fidelity.
+        """True if the trial of ask number `asks` (counted from 1) trains to the whole fidelity.
 
         No stopping rule then ends it, and its candidate may repeat the candidate of a trial that was stopped early.
         """
@@ -141,7 +141,7 @@ class Algorithm(ABC):
         return []
 
     def kind(self, asks: int) -> TrialKind:  # noqa: ARG002 - overridden where it matters
-        """Whether the trial of ask number `asks` (counted from 1) trains a candidate or a supernet.
+        """True if the trial of ask number `asks` (counted from 1) trains a candidate or a supernet.
 
         The candidate of a supernet has no values. The observation of a cancelled supernet has neither metrics nor a
         failure: it leaves no trace, and the next ask may return another supernet.

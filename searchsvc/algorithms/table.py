@@ -35,7 +35,7 @@ class AlgorithmEntry:
     stopping: Callable[[Any], StoppingSpec] = lambda _: StoppingSpec()
     """Derives the default stopping rule, for specs that name none, from an instance of `options`."""
     shares_weights: bool = False
-    """Whether the algorithm searches by a supernet: its task is then a SupernetTask, and there is a single objective.
+    """True if the algorithm searches by a supernet: its task is then a SupernetTask, and there is a single objective.
     """
 
 

@@ -85,7 +85,7 @@ class _Run:
     restart_at: float = 0.0
     """The earliest time of the next start after a crash."""
     renews_itself: bool = False
-    """Whether the driver renews its lease by itself."""
+    """True if the driver renews its lease by itself."""
     renew_at: float = 0.0
     """The time of the next renewal by the controller, while the driver does not renew the lease."""
     over_since: float | None = None
@@ -124,7 +124,7 @@ class Controller:
         self._next_check = 0.0
         self._claims_from = 0.0
         self.leave_drivers = False
-        """Whether drivers continue when `run` ends (a service that restarts), or are asked to end, so that their jobs
+        """True if drivers continue when `run` ends (a service that restarts), or are asked to end, so that their jobs
         can be resumed. May be changed until then.
         """
 

@@ -29,7 +29,7 @@ class Shown:
     heading: str | None = None
     """Heading of the field's column in the page's table; None: the table does not show it."""
     is_exported: bool = True
-    """Whether tables of results (CSV, Optuna) have a column for the field; only single values fit into a column."""
+    """True if tables of results (CSV, Optuna) have a column for the field; only single values fit into a column."""
     examples: tuple[Any, ...] = ()
 
 
@@ -49,7 +49,7 @@ class RecordField:
 
     @property
     def is_exported(self) -> bool:
-        """Whether the field has a column in tables of results."""
+        """True if the field has a column in tables of results."""
         return self.shown is not None and self.shown.is_exported and get_origin(self.kind) is not Mapping
 
     @property

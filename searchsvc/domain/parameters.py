@@ -112,7 +112,7 @@ class Basis:
 
     @property
     def log(self) -> bool:
-        """Whether the logarithm of the range is searched: if the values span a factor of 10 or more."""
+        """True if the logarithm of the range is searched: the values span a factor of 10 or more."""
         return self.low > 0 and self.high >= _WIDE * self.low
 
 

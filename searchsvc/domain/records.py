@@ -59,13 +59,13 @@ class Proposal:
     costs: Mapping[str, float] = field(default_factory=dict)
     """Exact costs of the candidate by the cost model: FLOPs, parameters."""
     in_full: bool = False
-    """Whether no stopping rule may end the trial, because the algorithm needs its result at full fidelity."""
+    """True if no stopping rule may end the trial, because the algorithm needs its result at full fidelity."""
     kind: TrialKind = TrialKind.CANDIDATE
     """Purpose of the trial; the candidate of a supernet has no values."""
 
     @property
     def may_be_stopped(self) -> bool:
-        """Whether a stopping rule may end the trial."""
+        """True if a stopping rule may end the trial."""
         return self.kind is TrialKind.CANDIDATE and not self.in_full
 
 
@@ -119,12 +119,12 @@ class Trial:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether the trial trains a candidate, not a supernet."""
+        """True if the trial trains a candidate, not a supernet."""
         return self.proposal.kind is TrialKind.CANDIDATE
 
     @property
     def is_search_result(self) -> bool:
-        """Whether the trial trained a candidate and has a result, so that it can be the best or train predictors."""
+        """True if the trial trained a candidate and has a result, so that it can be the best or train predictors."""
         return self.is_candidate and self.state.has_result
 
     def observation(self, history: tuple[Measurement, ...] = ()) -> Observation:
@@ -240,7 +240,7 @@ class Node:
     gpus: float
     memory_bytes: float
     avoided: bool
-    """Whether a driver has stopped placing trials there because too many failed."""
+    """True if a driver has stopped placing trials there because too many failed."""
 
 
 @dataclass(frozen=True, slots=True)

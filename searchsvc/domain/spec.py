@@ -245,7 +245,7 @@ class JobSpec(_Section):
     resources: Resources = Resources()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     repeats: bool = False
-    """Whether a repeated candidate is trained again, instead of reusing the stored result."""
+    """True if a repeated candidate is trained again, instead of reusing the stored result."""
     tags: Annotated[tuple[Name, ...], Field(max_length=32)] = ()
 
     @field_validator("objectives")

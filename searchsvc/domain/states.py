@@ -34,7 +34,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended; only an extension or a retry by the user starts it again."""
+        """True if the job has ended; only an extension or a retry by the user starts it again."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -67,17 +67,17 @@ class TrialState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial has ended; only a retry by the user runs it again."""
+        """True if the trial has ended; only a retry by the user runs it again."""
         return self not in (TrialState.QUEUED, TrialState.RUNNING)
 
     @property
     def has_result(self) -> bool:
-        """Whether the trial was trained, to its fidelity or until the stopping rule ended it."""
+        """True if the trial was trained, to its fidelity or until the stopping rule ended it."""
         return self in (TrialState.SUCCEEDED, TrialState.STOPPED)
 
     @property
     def counts_for_budget(self) -> bool:
-        """Whether the trial counts for the job's budget of trials: it has ended, and the user did not cancel it."""
+        """True if the trial counts for the job's budget of trials: it has ended, and the user did not cancel it."""
         return self.is_final and self is not TrialState.CANCELLED
 
 

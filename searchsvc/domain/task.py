@@ -163,7 +163,7 @@ class PredictingTask(Task, Protocol):
     """A task whose trained models can predict on images outside any dataset."""
 
     draws: bool
-    """Whether a prediction includes a picture."""
+    """True if a prediction includes a picture."""
 
     def predict(self, model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> Iterator[ImagePrediction]:
         """Yield the prediction for each image, in order, by the model in a file of the `weights` export.

@@ -74,7 +74,7 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class SelfTraining:
-    """How a self-trained trial learns from images without labels."""
+    """The way in which a self-trained trial learns from images without labels."""
 
     unlabelled: Mapping[str, Any] | None = None
     """Spec section that locates the images; None: the training images beyond the data fraction."""
@@ -108,7 +108,7 @@ class TrialTask:
     device: str = "cpu"
     threads: int = 1
     compile: bool = False
-    """Whether the network may be compiled for its GPU before it is trained."""
+    """True if the network may be compiled for its GPU before it is trained."""
     search: SharedSearch | None = None
     """Set for the trial of a supernet, whose `values` are the values that all candidates share."""
     workers: int = 1
@@ -174,7 +174,7 @@ class FileMade:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended."""
+    """The end of an attempt."""
 
     state: TrialState
     failure: FailureKind | None = None

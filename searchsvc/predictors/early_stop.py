@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Curves = NDArray[np.float64]
 
 LEAST_TRIALS = 4
-"""With fewer trials, a rank correlation is meaningless."""
+"""The number of trials below which a rank correlation is meaningless."""
 
 
 def rank_correlations(curves: Curves) -> Curves:

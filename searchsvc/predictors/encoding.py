@@ -139,7 +139,7 @@ class Encoding:
 
 
 def _is_ordered(parameter: Parameter) -> bool:
-    """Whether the values of a parameter are numbers; if it is a choice, it needs more than two."""
+    """True if the values of a parameter are numbers; if it is a choice, it needs more than two."""
     if not isinstance(parameter, Categorical):
         return True
     numeric = all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in parameter.choices)

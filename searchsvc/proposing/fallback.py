@@ -34,7 +34,7 @@ class FallbackSampler:
         """Candidates of the space, feasible or not."""
 
     def is_exhausted(self, seen: Container[Hashable]) -> bool:
-        """Whether every feasible candidate has been seen. False if the space cannot be listed."""
+        """True if every feasible candidate has been seen. False if the space cannot be listed."""
         return self._feasible is not None and all(key in seen for key in self._feasible)
 
     def draw(self, ask: int, seen: Container[Hashable], rejections: Rejections, tries: int) -> Candidate | None:

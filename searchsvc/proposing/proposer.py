@@ -68,12 +68,12 @@ class Proposer:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every feasible candidate has been proposed. No proposal will follow."""
+        """True if every feasible candidate has been proposed. No proposal will follow."""
         return self._selector.exhausted
 
     @property
     def learns_from_histories(self) -> bool:
-        """Whether `replay` needs the measurements of each step."""
+        """True if `replay` needs the measurements of each step."""
         return self._algorithm.learns_from_histories
 
     def propose(self, count: int, *, existing: int | None = None, budget: int | None = None) -> list[Proposal]:

@@ -47,7 +47,7 @@ class CandidateSelector:
         self.answered: list[int] = []
         """Trials whose results answered a repeated candidate since the last proposal."""
         self.exhausted = False
-        """Whether every feasible candidate has been proposed."""
+        """True if every feasible candidate has been proposed."""
 
     def select(self) -> Suggestion | None:
         """Return the next candidate that may become a trial, pending in the algorithm.

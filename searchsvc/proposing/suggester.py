@@ -27,7 +27,7 @@ class Suggestion:
     candidate: Candidate
     costs: Mapping[str, float]
     in_full: bool = False
-    """Whether the trial trains to the whole fidelity, whatever a stopping rule decides."""
+    """True if the trial trains to the whole fidelity, whatever a stopping rule decides."""
     kind: TrialKind = TrialKind.CANDIDATE
 
 

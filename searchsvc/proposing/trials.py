@@ -22,7 +22,7 @@ class ProposedTrial:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether a stopping rule ended the trial."""
+        """True if a stopping rule ended the trial."""
         return self.observation is not None and self.observation.stopped
 
 
@@ -69,7 +69,7 @@ class ProposedTrials:
         self._trials.append(ProposedTrial(proposal, cancelled))
 
     def is_latest_supernet(self, number: int) -> bool:
-        """Whether trial `number` is the latest proposed supernet."""
+        """True if trial `number` is the latest proposed supernet."""
         return self._supernet == number
 
     def forget_candidate(self, number: int) -> bool:

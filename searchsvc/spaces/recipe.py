@@ -70,7 +70,7 @@ class ClassifierLoss:
     name: str
     meaning: str
     independent: bool = False
-    """Whether a network trained by it predicts an independent probability for each class, by a sigmoid."""
+    """True if a network trained by it predicts an independent probability for each class, by a sigmoid."""
 
 
 CLASSIFIER_LOSSES: Mapping[str, ClassifierLoss] = MappingProxyType(

@@ -117,7 +117,7 @@ class TestRunningOut:
 class TestRepeats:
     @pytest.mark.parametrize("name", QUICK)
     def test_a_repeated_candidate_is_answered_from_what_is_stored(self, name: str) -> None:
-        """With thirty candidates, an algorithm that ignores repeats proposes some again before it has proposed all."""
+        """An algorithm that ignores repeats proposes some of thirty candidates again before it has proposed all."""
         searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 6)]))
         answered: list[int] = []
         for number in range(30):
@@ -140,7 +140,7 @@ class TestRepeats:
 
     @pytest.mark.parametrize("name", QUICK)
     def test_a_candidate_that_is_the_same_network_is_answered_too(self, name: str) -> None:
-        """Of 40 values only every fourth is another network: ten trials answer all of them."""
+        """Only every fourth of 40 values is a different network: ten trials answer all of them."""
         searched = proposer(name, Space([Integer("x", 0, 39)]), identity=lambda matrix: matrix // 4)
         answered: list[int] = []
         networks = set()

@@ -50,7 +50,7 @@ class BatchPlan:
         return range(*(round(count * self.steps_per_epoch / per_epoch) for count in (log - 1, log)))
 
     def is_controlled(self, step: int) -> bool:
-        """Whether the controller moves the distributions in this step."""
+        """True if the controller moves the distributions in this step."""
         return step % int(self._options["controller_every"]) == 0
 
     def training(self, steps: range) -> Iterator[Any]:

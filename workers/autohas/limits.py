@@ -39,7 +39,7 @@ class CostLimits:
 
     @property
     def are_soft(self) -> bool:
-        """Whether any limit is soft."""
+        """True if any limit is soft."""
         return bool(self._soft)
 
     def judge(self, matrix: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

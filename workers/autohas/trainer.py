@@ -219,5 +219,5 @@ def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
 
 
 def _is_finite(numbers: Tensor) -> bool:
-    """Whether the sum of the numbers is finite, which takes a fraction of the time of checking each number."""
+    """True if the sum of the numbers is finite, which takes a fraction of the time of checking each number."""
     return math.isfinite(float(numbers.sum()))

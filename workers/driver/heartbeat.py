@@ -85,7 +85,7 @@ class Heartbeat(threading.Thread):
 
     @property
     def draining(self) -> bool:
-        """Whether no new trial may start: the user stops the job, or its time is up."""
+        """True if no new trial may start: the user stops the job, or its time is up."""
         return self.job.state is JobState.STOPPING or self.time_is_up
 
     @property

@@ -48,7 +48,7 @@ class OpenTrial:
     history: list[Measurement] = field(default_factory=list)
     """Measurements so far, by step."""
     stop: bool = False
-    """Whether the stopping rule has stopped the trial, so that it only remains to end it as a result."""
+    """True if the stopping rule has stopped the trial, so that it only remains to end it as a result."""
     reason: str | None = None
     """The stored reason why it waits."""
     since: float = field(default_factory=time.monotonic)

@@ -148,7 +148,7 @@ class Placement:
         return f"{node} ({self._names[node]})" if node in self._names else node
 
     def _has_others(self, node: str) -> bool:
-        """Whether the other nodes that are not avoided have room for a trial."""
+        """True if the other nodes that are not avoided have room for a trial."""
         others = [other for other in self._usable() if other != node]
         return self._room(others) >= self.resources.workers
 

@@ -50,7 +50,7 @@ class TrialQueue:
         self._attempts.clear()
 
     def has_more(self) -> bool:
-        """Whether anything is left to run, now that no attempt is active."""
+        """True if anything is left to run, now that no attempt is active."""
         with interrupting():
             self._requests.check()
             return not self._is_trained() or bool(self._untested_winners())
@@ -105,7 +105,7 @@ class TrialQueue:
         }
 
     def _is_trained(self) -> bool:
-        """Whether no attempt begins any more, unless an active attempt has to be repeated."""
+        """True if no attempt begins any more, unless an active attempt has to be repeated."""
         if self._heartbeat.draining:
             return True
         spent = self._ledger.exhausted or self._ledger.existing >= self._heartbeat.job.spec.budget.trials

@@ -19,7 +19,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 class Gate(Enum):
-    """How a smaller option of the architecture would cut a tensor; it gives that choice a gradient."""
+    """The cut that a smaller option of the architecture would make in a tensor; it gives that choice a gradient."""
 
     CHANNELS = "its last channels"
     BRANCH = "its last channels, or all if the block is absent: only the shortcut remains"

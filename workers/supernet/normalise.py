@@ -15,7 +15,7 @@ class Normalisation:
 
     by_batch: bool
     share: float | None = None
-    """How far the statistics among the tensors move towards those of the batch, in place; None: they do not move."""
+    """The fraction by which stored statistics move towards those of the batch, in place; None: they do not move."""
 
     def __call__(self, maps: Tensor, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """Return maps (n, c, h, w), normalised, then scaled and shifted by the tensors of that name."""

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 _FAST_COLUMNS = 3
 Pair: TypeAlias = tuple[int, int]
-"""Of rows and columns."""
+"""The size in rows and columns."""
 
 
 def convolve(images: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:

@@ -190,7 +190,7 @@ def _explained(error: Exception) -> tuple[FailureKind, str]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether an error means that memory is exhausted, decided without importing torch.
+    """True if an error means that memory is exhausted, decided without importing torch.
 
     torch raises OutOfMemoryError on a GPU, and a plain RuntimeError on the host.
     """

@@ -59,7 +59,7 @@ class CandidatePool:
 
     @property
     def is_whole(self) -> bool:
-        """Whether `rows` holds every feasible candidate of the space."""
+        """True if `rows` holds every feasible candidate of the space."""
         return self._problem.space.size() <= LISTED
 
     def around(self, matrix: Matrix, count: int, random: np.random.Generator) -> Matrix:

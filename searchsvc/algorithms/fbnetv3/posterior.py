@@ -131,7 +131,7 @@ class Posterior:
         return self._gain(shortlist.rows, estimate, random)
 
     def predicts(self, metric: str) -> bool:
-        """Whether a limit on `metric` can be checked before training."""
+        """True if a limit on `metric` can be checked before training."""
         return metric in self.predictors or metric in self._problem.cost_model.metrics
 
     @property

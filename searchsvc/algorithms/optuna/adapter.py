@@ -50,13 +50,13 @@ class SamplerTraits:
     sampler: Callable[[int], BaseSampler]
     """Creates a sampler from a seed."""
     suits: Callable[[BaseDistribution], bool]
-    """Whether the sampler can model a distribution."""
+    """True if the sampler can model a distribution."""
     models_conditions: bool
-    """Whether the sampler also models conditional parameters, group by group."""
+    """True if the sampler also models conditional parameters, group by group."""
     replays_by_asking: bool
-    """Whether trials carry state of the sampler, so that a replay must sample again."""
+    """True if trials carry state of the sampler, so that a replay must sample again."""
     prunes: bool = False
-    """Whether the sampler learns from PRUNED trials."""
+    """True if the sampler learns from PRUNED trials."""
     view: Callable[[], View] = AllResults
     """Creates the view that selects the results shown to the sampler."""
     context: Callable[[], AbstractContextManager[None]] = nullcontext

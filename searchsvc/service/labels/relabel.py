@@ -68,7 +68,7 @@ class Question:
     label: int
     class_name: str
     is_given: bool
-    """Whether the class is the label of the dataset."""
+    """True if the class is the label of the dataset."""
 
 
 @dataclass(frozen=True, slots=True)

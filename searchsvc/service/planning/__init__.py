@@ -1,1 +1,1 @@
-"""From a job spec to everything that a driver needs to run it."""
+"""Planning: turns a job spec into everything that a driver needs to run it."""

@@ -1,4 +1,4 @@
-"""Whether the hard constraints of a job can be met: by sampling and, if no sample meets them, by descent.
+"""Check that the hard constraints of a job can be met, by sampling and, if no sample meets them, by descent.
 
 | symbol | meaning | shape |
 |---|---|---|

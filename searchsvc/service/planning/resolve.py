@@ -1,4 +1,4 @@
-"""From a spec to its blueprint, in stages: names, data, costs.
+"""Resolve a spec into its blueprint, in stages: names, data, costs.
 
 ::
 

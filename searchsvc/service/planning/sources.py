@@ -22,7 +22,7 @@ class Sources:
     store: Store | None
     """Holds the jobs whose networks a spec may name; None: a spec may not name jobs."""
     trusted: bool
-    """Whether files may be anywhere; otherwise they must be under the data roots."""
+    """True if files may be anywhere; otherwise they must be under the data roots."""
     task: Task | None = None
     """Declares which options of a dataset are paths; None if it is unknown."""
 

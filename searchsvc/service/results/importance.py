@@ -15,7 +15,7 @@ from searchsvc.store import Store
 MOST_TRIALS = 1000
 """Only the newest results are evaluated."""
 FEWEST_TRIALS = 10
-"""With fewer results, importance is not computed."""
+"""The number of results below which importance is not computed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class HealthReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed; warnings are allowed."""
+        """True if nothing failed; warnings are allowed."""
         return all(check.state != "failed" for check in self.checks)
 
 

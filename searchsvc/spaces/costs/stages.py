@@ -35,7 +35,7 @@ class Stage:
     stride: int = 1
     expansion: float | None = None
     squeezes: bool = False
-    """Whether the blocks have squeeze-and-excitation."""
+    """True if the blocks have squeeze-and-excitation."""
     note: str = ""
     """Further remarks, on a single line."""
 

@@ -189,7 +189,7 @@ class BlockShape:
 
     @property
     def residual(self) -> bool:
-        """Whether the input is added to the output. This needs equal maps, so any other padding rules it out."""
+        """True if the input is added to the output. This needs equal maps, so any other padding rules it out."""
         return self.stride == 1 and self.inputs == self.outputs and self.pad == self.kernel // 2
 
 

@@ -134,7 +134,7 @@ def test_parts_of_mnist_share_no_image_with_the_further_ones(striped: Path) -> N
 
 
 def test_both_networks_of_a_part_teach_a_student(striped: Path) -> None:
-    """With a threshold that no teacher reaches, there is no student, and the row says so."""
+    """A threshold that no teacher reaches leaves no student, and the row says so."""
     parts = pretraining.mnist(striped, 1, 100, 100, 50)
     small = replace(parts, source_epochs=1, values={**parts.values, "pseudo_threshold": 0.0})
     source = pretraining.pretrained(small, striped)

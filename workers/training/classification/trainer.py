@@ -84,7 +84,7 @@ class Trainer:
 
     @property
     def independent(self) -> bool:
-        """Whether the network predicts the probability of each class independently."""
+        """True if the network predicts the probability of each class independently."""
         return self._is_independent
 
     @property

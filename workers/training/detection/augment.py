@@ -1,4 +1,4 @@
-"""From an image of a dataset to the square that a detector receives: augmented for training, only fitted for measuring.
+"""Turn an image of a dataset into the square that a detector receives: augmented for training, only fitted for measuring.
 
 A level (`workers.training.levels`) fits the longer side of an image to the square's side times a random factor. A
 smaller image lies in the upper left.
@@ -28,7 +28,7 @@ class DetectionAugmentation:
     level: str = "S1"
     """A key of LEVELS."""
     flip: bool = False
-    """Whether to mirror each image left to right with probability one half."""
+    """True if each image is mirrored left to right with a probability of 0.5."""
     color: float = 0.0
     """Brightness, contrast and saturation are multiplied by factors from 1 - color to 1 + color; below 1."""
 

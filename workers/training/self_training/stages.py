@@ -63,7 +63,7 @@ class _Teacher:
 
 
 def is_self_trained(task: TrialTask) -> bool:
-    """Whether the values of a trial choose self-training."""
+    """True if the values of a trial choose self-training."""
     return bool(task.values.get(SELF_TRAINING, False))
 
 

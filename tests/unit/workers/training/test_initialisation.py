@@ -116,7 +116,7 @@ def test_without_decay_there_are_as_few_groups_as_before() -> None:
 
 
 def test_a_factor_of_sgd_scales_its_step() -> None:
-    """With plain descent, one step moves each weight by its rate times its gradient."""
+    """Plain descent: one step moves each weight by its rate times its gradient."""
     made = network("mbconv")
     optimizer = optimizers.create(made, recipe(momentum=0.0, weight_decay=0.0, layer_decay=0.5))
     optimizers.set_learning_rate(optimizer, 1.0)
@@ -203,7 +203,7 @@ def test_weights_that_changed_or_fit_nowhere_end_the_trial(make_task: Any, train
 
 
 def test_a_detector_starts_from_a_classifier_or_a_detector(make_task: Any, train: Train, tmp_path: Path) -> None:
-    """With another number of classes, the weights of the classes are misshapen and stay random."""
+    """If the number of classes differs, the weights of the classes are misshapen and stay random."""
     rows = {"network": "fbnetv3-small"}
     dataset = pets(tmp_path / "pets")
     classifier = tmp_path / "classifier.safetensors"

@@ -130,7 +130,7 @@ def test_the_share_of_the_recipe_is_one_of_what_the_fidelity_gives(make_task: An
 
 
 def test_a_part_of_the_data_keeps_the_steps_of_an_epoch(make_task: Any, train: Any) -> None:
-    """With a batch of the whole part, the network sees a tenth of the images ten times as often."""
+    """If a batch holds the whole part, the network sees a tenth of the images ten times as often."""
     whole = make_task("whole", {"batch_size": 32}, epochs=1, data_fraction=1.0)
     part = make_task("part", {"batch_size": 32, "data_fraction": 0.1}, epochs=1, data_fraction=1.0)
     few = make_task("few", {"batch_size": 32}, epochs=1, data_fraction=0.1)
