@@ -1,1 +1,1 @@
-"""The interfaces for people and programs: REST, the command line and the web pages. No other package imports this layer."""
+"""The interfaces for people and programs: REST, the command line and the pages. No other package imports this layer."""

@@ -185,7 +185,7 @@ def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: s
 
 @pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])
 def test_candidates_that_count_as_the_same_are_answered_alike_after_a_restart(name: str) -> None:
-    """Only 5 of 10 values of x and 4 of 10 values of y differ: most candidates repeat an earlier candidate, and get its result at once."""
+    """Only 5 of 10 values of x and 4 of 10 of y differ: most candidates repeat another, and get its result at once."""
     space = Space([Integer("x", 0, 9), Integer("y", 0, 9), Categorical("z", (0, 1))])
     fast = {"neural": False} if name == "fbnetv3" else {}
 

@@ -1,4 +1,4 @@
-"""Turn an image of a dataset into the square that a detector receives: augmented for training, only fitted for measuring.
+"""Turn an image of a dataset into the square input of a detector: augmented for training, only fitted for evaluation.
 
 A level (`workers.training.levels`) fits the longer side of an image to the square's side times a random factor. A
 smaller image lies in the upper left.

@@ -1,4 +1,4 @@
-"""Resolving a spec into its blueprint: the network of a named space, its costs, and candidates that build the same network."""
+"""Resolving a spec: the network of a named space, its costs, and candidates that build the same network."""
 
 from __future__ import annotations
 
