@@ -1,4 +1,4 @@
-"""The contract of every algorithm, on any space and with any results; options are each method's example."""
+"""The contract of every algorithm, on every space and for any results; options are each method's example."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Integer, Matrix, Space
 
 OPTIONS = {name: entry.options.example for name, entry in ALGORITHMS.items() if not entry.shares_weights}
-"""Options, small enough that every method has left its startup after a few results."""
+"""Small values, so that every method has left its startup after a few results."""
 COUNT = {"gp": 6}
-"""Number of candidates to examine: fewer if each takes a while."""
+"""Number of candidates to check; fewer if each takes a while."""
 
 SEVERAL_OBJECTIVES = [name for name in OPTIONS if name != "cmaes"]
 
@@ -60,7 +60,9 @@ ACCURACY = Objective(metric="accuracy")
 SIZE = Objective(metric="size", goal="minimize")
 
 
-def made(name: str, space: Space, *, objectives: Sequence[Objective] = (ACCURACY,), seed: int = 7) -> Algorithm:
+def create_algorithm(
+    name: str, space: Space, *, objectives: Sequence[Objective] = (ACCURACY,), seed: int = 7
+) -> Algorithm:
     return create(
         name,
         space=space,
@@ -68,32 +70,32 @@ def made(name: str, space: Space, *, objectives: Sequence[Objective] = (ACCURACY
         constraints=[Constraint(metric="latency", max=0.5)],
         seed=seed,
         **OPTIONS[name],
-        **(a_list_of(space) if name == "given" else {}),
+        **(fixed_list_of(space) if name == "given" else {}),
     )
 
 
-def a_list_of(space: Space, count: int = 40) -> dict[str, list[dict[str, Scalar]]]:
-    """Return candidates of this space for `given`."""
+def fixed_list_of(space: Space, count: int = 40) -> dict[str, list[dict[str, Scalar]]]:
+    """Candidates of this space for `given`."""
     candidates = space.from_matrix(space.sample(count, np.random.default_rng(1)))
     return {"candidates": [dict(one.values) for one in candidates]}
 
 
-def measured(candidate: Candidate) -> dict[str, float]:
-    """Return metrics that depend only on the values."""
-    score = sum(hash_free(name, value) for name, value in candidate.values.items())
+def metrics_of(candidate: Candidate) -> dict[str, float]:
+    """Metrics that depend only on the values."""
+    score = sum(as_number(name, value) for name, value in candidate.values.items())
     return {"accuracy": float(np.cos(score)), "size": float(np.sin(3 * score)), "latency": float(np.sin(score) ** 2)}
 
 
-def hash_free(name: str, value: object) -> float:
+def as_number(name: str, value: object) -> float:
     return float(value) if isinstance(value, int | float) else len(name) * len(str(value))
 
 
 def success(candidate: Candidate, *, step: int = 9, stopped: bool = False) -> Observation:
-    return Observation(candidate, measured(candidate), step=step, stopped=stopped)
+    return Observation(candidate, metrics_of(candidate), step=step, stopped=stopped)
 
 
-def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
-    """Return candidates proposed one after another, each told at once."""
+def run_search(algorithm: Algorithm, count: int) -> list[Candidate]:
+    """Ask for single candidates, and tell each result at once."""
     candidates = []
     for _ in range(count):
         candidates += algorithm.ask(1)
@@ -105,12 +107,12 @@ def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
 @pytest.mark.parametrize("name", OPTIONS)
 class TestOnEverySpace:
     def test_candidates_lie_in_the_space(self, name: str, space: Space) -> None:
-        candidates = searched(made(name, space), COUNT.get(name, 12))
+        candidates = run_search(create_algorithm(name, space), COUNT.get(name, 12))
         assert all(space.contains(one) is None for one in candidates)
 
-    def test_what_is_pending_failed_or_stopped_early_does_no_harm(self, name: str, space: Space) -> None:
-        algorithm = made(name, space)
-        searched(algorithm, 4)
+    def test_pending_failed_and_stopped_trials_do_no_harm(self, name: str, space: Space) -> None:
+        algorithm = create_algorithm(name, space)
+        run_search(algorithm, 4)
         first, second, third, fourth = algorithm.ask(4)
         algorithm.tell([success(third, step=1, stopped=True), Observation(first, None, FailureKind.OUT_OF_MEMORY)])
         algorithm.tell([Observation(second, None, FailureKind.INFEASIBLE)])
@@ -121,15 +123,15 @@ class TestOnEverySpace:
         assert [space.contains(one) for one in candidates] == [None] * 4
 
     def test_asking_for_several_equals_asking_one_by_one(self, name: str, space: Space) -> None:
-        together, apart = made(name, space), made(name, space)
-        searched(together, 5)
-        searched(apart, 5)
+        together, apart = create_algorithm(name, space), create_algorithm(name, space)
+        run_search(together, 5)
+        run_search(apart, 5)
         assert together.ask(2) == [apart.ask(1)[0] for _ in range(2)]
         assert together.asks == apart.asks == 7
 
     def test_the_values_have_the_types_of_the_space(self, name: str, space: Space) -> None:
         kinds = {"integer": int, "float": float, "basis": float}
-        for candidate in searched(made(name, space), 6):
+        for candidate in run_search(create_algorithm(name, space), 6):
             for parameter, value in candidate.values.items():
                 kind = kinds.get(space[parameter].type)
                 assert type(value) is kind if kind else any(value is one for one in space[parameter].choices)  # type: ignore[union-attr]
@@ -137,7 +139,7 @@ class TestOnEverySpace:
 
 @pytest.mark.parametrize("name", [*OPTIONS, "autohas"])
 def test_a_cost_model_of_a_user_is_never_called_with_an_empty_matrix(name: str) -> None:
-    """Search all 24 candidates of a space, until none is left; the space has numbers only, as `cmaes` needs."""
+    """The search asks for all 24 candidates of the space, so that none remains. `cmaes` needs numeric parameters."""
     space = Space([Integer("width", 1, 8), Integer("depth", 1, 3)])
 
     def costs(matrix: Matrix) -> dict[str, Matrix]:
@@ -157,54 +159,55 @@ def test_a_cost_model_of_a_user_is_never_called_with_an_empty_matrix(name: str) 
 
 class TestSeeds:
     @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "given"])
-    def test_other_seeds_propose_otherwise(self, name: str) -> None:
-        assert searched(made(name, SPACES["mixed"], seed=1), 3) != searched(made(name, SPACES["mixed"], seed=2), 3)
+    def test_different_seeds_give_different_proposals(self, name: str) -> None:
+        first, second = (run_search(create_algorithm(name, SPACES["mixed"], seed=seed), 3) for seed in (1, 2))
+        assert first != second
 
     @pytest.mark.parametrize("name", OPTIONS)
     def test_the_same_seed_proposes_the_same_in_another_process(self, name: str) -> None:
-        here = [dict(one.values) for one in searched(made(name, SPACES["conditional"]), 9)]
+        expected = [dict(one.values) for one in run_search(create_algorithm(name, SPACES["conditional"]), 9)]
         program = (
             f"import importlib.util, json; spec = importlib.util.spec_from_file_location('suite', {__file__!r}); "
             "suite = importlib.util.module_from_spec(spec); spec.loader.exec_module(suite); "
-            f"algorithm = suite.made({name!r}, suite.SPACES['conditional']); "
-            "print(json.dumps([dict(candidate.values) for candidate in suite.searched(algorithm, 9)]))"
+            f"algorithm = suite.create_algorithm({name!r}, suite.SPACES['conditional']); "
+            "print(json.dumps([dict(candidate.values) for candidate in suite.run_search(algorithm, 9)]))"
         )
         environment = {"PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": "2"}
         command = [sys.executable, "-c", program]
-        there = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        assert json.loads(there.stdout) == here
-        assert there.stderr == ""
+        process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert json.loads(process.stdout) == expected
+        assert process.stderr == ""
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 class TestTelling:
-    def test_the_order_in_which_a_batch_is_told_is_free(self, name: str) -> None:
+    def test_a_batch_may_be_told_in_any_order(self, name: str) -> None:
         space = SPACES["mixed"]
-        algorithm = made(name, space)
+        algorithm = create_algorithm(name, space)
         for _ in range(3):
             batch = algorithm.ask(3)
             algorithm.tell([success(one) for one in reversed(batch)])
         assert space.contains(algorithm.ask(1)[0]) is None
 
     def test_a_failure_leaves_no_trace_but_the_ask(self, name: str) -> None:
-        failing, other = made(name, SPACES["flat"]), made(name, SPACES["flat"])
-        searched(failing, 5)
-        searched(other, 5)
+        failing, other = create_algorithm(name, SPACES["flat"]), create_algorithm(name, SPACES["flat"])
+        run_search(failing, 5)
+        run_search(other, 5)
         [failed] = failing.ask(1)
         [_] = other.ask(1)
         failing.tell([Observation(failed, None, FailureKind.ERROR)])
         failing.resume(failed, 6)
         assert failing.ask(2) == other.ask(2)
 
-    def test_results_of_candidates_that_were_never_asked_for_are_taken(self, name: str) -> None:
+    def test_results_of_candidates_that_were_never_asked_for_are_accepted(self, name: str) -> None:
         space = SPACES["conditional"]
         warm = space.from_matrix(space.sample(8, np.random.default_rng(5)))
-        algorithm = made(name, space)
+        algorithm = create_algorithm(name, space)
         algorithm.tell([success(one) for one in warm])
         assert all(space.contains(one) is None for one in algorithm.ask(2))
 
-    def test_a_metric_outside_an_outcome_constraint_is_taken(self, name: str) -> None:
-        algorithm = made(name, SPACES["flat"])
+    def test_a_metric_outside_an_outcome_constraint_is_accepted(self, name: str) -> None:
+        algorithm = create_algorithm(name, SPACES["flat"])
         for latency in (0.1, 0.9, 0.4, 2.0, 0.2, 0.3):
             [candidate] = algorithm.ask(1)
             algorithm.tell([Observation(candidate, {"accuracy": 0.5 + latency / 10, "latency": latency}, step=9)])
@@ -217,8 +220,8 @@ class TestTelling:
 class TestSeveralObjectives:
     @pytest.mark.parametrize("space", ["conditional", "mixed"])
     def test_candidates_lie_in_the_space(self, name: str, space: str) -> None:
-        algorithm = made(name, SPACES[space], objectives=(ACCURACY, SIZE))
-        candidates = searched(algorithm, COUNT.get(name, 9))
+        algorithm = create_algorithm(name, SPACES[space], objectives=(ACCURACY, SIZE))
+        candidates = run_search(algorithm, COUNT.get(name, 9))
         pending = algorithm.ask(1)
         algorithm.tell([success(pending[0], step=2, stopped=True)])
         assert all(SPACES[space].contains(one) is None for one in candidates + algorithm.ask(2))
@@ -233,7 +236,7 @@ class TestTheTable:
             create("evolutoin", space=SPACES["flat"], objectives=[ACCURACY])
         assert [fault.pointer for fault in caught.value.faults] == ["/name"]
 
-    def test_an_unknown_option_is_answered_with_those_there_are(self) -> None:
+    def test_an_unknown_option_is_answered_with_the_existing_options(self) -> None:
         with pytest.raises(InvalidInput, match="startup_trials, draws, multivariate") as caught:
             validate_options("tpe", {"startup": 3, "draws": 0})
         assert {fault.pointer for fault in caught.value.faults} == {"/startup", "/draws"}
@@ -253,7 +256,7 @@ class TestTheTable:
         with pytest.raises(InvalidInput, match="nsga2"):
             create("cmaes", space=SPACES["flat"], objectives=[ACCURACY, SIZE])
 
-    def test_optuna_is_imported_only_by_those_that_need_it(self) -> None:
+    def test_optuna_is_imported_only_by_algorithms_that_need_it(self) -> None:
         program = (
             "import sys\n"
             "from searchsvc.algorithms import *; from searchsvc.domain import *; from searchsvc.spaces import *\n"

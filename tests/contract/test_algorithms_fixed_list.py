@@ -1,4 +1,4 @@
-"""`given`: a fixed list of candidates, checked whole, proposed in its order, and then the end."""
+"""`given`: a fixed list of candidates, checked as a whole and proposed in its order. Then the search ends."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def proposer(candidates: Sequence[dict[str, Any]], *hard: Constraint, repeats: b
     return Proposer(algorithm, SPACE, cost_model=CostModel.of(costs, SPACE), hard=hard, repeats=repeats)
 
 
-def proposed(fixed_list: Proposer) -> list[dict[str, Any]]:
-    """Return all proposals, each told before the next."""
+def proposed(searched: Proposer) -> list[dict[str, Any]]:
+    """Values of all proposals; each result is told before the next proposal."""
     values = []
-    while not fixed_list.exhausted:
-        for proposal in fixed_list.propose(1):
-            fixed_list.tell(len(values), Observation(proposal.candidate, {"accuracy": 0.5}))
+    while not searched.exhausted:
+        for proposal in searched.propose(1):
+            searched.tell(len(values), Observation(proposal.candidate, {"accuracy": 0.5}))
             values.append(dict(proposal.candidate.values))
     return values
 
@@ -59,17 +59,17 @@ def faults(candidates: Any, *hard: Constraint) -> dict[str, str]:
 
 
 def test_the_list_is_proposed_in_its_order_and_then_it_ends() -> None:
-    fixed_list = proposer([SGD, ADAM])
-    assert proposed(fixed_list) == [SGD, ADAM]
-    assert fixed_list.propose(3) == []
+    searched = proposer([SGD, ADAM])
+    assert proposed(searched) == [SGD, ADAM]
+    assert searched.propose(3) == []
 
 
-def test_values_become_what_the_space_has() -> None:
+def test_values_get_the_types_of_the_space() -> None:
     [values] = proposed(proposer([{**ADAM, "lr": 1}]))
     assert type(values["lr"]) is float
 
 
-def test_a_candidate_that_repeats_is_answered_and_nothing_is_drawn_in_its_stead() -> None:
+def test_a_repeated_candidate_is_answered_and_not_replaced() -> None:
     assert proposed(proposer([SGD] * 30 + [ADAM])) == [SGD, ADAM]
 
 
@@ -77,10 +77,10 @@ def test_with_repeats_each_is_trained_as_often_as_it_is_listed() -> None:
     assert proposed(proposer([SGD, SGD, ADAM, SGD], repeats=True)) == [SGD, SGD, ADAM, SGD]
 
 
-def test_every_wrong_value_is_named_with_its_place() -> None:
+def test_every_wrong_value_is_reported_with_its_pointer() -> None:
     wrong = [SGD, {**SGD, "lr": 0.25, "depth": 9}, {**ADAM, "momentum": 0.5, "colour": 1}, {"optimizer": "adam"}]
-    named = faults(wrong)
-    assert set(named) == {
+    messages = faults(wrong)
+    assert set(messages) == {
         "/candidates/1/lr",
         "/candidates/1/depth",
         "/candidates/2/momentum",
@@ -88,18 +88,18 @@ def test_every_wrong_value_is_named_with_its_place() -> None:
         "/candidates/3/lr",
         "/candidates/3/depth",
     }
-    assert "plus a multiple of 0.1" in named["/candidates/1/lr"]
-    assert "not active" in named["/candidates/2/momentum"]
+    assert "plus a multiple of 0.1" in messages["/candidates/1/lr"]
+    assert "not active" in messages["/candidates/2/momentum"]
 
 
 @pytest.mark.parametrize(
     ("candidates", "pointer"),
     [([], "/candidates"), ("all", "/candidates"), ([3], "/candidates/0"), ([{"lr": None}], "/candidates/0/lr")],
 )
-def test_what_is_no_list_of_candidates_is_refused(candidates: Any, pointer: str) -> None:
+def test_an_invalid_list_of_candidates_is_refused(candidates: Any, pointer: str) -> None:
     assert set(faults(candidates)) == {pointer}
 
 
 def test_a_candidate_that_breaks_a_hard_constraint_is_refused_with_its_cost() -> None:
-    named = faults([ADAM, SGD], Constraint(metric="flops", max=1.5e6))
-    assert named == {"/candidates/1": "has flops 2e+06: the job wants flops <= 1.5e+06"}
+    messages = faults([ADAM, SGD], Constraint(metric="flops", max=1.5e6))
+    assert messages == {"/candidates/1": "has flops 2e+06: the job wants flops <= 1.5e+06"}

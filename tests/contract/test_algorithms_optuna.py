@@ -1,4 +1,4 @@
-"""The adapter against Optuna itself: results that are withheld from a sampler make no difference to it."""
+"""The adapter compared with Optuna itself: results that a view hides from a sampler make no difference to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCORE, COST = Objective(metric="score"), Objective(metric="cost", goal="minimize
 
 
 class AllByNumber:
-    """A view of every result, as a plain study would show it."""
+    """Every result, as a plain study would show it."""
 
     def __init__(self) -> None:
         self._results: list[FrozenTrial] = []
@@ -37,26 +37,29 @@ class AllByNumber:
         return sorted(self._results, key=lambda trial: trial.number)
 
 
-def measured(candidate: Candidate) -> dict[str, float]:
+def metrics_of(candidate: Candidate) -> dict[str, float]:
     x, y, n = (float(candidate.values[name]) for name in "xyn")
     return {"score": -((x - 0.5) ** 2) - np.log10(y) ** 2 / 9 - abs(n - 7) / 20, "cost": n * y, "latency": abs(x)}
 
 
-def searched(algorithm: OptunaAlgorithm, trials: int) -> list[Candidate]:
-    """Search with up to five pending candidates, told in random order, some failed, after results from elsewhere."""
+def run_search(algorithm: OptunaAlgorithm, trials: int) -> list[Candidate]:
+    """Run a search with up to five pending candidates, results in random order, and failures.
+
+    Before it starts, it is told results of candidates from elsewhere.
+    """
     random = np.random.default_rng(2)
     warm = SPACE.from_matrix(SPACE.sample(3, random))
-    algorithm.tell([Observation(one, measured(one), step=1) for one in warm])
+    algorithm.tell([Observation(one, metrics_of(one), step=1) for one in warm])
     pending: list[Candidate] = []
     candidates: list[Candidate] = []
     while len(candidates) < trials:
-        pending += (proposals := algorithm.ask(int(random.integers(1, 4))))
-        candidates += proposals
+        pending += (new := algorithm.ask(int(random.integers(1, 4))))
+        candidates += new
         while len(pending) > random.integers(5):
             candidate = pending.pop(int(random.integers(len(pending))))
             failed = random.random() < 0.1
             kind = FailureKind.INFEASIBLE if random.random() < 0.5 else FailureKind.ERROR
-            metrics = None if failed else measured(candidate)
+            metrics = None if failed else metrics_of(candidate)
             algorithm.tell([Observation(candidate, metrics, kind if failed else None, step=1)])
     return candidates
 
@@ -70,7 +73,7 @@ def searched(algorithm: OptunaAlgorithm, trials: int) -> list[Candidate]:
         ("cmaes", {"startup_trials": 20}, [SCORE]),
     ],
 )
-def test_samplers_in_generations_need_no_more_than_they_are_shown(
+def test_samplers_in_generations_need_only_the_results_of_their_view(
     name: str, options: dict[str, int], objectives: list[Objective]
 ) -> None:
     limit = Constraint(metric="latency", max=1.0)
@@ -78,11 +81,11 @@ def test_samplers_in_generations_need_no_more_than_they_are_shown(
     assert isinstance(ours, OptunaAlgorithm)
     problem = Problem(space=SPACE, objectives=tuple(objectives), constraints=(limit,), seed=4)
     whole = OptunaAlgorithm(problem, replace(ours._traits, view=AllByNumber))
-    assert searched(ours, 300) == searched(whole, 300)
+    assert run_search(ours, 300) == run_search(whole, 300)
 
 
 def test_told_one_at_a_time_it_proposes_what_plain_optuna_would() -> None:
-    """Compare, startup included, with the same TPE sampler, made again for each ask, on a study that Optuna keeps."""
+    """The reference is the same TPE sampler, created again for each ask, on a study that Optuna keeps."""
     space = Space([Float("x", -1.0, 1.0), Integer("n", 1, 64, log=True), Categorical("c", (0, 1, 2))])
     distributions: dict[str, optuna.distributions.BaseDistribution] = {
         "x": optuna.distributions.FloatDistribution(-1.0, 1.0),
@@ -103,15 +106,15 @@ def test_told_one_at_a_time_it_proposes_what_plain_optuna_would() -> None:
 
 
 @pytest.mark.parametrize("name", ["nsga2", "cmaes", "evolution"])
-def test_an_ask_does_not_slow_down_as_results_gather(name: str) -> None:
+def test_an_ask_does_not_slow_down_as_results_accumulate(name: str) -> None:
     algorithm = create(name, space=SPACE, objectives=[SCORE], seed=1)
 
     def calls_for(count: int) -> int:
-        with calls() as made:
+        with calls() as operations:
             for _ in range(count):
                 [candidate] = algorithm.ask(1)
-                algorithm.tell([Observation(candidate, measured(candidate), step=1)])
-        return made.count
+                algorithm.tell([Observation(candidate, metrics_of(candidate), step=1)])
+        return operations.count
 
     calls_for(200)
     early = calls_for(100)

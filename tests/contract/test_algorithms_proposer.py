@@ -1,4 +1,4 @@
-"""Proposer over every algorithm: hard constraints, repeats, spaces that run out."""
+"""Proposer with every algorithm: hard constraints, repeats, exhausted spaces."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from tests.support.work import calls
 
 SEARCHING = [one.name for one in ALGORITHMS.values() if one.name != "given" and not one.shares_weights]
-"""Algorithms that search. For the others see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
+"""The other algorithms have lists: see test_algorithms_fixed_list.py and test_algorithms_shared.py."""
 QUICK = [name for name in SEARCHING if name != "gp"]
 OPTIONS: dict[str, dict[str, int]] = {
     "gp": {"startup_trials": 50},
     "evolution": {"population": 4},
     "nsga2": {"population": 4},
 }
-LOOKING_WITHIN_LIMITS = {"fbnetv3"}
-"""Algorithms that use the hard constraints themselves, so that none of their candidates is rejected."""
-NEVER_REPEATING = {"fbnetv3"}
+USES_HARD_CONSTRAINTS = {"fbnetv3"}
+"""Algorithms that use the hard constraints, so that none of their candidates is rejected."""
+NEVER_REPEATS = {"fbnetv3"}
 WIDE = Space([Float("x", 0.0, 1.0), Float("y", 0.0, 1.0), Categorical("c", ("a", "b"))])
 SIX = Space([Categorical("a", ("p", "q", "r")), Categorical("b", (True, False))])
 
@@ -67,19 +67,19 @@ class TestHardConstraints:
             assert set(proposal.rejected) <= {"flops <= 200000", "params >= 5"}
             rejected += sum(proposal.rejected.values())
             searched.tell(number, score(proposal))
-        assert (rejected == 0) == (name in LOOKING_WITHIN_LIMITS)
+        assert (rejected == 0) == (name in USES_HARD_CONSTRAINTS)
 
     def test_a_narrow_passage_is_found(self, name: str) -> None:
-        """Only 1 in 1,000 candidates is feasible: uniform draws help an algorithm that does not get there by itself."""
+        """1 in 1,000 of the space is feasible: uniform draws help an algorithm that does not get there by itself."""
         [proposal] = proposer(name, WIDE, Constraint(metric="flops", max=1e3)).propose(1)
         assert proposal.costs["flops"] <= 1e3
 
-    def test_what_cannot_be_met_is_said_with_the_closest_miss(self, name: str) -> None:
+    def test_infeasible_constraints_are_reported_with_the_closest_candidate(self, name: str) -> None:
         searched = proposer(name, WIDE, Constraint(metric="flops", max=-1.0), max_tries=500)
         with pytest.raises(NothingFeasible, match=r"none of \d{3} .* \d+ broke flops <= -1; the closest had flops"):
             searched.propose(1)
 
-    def test_constraints_of_a_small_space_are_known_to_be_unreachable(self, name: str) -> None:
+    def test_a_small_space_is_listed_to_detect_unreachable_constraints(self, name: str) -> None:
         searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 5)]), Constraint(metric="flops", max=10.0))
         with pytest.raises(NothingFeasible, match="flops 1e"):
             searched.propose(1)
@@ -87,7 +87,7 @@ class TestHardConstraints:
 
 @pytest.mark.parametrize("name", SEARCHING)
 class TestRunningOut:
-    def test_six_candidates_are_six_trials_and_then_it_ends(self, name: str) -> None:
+    def test_a_space_of_six_candidates_ends_after_six_trials(self, name: str) -> None:
         searched = proposer(name, SIX)
         proposals: list[Proposal] = []
         while not searched.exhausted:
@@ -97,7 +97,7 @@ class TestRunningOut:
         assert len({one.candidate for one in proposals}) == len(proposals) == 6
         assert searched.propose(3) == []
 
-    def test_with_all_of_them_pending_it_ends_too(self, name: str) -> None:
+    def test_it_ends_if_all_candidates_are_pending(self, name: str) -> None:
         searched = proposer(name, SIX)
         assert len(searched.propose(100)) == 6
         assert searched.exhausted
@@ -116,8 +116,8 @@ class TestRunningOut:
 
 class TestRepeats:
     @pytest.mark.parametrize("name", QUICK)
-    def test_a_repeated_candidate_is_answered_from_what_is_stored(self, name: str) -> None:
-        """An algorithm that ignores repeats proposes some of thirty candidates again before it has proposed all."""
+    def test_a_repeated_candidate_is_answered_with_its_stored_result(self, name: str) -> None:
+        """An algorithm that does not check for repeats repeats itself before it has proposed all thirty candidates."""
         searched = proposer(name, Space([Integer("x", 1, 5), Integer("y", 1, 6)]))
         answered: list[int] = []
         for number in range(30):
@@ -126,10 +126,10 @@ class TestRepeats:
             answered += proposal.answered
             searched.tell(number, score(proposal))
         assert searched.propose(1) == []
-        assert (not answered) == (name in NEVER_REPEATING)
+        assert (not answered) == (name in NEVER_REPEATS)
 
     def test_after_a_bounded_number_of_repeats_an_unseen_candidate_is_drawn(self) -> None:
-        """Evolution's parents are nearly always x = 0, which is a single candidate."""
+        """Evolution's parents are nearly always the only candidate with x = 0."""
         space = Space([Integer("x", 0, 1), Float("y", 0.0, 1.0, when={"x": 1})])
         searched = proposer("evolution", space)
         for number in range(12):
@@ -139,8 +139,8 @@ class TestRepeats:
             searched.tell(number, Observation(proposal.candidate, prefers_the_other))
 
     @pytest.mark.parametrize("name", QUICK)
-    def test_a_candidate_that_is_the_same_network_is_answered_too(self, name: str) -> None:
-        """Only every fourth of 40 values is a different network: ten trials answer all of them."""
+    def test_a_candidate_with_the_identity_of_another_is_answered(self, name: str) -> None:
+        """Only every fourth of 40 values is another network: ten trials answer all other values."""
         searched = proposer(name, Space([Integer("x", 0, 39)]), identity=lambda matrix: matrix // 4)
         answered: list[int] = []
         networks = set()
@@ -163,7 +163,7 @@ class TestRepeats:
 
 
 class TestNumbers:
-    def test_asks_and_told_count_what_came_before(self) -> None:
+    def test_asks_and_told_count_earlier_asks_and_results(self) -> None:
         searched = proposer("random", WIDE)
         first, second = searched.propose(2)
         assert [first.asks, second.asks, first.told, second.told] == [1, 2, 0, 0]
@@ -181,11 +181,11 @@ class TestNumbers:
 
 
 def test_a_million_hopeless_candidates_take_less_than_a_call_each() -> None:
-    """Streams are checked in blocks, before any candidate is created."""
+    """Streams are checked in blocks, without creating Candidate objects."""
     searched = proposer("random", WIDE, Constraint(metric="flops", max=1e-3), max_tries=1_000_000)
-    with calls() as made, pytest.raises(NothingFeasible, match="none of 1000000"):
+    with calls() as operations, pytest.raises(NothingFeasible, match="none of 1000000"):
         searched.propose(1)
-    assert made.count < 1_000_000
+    assert operations.count < 1_000_000
 
 
 def test_rejections_are_counted_once_by_the_proposal_that_follows() -> None:

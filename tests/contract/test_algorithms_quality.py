@@ -1,4 +1,4 @@
-"""Quality of the search on real tables: methods that learn beat methods that do not."""
+"""Sanity of the search itself, on real tables: methods that learn are better than random search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.spaces import Categorical, Space
 
 SEEDS = range(4)
 OPTIONS = {"nsga2": {"population": 12}}
-"""Options of algorithms. At its default of 50, NSGA-II has a single generation in 100 trials."""
+"""With its default population of 50, NSGA-II evolves a single generation in 100 trials."""
 
 
 def table(name: str) -> np.lib.npyio.NpzFile:
@@ -59,7 +59,7 @@ def networks() -> tuple[Space, Callable[[Candidate], dict[str, float]]]:
 
 
 def observed(name: str, problem: tuple, objectives: list[Objective], seed: int, trials: int) -> np.ndarray:
-    """Return (trials, m) values of a search with four trials at a time, signed so that larger is better."""
+    """(trials, m) values of a search with four trials at a time, signed so that larger is better."""
     space, measure = problem
     proposer = Proposer(create(name, space=space, objectives=objectives, seed=seed, **OPTIONS.get(name, {})), space)
     values = []
@@ -88,7 +88,7 @@ def test_it_finds_better_networks_with_their_recipes_than_random_search(name: st
 
 @pytest.mark.parametrize("problem", ["cells", "networks"])
 def test_fbnetv3_finds_in_about_half_of_the_trials_what_tpe_finds(problem: str, request: pytest.FixtureRequest) -> None:
-    """Compare the median of the seeds, four trials at a time, without any costs."""
+    """Compares the median over seeds, with four trials at a time and no cost model."""
     table = request.getfixturevalue(problem)
     goal = [Objective(metric="accuracy")] if problem == "cells" else [Objective(metric="loss", goal="minimize")]
     by_tpe = np.median([observed("tpe", table, goal, seed, 60).max() for seed in SEEDS])

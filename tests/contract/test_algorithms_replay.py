@@ -1,7 +1,7 @@
-"""A search interrupted at any point and rebuilt from its stored trials proposes the same candidates as without it.
+"""A search that is interrupted anywhere and rebuilt from its stored trials makes the same proposals.
 
 `Search` stands for a driver and its store: several trials run at once, results come in any order, some trials fail, are
-stopped early, are cancelled or retried. Its history is a list of Trial records, and a rebuilt search has nothing else.
+stopped early, are cancelled or tried again. Its history is a list of Trial records; a rebuilt search has nothing else.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def build(
 
 
 def feasible_of(space: Space) -> dict[str, list[dict[str, Scalar]]]:
-    """Return candidates for `given`, some of them more than once."""
+    """Candidates for `given`, some of them more than once."""
     matrix = space.sample(60, np.random.default_rng(1))
     matrix = matrix[cost_model(matrix)["cost"] <= (HARD.max or 0)]
     return {"candidates": [dict(one.values) for one in space.from_matrix(np.vstack([matrix[:3], matrix]))]}
@@ -92,7 +92,7 @@ def metrics_of(candidate: Candidate) -> dict[str, float]:
 
 @dataclass
 class Search:
-    """Runs trials in the order that `random` draws; its behaviour depends on nothing else."""
+    """Runs trials in an order drawn by `random`, on which alone its actions depend."""
 
     make: Callable[[], Proposer]
     random: np.random.Generator
@@ -103,7 +103,7 @@ class Search:
         self.proposer = self.make()
 
     def rebuild(self) -> None:
-        """Rebuild the search from its stored trials, as after a kill."""
+        """Restart as after a kill, from the stored trials alone."""
         self.proposer = self.make()
         self.proposer.replay(self.trials)
 
@@ -167,7 +167,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "space", "objectives"), CASES)
-def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: str, objectives: str) -> None:
+def test_an_interruption_anywhere_does_not_change_the_proposals(name: str, space: str, objectives: str) -> None:
     def make() -> Proposer:
         return build(name, SPACES[space], OBJECTIVES[objectives])
 
@@ -185,7 +185,7 @@ def test_interrupted_anywhere_it_proposes_what_it_would_have(name: str, space: s
 
 @pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])
 def test_candidates_that_count_as_the_same_are_answered_alike_after_a_restart(name: str) -> None:
-    """Only 5 of 10 values of x and 4 of 10 of y differ: most candidates repeat another, and get its result at once."""
+    """5 of the 10 values of x and 4 of the 10 values of y differ: most candidates repeat and are answered at once."""
     space = Space([Integer("x", 0, 9), Integer("y", 0, 9), Categorical("z", (0, 1))])
     fast = {"neural": False} if name == "fbnetv3" else {}
 
@@ -220,7 +220,7 @@ def test_with_repeats_the_same_candidate_may_become_several_trials(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "cmaes", "evolution"])
-def test_what_was_cancelled_may_be_proposed_again_after_a_restart(name: str) -> None:
+def test_a_cancelled_candidate_may_be_proposed_again_after_a_restart(name: str) -> None:
     space = Space([Integer("x", 0, 5)])
 
     def make() -> Proposer:
@@ -228,7 +228,9 @@ def test_what_was_cancelled_may_be_proposed_again_after_a_restart(name: str) -> 
 
     search = Search(make, np.random.default_rng(2))
     search.turn()
-    search.trials = [one if one.state.is_final else replace(one, state=TrialState.CANCELLED) for one in search.trials]
+    search.trials = [
+        one if one.state.is_final else replace(one, state=TrialState.CANCELLED) for one in search.trials
+    ]
     for _ in range(12):
         search.rebuild()
         assert search.proposer.diverged_at is None
@@ -244,7 +246,7 @@ def _never_feasible(space: Space) -> int:
 
 
 @pytest.mark.parametrize("name", ["nsga2", "cmaes"])
-def test_an_algorithm_that_would_propose_otherwise_now_goes_on_from_what_is_stored(name: str) -> None:
+def test_an_algorithm_whose_proposals_changed_continues_from_the_stored_trials(name: str) -> None:
     def make() -> Proposer:
         return build(name, SPACES["flat"], OBJECTIVES["one"])
 
@@ -256,15 +258,15 @@ def test_an_algorithm_that_would_propose_otherwise_now_goes_on_from_what_is_stor
     search.trials[7] = replace(changed, proposal=replace(changed.proposal, candidate=other))
     search.rebuild()
     assert search.proposer.diverged_at == 7
-    stored = {one.proposal.candidate for one in search.trials}
+    before = {one.proposal.candidate for one in search.trials}
     search.turn()
-    assert len({one.proposal.candidate for one in search.trials} - stored) == len(search.trials) - len(stored) > 0
+    assert len({one.proposal.candidate for one in search.trials} - before) == len(search.trials) - len(before) > 0
 
 
 @pytest.mark.parametrize("name", ["random", "evolution", "tpe", "nsga2", "cmaes"])
-def test_twice_the_trials_are_replayed_in_hardly_more_than_twice_the_operations(name: str) -> None:
-    """Every proposal has its result before the next, as with a single worker."""
-    _, few, many = (_calls_of_replay(name, count) for count in (10, 150, 300))  # the first call imports modules
+def test_twice_the_trials_are_replayed_in_about_twice_the_operations(name: str) -> None:
+    """There is a result after each proposal, as with a single worker."""
+    _, few, many = (_calls_of_replay(name, count) for count in (10, 150, 300))  # the first run imports modules
     assert many < 2.5 * few
 
 
@@ -275,13 +277,12 @@ def _calls_of_replay(name: str, count: int) -> int:
     for number in range(count):
         [proposal] = source.propose(1)
         metrics = metrics_of(proposal.candidate)
-        events = source.tell(number, Observation(proposal.candidate, metrics, step=9))
-        trials.append(
-            replace(stored(number, proposal), state=TrialState.SUCCEEDED, metrics=metrics, step=9, told=events)
-        )
+        place = source.tell(number, Observation(proposal.candidate, metrics, step=9))
+        trial = stored(number, proposal)
+        trials.append(replace(trial, state=TrialState.SUCCEEDED, metrics=metrics, step=9, told=place))
     replayed = build(name, space, OBJECTIVES["one"])
-    with calls() as made:
+    with calls() as operations:
         replayed.replay(trials)
     assert replayed.next_number == count
     assert replayed.diverged_at is None
-    return made.count
+    return operations.count

@@ -1,4 +1,4 @@
-"""Algorithms that share weights: a single supernet, then the finalists that it names, whatever happens in between."""
+"""Algorithms that share weights: a supernet, then the finalists that it names, in spite of any interruption."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HARD = Constraint(metric="flops", max=5.0)
 
 
 def costs(matrix: Matrix) -> dict[str, Matrix]:
-    assert not np.isnan(matrix[:, 0]).any()  # a supernet is not a candidate to be checked
+    assert not np.isnan(matrix[:, 0]).any()  # a supernet is no candidate to be judged
     return {"flops": matrix[:, 0]}
 
 
@@ -79,8 +79,8 @@ class Search:
         self.histories[number] = (Measurement(1, first, 1.0), Measurement(2, last, 2.0))
         failure = FailureKind.ERROR if state is TrialState.FAILED else None
         ended = replace(self.trials[number], state=state, failure=failure, metrics=last, step=2)
-        events = self.proposer.tell(number, ended.observation(self.histories[number]))
-        self.trials[number] = replace(ended, told=events)
+        place = self.proposer.tell(number, ended.observation(self.histories[number]))
+        self.trials[number] = replace(ended, told=place)
 
     def cancel(self, number: int) -> None:
         self.trials[number] = replace(self.trials[number], state=TrialState.CANCELLED)
@@ -114,7 +114,7 @@ def test_a_supernet_comes_first_and_alone() -> None:
     assert not search.proposer.exhausted
 
 
-def test_its_finalists_follow_in_their_order_to_the_last_digit_and_then_it_ends() -> None:
+def test_its_finalists_follow_in_their_order_with_exact_values_and_then_it_ends() -> None:
     search = Search()
     search.propose()
     search.end(0, TrialState.SUCCEEDED, [SGD, DEEP, ADAM])
@@ -123,7 +123,7 @@ def test_its_finalists_follow_in_their_order_to_the_last_digit_and_then_it_ends(
     assert search.proposer.exhausted
 
 
-def test_finalists_that_break_a_limit_or_repeat_are_passed_over_and_nothing_is_drawn_instead() -> None:
+def test_finalists_that_break_a_limit_or_repeat_are_skipped_and_not_replaced() -> None:
     search = Search(HARD)
     search.propose()
     search.end(0, TrialState.SUCCEEDED, [ADAM, *[DEEP] * 80, *[ADAM] * 30, SGD, DEEP])
@@ -154,7 +154,7 @@ def test_a_failed_supernet_leads_to_nothing_until_it_is_retried() -> None:
 
 
 @pytest.mark.parametrize("failure", FailureKind)
-def test_no_failure_of_a_supernet_brings_another(failure: FailureKind) -> None:
+def test_no_failure_of_a_supernet_leads_to_another_supernet(failure: FailureKind) -> None:
     search = Search()
     search.propose()
     failed = replace(search.trials[0], state=TrialState.FAILED, failure=failure)
@@ -178,7 +178,7 @@ def test_a_cancelled_supernet_is_followed_by_another_after_a_restart() -> None:
     assert values(search.propose(3)) == [SGD, ADAM]
 
 
-def test_interrupted_anywhere_it_proposes_what_it_would_have() -> None:
+def test_an_interruption_anywhere_does_not_change_the_proposals() -> None:
     whole, broken = Search(HARD), Search(HARD)
     for turn in range(6):
         for search in (whole, broken):
@@ -204,7 +204,7 @@ def test_with_repeats_a_finalist_that_is_named_twice_is_trained_twice() -> None:
     assert values(search.propose(3)) == [SGD, SGD]
 
 
-def test_several_objectives_are_refused_with_what_searches_them() -> None:
+def test_several_objectives_are_refused_with_suitable_algorithms() -> None:
     size = Objective(metric="size", goal="minimize")
     with pytest.raises(InvalidInput, match="nsga2") as refused:
         create("autohas", space=SPACE, objectives=[ACCURACY, size])
@@ -214,9 +214,9 @@ def test_several_objectives_are_refused_with_what_searches_them() -> None:
 @pytest.mark.parametrize(
     ("model", "said"), [(costs, "'latency' is not known before training; there are flops"), (None, "nothing is")]
 )
-def test_a_soft_limit_needs_a_cost_that_is_known(model: Any, said: str) -> None:
+def test_a_soft_limit_needs_a_cost_that_is_known(model: Any, message: str) -> None:
     soft = [{"metric": "latency", "max": 3.0}]
-    with pytest.raises(InvalidInput, match=said) as refused:
+    with pytest.raises(InvalidInput, match=message) as refused:
         create("autohas", space=SPACE, objectives=[ACCURACY], cost_model=model, soft_limits=soft)
     assert [fault.pointer for fault in refused.value.faults] == ["/soft_limits/0/metric"]
 

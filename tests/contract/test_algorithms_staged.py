@@ -1,4 +1,4 @@
-"""Proposer with an algorithm that goes through stages: budgets, trials in full, rounds, histories."""
+"""Proposer with an algorithm that has stages: budgets, trials in full, rounds, histories."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ended(proposal: Proposal, *, stopped: bool) -> Observation:
     return Observation(proposal.candidate, {"score": 1.0}, step=2, stopped=stopped)
 
 
-def test_the_last_trials_of_a_budget_repeat_what_was_stopped_early_in_full() -> None:
+def test_the_last_trials_of_a_budget_repeat_stopped_candidates_in_full() -> None:
     proposer = Proposer(Counting(), SPACE)
     for number in range(5):
         [proposal] = proposer.propose(1, budget=7)
@@ -65,7 +65,7 @@ def test_the_last_trials_of_a_budget_repeat_what_was_stopped_early_in_full() -> 
     assert [(one.candidate.values["x"], one.in_full, one.answered) for one in finals] == [(0, True, ()), (1, True, ())]
 
 
-def test_what_was_trained_to_its_end_already_is_answered_and_not_trained_again() -> None:
+def test_a_candidate_that_was_trained_to_the_end_is_answered_and_not_trained_again() -> None:
     proposer = Proposer(Counting(), SPACE)
     for number in range(5):
         [proposal] = proposer.propose(1, budget=7)
@@ -75,7 +75,7 @@ def test_what_was_trained_to_its_end_already_is_answered_and_not_trained_again()
     assert final.candidate.values["x"] != 0
 
 
-def test_the_algorithm_hears_how_many_trials_there_are_of_how_many() -> None:
+def test_the_algorithm_receives_the_number_of_trials_and_the_budget() -> None:
     algorithm = Counting()
     Proposer(algorithm, SPACE).propose(2, existing=3, budget=9)
     assert algorithm.plans == [(3, 9), (4, 9)]
@@ -87,7 +87,7 @@ def test_without_a_job_there_is_no_end_to_plan_for() -> None:
     assert algorithm.plans == []
 
 
-def test_rounds_are_handed_on() -> None:
+def test_rounds_are_forwarded() -> None:
     assert Proposer(Counting(), SPACE).take_rounds() == [(0, {"told": 0})]
 
 

@@ -25,7 +25,7 @@ Report = tuple[int, Measurement]
 STOP, CONTINUE = Decision.STOP, Decision.CONTINUE
 
 
-def made(name: str, objectives: Sequence[Objective], epochs: int = EPOCHS, **options: int) -> StoppingRule:
+def create_rule(name: str, objectives: Sequence[Objective], epochs: int = EPOCHS, **options: int) -> StoppingRule:
     return create_stopping_rule(
         name, objectives=objectives, fidelity=Fidelity(epochs=epochs), **{**OPTIONS[name], **options}
     )
@@ -36,7 +36,7 @@ def report(rule: StoppingRule, trial: int, step: int, accuracy: float, size: flo
 
 
 def reports_of(rule: StoppingRule, trials: int, seed: int) -> Iterator[tuple[Report, Decision]]:
-    """Yield reports of trials that train at random speeds, in parallel, until their last epoch or their stop."""
+    """Trials that train side by side at random speeds until their last epoch or their stop."""
     random = np.random.default_rng(seed)
     quality = random.random(trials)
     running = dict.fromkeys(range(trials), 0)
@@ -54,47 +54,47 @@ def reports_of(rule: StoppingRule, trials: int, seed: int) -> Iterator[tuple[Rep
 @pytest.mark.parametrize("objectives", OBJECTIVES.values(), ids=OBJECTIVES)
 @pytest.mark.parametrize("name", OPTIONS)
 class TestEveryRule:
-    def test_interrupted_anywhere_it_decides_as_it_would(self, name: str, objectives: Sequence[Objective]) -> None:
-        whole = list(reports_of(made(name, objectives), 40, seed=5))
+    def test_an_interruption_does_not_change_the_decisions(self, name: str, objectives: Sequence[Objective]) -> None:
+        whole = list(reports_of(create_rule(name, objectives), 40, seed=5))
         for cut in np.random.default_rng(6).integers(len(whole), size=5):
-            rebuilt = made(name, objectives)
+            rebuilt = create_rule(name, objectives)
             for (trial, measurement), _ in whole[:cut]:
                 rebuilt.report(trial, measurement)
             assert [rebuilt.report(*one) for one, _ in whole[cut:]] == [decision for _, decision in whole[cut:]]
 
     def test_the_last_step_is_never_stopped(self, name: str, objectives: Sequence[Objective]) -> None:
-        decisions = list(reports_of(made(name, objectives), 40, seed=7))
+        decisions = list(reports_of(create_rule(name, objectives), 40, seed=7))
         assert {decision for (_, one), decision in decisions if one.step == EPOCHS} == {CONTINUE}
 
     def test_the_first_trial_is_never_stopped(self, name: str, objectives: Sequence[Objective]) -> None:
-        rule = made(name, objectives)
+        rule = create_rule(name, objectives)
         assert {report(rule, 0, step, 0.1 / step, step) for step in range(1, EPOCHS)} == {CONTINUE}
 
-    def test_a_measurement_without_an_objective_is_left_out(self, name: str, objectives: Sequence[Objective]) -> None:
-        rule, other = made(name, objectives), made(name, objectives)
+    def test_a_measurement_without_an_objective_is_ignored(self, name: str, objectives: Sequence[Objective]) -> None:
+        rule, other = create_rule(name, objectives), create_rule(name, objectives)
         for step in range(1, EPOCHS):
             rule.report(99, Measurement(step, {"something": 1.0}, 1.0))
         assert [d for _, d in reports_of(rule, 20, seed=8)] == [d for _, d in reports_of(other, 20, seed=8)]
 
-    def test_saved_steps_are_what_stopped_trials_had_left(self, name: str, objectives: Sequence[Objective]) -> None:
-        rule = made(name, objectives)
-        saved = [EPOCHS - one.step for (_, one), decision in reports_of(rule, 40, seed=9) if decision is STOP]
-        assert rule.saved_steps == sum(saved)
-        assert bool(saved) == (name != "none")
+    def test_saved_steps_are_those_of_stopped_trials(self, name: str, objectives: Sequence[Objective]) -> None:
+        rule = create_rule(name, objectives)
+        remaining = [EPOCHS - one.step for (_, one), decision in reports_of(rule, 40, seed=9) if decision is STOP]
+        assert rule.saved_steps == sum(remaining)
+        assert bool(remaining) == (name != "none")
 
 
 class TestAsha:
     def test_a_fixture_computed_by_hand(self) -> None:
-        """Reduction 2, rungs at 1, 2, 4 of 8 epochs: at a rung with n records, the best max(1, n // 2) continue."""
-        rule = made("asha", (ACCURACY,), epochs=8, reduction=2, min_epochs=1)
+        """reduction 2, rungs at 1, 2, 4 of 8 epochs. At a rung with n records, the best max(1, n // 2) go on."""
+        rule = create_rule("asha", (ACCURACY,), epochs=8, reduction=2, min_epochs=1)
         decided = [
             (0, 1, 0.50, CONTINUE),  # n = 1
             (1, 1, 0.40, STOP),  # n = 2, keeps 1: 0.50
             (2, 1, 0.60, CONTINUE),  # n = 3, keeps 1: itself
-            (3, 1, 0.50, CONTINUE),  # n = 4, keeps 2: a single value is better; equal is not better
+            (3, 1, 0.50, CONTINUE),  # n = 4, keeps 2: a single trial is better, an equal trial is not
             (4, 1, 0.50, CONTINUE),  # n = 5, keeps 2
             (5, 1, 0.49, STOP),  # n = 6, keeps 3: four are better
-            (0, 2, 0.70, CONTINUE),  # the next rung starts empty
+            (0, 2, 0.70, CONTINUE),  # the next rung is empty
             (2, 2, 0.65, STOP),
             (0, 3, 0.01, CONTINUE),  # between rungs
             (0, 4, 0.01, CONTINUE),  # alone on the last rung
@@ -104,19 +104,19 @@ class TestAsha:
         assert rule.saved_steps == 7 + 7 + 6
 
     def test_rungs_lie_below_the_fidelity(self) -> None:
-        rule = made("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
+        rule = create_rule("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
         assert getattr(rule, "rungs") == [1, 3, 9]  # noqa: B009 - not part of the contract
 
     def test_several_objectives_go_by_rank_then_by_crowding(self) -> None:
-        rule = made("asha", (ACCURACY, SIZE), epochs=8, reduction=3, min_epochs=1)
+        rule = create_rule("asha", (ACCURACY, SIZE), epochs=8, reduction=3, min_epochs=1)
         for trial, (accuracy, size) in enumerate([(0.9, 9.0), (0.1, 1.0), (0.5, 5.0)]):
             report(rule, trial, 1, accuracy, size)
-        assert report(rule, 3, 1, 0.4, 5.5) is STOP  # dominated by the third trial
-        assert report(rule, 4, 1, 0.52, 5.1) is STOP  # on the front, but in a crowd; of 5, 1 continues
-        assert report(rule, 5, 1, 0.95, 10.0) is CONTINUE  # an end of the front; of 6, 2 continue
+        assert report(rule, 3, 1, 0.4, 5.5) is STOP  # dominated by the third
+        assert report(rule, 4, 1, 0.52, 5.1) is STOP  # on the front, but in a crowd; of 5, 1 goes on
+        assert report(rule, 5, 1, 0.95, 10.0) is CONTINUE  # an end of the front; of 6, 2 go on
 
     def test_a_trial_that_reports_seldom_counts_at_the_highest_rung_it_passed(self) -> None:
-        rule = made("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
+        rule = create_rule("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
         assert report(rule, 0, 10, 0.5) is CONTINUE
         assert report(rule, 1, 1, 0.1) is CONTINUE  # nothing is recorded at the first rung
         assert report(rule, 1, 9, 0.1) is STOP
@@ -124,8 +124,8 @@ class TestAsha:
 
 class TestMedian:
     def test_a_fixture_computed_by_hand(self) -> None:
-        """The best value so far against the median of the other averages; at least three others, from step 2 on."""
-        rule = made("median", (ACCURACY,), epochs=4, min_trials=3, min_epochs=2)
+        """Compares the best so far with the median of the running averages of three others at least, from step 2 on."""
+        rule = create_rule("median", (ACCURACY,), epochs=4, min_trials=3, min_epochs=2)
         for trial, (first, second) in enumerate([(0.2, 0.4), (0.4, 0.6), (0.6, 0.8)]):  # averages 0.3, 0.5, 0.7
             assert [report(rule, trial, 1, first), report(rule, trial, 2, second)] == [CONTINUE, CONTINUE]
         assert report(rule, 3, 1, 0.0) is CONTINUE
@@ -135,7 +135,7 @@ class TestMedian:
         assert rule.saved_steps == 2
 
     def test_several_objectives_end_the_worse_half(self) -> None:
-        rule = made("median", (ACCURACY, SIZE), epochs=4, min_trials=2, min_epochs=1)
+        rule = create_rule("median", (ACCURACY, SIZE), epochs=4, min_trials=2, min_epochs=1)
         for trial in range(4):
             report(rule, trial, 1, 0.5 + trial / 10, 5.0 - trial)
         assert report(rule, 4, 1, 0.1, 9.0) is STOP
@@ -153,15 +153,15 @@ class TestRankCorrelation:
         ]
     )
 
-    def test_the_first_trials_train_to_the_end_and_later_ones_to_the_epoch_they_show(self) -> None:
-        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+    def test_the_first_trials_train_to_the_end_and_later_trials_to_the_chosen_epoch(self) -> None:
+        rule = create_rule("rank-correlation", (ACCURACY,), epochs=4, trials=5)
         for trial, curve in enumerate(self.CURVES):
             assert [report(rule, trial, step, value) for step, value in enumerate(curve, 1)] == [CONTINUE] * 4
         assert [report(rule, 9, step, 0.1 * step) for step in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
         assert rule.saved_steps == 1
 
-    def test_a_trial_that_is_under_way_stops_where_it_is_and_one_at_its_last_epoch_ends_by_itself(self) -> None:
-        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+    def test_a_running_trial_stops_at_its_next_report_and_a_trial_at_its_last_epoch_ends_by_itself(self) -> None:
+        rule = create_rule("rank-correlation", (ACCURACY,), epochs=4, trials=5)
         report(rule, 7, 1, 0.3)
         for trial, curve in enumerate(self.CURVES):
             for step, value in enumerate(curve, 1):
@@ -170,7 +170,7 @@ class TestRankCorrelation:
         assert report(rule, 8, 4, 0.3) is CONTINUE
 
     def test_trials_that_never_reach_the_end_do_not_decide(self) -> None:
-        rule = made("rank-correlation", (ACCURACY,), epochs=4, trials=5)
+        rule = create_rule("rank-correlation", (ACCURACY,), epochs=4, trials=5)
         for trial in range(20):
             assert report(rule, trial, 1, trial / 20) is CONTINUE
         assert rule.saved_steps == 0
@@ -201,26 +201,27 @@ class TestRealCurves:
         assert np.mean(saved) > least_saved
         assert np.median(regrets) < largest_regret
 
-    def test_at_the_epoch_that_a_dozen_trials_show_the_others_rank_as_at_their_end(self, curves: np.ndarray) -> None:
-        """Spearman's rho between the chosen epoch and the last, on 88 trials that were not used to choose it."""
-        rhos = []
+
+    def test_at_the_epoch_chosen_by_a_dozen_trials_the_others_rank_as_at_their_end(self, curves: np.ndarray) -> None:
+        """Spearman's rho between the chosen epoch and the last epoch, on 88 trials that had no part in choosing it."""
+        results = []
         for task, table in enumerate(curves):
             chosen = table[np.random.default_rng(task).permutation(len(table))[:100]]
-            rule = made("rank-correlation", (ACCURACY,), epochs=table.shape[1], trials=12)
+            rule = create_rule("rank-correlation", (ACCURACY,), epochs=table.shape[1], trials=12)
             assert isinstance(rule, RankCorrelation)
             for trial, curve in enumerate(chosen[:12]):
                 for step, value in enumerate(curve, 1):
                     report(rule, trial, step, float(value))
             assert rule.epoch is not None
             best = np.maximum.accumulate(chosen[12:], axis=1)
-            rhos.append((rule.epoch, spearmanr(best[:, rule.epoch - 1], best[:, -1]).statistic))
-        epochs, correlations = np.array(rhos).T
+            results.append((rule.epoch, spearmanr(best[:, rule.epoch - 1], best[:, -1]).statistic))
+        epochs, correlations = np.array(results).T
         assert np.median(correlations) > 0.9
         assert np.mean(epochs) < 0.8 * curves.shape[2]
 
 
 def _finished(rule: StoppingRule, curves: np.ndarray) -> list[int]:
-    """Return the trials that four workers train to the end."""
+    """The trials that four workers train to the end."""
     waiting, running, finished = list(range(len(curves))), {}, []
     while waiting or running:
         while waiting and len(running) < 4:

@@ -1,4 +1,4 @@
-"""The order that stopping rules and evolution use, against its definition."""
+"""The order used by stopping rules and evolution, compared with its definition."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_growing_fronts_rank_as_sorting_all_at_once(rows: list[tuple[float, ...]
 
 
 @given(COARSE, st.tuples(*[st.integers(0, 6).map(float)] * 3))
-def test_one_from_outside_is_placed_as_if_it_were_in(rows: list[tuple[float, ...]], other: tuple[float, ...]) -> None:
+def test_values_of_no_member_are_ranked_like_a_member(
+    rows: list[tuple[float, ...]], other: tuple[float, ...]
+) -> None:
     fronts = NondominatedFronts(3)
     for row in rows:
         fronts.add(row)
@@ -48,21 +50,21 @@ def test_with_one_objective_the_larger_are_better(values: list[float], other: fl
     assert len(order) == len(values)
 
 
-def test_placing_a_report_hardly_slows_down_as_reports_gather() -> None:
+def test_ranking_a_report_hardly_slows_down_as_reports_accumulate() -> None:
     """Four times as many reports cost little more than four times as many calls, not sixteen times."""
 
     def calls_for(reports: int) -> int:
         fronts = NondominatedFronts(2)
-        with calls() as made:
+        with calls() as operations:
             for point in np.random.default_rng(0).random((reports, 2)):
                 fronts.add(tuple(point))
                 fronts.count_better(tuple(point))
-        return made.count
+        return operations.count
 
     assert calls_for(4_000) < 6 * calls_for(1_000)
 
 
-def test_crowding_is_infinite_at_the_ends_and_the_gap_of_neighbours_between() -> None:
+def test_crowding_is_infinite_at_the_ends_and_the_gap_of_the_neighbours_in_between() -> None:
     line = np.array([[0.0, 4.0], [1.0, 3.0], [3.0, 1.0], [4.0, 0.0]])
     assert crowding_distances(line).tolist() == [np.inf, 1.5, 1.5, np.inf]
     assert crowding_distances(np.ones((3, 2))).tolist() == [0.0, 0.0, 0.0]

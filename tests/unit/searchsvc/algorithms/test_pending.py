@@ -11,10 +11,10 @@ from searchsvc.domain import FailureKind
 @pytest.fixture
 def pending() -> Pending[str]:
     """Asks 1 and 3 have candidate a, ask 2 has candidate b; added out of order."""
-    made: Pending[str] = Pending()
+    pending: Pending[str] = Pending()
     for asks, key in ((3, "a"), (1, "a"), (2, "b")):
-        made.add(asks, key, f"item {asks}")
-    return made
+        pending.add(asks, key, f"item {asks}")
+    return pending
 
 
 def test_items_come_in_the_order_of_their_asks(pending: Pending[str]) -> None:

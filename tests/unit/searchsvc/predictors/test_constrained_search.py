@@ -1,4 +1,4 @@
-"""Stage 2: the best candidates by prediction, within limits, in spaces that can be listed and in those that cannot."""
+"""Stage 2: the best candidates by prediction within limits, in spaces that can be listed and in larger spaces."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def predictor(space: Space, results: int = 80) -> tuple[Predictor, Matrix]:
     return Predictor.fit(Encoding(space, COST_MODEL), matrix, accuracy(matrix), seed=0), matrix
 
 
-def found(
+def search_result(
     space: Space, constraints: list[Constraint], *, objectives: tuple[Objective, ...] = (ACCURACY,), k: int = 5
 ) -> list[PredictedCandidate]:
     fitted, matrix = predictor(space)
     return search({"accuracy": fitted}, space, COST_MODEL, constraints, objectives, seeds=matrix, k=k, seed=1)
 
 
-def test_it_finds_better_than_was_measured_within_the_limits() -> None:
-    answers = found(LARGE, [Constraint(metric="flops", max=38)])
+def test_it_finds_better_candidates_than_the_measured_within_the_limits() -> None:
+    answers = search_result(LARGE, [Constraint(metric="flops", max=38)])
     _, matrix = predictor(LARGE)
     measured = accuracy(matrix[COST_MODEL(matrix)["flops"] <= 38])
     assert len({answer.row.tobytes() for answer in answers}) == 5
@@ -59,45 +59,45 @@ def test_a_space_that_can_be_listed_gives_the_best_of_all() -> None:
     listed = enumerate_space(SMALL, 100)
     assert listed is not None
     best = np.sort(fitted.predict(listed)[0])[::-1][:5]
-    np.testing.assert_allclose([one.means["accuracy"] for one in found(SMALL, [])], best)
+    np.testing.assert_allclose([one.means["accuracy"] for one in search_result(SMALL, [])], best)
 
 
 def test_costs_and_exact_objectives_come_from_the_cost_model() -> None:
-    for answer in found(LARGE, [], objectives=(ACCURACY, FLOPS), k=8):
+    for answer in search_result(LARGE, [], objectives=(ACCURACY, FLOPS), k=8):
         assert answer.means["flops"] == answer.costs["flops"] == COST_MODEL(answer.row[None])["flops"][0]
         assert answer.deviations["flops"] == 0
         assert answer.deviations["accuracy"] > 0
 
 
 def test_several_objectives_give_candidates_that_do_not_dominate_each_other() -> None:
-    answers = found(SMALL, [], objectives=(ACCURACY, FLOPS), k=4)
+    answers = search_result(SMALL, [], objectives=(ACCURACY, FLOPS), k=4)
     values = np.array([[one.means["accuracy"], -one.means["flops"]] for one in answers])
     better = (values[:, None] >= values[None]).all(axis=2) & (values[:, None] > values[None]).any(axis=2)
     assert not better.any()
 
 
 def test_a_limit_on_a_predicted_metric_is_kept_by_prediction() -> None:
-    answers = found(LARGE, [Constraint(metric="accuracy", max=-30)])
+    answers = search_result(LARGE, [Constraint(metric="accuracy", max=-30)])
     assert len(answers) > 0
     assert all(answer.means["accuracy"] <= -30 for answer in answers)
 
 
-def test_fewer_answers_where_there_are_fewer_candidates() -> None:
-    assert len(found(SMALL, [Constraint(metric="flops", max=3)])) == 3
+def test_it_returns_fewer_if_fewer_candidates_are_feasible() -> None:
+    assert len(search_result(SMALL, [Constraint(metric="flops", max=3)])) == 3
 
 
 @pytest.mark.parametrize("space", [SMALL, LARGE])
-def test_limits_that_nothing_keeps_are_an_error(space: Space) -> None:
+def test_limits_that_no_candidate_keeps_are_an_error(space: Space) -> None:
     with pytest.raises(NothingFeasible, match="widen"):
-        found(space, [Constraint(metric="flops", max=0)])
+        search_result(space, [Constraint(metric="flops", max=0)])
 
 
 def test_a_space_of_one_candidate_gives_it() -> None:
     space = Space([Integer("width", 3, 3), Integer("depth", 2, 2)])
-    [answer] = found(space, [])
+    [answer] = search_result(space, [])
     assert answer.row.tolist() == [3, 2]
 
 
 def test_the_same_seed_gives_the_same_answers() -> None:
-    once, again = (found(LARGE, []) for _ in range(2))
+    once, again = (search_result(LARGE, []) for _ in range(2))
     assert [one.row.tolist() for one in once] == [one.row.tolist() for one in again]

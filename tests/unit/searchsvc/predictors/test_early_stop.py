@@ -1,4 +1,4 @@
-"""The early-stop epoch: the first from which on all epochs rank the trials as the last one does."""
+"""The early-stop epoch: the first epoch from which on all epochs rank the trials as the last epoch does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AGREEING = np.tile(np.arange(3.0)[:, None], 5)
 """Three trials, too few, that rank alike at every epoch."""
 
 
-def test_rank_correlations_are_those_of_scipy_ties_included() -> None:
+def test_rank_correlations_equal_those_of_scipy_also_with_ties() -> None:
     curves = RANDOM.integers(0, 6, size=(12, 9)).astype(float)
     expected = [spearmanr(curves[:, epoch], curves[:, -1]).statistic for epoch in range(9)]
     assert rank_correlations(curves) == pytest.approx(expected, abs=1e-12)
@@ -26,7 +26,7 @@ def test_the_first_epoch_that_reaches_the_threshold_and_keeps_it_is_chosen() -> 
     assert early_stop_epoch(np.stack([same, reversed_, same, final], axis=1)) == 3
 
 
-def test_a_threshold_that_is_reached_at_once_gives_the_first_epoch_and_one_that_is_not_the_last() -> None:
+def test_a_threshold_reached_at_once_gives_the_first_epoch_and_an_unreached_threshold_the_last() -> None:
     final = np.arange(8.0)
     assert early_stop_epoch(np.stack([final, final, final], axis=1)) == 1
     swapped = final.copy()
@@ -35,5 +35,5 @@ def test_a_threshold_that_is_reached_at_once_gives_the_first_epoch_and_one_that_
 
 
 @pytest.mark.parametrize("curves", [np.empty((0, 5)), AGREEING, np.ones((9, 5))])
-def test_where_nothing_can_be_said_trials_train_to_the_end(curves: np.ndarray) -> None:
+def test_if_ranks_are_undefined_trials_train_to_the_end(curves: np.ndarray) -> None:
     assert early_stop_epoch(curves) == 5

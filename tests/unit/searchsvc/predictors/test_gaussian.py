@@ -1,4 +1,4 @@
-"""The Gaussian-process head against what is known in closed form."""
+"""The Gaussian-process head, compared with closed forms and finite differences."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def function(matrix: Matrix) -> Matrix:
     return np.sin(2 * matrix[:, 0]) + matrix[:, 2] / 3 + (matrix[:, 3] == 1) * matrix[:, 0]
 
 
-def test_the_gradient_of_the_evidence_is_that_of_finite_differences() -> None:
+def test_the_gradient_of_the_log_posterior_equals_finite_differences() -> None:
     layout, matrix = Layout.of(ENCODING.blocks), points(20, 1)
-    evidence = NegativeLogPosterior(layout, ENCODING.features(matrix), function(matrix))
+    objective = NegativeLogPosterior(layout, ENCODING.features(matrix), function(matrix))
     mean, deviation = layout.prior()
     theta = mean + 0.3 * deviation * np.random.default_rng(2).standard_normal(layout.size)
     step = 1e-5 * np.eye(layout.size)
-    numeric = [(evidence(theta + one)[0] - evidence(theta - one)[0]) / 2e-5 for one in step]
-    np.testing.assert_allclose(evidence(theta)[1], numeric, rtol=1e-5, atol=1e-6)
+    numeric = [(objective(theta + offset)[0] - objective(theta - offset)[0]) / 2e-5 for offset in step]
+    np.testing.assert_allclose(objective(theta)[1], numeric, rtol=1e-5, atol=1e-6)
 
 
 def test_leaving_one_out_in_closed_form_equals_leaving_it_out() -> None:
@@ -38,14 +38,14 @@ def test_leaving_one_out_in_closed_form_equals_leaving_it_out() -> None:
     layout = Layout.of(ENCODING.blocks)
     kernel = Kernel(layout, layout.prior()[0])
     means, deviations = GaussianProcess(kernel, features, targets).leave_one_out()
-    for left in range(12):
-        rest = np.arange(12) != left
-        mean, deviation = GaussianProcess(kernel, features[rest], targets[rest]).predict(features[[left]])
-        assert means[left] == pytest.approx(mean[0], abs=1e-8)
-        assert deviations[left] ** 2 == pytest.approx(deviation[0] ** 2 + kernel.noise, abs=1e-8)
+    for held_out in range(12):
+        others = np.arange(12) != held_out
+        mean, deviation = GaussianProcess(kernel, features[others], targets[others]).predict(features[[held_out]])
+        assert means[held_out] == pytest.approx(mean[0], abs=1e-8)
+        assert deviations[held_out] ** 2 == pytest.approx(deviation[0] ** 2 + kernel.noise, abs=1e-8)
 
 
-def test_what_is_awaited_shrinks_deviations_as_measuring_it_would() -> None:
+def test_awaited_points_shrink_deviations_as_measured_points_would() -> None:
     matrix, awaited, others = points(10, 4), points(3, 5), points(20, 6)
     process = GaussianProcess.fit(ENCODING.blocks, ENCODING.features(matrix), function(matrix))
     both = np.vstack([matrix, awaited])

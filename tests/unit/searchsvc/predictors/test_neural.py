@@ -1,4 +1,4 @@
-"""The neural ensemble: how it is trained, and that pretraining is of use."""
+"""The neural ensemble: its training, and the benefit of pretraining."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_pretraining_on_costs_ranks_better_from_few_labels(encoding: Encoding, e
     blank = Encoding(SPACE)
     random = neural.pretrain(blank, seed=0)
     test = sample(500, 9)
-    found = {True: [], False: []}
+    correlations = {True: [], False: []}
     for seed in range(3):
         matrix = sample(20, seed)
         targets = standardised(accuracy(matrix))
-        for is_pretrained, (one, start) in {True: (encoding, encoder), False: (blank, random)}.items():
-            means, deviations = neural.fit(one, start, matrix, targets, seed).predict(test)
-            found[is_pretrained].append(quality(accuracy(test), means, deviations, 0).rank_correlation)
-    assert np.mean(found[True]) > np.mean(found[False]) + 0.1
+        for is_pretrained, (features, start) in {True: (encoding, encoder), False: (blank, random)}.items():
+            means, deviations = neural.fit(features, start, matrix, targets, seed).predict(test)
+            correlations[is_pretrained].append(quality(accuracy(test), means, deviations, 0).rank_correlation)
+    assert np.mean(correlations[True]) > np.mean(correlations[False]) + 0.1
 
 
 def test_the_same_results_give_the_same_members(encoding: Encoding, encoder: neural.Encoder) -> None:
@@ -95,9 +95,9 @@ def test_out_of_bag_predictions_come_from_members_that_did_not_see_the_result(
 
 def test_a_fit_takes_no_more_operations_for_more_results(encoding: Encoding, encoder: neural.Encoder) -> None:
     counts = []
-    for results in (50, 50, 200):  # the first one imports what it needs
+    for results in (50, 50, 200):  # the first run imports modules
         matrix = sample(results, 6)
-        with calls() as made:
+        with calls() as operations:
             neural.fit(encoding, encoder, matrix, standardised(accuracy(matrix)), 0)
-        counts.append(made.count)
+        counts.append(operations.count)
     assert counts[2] <= 1.1 * counts[1]

@@ -1,4 +1,4 @@
-"""Predictors of metrics in their own units, and how good they say to be."""
+"""Predictors of metrics in their own units, and the quality of their predictions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sample(count: int, seed: int) -> Matrix:
     return SPACE.sample(count, np.random.default_rng(seed))
 
 
-def test_a_warp_keeps_order_bounds_outliers_and_goes_back() -> None:
+def test_a_warp_keeps_order_bounds_outliers_and_is_invertible() -> None:
     values = np.array([0.1, 0.9, 0.5, 0.5, 1e9])
     warp = Warp.of(values)
     targets = warp.forward(values)
@@ -39,11 +39,11 @@ def test_a_warp_keeps_order_bounds_outliers_and_goes_back() -> None:
 def test_it_predicts_in_the_units_of_the_metric() -> None:
     matrix, others = sample(60, 1), sample(200, 2)
     means, deviations = Predictor.fit(Encoding(SPACE), matrix, accuracy(matrix), seed=0).predict(others)
-    found = quality(accuracy(others), means, deviations, 0)
-    assert found.rank_correlation is not None
-    assert found.rank_correlation > 0.9
+    scores = quality(accuracy(others), means, deviations, 0)
+    assert scores.rank_correlation is not None
+    assert scores.rank_correlation > 0.9
     assert np.abs(means - accuracy(others)).mean() < 0.02
-    assert found.inside_90 > 0.75
+    assert scores.inside_90 > 0.75
 
 
 def test_the_neural_ensemble_has_the_weight_that_unseen_results_give_it() -> None:
@@ -55,7 +55,7 @@ def test_the_neural_ensemble_has_the_weight_that_unseen_results_give_it() -> Non
     assert (predictor.ensemble is None) == (predictor.weight == 0)
 
 
-def test_constant_results_are_predicted_as_they_are() -> None:
+def test_constant_results_are_predicted_exactly() -> None:
     matrix = sample(8, 4)
     means, deviations = Predictor.fit(Encoding(SPACE), matrix, np.full(8, 0.5), seed=0).predict(sample(5, 5))
     np.testing.assert_array_equal(means, 0.5)
@@ -71,7 +71,7 @@ def test_the_same_results_give_the_same_predictions() -> None:
     np.testing.assert_array_equal(once.predict(sample(9, 7)), again.predict(sample(9, 7)))
 
 
-def test_a_metric_that_was_hardly_measured_is_named() -> None:
+def test_a_metric_with_too_few_measurements_is_named() -> None:
     with pytest.raises(InvalidInput, match="needs 2 results") as caught:
         fit_predictors(SPACE, observations(sample(5, 8)), ["accuracy", "latency"], cost_model=NO_COSTS, seed=0)
     assert [fault.pointer for fault in caught.value.faults] == ["/latency"]
@@ -82,27 +82,27 @@ def observations(matrix: Matrix) -> list[Observation]:
     return [Observation(candidate, {"accuracy": float(value)}) for candidate, value in pairs]
 
 
-def test_of_many_results_the_ends_and_an_even_choice_tell() -> None:
+def test_the_most_informative_results_are_the_ends_and_an_even_choice() -> None:
     values = np.random.default_rng(0).random(1000)
-    kept = most_informative(values, 100)
-    assert len(kept) == 100
-    assert set(np.argsort(values)[:25]) | set(np.argsort(values)[-25:]) <= set(kept)
-    assert (np.diff(kept) > 0).all()
+    rows = most_informative(values, 100)
+    assert len(rows) == 100
+    assert set(np.argsort(values)[:25]) | set(np.argsort(values)[-25:]) <= set(rows)
+    assert (np.diff(rows) > 0).all()
 
 
 def test_quality_of_true_distributions_is_calibrated_and_its_interval_holds_the_correlation() -> None:
     random = np.random.default_rng(1)
     means, deviations = random.standard_normal(400), np.full(400, 0.5)
-    found = quality(means + deviations * random.standard_normal(400), means, deviations, 0)
-    assert found.inside_50 == pytest.approx(0.5, abs=0.07)
-    assert found.inside_90 == pytest.approx(0.9, abs=0.05)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.rank_correlation < found.high < 1  # type: ignore[operator]
+    scores = quality(means + deviations * random.standard_normal(400), means, deviations, 0)
+    assert scores.inside_50 == pytest.approx(0.5, abs=0.07)
+    assert scores.inside_90 == pytest.approx(0.9, abs=0.05)
+    assert scores.low is not None
+    assert scores.high is not None
+    assert scores.low < scores.rank_correlation < scores.high < 1  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("measured", [[1.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
-def test_a_rank_correlation_that_is_not_defined_is_none(measured: list[float]) -> None:
+def test_an_undefined_rank_correlation_is_none(measured: list[float]) -> None:
     values = np.array(measured)
-    found = quality(values, np.arange(len(values)), np.ones(len(values)), 0)
-    assert (found.rank_correlation, found.low, found.high) == (None, None, None)
+    scores = quality(values, np.arange(len(values)), np.ones(len(values)), 0)
+    assert (scores.rank_correlation, scores.low, scores.high) == (None, None, None)

@@ -1,4 +1,4 @@
-"""Suggesters: checking blocks of a stream gives the candidates and counts that asking one by one gives."""
+"""Suggesters: checking blocks of a stream gives the same candidates and counts as single asks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COSTS = CostModel(("flops", "params"), lambda matrix: {"flops": matrix[:, 0], "p
 
 
 def stream(name: str) -> Stream:
-    made = create(name, space=SPACE, objectives=[Objective(metric="score")], seed=3).as_stream()
-    assert made is not None
-    return made
+    algorithm = create(name, space=SPACE, objectives=[Objective(metric="score")], seed=3).as_stream()
+    assert algorithm is not None
+    return algorithm
 
 
 def limits(flops: float) -> HardConstraints:
@@ -30,7 +30,7 @@ def limits(flops: float) -> HardConstraints:
 
 @pytest.mark.parametrize("flops", [0.003, 0.1, 0.9, 1.0])
 @pytest.mark.parametrize("name", ["random", "sobol"])
-def test_blocks_give_what_single_asks_give(name: str, flops: float) -> None:
+def test_blocks_and_single_asks_give_the_same_candidates(name: str, flops: float) -> None:
     constraints, blocks, singles = limits(flops), stream(name), stream(name)
     by_block = BlockSuggester(blocks, SPACE, constraints, 10_000)
     by_ask = SingleSuggester(singles, SPACE, constraints, 10_000)
@@ -43,7 +43,7 @@ def test_blocks_give_what_single_asks_give(name: str, flops: float) -> None:
 
 
 @pytest.mark.parametrize("patience", [3, BLOCK - 1, BLOCK, BLOCK + 1])
-def test_a_block_suggester_gives_up_after_as_many_rejections_as_it_may(patience: int) -> None:
+def test_a_block_suggester_gives_up_once_its_patience_is_exceeded(patience: int) -> None:
     constraints, searched = limits(-1.0), stream("random")
     rejections = Rejections(constraints)
     assert BlockSuggester(searched, SPACE, constraints, patience).suggest(rejections) is None

@@ -1,4 +1,4 @@
-"""FBNetV3 as an algorithm: its start, its batches, its stages, its rounds, and what it does when nothing goes well."""
+"""FBNetV3 as an algorithm: its start, batches, stages and rounds, and its behaviour if results are useless."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cost_model(matrix: Matrix) -> dict[str, Matrix]:
     return {"flops": matrix[:, :4].sum(axis=1)}
 
 
-def made(space: Space = SPACE, **changes: Any) -> FbnetV3:
+def fbnetv3(space: Space = SPACE, **changes: Any) -> FbnetV3:
     arguments = {"objectives": [ACCURACY], "cost_model": cost_model, "seed": 3, **changes}
     algorithm = create("fbnetv3", space=space, **arguments)
     assert isinstance(algorithm, FbnetV3)
@@ -45,7 +45,7 @@ def result(candidate: Candidate, **changes: Any) -> Observation:
     return Observation(candidate, {"accuracy": accuracy(candidate)}, step=1, **changes)
 
 
-def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
+def run_search(algorithm: Algorithm, count: int) -> list[Candidate]:
     candidates = []
     for _ in range(count):
         candidates += algorithm.ask(1)
@@ -54,21 +54,21 @@ def searched(algorithm: Algorithm, count: int) -> list[Candidate]:
 
 
 @pytest.mark.parametrize("space", [SPACE, GRID])
-def test_two_dozen_trials_find_what_chance_finds_in_a_hundred(space: Space) -> None:
-    found = [max(map(accuracy, searched(made(space, seed=seed), 24))) for seed in range(3)]
+def test_two_dozen_trials_are_as_good_as_a_hundred_random_trials(space: Space) -> None:
+    best = [max(map(accuracy, run_search(fbnetv3(space, seed=seed), 24))) for seed in range(3)]
     drawn = np.array([accuracy(one) for one in space.from_matrix(space.sample(9600, np.random.default_rng(0)))])
-    assert np.median(found) > np.median(drawn.reshape(-1, 96).max(axis=1)) - 0.01
+    assert np.median(best) > np.median(drawn.reshape(-1, 96).max(axis=1)) - 0.01
 
 
-def test_all_it_proposes_keeps_the_hard_constraints() -> None:
-    algorithm = made(constraints=[LIMIT])
-    candidates = searched(algorithm, 10) + algorithm.ask(4)
+def test_all_proposals_keep_the_hard_constraints() -> None:
+    algorithm = fbnetv3(constraints=[LIMIT])
+    candidates = run_search(algorithm, 10) + algorithm.ask(4)
     assert all(cost_model(SPACE.to_matrix([one]))["flops"][0] <= 16 for one in candidates)
 
 
 @pytest.mark.parametrize("space", [SPACE, GRID])
 def test_the_first_batch_reaches_both_ends_of_the_costs_and_of_every_parameter(space: Space) -> None:
-    matrix = space.to_matrix(made(space).ask(8))
+    matrix = space.to_matrix(fbnetv3(space).ask(8))
     drawn = cost_model(space.sample(1000, np.random.default_rng(0)))["flops"]
     flops = cost_model(matrix)["flops"]
     assert flops.min() < np.quantile(drawn, 0.05)
@@ -76,33 +76,33 @@ def test_the_first_batch_reaches_both_ends_of_the_costs_and_of_every_parameter(s
     assert (np.ptp(space.to_unit(matrix), axis=0) > 0.6).all()
 
 
-def test_a_batch_is_not_one_candidate_over_and_over() -> None:
-    algorithm = made(GRID)
-    searched(algorithm, 12)
+def test_a_batch_has_different_candidates() -> None:
+    algorithm = fbnetv3(GRID)
+    run_search(algorithm, 12)
     batch = algorithm.ask(8)
     assert len(set(batch)) == 8
     values = GRID.to_matrix(batch)
     assert sum(len(np.unique(column)) > 1 for column in values.T) >= 2
 
 
-def test_it_waits_for_nobody() -> None:
-    algorithm = made()
+def test_an_ask_does_not_wait_for_pending_results() -> None:
+    algorithm = fbnetv3()
     batch = algorithm.ask(6)
     algorithm.tell([result(one) for one in batch[:4]])
     assert len(algorithm.ask(3)) == 3
 
 
 def test_a_candidate_that_failed_is_not_proposed_again() -> None:
-    algorithm = made(GRID)
-    searched(algorithm, 6)
+    algorithm = fbnetv3(GRID)
+    run_search(algorithm, 6)
     [failed] = algorithm.ask(1)
     algorithm.tell([Observation(failed, None, FailureKind.OUT_OF_MEMORY)])
     assert failed not in algorithm.ask(5)
 
 
 def test_a_candidate_that_failed_counts_once_it_was_tried_again() -> None:
-    algorithm = made(GRID, batch=4, startup=4)
-    searched(algorithm, 3)
+    algorithm = fbnetv3(GRID, batch=4, startup=4)
+    run_search(algorithm, 3)
     [failed] = algorithm.ask(1)
     algorithm.tell([Observation(failed, None, FailureKind.OUT_OF_MEMORY)])
     assert algorithm.take_rounds() == []
@@ -113,11 +113,11 @@ def test_a_candidate_that_failed_counts_once_it_was_tried_again() -> None:
 
 
 def test_it_learns_from_histories() -> None:
-    assert made().learns_from_histories
+    assert fbnetv3().learns_from_histories
 
 
 def test_the_first_batch_and_the_last_trials_are_trained_in_full() -> None:
-    proposer = Proposer(made(GRID, batch=4, top=2, startup=4), GRID, cost_model=CostModel.of(cost_model, GRID))
+    proposer = Proposer(fbnetv3(GRID, batch=4, top=2, startup=4), GRID, cost_model=CostModel.of(cost_model, GRID))
     in_full = []
     for number in range(9):
         [proposal] = proposer.propose(1, budget=9)
@@ -126,8 +126,8 @@ def test_the_first_batch_and_the_last_trials_are_trained_in_full() -> None:
     assert in_full == [True] * 4 + [False] * 3 + [True] * 2
 
 
-def test_the_last_trials_are_the_best_by_prediction_those_stopped_early_among_them() -> None:
-    algorithm = made(GRID, batch=4, top=3)
+def test_the_last_trials_are_the_best_by_prediction_also_if_stopped_early_before() -> None:
+    algorithm = fbnetv3(GRID, batch=4, top=3)
     candidates = []
     for _ in range(25):
         candidates += algorithm.ask(1)
@@ -140,15 +140,15 @@ def test_the_last_trials_are_the_best_by_prediction_those_stopped_early_among_th
 
 
 def test_without_a_budget_there_is_no_last_stage() -> None:
-    algorithm = made(batch=4)
-    searched(algorithm, 6)
+    algorithm = fbnetv3(batch=4)
+    run_search(algorithm, 6)
     algorithm.ask(1)
     assert not algorithm.is_in_full(algorithm.asks)
 
 
 def test_trials_are_compared_by_the_early_stop_epoch() -> None:
-    """The first batch ranks at epoch 2 as at its end; what came after it ends there and is as good as it looks."""
-    algorithm = made(GRID, batch=4, startup=4)
+    """The first batch ranks at epoch 2 as at its end. Later trials end there and are compared by their values there."""
+    algorithm = fbnetv3(GRID, batch=4, startup=4)
     batch = algorithm.ask(5)
     for candidate, final in zip(batch, (0.9, 0.8, 0.7, 0.6, 0.5), strict=True):
         course = [-final, final - 0.4, final - 0.3, final]
@@ -160,32 +160,32 @@ def test_trials_are_compared_by_the_early_stop_epoch() -> None:
     np.testing.assert_allclose(np.sort(predicted), np.sort(np.array([0.9, 0.8, 0.7, 0.6, 0.5]) - 0.4))
 
 
-def test_every_round_says_how_good_its_predictions_were() -> None:
-    algorithm = made(batch=8)
-    searched(algorithm, 26)
+def test_every_round_reports_the_quality_of_its_predictions() -> None:
+    algorithm = fbnetv3(batch=8)
+    run_search(algorithm, 26)
     rounds = algorithm.take_rounds()
     assert [(number, data["results"]) for number, data in rounds] == [(0, 8), (1, 16), (2, 24)]
     assert rounds[0][1]["quality"] == {}
     for _, data in rounds[1:]:
-        found = data["quality"]["accuracy"]
-        assert found["results"] == 8
-        assert -1 <= found["low"] <= found["high"] <= 1
-        assert 0 <= found["inside_50"] <= found["inside_90"] <= 1
+        quality = data["quality"]["accuracy"]
+        assert quality["results"] == 8
+        assert -1 <= quality["low"] <= quality["high"] <= 1
+        assert 0 <= quality["inside_50"] <= quality["inside_90"] <= 1
         new = algorithm._history.results[data["results"] - 8 : data["results"]]
-        told = [one.observation.metrics["accuracy"] for one in new]
-        assert [measured for _, measured in found["predictions"]] == pytest.approx(told, rel=1e-4)
+        accuracies = [one.observation.metrics["accuracy"] for one in new]
+        assert [measured for _, measured in quality["predictions"]] == pytest.approx(accuracies, rel=1e-4)
     assert algorithm.take_rounds() == []
 
 
-def test_several_objectives_one_of_them_exact_spread_along_the_front() -> None:
-    algorithm = made(GRID, objectives=[ACCURACY, Objective(metric="flops", goal="minimize")])
-    candidates = searched(algorithm, 16) + algorithm.ask(4)
+def test_proposals_for_an_accuracy_and_a_cost_spread_along_the_front() -> None:
+    algorithm = fbnetv3(GRID, objectives=[ACCURACY, Objective(metric="flops", goal="minimize")])
+    candidates = run_search(algorithm, 16) + algorithm.ask(4)
     flops = cost_model(GRID.to_matrix(candidates[8:]))["flops"]
     assert flops.max() - flops.min() >= 5
 
 
 def test_an_outcome_constraint_is_learned() -> None:
-    algorithm = made(GRID, cost_model=None, constraints=[Constraint(metric="latency", max=12)])
+    algorithm = fbnetv3(GRID, cost_model=None, constraints=[Constraint(metric="latency", max=12)])
     candidates = []
     for _ in range(24):
         candidates += algorithm.ask(1)
@@ -196,8 +196,8 @@ def test_an_outcome_constraint_is_learned() -> None:
 
 
 @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), None])
-def test_results_that_say_nothing_do_no_harm(value: float | None) -> None:
-    algorithm = made(GRID)
+def test_uninformative_results_do_no_harm(value: float | None) -> None:
+    algorithm = fbnetv3(GRID)
     for _ in range(9):
         [candidate] = algorithm.ask(1)
         failure = FailureKind.ERROR if value is None else None
@@ -207,15 +207,15 @@ def test_results_that_say_nothing_do_no_harm(value: float | None) -> None:
 
 def test_a_space_of_one_candidate_is_exhausted_after_one_trial() -> None:
     space = Space([Integer(f"width{i}", 2, 2) for i in range(4)])
-    proposer = Proposer(made(space), space, cost_model=CostModel.of(cost_model, space))
+    proposer = Proposer(fbnetv3(space), space, cost_model=CostModel.of(cost_model, space))
     assert len(proposer.propose(3, budget=3)) == 1
     assert proposer.exhausted
 
 
-def test_limits_that_nothing_keeps_end_with_the_reason() -> None:
+def test_limits_that_no_candidate_keeps_end_with_the_reason() -> None:
     limit = Constraint(metric="flops", max=1)
     proposer = Proposer(
-        made(constraints=[limit]), SPACE, cost_model=CostModel.of(cost_model, SPACE), hard=[limit], max_tries=300
+        fbnetv3(constraints=[limit]), SPACE, cost_model=CostModel.of(cost_model, SPACE), hard=[limit], max_tries=300
     )
     with pytest.raises(NothingFeasible, match="flops"):
         proposer.propose(1)
@@ -231,7 +231,7 @@ def test_an_ask_after_thousands_of_results_takes_no_more_operations() -> None:
     space = Space([*(Integer(f"width{i}", 1, 8) for i in range(4)), Categorical("a", ("p", "q")), Float("rate", 0, 1)])
     counts = []
     for results in (500, 5_000):
-        algorithm = made(space, cost_model=None)
+        algorithm = fbnetv3(space, cost_model=None)
         matrix = space.sample(results, np.random.default_rng(0))
         algorithm.tell([result(candidate) for candidate in space.from_matrix(matrix)])
         algorithm.ask(1)
