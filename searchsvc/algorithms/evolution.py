@@ -92,15 +92,15 @@ class Evolution(Algorithm):
         """(d,) child of `parent` (d,)."""
         space = self._problem.space
         child = parent.copy()
-        active = np.flatnonzero(~np.isnan(parent))
+        active = np.flatnonzero(~np.isnan(parent))  # columns
         for column in random.permutation(active):
             child[column] = self._different_value(int(column), parent, random)
             if child[column] != parent[column]:
                 break
-        child = space.activate(child[None])[0]
+        child = space.activate(child[None])[0]  # (d,), NaN for a missing value
         # Parameters that the change made active get values from a uniform draw that agrees with the child elsewhere.
         unit = space.to_unit(child[None])  # (1, d), NaN for a missing value
-        drawn = space.from_unit(np.where(np.isnan(unit), random.random(unit.shape), unit))[0]
+        drawn = space.from_unit(np.where(np.isnan(unit), random.random(unit.shape), unit))[0]  # (d,)
         completed: Matrix = np.where(np.isnan(child), drawn, child)
         return completed
 
@@ -118,7 +118,7 @@ class Evolution(Algorithm):
         widths = self._options.step * 2.0 ** np.arange(_MUTATION_TRIES)  # (tries,)
         tries[:, column] = _reflected(unit[column] + widths * random.standard_normal(_MUTATION_TRIES))
         values = space.from_unit(tries)[:, column]  # (tries,)
-        changed = np.flatnonzero(values != parent[column])
+        changed = np.flatnonzero(values != parent[column])  # indices of tries
         return float(values[changed[0]]) if changed.size else float(parent[column])
 
 
@@ -131,7 +131,7 @@ def best_of(members: Sequence[Member]) -> Member:
     values = np.array([member.values for member in feasible])  # (n, m)
     if values.shape[1] == 1:
         return feasible[int(values[:, 0].argmax())]
-    front = np.flatnonzero(nondominated_ranks(values) == 0)
+    front = np.flatnonzero(nondominated_ranks(values) == 0)  # indices of rows
     return feasible[int(front[crowding_distances(values[front]).argmax()])]
 
 

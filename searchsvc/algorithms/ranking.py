@@ -54,7 +54,7 @@ def crowding_distances(values: Matrix) -> Matrix:
         width = ordered[-1] - ordered[0]
         if width > 0:
             gaps = np.full(n, np.inf)
-            gaps[1:-1] = (ordered[2:] - ordered[:-2]) / width
+            gaps[1:-1] = (ordered[2:] - ordered[:-2]) / width  # (n - 2,)
             distances[order] += gaps
     return distances
 
@@ -129,7 +129,7 @@ class NondominatedFronts:
 
     def _rank(self, values: tuple[float, ...]) -> int:
         """0 if no member dominates `values` (m,), else 1 more than the largest rank of the members that do."""
-        at_least, above = np.ones(self._count, dtype=bool), np.zeros(self._count, dtype=bool)
+        at_least, above = np.ones(self._count, dtype=bool), np.zeros(self._count, dtype=bool)  # (members,) each
         for members, value in zip(self._values, values, strict=True):
             at_least &= members[: self._count] >= value
             above |= members[: self._count] > value
@@ -144,4 +144,4 @@ class NondominatedFronts:
             at_least = (moved[:, None] >= front[None]).all(axis=2)  # (k, f)
             dominated = (at_least & (moved[:, None] > front[None]).any(axis=2)).any(axis=0)  # (f,)
             self._ranks[members[dominated]] = rank + 1
-            moved, rank = front[dominated], rank + 1
+            moved, rank = front[dominated], rank + 1  # (members moved, m)

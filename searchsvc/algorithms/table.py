@@ -66,7 +66,7 @@ _ENTRIES = (
         "cmaes", "CMA-ES: for numeric parameters and one objective.", _optuna("cmaes"), CmaEsOptions
     ),
     AlgorithmEntry("autohas", "Weight sharing (AutoHAS).", Autohas, AutohasOptions, shares_weights=True),
-    AlgorithmEntry("given", "A list of candidates, in its order, and nothing else.", FixedList, FixedListOptions),
+    AlgorithmEntry("given", "A fixed list of candidates, in its order.", FixedList, FixedListOptions),
 )
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

@@ -48,7 +48,7 @@ class PredictedCandidate:
     row: Matrix
     """(d,)"""
     means: Mapping[str, float]
-    """Predicted metrics, in their own units; exact if the cost model computes the metric."""
+    """Predicted metrics, in their own units; an objective that the cost model computes is exact."""
     deviations: Mapping[str, float]
     costs: Mapping[str, float]
 
@@ -68,7 +68,7 @@ class PredictedProblem:
 
     def posterior(self, matrix: Matrix) -> tuple[dict[str, Matrix], dict[str, Matrix], dict[str, Matrix]]:
         """metric -> (n,) means, standard deviations and costs of candidates (n, d)."""
-        costs = dict(self.cost_model(matrix))
+        costs = dict(self.cost_model(matrix))  # metric -> (n,)
         means, deviations = {}, {}
         for metric, predictor in self.predictors.items():
             means[metric], deviations[metric] = predictor.predict(matrix)
@@ -84,7 +84,7 @@ class PredictedProblem:
 
     def values(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """V (n, m), and the total excess (n,) of predicted metrics over their limits."""
-        means, _, _ = self.posterior(matrix)
+        means, _, _ = self.posterior(matrix)  # metric -> (n,)
         columns = [objective.sign * means[objective.metric] for objective in self.objectives]  # (n,) each
         violations = np.zeros(len(matrix))  # (n,)
         for constraint in self.outcome:
@@ -122,10 +122,10 @@ def search(
     with one_thread():
         listed = enumerate_space(space, ENUMERABLE)  # (size, d)
         if listed is not None:
-            population = _best(problem, _feasible(problem, listed), k)[0]
+            population = _best(problem, _feasible(problem, listed), k)[0]  # (<= k, d)
         else:
             population = _evolved(problem, _start(problem, seeds, random), max(k, SURVIVORS), random)[:k]
-        means, deviations, costs = problem.posterior(population)
+        means, deviations, costs = problem.posterior(population)  # metric -> (<= k,)
     return [
         PredictedCandidate(
             row, *({name: float(values[i]) for name, values in part.items()} for part in (means, deviations, costs))
@@ -139,8 +139,8 @@ def _evolved(problem: PredictedProblem, population: Matrix, survivors: int, rand
     population, scores = _best(problem, population, survivors)  # (p, d), (p,)
     for _ in range(_MOST_GENERATIONS):
         children = _children(problem.space, population, scores, random)  # (p * 24, d)
-        children = children[problem.within(children)]
-        before = _front(problem, population)
+        children = children[problem.within(children)]  # (feasible, d)
+        before = _front(problem, population)  # (m,)
         population, scores = _best(problem, np.vstack([population, children]), survivors)
         if _gain(before, _front(problem, population)) <= LEAST_GAIN:
             break
@@ -168,13 +168,13 @@ def _distance_from_best(scores: Matrix) -> Matrix:
 
 def _best(problem: PredictedProblem, matrix: Matrix, count: int) -> tuple[Matrix, Matrix]:
     """(count, d) the best different rows of `matrix` (n, d), best first, and their scores (count,)."""
-    matrix = matrix[distinct(matrix)]
+    matrix = matrix[distinct(matrix)]  # (distinct, d)
     values, violations = problem.values(matrix)  # (n, m), (n,)
     scores = values[:, 0] if values.shape[1] == 1 else -nondominated_ranks(values).astype(np.float64)
     spread = float(np.ptp(scores)) + 1.0
     # A candidate that breaks a limit scores below every candidate that keeps them, and lower the more it breaks it.
     scores = np.where(violations > 0, scores.min() - spread * (1 + violations), scores)  # (n,)
-    order = np.lexsort((-values[:, 0], -scores))[:count]
+    order = np.lexsort((-values[:, 0], -scores))[:count]  # (count,): by score, then by the first objective
     return matrix[order], scores[order]
 
 
@@ -185,7 +185,7 @@ def _front(problem: PredictedProblem, population: Matrix) -> Matrix:
 
 
 def _gain(before: Matrix, after: Matrix) -> float:
-    """The largest gain over objectives (m,); no gain if no member kept the limits before or after."""
+    """The largest gain over objectives (m,); infinite if only `after` keeps the limits, 0 if neither does."""
     with np.errstate(invalid="ignore"):
         return float(np.nan_to_num(after - before, nan=0.0, posinf=np.inf).max())
 
@@ -198,7 +198,7 @@ def _start(problem: PredictedProblem, seeds: Matrix | None, random: np.random.Ge
         if len(feasible):
             parts.append(_best(problem, feasible, BEST)[0])
     for _ in range(_DRAWS):
-        sample = problem.space.sample(_DRAWN, random)
+        sample = problem.space.sample(_DRAWN, random)  # (2048, d)
         sample = sample[problem.within(sample)][:missing]
         parts.append(sample)
         missing -= len(sample)

@@ -32,7 +32,7 @@ def rank_correlations(curves: Curves) -> Curves:
 
 
 def early_stop_epoch(curves: Curves, threshold: float = 0.92) -> int:
-    """Return the first epoch (from 1) from which on every rho is at least `threshold`; E if there are too few trials.
+    """Return the first epoch (from 1) from which on every rho is at least `threshold`; E if trials are too few.
 
     The condition must hold for all later epochs as well: with a dozen trials an epoch may reach the threshold by
     chance.

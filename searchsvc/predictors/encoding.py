@@ -116,7 +116,7 @@ class Encoding:
                 yield "order", [column], orders[column][:, None]
             if parameter.when:
                 yield "active", [column], (~np.isnan(values)).astype(np.float64)[:, None]
-        for group in self._groups:
+        for group in self._groups:  # the mean of one-hots is the share of each choice
             alike = [one_hots[column] if column in one_hots else orders[column][:, None] for column in group]
             for share in np.mean(alike, axis=0).T:  # (n,) each
                 yield "count", group, share[:, None]
@@ -150,7 +150,8 @@ def _positions(parameter: Parameter, values: Matrix, unit: Matrix) -> Matrix:
     """(n,) in [0, 1]: the rank of a numeric choice, or the position of a number in its range; 0 if not active."""
     if not isinstance(parameter, Categorical):
         return np.nan_to_num(unit, nan=0.0)
-    ranks = np.argsort(np.argsort(np.array(parameter.choices, dtype=np.float64))) / (len(parameter.choices) - 1)
+    values_of_choices = np.array(parameter.choices, dtype=np.float64)  # (choices,)
+    ranks = np.argsort(np.argsort(values_of_choices)) / (len(parameter.choices) - 1)  # (choices,) in [0, 1]
     codes = np.nan_to_num(values, nan=len(ranks)).astype(np.intp)  # (n,): the code after the last is "not active"
     return np.asarray(np.append(ranks, 0.0)[codes])
 
@@ -181,8 +182,8 @@ def _columns_of_costs(space: Space, cost_model: CostModel) -> tuple[int, ...]:
     dependent = []
     for column in range(len(space)):
         changed = unit.copy()
-        changed[:, column] = unit[rows, column]
-        after = cost_model(space.from_unit(changed))
+        changed[:, column] = unit[rows, column]  # (512,)
+        after = cost_model(space.from_unit(changed))  # metric -> (512,)
         if any(not np.array_equal(costs[name], after[name], equal_nan=True) for name in costs):
             dependent.append(column)
     return tuple(dependent)

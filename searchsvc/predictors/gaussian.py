@@ -54,7 +54,7 @@ class GaussianProcess:
     def fit(blocks: Sequence[FeatureBlock], features: Matrix, targets: Matrix, fitted_on: int = 128) -> GaussianProcess:
         """Fit to (n, f) and (n,). To bound the time, θ is fitted to `fitted_on` results at most, chosen evenly."""
         layout = Layout.of(blocks)
-        chosen = np.unique(np.linspace(0, len(targets) - 1, fitted_on).astype(np.intp))
+        chosen = np.unique(np.linspace(0, len(targets) - 1, fitted_on).astype(np.intp))  # (<= fitted_on,)
         theta = fit_theta(layout, features[chosen], targets[chosen])
         return GaussianProcess(Kernel(layout, theta), features, targets)
 
@@ -93,7 +93,7 @@ class GaussianProcess:
     @cached_property
     def _root(self) -> Matrix:
         """L (n, n)"""
-        matrix = self.kernel(self.features, self.features)
+        matrix = self.kernel(self.features, self.features)  # becomes K (n, n)
         matrix[np.diag_indices(len(matrix))] += self.kernel.noise
         return np.asarray(np.linalg.cholesky(matrix))
 
@@ -159,7 +159,7 @@ class NegativeLogPosterior:
         lower, _ = dpotri(root, lower=1)  # lower triangle of K⁻¹
         inverse = np.tril(lower) + np.tril(lower, -1).T  # K⁻¹ (n, n)
         slope = 0.5 * (inverse - np.outer(alpha, alpha))  # dvalue / dK (n, n)
-        gradient = offset / self._deviation
+        gradient = offset / self._deviation  # (p,), of the prior
         for index, (weights, scale, values, slopes) in enumerate(parts):
             by_weight = self._distances.by_component[index] @ (slope * slopes).ravel()  # (blocks of the component,)
             gradient[layout.weights[index]] += scale * weights * by_weight

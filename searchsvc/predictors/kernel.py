@@ -89,7 +89,7 @@ class Layout:
 
 def matern52(squared: Real) -> tuple[Real, Real]:
     """The Matérn 5/2 kernel and its derivative with respect to r², from r² (any shape)."""
-    r = np.sqrt(5.0 * squared)
+    r = np.sqrt(5.0 * squared)  # sqrt 5 times the distance
     decay = np.exp(-r)
     return (1 + r + r * r / 3) * decay, -5 / 6 * (1 + r) * decay
 
@@ -152,7 +152,7 @@ class Kernel:
 
     def _spread(self, blocks: Sequence[int], logs: Matrix) -> Matrix:
         """(f,) square roots of exp(logs), each repeated over the columns of its block."""
-        values = np.zeros(self.layout.blocks[-1].stop)
+        values = np.zeros(self.layout.blocks[-1].stop)  # (f,)
         for index, log in zip(blocks, logs, strict=True):
             values[self.layout.blocks[index].columns] = np.exp(log / 2)
         return values

@@ -99,7 +99,7 @@ class NeuralEnsemble:
         unseen = self.seen == 0  # (E, n)
         counts = unseen.sum(axis=0)  # (n,)
         total = np.where(unseen, self.fitted, 0.0).sum(axis=0)  # (n,)
-        means: Matrix = np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        means: Matrix = np.divide(total, counts, out=np.full(len(counts), np.nan), where=counts > 0)  # (n,)
         return means
 
 
@@ -108,16 +108,16 @@ def pretrain(encoding: Encoding, seed: int, members: int = MEMBERS) -> Encoder:
     """Train an encoder to predict the costs of architectures; return a random encoder if the encoding has no costs."""
     generator = torch.Generator().manual_seed(seed)
     width = _inputs(encoding, encoding.space.sample(1, np.random.default_rng(seed)))[0].shape[1]
-    encoder = _layers((width, _HIDDEN, EMBEDDING), members, generator)
+    encoder = _layers((width, _HIDDEN, EMBEDDING), members, generator)  # a -> 64 -> 24
     if not encoding.costs:
         return Encoder(encoder)
-    proxy = _layers((EMBEDDING, len(encoding.costs)), members, generator)
+    proxy = _layers((EMBEDDING, len(encoding.costs)), members, generator)  # 24 -> c
     pool = encoding.space.sample(_PRETRAINING_POOL, np.random.default_rng(seed))  # (pool, d)
     inputs, _ = _inputs(encoding, pool)  # (pool, a)
     targets = torch.from_numpy(encoding.targets(pool).astype(np.float32))  # (pool, c)
     optimizer = Adam(_trainable(encoder + proxy))
     for step in range(_PRETRAINING_STEPS):
-        rows = torch.randint(len(inputs), (_PRETRAINING_BATCH,), generator=generator)
+        rows = torch.randint(len(inputs), (_PRETRAINING_BATCH,), generator=generator)  # (batch,)
         costs = _forward(proxy, Encoder(encoder)(inputs[rows]))  # (E, batch, c)
         loss = functional.mse_loss(costs, targets[rows].expand(members, -1, -1))
         optimizer.step(loss, _PRETRAINING_RATE * _cosine(step / _PRETRAINING_STEPS))
@@ -139,7 +139,7 @@ def fit(
     architecture, recipe = _inputs(encoding, matrix)  # (n, a), (n, r)
     data = _Data(architecture, recipe, _tensor(targets), _tensor(counts))
     encoder = _detached(pretrained.layers)
-    head = _layers((EMBEDDING + recipe.shape[1], _HEAD, 1), members, generator)
+    head = _layers((EMBEDDING + recipe.shape[1], _HEAD, 1), members, generator)  # 24 + r -> 32 -> 1
     optimizer = Adam(_trainable(head))
     for _ in range(FROZEN_EPOCHS):
         data.epoch(Encoder(encoder), head, optimizer, _HEAD_RATE, generator)
@@ -202,7 +202,7 @@ class _Data:
             predicted = _accuracy(encoder, head, self.architecture[rows], self.recipe[rows])  # (E, batch)
             targets = self.targets[rows].expand_as(predicted)  # (E, batch)
             losses = functional.huber_loss(predicted, targets, reduction="none", delta=_HUBER)  # (E, batch)
-            loss = (losses * self.counts[:, rows]).sum() / len(rows)
+            loss = (losses * self.counts[:, rows]).sum() / len(rows)  # scalar: members do not share weights
             optimizer.step(loss, rate)
 
 
@@ -216,7 +216,7 @@ def _accuracy(encoder: Encoder, head: tuple[Layer, ...], architecture: Tensor, r
 def _forward(layers: tuple[Layer, ...], inputs: Tensor) -> Tensor:
     """(E, n, out) from (E, n, in): a multilayer perceptron with ReLU between its layers."""
     for index, (weights, biases) in enumerate(layers):
-        inputs = torch.baddbmm(biases, functional.relu(inputs) if index else inputs, weights)
+        inputs = torch.baddbmm(biases, functional.relu(inputs) if index else inputs, weights)  # (E, n, width)
     return inputs
 
 
@@ -224,8 +224,8 @@ def _layers(widths: tuple[int, ...], members: int, generator: torch.Generator) -
     """Initialise the layers of a perceptron: weights by He et al. 2015, biases 0."""
     return tuple(
         (
-            torch.randn(members, inside, outside, generator=generator) * math.sqrt(2 / max(inside, 1)),
-            torch.zeros(members, 1, outside),
+            torch.randn(members, inside, outside, generator=generator) * math.sqrt(2 / max(inside, 1)),  # (E, in, out)
+            torch.zeros(members, 1, outside),  # (E, 1, out)
         )
         for inside, outside in pairwise(widths)
     )

@@ -87,7 +87,7 @@ class Predictor:
         if self.ensemble is None:
             return np.asarray(means, dtype=np.float64), np.asarray(deviations, dtype=np.float64)
         ensemble_means, ensemble_deviations = self.ensemble.predict(matrix)  # (n,) each
-        mixed = (1 - self.weight) * means + self.weight * ensemble_means
+        mixed = (1 - self.weight) * means + self.weight * ensemble_means  # (n,)
         # The variance of a mixture: within the heads, and between them.
         variances = (1 - self.weight) * (deviations**2 + (means - mixed) ** 2)
         variances += self.weight * (ensemble_deviations**2 + (ensemble_means - mixed) ** 2)
@@ -137,8 +137,8 @@ def most_informative(values: Matrix, count: int) -> NDArray[np.intp]:
     if n <= count:
         return np.arange(n)
     order = np.argsort(values, kind="stable")  # (n,)
-    ends = np.concatenate([order[: count // 4], order[-(count // 4) :]])
-    others = np.setdiff1d(np.arange(n), ends)
+    ends = np.concatenate([order[: count // 4], order[-(count // 4) :]])  # (<= count / 2,)
+    others = np.setdiff1d(np.arange(n), ends)  # ascending
     even = others[np.linspace(0, len(others) - 1, count - len(ends)).astype(np.intp)]
     return np.sort(np.concatenate([ends, even]))
 
@@ -149,6 +149,6 @@ def _weight(process: Matrix, ensemble: Matrix, targets: Matrix) -> float:
     valid = ~np.isnan(ensemble)  # (n,)
     if valid.sum() < 2 * LEAST_RESULTS:
         return 0.0
-    difference = process[valid] - ensemble[valid]
+    difference = process[valid] - ensemble[valid]  # (valid,)
     gain = difference @ (process[valid] - targets[valid])
     return float(np.clip(gain / (difference @ difference + _SHRINKAGE * valid.sum()), 0.0, 1.0))

@@ -49,7 +49,7 @@ def quality(measured: Matrix, means: Matrix, deviations: Matrix, seed: int) -> Q
     rho = _spearman(means, measured)
     low = high = None
     if rho is not None:
-        resamples = np.random.default_rng(seed).integers(n, size=(_RESAMPLES, n))
+        resamples = np.random.default_rng(seed).integers(n, size=(_RESAMPLES, n))  # (500, n) indices
         correlations = [_spearman(means[rows], measured[rows]) for rows in resamples]
         defined = [correlation for correlation in correlations if correlation is not None]
         if defined:
@@ -61,4 +61,4 @@ def _spearman(a: Matrix, b: Matrix) -> float | None:
     """Spearman's rho; None if it is undefined."""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    return float(rank_correlations(np.stack([a, b], axis=1))[0])
+    return float(rank_correlations(np.stack([a, b], axis=1))[0])  # of the first column of (n, 2) with the last

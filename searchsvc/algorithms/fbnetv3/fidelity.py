@@ -24,7 +24,7 @@ def shared_epoch(
     for observation in observations:
         curve = _curve(observation, objectives)
         if curve is not None and (not curves or len(curve) == len(curves[0])):
-            curves.append(curve)
+            curves.append(curve)  # (E, m)
         if len(curves) == trials:
             stacked = np.stack(curves)  # (n, E, m), the best so far
             return max(early_stop_epoch(course, threshold) for course in np.moveaxis(stacked, 2, 0))  # (n, E) each
@@ -52,4 +52,4 @@ def _curve(observation: Observation, objectives: Sequence[Objective]) -> Matrix 
     values = [signed_values(measurement.metrics, objectives) for measurement in observation.history]
     if any(row is None for row in values):
         return None
-    return np.maximum.accumulate(np.array(values, dtype=np.float64), axis=0)
+    return np.maximum.accumulate(np.array(values, dtype=np.float64), axis=0)  # (E, m)

@@ -42,7 +42,7 @@ class CandidatePool:
         rows = self._all_rows()
         if len(rows) < 2:
             return rows
-        first = farthest(self._encoding.features(rows[:_DRAW]), min(self._start, len(rows)))
+        first = farthest(self._encoding.features(rows[:_DRAW]), min(self._start, len(rows)))  # (start,)
         others = np.ones(len(rows), dtype=bool)  # (p,)
         others[first] = False
         return np.vstack([rows[first], rows[others]])
@@ -68,7 +68,7 @@ class CandidatePool:
 
     def _all_rows(self) -> Matrix:
         """(p, d) every feasible candidate in random order, or the start of a scrambled Sobol sequence."""
-        listed = enumerate_space(self._problem.space, LISTED)
+        listed = enumerate_space(self._problem.space, LISTED)  # (size, d)
         if listed is not None:
             return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
         from scipy.stats import qmc  # late: scipy takes half a second to import

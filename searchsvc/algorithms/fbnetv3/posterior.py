@@ -80,13 +80,13 @@ class Posterior:
         self.results = results
         self._problem = problem
         self._encoding = encoding
-        costs = problem.cost_model(results)
+        costs = problem.cost_model(results)  # metric -> (r,)
         self._exact = {
             goal.metric: Warp.of(costs[goal.metric]) for goal in problem.objectives if goal.metric not in predictors
         }
         self._within = within(measured, problem.constraints, len(results))
         """(r,) whether a result is within all outcome constraints."""
-        estimate = self._estimate(results, encoding.features(results))
+        estimate = self._estimate(results, encoding.features(results))  # metric -> (r,) each
         self._result_means = self._objectives(results, estimate)[0]
         """(m, r) posterior means of the objectives."""
 
@@ -100,11 +100,11 @@ class Posterior:
     def _chosen(self, pool: CandidatePool, random: np.random.Generator) -> Matrix:
         """(s, d) the best rows of the pool and, unless the pool is the whole space, the best of their neighbours."""
         rows, measured = pool.rows, {row.tobytes() for row in self.results}
-        new = np.array([key not in measured for key in pool.keys], dtype=bool)
+        new = np.array([key not in measured for key in pool.keys], dtype=bool)  # (n,)
         scores = np.where(new, self._scores(rows, pool.features, random), -np.inf)  # (n,)
         chosen = top(scores, SHORTLIST)
-        chosen = chosen[np.isfinite(scores[chosen])]
-        rows, scores = rows[chosen], scores[chosen]
+        chosen = chosen[np.isfinite(scores[chosen])]  # (s,) indices
+        rows, scores = rows[chosen], scores[chosen]  # (s, d), (s,)
         if pool.is_whole:
             return rows
         parents = self.results[top(self.merits, _PARENTS)]  # (parents, d)
@@ -117,7 +117,7 @@ class Posterior:
             rows, scores = rows[first], scores[first]
             chosen = top(scores, SHORTLIST)
             rows, scores = rows[chosen], scores[chosen]
-            parents = rows[:_PARENTS]
+            parents = rows[:_PARENTS]  # (parents, d)
         return rows
 
     def expected_gain(self, shortlist: Shortlist, awaited: Matrix, random: np.random.Generator) -> Matrix:
@@ -177,7 +177,7 @@ class Posterior:
 
     def _objectives(self, rows: Matrix, estimate: Marginals) -> tuple[Matrix, Matrix]:
         """(m, n) means and deviations of the objectives, signed; an objective that is a cost is exact."""
-        costs = self._problem.cost_model(rows) if self._exact else {}
+        costs = self._problem.cost_model(rows) if self._exact else {}  # metric -> (n,)
         means, deviations = [], []
         for goal in self._problem.objectives:
             if goal.metric in self._exact:

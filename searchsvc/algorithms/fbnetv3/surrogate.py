@@ -53,7 +53,7 @@ class Surrogate:
         matrix, measured = np.array([result.row for result in results]), self._measured(results)  # (r, d), (r,) each
         predictors = {}
         for metric, values in measured.items():
-            finite = np.isfinite(values)
+            finite = np.isfinite(values)  # (r,)
             if finite.sum() >= LEAST_RESULTS:
                 encoder = self._encoder if finite.sum() >= LEAST_FOR_NEURAL else None
                 predictors[metric] = Predictor.fit(
@@ -67,13 +67,13 @@ class Surrogate:
         matrix, measured = np.array([result.row for result in later]), self._measured([*earlier, *later])
         qualities = {}
         for metric, predictor in posterior.predictors.items():
-            values = measured[metric][len(earlier) :]
-            finite = np.isfinite(values)
+            values = measured[metric][len(earlier) :]  # (later,)
+            finite = np.isfinite(values)  # (later,)
             if finite.any():
                 with one_thread():
-                    means, deviations = predictor.predict(matrix[finite])
+                    means, deviations = predictor.predict(matrix[finite])  # (finite,) each
                 scores = quality(values[finite], means, deviations, self._problem.seed)
-                pairs = np.stack([means, values[finite]], axis=1).tolist()
+                pairs = np.stack([means, values[finite]], axis=1).tolist()  # (finite, 2)
                 predictions = [[float(f"{number:.5g}") for number in pair] for pair in pairs]
                 weight = predictor.weight
                 qualities[metric] = {**scores.document(), "neural_weight": weight, "predictions": predictions}

@@ -30,11 +30,11 @@ class StoppingRuleEntry:
 
 _ENTRIES = (
     StoppingRuleEntry("none", "Every trial trains to its fidelity.", NeverStop, NeverStopOptions),
-    StoppingRuleEntry("asha", "Asynchronous successive halving: the best of each rung go on.", Asha, AshaOptions),
+    StoppingRuleEntry("asha", "Asynchronous successive halving: the best of each rung continue.", Asha, AshaOptions),
     StoppingRuleEntry("median", "Ends trials that are worse than the median of the others.", MedianRule, MedianOptions),
     StoppingRuleEntry(
         "rank-correlation",
-        "Ends trials at the epoch from which on the first ones ranked as at their end (FBNetV3).",
+        "Ends trials at the epoch from which on the first trials ranked as at their end (FBNetV3).",
         RankCorrelation,
         RankCorrelationOptions,
     ),
