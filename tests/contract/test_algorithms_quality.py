@@ -17,7 +17,7 @@ from searchsvc.spaces import Categorical, Space
 
 SEEDS = range(4)
 OPTIONS = {"nsga2": {"population": 12}}
-"""With its default population of 50, NSGA-II evolves a single generation in 100 trials."""
+"""Options instead of defaults: with a population of 50, NSGA-II evolves a single generation in 100 trials."""
 
 
 def table(name: str) -> np.lib.npyio.NpzFile:
