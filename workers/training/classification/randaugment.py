@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-LAYERS = 2
+from workers.training.magnitudes import BITS, ENHANCEMENT, LAYERS, RADIANS, SHEAR, TRANSLATION
+
 LARGEST_MAGNITUDE = 10.0
-SHEAR, TRANSLATION, RADIANS, ENHANCEMENT, BITS = 0.3, 150.0 / 331.0, np.pi / 6, 0.9, 4
-"""At the largest magnitude: px per px, share of the side, angle, distance of a factor from 1, bits that are dropped."""
 _GREY = (0.2989, 0.587, 0.114)
 _BYTE = 255.0
 

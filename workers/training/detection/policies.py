@@ -19,8 +19,8 @@ import numpy as np
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F  # noqa: N812 - the field's name for it
 
-from workers.training.classification.randaugment import BITS, ENHANCEMENT, LAYERS, RADIANS, SHEAR, TRANSLATION
 from workers.training.detection.sample import Fill, Scene
+from workers.training.magnitudes import BITS, ENHANCEMENT, LAYERS, RADIANS, SHEAR, TRANSLATION
 
 _LARGEST = 10.0
 _SIDE = 640.0
