@@ -32,9 +32,9 @@ RECORDS = (DatasetInfo, TrialTask)
 
 
 def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found
-    return found[1]
+    match = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert match
+    return match[1]
 
 
 def described(name: str) -> set[str]:

@@ -35,8 +35,8 @@ def averages(detections: Sequence[Detections], truths: Sequence[Truth], classes:
         "ap75": [key for key in precisions if key[0] == "" and key[2] == 5],
         **{f"ap/{name}": [key for key in precisions if key[:2] == ("", k)] for k, name in enumerate(classes)},
     }
-    values = {name: [one[0] for key in keys if (one := precisions[key])] for name, keys in wanted.items()}
-    values["ar100"] = [one[1] for key in wanted["ap"] if (one := precisions[key])]
+    values = {name: [scores[0] for key in keys if (scores := precisions[key])] for name, keys in wanted.items()}
+    values["ar100"] = [scores[1] for key in wanted["ap"] if (scores := precisions[key])]
     return {name: float(np.mean(some)) for name, some in values.items() if some}
 
 

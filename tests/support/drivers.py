@@ -39,8 +39,8 @@ def drive(store: Store, lease: Lease, trials: int, steps: int) -> None:
             writer.measure(trial_id, measured, measured)
         writer.flush()
         say("stored", lease.job_id, trials, step)
-    for told, trial_id in enumerate(ids):
-        writer.finish(trial_id, 1, DONE, told)
+    for order, trial_id in enumerate(ids):
+        writer.finish(trial_id, 1, DONE, order)
     store.heartbeat(lease, TTL_SECONDS, seconds=1.0, gpu_seconds=0.0)
     writer.finish_job(JobState.SUCCEEDED)
     writer.flush()

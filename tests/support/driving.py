@@ -121,13 +121,13 @@ class Rig:
 
 def assert_complete(rig: Rig, job: Job, *, trials: int, epochs: int) -> None:
     """Assert that the budget is spent exactly, each candidate counts once, and every trial is measured without gaps."""
-    found = rig.trials(job)
+    finished = rig.trials(job)
     assert rig.store.job(job.id).state is JobState.SUCCEEDED
-    assert [trial.number for trial in found] == list(range(trials))
-    assert {trial.state for trial in found} == {TrialState.SUCCEEDED}
-    assert sorted(trial.told for trial in found if trial.told is not None) == list(range(trials))
-    assert len({trial.proposal.candidate.key for trial in found}) == trials
-    for trial in found:
+    assert [trial.number for trial in finished] == list(range(trials))
+    assert {trial.state for trial in finished} == {TrialState.SUCCEEDED}
+    assert sorted(trial.told for trial in finished if trial.told is not None) == list(range(trials))
+    assert len({trial.proposal.candidate.key for trial in finished}) == trials
+    for trial in finished:
         assert [one.step for one in rig.store.measurements(trial.id)] == list(range(1, epochs + 1))
         ends = [one.state for one in rig.store.attempts(trial.id)]
         assert ends.count(TrialState.SUCCEEDED) == 1

@@ -61,10 +61,10 @@ def run_trials(store: Store, lease: Lease, accuracies: Iterable[float], *, first
     accuracies = list(accuracies)
     ids = add_trials(store, lease, len(accuracies), first=first)
     writer = store.writer(lease)
-    for told, (trial_id, accuracy) in enumerate(zip(ids, accuracies, strict=True)):
+    for order, (trial_id, accuracy) in enumerate(zip(ids, accuracies, strict=True)):
         writer.start_attempt(trial_id, 1, "node", 1, 0.0)
         measured = Measurement(1, {"accuracy": accuracy}, 0.5)
         writer.measure(trial_id, measured, measured)
-        writer.finish(trial_id, 1, DONE, told)
+        writer.finish(trial_id, 1, DONE, order)
     writer.flush()
     return ids

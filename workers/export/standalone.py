@@ -129,11 +129,11 @@ def decoded(path: Path) -> Tensor:
 
 def read(path: Path) -> dict[str, LabelledImages]:
     """Return the images for training, validation and test, split as in the search, unless there is a test part."""
-    known, test = read_folder(path) if path.is_dir() else read_npz(path)
+    labelled, test = read_folder(path) if path.is_dir() else read_npz(path)
     share = SPLIT["test"] if test is None else None
-    rows = split_positions(known.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
+    rows = split_positions(labelled.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
     rows["train"] = np.delete(rows["train"], list(DROPPED))
-    parts = {name: known.take(some) for name, some in rows.items()}
+    parts = {name: labelled.take(some) for name, some in rows.items()}
     return {**parts, "test": test} if test is not None else parts
 
 
@@ -243,7 +243,7 @@ def main() -> None:
     device = torch.device(options.device)
     run = TrainingRun(device, options.weights)
     parts = {name: part.to(device) for name, part in read(options.data).items()}
-    best, kept = 0.0, weights_of(run.network)
+    best, best_weights = 0.0, weights_of(run.network)
     if options.weights:
         best = run.accuracy(run.network, parts["validation"])
         print(f"{options.weights}: validation accuracy {best:.6g}")
@@ -253,9 +253,9 @@ def main() -> None:
             f"epoch {epoch}/{options.epochs}: training loss {loss:.6g}, validation accuracy {accuracy:.6g}", flush=True
         )
         if accuracy > best:
-            best, kept = accuracy, weights_of(network)
-            save_file(kept, options.output)
-    run.network.load_state_dict(kept)
+            best, best_weights = accuracy, weights_of(network)
+            save_file(best_weights, options.output)
+    run.network.load_state_dict(best_weights)
     print(f"test accuracy of the best: {run.accuracy(run.network, parts['test']):.6g}")
 
 

@@ -49,13 +49,14 @@ def doctor(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Check Python, torch, Ray, the database and the disk, with a remedy for each problem."""
     health = examine(session(ctx).settings())
     if as_json:
-        emit({"ok": health.ok, "checks": [asdict(one) for one in health.checks]})
+        emit({"ok": health.ok, "checks": [asdict(check) for check in health.checks]})
     else:
         colours = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
-        say(table(("check", "state", "found"), [(one.name, colours[one.state], one.found) for one in health.checks]))
-        for one in health.checks:
-            if one.mend:
-                typer.echo(f"\n{one.name}: {one.mend}")
+        rows = [(check.name, colours[check.state], check.found) for check in health.checks]
+        say(table(("check", "state", "found"), rows))
+        for check in health.checks:
+            if check.mend:
+                typer.echo(f"\n{check.name}: {check.mend}")
     if not health.ok:
         raise typer.Exit(Exit.FAILED)
 

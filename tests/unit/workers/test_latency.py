@@ -54,8 +54,8 @@ def test_larger_operators_and_batches_take_longer() -> None:
     info = replace(DIGITS, shape=(1, 64, 64))
     blocks = [one for one in networks.operators_for(shipped.space, info, shipped.constants) if one.kind == "block"]
     blocks.sort(key=lambda one: one.height * one.width * one.mid)
-    one, many = (TorchBench(info, device="cpu", batch=batch, threads=1) for batch in (1, 16))
-    calls = [one.operator(blocks[0]), one.operator(blocks[-1]), many.operator(blocks[-1])]
+    single, many = (TorchBench(info, device="cpu", batch=batch, threads=1) for batch in (1, 16))
+    calls = [single.operator(blocks[0]), single.operator(blocks[-1]), many.operator(blocks[-1])]
     times = [min(call() for _ in range(8)) for call in calls]
     assert 0 < times[0] < times[1] < times[2]
 

@@ -47,7 +47,7 @@ REPORT = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The requests that were posted; the answer is ADVICE."""
     posted: list[Any] = []
 
@@ -77,10 +77,10 @@ def test_a_limit_is_given_once() -> None:
         constraints(["flops=1", "flops=2"], [])
 
 
-def test_recommendations_have_predictions_costs_and_both_halves(searchctl: Searchctl, asked: list[Any]) -> None:
+def test_recommendations_have_predictions_costs_and_both_halves(searchctl: Searchctl, requests: list[Any]) -> None:
     answer = searchctl("recommend", "digits", "--max", "flops=5e6", "-k", "2", "--train")
     wish = {"constraints": [{"metric": "flops", "max": 5e6}], "k": 2, "train": True}
-    assert asked == [("/jobs/digits:recommend", wish)]
+    assert requests == [("/jobs/digits:recommend", wish)]
     rows = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert "learned from 48 trials, after 5 epochs each" in rows
     assert "limits flops <= 5 M" in rows
@@ -91,7 +91,7 @@ def test_recommendations_have_predictions_costs_and_both_halves(searchctl: Searc
     assert "Submitted digits-recommended: 0197 (2 trials)" in rows
 
 
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("requests")
 def test_as_json_it_is_the_answer_of_the_service(searchctl: Searchctl) -> None:
     assert searchctl("recommend", "digits", "--json").document == ADVICE
 

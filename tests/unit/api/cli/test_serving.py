@@ -135,13 +135,13 @@ def test_a_taken_port_is_told() -> None:
     assert "--port 0" in answer.stderr
 
 
-@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
-def test_drivers_outlive_a_restart_and_end_with_ctrl_c(home: Path, number: int, left: bool) -> None:
+@pytest.mark.parametrize(("number", "leaves_drivers"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
+def test_drivers_outlive_a_restart_and_end_with_ctrl_c(home: Path, number: int, leaves_drivers: bool) -> None:
     settings = Settings(data_dir=home, database_url=f"sqlite:///{home / 'other.db'}").prepare()
     store = Store.create(settings.database_url)
     controller = Controller(Service(store, settings))
     server = Server(uvicorn.Config(lambda *_: None), controller)
     server.handle_exit(number, None)
     assert server.should_exit
-    assert controller.leave_drivers is left
+    assert controller.leave_drivers is leaves_drivers
     store.close()

@@ -58,14 +58,14 @@ class TestBothVariants:
     def test_the_rate_becomes_the_one_that_minimises_the_loss_after_the_step(
         self, variant: Made, curvature: float, best: float
     ) -> None:
-        found = searched(variant, RATES, Quadratic((curvature, curvature)), learning_rate=0.1).derived()
-        assert found.values["lr"] == pytest.approx(best, rel=0.1)  # from 1.73
+        candidate = searched(variant, RATES, Quadratic((curvature, curvature)), learning_rate=0.1).derived()
+        assert candidate.values["lr"] == pytest.approx(best, rel=0.1)  # from 1.73
 
     def test_of_choices_the_best_becomes_the_likeliest(self, variant: Made) -> None:
         space = Space([Categorical("lr", (0.2, 0.9, 1.9)), Basis("decay", (0.0, 0.3))])
-        found = searched(variant, space, Quadratic(), learning_rate=0.1)
-        assert found.derived().values["lr"] == 0.9
-        assert found.by_name()["lr"].softmax(0)[1] > 0.8
+        controller = searched(variant, space, Quadratic(), learning_rate=0.1)
+        assert controller.derived().values["lr"] == 0.9
+        assert controller.by_name()["lr"].softmax(0)[1] > 0.8
 
     def test_the_first_quarter_leaves_the_distributions_as_they_are(self, variant: Made) -> None:
         controller = variant(ParameterDistributions(RATES), steps=20)
@@ -92,8 +92,8 @@ class TestBothVariants:
 
 
 def test_a_controller_that_scores_the_shared_weights_learns_nothing_of_the_rate() -> None:
-    found = searched(Reinforce, RATES, Quadratic(), learning_rate=0.1, look_ahead=False)
-    assert found.derived().values["lr"] == pytest.approx(5.2 / 3)  # the mean of the basis, as at the start
+    controller = searched(Reinforce, RATES, Quadratic(), learning_rate=0.1, look_ahead=False)
+    assert controller.derived().values["lr"] == pytest.approx(5.2 / 3)  # the mean of the basis, as at the start
 
 
 class TestUnrolledGradients:

@@ -189,11 +189,11 @@ def refused(*parameters: Parameter, **constants: Any) -> dict[str, str]:
 
 def test_every_searched_gene_of_the_architecture_is_named_with_the_algorithms_that_can() -> None:
     shipped = find("detector-small")
-    found = refused(*shipped.space.parameters)
+    faults = refused(*shipped.space.parameters)
     deciding = {*networks.NETWORKS["detector-small"].defaults, "resolution", *DECISIVE["detection"]}
-    assert {f"/{name}" for name in shipped.space.names if name in deciding} <= found.keys()
-    assert "use an algorithm that trains each candidate by itself (tpe" in found["/neck"]
-    assert "/lr" not in found
+    assert {f"/{name}" for name in shipped.space.names if name in deciding} <= faults.keys()
+    assert "use an algorithm that trains each candidate by itself (tpe" in faults["/neck"]
+    assert "/lr" not in faults
 
 
 @pytest.mark.parametrize(("name", "wanted", "able"), [("sample_weighting", "swn", "none"), ("frozen_stages", 1, 0)])
@@ -208,11 +208,11 @@ def test_what_would_learn_unlike_the_rest_is_refused_as_a_choice_and_as_a_consta
 def test_genes_that_no_candidate_has_do_not_matter() -> None:
     """Fix the backbone: genes of the other backbone are ignored, its own keep their values."""
     shipped = find("detector-small")
-    known: dict[str, Any] = {**networks.NETWORKS["detector-small"].parameters, "base_width": 4, "neck": "rfp"}
+    resnet: dict[str, Any] = {**networks.NETWORKS["detector-small"].parameters, "base_width": 4, "neck": "rfp"}
     ours = [one.name for one in shipped.space.parameters if not one.when or "backbone" not in one.when]
     of_resnet = [one.name for one in shipped.space.parameters if one.when.get("backbone") == ("resnet",)]
     free = {"qfl_beta", "dfl_weight", "ema", "ema_decay", "optimizer", "lr", "weight_decay", "augmentation"}
-    fixed = {name: known[name] for name in (*ours, *of_resnet) if name not in free}
+    fixed = {name: resnet[name] for name in (*ours, *of_resnet) if name not in free}
     space = shipped.space.fix({**fixed, "resolution": 128})
     values = fixed_values(space, shipped.constants, "detection")
     assert (values["base_width"], values["neck"], values["resolution"]) == (4, "rfp", 128)

@@ -49,7 +49,7 @@ def costs(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 def made(directory: Path, *, hard: tuple[Constraint, ...] = (), epochs: int = 2, **options: Any) -> TrialTask:
     few = {"logs_per_epoch": 2, "controller_every": 1, "scored": 4, "finalists": 3, "reward_images": 64}
-    known = {**few, **options}
+    values = {**few, **options}
     return TrialTask(
         trial_id="t",
         attempt=1,
@@ -60,7 +60,7 @@ def made(directory: Path, *, hard: tuple[Constraint, ...] = (), epochs: int = 2,
         objective=Objective(metric="accuracy"),
         seed=3,
         directory=str(directory),
-        search=SharedSearch(SPACE.parameters, hard, costs, AutohasOptions(**known).model_dump()),
+        search=SharedSearch(SPACE.parameters, hard, costs, AutohasOptions(**values).model_dump()),
     )
 
 
@@ -92,8 +92,8 @@ def test_one_closed_after_any_measurement_goes_on_to_the_same_bits(make: Make, w
     running.close()  # type: ignore[attr-defined]
     rest = list(search(replace(make(), stored_step=measured)))
     assert metrics([*first, *rest]) == metrics(whole[1])
-    one, other = (checkpointed(task)["learner"]["memory"] for task in (make(), whole[0]))
-    assert torch.equal(one, other)
+    resumed, expected = (checkpointed(task)["learner"]["memory"] for task in (make(), whole[0]))
+    assert torch.equal(resumed, expected)
 
 
 def test_it_measures_what_it_says_and_ends_with_finalists_of_the_space(whole: Whole) -> None:
@@ -114,13 +114,13 @@ def test_it_measures_what_it_says_and_ends_with_finalists_of_the_space(whole: Wh
 def test_its_file_tells_the_distributions_and_the_finalists(whole: Whole) -> None:
     directory = Path(whole[0].directory)
     assert TASK.files(directory) == ("distributions.json",)
-    found = json.loads((directory / "distributions.json").read_text())
-    assert [one["option"] for one in found["distributions"]["c5"]] == [32, 40, 48, 56, 64]
-    assert found["distributions"]["ema"][0]["probability"] == pytest.approx(whole[1][-1].metrics["p/ema/0"])
-    assert [one["rank"] for one in found["finalists"]] == [0, 1, 2]
-    rewards = [one["reward"] for one in found["finalists"][1:]]
+    report = json.loads((directory / "distributions.json").read_text())
+    assert [one["option"] for one in report["distributions"]["c5"]] == [32, 40, 48, 56, 64]
+    assert report["distributions"]["ema"][0]["probability"] == pytest.approx(whole[1][-1].metrics["p/ema/0"])
+    assert [one["rank"] for one in report["finalists"]] == [0, 1, 2]
+    rewards = [one["reward"] for one in report["finalists"][1:]]
     assert rewards == sorted(rewards, reverse=True)
-    assert found["derived"].keys() >= {"n3", "lr"}
+    assert report["derived"].keys() >= {"n3", "lr"}
 
 
 def test_a_checkpoint_of_another_search_is_not_gone_on_from(whole: Whole) -> None:
@@ -177,26 +177,26 @@ class Member:
 
 
 def test_processes_that_search_together_keep_the_same_distributions(make: Make) -> None:
-    together, found = Together(2), {}
+    together, measurements = Together(2), {}
 
     def run(rank: int) -> None:
         torch.manual_seed(rank)
-        found[rank] = list(search(make(epochs=1), together.of(rank)))
+        measurements[rank] = list(search(make(epochs=1), together.of(rank)))
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert metrics(found[0]) == metrics(found[1])
-    assert found[0][-1].metrics["entropy"] < found[0][0].metrics["entropy"]
+    assert metrics(measurements[0]) == metrics(measurements[1])
+    assert measurements[0][-1].metrics["entropy"] < measurements[0][0].metrics["entropy"]
 
 
 def drawn(limits: CostLimits, count: int, space: Space = SPACE) -> Iterator[dict[str, Any]]:
     options = Space(one for one in space.parameters if not isinstance(one, Float))
     sampler = FeasibleSampler(ParameterDistributions(options), limits)
-    for one in sampler(count, torch.Generator().manual_seed(0)):
-        yield dict(one.candidate.values)
+    for draw in sampler(count, torch.Generator().manual_seed(0)):
+        yield dict(draw.candidate.values)
 
 
 def widths(matrix: np.ndarray) -> dict[str, np.ndarray]:

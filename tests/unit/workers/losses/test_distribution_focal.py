@@ -36,9 +36,9 @@ def test_the_integral_is_the_reference(golden: Callable[[str], Mapping[str, Tens
 def test_its_optimum_has_the_target_as_its_integral() -> None:
     target = torch.tensor([2.3, 0.0, 6.9], dtype=torch.float64)
     probabilities = torch.full((3, 8), 1e-12, dtype=torch.float64)
-    left = target.long()
-    probabilities[torch.arange(3), left] += 1 - (target - left)
-    probabilities[torch.arange(3), left + 1] += target - left
+    lower = target.long()
+    probabilities[torch.arange(3), lower] += 1 - (target - lower)
+    probabilities[torch.arange(3), lower + 1] += target - lower
     logits = probabilities.log().requires_grad_()
     (gradient,) = torch.autograd.grad(distribution_focal_loss(logits, target).sum(), logits)
     assert gradient.abs().max() < 1e-9

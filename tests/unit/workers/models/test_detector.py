@@ -47,10 +47,10 @@ def test_outputs_have_an_anchor_each(backbone: dict[str, Any], levels: dict[str,
     made = detector({**backbone, **levels}, shape)
     maps = made.neck(torch.randn(2, *shape))
     outputs = made.head(maps)
-    expected, found = made.head.anchors(maps), made.anchors(outputs.classes)
-    assert torch.equal(expected.boxes.xyxy, found.boxes.xyxy)
-    assert expected.counts == found.counts
-    assert outputs.classes.shape == (2, len(found.boxes), 3)
+    expected, actual = made.head.anchors(maps), made.anchors(outputs.classes)
+    assert torch.equal(expected.boxes.xyxy, actual.boxes.xyxy)
+    assert expected.counts == actual.counts
+    assert outputs.classes.shape == (2, len(actual.boxes), 3)
 
 
 @BOTH
@@ -139,8 +139,8 @@ def test_frozen_stages_are_not_trained(backbone: dict[str, Any]) -> None:
         module.eval()
     images, targets = scenes(2, 96)
     torch.stack([*loss_terms(made, images, targets).values()]).sum().backward()
-    for one in made.neck.backbones:
-        stem, first, second, third, _ = one.parts()  # type: ignore[operator]
+    for network in made.neck.backbones:
+        stem, first, second, third, _ = network.parts()  # type: ignore[operator]
         for module in (*stem, *first, *second):
             assert all(weight.grad is None and not weight.requires_grad for weight in module.parameters())
             assert not any(layer.training for layer in module.modules())
@@ -175,11 +175,11 @@ def test_it_learns_four_images_by_heart() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.35 * losses[0]
     with torch.no_grad():
-        found = made.detections(made(images))
-    for index, one in enumerate(found):
+        detections = made.detections(made(images))
+    for index, detected in enumerate(detections):
         mine = targets.images == index
         boxes, labels = targets.boxes[mine], targets.labels[mine]
-        ious = boxes.pairwise_iou(one.boxes) * (labels[:, None] == one.labels) * (one.scores > 0.3)
+        ious = boxes.pairwise_iou(detected.boxes) * (labels[:, None] == detected.labels) * (detected.scores > 0.3)
         assert (ious.amax(1) > 0.6).all()
 
 
@@ -200,19 +200,19 @@ class TestWeightsOfOthers:
         assert {name.split(".")[0] for name in loaded.unused} <= {"head", "classifier"}
         assert all(any(part in name for part in ("switch", "context", "diff", "offset")) for name in loaded.missed)
         state = source.state_dict()
-        for one in made.neck.backbones:
-            assert all(torch.equal(one.state_dict()[name], state[name]) for name in loaded.matched)
+        for network in made.neck.backbones:
+            assert all(torch.equal(network.state_dict()[name], state[name]) for name in loaded.matched)
 
     def test_what_does_not_fit_is_told(self, tmp_path: Path) -> None:
         network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-        given = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(4), "2.weight": torch.ones(1)}
-        save_file(given, tmp_path / "some.safetensors")
+        tensors = {"0.weight": torch.ones(3, 2), "0.bias": torch.ones(4), "2.weight": torch.ones(1)}
+        save_file(tensors, tmp_path / "some.safetensors")
         loaded = load_weights(network, read_weights(tmp_path / "some.safetensors"))
         assert loaded.matched == ("0.weight",)
         assert loaded.misshapen == (("0.bias", (4,), (3,)),)
         assert loaded.missed == ("1.weight", "1.bias")
         assert loaded.unused == ("2.weight",)
-        assert torch.equal(network[0].weight, given["0.weight"])
+        assert torch.equal(network[0].weight, tensors["0.weight"])
 
     @pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3)])
     def test_of_a_grey_picture_a_network_of_other_channels_says_the_same(self, theirs: int, ours: int) -> None:

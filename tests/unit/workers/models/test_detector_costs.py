@@ -23,8 +23,8 @@ def check(name: str, info: DatasetInfo, candidates: int, space: Space | None = N
     matrix = space.sample(candidates, np.random.default_rng(candidates))
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
-        found = counted({**shipped.constants, **candidate.values}, info.shape, len(info.classes))
-        assert (costs["flops"][row], costs["params"][row]) == found, candidate.values
+        counts = counted({**shipped.constants, **candidate.values}, info.shape, len(info.classes))
+        assert (costs["flops"][row], costs["params"][row]) == counts, candidate.values
 
 
 @pytest.mark.parametrize(("name", "candidates"), [("detector-small", 12), ("detector", 3)])

@@ -85,8 +85,8 @@ class TestCostModel:
             side = int(values["resolution"])
             shape = (info.shape[0], side, side) if side else info.shape
             definition = definition_of(FAMILIES[str(values["network"])], values, min(shape[1:]))
-            found = counted_by_parts(definition, shape, len(info.classes))
-            assert (costs["flops"][row], costs["params"][row]) == (found.flops, found.params), candidate.values
+            counts = counted_by_parts(definition, shape, len(info.classes))
+            assert (costs["flops"][row], costs["params"][row]) == (counts.flops, counts.params), candidate.values
 
     @pytest.mark.parametrize(
         ("name", "info"),

@@ -27,18 +27,18 @@ def test_costs_of_the_space_equal_what_the_built_networks_count(info: DatasetInf
     costs = model(matrix)
     for row, candidate in enumerate(space.from_matrix(matrix)):
         values = complete({**shipped.constants, **candidate.values})
-        found = Countable(lambda values=values: build(values, info.shape, len(info.classes))).counted(info.shape)  # type: ignore[misc]
-        assert (costs["flops"][row], costs["params"][row]) == (found.flops, found.params), values
+        counts = Countable(lambda values=values: build(values, info.shape, len(info.classes))).counted(info.shape)  # type: ignore[misc]
+        assert (costs["flops"][row], costs["params"][row]) == (counts.flops, counts.params), values
 
 
 def test_costs_of_a_fixed_network_at_other_resolutions_are_exact() -> None:
     values = complete({"network": "resnet34d", "base_width": 8, "resolution": 24})
     space = Space([catalogue.find("resnet-small").space["lr"]])
     model = cost_model_for("classification", space, DIGITS, values)
-    found = Countable(lambda: build(values, DIGITS.shape, 10)).counted((1, 24, 24))
+    counts = Countable(lambda: build(values, DIGITS.shape, 10)).counted((1, 24, 24))
     costs = model(np.array([[0.01], [0.02]]))
-    assert costs["flops"].tolist() == [found.flops] * 2
-    assert costs["params"].tolist() == [found.params] * 2
+    assert costs["flops"].tolist() == [counts.flops] * 2
+    assert costs["params"].tolist() == [counts.params] * 2
 
 
 @pytest.mark.parametrize("network", LAYERS)

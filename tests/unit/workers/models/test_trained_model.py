@@ -32,8 +32,8 @@ def rewritten(file: Path, **changes: Any) -> Path:
 
     with safe_open(file, "pt") as opened:
         card = {**json.loads(opened.metadata()["searchsvc"]), **changes}
-    kept = {name: value for name, value in card.items() if value is not None}
-    save_file(load_file(file), file, {"searchsvc": json.dumps(kept)})
+    fields = {name: value for name, value in card.items() if value is not None}
+    save_file(load_file(file), file, {"searchsvc": json.dumps(fields)})
     return file
 
 

@@ -116,12 +116,12 @@ def test_masks_of_a_smaller_option_make_its_network_of_the_chosen_one(gene: str,
     at_start, slopes = torch.autograd.functional.jvp(gated, start, direction)
     sums = (tensor + slope for tensor, slope in zip(at_start, slopes, strict=True))  # masks are linear
     cut = dict(zip(weights, sums, strict=True))
-    found = shared.logits(images(), cut, regularised=False)
+    actual = shared.logits(images(), cut, regularised=False)
     before = shared.logits(images(), weights, regularised=False)
     shared.activate({**chosen, gene: option})
     expected = shared.logits(images(), shared.active(), regularised=False)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
-    assert (found - before).abs().max() > 1e-3
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
+    assert (actual - before).abs().max() > 1e-3
 
 
 def soft(names: Mapping[str, list[int]], weights: Mapping[str, Tensor], coefficients: Tensor) -> dict[str, Tensor]:

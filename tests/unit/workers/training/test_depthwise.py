@@ -16,8 +16,8 @@ def gradients(conv: nn.Conv2d, images: Tensor) -> tuple[Tensor, ...]:
     """Return the result, and the gradients of images and weight for a fixed gradient of the result."""
     images = images.clone().requires_grad_()
     result = conv(images)
-    given = torch.randn(result.shape, generator=torch.Generator().manual_seed(1), dtype=result.dtype)
-    return result, *torch.autograd.grad(result, (images, conv.weight), given)
+    gradient = torch.randn(result.shape, generator=torch.Generator().manual_seed(1), dtype=result.dtype)
+    return result, *torch.autograd.grad(result, (images, conv.weight), gradient)
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_a_frozen_input_needs_no_gradient() -> None:
 
 
 def test_only_wide_depthwise_convolutions_are_replaced() -> None:
-    kept = (
+    unchanged = (
         nn.Conv2d(4, 4, 3, groups=4, bias=False),
         nn.Conv2d(4, 8, 5, groups=4, bias=False),
         nn.Conv2d(4, 4, 5, groups=4),
         nn.Conv2d(4, 4, 5, groups=4, bias=False, dilation=2),
         nn.Conv2d(4, 4, 5, bias=False),
     )
-    replaced = with_strips(nn.Sequential(*kept, nn.Sequential(nn.Conv2d(4, 4, 5, groups=4, bias=False))))
+    replaced = with_strips(nn.Sequential(*unchanged, nn.Sequential(nn.Conv2d(4, 4, 5, groups=4, bias=False))))
     assert [isinstance(one, StripConv2d) for one in replaced.modules() if isinstance(one, nn.Conv2d)] == [
-        *[False] * len(kept),
+        *[False] * len(unchanged),
         True,
     ]
 

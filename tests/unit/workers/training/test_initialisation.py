@@ -61,8 +61,8 @@ def report_of(task: TrialTask) -> dict[str, Any]:
 def test_every_weight_is_in_one_part(name: str) -> None:
     made = network(name)
     parts = parts_of(made)
-    found = [id(weight) for part in parts for module in part for weight in module.parameters()]
-    assert sorted(found) == sorted(id(weight) for weight in made.parameters())
+    identities = [id(weight) for part in parts for module in part for weight in module.parameters()]
+    assert sorted(identities) == sorted(id(weight) for weight in made.parameters())
     assert len(parts) == {"mbconv": 5, "fbnetv3-small": 9}.get(name, 6)
 
 
@@ -103,8 +103,8 @@ def test_rates_fall_from_the_head_down(name: str) -> None:
     optimizer = optimizers.create(made, recipe(optimizer=name, layer_decay=0.5))
     optimizers.set_learning_rate(optimizer, 0.8)
     rates = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
-    found = [{rates[id(one)] for module in part for one in module.parameters()} for part in parts_of(made)]
-    assert found == [{0.05}, {0.1}, {0.2}, {0.4}, {0.8}]
+    rates_by_part = [{rates[id(one)] for module in part for one in module.parameters()} for part in parts_of(made)]
+    assert rates_by_part == [{0.05}, {0.1}, {0.2}, {0.4}, {0.8}]
     restored = optimizers.create(network("mbconv"), recipe(optimizer=name, layer_decay=0.5))
     optimizers.restore(restored, optimizer.state_dict())
     optimizers.set_learning_rate(restored, 0.4)
@@ -120,11 +120,12 @@ def test_a_factor_of_sgd_scales_its_step() -> None:
     made = network("mbconv")
     optimizer = optimizers.create(made, recipe(momentum=0.0, weight_decay=0.0, layer_decay=0.5))
     optimizers.set_learning_rate(optimizer, 1.0)
-    before = [one.detach().clone() for one in made.parameters()]
-    for one in made.parameters():
-        one.grad = torch.ones_like(one)
+    before = [weight.detach().clone() for weight in made.parameters()]
+    for weight in made.parameters():
+        weight.grad = torch.ones_like(weight)
     optimizer.step()
-    moved = {id(one): float((old - one.detach()).max()) for old, one in zip(before, made.parameters(), strict=True)}
+    pairs = zip(before, made.parameters(), strict=True)
+    moved = {id(weight): float((old - weight.detach()).max()) for old, weight in pairs}
     stem, *_, head = parts_of(made)
     assert moved[id(next(head[0].parameters()))] == pytest.approx(1.0)
     assert moved[id(next(stem[0].parameters()))] == pytest.approx(1.0 / 16)
@@ -143,9 +144,9 @@ def teacher(make_task: Any, train: Train) -> TrialTask:
 def test_a_pretrained_trial_begins_where_the_other_ended(make_task: Any, train: Train, teacher: TrialTask) -> None:
     values = {"init": "pretrained", "lr": 1e-6, "layer_decay": 0.5, "frozen_stages": 1}
     task = make_task("student", values, epochs=1, pretrained=weights_file(model_of(teacher)))
-    found = train(task)
-    assert {one.name for one in found.outcome.files} == {"model.safetensors", "predictions.npz", "pretrained.json"}
-    assert found.metrics[0]["pretrained_share"] == 1.0
+    trained = train(task)
+    assert {one.name for one in trained.outcome.files} == {"model.safetensors", "predictions.npz", "pretrained.json"}
+    assert trained.metrics[0]["pretrained_share"] == 1.0
     first, second = load_file(model_of(teacher)), load_file(model_of(task))
     assert torch.equal(first["stem.0.weight"], second["stem.0.weight"])
     assert torch.allclose(first["classifier.weight"], second["classifier.weight"], atol=1e-3)
@@ -194,10 +195,10 @@ def test_weights_made_for_coloured_pictures_are_told(make_task: Any, train: Trai
 def test_weights_that_changed_or_fit_nowhere_end_the_trial(make_task: Any, train: Train, tmp_path: Path) -> None:
     path = tmp_path / "others.safetensors"
     save_file({"nothing": torch.ones(2)}, path)
-    given = weights_file(path)
-    task = make_task("student", {"init": "pretrained"}, pretrained=given)
+    weights = weights_file(path)
+    task = make_task("student", {"init": "pretrained"}, pretrained=weights)
     assert "none of the 1 weights" in str(train(task).outcome.message)
-    changed = replace(task, pretrained=replace(given, sha256="0" * 64))
+    changed = replace(task, pretrained=replace(weights, sha256="0" * 64))
     assert "is not the file any more" in str(train(changed).outcome.message)
     assert "was given no weights" in str(train(replace(task, pretrained=None)).outcome.message)
 
@@ -237,9 +238,9 @@ def test_published_weights_are_found_where_timm_or_torch_keeps_them(
     with pytest.raises(InvalidInput, match=r"not on this machine: they would be .* or .*checkpoints"):
         published("resnet18.tv_in1k")
     config = timm.models.get_pretrained_cfg("resnet18.tv_in1k")
-    kept = tmp_path / "checkpoints" / Path(config.url).name
-    kept.parent.mkdir()
-    kept.write_bytes(b"")
-    assert published("resnet18.tv_in1k") == kept
+    checkpoint = tmp_path / "checkpoints" / Path(config.url).name
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"")
+    assert published("resnet18.tv_in1k") == checkpoint
     with pytest.raises(InvalidInput, match="timm publishes no weights of 'resnet1'"):
         published("resnet1")

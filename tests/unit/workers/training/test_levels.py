@@ -87,18 +87,18 @@ def test_operations_meet_images_as_often_as_the_policy_says(monkeypatch: pytest.
             name, chance, _ = pair[step]
             expected["solarize" if name == "invert" else name] += chance / len(POLICY)
             expected["identity"] += (1 - chance) / len(POLICY)
-        found = np.bincount(chosen, minlength=len(OPERATIONS)) / n
-        assert found == pytest.approx(list(expected.values()), abs=0.02)
+        shares = np.bincount(chosen, minlength=len(OPERATIONS)) / n
+        assert shares == pytest.approx(list(expected.values()), abs=0.02)
         assert np.abs(strengths).max() == 1.0
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("channels", "peak"), [(3, 255), (1, 16)])
 def test_levels_keep_shape_and_range_and_follow_the_generator(level: str, channels: int, peak: int) -> None:
-    given = images(channels=channels) // (255 // peak)
+    originals = images(channels=channels) // (255 // peak)
     augment = augmentation(level, peak)
-    first, again, other = (augment(given, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert first.shape == given.shape
+    first, again, other = (augment(originals, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == originals.shape
     assert float(first.min()) >= 0
     assert float(first.max()) <= 255 / (255 // peak)
     assert torch.equal(first, again)
@@ -143,7 +143,7 @@ def test_a_part_of_the_data_keeps_the_steps_of_an_epoch(make_task: Any, train: A
 
 def test_a_detector_sees_a_part_of_its_images_with_new_random_numbers_each_time(train: Any, tmp_path: Any) -> None:
     task = a_task(pets(tmp_path / "pets"), tmp_path / "trial", {"data_fraction": 0.5, "augmentation": "S1"})
-    found = train(task)
-    assert found.outcome.failure is None, found.outcome.message
+    partial = train(task)
+    assert partial.outcome.failure is None, partial.outcome.message
     whole = train(replace(task, directory=str(tmp_path / "whole"), values={**task.values, "data_fraction": 1.0}))
-    assert found.metrics[0]["train_loss"] != whole.metrics[0]["train_loss"]
+    assert partial.metrics[0]["train_loss"] != whole.metrics[0]["train_loss"]

@@ -16,13 +16,13 @@ def rates(epochs: int = 10, steps_per_epoch: int = 10, **values: float | str) ->
 
 
 def test_the_rate_rises_to_its_peak_and_falls_towards_zero() -> None:
-    found = rates()
-    peak = found.index(max(found))
-    assert found[peak] == 0.5
+    curve = rates()
+    peak = curve.index(max(curve))
+    assert curve[peak] == 0.5
     assert 8 <= peak <= 10
-    assert found[:peak] == sorted(found[:peak])
-    assert found[peak:] == sorted(found[peak:], reverse=True)
-    assert 0 < found[-1] < 0.001
+    assert curve[:peak] == sorted(curve[:peak])
+    assert curve[peak:] == sorted(curve[peak:], reverse=True)
+    assert 0 < curve[-1] < 0.001
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
@@ -32,14 +32,14 @@ def test_the_rate_of_very_short_trainings_is_positive(total: int, decay: float) 
 
 
 def test_the_rate_decays_by_its_factor_once_an_epoch_after_the_warm_up() -> None:
-    found = rates(warmup_epochs=2, lr_decay=0.9875)
-    assert found[:20] == pytest.approx([0.5 * (step + 1) / 20 for step in range(20)])
-    assert found[20:] == pytest.approx([0.5 * 0.9875 ** (step // 10) for step in range(80)])
+    curve = rates(warmup_epochs=2, lr_decay=0.9875)
+    assert curve[:20] == pytest.approx([0.5 * (step + 1) / 20 for step in range(20)])
+    assert curve[20:] == pytest.approx([0.5 * 0.9875 ** (step // 10) for step in range(80)])
 
 
 def test_a_warm_up_may_be_a_part_of_an_epoch() -> None:
-    found = rates(warmup_epochs=0.5)
-    assert found[:6] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
+    curve = rates(warmup_epochs=0.5)
+    assert curve[:6] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
 
 
 def test_a_warm_up_longer_than_the_training_never_reaches_the_peak() -> None:

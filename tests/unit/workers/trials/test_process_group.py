@@ -26,12 +26,12 @@ def other_process(end: str) -> Iterator[tuple[ProcessGroup, list[list[float]]]]:
         process = groups.start(port, end)
         group = ProcessGroup(Rendezvous(0, 2, groups.HOST, port), "cpu", groups.HOST, listener)
     try:
-        tensor, given = torch.tensor([0.0, 1.0]), torch.tensor([7.0, 8.0])
-        group.mean(tensor)
-        group.same(given)
+        averaged, shared = torch.tensor([0.0, 1.0]), torch.tensor([7.0, 8.0])
+        group.mean(averaged)
+        group.same(shared)
         assert process.stdout is not None
         theirs = json.loads(process.stdout.readline())
-        assert [tensor.tolist(), given.tolist()] == theirs
+        assert [averaged.tolist(), shared.tolist()] == theirs
         yield group, theirs
     finally:
         process.kill()

@@ -312,10 +312,10 @@ def test_the_weights_kept_are_those_of_the_best_step_by_the_first_objective(
 ) -> None:
     task = make_task(epochs=8, values={"lr": 0.3}, objective=objective)
     metrics = train(task).metrics
-    kept = load(Path(task.directory) / MODEL).card
+    card = load(Path(task.directory) / MODEL).card
     scores = [objective.sign * one[objective.metric] for one in metrics]
-    assert kept.step == scores.index(max(scores)) + 1
-    assert kept.metrics == metrics[kept.step - 1]
+    assert card.step == scores.index(max(scores)) + 1
+    assert card.metrics == metrics[card.step - 1]
 
 
 def test_the_last_weights_are_kept_where_the_objective_is_known_before_training(make_task: Any, train: Any) -> None:

@@ -171,11 +171,11 @@ def test_arrays_that_do_not_fit_are_named(npz: Callable[..., dict[str, Any]], ch
         data.load(dataset)
 
 
-@pytest.mark.parametrize("kept", [0, 100, 3000])
-def test_a_file_that_ends_early_is_a_fault_of_its_path(npz: Callable[..., dict[str, Any]], kept: int) -> None:
+@pytest.mark.parametrize("size", [0, 100, 3000])
+def test_a_file_that_ends_early_is_a_fault_of_its_path(npz: Callable[..., dict[str, Any]], size: int) -> None:
     dataset = npz()
     file = Path(dataset["path"])
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:size])
     assert fault(dataset)[0] == "/path"
 
 

@@ -49,8 +49,8 @@ def everything(dataset: DetectionDataset) -> list[Scenes]:
 
 def scene(dataset: DetectionDataset, name: str) -> tuple[Scenes, int]:
     """Return the split that has the image, and its position there."""
-    [found] = [(part, part.names.index(name)) for part in everything(dataset) if name in part.names]
-    return found
+    [match] = [(part, part.names.index(name)) for part in everything(dataset) if name in part.names]
+    return match
 
 
 # ---- what is read ----------------------------------------------------------------------------------------------------
@@ -124,13 +124,13 @@ def test_a_photograph_is_turned_upright(folder: Path) -> None:
 
 def test_images_beyond_the_memory_stay_in_their_files_and_are_the_same(folder: Path) -> None:
     needed = 3 * 4 * (40 * 60 + 60 * 40 + 48 * 48)
-    kept, left = load(section(folder, memory_bytes=needed)), load(section(folder, memory_bytes=needed - 1))
-    for one, other in zip(everything(kept), everything(left), strict=True):
-        assert isinstance(one.pictures, Decoded)
-        assert isinstance(other.pictures, PictureFiles)
-        assert one.names == other.names
-        assert all(np.array_equal(one.pictures[place], other.pictures[place]) for place in range(len(one)))
-    assert (kept.mean, kept.std) == (left.mean, left.std)
+    in_memory, in_files = load(section(folder, memory_bytes=needed)), load(section(folder, memory_bytes=needed - 1))
+    for decoded, undecoded in zip(everything(in_memory), everything(in_files), strict=True):
+        assert isinstance(decoded.pictures, Decoded)
+        assert isinstance(undecoded.pictures, PictureFiles)
+        assert decoded.names == undecoded.names
+        assert all(np.array_equal(decoded.pictures[place], undecoded.pictures[place]) for place in range(len(decoded)))
+    assert (in_memory.mean, in_memory.std) == (in_files.mean, in_files.std)
 
 
 def test_mean_and_deviation_are_those_of_the_train_split(folder: Path) -> None:
@@ -152,15 +152,15 @@ def test_scenes_written_as_files_are_read_as_they_were(tmp_path: Path) -> None:
     shades, labels = random.integers(0, 17, (40, 8, 8)).astype(float), np.arange(40) % 10
     images, content = generated(shades, labels, 40, 96, random)
     (tmp_path / "images").mkdir()
-    for one, pixels in zip(content["images"], images, strict=True):
-        Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / "images" / one["file_name"])
+    for image, pixels in zip(content["images"], images, strict=True):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / "images" / image["file_name"])
     (tmp_path / "instances.json").write_text(json.dumps(content))
     dataset = load(section(tmp_path, size=96))
     assert dataset.classes == CLASSES
-    for number, one in enumerate(content["images"]):
-        part, position = scene(dataset, one["file_name"])
+    for number, image in enumerate(content["images"]):
+        part, position = scene(dataset, image["file_name"])
         assert np.array_equal(part.pictures[position], images[number])
-        boxes = [note["bbox"] for note in content["annotations"] if note["image_id"] == one["id"]]
+        boxes = [note["bbox"] for note in content["annotations"] if note["image_id"] == image["id"]]
         assert [[x, y, x + w, y + h] for x, y, w, h in boxes] == part.truths[position].boxes.tolist()
 
 
@@ -319,10 +319,10 @@ def test_a_file_that_is_no_json_of_instances_is_a_fault_of_its_option(folder: Pa
 def test_an_image_that_cannot_be_used_is_named(folder: Path, change: Any, message: str) -> None:
     bad = folder / "images" / "3.png"
     change(bad)
-    pointer, found = fault(section(folder))
+    pointer, reported = fault(section(folder))
     assert pointer == "/path"
-    assert str(bad) in found
-    assert message in found
+    assert str(bad) in reported
+    assert message in reported
 
 
 def test_an_image_that_is_also_tested_on_is_refused(folder: Path) -> None:
@@ -331,20 +331,20 @@ def test_an_image_that_is_also_tested_on_is_refused(folder: Path) -> None:
     assert (pointer, message) == ("/test_annotations", "0.png is also among the images of annotations")
 
 
-@pytest.mark.parametrize(("name", "known"), [("horse", "is 'dog'"), ("dog", None)])
-def test_categories_must_be_the_same_in_every_file(folder: Path, name: str, known: str | None) -> None:
+@pytest.mark.parametrize(("name", "expected"), [("horse", "is 'dog'"), ("dog", None)])
+def test_categories_must_be_the_same_in_every_file(folder: Path, name: str, expected: str | None) -> None:
     content = document(2)
     content["categories"][0]["name"] = name
     for number, image in enumerate(content["images"]):
         image["file_name"] = f"other{number}.png"
     write(folder, content, "val.json")
     dataset = section(folder, validation_annotations="val.json")
-    if known is None:
+    if expected is None:
         assert load(dataset).classes == ("cat", "dog")
     else:
         pointer, message = fault(dataset)
         assert pointer == "/validation_annotations"
-        assert f"/categories/0: category 7 is 'horse' here, but {known}" in message
+        assert f"/categories/0: category 7 is 'horse' here, but {expected}" in message
 
 
 def test_too_few_images_to_measure_on_are_refused(folder: Path) -> None:

@@ -24,8 +24,8 @@ class Golden:
         return self.arrays[name]
 
     def under(self, prefix: str, renames: Mapping[str, str]) -> dict[str, Tensor]:
-        found = {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
-        return {_renamed(name, renames): one for name, one in found.items()}
+        selected = {name.removeprefix(prefix): one for name, one in self.arrays.items() if name.startswith(prefix)}
+        return {_renamed(name, renames): one for name, one in selected.items()}
 
     def load(self, module: nn.Module, renames: Mapping[str, str] | None = None) -> None:
         """Load every parameter of the reference into a parameter of ours, leaving none out on either side."""

@@ -47,9 +47,9 @@ def test_feedback_is_learned_from_the_start():
 
 def test_the_input_is_left_as_it_was():
     block, x = Bottleneck(16, 4).eval(), torch.randn(2, 16, 6, 6)
-    kept = x.clone()
+    original = x.clone()
     block(x)
-    assert torch.equal(x, kept)
+    assert torch.equal(x, original)
 
 
 @pytest.mark.parametrize(("inputs", "stride"), [(16, 1), (8, 2)])

@@ -57,14 +57,14 @@ def _direct(rfp, images, backbones):
     pyramid = rfp.fpn(backbones[0](images))
     for backbone in backbones[1:]:
         maps = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images))))
-        found = []
+        refined = []
         for stage in range(4):
             block = getattr(backbone, f"layer{stage + 1}")[0]
             out = block.bn2(block.conv2(block.bn1(block.conv1(maps)).relu())).relu()
             out = block.bn3(block.conv3(out)) + block.downsample(maps)
             maps = (out + block.rfp_conv(_aspp(rfp.aspp, pyramid[stage])) if stage else out).relu()
-            found.append(maps)
-        again = rfp.fpn(found)
+            refined.append(maps)
+        again = rfp.fpn(refined)
         gates = [torch.sigmoid(rfp.fusion(one)) for one in again]
         pyramid = [g * new + (1 - g) * old for g, new, old in zip(gates, again, pyramid, strict=True)]
     return pyramid

@@ -55,15 +55,15 @@ def test_real_accuracy_is_measured_beside_accuracy_and_as_the_kept_predictions_s
     assert trained.outcome.state is TrialState.SUCCEEDED, trained.outcome.message
     assert [made.name for made in trained.outcome.files] == ["model.safetensors", "predictions.npz"]
     best = max(trained.metrics, key=lambda one: one["accuracy"])
-    kept = Predictions.read(Path(task.directory) / "predictions.npz")
+    predictions = Predictions.read(Path(task.directory) / "predictions.npz")
     validation = data.load(DIGITS).validation
-    np.testing.assert_array_equal(kept.labels, validation.labels)
+    np.testing.assert_array_equal(predictions.labels, validation.labels)
     said = load(Path(task.directory) / "model.safetensors").probabilities(validation.images[:, 0])
-    np.testing.assert_array_equal(kept.classes, np.argsort(-said, 1, "stable"))
-    np.testing.assert_allclose(kept.probabilities, -np.sort(-said, 1), atol=1e-3)
-    assert kept.accuracy == best["accuracy"]
-    counted = np.arange(len(kept.labels)) % 3 > 0
-    gap = (kept.classes.astype(int) - kept.labels[:, None])[counted] % 10
+    np.testing.assert_array_equal(predictions.classes, np.argsort(-said, 1, "stable"))
+    np.testing.assert_allclose(predictions.probabilities, -np.sort(-said, 1), atol=1e-3)
+    assert predictions.accuracy == best["accuracy"]
+    counted = np.arange(len(predictions.labels)) % 3 > 0
+    gap = (predictions.classes.astype(int) - predictions.labels[:, None])[counted] % 10
     assert best["real_accuracy"] == (gap[:, 0] <= 1).mean()
     assert best["real_accuracy_top5"] == (gap[:, :5] <= 1).any(1).mean()
 
@@ -141,9 +141,9 @@ def test_a_network_trained_by_it_learns_and_gives_each_class_a_probability_of_it
     values = {"class_loss": "sigmoid", "label_smoothing": 0.1, "mixup": 0.1}
     task = make_task(values=values, epochs=5, data_fraction=1.0)
     assert train(task).metrics[-1]["accuracy"] > 0.9
-    kept = Predictions.read(Path(task.directory) / "predictions.npz")
+    predictions = Predictions.read(Path(task.directory) / "predictions.npz")
     said = load(Path(task.directory) / "model.safetensors").probabilities(data.load(DIGITS).validation.images[:, 0])
-    np.testing.assert_allclose(kept.probabilities, -np.sort(-said, 1), atol=1e-3)
+    np.testing.assert_allclose(predictions.probabilities, -np.sort(-said, 1), atol=1e-3)
     assert np.abs(said.sum(1) - 1).max() > 0.05
 
 
@@ -183,33 +183,33 @@ def test_cleaning_drops_most_wrong_labels_and_few_right_ones(
     rows = np.array([images[image[0].tobytes()] for image in train_split.images])
     is_wrong = np.isin(rows, list(wrong))
     np.testing.assert_array_equal(labels[rows], train_split.labels)
-    found = np.isin(np.arange(len(rows)), dropped(task))
-    assert found[is_wrong].mean() > 0.9
-    assert found[~is_wrong].mean() < 0.15
+    is_dropped = np.isin(np.arange(len(rows)), dropped(task))
+    assert is_dropped[is_wrong].mean() > 0.9
+    assert is_dropped[~is_wrong].mean() < 0.15
 
 
 def test_folds_are_asked_once_for_all_trials_and_gone_on_with(
     make_task: Any, train: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
     real = cleaning._predicted_fold
 
-    def counting(*given: Any) -> Any:
-        asked.append(len(asked))
-        if len(asked) == 2:
+    def counting(*arguments: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 2:
             raise InvalidInput.at("", "killed in the middle")
-        return real(*given)
+        return real(*arguments)
 
     monkeypatch.setattr(cleaning, "_predicted_fold", counting)
     assert train(make_task("first", CLEANED, epochs=1)).outcome.state is TrialState.FAILED
     again, other = (make_task(name, {**CLEANED, "lr": rate}, epochs=1) for name, rate in (("first", 0.1), ("two", 0.2)))
     assert [train(one).outcome.state for one in (again, other)] == [TrialState.SUCCEEDED] * 2
-    assert len(asked) == 3
+    assert len(calls) == 3
     assert dropped(again) == dropped(other)
     how = {"self_training": SelfTraining(teacher_epochs=2)}
     taught = make_task("taught", {**CLEANED, "self_training": True, "pseudo_threshold": 0.0}, epochs=1, **how)
     assert train(taught).outcome.state is TrialState.SUCCEEDED
-    assert len(asked) == 3
+    assert len(calls) == 3
     monkeypatch.setattr(cleaning, "_predicted_fold", real)
     alone = replace(again, directory=str(Path(again.directory) / "elsewhere" / "alone"))
     assert train(alone).outcome.state is TrialState.SUCCEEDED
@@ -227,8 +227,8 @@ def test_a_class_that_nobody_finds_keeps_its_images(make_task: Any, monkeypatch:
     answers = np.where(digits.train.labels == 3, 5, digits.train.labels)
     answers[:2] = (answers[:2] + 1) % 10
     monkeypatch.setattr(cleaning, "out_of_fold", lambda *_: answers)
-    found = cleaning.disagreeing(make_task(), digits, digits.train, 5, torch.device("cpu"), lambda: None)
-    assert set(found) == {0, 1} - set(np.flatnonzero(digits.train.labels == 3))
+    disagreeing = cleaning.disagreeing(make_task(), digits, digits.train, 5, torch.device("cpu"), lambda: None)
+    assert set(disagreeing) == {0, 1} - set(np.flatnonzero(digits.train.labels == 3))
 
 
 def test_the_values_of_a_script_are_those_of_the_trial(make_task: Any, train: Any, tmp_path: Path) -> None:

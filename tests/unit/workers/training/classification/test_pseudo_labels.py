@@ -44,23 +44,23 @@ def student(make_task: Make) -> Make:
 
     def make(folder: str = "trial", values: dict[str, Any] | None = None, **fields: Any) -> TrialTask:
         how = fields.pop("how", SelfTraining())
-        given = {"self_training": True, "pseudo_threshold": 0.0, "batch_size": 16, **(values or {})}
-        return make_task(folder, given, **{"data_fraction": 0.05, "epochs": 2, "self_training": how, **fields})
+        recipe = {"self_training": True, "pseudo_threshold": 0.0, "batch_size": 16, **(values or {})}
+        return make_task(folder, recipe, **{"data_fraction": 0.05, "epochs": 2, "self_training": how, **fields})
 
     return make
 
 
 def summary(task: TrialTask, folder: str = ".") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((Path(task.directory) / folder / "pseudo-labels-summary.json").read_bytes())
-    return found
+    content: dict[str, Any] = json.loads((Path(task.directory) / folder / "pseudo-labels-summary.json").read_bytes())
+    return content
 
 
 def weights(task: TrialTask, folder: str = ".") -> dict[str, torch.Tensor]:
     return load_file(Path(task.directory) / folder / MODEL)
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 # ---- what is learnt --------------------------------------------------------------------------------------------------
@@ -93,22 +93,22 @@ def test_what_is_kept_and_known_of_pseudo_labels(student: Make, train: Train) ->
         values={"pseudo_labels": "hard", "pseudo_threshold": 0.4}, epochs=1, how=SelfTraining(teacher_epochs=6)
     )
     trained = train(task)
-    kept = [one.name for one in trained.outcome.files]
-    assert kept[-2:] == ["pseudo-labels-summary.json", "pseudo-labels.npz"]
-    known, digits = summary(task), data.load(DIGITS)
+    names = [one.name for one in trained.outcome.files]
+    assert names[-2:] == ["pseudo-labels-summary.json", "pseudo-labels.npz"]
+    report, digits = summary(task), data.load(DIGITS)
     rest = digits.rest(0.05)
     with np.load(Path(task.directory) / "pseudo-labels.npz") as labels:
         assert set(labels.files) == {"index", "y", "scores"}
         assert labels["scores"].min() >= 0.4
         true = load_digits().target[labels["index"]]
-        assert known["precision"] == pytest.approx((labels["y"] == true).mean())
-        assert known["recall"] == pytest.approx((labels["y"] == true).sum() / len(rest))
-        assert known["kept"] == len(labels["y"]) == known["labels"]
-        assert list(known["labels_by_class"].values()) == np.bincount(labels["y"], minlength=10).tolist()
-    assert known["images"] == len(rest) == sum(known["scores"]["counts"])
-    assert known["scores"]["edges"][:2] == [0.0, 0.05]
-    assert sum(known["scores"]["counts"][8:]) == known["kept"]
-    assert trained.metrics[0]["pseudo_kept"] == known["kept"] / known["images"]
+        assert report["precision"] == pytest.approx((labels["y"] == true).mean())
+        assert report["recall"] == pytest.approx((labels["y"] == true).sum() / len(rest))
+        assert report["kept"] == len(labels["y"]) == report["labels"]
+        assert list(report["labels_by_class"].values()) == np.bincount(labels["y"], minlength=10).tolist()
+    assert report["images"] == len(rest) == sum(report["scores"]["counts"])
+    assert report["scores"]["edges"][:2] == [0.0, 0.05]
+    assert sum(report["scores"]["counts"][8:]) == report["kept"]
+    assert trained.metrics[0]["pseudo_kept"] == report["kept"] / report["images"]
 
 
 def test_soft_labels_are_the_probabilities_of_the_teacher(student: Make, train: Train) -> None:
@@ -141,12 +141,12 @@ def test_a_given_teacher_is_not_trained_again(student: Make, make_task: Make, tr
     teacher = make_task("teacher-of-all", epochs=3)
     train(teacher)
     path = Path(teacher.directory) / MODEL
-    given = WeightsFile(str(path), trial.fingerprint(teacher))
-    task = student(how=SelfTraining(teacher=given), epochs=1)
+    teacher_weights = WeightsFile(str(path), trial.fingerprint(teacher))
+    task = student(how=SelfTraining(teacher=teacher_weights), epochs=1)
     refused = train(task).outcome
     assert refused.state is TrialState.FAILED
     assert "or not the file that was chosen" in (refused.message or "")
-    task = student(how=SelfTraining(teacher=replace(given, sha256=sha256_of(path))), epochs=1)
+    task = student(how=SelfTraining(teacher=replace(teacher_weights, sha256=sha256_of(path))), epochs=1)
     assert train(task).outcome.state is TrialState.SUCCEEDED
     assert summary(task)["teacher"] == sha256_of(path)
     assert not (Path(task.directory) / "teacher").exists()
@@ -341,10 +341,10 @@ def test_the_rest_of_a_folder_of_classes_gives_a_csv_with_its_paths(
     assert outcome.state is TrialState.SUCCEEDED, outcome.message
     with (Path(task.directory) / "pseudo-labels.csv").open(newline="") as lines:
         names = [row["image"] for row in csv.DictReader(lines)]
-    found = unlabelled.load(None, task.dataset, 0.5)
-    assert len(names) == len(found) > 0
+    loaded = unlabelled.load(None, task.dataset, 0.5)
+    assert len(names) == len(loaded) > 0
     shown = np.stack([np.asarray(Image.open(tmp_path / "images" / name)) for name in names])
-    images = found.images[np.arange(len(found))]
+    images = loaded.images[np.arange(len(loaded))]
     assert np.array_equal(images[:, 0], shown)
 
 
@@ -353,9 +353,9 @@ def test_files_that_do_not_fit_into_memory_give_the_same_student(
 ) -> None:
     section = picture_folder(tmp_path / "images", noise)
     values = {"pseudo_labels": "hard"}
-    kept = train(student("kept", values, how=SelfTraining(section), epochs=1)).metrics
+    in_memory = train(student("kept", values, how=SelfTraining(section), epochs=1)).metrics
     streamed = student("streamed", values, how=SelfTraining({**section, "memory_bytes": 0}), epochs=1)
-    assert train(streamed).metrics == kept
+    assert train(streamed).metrics == in_memory
 
 
 def test_images_that_are_measured_on_are_refused(tmp_path: Path, noise: np.ndarray[Any, Any]) -> None:
@@ -376,13 +376,13 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_an_npz_may_have_labels_or_none(tmp_path: Path, noise: np.ndarray[Any, Any]) -> None:
     section = {"name": "more", "format": "npz", "path": str(tmp_path / "more.npz")}
     np.savez(tmp_path / "more.npz", x_train=noise)
-    found = unlabelled.load(section, DIGITS, 1.0)
-    assert np.array_equal(found.images[:, 0], noise)
-    assert found.truth is None
+    loaded = unlabelled.load(section, DIGITS, 1.0)
+    assert np.array_equal(loaded.images[:, 0], noise)
+    assert loaded.truth is None
     np.savez(tmp_path / "more.npz", x_train=noise, y_train=np.arange(30) % 3 * 6)  # 0, 6 and 12
-    found = unlabelled.load(section, DIGITS, 1.0)
-    assert found.truth is not None
-    assert found.truth[:3].tolist() == [0, 6, -1]
+    loaded = unlabelled.load(section, DIGITS, 1.0)
+    assert loaded.truth is not None
+    assert loaded.truth[:3].tolist() == [0, 6, -1]
     np.savez(tmp_path / "more.npz", x_train=np.zeros((3, 9, 9), np.uint8))
     with pytest.raises(InvalidInput, match=r"its images are \(1, 9, 9\).*those of the dataset \(1, 8, 8\)"):
         unlabelled.load(section, DIGITS, 1.0)
@@ -393,5 +393,5 @@ def test_the_rest_is_what_no_fraction_took(make_task: Make) -> None:
     small, large = set(digits.rest(0.05).tolist()), set(digits.rest(0.5).tolist())
     assert large < small
     assert len(small) + len(digits.subset(0.05)) == len(digits.train)
-    found = unlabelled.load(None, DIGITS, 0.5)
-    assert np.array_equal(load_digits().images[found.places].astype(np.uint8), found.images[:, 0])
+    loaded = unlabelled.load(None, DIGITS, 0.5)
+    assert np.array_equal(load_digits().images[loaded.places].astype(np.uint8), loaded.images[:, 0])

@@ -82,9 +82,9 @@ def test_a_batch_of_mixed_operations_is_each_image_by_its_own() -> None:
 
 def test_the_same_generator_gives_the_same_images_and_another_others() -> None:
     batch = images(3, 16, 16)
-    one, same, other = (randaugment(batch, 9.0, np.random.default_rng([0, epoch])) for epoch in (1, 1, 2))
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
+    first, same, other = (randaugment(batch, 9.0, np.random.default_rng([0, epoch])) for epoch in (1, 1, 2))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
 
 
 def test_a_magnitude_of_zero_leaves_what_needs_a_strength_as_it_is() -> None:

@@ -59,8 +59,8 @@ def test_a_folder_within_its_memory_is_decoded_once(folder: Path) -> None:
 
 
 def test_statistics_do_not_depend_on_where_the_images_are(folder: Path) -> None:
-    one, other = data.load(section(folder)), data.load(in_files(folder))
-    assert (one.mean, one.std) == (other.mean, other.std)
+    in_memory, from_files = data.load(section(folder)), data.load(in_files(folder))
+    assert (in_memory.mean, in_memory.std) == (from_files.mean, from_files.std)
 
 
 def test_both_kinds_of_splits_give_the_same_batches(folder: Path) -> None:

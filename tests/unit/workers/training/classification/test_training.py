@@ -57,8 +57,8 @@ def weights(task: TrialTask) -> dict[str, torch.Tensor]:
     return load_file(Path(task.directory) / "model.safetensors")
 
 
-def assert_same_weights(one: TrialTask, other: TrialTask) -> None:
-    first, second = weights(one), weights(other)
+def assert_same_weights(task: TrialTask, other: TrialTask) -> None:
+    first, second = weights(task), weights(other)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -68,9 +68,9 @@ def assert_same_weights(one: TrialTask, other: TrialTask) -> None:
 
 @pytest.mark.parametrize("values", RECIPES, ids=lambda v: v["optimizer"])
 def test_two_runs_give_the_same_measurements_and_weights(make_task: Any, train: Any, values: dict[str, Any]) -> None:
-    one, other = make_task("one", values), make_task("other", values)
-    assert train(one).metrics == train(other).metrics
-    assert_same_weights(one, other)
+    first, second = make_task("one", values), make_task("other", values)
+    assert train(first).metrics == train(second).metrics
+    assert_same_weights(first, second)
 
 
 @pytest.mark.parametrize("values", RECIPES, ids=lambda v: v["optimizer"])
@@ -253,8 +253,8 @@ def test_the_average_of_weights_equals_the_reference(shared: Path) -> None:
 def test_the_decay_equals_the_reference(shared: Path) -> None:
     golden = np.load(shared / "golden" / "ema.npz")
     steps, expected = golden["steps"], golden["timm_v3_warm_p23_decay"]
-    kept = steps >= 1
-    assert [decay_at(int(step), 0.9998) for step in steps[kept]] == pytest.approx(expected[kept], abs=1e-9)
+    has_begun = steps >= 1
+    assert [decay_at(int(step), 0.9998) for step in steps[has_begun]] == pytest.approx(expected[has_begun], abs=1e-9)
 
 
 def test_the_average_follows_statistics_and_counts_of_normalisation() -> None:
@@ -329,8 +329,8 @@ def test_the_optimiser_over_lists_of_tensors_steps_as_one_tensor_after_the_other
     )
     reference = RMSpropTF(other.parameters(), 0.02, alpha=0.9, eps=1e-3, momentum=0.9, foreach=False)
     for step in range(5):
-        for one in (model, other):
-            for parameter, gradient in zip(one.parameters(), _gradients(step), strict=True):
+        for network in (model, other):
+            for parameter, gradient in zip(network.parameters(), _gradients(step), strict=True):
                 parameter.grad = gradient.clone()
         ours.step()
         reference.step()

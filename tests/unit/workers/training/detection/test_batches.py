@@ -34,27 +34,27 @@ def batches(dataset: DetectionDataset, side: int = 48, processes: int = 0) -> Sc
     return SceneBatches.of(dataset.train, dataset, side=side, device=CPU, processes=processes)
 
 
-def by_position(found: Iterable[DetectionBatch]) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def by_position(loaded: Iterable[DetectionBatch]) -> dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     return {
-        position: one
-        for batch in found
-        for position, *one in zip(batch.positions, batch.images, batch.boxes, batch.labels, strict=True)
+        position: tensors
+        for batch in loaded
+        for position, *tensors in zip(batch.positions, batch.images, batch.boxes, batch.labels, strict=True)
     }
 
 
-def assert_same(one: Iterable[DetectionBatch], other: Iterable[DetectionBatch]) -> None:
-    left, right = by_position(one), by_position(other)
-    assert left.keys() == right.keys()
-    for position in left:
-        assert all(torch.equal(a, b) for a, b in zip(left[position], right[position], strict=True))
+def assert_same(actual: Iterable[DetectionBatch], expected: Iterable[DetectionBatch]) -> None:
+    first, second = by_position(actual), by_position(expected)
+    assert first.keys() == second.keys()
+    for position in first:
+        assert all(torch.equal(a, b) for a, b in zip(first[position], second[position], strict=True))
 
 
 def test_batches_are_of_almost_equal_size_in_the_given_order(folder: Path) -> None:
-    found = list(batches(load(section(folder))).augmented(np.array([5, 1, 4, 0, 2]), 2, STRONG, 0, 1))
-    assert [batch.positions for batch in found] == [(5, 1, 4), (0, 2)]
-    assert [tuple(batch.images.shape) for batch in found] == [(3, 3, 48, 48), (2, 3, 48, 48)]
-    assert found[0].images.dtype == torch.uint8
-    assert found[0].images.is_contiguous(memory_format=torch.channels_last)
+    loaded = list(batches(load(section(folder))).augmented(np.array([5, 1, 4, 0, 2]), 2, STRONG, 0, 1))
+    assert [batch.positions for batch in loaded] == [(5, 1, 4), (0, 2)]
+    assert [tuple(batch.images.shape) for batch in loaded] == [(3, 3, 48, 48), (2, 3, 48, 48)]
+    assert loaded[0].images.dtype == torch.uint8
+    assert loaded[0].images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_images_follow_from_seed_epoch_and_position_alone(folder: Path) -> None:
@@ -67,21 +67,21 @@ def test_images_follow_from_seed_epoch_and_position_alone(folder: Path) -> None:
 
 
 def test_files_decoded_by_processes_give_the_same_batches(folder: Path) -> None:
-    kept = batches(load(section(folder)))
-    left = batches(load(section(folder, memory_bytes=0)), processes=2)
-    assert (kept.processes, left.processes) == (0, 2)
-    order = np.random.default_rng(0).permutation(len(kept))
-    assert_same(kept.augmented(order, 3, STRONG, 0, 1), left.augmented(order, 3, STRONG, 0, 1))
-    assert_same(kept.plain(2), left.plain(2))
+    in_memory = batches(load(section(folder)))
+    from_files = batches(load(section(folder, memory_bytes=0)), processes=2)
+    assert (in_memory.processes, from_files.processes) == (0, 2)
+    order = np.random.default_rng(0).permutation(len(in_memory))
+    assert_same(in_memory.augmented(order, 3, STRONG, 0, 1), from_files.augmented(order, 3, STRONG, 0, 1))
+    assert_same(in_memory.plain(2), from_files.plain(2))
     assert multiprocessing.active_children() == []
 
 
 def test_plain_batches_have_every_image_fitted(folder: Path) -> None:
     dataset = load(section(folder))
     split = batches(dataset, side=96)
-    found = list(split.plain(4))
-    assert [position for batch in found for position in batch.positions] == list(range(len(split)))
-    for batch in found:
+    loaded = list(split.plain(4))
+    assert [position for batch in loaded for position in batch.positions] == list(range(len(split)))
+    for batch in loaded:
         for position, size, boxes in zip(batch.positions, batch.sizes, batch.boxes, strict=True):
             height, width = dataset.train.sizes[position]
             assert size == {(40, 60): (64, 96), (60, 40): (96, 64), (48, 48): (96, 96)}[height, width]
@@ -93,11 +93,11 @@ def test_plain_batches_have_every_image_fitted(folder: Path) -> None:
 def test_crowds_are_not_among_the_boxes_and_empty_images_have_none(folder: Path) -> None:
     dataset = load(section(folder))
     every = {name: number for number, name in enumerate(dataset.train.names)}
-    found = by_position(batches(dataset).plain(1))
+    tensors = by_position(batches(dataset).plain(1))
     for name, boxes in (("0.png", 1), ("2.png", 0)):
         if name in every:
-            assert found[every[name]][1].shape == (boxes, 4)
-            assert found[every[name]][2].shape == (boxes,)
+            assert tensors[every[name]][1].shape == (boxes, 4)
+            assert tensors[every[name]][2].shape == (boxes,)
     assert {"0.png", "2.png"} & every.keys()
 
 

@@ -73,15 +73,15 @@ def test_pseudo_boxes_are_a_dataset_in_cocos_form(
     assert [one.name for one in run.outcome().files][-2:] == ["pseudo-labels-summary.json", "pseudo-labels.json"]
     content = json.loads((tmp_path / "trial" / "pseudo-labels.json").read_bytes())
     assert min(one["score"] for one in content["annotations"]) >= 0.2
-    found = instances.parse(content)
-    assert tuple(found.classes.values()) == ("cat", "dog")
+    parsed = instances.parse(content)
+    assert tuple(parsed.classes.values()) == ("cat", "dog")
     rest = data.load(dataset).rest(0.5)
-    assert set(found.files) <= set(rest.names)
-    known = json.loads((tmp_path / "trial" / "pseudo-labels-summary.json").read_bytes())
-    assert known["images"] == len(rest)
-    assert known["kept"] == len(found.files)
-    assert known["labels"] == sum(known["labels_by_class"].values()) == len(content["annotations"])
-    assert measured.metrics["pseudo_kept"] == known["kept"] / known["images"]
+    assert set(parsed.files) <= set(rest.names)
+    report = json.loads((tmp_path / "trial" / "pseudo-labels-summary.json").read_bytes())
+    assert report["images"] == len(rest)
+    assert report["kept"] == len(parsed.files)
+    assert report["labels"] == sum(report["labels_by_class"].values()) == len(content["annotations"])
+    assert measured.metrics["pseudo_kept"] == report["kept"] / report["images"]
     assert 0.0 <= measured.metrics["pseudo_precision"] <= 1.0
     assert measured.metrics["pseudo_train_loss"] > 0.0
     terms = sum(value for name, value in measured.metrics.items() if name.startswith("train_loss/"))
@@ -146,11 +146,11 @@ def test_a_folder_without_annotations_is_a_folder_of_images(dataset: dict[str, A
     with pytest.raises(InvalidInput, match="would leak"):  # the same noise as in the dataset
         unlabelled.load(images, dataset, 1.0)
     _repaint(tmp_path / "more" / "images")
-    for one in (coco, images):
-        found = unlabelled.load(one, dataset, 1.0)
-        assert not found.annotated
-        assert found.scenes.names == tuple(f"new-{number}.png" for number in range(5))
-        assert found.scenes.sizes[:2].tolist() == [[40, 60], [60, 40]]
+    for source in (coco, images):
+        loaded = unlabelled.load(source, dataset, 1.0)
+        assert not loaded.annotated
+        assert loaded.scenes.names == tuple(f"new-{number}.png" for number in range(5))
+        assert loaded.scenes.sizes[:2].tolist() == [[40, 60], [60, 40]]
     with pytest.raises(InvalidInput, match="/annotations: there is no file"):
         unlabelled.load({**coco, "annotations": "instances.json"}, dataset, 1.0)
 
@@ -187,18 +187,18 @@ CAT, DOG = 0, 1
 
 
 def test_each_object_is_found_once_by_the_best_box_of_its_class() -> None:
-    there = truth([[0, 0, 10, 10], [20, 20, 40, 40]], [CAT, DOG])
-    found = truth([[1, 0, 10, 10], [0, 0, 10, 11], [20, 20, 40, 40], [21, 21, 40, 40]], [CAT, CAT, CAT, DOG])
-    matches = matched([(found, there), (truth([], []), truth([[0, 0, 4, 4]], [DOG]))])
+    objects = truth([[0, 0, 10, 10], [20, 20, 40, 40]], [CAT, DOG])
+    predicted = truth([[1, 0, 10, 10], [0, 0, 10, 11], [20, 20, 40, 40], [21, 21, 40, 40]], [CAT, CAT, CAT, DOG])
+    matches = matched([(predicted, objects), (truth([], []), truth([[0, 0, 4, 4]], [DOG]))])
     assert (matches.right, matches.boxes, matches.objects) == (2, 4, 3)
     assert matches.precision == 0.5
     assert matches.recall == pytest.approx(2 / 3)
 
 
 def test_boxes_in_a_crowd_are_neither_right_nor_wrong() -> None:
-    there = truth([[0, 0, 100, 100], [50, 50, 70, 70]], [CAT, CAT], crowd=(0,))
-    found = truth([[50, 50, 70, 70], [10, 10, 30, 30], [10, 10, 30, 30]], [CAT, CAT, DOG])
-    matches = matched([(found, there)])
+    objects = truth([[0, 0, 100, 100], [50, 50, 70, 70]], [CAT, CAT], crowd=(0,))
+    predicted = truth([[50, 50, 70, 70], [10, 10, 30, 30], [10, 10, 30, 30]], [CAT, CAT, DOG])
+    matches = matched([(predicted, objects)])
     assert (matches.right, matches.boxes, matches.objects) == (1, 2, 1)
 
 
