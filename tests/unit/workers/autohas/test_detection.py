@@ -15,7 +15,7 @@ from searchsvc.algorithms.autohas import AutohasOptions
 from searchsvc.domain import Candidate, Fidelity, Measurement, Objective, SharedSearch, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import Basis, Categorical, Float, Parameter, Space, find, networks
-from searchsvc.spaces.sharing import DECISIVE, check_sharable, fixed_values
+from searchsvc.spaces.sharing import STRUCTURAL, check_sharable, fixed_values
 from tests.support.detection import SIDE, SMALLEST
 from workers.autohas import Draw, ParameterDistributions, Reinforce, SupernetTrainer
 from workers.autohas.detection import DetectionLosses, SceneBatch, search_setup
@@ -190,7 +190,7 @@ def refused(*parameters: Parameter, **constants: Any) -> dict[str, str]:
 def test_every_searched_gene_of_the_architecture_is_named_with_the_algorithms_that_can() -> None:
     shipped = find("detector-small")
     faults = refused(*shipped.space.parameters)
-    deciding = {*networks.NETWORKS["detector-small"].defaults, "resolution", *DECISIVE["detection"]}
+    deciding = {*networks.NETWORKS["detector-small"].defaults, "resolution", *STRUCTURAL["detection"]}
     assert {f"/{name}" for name in shipped.space.names if name in deciding} <= faults.keys()
     assert "use an algorithm that trains each candidate by itself (tpe" in faults["/neck"]
     assert "/lr" not in faults
