@@ -212,7 +212,7 @@ def test_several_objectives_are_refused_with_suitable_algorithms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"), [(costs, "'latency' is not known before training; there are flops"), (None, "nothing is")]
+    ("model", "message"), [(costs, "'latency' is not known before training; there are flops"), (None, "nothing is")]
 )
 def test_a_soft_limit_needs_a_cost_that_is_known(model: Any, message: str) -> None:
     soft = [{"metric": "latency", "max": 3.0}]
