@@ -299,6 +299,7 @@ def test_a_driver_that_dies_is_replaced_by_the_one_on_standby(
     monkeypatch.setattr("searchsvc.controller.controller.STANDBY_SECONDS", 0.2)
     job = _submit(service)
     with _running(service, "run", standby=True):
+        _wait_for_heartbeat(service, job)
         _wait_for_standby(service, 1)
         os.kill(_starts(service.settings)[0][2], signal.SIGKILL)
         _wait(lambda: len(_starts(service.settings)) == 2)

@@ -22,7 +22,7 @@ def result_lines(result: Document) -> list[RenderableType]:
         lines += ["", "[bold]Pareto front[/]", front_bars(front, objectives)]
     if result["model"]:
         lines += ["", f"[bold]The model of trial #{result['winner']['number']}[/]", *_snippet(Path(result["model"]))]
-    return [*lines, "", f"All of it: searchctl show {job['id']}", "As a service, with a REST API: searchctl serve"]
+    return [*lines, "", f"Details: searchctl show {job['id']}", "As a service, with a REST API: searchctl serve"]
 
 
 def _snippet(model: Path) -> list[RenderableType]:
