@@ -176,7 +176,8 @@ def test_a_format_that_is_none_is_answered_with_those_there_are(searchctl: Searc
 def test_tasks_are_listed_with_what_they_export(searchctl: Searchctl) -> None:
     tasks = {one["name"]: one for one in searchctl("tasks", "--json").document}
     task = tasks["classification"]
-    assert tasks["self_training"]["description"].startswith("one of classification, detection, taught by pseudo labels")
+    description = "one of classification, detection, also trained on pseudo-labels"
+    assert tasks["self_training"]["description"].startswith(description)
     assert [one["name"] for one in task["exports"]] == names()
     assert "onnx, script" in " ".join(searchctl("tasks").out.split())
 

@@ -36,7 +36,7 @@ def service(home: Path) -> Iterator[str]:
     try:
         yield _address_of(process, home)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=15) == 0
+        assert process.wait(timeout=60) == 0
         assert not (home / "address").exists()
     finally:
         process.kill()
@@ -95,7 +95,7 @@ def test_events_are_pushed_to_a_watcher(service: str, searchctl: Searchctl, spec
         assert "job paused" in watcher.stdout.readline()
         store.cancel_job(job_id)
         assert "job cancelled" in watcher.stdout.readline()
-        assert watcher.wait(timeout=15) == 1
+        assert watcher.wait(timeout=60) == 1
     finally:
         watcher.kill()
         watcher.communicate()
@@ -109,7 +109,7 @@ def test_interrupting_a_watcher_leaves_the_job_alone(
     assert watcher.stdout is not None
     watcher.stdout.readline()
     watcher.send_signal(signal.SIGINT)
-    _, errors = watcher.communicate(timeout=15)
+    _, errors = watcher.communicate(timeout=60)
     assert watcher.returncode == 130
     assert "Traceback" not in errors
     assert store.job(job_id).state == "QUEUED"

@@ -96,7 +96,7 @@ def test_what_a_supernet_of_detectors_cannot_be_is_refused_with_its_place(
     neck = {"type": "categorical", "name": "neck", "choices": ["fpn", "rfp"]}
     for changes, pointer, said in (
         ({"space": {"parameters": [NETWORK, RATE, neck]}}, "/space/parameters/2", "fix it, or use an algorithm that"),
-        ({"space": {"name": "detector-small"}}, "/space/fix/neck", "where neck is the same in all"),
+        ({"space": {"name": "detector-small"}}, "/space/fix/neck", "only if neck is the same in all"),
         ({"objectives": [{"metric": "ar100"}]}, "/objectives/0/metric", "not scored by ar100, but by ap or ap50 or"),
         ({"dataset": dataset}, "/dataset", "to score the candidates of a supernet, 16 are needed"),
     ):
