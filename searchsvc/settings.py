@@ -1,107 +1,168 @@
 """Settings: the only reader of environment variables.
 
 The variable of a field is `SEARCHSVC_` and the name of the field in capitals. The settings page of the documentation
-consists of the descriptions of the fields. Every command of searchctl imports this module first, so it reads the
-environment itself: importing pydantic-settings takes longer than running a command.
+consists of the descriptions of the fields. Every command of searchctl imports this module first, so it needs nothing
+but the standard library (docs/decisions/0011-a-light-client.md).
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from searchsvc.errors import FaultCollector, InvalidInput
 
 _PREFIX = "SEARCHSVC_"
 _SYNONYMS = {"ray_address": "RAY_ADDRESS"}
 """Variables of other programs that set a field if our own variable does not."""
+_UNSET: Final[Any] = object()
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # not resolve(): a link that the user chose stays as it is spelled
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The values that a setting accepts, as text from the environment or as a Python object."""
+
+    parse: Callable[[Any], Any]
+    """Raises ValueError or TypeError for a value that is not accepted."""
+    wanted: str
 
 
-Folder = Annotated[Path, AfterValidator(_absolute)]
-Folders = tuple[Folder, ...]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+def _folder(value: Any) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(value)))  # not resolve(): a link stays as the user spelled it
 
 
-class Settings(BaseModel):
-    """Locations and behaviour of the service. Frozen: created once at start and passed on."""
+def _folders(value: Any) -> tuple[Path, ...]:
+    if isinstance(value, str):
+        is_json = value.lstrip().startswith("[")
+        value = json.loads(value) if is_json else [part for part in value.split(os.pathsep) if part]
+    return tuple(_folder(part) for part in value)
 
-    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
-    data_dir: Folder = Field(
-        default=Path("~/.searchsvc"),
-        validate_default=True,
-        description="Folder of all files of the service: the SQLite database, weights, logs, the local token.",
-    )
-    database_url: str = Field(
-        default_factory=lambda values: f"sqlite:///{values.get('data_dir')}/searchsvc.db",
-        description="SQLAlchemy URL of the database: sqlite:///... (default, in the data folder) or postgresql://...",
-        repr=False,  # may hold a password
-    )
-    data_roots: Folders = Field(
-        default_factory=lambda values: (values.get("data_dir", Path()) / "data",),
-        description="Folders from which a job submitted over REST may read datasets; separate several with `:`.",
-    )
-    ray_address: str | None = Field(
-        default=None,
-        description="Address of the Ray cluster (RAY_ADDRESS is read too). If unset, a local Ray is started.",
-    )
-    host: str = Field(default="127.0.0.1", description="Address on which `searchctl serve` listens.")
-    port: int = Field(default=8700, ge=0, le=65_535, description="Port on which `searchctl serve` listens.")
-    url: str | None = Field(
-        default=None,
-        description="Address of the service that searchctl uses. If unset, the service of this data folder.",
-    )
-    token: SecretStr | None = Field(
-        default=None, description="Bearer token that searchctl sends. If unset, the token in the data folder."
-    )
-    max_drivers: int = Field(
-        default=4, ge=1, le=1000, description="Jobs that one controller runs at once; the others wait, oldest first."
-    )
-    lease_seconds: Seconds = Field(
-        default=3.0,
-        description="Time without a heartbeat after which a driver counts as dead and its job is taken over.",
-    )
-    heartbeat_seconds: Seconds = Field(default=0.5, description="Interval at which a driver renews its lease.")
-    poll_seconds: Seconds = Field(default=0.2, description="Interval at which a controller looks for jobs to start.")
-    cancel_seconds: Seconds = Field(
-        default=10.0, description="Time that a driver has to carry out a cancellation before it is killed."
-    )
-    restarts: int = Field(
-        default=5,
-        ge=1,
-        le=1000,
-        description="Consecutive crashes without progress after which a job fails.",
-    )
-    database_wait_seconds: Seconds = Field(
-        default=30.0, description="Time that an operation waits for a database that does not answer."
-    )
+def _whole(least: int, most: int) -> _Kind:
+    def parse(value: Any) -> int:
+        number = int(value)
+        if number != float(value) or not least <= number <= most:
+            raise ValueError
+        return number
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Fill in the fields without a value from the environment. Empty variables do not count."""
+    return _Kind(parse, f"a whole number from {least} to {most}")
+
+
+def _seconds_of(value: Any) -> float:
+    seconds = float(value)
+    if not 0 < seconds <= 86_400:
+        raise ValueError
+    return seconds
+
+
+_TEXT = _Kind(str, "a text")
+_FOLDER = _Kind(_folder, "a folder")
+_FOLDERS = _Kind(_folders, f"folders separated by {os.pathsep!r}, or a JSON list of folders")
+_SECONDS = _Kind(_seconds_of, "a number of seconds above 0, at most 86400")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The annotation of a field of Settings."""
+
+    kind: _Kind
+    default: Any
+    """A value, or a function of the settings whose earlier fields are set."""
+    description: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Locations and behaviour of the service. Created once at start and passed on.
+
+    Fields that are not given come from the environment, or else have their defaults. An empty variable counts as not
+    set. Raises InvalidInput, with a fault for each wrong value.
+    """
+
+    data_dir: Annotated[
+        Path,
+        Setting(
+            _FOLDER,
+            "~/.searchsvc",
+            "Folder of all files of the service: the SQLite database, weights, logs, the local token.",
+        ),
+    ] = _UNSET
+    database_url: Annotated[
+        str,
+        Setting(
+            _TEXT,
+            lambda settings: f"sqlite:///{settings.data_dir}/searchsvc.db",
+            "SQLAlchemy URL of the database: sqlite:///... (default, in the data folder) or postgresql://...",
+        ),
+    ] = field(default=_UNSET, repr=False)  # may hold a password
+    data_roots: Annotated[
+        tuple[Path, ...],
+        Setting(
+            _FOLDERS,
+            lambda settings: (settings.data_dir / "data",),
+            "Folders from which a job submitted over REST may read datasets; separate several with `:`.",
+        ),
+    ] = _UNSET
+    ray_address: Annotated[
+        str | None,
+        Setting(_TEXT, None, "Address of the Ray cluster (RAY_ADDRESS is read too). If unset, a local Ray is started."),
+    ] = _UNSET
+    host: Annotated[str, Setting(_TEXT, "127.0.0.1", "Address on which `searchctl serve` listens.")] = _UNSET
+    port: Annotated[int, Setting(_whole(0, 65_535), 8700, "Port on which `searchctl serve` listens.")] = _UNSET
+    url: Annotated[
+        str | None,
+        Setting(_TEXT, None, "Address of the service that searchctl uses. If unset, the service of this data folder."),
+    ] = _UNSET
+    token: Annotated[
+        str | None,
+        Setting(_TEXT, None, "Bearer token that searchctl sends. If unset, the token in the data folder."),
+    ] = field(default=_UNSET, repr=False)
+    max_drivers: Annotated[
+        int, Setting(_whole(1, 1000), 4, "Jobs that one controller runs at once; the others wait, oldest first.")
+    ] = _UNSET
+    lease_seconds: Annotated[
+        float,
+        Setting(
+            _SECONDS, 3.0, "Time without a heartbeat after which a driver counts as dead and its job is taken over."
+        ),
+    ] = _UNSET
+    heartbeat_seconds: Annotated[float, Setting(_SECONDS, 0.5, "Interval at which a driver renews its lease.")] = _UNSET
+    poll_seconds: Annotated[
+        float, Setting(_SECONDS, 0.2, "Interval at which a controller looks for jobs to start.")
+    ] = _UNSET
+    cancel_seconds: Annotated[
+        float, Setting(_SECONDS, 10.0, "Time that a driver has to carry out a cancellation before it is killed.")
+    ] = _UNSET
+    restarts: Annotated[
+        int, Setting(_whole(1, 1000), 5, "Consecutive crashes without progress after which a job fails.")
+    ] = _UNSET
+    database_wait_seconds: Annotated[
+        float, Setting(_SECONDS, 30.0, "Time that an operation waits for a database that does not answer.")
+    ] = _UNSET
+
+    def __post_init__(self) -> None:
         environment = {name.upper(): value for name, value in os.environ.items() if value}
-        texts = {
-            name: environment.get(f"{_PREFIX}{name.upper()}") or environment.get(_SYNONYMS.get(name, ""))
-            for name in cls.model_fields
-        }
-        return {name: value for name, value in texts.items() if value is not None} | values
+        faults = FaultCollector()
+        for name, setting in SETTINGS.items():
+            value = getattr(self, name)
+            if value is _UNSET:
+                synonym = environment.get(_SYNONYMS.get(name, ""))
+                value = environment.get(f"{_PREFIX}{name.upper()}", synonym)
+                if value is None:
+                    value = self._default(setting.default, faults)
+            with faults.at(f"/{name}"):
+                object.__setattr__(self, name, _parsed(setting.kind, value))
+        faults.raise_any()
 
-    @field_validator("data_roots", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        """Accept a JSON list, or paths separated as in PATH."""
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return json.loads(value)
-        return [part for part in value.split(os.pathsep) if part]
+    def _default(self, default: Any, faults: FaultCollector) -> Any:
+        if not callable(default):
+            return default
+        faults.raise_any()  # the default depends on the fields before
+        return default(self)
 
     @property
     def service_url(self) -> str:
@@ -122,7 +183,7 @@ class Settings(BaseModel):
 
     def bearer_token(self) -> str | None:
         """Return the token that searchctl sends: the token from the settings, or else the token in the data folder."""
-        return self.token.get_secret_value() if self.token else self.local_token()
+        return self.token or self.local_token()
 
     @property
     def logs_dir(self) -> Path:
@@ -162,3 +223,19 @@ class Settings(BaseModel):
         for folder in (self.data_dir, self.logs_dir, self.artifacts_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
+
+
+def _parsed(kind: _Kind, value: Any) -> Any:
+    """Return the value of a setting; None stays None. Raises InvalidInput."""
+    if value is None:
+        return None
+    try:
+        return kind.parse(value)
+    except (ValueError, TypeError):
+        raise InvalidInput.at("", f"{value!r} is not {kind.wanted}") from None
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Settings, include_extras=True).items()
+}
+"""The fields of Settings, in their order."""

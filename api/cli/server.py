@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
@@ -83,7 +84,7 @@ def _listener(settings: Settings, any_port: bool) -> socket.socket:
     except RuntimeUnavailable:
         if not any_port:
             raise
-    return listener(settings.model_copy(update={"port": 0}))
+    return listener(replace(settings, port=0))
 
 
 class _PageThread(threading.Thread):

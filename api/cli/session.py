@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 
 from api.cli.addresses import service_address
 from api.cli.client import Client
 from api.cli.remote import RemoteTransport
-from searchsvc.errors import Fault, InvalidInput
 from searchsvc.settings import Settings
 
 
@@ -25,11 +23,7 @@ class Session:
     def settings(self, **more: Any) -> Settings:
         """Read the settings: options first, then the environment, then defaults. Raises InvalidInput."""
         options = {name: value for name, value in {**self.overrides, **more}.items() if value is not None}
-        try:
-            return Settings(**options)
-        except ValidationError as error:
-            faults = [Fault("/" + "/".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-            raise InvalidInput(faults) from None
+        return Settings(**options)
 
     def client(self) -> Client:
         """Connect to the service."""

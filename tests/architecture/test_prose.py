@@ -22,9 +22,7 @@ def per_ten_thousand() -> Counter[str]:
 
 
 @pytest.mark.parametrize(("words", "limit"), [(("where",), 25), (("one", "ones"), 25), (("what",), 10)])
-def test_docstrings_name_their_subjects(
-    per_ten_thousand: Counter[str], words: tuple[str, ...], limit: int
-) -> None:
+def test_docstrings_name_their_subjects(per_ten_thousand: Counter[str], words: tuple[str, ...], limit: int) -> None:
     assert sum(per_ten_thousand[word] for word in words) <= limit
 
 

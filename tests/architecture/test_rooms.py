@@ -41,9 +41,7 @@ def test_a_class_name_stands_for_one_class() -> None:
 
 def test_imports_stand_at_the_top() -> None:
     """Imports inside functions delay heavy libraries (torch, Ray, SciPy); everything else is imported at the top."""
-    inside = [
-        f"{name_of(path)}:{line}" for path in modules(*PACKAGES) for line in sorted(_imports_in_functions(path))
-    ]
+    inside = [f"{name_of(path)}:{line}" for path in modules(*PACKAGES) for line in sorted(_imports_in_functions(path))]
     assert len(inside) <= IMPORTS_IN_FUNCTIONS, inside
 
 

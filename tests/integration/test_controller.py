@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,7 @@ def test_a_command_that_cannot_be_started_fails_the_job_with_the_reason(service:
 
 def test_two_controllers_start_each_job_once(any_service: Service) -> None:
     service = any_service
-    service.settings = service.settings.model_copy(update={"lease_seconds": 15.0})  # none is late
+    service.settings = replace(service.settings, lease_seconds=15.0)  # none is late
     jobs = [_submit(service, f"job-{number}") for number in range(6)]
     with _running(service, "finish"), _running(service, "finish"):
         for job in jobs:
@@ -178,7 +179,7 @@ def test_two_controllers_start_each_job_once(any_service: Service) -> None:
 
 
 def test_jobs_start_in_their_order_and_never_more_than_there_is_room_for(service: Service) -> None:
-    service.settings = service.settings.model_copy(update={"max_drivers": 1})
+    service.settings = replace(service.settings, max_drivers=1)
     jobs = [_submit(service, f"job-{number}") for number in range(3)]
     most = 0
     with _running(service, "finish"):

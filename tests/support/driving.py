@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Rig:
     def __init__(self, data_dir: Path, *, cpus: int = 2, ray_address: str | None = None) -> None:
         """Create the folder. `ray_address`: use the cluster at this address instead of a local head."""
         self.settings = Settings(data_dir=data_dir, database_url=f"sqlite:///{data_dir}/searchsvc.db").prepare()
-        self.settings = self.settings.model_copy(update={"ray_address": ray_address})
+        self.settings = replace(self.settings, ray_address=ray_address)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
             **self.settings.environment(),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_a_page_is_served_while_a_command_runs_and_no_longer(service: Service) -
 
 def test_a_page_takes_a_free_port_unless_one_is_asked_for(service: Service) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        service.settings = service.settings.model_copy(update={"port": taken.getsockname()[1]})
+        service.settings = replace(service.settings, port=taken.getsockname()[1])
         with pytest.raises(RuntimeUnavailable, match="cannot listen"), page(service, "/ui/", any_port=False):
             pass
 

@@ -13,9 +13,7 @@ from searchsvc.spaces import Categorical, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import CostModel
 from tests.support.work import calls
 
-SPACE = Space(
-    [*(Categorical(f"edge{i}", ("none", "skip", "1x1", "3x3")) for i in range(6)), Integer("rate", 1, 9)]
-)
+SPACE = Space([*(Categorical(f"edge{i}", ("none", "skip", "1x1", "3x3")) for i in range(6)), Integer("rate", 1, 9)])
 WEIGHTS = np.array([0.0, 0.1, 1.0, 3.0])
 
 

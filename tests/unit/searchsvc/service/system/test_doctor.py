@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from searchsvc.service.service import Service
@@ -25,13 +26,13 @@ def test_a_sound_installation_is_ok(service: Service) -> None:
 
 
 def test_a_database_without_schema_is_mended_by_an_upgrade(settings: Settings, tmp_path: Path) -> None:
-    check = _checks(settings.model_copy(update={"database_url": f"sqlite:///{tmp_path}/empty.db"}))["database"]
+    check = _checks(replace(settings, database_url=f"sqlite:///{tmp_path}/empty.db"))["database"]
     assert (check.state, check.mend) == ("failed", "run `searchctl db upgrade`")
 
 
 def test_a_database_that_is_not_there_is_found_in_seconds(settings: Settings) -> None:
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
-    check = _checks(settings.model_copy(update={"database_url": url}))["database"]
+    check = _checks(replace(settings, database_url=url))["database"]
     assert check.state == "failed"
     assert "secret" not in check.found
 
@@ -47,12 +48,12 @@ def test_a_taken_port_is_found(settings: Settings) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        taken = settings.model_copy(update={"port": server.getsockname()[1]})
+        taken = replace(settings, port=server.getsockname()[1])
         assert _checks(taken)["port"].state == "warning"
 
 
 def test_a_data_folder_that_is_not_there_is_found(settings: Settings, tmp_path: Path) -> None:
-    assert _checks(settings.model_copy(update={"data_dir": tmp_path / "none"}))["data folder"].state == "failed"
+    assert _checks(replace(settings, data_dir=tmp_path / "none"))["data folder"].state == "failed"
 
 
 def test_the_service_loads_neither_torch_nor_ray_nor_a_web_framework(tmp_path: Path) -> None:
