@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hex digits. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(source: Path | BinaryIO) -> str:
+    """Return the SHA-256 of the content of a file, or of an open file from its position, in hex digits.
+
+    Raises OSError.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return sha256_of(file)
+    return hashlib.file_digest(source, "sha256").hexdigest()

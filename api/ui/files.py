@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.rest.deps import JobRef, ScratchFolder, ServiceDep, TrialId
+from api.rest.files import OpenFileResponse
 from api.rest.routes import results, trials
 from api.rest.schemas.labels import ImageNumber
 from api.ui.context import PageContext
@@ -55,8 +56,9 @@ def download(
 ) -> FileResponse:
     """Download a file. `shown`: the file is a picture inside a page. Raises Unauthenticated, NotFound."""
     service.access.authenticate(secret_of(request))
-    response = trials.download(service, service.trials.get(trial_id), artifact)
-    return FileResponse(response.path, media_type="image/png") if shown and artifact.endswith(PICTURE) else response
+    if not (shown and artifact.endswith(PICTURE)):
+        return trials.download(service, service.trials.get(trial_id), artifact)
+    return OpenFileResponse(service.trials.open_artifact(trial_id, artifact), media_type="image/png")
 
 
 @router.get("/files/{job}/validation/{image}", response_class=Response)

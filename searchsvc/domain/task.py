@@ -87,9 +87,10 @@ class Task(Protocol):
         """Measure the trial's best weights on the test split; called once per winner."""
 
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the user's word
-        """Write the best weights in the trial's directory in one of the formats of `exports`.
+        """Write the best weights in the task's directory in one of the formats of `exports`.
 
-        Raises InvalidInput if the trial has no weights, and RuntimeUnavailable if a required package is not installed.
+        The directory holds copies of the files that the trial has stored. Raises InvalidInput if it has no weights, and
+        RuntimeUnavailable if a required package is not installed.
         """
 
 
@@ -102,6 +103,14 @@ class FileTask(Task, Protocol):
 
         The service makes them absolute, and checks that they exist and may be read.
         """
+
+
+@runtime_checkable
+class ConfinedTask(Task, Protocol):
+    """A task that can be told to read no file outside some folders, although links in a dataset lead there."""
+
+    def confined(self, dataset: Mapping[str, Any], roots: Sequence[str]) -> Mapping[str, Any]:
+        """Return the dataset section completed so that reading a file outside `roots` raises InvalidInput."""
 
 
 @runtime_checkable

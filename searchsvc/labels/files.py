@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from searchsvc.errors import Fault, InvalidInput
+from searchsvc.files import open_confined
 
 LabelDocument: TypeAlias = Sequence[Sequence[int | str]] | Mapping[str, Sequence[int | str]]
 """Sets of classes, each class by index or name: a list in the order of the images, or a mapping by image name."""
@@ -21,13 +22,14 @@ LabelDocument: TypeAlias = Sequence[Sequence[int | str]] | Mapping[str, Sequence
 _FAULTS_LISTED = 20
 
 
-def read_labels(path: Path) -> LabelDocument:
-    """Return the document in a label file.
+def read_labels(path: Path, within: Sequence[str] | None = None) -> LabelDocument:
+    """Return the document in a label file, which must lie below the folders `within`; None: anywhere.
 
     Raises InvalidInput (pointers into the document) if the file cannot be read or is not a label file.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open_confined(path, within) as file:
+            text = file.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput.at("", f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if path.suffix.lower() == ".csv":

@@ -9,7 +9,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,13 @@ class Predictions:
         return buffer.getvalue()
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, source: Path | BinaryIO) -> Self:
         """Return the predictions in a file. Raises InvalidInput if it is missing or incomplete."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(source, allow_pickle=False) as file:
                 return cls(*(file[name] for name in _NAMES))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            path = source if isinstance(source, Path) else "the file"
             raise InvalidInput.at("", f"{path} holds no predictions that can be read: {error}") from None
 
 

@@ -83,7 +83,7 @@ class Catalogue(Generic[RawT, DatasetT]):
         folder = self.unlabelled_folder(section)
         if folder is None:
             return self.fingerprint(section)
-        return stamps(files_below(existing(folder.path, folder=True)))
+        return stamps(files_below(existing(folder.path, folder=True, within=folder.within)))
 
     def unlabelled_folder(self, section: Mapping[str, Any]) -> ImagesOptions | None:
         """Return the folder of a section of images without labels; None if they are not in a folder, or have labels."""

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import Fault, InvalidInput
+from searchsvc.files import UnsafeFile, open_confined
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -29,6 +30,8 @@ _FAULTS_LISTED = 20
 _THREADS = 4
 
 Item = TypeVar("Item")
+Roots: TypeAlias = Sequence[str] | None
+"""Folders that files must lie below, with links followed; None: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Decoder:
     size: int
     color: bool
     """True: three channels; false: a grey channel."""
+    within: Roots = None
 
     @property
     def channels(self) -> int:
@@ -47,7 +51,7 @@ class Decoder:
         """Decode a file. Raises InvalidInput that names it if it cannot be decoded."""
         from PIL import Image
 
-        with opened(path) as image:
+        with opened(path, self.within) as image:
             converted = image.convert("RGB" if self.color else "L")
             # (size, size, 3) or (size, size)
             pixels = np.asarray(converted.resize((self.size, self.size), Image.Resampling.BILINEAR), np.uint8)
@@ -99,31 +103,36 @@ def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> N
     files = ImageFiles(paths, decoder)
     if math.prod(files.shape) <= memory_bytes:
         return decoder.decode_all(paths)
-    check_headers(paths)
+    check_headers(paths, decoder.within)
     return files
 
 
-def check_headers(paths: Sequence[Path]) -> None:
+def check_headers(paths: Sequence[Path], within: Roots) -> None:
     """Raise InvalidInput that names the files which are no images, judged by their headers."""
 
     def look(path: Path) -> None:
-        with opened(path):
+        with opened(path, within):
             pass
 
     for_all(look, paths)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[PillowImage]:
-    """Open an image without reading its pixels; errors of Pillow, also within the context, become InvalidInput."""
+def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
+    """Open an image without reading its pixels; errors of Pillow, also within the context, become InvalidInput.
+
+    So does a link that leads out of the folders `within`.
+    """
     from PIL import Image
 
     try:
-        with Image.open(path, formats=_DECODERS) as image:
+        with open_confined(path, within) as file, Image.open(file, formats=_DECODERS) as image:
             if image.width * image.height > _LARGEST_PIXELS:
                 size = f"{image.width}x{image.height}"
                 raise InvalidInput.at("/path", f"{printable(path)} has {size} px; the limit is {_LARGEST_PIXELS:,}")
             yield image
+    except UnsafeFile as error:
+        raise InvalidInput.at("/path", f"{printable(path)} is not read: {error.strerror}") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise InvalidInput.at("/path", f"{printable(path)} cannot be decoded: {printable(error)}") from None
 

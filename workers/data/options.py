@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from searchsvc.errors import InvalidInput
+from searchsvc.files import is_confined
 from workers.data.dataset import Labels
+from workers.data.imagefiles import Roots
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 IMAGES = "images"
@@ -28,6 +30,11 @@ class DatasetOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
+    within: tuple[str, ...] | None = None
+    """Folders that every file must lie below, with links followed; None: files may be anywhere.
+
+    The service sets it to its data roots for a job that was submitted over REST.
+    """
 
 
 class SplitOptions(DatasetOptions):
@@ -102,9 +109,14 @@ class DatasetFormat(Generic[OptionsT, RawT]):
     """Returns images without labels, (n, c, h, w); None if they have labels. Raises InvalidInput."""
 
 
-def existing(path: str, *, folder: bool, pointer: str = "/path") -> Path:
-    """Return the path of a file (or a folder). Raises InvalidInput at `pointer`, the option, if it cannot be read."""
+def existing(path: str | Path, *, folder: bool, pointer: str = "/path", within: Roots = None) -> Path:
+    """Return the path of a file (or a folder) below one of the folders `within`.
+
+    Raises InvalidInput at `pointer`, the option, if it cannot be read or leads out of these folders.
+    """
     location = Path(path).expanduser()
+    if within is not None and not is_confined(location, within):
+        raise InvalidInput.at(pointer, f"{path} is not read: it leads out of {' and '.join(within)}")
     try:
         if folder and location.is_dir():
             return location

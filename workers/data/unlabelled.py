@@ -54,7 +54,7 @@ class UnlabelledLoader(Generic[DatasetT, UnlabelledT]):
 
 def images_below(options: ImagesOptions) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Return all images below a folder, and their paths relative to it. Raises InvalidInput if there are none."""
-    root = existing(options.path, folder=True)
+    root = existing(options.path, folder=True, within=options.within)
     paths = tuple(files_below(root))
     if not paths:
         raise InvalidInput.at("/path", f"{root} holds no image")

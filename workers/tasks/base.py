@@ -34,6 +34,9 @@ class ShippedTask:
     def path_options(self, dataset: Mapping[str, Any]) -> tuple[str, ...]:
         return self.catalogue.path_options(dataset)
 
+    def confined(self, dataset: Mapping[str, Any], roots: Sequence[str]) -> Mapping[str, Any]:
+        return {**dataset, "within": list(roots)}
+
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
         info: DatasetInfo = self.catalogue.load(dataset).info
         return info

@@ -25,12 +25,13 @@ from api.rest.deps import (
     whole,
 )
 from api.rest.errors import answers
+from api.rest.files import OpenFileResponse
 from api.rest.schemas.analysis import Architecture
 from api.rest.schemas.base import Page
 from api.rest.schemas.events import Log
 from api.rest.schemas.trials import Artifact, Attempt, Comparison, Measurement, Trial
 from searchsvc.domain import TrialState
-from searchsvc.errors import InvalidInput, NotFound
+from searchsvc.errors import InvalidInput
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}/trials",
@@ -141,11 +142,8 @@ def download(
     artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Name of the file.")],
 ) -> FileResponse:
     """Download a file, whole or by ranges."""
-    record = next((each for each in service.trials.artifacts(trial.id) if each.name == artifact), None)
-    path = service.settings.artifacts_dir / record.path if record else None
-    if path is None or not path.is_file():
-        raise NotFound(f"trial {trial.number} has no file {artifact!r}")
-    return FileResponse(path, media_type=media_type(path.name), filename=path.name)
+    file = service.trials.open_artifact(trial.id, artifact)
+    return OpenFileResponse(file, media_type=media_type(artifact), filename=artifact)
 
 
 def media_type(name: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from searchsvc.domain import Task
-from searchsvc.service.exports import weights
+from searchsvc.service.exports import artifacts, weights
 from searchsvc.service.exports.source import Source
 
 
@@ -14,8 +15,12 @@ def writer(task: Task, name: str) -> Callable[[Source, Path], None]:
     """Return the writer of the task's format; it raises NotFound, Conflict and the errors of `Task.export`."""
 
     def write(source: Source, path: Path) -> None:
-        chosen = source.single_trial()
-        weights.check(source, chosen)
-        task.export(name, source.task_of(chosen), path)
+        trial = source.single_trial()
+        weights.stored(source, trial)
+        # The task reads verified copies: in the trial's own folder a worker can replace a file at any time.
+        with TemporaryDirectory(prefix="searchsvc-") as folder:
+            for artifact in source.store.artifacts(trial.id):
+                artifacts.copy(source.artifacts_dir, artifact, Path(folder) / Path(artifact.name).name)
+            task.export(name, source.task_of(trial, folder), path)
 
     return write

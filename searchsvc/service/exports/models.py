@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchsvc import files
 from searchsvc.checksums import sha256_of
 from searchsvc.domain import Job, ModelSource, PretrainedTask, Task, Trial, WeightsFile
 from searchsvc.errors import Conflict, InvalidInput, NotFound, below
@@ -45,8 +46,10 @@ def find(
         path, key = _published(source.timm, task), "timm"
     else:
         return _of_trial(source, store, settings)
+    roots = settings.data_roots if source.file is not None and not trusted else None
     try:
-        sha256 = sha256_of(path)
+        with files.open_confined(path, roots) as file:
+            sha256 = sha256_of(file)
     except OSError as error:
         raise InvalidInput.at(f"/{key}", f"{path} cannot be read: {error.strerror or error}") from None
     name = str(path) if key == "file" else source.timm
@@ -74,8 +77,7 @@ def _of_trial(source: ModelSource, store: Store | None, settings: Settings) -> F
     try:
         job, trial = _chosen(source, store)
         trained = Source(store, settings.artifacts_dir, job, trial)
-        weights.check(trained, trained.single_trial())
-        path, sha256 = weights.stored(trained, trial)
+        path, sha256 = weights.checked(trained, trained.single_trial())
     except (NotFound, Conflict) as error:
         raise InvalidInput.at(f"/{key}", str(error)) from None
     return _pinned(source, ModelSource(trial=trial.id, sha256=sha256), path)

@@ -31,14 +31,14 @@ class Source:
             raise Conflict(f"trial {self.trial.number} of job {self.job.name} trains a supernet, not a candidate")
         return self.trial if self.trial is not None else standing.the_best(self.store, self.job)
 
-    def task_of(self, trial: Trial) -> TrialTask:
-        """Return the task of the trial as its worker received it."""
+    def task_of(self, trial: Trial, directory: str) -> TrialTask:
+        """Return the task of the trial as its worker received it, with copies of its files in another directory."""
         return TrialTask.of(
             self.job.spec,
             trial_id=trial.id,
             number=trial.number,
             values={**checks.constants_of(self.job.spec), **trial.values},
-            directory=str(self.artifacts_dir / self.job.id / trial.id),
+            directory=directory,
         )
 
     def pages(self) -> Iterator[Sequence[Trial]]:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from searchsvc import tasks
-from searchsvc.domain import Job, LabelledTask, Trial, ValidationSplit
-from searchsvc.errors import Conflict, InvalidInput
+from searchsvc.domain import Artifact, Job, LabelledTask, Trial, ValidationSplit
+from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import Predictions
 from searchsvc.labels.predictions import FILE
+from searchsvc.service.exports import artifacts
 from searchsvc.store import Store
 
 T = TypeVar("T")
@@ -49,27 +50,37 @@ def _read_from(job: Job, read: Callable[[LabelledTask, Mapping[str, Any]], T]) -
         raise Conflict(f"the dataset of job {job.name} cannot be read any more: {error}") from None
 
 
-def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[Trial, Path]]:
-    """Return the finished trials with stored predictions and the files of these, by number, with two statements.
+def with_predictions(store: Store, artifacts_dir: Path, job: Job) -> list[tuple[Trial, Artifact]]:
+    """Return the finished trials with stored predictions and the records of these, by number, with two statements.
 
     Raises Conflict if no trial has stored its predictions.
     """
-    files = [artifact for artifact in store.job_artifacts(job.id) if artifact.name == FILE]
-    paths = {artifact.trial_id: artifacts_dir / artifact.path for artifact in files}
+    records = {artifact.trial_id: artifact for artifact in store.job_artifacts(job.id) if artifact.name == FILE}
     trials = [
-        (trial, paths[trial.id])
+        (trial, records[trial.id])
         for trial in store.all_trials(job.id)
-        if trial.state.has_result and trial.id in paths and paths[trial.id].is_file()
+        if trial.state.has_result and trial.id in records and _is_readable(artifacts_dir, records[trial.id])
     ]
     if not trials:
         raise Conflict(f"no finished trial of job {job.name} has stored its predictions")
     return trials
 
 
-def read(trials: Sequence[tuple[Trial, Path]], images: ValidationSplit) -> Iterator[Predictions]:
+def read(
+    artifacts_dir: Path, trials: Sequence[tuple[Trial, Artifact]], images: ValidationSplit
+) -> Iterator[Predictions]:
     """Yield the predictions of each trial. Raises Conflict if the images of the dataset have changed since."""
-    for trial, path in trials:
-        predictions = Predictions.read(path)
+    for trial, artifact in trials:
+        with artifacts.opened(artifacts_dir, artifact) as file:
+            predictions = Predictions.read(file)
         if not np.array_equal(predictions.labels, images.labels):
             raise Conflict(f"the dataset has changed since trial {trial.number} was trained: its images differ now")
         yield predictions
+
+
+def _is_readable(artifacts_dir: Path, artifact: Artifact) -> bool:
+    try:
+        artifacts.opened(artifacts_dir, artifact).close()
+    except NotFound:
+        return False
+    return True

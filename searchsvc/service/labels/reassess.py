@@ -58,7 +58,7 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
         sets = label_sets(checked(document), images)
     trials = predictions.with_predictions(store, artifacts_dir, job)
     right, really_right = np.empty((2, len(trials), len(sets)), np.bool_)  # (trials, images)
-    for row, predicted in enumerate(predictions.read(trials, images)):
+    for row, predicted in enumerate(predictions.read(artifacts_dir, trials, images)):
         right[row] = predicted.classes[:, 0] == predicted.labels
         really_right[row] = hits(predicted.classes[:, :k], sets)[:, -1]
     comparison = compare_labels(right, really_right, sets.counts > 0)

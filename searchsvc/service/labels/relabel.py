@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain import Job, Relabelling, Trial, ValidationSplit, Verdict
+from searchsvc.domain import Artifact, Job, Relabelling, Trial, ValidationSplit, Verdict
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import dawid_skene
 from searchsvc.labels.proposals import diverse, proposals
@@ -107,7 +107,7 @@ def start(
         raise InvalidInput.at("/confidence", f"must lie above 0 and not above 1, not {confidence}")
     images = predictions.validation_of(job)
     best = _best(job, predictions.with_predictions(store, artifacts_dir, job))[: _POOL * networks]
-    candidates = list(predictions.read(best, images))
+    candidates = list(predictions.read(artifacts_dir, best, images))
     chosen = diverse(np.stack([candidate.classes[:, 0] for candidate in candidates]), networks)
     proposed = proposals([candidates[place] for place in chosen], confidence)
     made_from = {
@@ -223,11 +223,11 @@ def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
     )
 
 
-def _best(job: Job, trials: Sequence[tuple[Trial, Path]]) -> list[tuple[Trial, Path]]:
+def _best(job: Job, trials: Sequence[tuple[Trial, Artifact]]) -> list[tuple[Trial, Artifact]]:
     """Sort trials by the first objective, the best first."""
     first = job.spec.objectives[0]
 
-    def minimised(pair: tuple[Trial, Path]) -> tuple[float, int]:
+    def minimised(pair: tuple[Trial, Artifact]) -> tuple[float, int]:
         value = (pair[0].metrics or {}).get(first.metric)
         return (np.inf if value is None else -first.sign * value), pair[0].number
 

@@ -7,14 +7,14 @@ with the resulting path, so that a driver that starts in another directory reads
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from searchsvc.domain import DatasetInfo, Task
 from searchsvc.domain.spec import Dataset, FileDataset
-from searchsvc.domain.task import FileTask
+from searchsvc.domain.task import ConfinedTask, FileTask
 from searchsvc.errors import Fault, InvalidInput, below
 from searchsvc.settings import Settings
 
@@ -29,11 +29,13 @@ def path_options(task: Task | None, section: Dataset) -> tuple[str, ...]:
     return ("path", _LABELS) if isinstance(section, FileDataset) else (_LABELS,)
 
 
-def located(section: Dataset, paths: Sequence[str], *, trusted: bool, settings: Settings) -> Dataset:
+def located(task: Task | None, section: Dataset, *, trusted: bool, settings: Settings) -> Dataset:
     """Make the paths in the section of a dataset absolute and free of links.
 
-    Raises InvalidInput with pointers into the section.
+    The files in a folder may be links too: unless the user is trusted, the section tells the task to read none that
+    leads out of the data roots, now and later. Raises InvalidInput with pointers into the section.
     """
+    paths = path_options(task, section)
     document, has_path = section.model_dump(mode="json"), isinstance(section, FileDataset)
     files = [key for key in paths if isinstance(document.get(key), str)]
     others = [key for key in section.options if key not in files] if has_path else []
@@ -45,6 +47,8 @@ def located(section: Dataset, paths: Sequence[str], *, trusted: bool, settings: 
             faults.append(Fault(f"/{key}", str(error)))
     if faults:
         raise InvalidInput(faults)
+    if files and not trusted and isinstance(task, ConfinedTask):
+        document = dict(task.confined(document, [os.path.realpath(root) for root in settings.data_roots]))
     return type(section).model_validate(document) if files else section
 
 

@@ -33,8 +33,7 @@ class Sources:
 
     def located(self, section: Dataset) -> Dataset:
         """Make the paths in a section absolute and free of links. Raises InvalidInput, pointers into the section."""
-        paths = datasets.path_options(self.task, section)
-        return datasets.located(section, paths, trusted=self.trusted, settings=self.settings)
+        return datasets.located(self.task, section, trusted=self.trusted, settings=self.settings)
 
     def model(self, source: ModelSource, task: Task | None) -> FoundModel:
         """Find a trained network and pin it; see `models.find`."""

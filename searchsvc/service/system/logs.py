@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchsvc import files
 from searchsvc.errors import NotFound
 
 _MOST_BYTES = 1_000_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +24,22 @@ class LogPart:
     """The byte of the file at which the next piece begins."""
 
 
-def read_part(path: Path, offset: int | None, lines: int | None) -> LogPart:
-    """Read from byte `offset`, or the last `lines`. Raises NotFound if the log does not exist yet."""
+def read_part(root: Path, path: Path, offset: int | None, lines: int | None) -> LogPart:
+    """Read the log at `path` below `root` from byte `offset`, or its last `lines`.
+
+    Raises NotFound if the log does not exist yet, or something else is in its place.
+    """
     try:
-        size = path.stat().st_size
+        file = files.open_below(root, path.relative_to(root))
     except FileNotFoundError:
         raise NotFound(f"there is no log yet: {path.name} is written when the work starts") from None
-    start = max(0, size - _MOST_BYTES) if offset is None else min(max(0, offset), size)
-    with path.open("rb") as file:
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.warning("%s is not read: %s", path, reason)
+        raise NotFound(f"the log {path.name} is not read: {reason}") from None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        start = max(0, size - _MOST_BYTES) if offset is None else min(max(0, offset), size)
         file.seek(start)
         data = file.read(_MOST_BYTES)
     if lines is not None:

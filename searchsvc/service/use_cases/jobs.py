@@ -146,7 +146,8 @@ class JobService:
 
     def log(self, job_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """Read the log of a job's driver: from byte `offset`, or its last `lines`."""
-        return read_part(self._context.settings.job_log(self._context.job_id(job_id)), offset, lines)
+        settings = self._context.settings
+        return read_part(settings.logs_dir, settings.job_log(self._context.job_id(job_id)), offset, lines)
 
     def _create(self, spec: JobSpec, owner: str | None, key: str | None) -> tuple[Job, bool]:
         if key is not None and not 1 <= len(key) <= 255:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from searchsvc.domain import Artifact, Attempt, Measurement, Trial, TrialState
-from searchsvc.errors import Conflict, InvalidInput
+from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.service.exports import artifacts
 from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.results import architecture
 from searchsvc.service.results.architecture import Architecture
@@ -67,6 +69,14 @@ class TrialService:
         """List the files that a trial produced."""
         return self._store.artifacts(self.get(trial_id).id)
 
+    def open_artifact(self, trial_id: str, name: str) -> BinaryIO:
+        """Open a file that a trial produced. Raises NotFound, also if something else is in its place."""
+        trial = self.get(trial_id)
+        record = next((artifact for artifact in self._store.artifacts(trial.id) if artifact.name == name), None)
+        if record is None:
+            raise NotFound(f"trial {trial.number} has no file {name!r}")
+        return artifacts.opened(self._context.settings.artifacts_dir, record)
+
     def measurements(self, trial_id: str) -> list[Measurement]:
         """List the measurements of a trial by step."""
         return self._store.measurements(self.get(trial_id).id)
@@ -110,5 +120,6 @@ class TrialService:
     def log(self, trial_id: str, *, offset: int | None = None, lines: int | None = None) -> LogPart:
         """Read the output of a trial's training: from byte `offset`, or its last `lines`."""
         trial = self.get(trial_id)
-        path = self._context.settings.trial_dir(trial.job_id, trial.id) / "trial.log"
-        return read_part(path, offset, lines)
+        settings = self._context.settings
+        path = settings.trial_dir(trial.job_id, trial.id) / "trial.log"
+        return read_part(settings.artifacts_dir, path, offset, lines)

@@ -66,7 +66,7 @@ def _split(raw: RawDataset, options: DatasetOptions) -> Dataset:
     dataset = split(raw, **_shares(options))
     if not isinstance(options, ReassessedOptions) or options.reassessed is None:
         return dataset
-    return replace(dataset, reassessed=read_sets(options.reassessed, dataset.validation_images))
+    return replace(dataset, reassessed=read_sets(options.reassessed, dataset.validation_images, options.within))
 
 
 def _label_file(options: DatasetOptions) -> Hashable:

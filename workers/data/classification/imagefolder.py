@@ -44,19 +44,20 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
-    root = existing(options.path, folder=True)
+    root = existing(options.path, folder=True, within=options.within)
     return stamps(path for _, path in _files(root))
 
 
 def _read(options: ImageFolderOptions) -> RawDataset:
-    root = existing(options.path, folder=True)
+    root = existing(options.path, folder=True, within=options.within)
     own_test = _is_split(root / "train") and _is_split(root / "test")
-    train = root / "train" if own_test else root
+    train = existing(root / "train", folder=True, within=options.within) if own_test else root
     names = _class_names(train)
     files = _labelled(train, names)
     images = _split(files, options)
     check_classes(images.labels, names, options.min_images, str(train))
-    test = _test(root / "test", names, options) if own_test else None
+    test_folder = existing(root / "test", folder=True, within=options.within) if own_test else None
+    test = _test(test_folder, names, options) if test_folder else None
     return RawDataset(options.name, names, images, test, tuple(path.relative_to(train).as_posix() for _, path in files))
 
 
@@ -95,7 +96,7 @@ def _labelled(folder: Path, names: tuple[str, ...]) -> list[tuple[int, Path]]:
 def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Split:
     """Return images with labels. Raises InvalidInput that names each image that cannot be decoded."""
     labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
-    return Split(images_of(paths, Decoder(options.size, options.color), options.memory_bytes), labels)
+    return Split(images_of(paths, Decoder(options.size, options.color, options.within), options.memory_bytes), labels)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

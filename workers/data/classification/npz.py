@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from searchsvc.errors import InvalidInput
+from searchsvc.files import UnsafeFile, open_confined
 from workers.data.dataset import RawDataset, Split
 from workers.data.options import (
     LARGEST_SIDE,
@@ -51,12 +52,12 @@ class NpzOptions(SplitOptions, ReassessedOptions):
 
 
 def _fingerprint(options: NpzOptions) -> Hashable:
-    status = existing(options.path, folder=False).stat()
+    status = existing(options.path, folder=False, within=options.within).stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read(options: NpzOptions) -> RawDataset:
-    arrays = _arrays(options.path)
+    arrays = _arrays(options)
     train, numbers = _images(arrays, "train"), _labels(arrays, "train")
     _check_lengths(train, numbers, "train")
     values = np.unique(numbers)  # (K,)
@@ -69,7 +70,7 @@ def _read(options: NpzOptions) -> RawDataset:
 
 def _unlabelled(options: NpzOptions) -> NDArray[np.uint8] | None:
     """Return x_train (n, c, h, w) of a file without y_train; None if it has labels. Raises InvalidInput."""
-    arrays = _arrays(options.path)
+    arrays = _arrays(options)
     return None if "y_train" in arrays else _images(arrays, "train")
 
 
@@ -86,16 +87,20 @@ def _test(arrays: dict[str, NDArray[Any]], values: NDArray[Any], shape: tuple[in
     return Split(images, np.searchsorted(values, numbers).astype(np.int64))
 
 
-def _arrays(path: str) -> dict[str, NDArray[Any]]:
+def _arrays(options: NpzOptions) -> dict[str, NDArray[Any]]:
     """Return the arrays of the file; pickled objects, and arrays that would fill the memory, are refused."""
-    file = existing(path, folder=False)
+    path = existing(options.path, folder=False, within=options.within)
     try:
-        with zipfile.ZipFile(file) as archive:
-            _check_sizes(archive)
-        with np.load(file, allow_pickle=False) as opened:
-            return {name: opened[name] for name in _NAMES if name in opened}
+        with open_confined(path, options.within) as file:
+            with zipfile.ZipFile(file) as archive:
+                _check_sizes(archive)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as opened:
+                return {name: opened[name] for name in _NAMES if name in opened}
+    except UnsafeFile as error:
+        raise _wrong(f"{options.path} is not read: {error.strerror}") from None
     except _UNREADABLE as error:
-        raise _wrong(f"{path} cannot be read as a .npz file of plain arrays: {error}") from None
+        raise _wrong(f"{options.path} cannot be read as a .npz file of plain arrays: {error}") from None
 
 
 def _check_sizes(archive: zipfile.ZipFile) -> None:

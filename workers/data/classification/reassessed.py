@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from searchsvc.domain.trial_task import ValidationSplit
 from searchsvc.errors import Fault, InvalidInput
@@ -16,14 +16,14 @@ def label_file(options: ReassessedOptions) -> Hashable:
     """Return a value that changes when the file does."""
     if options.reassessed is None:
         return None
-    return stamps([existing(options.reassessed, folder=False, pointer=_OPTION)])
+    return stamps([existing(options.reassessed, folder=False, pointer=_OPTION, within=options.within)])
 
 
-def read_sets(path: str, images: ValidationSplit) -> LabelSets:
+def read_sets(path: str, images: ValidationSplit, within: Sequence[str] | None) -> LabelSets:
     """Return the label sets of the validation images, in order. Raises InvalidInput that names the place in the file.
     """
     try:
-        return label_sets(read_labels(existing(path, folder=False, pointer=_OPTION)), images)
+        return label_sets(read_labels(existing(path, folder=False, pointer=_OPTION, within=within), within), images)
     except InvalidInput as error:
         raise InvalidInput(
             one if one.pointer == _OPTION else Fault(_OPTION, f"{one.pointer} {one.message}".strip())

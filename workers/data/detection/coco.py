@@ -66,21 +66,22 @@ class _AnnotatedImages:
 
 def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
     """Yield the images to split, followed by the validation and test images if they have files of their own."""
-    root = existing(options.path, folder=True)
+    root = existing(options.path, folder=True, within=options.within)
     for option, images in _OPTIONS.items():
         path, folder = getattr(options, option), getattr(options, images)
         if path is not None:
             images, folder = ("images", options.images) if folder is None else (images, folder)
-            yield _AnnotatedImages(option, _below(root, path, option), _below(root, folder, images, folder=True))
+            annotations = _below(root, path, option, options)
+            yield _AnnotatedImages(option, annotations, _below(root, folder, images, options, folder=True))
 
 
-def _below(root: Path, path: str, option: str, *, folder: bool = False) -> Path:
+def _below(root: Path, path: str, option: str, options: CocoOptions, *, folder: bool = False) -> Path:
     location = root / path
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         raise InvalidInput.at(f"/{option}", "must not lead out of the dataset's folder")
     if not (location.is_dir() if folder else location.is_file()):
         raise InvalidInput.at(f"/{option}", f"there is no {'folder' if folder else 'file'} {location}")
-    return location
+    return existing(location, folder=folder, pointer=f"/{option}", within=options.within)
 
 
 def _fingerprint(options: CocoOptions) -> Hashable:
@@ -93,11 +94,11 @@ def _fingerprint(options: CocoOptions) -> Hashable:
 def _read(options: CocoOptions) -> RawScenes:
     sources = {source.option: source for source in _sources(options)}
     first = sources["annotations"]
-    read = {"annotations": instances.read(first.annotations, "/annotations")}
+    read = {"annotations": instances.read(first.annotations, "/annotations", within=options.within)}
     classes = read["annotations"].classes
     for option, source in sources.items():
         if source is not first:
-            read[option] = instances.read(source.annotations, f"/{option}", classes)
+            read[option] = instances.read(source.annotations, f"/{option}", classes, within=options.within)
     names = tuple(classes.values())
     _check_classes(read["annotations"].truths, names, options.min_images)
     _check_apart(sources, read)
@@ -118,8 +119,8 @@ def _read(options: CocoOptions) -> RawScenes:
 
 def _scenes(source: _AnnotatedImages, annotated: Instances, options: CocoOptions) -> Scenes:
     paths = tuple(source.images / name for name in annotated.files)
-    check_sizes(paths, annotated.sizes)
-    files = PictureFiles(paths, options.size)
+    check_sizes(paths, annotated.sizes, options.within)
+    files = PictureFiles(paths, options.size, options.within)
     fits = bytes_of(annotated.sizes, options.size) <= options.memory_bytes
     return Scenes(files.decoded() if fits else files, annotated.sizes, annotated.truths, annotated.files)
 
@@ -153,7 +154,10 @@ def _unlabelled_folder(options: CocoOptions) -> ImagesOptions | None:
         return None
     folder = root / options.images
     return ImagesOptions(
-        format="images", path=str(folder if folder.is_dir() else root), memory_bytes=options.memory_bytes
+        format="images",
+        path=str(folder if folder.is_dir() else root),
+        memory_bytes=options.memory_bytes,
+        within=options.within,
     )
 
 

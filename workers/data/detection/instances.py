@@ -28,8 +28,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from searchsvc.domain.spec import faults_of
 from searchsvc.errors import Fault, InvalidInput
+from searchsvc.files import UnsafeFile, open_confined
 from workers.data.detection.dataset import Truth
-from workers.data.imagefiles import printable
+from workers.data.imagefiles import Roots, printable
 
 COUNTS = ("boxes", "crowd_regions", "images_without_boxes", "boxes_cut", "boxes_outside", "boxes_degenerate")
 FAULTS_LISTED = 20
@@ -84,10 +85,13 @@ class Instances:
     counts: Counter[str]
 
 
-def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None) -> Instances:
+def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None, *, within: Roots = None) -> Instances:
     """Read the annotations of a file; `pointer`: the option that names it. Raises InvalidInput. See `parse`."""
     try:
-        document = json.loads(path.read_bytes())
+        with open_confined(path, within) as file:
+            document = json.load(file)
+    except UnsafeFile as error:
+        raise InvalidInput.at(pointer, f"{printable(path)} is not read: {error.strerror}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput.at(pointer, f"{path} cannot be read as a json file: {printable(error)}") from None
     try:

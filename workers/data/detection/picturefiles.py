@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
-from workers.data.imagefiles import for_all, opened, printable
+from workers.data.imagefiles import Roots, for_all, opened, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -31,6 +31,7 @@ class PictureFiles:
     paths: tuple[Path, ...]
     side: int
     """The longest side, in px, of a decoded image; smaller images keep their size."""
+    within: Roots = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,13 +40,13 @@ class PictureFiles:
         """Return (3, h, w). Raises InvalidInput that names a file which cannot be decoded."""
         from PIL import Image
 
-        image = upright(self.paths[position])
+        image = upright(self.paths[position], self.within)
         height, width = kept(image.height, image.width, self.side)
         pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def take(self, index: NDArray[np.intp]) -> PictureFiles:
-        return PictureFiles(tuple(self.paths[position] for position in index), self.side)
+        return PictureFiles(tuple(self.paths[position] for position in index), self.side, self.within)
 
     def decoded(self) -> Decoded:
         """Decode all images. Raises InvalidInput that names the files which cannot be decoded."""
@@ -58,11 +59,11 @@ class PictureFiles:
         return Decoded(tuple(images))
 
 
-def upright(path: Path) -> PillowImage:
+def upright(path: Path, within: Roots = None) -> PillowImage:
     """Return the image of a file as it is displayed, in colour. Raises InvalidInput if the file cannot be decoded."""
     from PIL import ImageOps
 
-    with opened(path) as image:
+    with opened(path, within) as image:
         return (ImageOps.exif_transpose(image) if _EXIF in image.info else image).convert("RGB")
 
 
@@ -82,14 +83,14 @@ def bytes_of(sizes: NDArray[np.int64], side: int) -> int:
     return sum(CHANNELS * math.prod(kept(height, width, side)) for height, width in sizes.tolist())
 
 
-def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
+def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64], within: Roots) -> None:
     """Raise InvalidInput that names files which are missing, are no images, or do not have the stated sizes (n, 2)."""
 
     def look(position: int) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
         if not path.is_file():
             raise InvalidInput.at("/path", f"there is no image {printable(path)}")
-        size = _size(path)
+        size = _size(path, within)
         if size != (height, width):
             stated = f"but the annotations say {width}x{height}"
             raise InvalidInput.at("/path", f"{printable(path)} has {size[1]}x{size[0]} px upright, {stated}")
@@ -97,19 +98,19 @@ def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64]) -> None:
     for_all(look, range(len(paths)))
 
 
-def sizes_of(paths: Sequence[Path]) -> NDArray[np.int64]:
+def sizes_of(paths: Sequence[Path], within: Roots) -> NDArray[np.int64]:
     """Return height and width (n, 2) of each upright image, from its header. Raises InvalidInput that names bad files.
     """
     sizes = np.empty((len(paths), 2), np.int64)
 
     def look(position: int) -> None:
-        sizes[position] = _size(paths[position])
+        sizes[position] = _size(paths[position], within)
 
     for_all(look, range(len(paths)))
     return sizes
 
 
-def _size(path: Path) -> tuple[int, int]:
-    with opened(path) as image:
+def _size(path: Path, within: Roots) -> tuple[int, int]:
+    with opened(path, within) as image:
         turned = _EXIF in image.info and image.getexif().get(_ORIENTATION) in _TURNED
         return (image.width, image.height) if turned else (image.height, image.width)

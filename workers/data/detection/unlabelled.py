@@ -56,7 +56,7 @@ def _images(section: Mapping[str, Any], dataset: DetectionDataset) -> Unlabelled
 
 def _below(options: ImagesOptions, side: int) -> Scenes:
     paths, names = images_below(options)
-    sizes, files = sizes_of(paths), PictureFiles(paths, side)
+    sizes, files = sizes_of(paths, options.within), PictureFiles(paths, side, options.within)
     pictures = files.decoded() if bytes_of(sizes, side) <= options.memory_bytes else files
     nothing = Truth.of(np.zeros((0, 4)), np.zeros(0, np.int64))
     return Scenes(pictures, sizes, (nothing,) * len(paths), names)

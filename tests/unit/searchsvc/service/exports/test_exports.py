@@ -146,7 +146,7 @@ def test_damaged_weights_are_not_exported_and_what_is_there_stays(
     (service.settings.trial_dir(job.id, trial.id) / "model.safetensors").write_bytes(b"weights of trial X")
     target = tmp_path / "model.safetensors"
     target.write_bytes(b"before")
-    with pytest.raises(Conflict, match="are damaged"):
+    with pytest.raises(Conflict, match="is damaged"):
         service.exports.write(job.id, format="weights", destination=target)
     assert [(path.name, path.read_bytes()) for path in tmp_path.glob("*model*")] == [("model.safetensors", b"before")]
 
@@ -157,7 +157,8 @@ class _RecordingTask:
     exports: Mapping[str, ExportFormat] = {"note": ExportFormat("a note", ".txt")}
 
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
-        arguments = json.dumps({"directory": task.directory, "seed": task.seed, "values": dict(task.values)})
+        files = {path.name: path.read_text() for path in Path(task.directory).iterdir()}
+        arguments = json.dumps({"files": files, "seed": task.seed, "values": dict(task.values)})
         destination.write_text(f"{format}\n{arguments}\n")
 
 
@@ -174,9 +175,9 @@ def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
     values = {**trial.values, **catalogue.find("fbnetv3-small").constants}
     assert values["network"] == "fbnetv3-small"
     assert name == "note"
-    assert json.loads(arguments) == {"directory": str(folder), "seed": 3, "values": values}
+    assert json.loads(arguments) == {"files": {"model.safetensors": "weights of trial 3"}, "seed": 3, "values": values}
     (folder / "model.safetensors").write_bytes(b"weights of trial X")
-    with pytest.raises(Conflict, match="are damaged"):
+    with pytest.raises(Conflict, match="is damaged"):
         service.exports.write(job.id, format="note", destination=tmp_path, trial="3")
     with pytest.raises(NotFound, match="has no weights"):
         service.exports.write(job.id, format="note", destination=tmp_path, trial="4")

@@ -84,10 +84,10 @@ def test_damaged_weights_are_refused(service: Service, find: Callable[..., Found
     job = finished_job(12)
     path = service.settings.artifacts_dir / service.trials.artifacts(f"{job.name}/11")[0].path
     path.write_bytes(b"damaged")
-    with pytest.raises(InvalidInput, match=r"/job: .* are damaged"):
+    with pytest.raises(InvalidInput, match=r"/job: .* is damaged"):
         find(job=job.id)
     path.unlink()
-    with pytest.raises(InvalidInput, match=r"/job: .* are not at .* any more"):
+    with pytest.raises(InvalidInput, match=r"/job: .* is not at .* any more"):
         find(job=job.id)
 
 

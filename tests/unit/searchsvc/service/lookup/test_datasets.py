@@ -16,7 +16,7 @@ from searchsvc.settings import Settings
 def located(path: Path, root: Path, *, trusted: bool = False) -> str:
     section = FileDataset.model_validate({"format": "shards", "path": str(path)})
     settings = Settings(data_dir=root, data_roots=(root,))
-    return str(datasets.located(section, ("path",), trusted=trusted, settings=settings).model_dump()["path"])
+    return str(datasets.located(None, section, trusted=trusted, settings=settings).model_dump()["path"])
 
 
 @pytest.fixture
