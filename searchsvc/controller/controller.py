@@ -200,9 +200,6 @@ class Controller:
             _log.warning("job %s: its former driver is still there and is killed", job.id)
             before.driver.kill()
         self._requested_since.pop(job.id, None)
-        if job.request is not None:  # the request was to a driver that has died: the job needs no driver to pause
-            self._finish(lease, JobState.PAUSED, None)
-            return
         run = _Run(lease, None, time.monotonic(), job.seconds_used, self._ended_trials(job.id))
         run.crashes = before.crashes if before is not None else 0
         self._runs[job.id] = run

@@ -21,7 +21,6 @@ from searchsvc.domain.records import (
 )
 from searchsvc.domain.spec import Budget, Fidelity, JobSpec, ModelSource, Resources
 from searchsvc.domain.states import (
-    JOB_MOVES,
     Decision,
     JobRequest,
     JobState,
@@ -55,7 +54,6 @@ from searchsvc.domain.trial_task import (
 from searchsvc.errors import FailureKind
 
 __all__ = [
-    "JOB_MOVES",
     "Artifact",
     "Attempt",
     "Basis",

@@ -1,14 +1,13 @@
-"""States of jobs and trials, and the allowed moves between them."""
+"""States of jobs and trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class JobState(StrEnum):
-    """The life cycle of a job.
+    """The states of a job; `searchsvc.domain.life_cycle` lists every move between them.
 
     ::
 
@@ -21,7 +20,8 @@ class JobState(StrEnum):
                       │                v                v
                       └──── SUCCEEDED, FAILED, CANCELLED
 
-    A job whose driver died stays RUNNING (or STOPPING): its lease expires, and the next claim resumes it.
+    A job whose driver died stays RUNNING or STOPPING: its lease expires, and the next claim resumes it. A cancel ends
+    a job in every state, and a request of a user to a driver that died is carried out by the next claim.
     """
 
     QUEUED = "QUEUED"
@@ -36,6 +36,11 @@ class JobState(StrEnum):
     def is_final(self) -> bool:
         """True if the job has ended; only an extension or a retry by the user starts it again."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+    @property
+    def is_driven(self) -> bool:
+        """True if the job has a driver, or waits for the next driver because the last one died."""
+        return self in (JobState.RUNNING, JobState.STOPPING)
 
 
 class JobRequest(StrEnum):
@@ -105,19 +110,3 @@ class Decision(StrEnum):
 
     CONTINUE = "CONTINUE"
     STOP = "STOP"
-
-
-_FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
-
-JOB_MOVES = MappingProxyType(
-    {
-        JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.SUCCEEDED, JobState.CANCELLED}),
-        JobState.RUNNING: frozenset({JobState.PAUSED, JobState.STOPPING}) | _FINAL,
-        JobState.PAUSED: frozenset({JobState.QUEUED, JobState.SUCCEEDED, JobState.CANCELLED}),
-        JobState.STOPPING: _FINAL,
-        JobState.SUCCEEDED: frozenset({JobState.QUEUED}),
-        JobState.FAILED: frozenset({JobState.QUEUED}),
-        JobState.CANCELLED: frozenset({JobState.QUEUED}),
-    }
-)
-"""For each state, the states to which a job may move."""

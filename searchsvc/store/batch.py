@@ -23,6 +23,7 @@ from searchsvc.domain import (
     Proposal,
     TrialState,
 )
+from searchsvc.domain.life_cycle import Trigger
 from searchsvc.errors import NotFound
 from searchsvc.store.changes import JobChange
 from searchsvc.store.rows import columns_of, row_of
@@ -34,6 +35,12 @@ _MUTABLE: Final = tuple(column.key for column in trials.c if column.key not in _
 _READ: Final = ("id", "number", "costs", *_MUTABLE)
 _IDS_PER_STATEMENT = 10_000  # both databases limit the parameters of one statement
 _REASON_LENGTH = 500
+_ENDINGS: Final = {
+    JobState.SUCCEEDED: Trigger.SUCCEEDED,
+    JobState.FAILED: Trigger.FAILED,
+    JobState.CANCELLED: Trigger.INTERRUPTED,
+    JobState.PAUSED: Trigger.INTERRUPTED,
+}
 
 
 class WriteBatch:
@@ -220,33 +227,11 @@ class WriteBatch:
 
 def finish_job(change: JobChange, state: JobState, reason: str | None, revision: int | None) -> None:
     """End the driver's work on the job; see JobWriter.finish_job."""
-    state = _final_state(change, state, revision)
-    data: dict[str, Any] = {"reason": reason} if reason else {}
-    if state is JobState.QUEUED or state is JobState.PAUSED:
-        change.requeue_running_trials("paused" if state is JobState.PAUSED else "waits for a driver")
-    elif state.is_final:
-        data["trials_cancelled"] = change.close_trials(f"the job {state.value.lower()}")
-    if state is not change.state:
-        _move(change, state, reason)
-        change.event(f"job.{state.value.lower()}", **data)
-
-
-def _final_state(change: JobChange, state: JobState, revision: int | None) -> JobState:
-    """Return the state that the driver requests, unless the user has made another request since the driver looked."""
-    if state is JobState.SUCCEEDED and revision is not None and revision != change.row["revision"]:
-        return JobState.QUEUED  # extended, or trials to be retried: there is more to do
-    if state is not JobState.PAUSED:
-        return state
-    if change.state is JobState.STOPPING:
-        return JobState.STOPPING  # stopped while it was pausing: the next driver lets it end
-    return {"PAUSE": JobState.PAUSED, "CANCEL": JobState.CANCELLED, None: JobState.QUEUED}[change.row["request"]]
-
-
-def _move(change: JobChange, state: JobState, reason: str | None) -> None:
-    if state is JobState.QUEUED:  # not a move that users request: the driver gives the job back
-        change.values |= {"state": state.value, "reason": None, "request": None}
-    else:
-        change.move(state, reason=reason)
+    trigger = _ENDINGS[state]
+    is_superseded = revision is not None and revision != change.row["revision"]
+    if is_superseded and trigger in (Trigger.SUCCEEDED, Trigger.FAILED):
+        trigger = Trigger.SUPERSEDED
+    change.apply(trigger, change.transition(trigger), reason=reason)
 
 
 def _name(failure: FailureKind | None) -> str | None:

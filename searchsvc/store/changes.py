@@ -6,17 +6,27 @@ is ever taken after the lock on events, so writers cannot wait for each other in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
-from searchsvc.domain import JOB_MOVES, Event, Job, JobRequest, JobState, TrialState
+from searchsvc.domain import Event, Job, JobRequest, JobState, TrialState
+from searchsvc.domain.life_cycle import LIFE_CYCLE, Refusal, Situation, Transition, TrialEffect, Trigger
 from searchsvc.errors import Conflict, NotFound
 from searchsvc.store.rows import Fields, record_of, row_of
 from searchsvc.store.tables import attempts, events, jobs, leases, total_of, trials
 
 _EVENTS_LOCK = 0x5EA2C5  # advisory lock of PostgreSQL
+_CLOSING: Mapping[JobState | None, str] = MappingProxyType(
+    {
+        JobState.SUCCEEDED: "the job succeeded",
+        JobState.FAILED: "the job failed",
+        JobState.CANCELLED: "the job was cancelled",
+    }
+)
+"""Reason of trials that a job closes when it ends, by the job's state."""
 
 
 def append_events(connection: Connection, new_events: Sequence[Event]) -> None:
@@ -79,20 +89,68 @@ class JobChange:
     def event(self, kind: str, **data: Any) -> None:
         self.events.append(Event(0, self.id, None, kind, data, self.now))
 
-    def move(self, state: JobState, *, reason: str | None = None) -> None:
-        """Change the state, which also settles a request to the driver. Raises Conflict if the move is not allowed."""
-        if state not in JOB_MOVES[self.state]:
-            raise Conflict(f"job {self.id} is {self.state}, from where it cannot become {state}")
-        self.values |= {"state": state.value, "reason": reason, "request": None}
-        self.values["finished_at"] = self.now if state.is_final else None
+    def transition(self, trigger: Trigger, *, has_driver: bool | None = None) -> Transition:
+        """Look up a trigger in the life cycle of jobs. Raises Conflict if it is refused.
 
-    def close_trials(self, message: str) -> int:
+        `has_driver` is the answer of a caller that has a better one than the lease's deadline.
+        """
+        if has_driver is None:
+            has_driver = self.state.is_driven and self.has_driver()
+        effect = LIFE_CYCLE[Situation(self.state, self.request, has_driver), trigger]
+        if isinstance(effect, Refusal):
+            raise Conflict(f"job {self.id} {effect.reason}")
+        return effect
+
+    def apply(self, trigger: Trigger, transition: Transition, *, reason: str | None = None, **data: Any) -> None:
+        """Make a transition: its effect on trials, state, request and lease, and its event with `data`.
+
+        `reason` becomes the reason for the state, unless the job goes on.
+        """
+        if transition.event is None:
+            return
+        data |= {"reason": reason} if reason else {}
+        data |= self._change_trials(transition, trigger)
+        after = transition.after
+        if after is not None and after.state is not self.state:
+            self.values |= {"state": after.state.value, "reason": reason if after.state.is_final else None}
+            self.values["finished_at"] = self.now if after.state.is_final else None
+        if after is not None and after.request is not self.request:
+            self.values["request"] = after.request and after.request.value
+        if after is None or not after.state.is_driven or trigger.ends_driver:
+            # A driver whose lease has expired may still be alive: without a lease it can no longer write.
+            self.connection.execute(delete(leases).where(leases.c.job_id == self.id))
+        self.event(transition.event, **data)
+
+    def _change_trials(self, transition: Transition, trigger: Trigger) -> dict[str, Any]:
+        """Apply the effect on trials. Return what the event tells about it."""
+        state = None if transition.after is None else transition.after.state
+        if transition.trials is TrialEffect.CLOSE:
+            message = "the job was stopped" if trigger is Trigger.STOP else _CLOSING[state]
+            return {"trials_cancelled": self._close_trials(message)}
+        if transition.trials is TrialEffect.REQUEUE:
+            self._requeue_running_trials("paused" if state is JobState.PAUSED else "waits for a driver")
+        if transition.trials is TrialEffect.RETRY:
+            return {"trials": self._retry_failed_trials()}
+        return {}
+
+    def _close_trials(self, message: str) -> int:
         """Cancel all open trials and their attempts. Return their number."""
         return self._end_attempts((TrialState.QUEUED, TrialState.RUNNING), TrialState.CANCELLED, message)
 
-    def requeue_running_trials(self, message: str) -> int:
+    def _requeue_running_trials(self, message: str) -> int:
         """Requeue all RUNNING trials and cancel their attempts. Return their number."""
         return self._end_attempts((TrialState.RUNNING,), TrialState.QUEUED, message)
+
+    def _retry_failed_trials(self) -> int:
+        """Queue all FAILED trials, keeping their count of attempts. Return their number."""
+        failed = self.totals[TrialState.FAILED]
+        if failed:
+            theirs = (trials.c.job_id == self.id) & (trials.c.state == TrialState.FAILED.value)
+            cleared = dict.fromkeys(("failure", "reason", "told", "finished_at"))
+            self.connection.execute(update(trials).where(theirs).values(state=TrialState.QUEUED.value, **cleared))
+            self.totals[TrialState.QUEUED] += failed
+            self.totals[TrialState.FAILED] = 0
+        return failed
 
     def _end_attempts(self, states: tuple[TrialState, ...], state: TrialState, message: str) -> int:
         count = sum(self.totals[before] for before in states)

@@ -1,4 +1,4 @@
-"""Jobs: creating, listing, and all requests of users to them. `JobState` shows the allowed moves."""
+"""Jobs: creating, listing, and all verbs of users; `searchsvc.domain.life_cycle` decides what a verb does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
-from searchsvc.domain import Budget, Event, Job, JobRequest, JobSpec, JobState, TrialState, new_id
+from searchsvc.domain import Budget, Event, Job, JobSpec, JobState, TrialState, new_id
+from searchsvc.domain.life_cycle import Trigger
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange, append_events
 from searchsvc.store.database import TryAgain, insert_if_new
 from searchsvc.store.rows import record_of
-from searchsvc.store.tables import events, idempotency, jobs, leases, total_of, trials
+from searchsvc.store.tables import events, idempotency, jobs, total_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +83,19 @@ class JobOperations(StoreBase):
 
     def pause_job(self, job_id: str) -> Job:
         """Request a pause from the job's driver, or pause a job without driver at once."""
-        return self._change_job(job_id, _pause)
+        return self._change_job(job_id, partial(_carry_out, verb=Trigger.PAUSE))
 
     def resume_job(self, job_id: str) -> Job:
         """Queue a PAUSED job, or withdraw a request to pause."""
-        return self._change_job(job_id, _resume)
+        return self._change_job(job_id, partial(_carry_out, verb=Trigger.RESUME))
 
     def stop_job(self, job_id: str) -> Job:
         """Start no more trials and let running trials finish; a job without running trials has SUCCEEDED at once."""
-        return self._change_job(job_id, _stop)
+        return self._change_job(job_id, partial(_carry_out, verb=Trigger.STOP))
 
     def cancel_job(self, job_id: str) -> Job:
         """Request cancellation from the job's driver, or cancel a job without driver at once."""
-        return self._change_job(job_id, _cancel)
+        return self._change_job(job_id, partial(_carry_out, verb=Trigger.CANCEL))
 
     def retry_job(self, job_id: str) -> Job:
         """Queue the FAILED trials again, keeping their count of attempts; an ended job waits for a driver.
@@ -173,75 +174,20 @@ def _record(connection: Connection, row: dict[str, Any], request: Idempotency) -
         raise TryAgain("the same request came twice at once, and the other was first")
 
 
-def _pause(change: JobChange) -> None:
-    if change.state is JobState.PAUSED or change.request is JobRequest.CANCEL:
-        return  # a cancel goes further than a pause
-    if change.state is JobState.RUNNING and change.has_driver():
-        _ask(change, JobRequest.PAUSE)
-        return
-    _refuse(change, "paused", unless=(JobState.QUEUED, JobState.RUNNING))
-    _fence(change)
-    change.requeue_running_trials("paused")
-    change.move(JobState.PAUSED)
-    change.event("job.paused")
-
-
-def _resume(change: JobChange) -> None:
-    if change.request is JobRequest.CANCEL:
-        raise Conflict(f"job {change.id} is being cancelled")
-    if change.state is JobState.RUNNING and change.request is JobRequest.PAUSE:
-        change.values["request"] = None
-    elif change.state in (JobState.RUNNING, JobState.QUEUED):
-        return
-    else:
-        _refuse(change, "resumed", unless=(JobState.PAUSED,))
-        change.move(JobState.QUEUED)
-    change.event("job.resumed")
-
-
-def _stop(change: JobChange) -> None:
-    if change.state in (JobState.STOPPING, JobState.SUCCEEDED) or change.request is JobRequest.CANCEL:
-        return
-    _refuse(change, "stopped", unless=(JobState.QUEUED, JobState.RUNNING, JobState.PAUSED))
-    if change.state is JobState.RUNNING:
-        change.move(JobState.STOPPING)
-        change.event("job.stopping")
-        return
-    cancelled = change.close_trials("the job was stopped")
-    change.move(JobState.SUCCEEDED)
-    change.event("job.succeeded", trials_cancelled=cancelled)
-
-
-def _cancel(change: JobChange) -> None:
-    if change.state is JobState.CANCELLED:
-        return
-    _refuse(change, "cancelled", unless=(JobState.QUEUED, JobState.PAUSED, JobState.RUNNING, JobState.STOPPING))
-    if change.state in (JobState.RUNNING, JobState.STOPPING) and change.has_driver():
-        _ask(change, JobRequest.CANCEL)
-        return
-    _fence(change)
-    cancelled = change.close_trials("the job was cancelled")
-    change.move(JobState.CANCELLED)
-    change.event("job.cancelled", trials_cancelled=cancelled)
+def _carry_out(change: JobChange, verb: Trigger) -> None:
+    change.apply(verb, change.transition(verb))
 
 
 def _retry(change: JobChange) -> None:
-    failed = change.totals[TrialState.FAILED]
-    if not failed and change.state is not JobState.FAILED:
+    transition = change.transition(Trigger.RETRY)
+    if not change.totals[TrialState.FAILED] and change.state is not JobState.FAILED:
         raise Conflict(f"job {change.id} has no failed trials")
-    _refuse_while_ending(change, "retried")
-    if failed:
-        theirs = (trials.c.job_id == change.id) & (trials.c.state == TrialState.FAILED.value)
-        cleared = dict.fromkeys(("failure", "reason", "told", "finished_at"))
-        change.connection.execute(update(trials).where(theirs).values(state=TrialState.QUEUED.value, **cleared))
-        change.totals[TrialState.QUEUED] += failed
-        change.totals[TrialState.FAILED] = 0
-    _wake(change)
-    change.event("job.retried", trials=failed)
+    change.apply(Trigger.RETRY, transition)
+    _notify_driver(change)
 
 
 def _extend(change: JobChange, budget: Budget) -> None:
-    _refuse_while_ending(change, "extended")
+    transition = change.transition(Trigger.EXTEND)
     old = JobSpec.model_validate(change.row["spec"]).budget
     faults = [
         Fault(f"/{name}", f"may only grow: it is {_limit_words(getattr(old, name))}") for name in _shrunk(old, budget)
@@ -251,15 +197,13 @@ def _extend(change: JobChange, budget: Budget) -> None:
     if budget == old and not change.state.is_final:
         return
     change.values["spec"] = change.row["spec"] | {"budget": budget.model_dump(mode="json")}
-    _wake(change)
-    change.event("job.extended", budget=budget.model_dump(mode="json"))
+    change.apply(Trigger.EXTEND, transition, budget=budget.model_dump(mode="json"))
+    _notify_driver(change)
 
 
-def _ask(change: JobChange, request: JobRequest) -> None:
-    """Send a request to the running driver; repeating it has no effect."""
-    if change.request is not request:
-        change.values["request"] = request.value
-        change.event(f"job.{request.value.lower()}_requested")
+def _notify_driver(change: JobChange) -> None:
+    """Make a running driver notice the change, and a driver that is about to end not end the job."""
+    change.values["revision"] = change.row["revision"] + 1
 
 
 def _shrunk(old: Budget, new: Budget) -> list[str]:
@@ -272,29 +216,6 @@ def _limit_words(limit: float | None) -> str:
     return "without a limit" if limit is None else f"{limit:g}"
 
 
-def _wake(change: JobChange) -> None:
-    """Make the running driver notice the change, or queue an ended job for the next driver."""
-    change.values["revision"] = change.row["revision"] + 1
-    if change.state.is_final:
-        change.move(JobState.QUEUED)
-
-
-def _refuse(change: JobChange, done: str, *, unless: tuple[JobState, ...]) -> None:
-    if change.state not in unless:
-        allowed = ", ".join(unless[:-1]) + " or " + unless[-1] if len(unless) > 1 else unless[0]
-        raise Conflict(f"job {change.id} is {change.state}; only a job that is {allowed} can be {done}")
-
-
-def _refuse_while_ending(change: JobChange, done: str) -> None:
-    if change.state is JobState.STOPPING or change.request is JobRequest.CANCEL:
-        raise Conflict(f"job {change.id} is ending; it can be {done} when it has ended")
-
-
-def _fence(change: JobChange) -> None:
-    """Prevent further writes of a driver whose lease has expired but which may still be alive."""
-    change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
-
-
 def _delete(connection: Connection, job_id: str, now: float, mark: str) -> None:
     try:
         change = JobChange.lock(connection, job_id, now)
@@ -302,10 +223,10 @@ def _delete(connection: Connection, job_id: str, now: float, mark: str) -> None:
         if _is_deleted(connection, job_id, mark):
             return  # an earlier try was committed, but its answer was lost
         raise
-    _refuse(change, "deleted", unless=tuple(state for state in JobState if state.is_final or state in _WAITING))
+    transition = change.transition(Trigger.DELETE)
     connection.execute(delete(events).where(events.c.job_id == job_id))
     connection.execute(delete(jobs).where(jobs.c.id == job_id))
-    change.event("job.deleted", name=change.row["name"], change=mark)
+    change.apply(Trigger.DELETE, transition, name=change.row["name"], change=mark)
     append_events(connection, change.events)
 
 
@@ -314,5 +235,4 @@ def _is_deleted(connection: Connection, job_id: str, mark: str) -> bool:
     return any(data["change"] == mark for data in connection.execute(query).scalars())
 
 
-_WAITING = (JobState.QUEUED, JobState.PAUSED)
 _RETENTION_SECONDS = 7 * 86400.0

@@ -8,12 +8,13 @@ long as nobody else has claimed the job.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from searchsvc.domain import Job, JobState, Lease, Node, new_id
+from searchsvc.domain.life_cycle import Trigger
 from searchsvc.errors import LeaseLost, NotFound
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange
@@ -27,29 +28,25 @@ class LeaseOperations(StoreBase):
     """The part of the Store for claiming and holding jobs."""
 
     def claim(self, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """Claim the oldest job that needs a driver. Return None if no job needs a driver."""
-        now, mark = self._clock(), new_id()
-        look = select(jobs.c.id).where(_needs_a_driver(now)).limit(1)
-        if self._database.read(lambda connection: connection.execute(look).first()) is None:
-            return None  # without blocking SQLite's one writer
+        """Claim the oldest job that needs a driver. Return None if no job needs a driver.
 
-        def transaction(connection: Connection) -> tuple[Job, Lease] | None:
-            passed_over: list[str] = []
-            claim = _committed_claim(connection, mark, now)
-            while claim is None:
-                change = _lock_oldest(connection, now, passed_over)
-                if change is None:
-                    return None
-                # Another claim may have come between the search and the lock; the lock shows its lease.
-                if not change.has_driver():
-                    return _take(change, holder, ttl_seconds, mark)
-                passed_over.append(change.id)
-            return claim
-
-        return self._database.write(transaction)
+        A request to a driver that died is carried out on the way, so a claimed job never has a request.
+        """
+        while True:
+            now, mark = self._clock(), new_id()
+            if not self._rows(select(jobs.c.id).where(_needs_a_driver(now)).limit(1)):
+                return None  # without blocking SQLite's one writer
+            taken = self._database.write(
+                partial(_take_oldest, holder=holder, ttl_seconds=ttl_seconds, mark=mark, now=now)
+            )
+            if taken is None or taken.lease is not None:
+                return taken and taken.claim
 
     def claim_job(self, job_id: str, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
-        """Claim a job. Return None if it needs no driver or already has a driver. Raises NotFound."""
+        """Claim a job. Return None if it needs no driver or already has a driver. Raises NotFound.
+
+        A request to a driver that died is carried out instead, and the job needs no driver.
+        """
         now, mark = self._clock(), new_id()
 
         def transaction(connection: Connection) -> tuple[Job, Lease] | None:
@@ -59,7 +56,7 @@ class LeaseOperations(StoreBase):
             change = JobChange.lock(connection, job_id, now)
             if change.state not in _CLAIMABLE or change.has_driver():
                 return None
-            return _take(change, holder, ttl_seconds, mark)
+            return _take(change, holder, ttl_seconds, mark).claim
 
         return self._database.write(transaction)
 
@@ -83,7 +80,10 @@ class LeaseOperations(StoreBase):
         return self._database.write(transaction)
 
     def release(self, lease: Lease) -> None:
-        """Give up the lease at once, because the driver is gone or done. No effect if the lease is not ours."""
+        """Give up the lease at once, because the driver is gone. No effect if the lease is not ours.
+
+        A request that the driver did not carry out is carried out here.
+        """
         now = self._clock()
         self._database.write(partial(_release, lease=lease, now=now))
 
@@ -138,16 +138,45 @@ def _committed_claim(connection: Connection, mark: str, now: float) -> tuple[Job
     )
 
 
-def _take(change: JobChange, holder: str, ttl_seconds: float, mark: str) -> tuple[Job, Lease]:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A job that needed a driver, after a claim."""
+
+    job: Job
+    lease: Lease | None
+    """None if a request was carried out, so that the job needs no driver any more."""
+
+    @property
+    def claim(self) -> tuple[Job, Lease] | None:
+        return None if self.lease is None else (self.job, self.lease)
+
+
+def _take_oldest(connection: Connection, *, holder: str, ttl_seconds: float, mark: str, now: float) -> _Taken | None:
+    claim = _committed_claim(connection, mark, now)
+    if claim is not None:
+        return _Taken(*claim)
+    passed_over: list[str] = []
+    while (change := _lock_oldest(connection, now, passed_over)) is not None:
+        # Another claim may have come between the search and the lock; the lock shows its lease.
+        if not change.has_driver():
+            return _take(change, holder, ttl_seconds, mark)
+        passed_over.append(change.id)
+    return None
+
+
+def _take(change: JobChange, holder: str, ttl_seconds: float, mark: str) -> _Taken:
+    """Claim a job without a driver, or carry out the request that its last driver did not."""
+    transition = change.transition(Trigger.CLAIM, has_driver=False)
+    if transition.after is None or not transition.after.has_driver:
+        change.apply(Trigger.CLAIM, transition)
+        return _Taken(change.save(), None)
     lease = Lease(change.id, holder, change.row["epoch"] + 1, change.now + ttl_seconds)
     change.connection.execute(delete(leases).where(leases.c.job_id == change.id))
     change.connection.execute(insert(leases), row_of(lease) | {"last_mark": mark})
     change.values["epoch"] = lease.epoch
     change.values["started_at"] = change.row["started_at"] or change.now
-    if change.state is JobState.QUEUED:
-        change.move(JobState.RUNNING)
-    change.event("job.claimed", holder=holder, epoch=lease.epoch)
-    return change.save(), lease
+    change.apply(Trigger.CLAIM, transition, holder=holder, epoch=lease.epoch)
+    return _Taken(change.save(), lease)
 
 
 def _release(connection: Connection, lease: Lease, now: float) -> None:
@@ -156,6 +185,7 @@ def _release(connection: Connection, lease: Lease, now: float) -> None:
         check_held(change, lease)
     except LeaseLost:
         return
-    connection.execute(delete(leases).where(leases.c.job_id == lease.job_id))
-    change.event("job.released", holder=lease.holder, epoch=lease.epoch)
+    transition = change.transition(Trigger.RELEASED)
+    is_plain = transition.event == "job.released"
+    change.apply(Trigger.RELEASED, transition, **({"holder": lease.holder, "epoch": lease.epoch} if is_plain else {}))
     change.save()

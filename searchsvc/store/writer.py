@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
 from searchsvc.domain import (
     FailureKind,
@@ -25,7 +25,6 @@ from searchsvc.store.batch import WriteBatch, finish_job
 from searchsvc.store.changes import JobChange
 from searchsvc.store.database import Database
 from searchsvc.store.leases import check_held, lock_leased
-from searchsvc.store.tables import leases
 
 _Operation: TypeAlias = tuple[Callable[[WriteBatch], None], str | None]
 """Operation, and the id of the trial that it changes."""
@@ -120,10 +119,11 @@ class JobWriter:
     def finish_job(self, state: JobState, reason: str | None = None, *, revision: int | None = None) -> None:
         """Give back the job and the lease: the last operation of a writer.
 
-        A final state cancels the open trials. PAUSED requeues running trials; if another request has reached the job
-        by the time of the flush, that request decides (CANCELLED, or QUEUED if the pause was withdrawn). SUCCEEDED with
-        the `revision` that the driver last saw becomes QUEUED, and open trials stay open, if the job was extended or
-        retried since.
+        `state` is the driver's report; what becomes of the job follows from `searchsvc.domain.life_cycle`, since a user
+        may have made a request after the driver last looked. PAUSED and CANCELLED report that the running trials were
+        ended early: the job becomes PAUSED or CANCELLED if a user requested it, and otherwise waits for a driver.
+        SUCCEEDED and FAILED cancel the open trials, unless the job was extended or retried since the `revision` that
+        the driver last saw: then it waits for a driver.
         """
         with self._collecting:
             self._ending = partial(finish_job, state=state, reason=reason, revision=revision)
@@ -159,7 +159,6 @@ class JobWriter:
         batch.write()
         if sent.ending is not None:
             sent.ending(change)
-            connection.execute(delete(leases).where(leases.c.job_id == self._lease.job_id))
         change.save(last_batch=sent.mark)
 
     def _collect(self, operation: Callable[[WriteBatch], None], trial_id: str | None = None) -> None:

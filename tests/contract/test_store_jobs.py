@@ -33,6 +33,8 @@ def a_job_that_is(store: Store, state: JobState) -> tuple[Job, Lease | None]:
     if state is S:
         store.stop_job(lease.job_id)
     if state.is_final:
+        if state is GONE:
+            store.cancel_job(lease.job_id)
         writer = store.writer(lease)
         writer.finish_job(state)
         writer.flush()
@@ -123,13 +125,14 @@ def test_what_may_be_asked_in_each_state(
         assert (answer.finished_at is not None) == answer.state.is_final
 
 
-def test_a_cancel_wins_over_a_pause_and_cannot_be_taken_back(store: Store) -> None:
+@pytest.mark.parametrize("verb", ["pause_job", "resume_job", "stop_job"])
+def test_a_cancel_wins_over_a_pause_and_cannot_be_taken_back(store: Store, verb: str) -> None:
     job, _ = a_claimed_job(store)
     assert store.pause_job(job.id).request is JobRequest.PAUSE
     assert store.cancel_job(job.id).request is JobRequest.CANCEL
-    assert store.pause_job(job.id).request is JobRequest.CANCEL
     with pytest.raises(Conflict, match="being cancelled"):
-        store.resume_job(job.id)
+        getattr(store, verb)(job.id)
+    assert store.job(job.id).request is JobRequest.CANCEL
 
 
 def test_a_pause_that_was_not_carried_out_can_be_taken_back(store: Store) -> None:

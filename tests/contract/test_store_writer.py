@@ -192,6 +192,8 @@ def test_ending_a_job_closes_its_trials_and_gives_the_lease_back(store: Store, s
     writer = store.writer(lease)
     writer.start_attempt(running, 1, None, None, 0.0)
     writer.flush()
+    if state is JobState.CANCELLED:
+        store.cancel_job(lease.job_id)
     assert end(store, lease, state) is state
     job = store.job(lease.job_id)
     assert (job.reason, job.finished_at is not None, job.request) == ("because", True, None)

@@ -18,7 +18,8 @@ from api.ui.pages.job.export_menu import clone_link, export_menu
 from api.ui.parts.metrics import cost_text, costs_and_metrics, limit_text, metric_names
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, link
 from api.ui.session import PATH, Visitor
-from searchsvc.domain import JOB_MOVES, Job, JobRequest, JobState, TrialState, count_for_budget
+from searchsvc.domain import Job, TrialState, count_for_budget
+from searchsvc.domain.life_cycle import Trigger, can_change
 from searchsvc.service.exports.export import Format
 from searchsvc.service.results.standing import JobSummary
 from searchsvc.service.system.tokens import Scope
@@ -34,36 +35,31 @@ class JobAction:
     done: str
 
 
-def _may_move(job: Job, state: JobState) -> bool:
-    return job.request is None and state in JOB_MOVES[job.state]
+def _can_change(summary: JobSummary, verb: Trigger) -> bool:
+    return can_change(summary.job.state, summary.job.request, verb)
 
 
 JOB_ACTIONS: Mapping[str, JobAction] = MappingProxyType(
     {
         "pause": JobAction(
-            "Pause", lambda one: _may_move(one.job, JobState.PAUSED), None, "Pausing: trials keep their checkpoints."
+            "Pause", lambda one: _can_change(one, Trigger.PAUSE), None, "Pausing: trials keep their checkpoints."
         ),
-        "resume": JobAction(
-            "Resume",
-            lambda one: one.job.state is JobState.PAUSED or one.job.request is JobRequest.PAUSE,
-            None,
-            "The job continues.",
-        ),
+        "resume": JobAction("Resume", lambda one: _can_change(one, Trigger.RESUME), None, "The job continues."),
         "stop": JobAction(
             "Stop",
-            lambda one: not one.job.state.is_final and one.job.state is not JobState.STOPPING,
+            lambda one: _can_change(one, Trigger.STOP),
             None,
             "Stopping: running trials finish, no new trials start.",
         ),
         "cancel": JobAction(
             "Cancel",
-            lambda one: not one.job.state.is_final and one.job.request is not JobRequest.CANCEL,
+            lambda one: _can_change(one, Trigger.CANCEL),
             "All running trials end immediately. To let them finish, stop the job instead.",
             "Cancelling.",
         ),
         "retry": JobAction(
             "Retry failed",
-            lambda one: one.counts.get(TrialState.FAILED, 0) > 0,
+            lambda one: _can_change(one, Trigger.RETRY) and one.counts.get(TrialState.FAILED, 0) > 0,
             None,
             "Failed trials run again.",
         ),

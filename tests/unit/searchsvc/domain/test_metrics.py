@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from searchsvc.domain import (
-    JOB_MOVES,
     Candidate,
     Constraint,
     FailureKind,
-    JobState,
     Measurement,
     Objective,
     Proposal,
@@ -85,10 +83,6 @@ class TestIds:
 
 
 class TestStates:
-    def test_every_state_has_moves_and_final_ones_only_go_back_to_the_queue(self) -> None:
-        assert set(JOB_MOVES) == set(JobState)
-        assert {JOB_MOVES[state] for state in JobState if state.is_final} == {frozenset({JobState.QUEUED})}
-
     def test_only_the_machine_s_failures_are_retried(self) -> None:
         assert {kind for kind in FailureKind if kind.is_retried} == {FailureKind.LOST, FailureKind.OUT_OF_MEMORY}
 
