@@ -17,7 +17,7 @@ from searchsvc.domain.states import JobRequest, JobState
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that decides what a trigger does to a job."""
+    """State, request and driver of a job: together they decide the effect of a trigger."""
 
     state: JobState
     request: JobRequest | None = None
@@ -62,7 +62,7 @@ class Trigger(StrEnum):
 
 
 class TrialEffect(StrEnum):
-    """What a transition does to the trials of the job."""
+    """Effect of a transition on the trials of the job."""
 
     NONE = "none"
     REQUEUE = "requeue"
@@ -75,7 +75,7 @@ class TrialEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a trigger does to a job."""
+    """Effect of a trigger on a job."""
 
     after: Situation | None
     """None if the job is deleted."""
@@ -86,7 +86,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason for which a trigger is not possible; it follows the words `job <id> `."""
+    """Reason for which a trigger is not possible; it follows the words `job <id>`."""
 
     reason: str
 

@@ -39,8 +39,10 @@ class LeaseOperations(StoreBase):
             taken = self._database.write(
                 partial(_take_oldest, holder=holder, ttl_seconds=ttl_seconds, mark=mark, now=now)
             )
-            if taken is None or taken.lease is not None:
-                return taken and taken.claim
+            if taken is None:
+                return None
+            if taken.claim is not None:
+                return taken.claim
 
     def claim_job(self, job_id: str, holder: str, ttl_seconds: float) -> tuple[Job, Lease] | None:
         """Claim a job. Return None if it needs no driver or already has a driver. Raises NotFound.
@@ -186,6 +188,5 @@ def _release(connection: Connection, lease: Lease, now: float) -> None:
     except LeaseLost:
         return
     transition = change.transition(Trigger.RELEASED)
-    is_plain = transition.event == "job.released"
-    change.apply(Trigger.RELEASED, transition, **({"holder": lease.holder, "epoch": lease.epoch} if is_plain else {}))
+    change.apply(Trigger.RELEASED, transition, holder=lease.holder, epoch=lease.epoch)
     change.save()

@@ -19,6 +19,7 @@ from searchsvc import tasks
 from searchsvc.algorithms import ALGORITHMS
 from searchsvc.algorithms.stopping.table import STOPPING_RULES
 from searchsvc.domain import FailureKind, JobSpec, JobState, Resources, TrialState
+from searchsvc.domain.life_cycle import LIFE_CYCLE, SITUATIONS, Refusal, Situation, Trigger
 from searchsvc.service.exports import export
 from searchsvc.settings import SETTINGS
 from searchsvc.spaces import recipe
@@ -51,6 +52,34 @@ def section(text: str, heading: str) -> str:
     match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
     assert match, f"no section {heading!r}"
     return match[1]
+
+
+def situation_words(situation: Situation) -> str:
+    request = f", {situation.request} requested" if situation.request else ""
+    return f"{situation.state}{request}{', driver lost' * (situation.state.is_driven and not situation.has_driver)}"
+
+
+def effect_words(situation: Situation, trigger: Trigger) -> str:
+    effect = LIFE_CYCLE[situation, trigger]
+    if isinstance(effect, Refusal):
+        return "refused" if trigger.is_verb else ""
+    if effect.event is None and trigger is not Trigger.LOST:
+        return "no change"
+    return "deleted" if effect.after is None else situation_words(effect.after)
+
+
+def life_cycle_table(triggers: list[Trigger]) -> list[str]:
+    """Return the lines of the table in `docs/guarantees.md`; rows in which nothing is possible are left out."""
+    rows = [(situation_words(one), *(effect_words(one, trigger) for trigger in triggers)) for one in SITUATIONS]
+    lines = [("state of the job", *triggers), ("---",) * (len(triggers) + 1), *(row for row in rows if any(row[1:]))]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+@pytest.mark.parametrize("of_users", [True, False])
+def test_the_life_cycle_of_a_job_is_documented_as_the_table_of_the_code(of_users: bool) -> None:
+    triggers = [trigger for trigger in Trigger if trigger.is_verb is of_users]
+    assert "\n".join(life_cycle_table(triggers)) in page("guarantees.md")
+    assert [trigger for trigger in triggers if f"`{trigger}`" not in section(page("guarantees.md"), "Life cycle")] == []
 
 
 @pytest.mark.parametrize("name", SETTINGS)

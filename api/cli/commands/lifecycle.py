@@ -14,21 +14,29 @@ from api.cli.session import session
 from api.cli.specs import changed
 
 
-def _verb(name: str, help: str, done: str) -> Callable[..., None]:  # noqa: A002 - typer's name
-    """Return a command that sends a single request about a job."""
+def _verb(name: str, help: str, done: str, requested: str | None = None) -> Callable[..., None]:  # noqa: A002 - typer's name
+    """Return a command that sends a single request about a job.
+
+    `requested` is said instead of `done` if the driver of the job has yet to carry the request out.
+    """
 
     def command(ctx: typer.Context, job: JobArgument, as_json: AsJson = False) -> None:
         with session(ctx).client() as client:
-            _say_job(client.post(f"{path_of(job)}:{name}"), done, as_json=as_json)
+            document = client.post(f"{path_of(job)}:{name}")
+            _say_job(document, requested if requested and document["request"] else done, as_json=as_json)
 
     command.__doc__ = help
     return command
 
 
-pause = _verb("pause", "Pause a job: its trials stop at once and later resume where they were.", "pauses")
+pause = _verb(
+    "pause", "Pause a job: its trials stop at once and later resume where they were.", "is paused", "will be paused"
+)
 resume = _verb("resume", "Resume a paused job.", "resumes")
 stop = _verb("stop", "Drain a job: no trial starts, running trials finish, the results count.", "stops")
-cancel = _verb("cancel", "Kill a job: its open trials end at once and do not count.", "is cancelled")
+cancel = _verb(
+    "cancel", "Kill a job: its open trials end at once and do not count.", "is cancelled", "will be cancelled"
+)
 retry = _verb("retry", "Run the failed trials of a job again.", "runs its failed trials again")
 
 
