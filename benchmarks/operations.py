@@ -1,12 +1,12 @@
-"""CPU seconds of single operations on large inputs, compared with the same operation on a tenth of the input."""
+"""CPU seconds of operations on costs, documents and data."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.cpu_seconds import alone, scaled
 from benchmarks.report import Row
 from searchsvc.algorithms.ranking import NondominatedFronts
 from searchsvc.domain import DatasetInfo
@@ -21,33 +21,12 @@ DIGITS = DatasetInfo("digits", tuple("0123456789"), (1, 8, 8), {})
 
 def run() -> list[Row]:
     return [
-        _scaled("costs of 1,000,000 candidates of fbnetv3", _costs("fbnetv3", IMAGENET), 1_000_000, 1.0),
-        _scaled("costs of 1,000,000 candidates of mbconv-small", _costs("mbconv-small", DIGITS), 1_000_000, 2.0),
-        _scaled("10,000 reports placed among fronts", _reports, 10_000, 20.0),
-        _alone("a YAML bomb of 10^12 values refused", _refuse_bomb, 1.0),
-        _alone("200 scenes of digits made", _scenes, 2.0),
+        scaled("costs of 1,000,000 candidates of fbnetv3", _costs("fbnetv3", IMAGENET), 1_000_000, 1.0),
+        scaled("costs of 1,000,000 candidates of mbconv-small", _costs("mbconv-small", DIGITS), 1_000_000, 2.0),
+        scaled("10,000 reports placed among fronts", _reports, 10_000, 20.0),
+        alone("a YAML bomb of 10^12 values refused", _refuse_bomb, 1.0),
+        alone("200 scenes of digits made", _scenes, 2.0),
     ]
-
-
-def _scaled(what: str, prepare: Callable[[int], Callable[[], object]], size: int, bound: float) -> Row:
-    """Measure an operation, after running it once. `prepare` maps the size of the input to the operation."""
-    tenth, whole = prepare(size // 10), prepare(size)
-    tenth()
-    reference, ours = _seconds(tenth), _seconds(whole)
-    shown = f"{reference:.2f} s  a tenth of it"
-    return Row(what, f"{ours:.2f} s", shown, ours / reference, f"<= {bound:g} s", ours <= bound)
-
-
-def _alone(what: str, operation: Callable[[], object], bound: float) -> Row:
-    operation()
-    ours = _seconds(operation)
-    return Row(what, f"{ours:.2f} s", "", None, f"<= {bound:g} s", ours <= bound)
-
-
-def _seconds(operation: Callable[[], object]) -> float:
-    started = time.process_time()
-    operation()
-    return time.process_time() - started
 
 
 def _costs(name: str, info: DatasetInfo) -> Callable[[int], Callable[[], object]]:
