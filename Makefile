@@ -9,7 +9,7 @@ SPEC ?= examples/digits.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshots study-fbnetv3 study-autohas study-detection study-data serve docs packages clean
+.PHONY: help run test lint bench mutants screenshots study-fbnetv3 study-autohas study-detection study-data serve docs packages clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ lint: $(READY) ## Run ruff, mypy --strict and the import rules
 
 bench: $(READY) ## Measure the speed, each figure next to its reference
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: $(READY) ## Put small faults into copies of the core, and count those that the tests notice (30 minutes on two cores)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
+	@$(BIN)/python -m benchmarks.mutation $(ARGS)
 
 screenshots: $(READY) packages ## Run two small jobs and take pictures of every page for the documentation (5 minutes)
 	@$(BIN)/python -m benchmarks.screenshots

@@ -36,13 +36,13 @@ ActiveAttempts: TypeAlias = dict[str, ActiveAttempt]
 """By the key under which Tune runs them; shared by the queue, the dispatcher and the waiting reasons."""
 
 
-class ActorPlaces:
-    """Places of Tune's actors. Each actor is asked once, since Tune reuses actors."""
+class Actors:
+    """Places, deaths and ends of Tune's actors. Each actor is asked for its place once, since Tune reuses actors."""
 
     def __init__(self) -> None:
         self._places: dict[Any, tuple[str, str, int]] = {}
 
-    def of(self, actor: Any) -> tuple[str, str, int] | None:
+    def place_of(self, actor: Any) -> tuple[str, str, int] | None:
         """Return (node id, address, pid), or None if the actor has died; Tune is about to report its death."""
         if actor not in self._places:
             try:
@@ -51,20 +51,22 @@ class ActorPlaces:
                 return None
         return self._places[actor]
 
+    def death_of(self, actor: Any) -> Exception | None:
+        """Return the error by which an actor ended, or None if it is alive or was never started."""
+        if actor is None:
+            return None
+        try:
+            ray.get(actor.place.remote(), timeout=ANSWER_SECONDS)
+        except RayError as error:
+            death: Exception = error
+            return death
+        return None
+
+    def kill(self, actor: Any) -> None:
+        ray.kill(actor)
+
     def forget(self, actor: Any) -> None:
         self._places.pop(actor, None)
 
     def clear(self) -> None:
         self._places.clear()
-
-
-def death_of(actor: Any) -> Exception | None:
-    """Return the error by which an actor ended, or None if it is alive or was never started."""
-    if actor is None:
-        return None
-    try:
-        ray.get(actor.place.remote(), timeout=ANSWER_SECONDS)
-    except RayError as error:
-        death: Exception = error
-        return death
-    return None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
 from searchsvc.domain import Decision, FailureKind, Measurement, Outcome, TrialKind, TrialState
 from searchsvc.store import Store
-from workers.driver.attempts import ActiveAttempt, ActiveAttempts, ActorPlaces, death_of
+from workers.driver.attempts import ActiveAttempt, ActiveAttempts, Actors
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import StopRequests, interrupting
 from workers.driver.ledger import Ledger
@@ -34,28 +33,32 @@ class Dispatcher:
         queue: TrialQueue,
         requests: StopRequests,
         attempts: ActiveAttempts,
+        *,
+        actors: Actors | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`actors`: access to Tune's processes (default: by Ray). `clock`: the time of deadlines."""
         self.queue = queue
         self._ledger, self._heartbeat, self._placement, self._store = ledger, heartbeat, placement, store
         self._requests, self._attempts = requests, attempts
-        self._waiting = WaitingReasons(ledger, heartbeat, placement, attempts)
-        self._places = ActorPlaces()
+        self._waiting = WaitingReasons(ledger, heartbeat, placement, attempts, clock=clock)
+        self._actors, self._clock = actors or Actors(), clock
         self._revision = heartbeat.job.revision
 
     def begin_run(self) -> None:
         """Start a new Tune run, with new actors."""
         self.queue.begin_run()
-        self._places.clear()
+        self._actors.clear()
 
     def started(self, key: str, actor: Any) -> None:
         """Record that an attempt has a process."""
         attempt = self._attempts[key]
         attempt.actor = actor
-        place = self._places.of(actor)
+        place = self._actors.place_of(actor)
         attempt.node = place[0] if place else None
         limit = self._heartbeat.job.spec.resources.trial_seconds
         if limit is not None and attempt.trial.proposal.kind is TrialKind.CANDIDATE:
-            attempt.deadline = time.monotonic() + max(0.0, limit - attempt.trial.seconds) + GRACE_SECONDS
+            attempt.deadline = self._clock() + max(0.0, limit - attempt.trial.seconds) + GRACE_SECONDS
         if attempt.test is None:
             node, pid = (f"{place[0]} {place[1]}", place[2]) if place else (None, None)
             self._ledger.start(attempt.trial, node, pid)
@@ -98,7 +101,7 @@ class Dispatcher:
                 return
             if attempt.trial.id not in self._ledger.running:
                 self._ledger.start(attempt.trial, None, None)
-            self._places.forget(attempt.actor)
+            self._actors.forget(attempt.actor)
             outcome = self._outcome_of(attempt, error)
             assert outcome.failure is not None
             self._ledger.finish(attempt.trial, outcome)
@@ -111,7 +114,7 @@ class Dispatcher:
         Attempts whose process had died before have failed; all others are requeued without blame.
         """
         for key, attempt in list(self._attempts.items()):
-            death = death_of(attempt.actor)
+            death = self._actors.death_of(attempt.actor)
             if isinstance(death, OutOfMemoryError):
                 self.failed(key, death)
             elif attempt.test is not None:
@@ -135,7 +138,7 @@ class Dispatcher:
         """End the processes of all attempts."""
         for attempt in self._attempts.values():
             if attempt.actor is not None:
-                ray.kill(attempt.actor)
+                self._actors.kill(attempt.actor)
 
     def _apply_changes(self) -> None:
         """Apply a user's change of the job: a larger budget, or failed trials to be repeated."""
@@ -149,11 +152,11 @@ class Dispatcher:
         reopen_retried(self._store, self._heartbeat.job, self._ledger, active)
 
     def _end_overdue(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         for attempt in self._attempts.values():
             if attempt.deadline is not None and now > attempt.deadline and not attempt.overdue:
                 attempt.overdue = True
-                ray.kill(attempt.actor)
+                self._actors.kill(attempt.actor)
 
     def _outcome_of(self, attempt: ActiveAttempt, error: Exception | None) -> Outcome:
         if attempt.overdue:

@@ -73,7 +73,9 @@ class Ledger:
         existing: int = 0,
         waiting: Iterable[OpenTrial] = (),
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock`: the stored times of attempts. `monotonic`: the time between flushes."""
         self.spec = spec
         self.existing = existing
         """Trials that count for the budget: all except cancelled trials."""
@@ -81,8 +83,8 @@ class Ledger:
         self.running: dict[str, OpenTrial] = {}
         self.exhausted = False
         self._writer, self._proposer, self._rule = writer, proposer, rule
-        self._clock = clock
-        self._flushed = time.monotonic()
+        self._clock, self._monotonic = clock, monotonic
+        self._flushed = monotonic()
 
     # ---- next trial ------------------------------------------------------------------------------------------------
 
@@ -183,10 +185,10 @@ class Ledger:
     def flush(self) -> None:
         """Make all writes so far durable. Raises LeaseLost, StoreUnavailable."""
         self._writer.flush()
-        self._flushed = time.monotonic()
+        self._flushed = self._monotonic()
 
     def flush_if_due(self) -> None:
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        if self._monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     # ---- helpers ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 
 from workers.driver.attempts import ActiveAttempts
 from workers.driver.heartbeat import Heartbeat
@@ -17,13 +19,22 @@ PATIENCE_SECONDS = 2.0
 class WaitingReasons:
     """Explains, at most once a second, why trials wait; also gives the heartbeat the cluster's nodes."""
 
-    def __init__(self, ledger: Ledger, heartbeat: Heartbeat, placement: Placement, attempts: ActiveAttempts) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        heartbeat: Heartbeat,
+        placement: Placement,
+        attempts: ActiveAttempts,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ledger, self._heartbeat, self._placement, self._attempts = ledger, heartbeat, placement, attempts
-        self._explained = 0.0
+        self._clock = clock
+        self._explained = -math.inf
 
     def update(self) -> None:
         """Store the reasons of all trials that have waited for longer than PATIENCE_SECONDS."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._explained < EXPLAIN_SECONDS:
             return
         self._explained = now

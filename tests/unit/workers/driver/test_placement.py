@@ -6,30 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import ray
 
 from searchsvc.domain import FailureKind, Resources
 from workers.driver.placement import Placement
 from workers.trials.trainable import resource_request
 
 Cluster = Callable[..., None]
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Make Ray report nodes 0, 1, ... with the given numbers of CPUs, and a number of free CPUs."""
-
-    def make(*cpus: int, free: int = 0) -> None:
-        nodes = [
-            {"Alive": True, "NodeID": str(node), "NodeManagerAddress": "host", "Resources": {"CPU": float(amount)}}
-            for node, amount in enumerate(cpus)
-        ]
-        monkeypatch.setattr(ray, "nodes", lambda: nodes)
-        monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": float(free)})
-        monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(sum(cpus))})
-        monkeypatch.setattr(ray.util, "placement_group_table", lambda: {"one": {"state": "PENDING"}})
-
-    return make
 
 
 @pytest.mark.parametrize(
