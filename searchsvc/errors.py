@@ -154,13 +154,19 @@ class FailureKind(StrEnum):
     DIVERGED = "DIVERGED"  # a loss or metric became NaN or infinite
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     LOST = "LOST"  # the worker process or its node died
+    STORAGE = "STORAGE"  # a file system is full, read-only or broken
     TIMED_OUT = "TIMED_OUT"
     ERROR = "ERROR"
 
     @property
     def is_retried(self) -> bool:
         """True if another attempt can end differently, because the machine and not the candidate is to blame."""
-        return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY)
+        return self in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY, FailureKind.STORAGE)
+
+    @property
+    def counts_as_attempt(self) -> bool:
+        """True if the failure counts towards the job's limit of attempts, since the candidate may have caused it."""
+        return self is not FailureKind.STORAGE
 
 
 class TrialFailed(SearchsvcError):

@@ -164,7 +164,7 @@ class Resources(_Section):
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Maximum number of simultaneous trials; None: as many as fit the cluster."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    """Maximum executions of a trial; only LOST and OUT_OF_MEMORY are retried."""
+    """Maximum executions of a trial that is LOST or OUT_OF_MEMORY; STORAGE is always retried, other failures never."""
     compile: bool = False
     """Compile each network for its GPU before training, which takes a minute and pays off in long trainings."""
     workers: Annotated[int, Field(ge=1, le=1024)] = 1

@@ -76,8 +76,8 @@ class Task(Protocol):
     def train(self, task: TrialTask) -> Iterator[Measurement]:
         """Train, and yield one measurement per epoch; the checkpoint of that epoch is on disk when it is yielded.
 
-        Training resumes from the checkpoint in the task's directory if there is one. Closing the iterator ends the
-        training at once. Raises TrialFailed if the failure has a kind of its own.
+        Training resumes from the checkpoint in the task's directory if there is one, which may be that of the last
+        epoch. Closing the iterator ends the training at once. Raises TrialFailed if the failure has a kind of its own.
         """
 
     def files(self, directory: Path) -> tuple[str, ...]:

@@ -100,7 +100,10 @@ class TrialTask:
     """The first objective; the weights of its best step are kept."""
     seed: int
     directory: str
-    """Folder of the trial's checkpoints and artifacts, shared by all attempts."""
+    """Folder into which the attempt writes its checkpoints and results; at its start, a copy of an earlier attempt's.
+    """
+    trial_directory: str | None = None
+    """Folder of the trial: its log, and a folder for each attempt. None: `directory`, which all attempts then share."""
     stored_step: int = 0
     """Last step with a stored measurement; a resumed trial reports every later step."""
     trial_seconds: float | None = None
@@ -134,6 +137,7 @@ class TrialTask:
         number: int,
         values: Mapping[str, Scalar],
         directory: str,
+        trial_directory: str | None = None,
         pretrained: WeightsFile | None = None,
         self_training: SelfTraining | None = None,
     ) -> Self:
@@ -151,6 +155,7 @@ class TrialTask:
             objective=spec.objectives[0],
             seed=(spec.seed + int(values.get(REPLICATE) or number)) % 2**63,
             directory=directory,
+            trial_directory=trial_directory,
             trial_seconds=spec.resources.trial_seconds,
             device="cuda" if spec.resources.gpu > 0 else "cpu",
             threads=max(1, int(spec.resources.cpu)),
@@ -165,11 +170,17 @@ class TrialTask:
 
 @dataclass(frozen=True, slots=True)
 class FileMade:
-    """A file that the trial wrote to its directory."""
+    """A result file of a trial."""
 
     name: str
     bytes: int
     sha256: str
+    folder: str = ""
+    """Folder of the attempt, within the trial's folder; empty: the trial's folder itself."""
+
+    def path_in(self, trial_directory: str) -> str:
+        """Return the path of the file, given the folder of its trial."""
+        return "/".join(part for part in (trial_directory, self.folder, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class WriteBatch:
             self._rate(row, {})  # without measurements, the costs are the result
         self._end_attempt(trial_id, attempt, outcome, at)
         for made in outcome.files:
-            path = f"{self.change.id}/{trial_id}/{made.name}"
+            path = made.path_in(f"{self.change.id}/{trial_id}")
             self._artifacts[trial_id, made.name] = Artifact(trial_id, made.name, path, made.bytes, made.sha256, at)
         data = {"state": row["state"], "failure": row["failure"], "reason": row["reason"], "metrics": row["metrics"]}
         self.event("trial.finished", data, trial_id, at)

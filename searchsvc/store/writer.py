@@ -86,7 +86,7 @@ class JobWriter:
         self._collect(partial(WriteBatch.wait_reason, trial_id=trial_id, reason=reason, at=self._clock()), trial_id)
 
     def finish(self, trial_id: str, attempt: int, outcome: Outcome, told: int | None) -> None:
-        """End an attempt and its trial. Files become artifacts at `<job>/<trial>/<name>`."""
+        """End an attempt and its trial. Files become artifacts at `<job>/<trial>/<attempt>/<name>`."""
         operation = partial(
             WriteBatch.finish, trial_id=trial_id, attempt=attempt, outcome=outcome, told=told, at=self._clock()
         )

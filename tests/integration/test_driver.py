@@ -28,6 +28,37 @@ Ledger.finish = finish_and_note
 """
 """Code that makes a driver write its resident memory, in bytes, to a file after each trial."""
 
+OUT_OF_MEMORY = """
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError
+
+resolved, results = RayActorManager._actor_task_resolved, []
+
+def resolve(self, tracked_actor_task, result):
+    results.append(result)
+    if len(results) == 3:
+        self._actor_task_failed(tracked_actor_task, OutOfMemoryError("the node ran low on memory"))
+    else:
+        resolved(self, tracked_actor_task, result)
+
+RayActorManager._actor_task_resolved = resolve
+"""
+"""Code that lets the third result of a driver's workers be lost, along with its process, for lack of memory."""
+
+DAMAGED_WEIGHTS = """
+from workers.driver.trial_queue import TrialQueue
+
+test = TrialQueue._next_test
+
+def damage_and_test(self, key, untested):
+    for artifact in self._store.artifacts(untested[0].id):
+        (self._tasks.folder.parent / artifact.path).write_text("other weights")
+    return test(self, key, untested)
+
+TrialQueue._next_test = damage_and_test
+"""
+"""Code that damages the weights of a winner before they are measured on the test split."""
+
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
@@ -77,8 +108,47 @@ def test_a_lost_worker_is_retried_from_the_last_checkpoint(rig: Rig) -> None:
         first, second = rig.store.attempts(trial.id)
         assert (first.state, first.failure) == (TrialState.FAILED, FailureKind.LOST)
         assert second.state is TrialState.SUCCEEDED
-        lines = (rig.settings.trial_dir(job.id, trial.id) / "epochs.txt").read_text().splitlines()
+        lines = (rig.folder(job, trial) / "epochs.txt").read_text().splitlines()
         assert [tuple(line.split()[:2]) for line in lines] == [("1", "1"), ("1", "2"), ("2", "2"), ("2", "3")]
+
+
+def test_a_trial_out_of_memory_ends_no_other_trial(rig: Rig) -> None:
+    """Ray kills a process to free memory: Tune receives OutOfMemoryError in place of the result of its task."""
+    job = rig.submit(a_spec(trials=2, epochs=6, seconds=0.5))
+    driver = rig.start(job, prelude=OUT_OF_MEMORY)
+    assert_complete(rig, rig.finish(driver, job), trials=2, epochs=6)
+    ends = [[(one.state, one.failure) for one in rig.store.attempts(trial.id)] for trial in rig.trials(job)]
+    succeeded, killed = (TrialState.SUCCEEDED, None), (TrialState.FAILED, FailureKind.OUT_OF_MEMORY)
+    assert sorted(ends, key=len) == [[succeeded], [killed, succeeded]]
+
+
+def test_a_driver_that_dies_before_it_stores_a_result_costs_no_training(rig: Rig) -> None:
+    job = rig.submit(a_spec(trials=1, epochs=3))
+    dying = "import os; from workers.driver.ledger import Ledger; Ledger.finish = lambda *_: os._exit(9)"
+    assert rig.start(job, prelude=dying).wait(60) == 9
+    assert_complete(rig, rig.finish(rig.start(job), job), trials=1, epochs=3)
+    (trial,) = rig.trials(job)
+    lines = (rig.folder(job, trial) / "epochs.txt").read_text().splitlines()
+    assert [tuple(line.split()[:2]) for line in lines] == [("1", "1"), ("1", "2"), ("1", "3")]
+
+
+def test_only_the_files_of_the_result_remain(rig: Rig) -> None:
+    job = rig.run(a_spec(trials=2, epochs=3, fate="crash", strikes=1))
+    for trial in rig.trials(job):
+        home = rig.settings.trial_dir(job.id, trial.id)
+        rig.wait(lambda home=home: {path.name for path in home.iterdir()} == {"trial.log", "2"})
+        assert {path.name for path in (home / "2").iterdir()} == {"epochs.txt", "model.safetensors"}
+        (artifact,) = rig.store.artifacts(trial.id)
+        assert artifact.path == f"{job.id}/{trial.id}/2/model.safetensors"
+
+
+def test_damaged_weights_of_a_winner_are_not_measured(rig: Rig) -> None:
+    job = rig.submit(a_spec(trials=1, epochs=2))
+    file = rig.finish(rig.start(job, prelude=DAMAGED_WEIGHTS), job)
+    (trial,) = rig.trials(job)
+    assert (file.state, trial.state, trial.test_metrics) == (JobState.SUCCEEDED, TrialState.SUCCEEDED, None)
+    (event,) = rig.events(job, "trial.test_failed")
+    assert event.data["reason"].endswith("model.safetensors is damaged: its SHA-256 is not the one that was stored")
 
 
 @pytest.mark.parametrize(("fate", "kind"), [("crash", FailureKind.LOST), ("oom", FailureKind.OUT_OF_MEMORY)])
@@ -178,7 +248,7 @@ def test_the_memory_of_the_driver_stays_flat_over_thousands_of_trials(rig: Rig) 
 def test_workers_never_see_where_the_database_is(rig: Rig) -> None:
     job = rig.run(a_spec(trials=1, epochs=1))
     (trial,) = rig.trials(job)
-    names = (rig.settings.trial_dir(job.id, trial.id) / "epochs.txt").read_text()
+    names = (rig.folder(job, trial) / "epochs.txt").read_text()
     assert "PATH" in names
     assert "SEARCHSVC_" not in names
     assert "PGPASSWORD" not in names

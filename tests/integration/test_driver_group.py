@@ -32,7 +32,7 @@ def a_group_spec(**changes: Any) -> dict[str, Any]:
 def processes(rig: Rig, job: Job) -> list[tuple[int, int, int]]:
     """Return (attempt, rank, pid) of all processes of the supernet so far."""
     supernet = rig.trials(job)[0]
-    lines = (rig.settings.trial_dir(job.id, supernet.id) / "processes.txt").read_text().splitlines()
+    lines = (rig.folder(job, supernet) / "processes.txt").read_text().splitlines()
     return [(int(attempt), int(rank), int(pid)) for attempt, rank, pid in map(str.split, lines)]
 
 

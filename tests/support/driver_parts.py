@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +21,12 @@ from workers.driver.attempts import ActiveAttempts, Actors
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import StopRequests
+from workers.driver.leftovers import Leftovers
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
 from workers.driver.trial_queue import TrialQueue
 from workers.driver.trial_tasks import TaskBuilder
+from workers.driver.volume import ArtifactsVolume
 
 ACCURACY: dict[str, Any] = {"objectives": [{"metric": "accuracy"}]}
 SUCCEEDED = Outcome(TrialState.SUCCEEDED)
@@ -91,6 +93,8 @@ class DriverParts:
         self.store, self.folder = store, folder
         self.job_id = store.create_job(a_spec(**ACCURACY | spec))[0].id
         self.clock = LaterClock()
+        self.probes: list[Callable[[], None]] = []
+        """Probes of the artifacts volume, which a test runs."""
         self.take_over()
 
     def take_over(self) -> None:
@@ -119,9 +123,11 @@ class DriverParts:
         self.requests = StopRequests(self.heartbeat)
         tasks = TaskBuilder(job.spec, self.folder, {})
         parts = (self.ledger, self.heartbeat, self.placement, self.store)
-        self.queue = TrialQueue(*parts, tasks, self.requests, self.attempts)
+        self.volume, self.leftovers = ArtifactsVolume(self.folder, run=self.probes.append), Leftovers(self.folder)
+        shared = (self.requests, self.attempts, self.volume)
+        self.queue = TrialQueue(*parts, tasks, *shared)
         self.dispatcher = Dispatcher(
-            *parts, self.queue, self.requests, self.attempts, actors=self.actors, clock=self.clock
+            *parts, self.queue, *shared, self.leftovers, actors=self.actors, clock=self.clock
         )
 
     # ---- Tune's part -----------------------------------------------------------------------------------------------

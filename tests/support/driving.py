@@ -17,6 +17,7 @@ from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.support.tasks import install
 from workers import cluster
+from workers.trials.folders import attempts_in
 
 X = {"type": "float", "name": "x", "low": 0.0, "high": 1.0}
 
@@ -112,6 +113,10 @@ class Rig:
 
     def trials(self, job: Job) -> list[Trial]:
         return self.store.all_trials(job.id)
+
+    def folder(self, job: Job, trial: Trial) -> Path:
+        """Return the folder of the newest attempt at a trial."""
+        return attempts_in(self.settings.trial_dir(job.id, trial.id))[0]
 
     def events(self, job: Job, kind: str) -> list[Event]:
         return [one for one in self.store.events(after=0, job_id=job.id, limit=100_000) if one.kind == kind]

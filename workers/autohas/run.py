@@ -1,8 +1,8 @@
 """The trial of a supernet, from its task to its measurements and to the finalists, which become trials of their own.
 
-At each measurement, in this order: the distributions are written (`distributions.json`); then the checkpoint
-(`last.pt`), which contains all measurements so far; then the measurement is yielded. So a kill costs at most the time
-since the last measurement.
+At each measurement, in this order: the checkpoint (`last.pt`), which contains all measurements so far, is written
+together with the distributions (`distributions.json`); then the measurement is yielded. So a kill costs at most the
+time since the last measurement.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from workers.autohas.finalists import Finalist, finalists, mean_reward, report
 from workers.autohas.limits import CostLimits, FeasibleSampler
 from workers.autohas.task_interface import SearchSetup
 from workers.autohas.trainer import SupernetTrainer
-from workers.training import checkpoint
+from workers.training.checkpoint import Checkpoints
 from workers.training.recipe import Recipe
 from workers.training.schedule import Schedule
 from workers.training.trial import device_of, fingerprint
@@ -56,18 +56,16 @@ def search(
 ) -> Iterator[Measurement]:
     """See `SupernetTask.search`. Raises TrialFailed (DIVERGED, INFEASIBLE), InvalidInput if the task is invalid."""
     keep_kernels()
-    start, directory = clock(), Path(task.directory)
-    run = _Search(task, exchange)
-    directory.mkdir(parents=True, exist_ok=True)
-    checkpoint.remove_parts(directory)
-    measured = run.resume(directory)
+    start = clock()
+    run, checkpoints = _Search(task, exchange), Checkpoints(Path(task.directory), writes=exchange.rank == 0)
+    measured = run.resume(checkpoints)
     before = measured[-1].seconds if measured else 0.0
     yield from [measurement for measurement in measured if measurement.step > task.stored_step]
     for log in range(len(measured) + 1, run.logs + 1):
         metrics = run.train_to(log)
         best = run.finalists() if log == run.logs else []
         measured.append(Measurement(log, {**metrics, **report(best)}, before + clock() - start))
-        run.save(directory, measured, best)
+        run.save(checkpoints, measured, best)
         if log > task.stored_step:
             yield measured[-1]
 
@@ -86,7 +84,7 @@ def shared_rewards(task: TrialTask, candidates: Sequence[Candidate]) -> list[flo
     Raises NotFound if there is no such checkpoint.
     """
     run = _Search(task, SingleProcess())
-    if not run.resume(Path(task.directory)):
+    if not run.resume(Checkpoints(Path(task.directory))):
         raise NotFound(f"no checkpoint of this search in {task.directory}")
     return [run.shared_reward(candidate) for candidate in candidates]
 
@@ -156,9 +154,9 @@ class _Search:
         draw = Draw(candidate, {})
         return mean_reward(self._trainer, draw, self._trainer.shared_weights(draw), self._plan.whole_validation())
 
-    def resume(self, directory: Path) -> list[Measurement]:
+    def resume(self, checkpoints: Checkpoints) -> list[Measurement]:
         """Restore the checkpoint and return the measurements up to it; return none if the search starts over."""
-        state = checkpoint.load(directory, self._trainer.flat_state.device)
+        state = checkpoints.load(self._trainer.flat_state.device)
         if state is not None and state["trial"] != _fingerprint(self._task, self._exchange):
             state = None
         self._check_agreement(len(state["measured"]) if state else 0)
@@ -169,12 +167,11 @@ class _Search:
         self._metrics.latest = dict(state["seen"])
         return [Measurement(*row) for row in state["measured"]]
 
-    def save(self, directory: Path, measured: list[Measurement], best: list[Finalist]) -> None:
+    def save(self, checkpoints: Checkpoints, measured: list[Measurement], best: list[Finalist]) -> None:
         """Write the distributions, the finalists and the checkpoint, as rank 0."""
         if self._exchange.rank:
             return
         content = json.dumps(_document(self._controller.distributions, best), indent=2)
-        checkpoint.write_atomically(directory / DISTRIBUTIONS, content.encode())
         state = {
             "trial": _fingerprint(self._task, self._exchange),
             "learner": self._trainer.state(),
@@ -182,7 +179,7 @@ class _Search:
             "seen": self._metrics.latest,
             "measured": [(row.step, dict(row.metrics), row.seconds) for row in measured],
         }
-        checkpoint.save(directory, state)
+        checkpoints.save(state, measured[-1].step, {DISTRIBUTIONS: content.encode()})
 
     def _check_agreement(self, measured: int) -> None:
         """Raise TrialFailed if processes would continue from different checkpoints."""

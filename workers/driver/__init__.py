@@ -15,7 +15,10 @@
     interruption  reasons to leave a Tune run at once
     search        Tune's search algorithm over the queue, and Tune's trial without its bookkeeping
     tune_run      Tune's scheduler and callback over the dispatcher, and one Tune run
+    actor_manager Tune's manager of actors: the loss of one actor ends no other attempt
     placement     room in the cluster, reasons for waiting, nodes to avoid
     heartbeat     renews the lease and reads requests to the job
+    volume        whether the artifacts volume can be written; no trial starts while it cannot
+    leftovers     removes files of earlier attempts, and checkpoints of finished trials
     winners       the best trials, measured once on the test split
 """

@@ -30,6 +30,7 @@ class ActiveAttempt:
     """The trial, if it is only measured on the test split."""
     workers: int = 1
     """Number of processes."""
+    has_measured: bool = False
 
 
 ActiveAttempts: TypeAlias = dict[str, ActiveAttempt]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import OutOfDiskError, OutOfMemoryError, RayError, RayTaskError
 
 from searchsvc.domain import Decision, FailureKind, Measurement, Outcome, TrialKind, TrialState
 from searchsvc.store import Store
+from workers.driver.actor_manager import cause_of
 from workers.driver.attempts import ActiveAttempt, ActiveAttempts, Actors
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import StopRequests, interrupting
-from workers.driver.ledger import Ledger
+from workers.driver.ledger import Ledger, OpenTrial
+from workers.driver.leftovers import Leftovers
 from workers.driver.placement import Placement
 from workers.driver.recovery import reopen_retried
 from workers.driver.trial_queue import TrialQueue
+from workers.driver.volume import ArtifactsVolume
 from workers.driver.waiting import WaitingReasons
+from workers.trials.failures import is_storage_failure
+from workers.trials.run_trial import TestResult
 from workers.trials.trainable import GRACE_SECONDS
 
 
@@ -33,15 +39,18 @@ class Dispatcher:
         queue: TrialQueue,
         requests: StopRequests,
         attempts: ActiveAttempts,
+        volume: ArtifactsVolume,
+        leftovers: Leftovers,
         *,
         actors: Actors | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`actors`: access to Tune's processes (default: by Ray). `clock`: the time of deadlines."""
         self.queue = queue
+        self._volume, self._leftovers = volume, leftovers
         self._ledger, self._heartbeat, self._placement, self._store = ledger, heartbeat, placement, store
         self._requests, self._attempts = requests, attempts
-        self._waiting = WaitingReasons(ledger, heartbeat, placement, attempts, clock=clock)
+        self._waiting = WaitingReasons(ledger, heartbeat, placement, attempts, volume, clock=clock)
         self._actors, self._clock = actors or Actors(), clock
         self._revision = heartbeat.job.revision
 
@@ -69,6 +78,7 @@ class Dispatcher:
         with interrupting():
             attempt = self._attempts[key]
             decision = self._ledger.measure(attempt.trial, measurement)
+            self._note_progress(attempt)
             if decision is Decision.CONTINUE and not self._heartbeat.time_is_up:
                 return Decision.CONTINUE
             attempt.actor.end_early.remote()
@@ -80,33 +90,28 @@ class Dispatcher:
             attempt = self._attempts.pop(key)
             if measurement is not None:
                 self._ledger.measure(attempt.trial, measurement)
-            self._ledger.finish(attempt.trial, outcome)
-            if outcome.failure is None:
-                self._placement.succeeded(attempt.node)
-            else:
-                self._note_failure(attempt, outcome.failure)
-            self._count_gpus()
+            self._finish(attempt, outcome)
 
-    def tested(self, key: str, metrics: Mapping[str, float]) -> None:
-        """Record a winner's metrics on the test split."""
+    def tested(self, key: str, result: TestResult) -> None:
+        """Record a winner's metrics on the test split, or the failure of the test."""
         with interrupting():
-            self._ledger.record_test(self._attempts.pop(key).trial, metrics)
+            trial = self._attempts.pop(key).trial
+            if isinstance(result, Outcome):
+                self._note_failed_test(trial, result.message or "")
+            else:
+                self._ledger.record_test(trial, result)
 
     def failed(self, key: str, error: Exception | None) -> None:
         """Record that an attempt ended without a result: its process is gone."""
         with interrupting():
             attempt = self._attempts.pop(key)
             if attempt.test is not None:
-                self._ledger.event("trial.test_failed", attempt.trial, reason=_last_line(error), traceback=str(error))
+                self._note_failed_test(attempt.trial, "its process was lost" if error is None else str(error))
                 return
             if attempt.trial.id not in self._ledger.running:
                 self._ledger.start(attempt.trial, None, None)
             self._actors.forget(attempt.actor)
-            outcome = self._outcome_of(attempt, error)
-            assert outcome.failure is not None
-            self._ledger.finish(attempt.trial, outcome)
-            self._note_failure(attempt, outcome.failure)
-            self._count_gpus()
+            self._finish(attempt, self._outcome_of(attempt, error))
 
     def broken_off(self, error: RayError) -> None:
         """Handle the end of a Tune run that gave up and killed all processes.
@@ -131,6 +136,7 @@ class Dispatcher:
             self._requests.check()
             self._apply_changes()
             self._end_overdue()
+            self._blame_nodes()
             self._waiting.update()
             self._ledger.flush_if_due()
 
@@ -158,27 +164,68 @@ class Dispatcher:
                 attempt.overdue = True
                 self._actors.kill(attempt.actor)
 
+    def _finish(self, attempt: ActiveAttempt, outcome: Outcome) -> None:
+        """Record the end of an attempt. Files that it makes superfluous are removed once its outcome is stored."""
+        trial = attempt.trial
+        if self._ledger.finish(trial, outcome):
+            self._ledger.after_flush(partial(self._leftovers.failed, trial.id, trial.attempts))
+        elif outcome.state.has_result:
+            self._ledger.after_flush(partial(self._leftovers.ended, trial.id, outcome.files))
+        if outcome.failure is None:
+            self._placement.succeeded(attempt.node)
+            self._volume.succeeded()
+        elif outcome.failure is FailureKind.STORAGE:
+            self._volume.failed(trial.id, outcome.message or "", suspect=(attempt.node, trial.number))
+        else:
+            self._note_failure(attempt.node, trial.number, outcome.failure)
+        self._count_gpus()
+
+    def _note_progress(self, attempt: ActiveAttempt) -> None:
+        """Note that this attempt has a checkpoint; once its first measurement is stored, earlier attempts may go."""
+        if not attempt.has_measured:
+            attempt.has_measured = True
+            self._volume.succeeded()
+            if (number := attempt.trial.attempts) > 1:
+                self._ledger.after_flush(partial(self._leftovers.continued, attempt.trial.id, number))
+
     def _outcome_of(self, attempt: ActiveAttempt, error: Exception | None) -> Outcome:
         if attempt.overdue:
             limit = self._heartbeat.job.spec.resources.trial_seconds
             return _failure(FailureKind.TIMED_OUT, f"no end within {limit:g} s; its process was ended")
-        if isinstance(error, OutOfMemoryError):
-            return _failure(FailureKind.OUT_OF_MEMORY, str(error))
-        if isinstance(error, RayActorError) or error is None:
-            return _failure(FailureKind.LOST, f"the worker was lost: {_first_line(error)}")
-        return _failure(FailureKind.ERROR, str(error))
+        return outcome_of(error)
 
-    def _note_failure(self, attempt: ActiveAttempt, kind: FailureKind) -> None:
+    def _note_failed_test(self, trial: OpenTrial, message: str) -> None:
+        reason = (message.strip().splitlines() or [""])[-1]
+        self._ledger.event("trial.test_failed", trial, reason=reason, traceback=message)
+
+    def _note_failure(self, node: str | None, trial: int, kind: FailureKind) -> None:
         """Count a failure against its node, and store an event if the node is now avoided or suspected."""
-        reason = self._placement.failed(attempt.node, attempt.trial.number, kind)
-        if reason is not None and attempt.node is not None:
-            event = "node.avoided" if attempt.node in self._placement.avoided else "node.suspected"
-            self._ledger.event(event, node=self._placement.name(attempt.node), reason=reason)
+        reason = self._placement.failed(node, trial, kind)
+        if reason is not None and node is not None:
+            event = "node.avoided" if node in self._placement.avoided else "node.suspected"
+            self._ledger.event(event, node=self._placement.name(node), reason=reason)
+
+    def _blame_nodes(self) -> None:
+        """Count failures of storage against their nodes if the artifacts volume works on this host."""
+        for node, trial in self._volume.suspects():
+            self._note_failure(node, trial, FailureKind.STORAGE)
 
     def _count_gpus(self) -> None:
         running = [attempt for attempt in self._attempts.values() if attempt.trial.id in self._ledger.running]
         processes = sum(attempt.workers for attempt in running)
         self._heartbeat.gpus_in_use = processes * self._placement.resources.gpu
+
+
+def outcome_of(error: Exception | None) -> Outcome:
+    """Return the outcome of an attempt whose process ended, or whose worker raised, with an error; None: unknown."""
+    cause = cause_of(error)
+    if isinstance(cause, OutOfMemoryError):
+        return _failure(FailureKind.OUT_OF_MEMORY, str(cause))
+    if cause is not None and (isinstance(cause, OutOfDiskError) or is_storage_failure(cause)):
+        return _failure(FailureKind.STORAGE, str(error))
+    if cause is None or (isinstance(cause, RayError) and not isinstance(cause, RayTaskError)):
+        return _failure(FailureKind.LOST, f"the worker was lost: {_first_line(cause)}")
+    return _failure(FailureKind.ERROR, str(error))
 
 
 def _failure(kind: FailureKind, message: str) -> Outcome:
@@ -187,7 +234,3 @@ def _failure(kind: FailureKind, message: str) -> Outcome:
 
 def _first_line(error: Exception | None) -> str:
     return (str(error).splitlines() or [""])[0] if error is not None else "no reason is known"
-
-
-def _last_line(error: Exception | None) -> str:
-    return (str(error).strip().splitlines() or [""])[-1] if error is not None else "its process was lost"

@@ -16,10 +16,12 @@ from workers.driver.attempts import ActiveAttempts
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import Interrupted, Reason, StopRequests
+from workers.driver.leftovers import Leftovers
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
 from workers.driver.trial_queue import TrialQueue
 from workers.driver.trial_tasks import TaskBuilder
+from workers.driver.volume import ArtifactsVolume
 from workers.driver.winners import why_failed, winners
 
 logger = logging.getLogger(__name__)
@@ -45,13 +47,19 @@ class JobRun:
             pretrained=blueprint.pretrained,
             self_training=blueprint.self_training,
         )
+        volume = ArtifactsVolume(settings.artifacts_dir / job.id)
         self._requests = StopRequests(heartbeat)
-        self._queue = TrialQueue(self._ledger, heartbeat, placement, store, tasks, self._requests, attempts)
-        self._dispatcher = Dispatcher(self._ledger, heartbeat, placement, store, self._queue, self._requests, attempts)
+        self._queue = TrialQueue(self._ledger, heartbeat, placement, store, tasks, self._requests, attempts, volume)
+        self._leftovers = Leftovers(settings.artifacts_dir / job.id)
+        self._dispatcher = Dispatcher(
+            self._ledger, heartbeat, placement, store, self._queue, self._requests, attempts, volume, self._leftovers
+        )
 
     def run(self) -> None:
         """Run until the job has ended, or was paused or interrupted. Raises LeaseLost, StoreUnavailable."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._leftovers.start()
+        self._leftovers.sweep(self._store, self._job_id)
         try:
             while self._queue.has_more():
                 tune_run.run(self._dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
@@ -78,7 +86,9 @@ class JobRun:
     def _end(self, state: JobState, reason: str | None, job: Job) -> None:
         self._heartbeat.stop()
         self._writer.finish_job(state, reason, revision=job.revision)
-        self._writer.flush()
+        self._ledger.flush()
+        self._leftovers.sweep(self._store, self._job_id)
+        self._leftovers.close()
         logger.info("the job ended: %s%s", state, f" ({reason})" if reason else "")
 
     def _interrupted(self, interruption: Interrupted) -> None:

@@ -27,6 +27,7 @@ from searchsvc.domain import (
 )
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.store import JobWriter
+from workers.trials.folders import has_made
 
 FLUSH_SECONDS = 0.1
 
@@ -85,6 +86,7 @@ class Ledger:
         self._writer, self._proposer, self._rule = writer, proposer, rule
         self._clock, self._monotonic = clock, monotonic
         self._flushed = monotonic()
+        self._after_flush: list[Callable[[], None]] = []
 
     # ---- next trial ------------------------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ class Ledger:
         outcome = self._checked(trial, outcome)
         del self.running[trial.id]
         if outcome.failure is not None and outcome.failure.is_retried:
-            trial.failures += 1
+            trial.failures += outcome.failure.counts_as_attempt
             if trial.failures < self.spec.resources.attempts:
                 self._writer.requeue(trial.id, trial.attempts, outcome.state, outcome.failure, outcome.message)
                 self._wait_again(trial)
@@ -186,6 +188,13 @@ class Ledger:
         """Make all writes so far durable. Raises LeaseLost, StoreUnavailable."""
         self._writer.flush()
         self._flushed = self._monotonic()
+        actions, self._after_flush = self._after_flush, []
+        for action in actions:
+            action()
+
+    def after_flush(self, action: Callable[[], None]) -> None:
+        """Have `action` called once all writes so far are durable."""
+        self._after_flush.append(action)
 
     def flush_if_due(self) -> None:
         if self._monotonic() - self._flushed >= FLUSH_SECONDS:
@@ -201,7 +210,10 @@ class Ledger:
         self.waiting.appendleft(trial)
 
     def _checked(self, trial: OpenTrial, outcome: Outcome) -> Outcome:
-        """Turn a result without a value of every objective into a failure: the task is at fault."""
+        """Turn a result without a value of every objective, or with files of others, into a failure of the task."""
+        if misplaced := [made.path_in("") for made in outcome.files if not has_made(trial.attempts, made)]:
+            message = f"its worker named files outside the folder of its attempt: {', '.join(misplaced)}"
+            return Outcome(TrialState.FAILED, FailureKind.ERROR, message)
         if outcome.failure is not None or trial.proposal.kind is TrialKind.SUPERNET:
             return outcome
         measured = self._metrics(trial)

@@ -19,6 +19,8 @@ SUSPICIOUS = {2: 4, 3: 3}
 
 Failures of a single trial prove nothing about the node. On a small node the same two trials fail again and again.
 """
+_BLAMED = (FailureKind.LOST, FailureKind.OUT_OF_MEMORY, FailureKind.STORAGE, FailureKind.ERROR)
+"""Kinds of failures that a node may have caused."""
 _GIB = 2**30
 
 
@@ -128,7 +130,7 @@ class Placement:
 
         Return the reason if the node is to be avoided from now on, or would be if other nodes had room; else None.
         """
-        if node is None or kind not in (FailureKind.LOST, FailureKind.OUT_OF_MEMORY, FailureKind.ERROR):
+        if node is None or kind not in _BLAMED:
             return None
         record = self._records[node]
         record.trials.add(trial)

@@ -103,7 +103,7 @@ def counted_failures(attempts: list[Attempt], limit: int) -> int:
     """Return how many failures count towards the limit: those since the trial last failed for good."""
     count = 0
     for attempt in attempts:
-        if attempt.failure is None:
+        if attempt.failure is None or not attempt.failure.counts_as_attempt:
             continue
         count = count + 1 if attempt.failure.is_retried and count + 1 < limit else 0
     return count

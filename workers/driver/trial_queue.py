@@ -15,8 +15,9 @@ from workers.driver.interruption import StopRequests, interrupting
 from workers.driver.ledger import Ledger, OpenTrial
 from workers.driver.placement import Placement
 from workers.driver.trial_tasks import TaskBuilder
+from workers.driver.volume import ArtifactsVolume
 from workers.driver.winners import winners
-from workers.trials.trainable import AVOIDED, INSTRUCTION, RESOURCES, TASK, Instruction
+from workers.trials.trainable import AVOIDED, FILES, INSTRUCTION, RESOURCES, TASK, Instruction
 
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 RECYCLE_ATTEMPTS = 2_000
@@ -37,9 +38,10 @@ class TrialQueue:
         tasks: TaskBuilder,
         requests: StopRequests,
         attempts: ActiveAttempts,
+        volume: ArtifactsVolume,
     ) -> None:
         self._ledger, self._heartbeat, self._placement, self._store = ledger, heartbeat, placement, store
-        self._tasks, self._requests, self._attempts = tasks, requests, attempts
+        self._tasks, self._requests, self._attempts, self._volume = tasks, requests, attempts, volume
         self._submitted_in_run = 0
         self._untested: list[Trial] | None = None
         """Winners still to be tested; None until nothing is left to train."""
@@ -78,7 +80,7 @@ class TrialQueue:
 
     def _next_attempt(self, key: str) -> Mapping[str, Any] | None:
         room = self._placement.slots() - len(self._attempts)
-        if room <= 0:
+        if room <= 0 or self._volume.reason is not None:
             return None
         trial = self._ledger.next_trial(room, self._heartbeat.job.spec.budget.trials, idle=not self._attempts)
         if trial is None:
@@ -94,11 +96,13 @@ class TrialQueue:
         winner = untested.pop(0)
         trial = OpenTrial(winner.id, winner.number, winner.proposal, winner.attempts - 1, step=winner.step)
         self._attempts[key] = ActiveAttempt(trial, submitted=time.monotonic(), test=winner)
-        return self._config(trial, Instruction.TEST)
+        files = self._store.artifacts(winner.id)
+        return {**self._config(trial, Instruction.TEST), TASK: self._tasks.test(trial, files), FILES: files}
 
     def _config(self, trial: OpenTrial, instruction: Instruction) -> Mapping[str, Any]:
         return {
             TASK: self._tasks.build(trial),
+            FILES: [],
             INSTRUCTION: instruction,
             RESOURCES: self._placement.resources,
             AVOIDED: tuple(sorted(self._placement.avoided)),

@@ -15,6 +15,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from workers.driver import actor_manager
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.search import JobSearch
 from workers.trials.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
@@ -88,7 +89,7 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
             verbose=0,
         )
     except RuntimeError as error:
-        # Tune gives up on an error that it does not handle: the one Ray raises when it kills a process for memory.
+        # Tune gives up on errors of Ray that do not come from one actor alone.
         if not isinstance(error.__cause__, RayError):
             raise
         dispatcher.broken_off(error.__cause__)
@@ -97,5 +98,6 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
 
 
 def prepare_environment() -> None:
-    """Set the environment variables that ray.tune reads; call it before ray.tune is used."""
+    """Set the environment variables that ray.tune reads, and its manager of actors; call it before ray.tune is used."""
     os.environ.update(ENVIRONMENT)
+    actor_manager.install()

@@ -10,6 +10,7 @@ from workers.driver.attempts import ActiveAttempts
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.ledger import Ledger
 from workers.driver.placement import Placement
+from workers.driver.volume import ArtifactsVolume
 
 EXPLAIN_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
@@ -25,11 +26,12 @@ class WaitingReasons:
         heartbeat: Heartbeat,
         placement: Placement,
         attempts: ActiveAttempts,
+        volume: ArtifactsVolume,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._heartbeat, self._placement, self._attempts = ledger, heartbeat, placement, attempts
-        self._clock = clock
+        self._volume, self._clock = volume, clock
         self._explained = -math.inf
 
     def update(self) -> None:
@@ -51,8 +53,10 @@ class WaitingReasons:
             self._ledger.explain(attempt.trial, reasons[attempt.workers])
 
     def _explain_open(self, now: float) -> None:
-        """Trials that Tune does not have yet, because all slots are taken."""
-        for trial in [trial for trial in self._ledger.waiting if now - trial.since > PATIENCE_SECONDS]:
-            self._ledger.explain(
-                trial, f"{len(self._attempts)} of {self._placement.slots()} trials at once are running"
-            )
+        """Trials that Tune does not have yet, because no trial can write or all slots are taken."""
+        late = [trial for trial in self._ledger.waiting if now - trial.since > PATIENCE_SECONDS]
+        if not late:
+            return
+        taken = f"{len(self._attempts)} of {self._placement.slots()} trials at once are running"
+        for trial in late:
+            self._ledger.explain(trial, self._volume.reason or taken)

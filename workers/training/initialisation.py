@@ -42,7 +42,7 @@ def load_initial(network: nn.Module, task: TrialTask) -> InitialWeights:
     if task.pretrained is None:
         raise InvalidInput.at(f"/{recipe.INIT}", "the trial was given no weights to start from")
     loaded = _loaded(network, task.pretrained)
-    note(Path(task.directory), f"started from {task.pretrained.path}: {_summary(loaded)}")
+    note(task, f"started from {task.pretrained.path}: {_summary(loaded)}")
     return InitialWeights(loaded)
 
 

@@ -1,8 +1,16 @@
 """A trial, from its task to its measurements and files, for any kind of training.
 
-After every epoch, in this order: the files of the weights are written if they are the best so far (among them
-`model.safetensors`); then the checkpoint (`last.pt`), which contains all measurements so far; then the measurement is
-yielded. So a kill costs at most the current epoch.
+After every epoch, in this order:
+
+1. if the weights are the best so far, their files (among them `model.safetensors`) get names of that step;
+2. the checkpoint (`last.pt`) is replaced: it contains all measurements so far, and the names and digests of the files
+   of the best step;
+3. these files get their final names, and files of other steps are removed;
+4. the measurement is yielded.
+
+So a kill costs at most the current epoch, and weights of an epoch without a checkpoint do not outlive it: the next
+attempt completes step 3 for the checkpoint that exists (`workers.trials.checkpoint_file`). An attempt whose checkpoint
+is that of the last epoch trains nothing: it ends with the files that exist.
 """
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ from searchsvc.domain.metrics import Measurement, best_measurement
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.errors import FailureKind, InvalidInput, TrialFailed
 from searchsvc.spaces.recipe import DATA_FRACTION
-from workers.training import checkpoint
+from workers.training.checkpoint import Checkpoints
 
 
 class Training(Protocol):
@@ -56,19 +64,24 @@ def run(
     `earlier`: seconds that the trial took before its first epoch. Raises TrialFailed (DIVERGED, TIMED_OUT).
     """
     watch = _Stopwatch(clock, task.trial_seconds)
-    training = make(watch.check)
-    directory = Path(task.directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    checkpoint.remove_parts(directory)
-    measured = _resumed(task, directory, training, device)
+    checkpoints = Checkpoints(Path(task.directory))
+    state = _own_state(task, checkpoints, device)
+    measured = [Measurement(*row) for row in state["measured"]] if state else []
     watch.before = measured[-1].seconds if measured else earlier
-    yield from [measurement for measurement in measured if measurement.step > task.stored_step]
+    if len(measured) >= task.fidelity.epochs:
+        yield from _unstored(measured, task)
+        return
+    training = make(watch.check)
+    if state is not None:
+        training.restore(state["trainer"])
+        del state
+    yield from _unstored(measured, task)
     for epoch in range(len(measured) + 1, task.fidelity.epochs + 1):
         watch.check()
         losses = training.train_epoch(epoch)
         metrics = _finite({**training.measure(), **losses})
         measured.append(Measurement(epoch, metrics, watch.seconds))
-        _save(task, directory, training, measured)
+        _save(task, checkpoints, training, measured)
         if epoch > task.stored_step:
             yield measured[-1]
 
@@ -114,22 +127,23 @@ def device_of(task: TrialTask) -> torch.device:
     return device
 
 
-def _resumed(task: TrialTask, directory: Path, training: Training, device: torch.device) -> list[Measurement]:
-    """Restore the checkpoint and return the measurements up to it; return none if training starts over."""
-    state = checkpoint.load(directory, device)
-    if state is None or state["trial"] != fingerprint(task):
-        return []
-    training.restore(state["trainer"])
-    return [Measurement(*row) for row in state["measured"]]
+def _own_state(task: TrialTask, checkpoints: Checkpoints, device: torch.device) -> dict[str, Any] | None:
+    """Return the state of the last checkpoint, or None if training starts over."""
+    state = checkpoints.load(device)
+    return state if state is not None and state["trial"] == fingerprint(task) else None
 
 
-def _save(task: TrialTask, directory: Path, training: Training, measured: list[Measurement]) -> None:
+def _unstored(measured: list[Measurement], task: TrialTask) -> list[Measurement]:
+    """Return the measurements of earlier attempts that are to be reported again."""
+    return [measurement for measurement in measured if measurement.step > task.stored_step]
+
+
+def _save(task: TrialTask, checkpoints: Checkpoints, training: Training, measured: list[Measurement]) -> None:
     last = measured[-1]
-    if (best_measurement(measured, task.objective) or last) is last:
-        for name, content in training.files(last).items():
-            checkpoint.write_atomically(directory / name, content)
+    is_best = (best_measurement(measured, task.objective) or last) is last
     history = [(row.step, dict(row.metrics), row.seconds) for row in measured]
-    checkpoint.save(directory, {"trial": fingerprint(task), "trainer": training.state(), "measured": history})
+    state = {"trial": fingerprint(task), "trainer": training.state(), "measured": history}
+    checkpoints.save(state, last.step, training.files(last) if is_best else None)
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:

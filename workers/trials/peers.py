@@ -64,17 +64,16 @@ class Peer:
 class Peers:
     """The peers of an attempt at a trial; no process is started before `join`."""
 
-    def __init__(self, task: TrialTask) -> None:
-        self._task = task
+    def __init__(self) -> None:
         self._actors: list[Any] = []
         self._ends: list[Any] = []
         self._group: ProcessGroup | None = None
 
-    def join(self) -> ProcessGroup:
+    def join(self, task: TrialTask) -> ProcessGroup:
         """Start the peers and join them as rank 0. Raises TrialFailed (LOST) if a peer does not start."""
-        host, size = ray.util.get_node_ip_address(), self._task.workers
+        host, size = ray.util.get_node_ip_address(), task.workers
         self._actors = [_in_bundle(rank) for rank in range(1, size)]
-        prepared = [actor.prepare.remote(self._task.task) for actor in self._actors]
+        prepared = [actor.prepare.remote(task.task) for actor in self._actors]
         from workers.trials.process_group import (  # imports torch while the peers import it
             ProcessGroup,
             Rendezvous,
@@ -85,9 +84,9 @@ class Peers:
         with listener_at(host) as listener:
             places = [Rendezvous(rank, size, host, listener.getsockname()[1]) for rank in range(size)]
             self._ends = [
-                actor.search.remote(self._task, place) for actor, place in zip(self._actors, places[1:], strict=True)
+                actor.search.remote(task, place) for actor, place in zip(self._actors, places[1:], strict=True)
             ]
-            self._group = ProcessGroup(places[0], self._task.device, host, listener)
+            self._group = ProcessGroup(places[0], task.device, host, listener)
         return self._group
 
     def explained(self, outcome: Outcome) -> Outcome:

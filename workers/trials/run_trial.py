@@ -5,27 +5,28 @@ This is the only module with an `except Exception` around a trial: every error b
 
 from __future__ import annotations
 
-import math
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from searchsvc.checksums import sha256_of
 from searchsvc.domain.metrics import Measurement
+from searchsvc.domain.records import Artifact
 from searchsvc.domain.states import Decision, TrialState
 from searchsvc.domain.task import SupernetTask, Task
 from searchsvc.domain.trial_task import FileMade, Outcome, TrialTask
-from searchsvc.errors import FailureKind, SearchsvcError, TrialFailed
+from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.tasks import find
-from workers.trials.files import note
-
-CHECKPOINT = "last.pt"
-
+from workers.trials import checkpoint_file, folders
+from workers.trials.boundary import check_stored, checked, checked_metrics, checked_names
+from workers.trials.failures import explained
+from workers.trials.files import home_of, note
 
 T = TypeVar("T")
 Report = Callable[[Measurement], Decision]
+TestResult: TypeAlias = dict[str, float] | Outcome
+"""Metrics on the test split, or a failure."""
 
 
 def run_trial(task: TrialTask, report: Report, tasks: Callable[[str], Task] = find) -> Outcome:
@@ -40,28 +41,42 @@ def run_trial(task: TrialTask, report: Report, tasks: Callable[[str], Task] = fi
         run.close()
 
 
+def run_test(task: TrialTask, files: Sequence[Artifact], tasks: Callable[[str], Task] = find) -> TestResult:
+    """Measure a finished trial on the test split. `files`: its stored files, which must be undamaged."""
+
+    def measured() -> dict[str, float]:
+        check_stored(Path(task.directory), files)
+        metrics = tasks(task.task).test(task)
+        return checked_metrics(metrics, task=task.task, place="on the test split")
+
+    failures: list[Outcome] = []
+    metrics = guarded(measured, lambda *why: failures.append(Outcome(TrialState.FAILED, *why)))
+    return failures[0] if metrics is None else metrics
+
+
 class TrialRun:
     """An attempt as an iterator of measurements. Errors of the trial do not raise: they end the iteration.
 
     ::
 
         run = TrialRun(task)
-        for measurement in run: ...     # continues from the checkpoint in the task's directory
+        for measurement in run: ...     # continues from the checkpoint of an earlier attempt
         run.outcome()                   # SUCCEEDED, or FAILED with its kind
 
         run.stop()                      # instead of continuing: STOPPED, with the weights of the best step
-        run.close()                     # instead of continuing: CANCELLED, the checkpoint stays
+        run.close()                     # instead of continuing: CANCELLED
+
+    The checkpoint always stays: until the outcome is stored, another attempt may have to end the trial again.
     """
 
     def __init__(
-        self, task: TrialTask, tasks: Callable[[str], Task] = find, exchange: Callable[[], Any] | None = None
+        self, task: TrialTask, tasks: Callable[[str], Task] = find, exchange: Callable[[TrialTask], Any] | None = None
     ) -> None:
         """Create the attempt.
 
         `exchange` creates the Exchange of a supernet that several processes train, when the training begins.
         """
         self._task, self._tasks, self._exchange = task, tasks, exchange
-        self._directory = Path(task.directory)
         self._trainer: Task | None = None
         self._training: Iterator[Measurement] | None = None
         self._outcome: Outcome | None = None
@@ -90,7 +105,7 @@ class TrialRun:
         return self.outcome()
 
     def close(self) -> None:
-        """End the attempt at once, without a result; a later attempt continues from the checkpoint."""
+        """End the attempt at once, without a result."""
         if self._outcome is None:
             self._release()
             self._end(Outcome(TrialState.CANCELLED))
@@ -98,21 +113,27 @@ class TrialRun:
     def _step(self) -> Measurement | None:
         """Return the next measurement, or None if the trial has succeeded."""
         if self._training is None:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
-            self._trainer = self._tasks(self._task.task)
-            self._training = _training(self._trainer, self._task, self._exchange)
+            self._training = _training(self._begin(), self._task, self._exchange)
         self._check_time()
         measurement = next(self._training, None)
         if measurement is None:
             self._succeed(TrialState.SUCCEEDED)
             return None
-        _check_finite(measurement)
+        after = self._last.step if self._last is not None else 0
+        measurement = checked(measurement, task=self._task.task, after=after)
         self._last = measurement
         self._log(
             f"step {measurement.step}: {' '.join(f'{name}={value:.6g}' for name, value in measurement.metrics.items())}"
         )
         return measurement
+
+    def _begin(self) -> Task:
+        """Find the task, and give the attempt its folder."""
+        home_of(self._task).mkdir(parents=True, exist_ok=True)
+        self._trainer = self._tasks(self._task.task)
+        self._task = folders.begin(self._task)
+        self._log(f"attempt {self._task.attempt} of trial {self._task.trial_id} on {self._task.device}")
+        return self._trainer
 
     def _check_time(self) -> None:
         """Enforce the time limit for tasks that do not; a trial that has taken its last step may end."""
@@ -122,18 +143,18 @@ class TrialRun:
         raise TrialFailed(FailureKind.TIMED_OUT, f"trained for {last.seconds:.1f} s; the limit is {limit:g} s")
 
     def _succeed(self, state: TrialState) -> None:
-        self._release()
-        files = tuple(_described(self._directory / name) for name in self._files())
-        (self._directory / CHECKPOINT).unlink(missing_ok=True)
-        self._end(Outcome(state, files=files))
-
-    def _files(self) -> tuple[str, ...]:
-        """Return the result files.
+        """End with a result.
 
         A trial that is stopped before the first step of this attempt has the files of an earlier attempt.
         """
-        trainer = self._trainer or self._tasks(self._task.task)
-        return trainer.files(self._directory)
+        trainer = self._trainer or self._begin()
+        self._release()
+        directory = Path(self._task.directory)
+        _check_best_files(directory)
+        folder = directory.name if self._task.trial_directory is not None else ""
+        names = checked_names(trainer.files(directory), task=self._task.task)
+        files = tuple(_described(directory / name, folder) for name in names)
+        self._end(Outcome(state, files=files))
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         self._release()
@@ -156,7 +177,7 @@ class TrialRun:
         self._log(f"{outcome.state.value}{reason}")
 
     def _log(self, line: str) -> None:
-        note(self._directory, line)
+        note(self._task, line)
 
 
 def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None]) -> T | None:
@@ -167,43 +188,28 @@ def guarded(action: Callable[[], T], failed: Callable[[FailureKind, str], None])
     try:
         return action()
     except Exception as error:  # noqa: BLE001 - whatever a trial does wrong becomes its outcome
-        failed(*_explained(error))
+        failed(*explained(error))
         return None
 
 
-def _training(trainer: Task, task: TrialTask, exchange: Callable[[], Any] | None) -> Iterator[Measurement]:
+def _training(trainer: Task, task: TrialTask, exchange: Callable[[TrialTask], Any] | None) -> Iterator[Measurement]:
     if task.search is None:
         return trainer.train(task)
     if not isinstance(trainer, SupernetTask):
         raise TrialFailed(FailureKind.ERROR, f"task {task.task!r} trains no supernets: it has no `search`")
-    return trainer.search(task) if exchange is None else trainer.search(task, exchange())
+    return trainer.search(task) if exchange is None else trainer.search(task, exchange(task))
 
 
-def _explained(error: Exception) -> tuple[FailureKind, str]:
-    """Return (kind, message); an unexpected error has its traceback as message."""
-    if isinstance(error, TrialFailed):
-        return error.kind, str(error)
-    if isinstance(error, SearchsvcError):
-        return FailureKind.ERROR, f"{type(error).__name__}: {error}"
-    kind = FailureKind.OUT_OF_MEMORY if _is_out_of_memory(error) else FailureKind.ERROR
-    return kind, "".join(traceback.format_exception(error))
+def _check_best_files(directory: Path) -> None:
+    """Raise TrialFailed if a file of the best step is not the file that the checkpoint names."""
+    stored = checkpoint_file.read(directory)
+    if stored is None or stored.best is None:
+        return
+    if name := checkpoint_file.damaged(directory, stored.best):
+        message = f"{name} of step {stored.best.step} is damaged: its SHA-256 is not the one in the checkpoint"
+        raise TrialFailed(FailureKind.ERROR, message)
+    checkpoint_file.settle(directory, stored.best)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """True if an error means that memory is exhausted, decided without importing torch.
-
-    torch raises OutOfMemoryError on a GPU, and a plain RuntimeError on the host.
-    """
-    names = {kind.__name__ for kind in type(error).__mro__}
-    on_host = "RuntimeError" in names and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or "OutOfMemoryError" in names or on_host
-
-
-def _check_finite(measurement: Measurement) -> None:
-    for name, value in measurement.metrics.items():
-        if not math.isfinite(value):
-            raise TrialFailed(FailureKind.DIVERGED, f"{name} became {value} at step {measurement.step}")
-
-
-def _described(path: Path) -> FileMade:
-    return FileMade(path.name, path.stat().st_size, sha256_of(path))
+def _described(path: Path, folder: str) -> FileMade:
+    return FileMade(path.name, path.stat().st_size, sha256_of(path), folder)

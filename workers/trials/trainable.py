@@ -11,20 +11,19 @@ import gc
 import os
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any, TextIO
 
 import ray
 from ray import tune
 
-from searchsvc.domain import FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
+from searchsvc.domain import Artifact, FailureKind, Measurement, Outcome, Resources, TrialState, TrialTask
 from searchsvc.tasks import find
-from workers.trials.files import LOG
+from workers.trials.files import LOG, home_of
 from workers.trials.peers import Peers
-from workers.trials.run_trial import TrialRun
+from workers.trials.run_trial import TrialRun, run_test
 
-TASK, INSTRUCTION, RESOURCES, AVOIDED = "task", "instruction", "resources", "avoided"
-"""Keys of a configuration: a TrialTask, an Instruction, Resources, ids of nodes."""
+TASK, FILES, INSTRUCTION, RESOURCES, AVOIDED = "task", "files", "instruction", "resources", "avoided"
+"""Keys of a configuration: a TrialTask, its stored Artifacts (of a test), an Instruction, Resources, ids of nodes."""
 MEASUREMENT, OUTCOME, TEST, DONE = "measurement", "outcome", "test", "done"
 """Keys of a result."""
 GRACE_SECONDS = 5.0
@@ -59,12 +58,7 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def step(self) -> dict[str, Any]:
         if self._instruction is Instruction.TEST:
-            return {
-                MEASUREMENT: None,
-                OUTCOME: None,
-                TEST: dict(self._find(self._task.task).test(self._task)),
-                DONE: True,
-            }
+            return {MEASUREMENT: None, OUTCOME: None, TEST: run_test(self._task, self._files, self._find), DONE: True}
         if self._instruction is Instruction.STOP:
             return self._ended(None, stop=True)
         measurement = next(self._run, None)
@@ -85,8 +79,9 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: TrialTask = config[TASK]
+        self._files: list[Artifact] = config[FILES]
         self._instruction = Instruction(config[INSTRUCTION])
-        self._peers = Peers(self._task)
+        self._peers = Peers()
         self._run = TrialRun(self._task, self._find, self._peers.join if self._task.workers > 1 else None)
         self._log = self._watch()
 
@@ -112,12 +107,17 @@ class Worker(tune.Trainable):  # type: ignore[misc]  # ray has no types
             gc.collect()
 
     def _watch(self) -> TextIO | None:
-        """Have a stack trace written to the trial's log shortly before the driver ends it for exceeding its limit."""
+        """Have a stack trace written to the trial's log shortly before the driver ends it for exceeding its limit.
+
+        Return the open log, or None if there is no limit or the log cannot be written.
+        """
         if self._task.trial_seconds is None:
             return None
-        directory = Path(self._task.directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        log = (directory / LOG).open("a")
+        try:
+            home_of(self._task).mkdir(parents=True, exist_ok=True)
+            log = (home_of(self._task) / LOG).open("a")
+        except OSError:
+            return None
         faulthandler.dump_traceback_later(self._task.trial_seconds + GRACE_SECONDS - 1.0, file=log)
         return log
 

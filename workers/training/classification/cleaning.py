@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from searchsvc.domain.trial_task import TrialTask
 from searchsvc.spaces.networks import complete
 from workers.data.dataset import Dataset, Labels, Split
-from workers.training.checkpoint import write_atomically
 from workers.training.classification.splits import in_order, on_device
 from workers.training.classification.trainer import Trainer, untrained
+from workers.trials.files import home_of, write_atomically
 
 _SEED = 0
 _WAIT_SECONDS = 0.2
@@ -51,7 +51,7 @@ def out_of_fold(
     task: TrialTask, dataset: Dataset, train: Split, folds: int, device: torch.device, check: Callable[[], None]
 ) -> Labels:
     """Return the class (n,) that a network which has not seen the image predicts for each image of `train`."""
-    folder = Path(task.directory).parent / f"folds-{_digest(task, train, folds)}"
+    folder = home_of(task).parent / f"folds-{_digest(task, train, folds)}"
     folder.mkdir(parents=True, exist_ok=True)
     fold_of = assigned(train.labels, folds)
     answers = np.empty(len(train), np.int64)

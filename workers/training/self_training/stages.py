@@ -19,9 +19,10 @@ from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.trial_task import SelfTraining, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.recipe import SELF_TRAINING
-from workers.training import checkpoint, trial
+from workers.training import trial
 from workers.training.self_training.summary import Summary, TeacherLabels
-from workers.trials.files import MODEL
+from workers.trials.checkpoint_file import CHECKPOINT
+from workers.trials.files import MODEL, write_atomically
 
 _COMPLETE = "complete.json"
 SplitT = TypeVar("SplitT", covariant=True)
@@ -139,20 +140,21 @@ def _complete(
     if seconds is None:
         *_, last = trial.run(stage, device, _maker(stage, make, pseudo), clock, earlier)
         seconds = last.seconds
-        content = json.dumps({"trial": fingerprint, "seconds": seconds}).encode()
-        checkpoint.write_atomically(directory / _COMPLETE, content)
-    (directory / checkpoint.LAST).unlink(missing_ok=True)
+        record = {"trial": fingerprint, "seconds": seconds, "sha256": sha256_of(directory / MODEL)}
+        write_atomically(directory / _COMPLETE, json.dumps(record).encode())
+    (directory / CHECKPOINT).unlink(missing_ok=True)
     return _Teacher(directory / MODEL, seconds)
 
 
 def _seconds(directory: Path, fingerprint: str) -> float | None:
-    """Return the seconds that a complete stage took, or None if it is not complete."""
+    """Return the seconds that a complete stage took, or None if it is not complete or its weights are damaged."""
     try:
         record = json.loads((directory / _COMPLETE).read_bytes())
+        sha256 = sha256_of(directory / MODEL)
     except FileNotFoundError:
         return None
-    whole = record["trial"] == fingerprint and (directory / MODEL).is_file()
-    return float(record["seconds"]) if whole else None
+    expected = record.get("sha256", sha256)  # an earlier version stored no digest
+    return float(record["seconds"]) if (record["trial"], expected) == (fingerprint, sha256) else None
 
 
 def _labelled(

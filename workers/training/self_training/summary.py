@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from searchsvc.errors import FailureKind, TrialFailed
-from workers.training.checkpoint import write_atomically
-from workers.trials.files import PSEUDO_SUMMARY
+from workers.trials.files import PSEUDO_SUMMARY, write_atomically
 
 _BINS = 20
 

@@ -84,7 +84,9 @@ class TestIds:
 
 class TestStates:
     def test_only_the_machine_s_failures_are_retried(self) -> None:
-        assert {kind for kind in FailureKind if kind.is_retried} == {FailureKind.LOST, FailureKind.OUT_OF_MEMORY}
+        retried = {FailureKind.LOST, FailureKind.OUT_OF_MEMORY, FailureKind.STORAGE}
+        assert {kind for kind in FailureKind if kind.is_retried} == retried
+        assert {kind for kind in FailureKind if not kind.counts_as_attempt} == {FailureKind.STORAGE}
 
     @pytest.mark.parametrize(
         ("state", "metrics", "stopped"),

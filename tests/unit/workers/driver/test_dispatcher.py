@@ -42,7 +42,7 @@ def test_hours_of_gpus_are_those_of_all_processes_of_what_runs() -> None:
     ledger: Any = SimpleNamespace(running={"supernet": trials[0]})
     placement: Any = SimpleNamespace(resources=Resources(gpu=2, workers=3))
     unused: Any = None
-    dispatcher = Dispatcher(ledger, heartbeat, placement, unused, unused, unused, attempts)
+    dispatcher = Dispatcher(ledger, heartbeat, placement, unused, unused, unused, attempts, unused, unused)
     dispatcher._count_gpus()
     assert heartbeat.gpus_in_use == 6
 

@@ -72,7 +72,7 @@ def test_a_trial_that_succeeds_leaves_weights_and_a_log(make_task: Any, train: A
     task = make_task()
     outcome = train(task).outcome
     assert (outcome.state, outcome.failure) == (TrialState.SUCCEEDED, None)
-    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LAST, LOG}
     assert [file.name for file in outcome.files] == [MODEL, PREDICTIONS]
     assert outcome.files[0].bytes == (Path(task.directory) / MODEL).stat().st_size
     log = (Path(task.directory) / LOG).read_text()
@@ -85,7 +85,7 @@ def test_a_trial_stopped_by_its_reporter_keeps_its_weights(make_task: Any, train
     trained = train(task, stop_after=2)
     assert trained.outcome.state is TrialState.STOPPED
     assert len(trained.measurements) == 2
-    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LAST, LOG}
     assert trained.outcome.files[0].name == MODEL
 
 
@@ -298,7 +298,7 @@ def test_what_a_killed_writer_left_is_removed(make_task: Any, train: Any) -> Non
     Path(task.directory).mkdir()
     (Path(task.directory) / ".last.pt.77.tmp").write_text("half")
     train(task)
-    assert files_in(task) == {MODEL, PREDICTIONS, LOG}
+    assert files_in(task) == {MODEL, PREDICTIONS, LAST, LOG}
 
 
 # ---- best weights and the test split ---------------------------------------------------------------------------------

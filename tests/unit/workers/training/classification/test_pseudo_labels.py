@@ -25,11 +25,13 @@ from workers.data import classification as data
 from workers.data.classification import unlabelled
 from workers.models import load
 from workers.tasks.classification import TASK
-from workers.training import checkpoint, trial
+from workers.training import trial
+from workers.training.checkpoint import Checkpoints
 from workers.training.classification.augment import smoothed
 from workers.training.classification.pseudo_labels import ClassLabeller
 from workers.training.classification.run import train as train_task
 from workers.training.pseudo_labelled import PseudoLabelled
+from workers.trials import files
 from workers.trials.files import MODEL
 from workers.trials.run_trial import TrialRun
 
@@ -171,7 +173,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
     """End the process after a number of files were written."""
-    written, whole = [0], checkpoint.write_atomically
+    written, whole = [0], files.write_atomically
 
     def write(path: Path, content: bytes) -> None:
         whole(path, content)
@@ -179,8 +181,9 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
         if written[0] == writes:
             raise Killed
 
-    monkeypatch.setattr(checkpoint, "write_atomically", write)
-    monkeypatch.setattr("workers.training.self_training.summary.write_atomically", write)
+    writers = ("trials.checkpoint_file", "training.checkpoint", "training.self_training.stages")
+    for module in (*writers, "training.self_training.summary"):
+        monkeypatch.setattr(f"workers.{module}.write_atomically", write)
 
 
 def test_a_kill_after_any_file_costs_no_result(
@@ -199,7 +202,7 @@ def test_a_kill_after_any_file_costs_no_result(
                 measured = list(TASK.train(task))
             except Killed:
                 ended.append(writes)
-                last = checkpoint.load(Path(task.directory), torch.device("cpu"))
+                last = Checkpoints(Path(task.directory)).load(torch.device("cpu"))
                 done = len(last["measured"]) if last else 0
                 measured = []
         if not measured:
@@ -220,7 +223,7 @@ def test_a_student_closed_after_an_epoch_goes_on_and_no_stage_is_run_twice(
     run = TrialRun(task)
     first = next(run)
     run.close()
-    assert not (Path(task.directory) / "teacher" / checkpoint.LAST).exists()
+    assert not (Path(task.directory) / "teacher" / "last.pt").exists()
     monkeypatch.setattr(ClassLabeller, "label", lambda *_: pytest.fail("labelled again"))
     [second] = train(replace(task, attempt=2, stored_step=1)).measurements
     assert [dict(first.metrics), dict(second.metrics)] == expected

@@ -23,7 +23,8 @@ from searchsvc.spaces.recipe import CLASSIFICATION
 from workers.data import classification as data
 from workers.models import load
 from workers.models.blocks.dnl import OfficialDisentangledNonLocal
-from workers.training import checkpoint, optimizers
+from workers.training import optimizers
+from workers.training.checkpoint import Checkpoints
 from workers.training.classification.augment import flip, mixup, shift, smoothed
 from workers.training.classification.run import train as train_task
 from workers.training.classification.splits import on_device
@@ -347,9 +348,17 @@ def test_smoothing_in_the_kernel_of_the_loss_is_that_of_smoothed_targets() -> No
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
 
 
+def save(directory: Path, state: dict[str, Any]) -> None:
+    Checkpoints(directory).save(state, 1, {})
+
+
+def load_state(directory: Path) -> dict[str, Any] | None:
+    return Checkpoints(directory).load(torch.device("cpu"))
+
+
 def test_a_checkpoint_reads_as_it_was_written(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, {"a": torch.arange(3), "b": [1, "x", None]})
-    loaded = checkpoint.load(tmp_path, torch.device("cpu"))
+    save(tmp_path, {"a": torch.arange(3), "b": [1, "x", None]})
+    loaded = load_state(tmp_path)
     assert loaded is not None
     assert torch.equal(loaded["a"], torch.arange(3))
     assert loaded["b"] == [1, "x", None]
@@ -358,18 +367,18 @@ def test_a_checkpoint_reads_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [0, 10, 500, -1])
 def test_a_checkpoint_that_ends_early_reads_as_none(tmp_path: Path, cut: int) -> None:
-    checkpoint.save(tmp_path, {"a": torch.arange(300)})
+    save(tmp_path, {"a": torch.arange(300)})
     file = tmp_path / "last.pt"
     file.write_bytes(file.read_bytes()[:cut])
-    assert checkpoint.load(tmp_path, torch.device("cpu")) is None
+    assert load_state(tmp_path) is None
 
 
 def test_a_checkpoint_whose_bytes_have_changed_reads_as_none(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, {"a": torch.arange(300)})
+    save(tmp_path, {"a": torch.arange(300)})
     content = bytearray((tmp_path / "last.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "last.pt").write_bytes(content)
-    assert checkpoint.load(tmp_path, torch.device("cpu")) is None
+    assert load_state(tmp_path) is None
 
 
 def test_seeded_numbers_follow_from_seed_and_epoch() -> None:
