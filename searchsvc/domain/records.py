@@ -34,7 +34,9 @@ class Job:
     created_at: Annotated[Time, Shown("Time of submission.")]
     started_at: Annotated[Time | None, Shown("Time at which a driver first took the job.")]
     finished_at: Annotated[Time | None, Shown("Time at which the job ended.")]
-    seconds_used: Annotated[float, Shown("Seconds under a driver, over all runs of the job.")]
+    seconds_used: Annotated[
+        float, Shown("Seconds in which a driver could run a trial, over all runs of the job; waiting does not count.")
+    ]
     gpu_seconds_used: Annotated[float, Shown("GPU-seconds used, over all runs of the job.")]
     epoch: int
     """Number of times a driver has claimed the job."""

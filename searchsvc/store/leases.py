@@ -89,6 +89,24 @@ class LeaseOperations(StoreBase):
         now = self._clock()
         self._database.write(partial(_release, lease=lease, now=now))
 
+    def report_wait(self, lease: Lease, reason: str | None) -> Job:
+        """Store what the running job waits for; None: nothing. A new reason is an event. Return the job.
+
+        Raises LeaseLost if the lease is held under another epoch.
+        """
+        now = self._clock()
+
+        def transaction(connection: Connection) -> Job:
+            change = lock_leased(connection, lease, now)
+            check_held(change, lease)
+            if change.row["reason"] != reason:
+                change.values["reason"] = reason
+                if reason is not None:
+                    change.event("job.waiting", reason=reason)
+            return change.save()
+
+        return self._database.write(transaction)
+
     def report_nodes(self, lease: Lease, nodes: Sequence[Node]) -> None:
         """Store the nodes of the cluster that the driver sees. No effect if the lease is not ours."""
         ours = (leases.c.job_id == lease.job_id) & (leases.c.epoch == lease.epoch)

@@ -141,3 +141,15 @@ def test_no_write_with_an_old_epoch_changes_anything(
     with pytest.raises(LeaseLost):
         writer.flush()
     assert everything_a_store_holds(store, lease.job_id, trial_id) == before
+
+
+def test_a_running_job_shows_what_it_waits_for_and_each_reason_is_one_event(store: Store) -> None:
+    job, lease = a_claimed_job(store)
+    for reason in ("waits for Ray", "waits for Ray", None, "needs 1 GPU"):
+        assert store.report_wait(lease, reason).reason == reason
+    waiting = [event.data for event in store.events(job_id=job.id) if event.kind == "job.waiting"]
+    assert waiting == [{"reason": "waits for Ray"}, {"reason": "needs 1 GPU"}]
+    assert (store.job(job.id).state, store.job(job.id).reason) == (JobState.RUNNING, "needs 1 GPU")
+    store.release(lease)
+    with pytest.raises(LeaseLost):
+        store.report_wait(lease, None)

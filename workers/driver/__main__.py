@@ -10,15 +10,15 @@ import os
 import sys
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from searchsvc.errors import LeaseLost, SearchsvcError
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from workers import cluster
-from workers.driver import standby
+from workers.driver import interruption, standby
 from workers.driver.heartbeat import Heartbeat
+from workers.driver.interruption import StopRequests
 
 logger = logging.getLogger("workers.driver")
 
@@ -90,24 +90,20 @@ def _note_crash(writer: JobWriter, message: str) -> None:
 def _run_job(
     store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, connected: threading.Event
 ) -> None:
-    """Connect to Ray and run the job.
+    """Run the job.
 
     Imports that take seconds (Optuna, Ray) stand here: the heartbeat must already run when they begin.
     """
-    from searchsvc.service.planning.resolve import resolve
+    requests = StopRequests(heartbeat)
+    requests.hear_sigterm()
+    from workers.driver.job import JobRun
 
-    address = cluster.ensure(settings)
-    from workers.driver import connection
-
-    with ThreadPoolExecutor(1) as pool:  # the dataset is inspected while Ray connects
-        blueprint = pool.submit(resolve, heartbeat.job.spec, trusted=True, settings=settings, store=store)
-        with connection.to_ray(address):
-            connected.set()
-            logger.info("connected to Ray at %s", address)
-            from workers.driver.job import JobRun
-
-            JobRun(store, writer, heartbeat, settings, blueprint.result()).run()
+    JobRun(store, writer, heartbeat, settings, requests, connected).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    if interruption.is_any_unfinished():
+        logging.shutdown()
+        os._exit(exit_code)  # a call to a Ray that does not answer would hold up the end of the process
+    sys.exit(exit_code)

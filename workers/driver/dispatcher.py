@@ -13,7 +13,7 @@ from searchsvc.domain import Decision, FailureKind, Measurement, Outcome, TrialK
 from searchsvc.store import Store
 from workers.driver.actor_manager import cause_of
 from workers.driver.attempts import ActiveAttempt, ActiveAttempts, Actors
-from workers.driver.heartbeat import Heartbeat
+from workers.driver.heartbeat import Cause, Heartbeat
 from workers.driver.interruption import StopRequests, interrupting
 from workers.driver.ledger import Ledger, OpenTrial
 from workers.driver.leftovers import Leftovers
@@ -65,6 +65,8 @@ class Dispatcher:
         attempt.actor = actor
         place = self._actors.place_of(actor)
         attempt.node = place[0] if place else None
+        for cause in (Cause.ROOM, Cause.STORAGE):
+            self._heartbeat.wait_for(cause, None)
         limit = self._heartbeat.job.spec.resources.trial_seconds
         if limit is not None and attempt.trial.proposal.kind is TrialKind.CANDIDATE:
             attempt.deadline = self._clock() + max(0.0, limit - attempt.trial.seconds) + GRACE_SECONDS

@@ -1,4 +1,4 @@
-"""The heartbeat: renews the lease, counts the time used, and reads requests to the job.
+"""The heartbeat: renews the lease, reports the time used and what the job waits for, and reads requests to the job.
 
 It is a thread with its own database connection, so that a slow algorithm or a slow Ray does not cost the lease.
 """
@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from enum import IntEnum, auto
 
 from searchsvc.domain import Job, JobState, Lease, Node
 from searchsvc.errors import LeaseLost, StoreUnavailable
@@ -16,6 +17,70 @@ from searchsvc.settings import Settings
 from searchsvc.store import Store
 
 logger = logging.getLogger(__name__)
+
+
+class Cause(IntEnum):
+    """Cause of waiting; a job that waits for several causes shows the reason of the first."""
+
+    RAY = auto()
+    """Ray cannot be reached."""
+    STORAGE = auto()
+    """Files cannot be written."""
+    ROOM = auto()
+    """The cluster has no room for any trial."""
+
+
+class UsedTime:
+    """A stopwatch that runs from `begin` on, except while the job waits. Threads may share it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._reasons: dict[Cause, str] = {}
+        self._has_begun = False
+        self._seconds = 0.0
+        self._since: float | None = None
+        """Time up to which `_seconds` counts; None while the stopwatch stands."""
+
+    @property
+    def reason(self) -> str | None:
+        """The reason why no trial can run, or None if the job does not wait."""
+        with self._lock:
+            return self._reasons[min(self._reasons)] if self._reasons else None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds counted so far and not deducted."""
+        with self._lock:
+            self._count()
+            return self._seconds
+
+    def begin(self) -> None:
+        """Start to count: from now on a trial can run, unless the job waits."""
+        with self._lock:
+            self._has_begun = True
+            self._count()
+
+    def wait(self, cause: Cause, reason: str | None) -> None:
+        """Note why no trial can run; None: this cause is over."""
+        with self._lock:
+            self._count()
+            if reason is None:
+                self._reasons.pop(cause, None)
+            else:
+                self._reasons[cause] = reason
+            self._count()
+
+    def deduct(self, seconds: float) -> None:
+        """Subtract seconds that have been stored."""
+        with self._lock:
+            self._seconds -= seconds
+
+    def _count(self) -> None:
+        now = self._clock()
+        if self._since is not None:
+            self._seconds += now - self._since
+        self._since = now if self._has_begun and not self._reasons else None
 
 
 class Heartbeat(threading.Thread):
@@ -46,7 +111,7 @@ class Heartbeat(threading.Thread):
         self._on_lost = on_lost
         self._check = check
         self._done = threading.Event()
-        self._counted = time.monotonic()
+        self._used = UsedTime()
 
     def run(self) -> None:
         while not self._done.wait(self._settings.heartbeat_seconds):
@@ -60,20 +125,29 @@ class Heartbeat(threading.Thread):
                 logger.warning("the database does not answer: %s", error)
 
     def beat(self) -> Job:
-        """Renew the lease and add the time since the last beat.
+        """Renew the lease, and store the time used and the reason for waiting.
 
-        Raises LeaseLost, StoreUnavailable (the next beat then counts the time).
+        Of the time since the last beat, at most `lease_seconds` count: if it is longer, the database or this process
+        stood still. Raises LeaseLost and StoreUnavailable.
         """
-        now = time.monotonic()
-        seconds = now - self._counted
-        gpu_seconds = seconds * self.gpus_in_use
-        ttl = self._settings.lease_seconds
-        self.job = self._store.heartbeat(self._lease, ttl, seconds=seconds, gpu_seconds=gpu_seconds)
-        self._counted = now
+        elapsed, ttl = self._used.seconds, self._settings.lease_seconds
+        seconds = min(elapsed, ttl)
+        self.job = self._store.heartbeat(self._lease, ttl, seconds=seconds, gpu_seconds=seconds * self.gpus_in_use)
+        self._used.deduct(elapsed)
+        if (reason := self.waiting_for) != self.job.reason:
+            self.job = self._store.report_wait(self._lease, reason)
         if (nodes := self.nodes) != self._reported:
             self._store.report_nodes(self._lease, nodes)
             self._reported = nodes
         return self.job
+
+    def begin_counting(self) -> None:
+        """Count the time from now on: Ray is connected, and a trial can run unless the job waits."""
+        self._used.begin()
+
+    def wait_for(self, cause: Cause, reason: str | None) -> None:
+        """Note why no trial can run: shown as the reason of the job, whose time is not counted; None: no longer."""
+        self._used.wait(cause, reason)
 
     def stop(self) -> None:
         """Stop the thread: no beat begins after this returns."""
@@ -82,6 +156,11 @@ class Heartbeat(threading.Thread):
             self.join()
 
     # ---- state of the job ------------------------------------------------------------------------------------------
+
+    @property
+    def waiting_for(self) -> str | None:
+        """The reason why no trial can run, or None if the job does not wait."""
+        return self._used.reason
 
     @property
     def draining(self) -> bool:

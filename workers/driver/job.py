@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-import signal
-from types import FrameType
+import threading
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from functools import partial
 
 from searchsvc.domain import Job, JobState
-from searchsvc.errors import NothingFeasible
+from searchsvc.errors import Conflict, InvalidInput, NotFound, NothingFeasible, SearchsvcError
 from searchsvc.service.planning.blueprint import Blueprint, shared_search
+from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
-from workers.driver import tune_run
+from workers import cluster
+from workers.driver import connection, tune_run
 from workers.driver.attempts import ActiveAttempts
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.heartbeat import Heartbeat
-from workers.driver.interruption import Interrupted, Reason, StopRequests
+from workers.driver.interruption import Interrupted, Reason, StopRequests, in_background
+from workers.driver.ledger import Ledger
 from workers.driver.leftovers import Leftovers
 from workers.driver.placement import Placement
 from workers.driver.recovery import recover
@@ -24,52 +29,83 @@ from workers.driver.trial_tasks import TaskBuilder
 from workers.driver.volume import ArtifactsVolume
 from workers.driver.winners import why_failed, winners
 
+_FINAL_ERRORS = (InvalidInput, NotFound, Conflict, NothingFeasible)
+"""Errors that another driver would meet again: the job has failed."""
+_KILL_SECONDS = 5.0
+"""Time for Ray to take orders to kill processes; they also end with the driver."""
+
 logger = logging.getLogger(__name__)
 
 
 class JobRun:
-    """Runs a claimed job. Ray must be connected and the heartbeat started before it is created."""
+    """Runs a claimed job. The heartbeat must be started before."""
 
     def __init__(
-        self, store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settings, blueprint: Blueprint
+        self,
+        store: Store,
+        writer: JobWriter,
+        heartbeat: Heartbeat,
+        settings: Settings,
+        requests: StopRequests,
+        connected: threading.Event,
     ) -> None:
-        job = heartbeat.job
+        """Create the run. `connected` is set when Ray is connected."""
         self._store, self._writer, self._heartbeat, self._settings = store, writer, heartbeat, settings
-        self._job_id = job.id
-        self._ledger = recover(store, writer, job, blueprint)
-        logger.info("recovered: %d trials, %d of them open", self._ledger.existing, len(self._ledger.waiting))
+        self._requests, self._connected = requests, connected
+        self._job_id = heartbeat.job.id
+        self._folder = settings.artifacts_dir / self._job_id
+        self._leftovers = Leftovers(self._folder)
+        self._ledger: Ledger | None = None
+
+    def run(self) -> None:
+        """Run until the job has ended, or was paused or interrupted. Raises LeaseLost, StoreUnavailable."""
+        self._leftovers.start()
+        try:
+            self._run()
+        except Interrupted as interruption:
+            self._interrupted(interruption)
+        except _FINAL_ERRORS as error:
+            self._fail(error)
+
+    def _run(self) -> None:
+        settings, spec = self._settings, self._heartbeat.job.spec
+        # The dataset is inspected while Ray connects.
+        resolving = in_background(partial(resolve, spec, trusted=True, settings=settings, store=self._store))
+        self._requests.depend_on(resolving)
+        address = self._requests.await_result(partial(cluster.ensure, settings))
+        is_remote = settings.ray_address is not None
+        with connection.to_ray(address, self._heartbeat, self._requests, is_watched=is_remote):
+            self._connected.set()
+            self._search(self._requests.await_result(resolving.result))
+
+    def _search(self, blueprint: Blueprint) -> None:
+        job, heartbeat = self._heartbeat.job, self._heartbeat
+        ledger = self._requests.await_result(partial(recover, self._store, self._writer, job, blueprint))
+        logger.info("recovered: %d trials, %d of them open", ledger.existing, len(ledger.waiting))
         placement, attempts = Placement(job.spec.resources), ActiveAttempts()
         tasks = TaskBuilder(
             job.spec,
-            settings.artifacts_dir / job.id,
+            self._folder,
             blueprint.constants,
             search=shared_search(blueprint),
             pretrained=blueprint.pretrained,
             self_training=blueprint.self_training,
         )
-        volume = ArtifactsVolume(settings.artifacts_dir / job.id)
-        self._requests = StopRequests(heartbeat)
-        self._queue = TrialQueue(self._ledger, heartbeat, placement, store, tasks, self._requests, attempts, volume)
-        self._leftovers = Leftovers(settings.artifacts_dir / job.id)
-        self._dispatcher = Dispatcher(
-            self._ledger, heartbeat, placement, store, self._queue, self._requests, attempts, volume, self._leftovers
-        )
-
-    def run(self) -> None:
-        """Run until the job has ended, or was paused or interrupted. Raises LeaseLost, StoreUnavailable."""
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._leftovers.start()
+        volume = ArtifactsVolume(self._folder)
+        shared = (ledger, heartbeat, placement, self._store)
+        queue = TrialQueue(*shared, tasks, self._requests, attempts, volume)
+        dispatcher = Dispatcher(*shared, queue, self._requests, attempts, volume, self._leftovers)
+        self._ledger = ledger
         self._leftovers.sweep(self._store, self._job_id)
+        heartbeat.begin_counting()
         try:
-            while self._queue.has_more():
-                tune_run.run(self._dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
-                self._ledger.flush()
-            self._conclude()
-        except Interrupted as interruption:
-            self._interrupted(interruption)
-
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler
-        self._requests.shutdown = True
+            while queue.has_more():
+                tune_run.run(dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
+                ledger.flush()
+        except Interrupted:
+            self._kill_all(dispatcher)  # while Ray is connected
+            raise
+        self._conclude()
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
@@ -86,18 +122,30 @@ class JobRun:
     def _end(self, state: JobState, reason: str | None, job: Job) -> None:
         self._heartbeat.stop()
         self._writer.finish_job(state, reason, revision=job.revision)
-        self._ledger.flush()
+        (self._ledger or self._writer).flush()
         self._leftovers.sweep(self._store, self._job_id)
         self._leftovers.close()
         logger.info("the job ended: %s%s", state, f" ({reason})" if reason else "")
 
+    def _fail(self, error: SearchsvcError) -> None:
+        logger.error("the job cannot go on: %s", error)
+        self._end(JobState.FAILED, str(error), self._heartbeat.job)
+
     def _interrupted(self, interruption: Interrupted) -> None:
-        self._dispatcher.kill_all()
-        if isinstance(interruption.error, NothingFeasible):
-            self._end(JobState.FAILED, str(interruption.error), self._heartbeat.job)
-        elif interruption.error is not None:
-            raise interruption.error
+        error, reason = interruption.error, interruption.reason
+        if isinstance(error, _FINAL_ERRORS):
+            self._fail(error)
+        elif error is not None:
+            raise error
         else:
-            state = JobState.CANCELLED if interruption.reason is Reason.CANCEL else JobState.PAUSED
-            self._ledger.interrupt(interruption.reason.value)
-            self._end(state, None, self._heartbeat.job)
+            if self._ledger is not None:
+                self._ledger.interrupt(reason.value)
+            if reason is Reason.STOP:
+                self._conclude()
+            else:
+                self._end(JobState.CANCELLED if reason is Reason.CANCEL else JobState.PAUSED, None, self._heartbeat.job)
+
+    def _kill_all(self, dispatcher: Dispatcher) -> None:
+        """End the processes of all attempts. A Ray that has gone does not hold up the end of the job."""
+        with suppress(NotYet):
+            in_background(dispatcher.kill_all).result(_KILL_SECONDS)

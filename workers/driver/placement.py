@@ -56,13 +56,16 @@ class Placement:
 
     def why_waiting(self, workers: int = 1) -> str:
         """Return the reason why a trial of `workers` processes, which Ray has queued, has not started."""
+        return self.shortage(workers) or f"its worker is starting, on {self._needed(workers)}"
+
+    def shortage(self, workers: int = 1) -> str | None:
+        """Return why the cluster has no room for a trial that Ray has queued, or None if it has room."""
         self._look()
-        bundle = " and ".join(_amount(name, amount) for name, amount in self._need.items())
-        needed = bundle if workers == 1 else f"{workers} times {bundle}"
+        needed = self._needed(workers)
         if (lack := self._lack(workers)) is not None:
             return f"needs {needed}; {lack}"
         if not any(group["state"] == "PENDING" for group in ray.util.placement_group_table().values()):
-            return f"its worker is starting, on {needed}"
+            return None
         free, total = ray.available_resources(), ray.cluster_resources()
         total_need = {name: workers * amount for name, amount in self._need.items()}
         short = {name: amount for name, amount in total_need.items() if free.get(name, 0.0) < amount}
@@ -72,6 +75,10 @@ class Placement:
             f"{_amount(name, amount)}: {_plain(name, free.get(name, 0.0))} of {_plain(name, total.get(name, 0.0))} free"
             for name, amount in short.items()
         )
+
+    def _needed(self, workers: int) -> str:
+        bundle = " and ".join(_amount(name, amount) for name, amount in self._need.items())
+        return bundle if workers == 1 else f"{workers} times {bundle}"
 
     def _lack(self, workers: int) -> str | None:
         """Return the shortage that even the idle cluster has for the trial, or None if it has room."""

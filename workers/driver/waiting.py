@@ -1,4 +1,4 @@
-"""Reasons that the store shows for trials which wait."""
+"""Reasons that the store shows for trials which wait, and for a job none of whose trials can start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from workers.driver.attempts import ActiveAttempts
-from workers.driver.heartbeat import Heartbeat
+from workers.driver.heartbeat import Cause, Heartbeat
 from workers.driver.ledger import Ledger
 from workers.driver.placement import Placement
 from workers.driver.volume import ArtifactsVolume
@@ -43,6 +43,8 @@ class WaitingReasons:
         self._heartbeat.nodes = self._placement.nodes()
         self._explain_submitted(now)
         self._explain_open(now)
+        self._heartbeat.wait_for(Cause.ROOM, self._shortage(now))
+        self._heartbeat.wait_for(Cause.STORAGE, None if self._attempts else self._volume.reason)
 
     def _explain_submitted(self, now: float) -> None:
         """Attempts that Tune has, but for which Ray has no room or has started no process yet."""
@@ -51,6 +53,14 @@ class WaitingReasons:
         reasons = {workers: self._placement.why_waiting(workers) for workers in {attempt.workers for attempt in late}}
         for attempt in late:
             self._ledger.explain(attempt.trial, reasons[attempt.workers])
+
+    def _shortage(self, now: float) -> str | None:
+        """Return why none of the submitted attempts can start, or None if any has started or can start."""
+        attempts = self._attempts.values()
+        if any(attempt.actor is not None or now - attempt.submitted <= PATIENCE_SECONDS for attempt in attempts):
+            return None
+        shortages = {workers: self._placement.shortage(workers) for workers in {one.workers for one in attempts}}
+        return next(iter(shortages.values())) if shortages and all(shortages.values()) else None
 
     def _explain_open(self, now: float) -> None:
         """Trials that Tune does not have yet, because no trial can write or all slots are taken."""

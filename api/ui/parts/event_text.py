@@ -75,6 +75,7 @@ _WORDS: Mapping[str, str | Callable[[Data, JobSpec], str]] = MappingProxyType(
         "job.submitted": "the job was submitted",
         "job.claimed": _of_data(lambda data: f"a driver claimed the job (run {data['epoch']})"),
         "job.released": "the driver released the job",
+        "job.waiting": _of_data(lambda data: f"the job {data['reason']}"),
         "job.paused": "the job was paused",
         "job.queued": "the job waits for a driver",
         "job.resumed": "the job was resumed",

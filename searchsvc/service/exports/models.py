@@ -17,6 +17,7 @@ from searchsvc.service.exports import weights
 from searchsvc.service.exports.source import Source
 from searchsvc.service.lookup import references
 from searchsvc.service.lookup.datasets import located_path
+from searchsvc.service.lookup.task_calls import task_call
 from searchsvc.service.results import standing
 from searchsvc.settings import Settings
 from searchsvc.store import Store
@@ -66,7 +67,7 @@ def _file(path: str, *, trusted: bool, settings: Settings) -> Path:
 def _published(name: str, task: Task | None) -> Path:
     if not isinstance(task, PretrainedTask):
         raise InvalidInput.at("/timm", "the task has no published weights: name a job, a trial or a file")
-    with below("/timm"):
+    with below("/timm"), task_call(task.name, "published"):
         return task.published(name)
 
 

@@ -16,6 +16,7 @@ from searchsvc.domain import DatasetInfo, Task
 from searchsvc.domain.spec import Dataset, FileDataset
 from searchsvc.domain.task import ConfinedTask, FileTask
 from searchsvc.errors import Fault, InvalidInput, below
+from searchsvc.service.lookup.task_calls import task_call
 from searchsvc.settings import Settings
 
 _LABELS = "reassessed"
@@ -25,7 +26,8 @@ _LABELS = "reassessed"
 def path_options(task: Task | None, section: Dataset) -> tuple[str, ...]:
     """Return the options of a section that are paths: as its format declares, or `path` and label sets by default."""
     if isinstance(task, FileTask):
-        return task.path_options(section.model_dump(mode="json"))
+        with task_call(task.name, "path_options"):
+            return task.path_options(section.model_dump(mode="json"))
     return ("path", _LABELS) if isinstance(section, FileDataset) else (_LABELS,)
 
 
@@ -79,7 +81,8 @@ def inspect(task: Task, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:
     """Let the task inspect the dataset. Raises InvalidInput with pointers into the spec."""
     with below("/dataset"):
         try:
-            return task.inspect(dataset, seed)
+            with task_call(task.name, "inspect"):
+                return task.inspect(dataset, seed)
         except OSError as error:
             raise InvalidInput.at("/path", f"cannot be read: {error.strerror or error}") from None
 

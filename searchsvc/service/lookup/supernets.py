@@ -10,6 +10,7 @@ from searchsvc.domain import DatasetInfo, Integer, JobSpec, Scalar, SharedSearch
 from searchsvc.domain.spec import InlineSpace
 from searchsvc.errors import Fault, FaultCollector, InvalidInput
 from searchsvc.service.lookup import checks
+from searchsvc.service.lookup.task_calls import task_call
 from searchsvc.spaces.bases import MOST_OPTIONS
 
 _LEAST_TRIALS = 2
@@ -61,7 +62,7 @@ def check(spec: JobSpec, task: Task, search: SharedSearch, constants: Mapping[st
     assert isinstance(task, SupernetTask)  # spec_faults reports any other task
     faults = FaultCollector()
     faults.add(_too_many_options(search))
-    with faults.at():
+    with faults.at(), task_call(task.name, "check_search"):
         task.check_search(search.parameters, constants, data, search.options)
     try:
         faults.raise_any()

@@ -14,6 +14,7 @@ from searchsvc.domain import JobSpec, ModelSource, Scalar, SelfTrainedTask, Self
 from searchsvc.domain.spec import InlineSpace, NamedSpace, SelfTrainingSpec
 from searchsvc.errors import FaultCollector, InvalidInput, below
 from searchsvc.service.exports.models import FoundModel
+from searchsvc.service.lookup.task_calls import task_call
 from searchsvc.service.planning.names import ResolvedNames
 from searchsvc.service.planning.sources import Sources
 from searchsvc.spaces import Space, catalogue
@@ -75,7 +76,8 @@ def with_pinned_section(spec: JobSpec, names: ResolvedNames, sources: Sources) -
     largest = spec.fidelity.data_fraction * max(_data_fractions(space, names.constants))
     with below(_SECTION):
         pinned, how = _pinned(section, sources)
-        task.check_self_training(how, spec.dataset.model_dump(mode="json"), largest)
+        with task_call(task.name, "check_self_training"):
+            task.check_self_training(how, spec.dataset.model_dump(mode="json"), largest)
     return spec.model_copy(update={"self_training": pinned}), how
 
 
