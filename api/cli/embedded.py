@@ -9,21 +9,23 @@ from api.cli.client import Client
 from api.cli.local_transport import LocalTransport
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
-from searchsvc.store import Store
+from searchsvc.store import Store, schema
+from searchsvc.store.database import API_CONNECTIONS
 
 
-def open_service(settings: Settings) -> Service:
-    """Return the use cases on the local store, which is created if there is none."""
+def open_service(settings: Settings, *, connections: int = API_CONNECTIONS) -> Service:
+    """Return the use cases on the local store, with at most `connections`; a SQLite file is created if needed."""
     settings.prepare()
-    if settings.database_url.startswith("sqlite"):
-        return Service(Store.create(settings.database_url), settings)
-    return Service(Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds), settings)
+    url, wait = settings.database_url, settings.database_wait_seconds
+    if url.startswith("sqlite"):
+        schema.upgrade(url, wait_seconds=wait)
+    return Service(Store.open(url, wait_seconds=wait, connections=connections), settings)
 
 
 @contextmanager
-def opened_service(settings: Settings) -> Iterator[Service]:
+def opened_service(settings: Settings, *, connections: int = API_CONNECTIONS) -> Iterator[Service]:
     """Yield the use cases on the local store, and close the store at the end of the block."""
-    service = open_service(settings)
+    service = open_service(settings, connections=connections)
     try:
         yield service
     finally:

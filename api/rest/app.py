@@ -18,6 +18,7 @@ from api.rest.routes import catalogue, cluster, events, health, jobs, labels, re
 from api.rest.sse import Feed
 from searchsvc.controller.controller import Controller
 from searchsvc.service.service import Service
+from searchsvc.service.system.readiness import Readiness
 from searchsvc.settings import Settings
 
 
@@ -37,6 +38,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.readiness = Readiness(service.store)
     app.state.replays = Replays()
     app.state.feed = feed = Feed(
         lambda after, job_id, limit: service.events.read(after=after, job_id=job_id, limit=limit),

@@ -1,48 +1,47 @@
 """An engine, and transactions that survive a temporary outage of the database.
 
 A transaction is a function of a connection. It is repeated from its start if the connection was lost or the database
-was busy. A commit whose answer was lost may have succeeded: functions that must not run twice write a mark to the row
-that they change, and look for it first.
+was busy (`searchsvc.store.failures`). A commit whose answer was lost may have succeeded: functions that must not run
+twice write a mark to the row that they change, and look for it first.
+
+Nothing outlasts a transaction in a session of PostgreSQL: its limits are set for each transaction, statements are not
+prepared, and advisory locks end with the transaction. So a pooler in transaction mode may stand in between.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from searchsvc.errors import InvalidInput, StoreUnavailable
+from searchsvc.store.failures import Remedy, failure_of, leads_nowhere, message_of
 
 T = TypeVar("T")
 
-_WRITES = "searchsvc_writes"
+API_CONNECTIONS = 10
+"""Connections of a process that answers requests, at most."""
+CONTROLLER_CONNECTIONS = 2
+"""Connections of a controller: its loop, and its housekeeping."""
+DRIVER_CONNECTIONS = 2
+"""Connections of a driver: its main thread, and its heartbeat."""
+
+_WRITES, _WAIT = "searchsvc_writes", "searchsvc_wait_seconds"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_UNUSABLE = {
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_NOTADB,
-}
-# SQLSTATEs after which the same transaction may succeed: connection, rollback, resources and operator classes; a lock
-# not granted in time; a session that idled too long inside a transaction.
-_TRANSIENT_CLASSES, _TRANSIENT_STATES = {"08", "40", "53", "57"}, {"55P03", "25P03"}
+_POOL_SECONDS = 1.0
+"""A thread asks the pool again after this time, so that it notices the end of its own patience."""
+_LONGEST_LOCK_SECONDS = 20.0
 
 
 class TryAgain(Exception):
@@ -52,12 +51,12 @@ class TryAgain(Exception):
 class Database:
     """A connection pool, and transactions on it."""
 
-    def __init__(self, url: str, *, wait_seconds: float) -> None:
+    def __init__(self, url: str, *, wait_seconds: float, connections: int = API_CONNECTIONS) -> None:
+        """Prepare a pool of at most `connections`, which are opened when they are needed."""
         self.url = parse_url(url)
         self._wait_seconds = wait_seconds
-        self.engine = _engine(self.url, wait_seconds)
-        # SQLite has one writer. Threads queue here, in order, instead of in its busy handler, which sleeps.
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self.engine = _engine(self.url, connections)
+        self._turn = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -73,38 +72,59 @@ class Database:
         """Run `work` in a transaction that only reads, and return its result."""
         return self._until_done(partial(self._once, work, writes=False), wait_seconds)
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, wait_seconds: float | None = None) -> T:
         """Run `work` in a transaction, and return its result when its writes are on disk."""
 
-        def once() -> T:
-            with self._turn:
-                return self._once(work, writes=True)
+        def once(patience: float) -> T:
+            with self._queued(patience) as remaining:
+                return self._once(work, remaining, writes=True)
 
-        return self._until_done(once, None)
+        return self._until_done(once, wait_seconds)
 
-    def _once(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+    @contextmanager
+    def _queued(self, patience: float) -> Iterator[float]:
+        """Wait for other writers of this process, and yield the seconds that remain.
+
+        SQLite has a single writer. Threads queue here, in order, instead of in its busy handler, which sleeps.
+        """
+        if not self.is_sqlite:
+            yield patience
+            return
+        deadline = time.monotonic() + patience
+        if not self._turn.acquire(timeout=patience):
+            raise TryAgain("other writers of this process keep it locked")
+        try:
+            yield max(0.0, deadline - time.monotonic())
+        finally:
+            self._turn.release()
+
+    def _once(self, work: Callable[[Connection], T], patience: float, *, writes: bool) -> T:
         with self.engine.connect() as connection:
-            connection.execution_options(**{_WRITES: writes})
+            connection.execution_options(**{_WRITES: writes, _WAIT: patience})
             with connection.begin():
                 return work(connection)
 
-    def _until_done(self, run: Callable[[], T], wait_seconds: float | None) -> T:
+    def _until_done(self, run: Callable[[float], T], wait_seconds: float | None) -> T:
+        """Call `run` with the seconds for which it may wait, until it succeeds or the time is over."""
         wait = self._wait_seconds if wait_seconds is None else wait_seconds
         deadline = time.monotonic() + wait
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return run()
+                return run(max(0.0, deadline - time.monotonic()))
             except (TryAgain, PoolTimeout) as passing:
                 error: Exception = passing
+                meaning = "it is busy"
             except DBAPIError as failed:
-                if _is_out_of_order(failed):
-                    raise StoreUnavailable(f"{self}: {_message(failed)}") from failed
-                if not _is_transient(failed):
+                failure = failure_of(failed)
+                if failure.remedy is Remedy.RAISE:
                     raise
-                error = failed
+                if failure.remedy is Remedy.REPORT:
+                    raise StoreUnavailable(f"{self}: {failure.meaning}: {message_of(failed)}") from failed
+                error, meaning = failed, failure.meaning
             if time.monotonic() + pause > deadline:
-                raise StoreUnavailable(f"{self} did not answer within {wait:g} s: {_message(error)}") from error
+                said = f"{self} did not answer within {wait:g} s, {meaning}: {message_of(error)}"
+                raise StoreUnavailable(said) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
@@ -135,27 +155,59 @@ def parse_url(url: str) -> URL:
 _EXAMPLES = "write sqlite:////path/to/file.db or postgresql://user:password@host/database"
 
 
-def _engine(url: URL, wait_seconds: float) -> Engine:
+def _engine(url: URL, connections: int) -> Engine:
     dumps = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+    arguments: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite":
-        assert url.database is not None
-        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        engine = create_engine(url, json_serializer=dumps, connect_args={"timeout": wait_seconds})
+        _make_folder(url)
+    else:
+        # What libpq does by itself: a pooler refuses settings that are sent to the server at the start of a session.
+        arguments = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 10, "prepare_threshold": None}
+    engine = create_engine(
+        url,
+        json_serializer=dumps,
+        connect_args=arguments,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_POOL_SECONDS,
+    )
+    if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    arguments = {
-        "connect_timeout": 5,
-        "tcp_user_timeout": 15_000,
-        "keepalives_idle": 10,
-        "options": _postgres_options(),
-    }
-    return create_engine(url, json_serializer=dumps, pool_size=5, max_overflow=20, connect_args=arguments)
+    else:
+        event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "begin", _begin_postgres)
+    event.listen(engine, "handle_error", _replace_connections)
+    return engine
 
 
-def _postgres_options() -> str:
+def _make_folder(url: URL) -> None:
+    """Create the folder of a SQLite file, unless the database is a URI (`file:...`) with options of its own."""
+    assert url.database is not None
+    if not url.database.startswith("file:"):
+        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _replace_connections(context: ExceptionContext) -> None:
+    """Make the pool replace its connections after an error that a new connection may avoid."""
+    error = context.sqlalchemy_exception
+    if isinstance(error, DBAPIError) and leads_nowhere(error):
+        context.is_disconnect = True
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    connection.autocommit = True  # transactions begin explicitly (`_begin_postgres`)
+
+
+def _begin_postgres(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    begin = "BEGIN" if options.get(_WRITES, True) else "BEGIN READ ONLY"
+    lock_seconds = min(_LONGEST_LOCK_SECONDS, options.get(_WAIT, _LONGEST_LOCK_SECONDS))
+    lock_milliseconds = max(1, round(lock_seconds * 1000))  # 0 would be no limit
     # A client that freezes inside a transaction would keep the lock on events: the server ends the session.
-    return "-c idle_in_transaction_session_timeout=15s -c lock_timeout=20s"
+    connection.exec_driver_sql(
+        f"{begin}; SET LOCAL lock_timeout = {lock_milliseconds}; SET LOCAL idle_in_transaction_session_timeout = 15000"
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -170,26 +222,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and then writes fails instead of waiting for another writer. So: IMMEDIATE.
-    writes = connection.get_execution_options().get(_WRITES, True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _message(error: Exception) -> str:
-    """Return the driver's message, without SQLAlchemy's statement and parameters."""
-    return str(error.orig if isinstance(error, DBAPIError) else error).strip()
-
-
-def _is_transient(error: DBAPIError) -> bool:
-    if error.connection_invalidated:
-        return True
-    if isinstance(error.orig, sqlite3.Error):
-        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _BUSY
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:  # the server was not reached
-        return isinstance(error, OperationalError | InterfaceError)
-    return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES
-
-
-def _is_out_of_order(error: DBAPIError) -> bool:
-    """Return whether SQLite reports that its file is unusable, so that waiting is useless."""
-    return isinstance(error.orig, sqlite3.Error) and (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _UNUSABLE
+    options = connection.get_execution_options()
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {options.get(_WAIT, _LONGEST_LOCK_SECONDS) * 1000:.0f}")
+    cursor.close()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, True) else "BEGIN")

@@ -23,7 +23,7 @@ def upgrade(url: str, *, wait_seconds: float = 30.0) -> None:
 
     Raises StoreUnavailable, and StoreOutdated if the schema is from a newer searchsvc.
     """
-    database = Database(url, wait_seconds=wait_seconds)
+    database = Database(url, wait_seconds=wait_seconds, connections=1)
     try:
         database.write(_upgrade)
     finally:
@@ -32,15 +32,16 @@ def upgrade(url: str, *, wait_seconds: float = 30.0) -> None:
 
 def check(url: str, *, wait_seconds: float = 30.0) -> None:
     """Raise StoreOutdated unless the schema has the version of this code."""
-    database = Database(url, wait_seconds=wait_seconds)
+    database = Database(url, wait_seconds=wait_seconds, connections=1)
     try:
         check_database(database)
     finally:
         database.close()
 
 
-def check_database(database: Database) -> None:
-    stored = database.read(version)
+def check_database(database: Database, *, wait_seconds: float | None = None) -> None:
+    """Raise StoreOutdated unless the schema has the version of this code."""
+    stored = database.read(version, wait_seconds=wait_seconds)
     if stored != SCHEMA_VERSION:
         at = "has no schema yet" if stored is None else f"is at schema {stored}"
         cure = "searchctl db upgrade" if stored is None or stored < SCHEMA_VERSION else "a newer version of searchsvc"

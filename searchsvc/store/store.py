@@ -8,7 +8,7 @@ from collections.abc import Callable
 from searchsvc.domain import Lease
 from searchsvc.store import schema
 from searchsvc.store.attempts import AttemptReads
-from searchsvc.store.database import Database
+from searchsvc.store.database import API_CONNECTIONS, Database
 from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
@@ -37,9 +37,19 @@ class Store(
     """
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float] = time.time, wait_seconds: float = 30.0) -> Store:
-        """Open a database. Raises InvalidInput for an invalid URL, StoreOutdated and StoreUnavailable."""
-        database = Database(url, wait_seconds=wait_seconds)
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        wait_seconds: float = 30.0,
+        connections: int = API_CONNECTIONS,
+    ) -> Store:
+        """Open a database, with at most `connections` connections to it.
+
+        Raises InvalidInput for an invalid URL, StoreOutdated and StoreUnavailable.
+        """
+        database = Database(url, wait_seconds=wait_seconds, connections=connections)
         try:
             schema.check_database(database)
         except BaseException:
@@ -57,6 +67,10 @@ class Store(
         """Return the writer of the driver that holds `lease`."""
         objective = self.job(lease.job_id).spec.objectives[0]
         return JobWriter(self._database, self._clock, lease, objective)
+
+    def check_ready(self, wait_seconds: float = 1.0) -> None:
+        """Raise StoreUnavailable unless the database answers in time, StoreOutdated unless the schema is ours."""
+        schema.check_database(self._database, wait_seconds=wait_seconds)
 
     def close(self) -> None:
         self._database.close()

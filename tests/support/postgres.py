@@ -45,7 +45,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._programs = find_programs()
-        self._account = _account()
+        self._account = account()
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="searchsvc-postgres-"))
         if self._account is not None:
@@ -159,7 +159,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _account() -> pwd.struct_passwd | None:
+def account() -> pwd.struct_passwd | None:
     """Return another account to run as if this is root, which PostgreSQL refuses; otherwise None."""
     if os.geteuid() != 0:
         return None

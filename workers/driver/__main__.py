@@ -15,6 +15,7 @@ from functools import partial
 from searchsvc.errors import LeaseLost, SearchsvcError
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
+from searchsvc.store.database import DRIVER_CONNECTIONS
 from workers import cluster
 from workers.driver import interruption, standby
 from workers.driver.heartbeat import Heartbeat
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> int:
 
 def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
     """Run the job, if the lease of that epoch still exists, and return the exit code."""
-    store = Store.open(settings.database_url, wait_seconds=settings.database_wait_seconds)
+    wait = settings.database_wait_seconds
+    store = Store.open(settings.database_url, wait_seconds=wait, connections=DRIVER_CONNECTIONS)
     lease = next((lease for lease in store.leases() if (lease.job_id, lease.epoch) == (job_id, epoch)), None)
     if lease is None:
         logger.info("job %s has no lease of epoch %d: another driver runs it", job_id, epoch)

@@ -17,6 +17,7 @@ from api.cli.server import GRACE_SECONDS, Server, is_restart, web_app
 from api.cli.session import session
 from searchsvc.controller.controller import Controller
 from searchsvc.settings import Settings
+from searchsvc.store.database import API_CONNECTIONS, CONTROLLER_CONNECTIONS
 
 RayAddress = Annotated[
     str | None,
@@ -47,7 +48,8 @@ def serve(
     settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn handles signals while it serves, and raises them again at its end
-    with listener(settings) as bound, opened_service(settings) as service:
+    connections = API_CONNECTIONS + (CONTROLLER_CONNECTIONS if with_controller else 0)
+    with listener(settings) as bound, opened_service(settings, connections=connections) as service:
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
@@ -60,7 +62,7 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
     """Run jobs without answering requests, until interrupted."""
     settings = session(ctx).settings(max_drivers=max_drivers, ray_address=ray_address)
     stop = threading.Event()
-    with opened_service(settings) as service:
+    with opened_service(settings, connections=CONTROLLER_CONNECTIONS) as service:
         running = Controller(service)
 
         def end(number: int, _frame: FrameType | None) -> None:

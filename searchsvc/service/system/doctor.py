@@ -93,7 +93,7 @@ def check_tasks(_settings: Settings) -> HealthCheck:
 
 def check_database(settings: Settings) -> HealthCheck:
     try:
-        store = Store.open(settings.database_url, wait_seconds=_DATABASE_SECONDS)
+        store = Store.open(settings.database_url, wait_seconds=_DATABASE_SECONDS, connections=1)
     except StoreOutdated as error:
         return HealthCheck("database", "failed", str(error), "run `searchctl db upgrade`")
     except SearchsvcError as error:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from searchsvc.domain import Job
 from searchsvc.service.service import Service
@@ -45,3 +47,19 @@ def test_a_job_is_made_run_read_and_deleted(
 def test_text_that_a_database_cannot_hold_is_never_a_failure(client: TestClient, text: str) -> None:
     for path in (f"{JOBS}?name={text}", f"{JOBS}/{text}", f"{JOBS}/a/export?format=csv&trial={text}"):
         assert client.get(path).status_code in (200, 404, 422), path
+
+
+@pytest.mark.parametrize("database_url", BOTH, indirect=True)
+def test_asking_whether_the_service_is_ready_opens_no_connections(client: TestClient) -> None:
+    assert client.get("/readyz").status_code == 200
+    opened: list[object] = []
+
+    def note(connection: object, _record: object) -> None:
+        opened.append(connection)
+
+    event.listen(Pool, "connect", note)
+    try:
+        assert {client.get("/readyz").status_code for _ in range(50)} == {200}
+    finally:
+        event.remove(Pool, "connect", note)
+    assert opened == []
