@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,6 +55,8 @@ class _StoreCollector(Collector):
         trials = [(state, statistics.trials.get(state, 0)) for state in TrialState]
         yield _by_state("searchsvc_jobs", "Jobs by state.", jobs)
         yield _by_state("searchsvc_trials", "Trials by state.", trials)
+        failures = self._service.access.uses.failures
+        yield CounterMetricFamily("searchsvc_token_use_failures", "Uses of tokens not stored in time.", failures)
 
 
 def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metric:

@@ -21,11 +21,13 @@ _UPGRADE_LOCK = 0x5EA2C4  # advisory lock of PostgreSQL: one upgrade at a time
 def upgrade(url: str, *, wait_seconds: float = 30.0) -> None:
     """Upgrade the database to the schema of this code, from an older version or from nothing.
 
-    Raises StoreUnavailable, and StoreOutdated if the schema is from a newer searchsvc.
+    A database that is up to date is only read, so that a service starts although it accepts no writes. Raises
+    StoreUnavailable, and StoreOutdated if the schema is from a newer searchsvc.
     """
     database = Database(url, wait_seconds=wait_seconds, connections=1)
     try:
-        database.write(_upgrade)
+        if database.read(version) != SCHEMA_VERSION:
+            database.write(_upgrade)
     finally:
         database.close()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from searchsvc.domain import Token
 from searchsvc.errors import Conflict, NotFound
@@ -50,10 +51,16 @@ class TokenOperations(StoreBase):
 
         self._database.write(transaction)
 
-    def touch_token(self, token_id: str, at: float) -> None:
-        """Set the time at which the token was last used."""
-        statement = update(tokens).where(tokens.c.id == token_id).values(used_at=at)
-        self._database.write(lambda connection: connection.execute(statement))
+    def touch_tokens(self, used: Mapping[str, float]) -> None:
+        """Set the times at which tokens were last used, by id; an earlier time than the stored time is ignored.
+
+        Raises StoreUnavailable at once if another process writes: nobody waits for this.
+        """
+        later = tokens.c.used_at.is_(None) | (tokens.c.used_at < bindparam("at"))
+        statement = update(tokens).where(tokens.c.id == bindparam("of_token"), later).values(used_at=bindparam("at"))
+        rows = [{"of_token": token_id, "at": used[token_id]} for token_id in sorted(used)]
+        if rows:
+            self._database.write(lambda connection: connection.execute(statement, rows), wait_seconds=0.0)
 
 
 def _find(connection: Connection, condition: ColumnElement[bool]) -> Any:

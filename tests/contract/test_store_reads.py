@@ -266,7 +266,9 @@ def test_tokens_are_found_by_their_hash_and_can_be_revoked(store: Store) -> None
         store.add_token(Token(new_id(), "b", "read", 1.0, None, None, None), "hash")
     assert store.token_by_hash("hash") == token
     assert store.token_by_hash("HASH") is None
-    store.touch_token(token.id, 5.0)
+    store.touch_tokens({token.id: 5.0})
+    store.touch_tokens({token.id: 4.0, "none": 6.0})
+    store.touch_tokens({})
     store.revoke_token(token.id)
     [stored] = store.tokens()
     assert stored.used_at == 5.0

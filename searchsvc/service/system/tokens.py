@@ -16,7 +16,6 @@ from searchsvc.store import Store
 
 PREFIX = "ssvc_"
 LOCAL_NAME = "local"
-_USE_NOTED_EVERY_SECONDS = 60.0
 
 
 class Scope(StrEnum):
@@ -67,8 +66,6 @@ def authenticate(store: Store, secret: str | None, *, now: float) -> Token:
         raise Unauthenticated("the token has been revoked")
     if token.expires_at is not None and token.expires_at <= now:
         raise Unauthenticated("the token has expired")
-    if token.used_at is None or now - token.used_at > _USE_NOTED_EVERY_SECONDS:
-        store.touch_token(token.id, now)
     return token
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from searchsvc.domain import Token
 from searchsvc.service.system import tokens
+from searchsvc.service.system.token_use import TokenUse
 from searchsvc.service.use_cases.context import ServiceContext
 
 
@@ -13,6 +14,7 @@ class AccessService:
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
         self._store = context.store
+        self.uses = TokenUse(context.store)
 
     def create(
         self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
@@ -30,7 +32,10 @@ class AccessService:
 
     def authenticate(self, secret: str | None) -> Token:
         """Find the token of a secret. Raises Unauthenticated if it is missing, unknown, expired or revoked."""
-        return tokens.authenticate(self._store, secret, now=self._context.clock())
+        now = self._context.clock()
+        token = tokens.authenticate(self._store, secret, now=now)
+        self.uses.note(token, now)
+        return token
 
     def local_token(self) -> str:
         """Return the secret of this machine's token, created at the first start and kept in the data folder."""
