@@ -11,6 +11,7 @@
     ├── NothingFeasible       no candidate within the hard constraints was found in the stated number of tries
     ├── LeaseLost             another driver runs the job now; nothing was written
     ├── StoreUnavailable      the database did not answer in time
+    ├── Unstorable            a value that the database cannot hold, such as NaN; nothing was written
     ├── StoreOutdated         the database schema is not at the version of this code
     ├── RuntimeUnavailable    an external part (Ray, a driver process) could not be reached or started
     └── TrialFailed           a trial ended without a result; carries its FailureKind
@@ -137,6 +138,10 @@ class LeaseLost(SearchsvcError):
 
 class StoreUnavailable(SearchsvcError):
     """The database did not answer within the time allowed."""
+
+
+class Unstorable(SearchsvcError):
+    """A value cannot be stored, for example because it is NaN or not plain data. Nothing was written."""
 
 
 class StoreOutdated(SearchsvcError):

@@ -12,7 +12,7 @@ import threading
 import traceback
 from functools import partial
 
-from searchsvc.errors import LeaseLost, SearchsvcError
+from searchsvc.errors import LeaseLost, SearchsvcError, Unstorable
 from searchsvc.settings import Settings
 from searchsvc.store import JobWriter, Store
 from searchsvc.store.database import DRIVER_CONNECTIONS
@@ -22,6 +22,8 @@ from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import StopRequests
 
 logger = logging.getLogger("workers.driver")
+
+_LONGEST_TRACEBACK = 100_000
 
 
 def main(arguments: list[str]) -> int:
@@ -82,11 +84,18 @@ def _run(store: Store, writer: JobWriter, heartbeat: Heartbeat, settings: Settin
 
 
 def _note_crash(writer: JobWriter, message: str) -> None:
-    try:
-        writer.event("job.driver_crashed", {"traceback": message})
-        writer.flush()
-    except SearchsvcError as error:
-        logger.error("the crash could not be stored: %s", error)
+    """Store the crash, even if writes that were collected before it cannot be stored."""
+    for _ in range(2):
+        try:
+            writer.event("job.driver_crashed", {"traceback": message[-_LONGEST_TRACEBACK:]})
+            writer.flush()
+        except Unstorable as error:
+            logger.error("writes from before the crash: %s", error)
+        except SearchsvcError as error:
+            logger.error("the crash could not be stored: %s", error)
+            return
+        else:
+            return
 
 
 def _run_job(

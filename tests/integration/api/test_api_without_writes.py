@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ def standby(postgres_server: PostgresServer) -> Callable[[str], Any]:
 def _check_reads(url: str, settings: Settings, job: Job, secret: str) -> None:
     """Start a service, read everything over REST and by the pages, and be refused a write."""
     schema.upgrade(url, wait_seconds=0.3)
-    limited = settings.model_copy(update={"database_url": url, "database_wait_seconds": 0.3})
+    limited = replace(settings, database_url=url, database_wait_seconds=0.3)
     service = Service(Store.open(url, wait_seconds=0.3), limited)
     app = create_app(service, settings=limited)
     app.include_router(session.router)
