@@ -251,7 +251,7 @@ def test_no_operation_takes_more_statements_for_more_trials(store: Store) -> Non
         for name, run in operations(store, job.id, ids[0]).items():
             with statements() as sent:
                 run()
-            counts[-1][name] = len(sent)
+            counts[-1][name] = len([statement for statement in sent if not statement.startswith("BEGIN")])
     assert counts[0] == counts[1]
     assert max(counts[1].values()) <= 10
 
