@@ -17,6 +17,7 @@ from torchvision.models.detection import FCOS, RetinaNet
 from benchmarks.report import Row
 from benchmarks.training import Side, seconds_per_step
 from searchsvc.spaces import networks
+from searchsvc.spaces.complete import CompleteValues
 from workers.losses.atss import Targets, assign
 from workers.losses.one_stage import OneStageLoss
 from workers.models import build
@@ -45,7 +46,7 @@ def rows() -> list[Row]:
     return [*_compared(values, device), *_shares(values, device)]
 
 
-def _compared(values: Mapping[str, Any], device: torch.device) -> list[Row]:
+def _compared(values: CompleteValues, device: torch.device) -> list[Row]:
     kinds = (RetinaNet, FCOS)
     sides = [_ours(values, device), *(_torchvisions(kind, values, device) for kind in kinds)]
     ours, *theirs = seconds_per_step(sides, 1, device)
@@ -56,7 +57,7 @@ def _compared(values: Mapping[str, Any], device: torch.device) -> list[Row]:
     ]
 
 
-def _shares(values: Mapping[str, Any], device: torch.device) -> list[Row]:
+def _shares(values: CompleteValues, device: torch.device) -> list[Row]:
     detector = _detector(values).to(device).eval()
     images, objects = _scenes(values, device)
     targets = Targets.of((Boxes(boxes), labels) for boxes, labels in objects)
@@ -67,7 +68,7 @@ def _shares(values: Mapping[str, Any], device: torch.device) -> list[Row]:
 
     @torch.inference_mode()
     def forward() -> HeadOutputs:
-        return detector(images)  # type: ignore[no-any-return]
+        return detector(images)
 
     sides: list[Side] = [
         _ours(values, device),
@@ -91,7 +92,7 @@ def _share(what: str, part: float, whole: float, name: str, most: float) -> Row:
 # ---- the sides -------------------------------------------------------------------------------------------------------
 
 
-def _ours(values: Mapping[str, Any], device: torch.device) -> Side:
+def _ours(values: CompleteValues, device: torch.device) -> Side:
     images, objects = _scenes(values, device)
     loss_of = OneStageLoss.of(values)
 
@@ -103,20 +104,20 @@ def _ours(values: Mapping[str, Any], device: torch.device) -> Side:
     return _trained(_detector(values), values, device, losses)
 
 
-def _torchvisions(kind: type[RetinaNet | FCOS], values: Mapping[str, Any], device: torch.device) -> Side:
+def _torchvisions(kind: type[RetinaNet | FCOS], values: CompleteValues, device: torch.device) -> Side:
     images, objects = _scenes(values, device)
     pyramid = _Pyramid(_detector(values).neck, values["neck_channels"])
     plain = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "_skip_resize": True}
 
     def losses(model: nn.Module) -> Mapping[str, Tensor]:
         targets = [{"boxes": boxes, "labels": labels} for boxes, labels in objects]
-        return model(list(images), targets)  # type: ignore[no-any-return]
+        return model(list(images), targets)
 
     return _trained(kind(pyramid, CLASSES, **plain), values, device, losses)
 
 
 def _trained(
-    model: Any, values: Mapping[str, Any], device: torch.device, losses: Callable[[Any], Mapping[str, Tensor]]
+    model: Any, values: CompleteValues, device: torch.device, losses: Callable[[Any], Mapping[str, Tensor]]
 ) -> Side:
     """Run a step of the optimiser on the sum of losses, in the precision of the device."""
     optimisation = Optimisation(model, Recipe.of(values), images=values["batch_size"], epochs=1000, device=device)
@@ -141,7 +142,7 @@ class _Pyramid(nn.Module):
         return {str(level): maps for level, maps in enumerate(self.neck(images))}
 
 
-def _detector(values: Mapping[str, Any]) -> Detector:
+def _detector(values: CompleteValues) -> Detector:
     torch.manual_seed(0)
     side = values["resolution"]
     detector = build(values, (3, side, side), CLASSES)
@@ -149,7 +150,7 @@ def _detector(values: Mapping[str, Any]) -> Detector:
     return detector
 
 
-def _scenes(values: Mapping[str, Any], device: torch.device) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+def _scenes(values: CompleteValues, device: torch.device) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Return images (n, 3, side, side) of noise, and the boxes and labels of some objects for each image."""
     random, side, count = torch.Generator().manual_seed(0), values["resolution"], values["batch_size"]
     images = torch.randn(count, 3, side, side, generator=random)

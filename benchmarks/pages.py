@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -76,13 +77,11 @@ def _rows(database: str, url: str, connect: Callable[[], Any]) -> list[Row]:
             ("best 10", lambda: store.best_trials(job_id, 10), f"{ranked} LIMIT 10"),
         ]
         rows = [
-            _row(
-                f"{database}: {what}", ours, lambda sql=sql: connection.execute(f"SELECT * {sql}").fetchall(), "SELECT"
-            )
+            _row(f"{database}: {what}", ours, partial(_all_rows, connection, f"SELECT * {sql}"), "SELECT")
             for what, ours, sql in measured
         ]
         count = f"SELECT state, COUNT(*) {of_job} GROUP BY state"
-        counts = lambda: connection.execute(count).fetchall()  # noqa: E731 - like those above
+        counts = partial(_all_rows, connection, count)
         return [*rows, _row(f"{database}: counts by state", lambda: store.trial_counts(job_id), counts, "COUNT(*)")]
     finally:
         connection.close()
@@ -107,3 +106,7 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def _all_rows(connection: Any, sql: str) -> object:
+    return connection.execute(sql).fetchall()

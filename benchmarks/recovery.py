@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Row
 from searchsvc.controller.controller import Controller
@@ -26,7 +27,7 @@ ROUNDS, KILLS = 3, 2
 QUIET_SECONDS = 12.0
 """Pause before each measurement: longer than the next driver needs to be on standby."""
 MOST_SECONDS = 10.0
-SPEC = {"trials": 1000, "epochs": 8, "seconds": 0.3, "resources": {"attempts": 100, "concurrency": 2}}
+SPEC: dict[str, Any] = {"trials": 1000, "epochs": 8, "seconds": 0.3, "resources": {"attempts": 100, "concurrency": 2}}
 
 
 def run() -> list[Row]:

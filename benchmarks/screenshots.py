@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from PIL import Image
@@ -39,7 +39,8 @@ JOBS: Mapping[str, Mapping[str, Any]] = {
     "digits": {"fidelity": {"epochs": 4}, "budget": {"trials": 12, "seconds": 120}},
 }
 """Examples to run, with changes to their specs; the pictures show the first."""
-THEMES, WIDTHS = ("light", "dark"), {"wide": 1400, "narrow": 390}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WIDTHS = {"wide": 1400, "narrow": 390}
 _TALLEST = 2200
 _JOB_SECONDS = 900.0
 _SETTLE_MILLISECONDS = 1500

@@ -25,6 +25,7 @@ from torchvision.transforms.v2 import RandAugment
 
 from benchmarks.report import Row
 from searchsvc.spaces import catalogue, networks, recipe
+from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.fbnetv3 import definitions
 from searchsvc.spaces.networks import complete
 from workers.data import classification as data
@@ -54,9 +55,10 @@ def _large(device: torch.device) -> Iterator[Row]:
     batch = 128 if device.type == "cuda" else 8
     dataset = _noise(batch)
     published = fbnetv3_net(definitions.find("fbnetv3-b"), dataset.info.shape, CLASSES)
+    values = complete({**RECIPE, "batch_size": batch})
     sides = [
-        _ours(timm.create_model("fbnetv3_b", num_classes=CLASSES), {**RECIPE, "batch_size": batch}, dataset, device),
-        _ours(published, {**RECIPE, "batch_size": batch}, dataset, device),
+        _ours(timm.create_model("fbnetv3_b", num_classes=CLASSES), values, dataset, device),
+        _ours(published, values, dataset, device),
         _plain(timm.create_model("fbnetv3_b", num_classes=CLASSES), dataset, batch, device),
     ]
     same, rows, plain = seconds_per_step(sides, 1, device)
@@ -88,7 +90,7 @@ def _augmentation(device: torch.device) -> Row:
 # ---- the two loops ---------------------------------------------------------------------------------------------------
 
 
-def _ours(model: nn.Module, values: dict[str, Any], dataset: Dataset, device: torch.device) -> Side:
+def _ours(model: nn.Module, values: CompleteValues, dataset: Dataset, device: torch.device) -> Side:
     trainer = Trainer(model, values, on_device(dataset.train, device, 1), dataset, epochs=100, seed=0, device=device)
     epochs = iter(range(1, 1000))
     return lambda: trainer.train_epoch(next(epochs))

@@ -77,7 +77,7 @@ def run() -> list[Row]:
         settings = Settings(data_dir=Path(folder), ray_address=None).prepare()
         schema.upgrade(settings.database_url)
         with playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS) as browser:
-            rows = []
+            rows: list[Row] = []
             with serving(settings) as site:
                 small = _job(site, settings, SMALL)
                 beside = _median(browser, site, small)

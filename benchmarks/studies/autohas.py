@@ -204,7 +204,8 @@ def main() -> None:
 def _line(row: Mapping[str, Any]) -> str:
     head = f"{row['dataset']:12} {row['kind']:9} {row['arm']:24} seed {row['seed']}"
     if row["kind"] == "ranks":
-        return f"{head}  correlation {np.corrcoef(np.argsort(np.argsort([row['shared'], row['alone']])))[0, 1]:.2f}"
+        correlations = np.asarray(np.corrcoef(np.argsort(np.argsort([row["shared"], row["alone"]]))))  # (2, 2)
+        return f"{head}  correlation {correlations[0, 1]:.2f}"
     epochs = sum(one["epochs"] for one in row.get("trials", ()))
     cost = f"  {epochs:.0f} epochs, {row['seconds']:.0f} s" if epochs else ""
     return f"{head}  accuracy {row['accuracy']:.4f}, test {row['test_accuracy']:.4f}{cost}"

@@ -77,7 +77,7 @@ def _section(name: str, rows: Sequence[Row], all_gains: Sequence[Gain]) -> list[
 
 
 def _fractions(all_gains: Sequence[Gain]) -> list[float]:
-    return sorted({one.cell.values["data_fraction"] for one in all_gains})
+    return sorted({float(one.cell.values["data_fraction"]) for one in all_gains})
 
 
 def _figure(name: str, level: str, all_gains: Sequence[Gain], fractions: Sequence[float], what: str) -> None:

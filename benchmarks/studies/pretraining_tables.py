@@ -181,7 +181,7 @@ def _by_data(changed: Mapping[str, Any]) -> Callable[[Sequence[Gain]], str]:
     """Return a text of the gains from the least to the most data, at each level."""
 
     def told(all_gains: Sequence[Gain]) -> str:
-        fractions = sorted({one.cell.values["data_fraction"] for one in all_gains})
+        fractions = sorted({float(one.cell.values["data_fraction"]) for one in all_gains})
         texts = []
         for level in LEVELS:
             cells = [gain_of(all_gains, fraction, level, changed, {}) for fraction in fractions]
