@@ -59,10 +59,18 @@ def _seconds_of(value: Any) -> float:
     return seconds
 
 
+def _days_of(value: Any) -> float:
+    days = float(value)
+    if not 0 < days <= 36_500:
+        raise ValueError
+    return days
+
+
 _TEXT = _Kind(str, "a text")
 _FOLDER = _Kind(_folder, "a folder")
 _FOLDERS = _Kind(_folders, f"folders separated by {os.pathsep!r}, or a JSON list of folders")
 _SECONDS = _Kind(_seconds_of, "a number of seconds above 0, at most 86400")
+_DAYS = _Kind(_days_of, "a number of days above 0, at most 36500")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,10 @@ class Settings:
     ] = _UNSET
     database_wait_seconds: Annotated[
         float, Setting(_SECONDS, 30.0, "Time that an operation waits for a database that does not answer.")
+    ] = _UNSET
+    event_days: Annotated[
+        float | None,
+        Setting(_DAYS, None, "Age at which controllers remove events. If unset, events are kept as long as their job."),
     ] = _UNSET
 
     def __post_init__(self) -> None:

@@ -37,6 +37,8 @@ STOP_SECONDS = 2.0
 STOP_ROUNDS = 5
 _RAY_OPTIONS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ROTATION_MAX_BYTES": "10000000",  # of each log; without it, the logs of workers grow without limit
+    "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_preload_python_modules": "workers.trials.trainable",  # saves half a second before the first trial
 }
 _SECRETS = ("SEARCHSVC_", "PG", "DATABASE_URL", "RAY_ADDRESS", "RAY_AUTH")

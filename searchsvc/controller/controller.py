@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from searchsvc.controller.drivers import DriverProcess, Standby
+from searchsvc.controller.housekeeping import Housekeeping
 from searchsvc.domain import Job, JobRequest, JobState, Lease
 from searchsvc.errors import Conflict, LeaseLost, NotFound, RuntimeUnavailable, StoreUnavailable
 from searchsvc.service.service import Service
@@ -118,6 +119,7 @@ class Controller:
         log = self.settings.logs_dir / "standby.log"
         self._standby = Standby(standby_command, self.settings.environment(), log) if standby_command else None
         self._standby_at = 0.0
+        self._housekeeping = Housekeeping(self.store, self.settings)
         self.stop_cluster = stop_cluster
         self._runs: dict[str, _Run] = {}
         self._requested_since: dict[str, float] = {}
@@ -144,10 +146,12 @@ class Controller:
                 self._end_drivers()
             if self._standby:
                 self._standby.close()
+            self._housekeeping.close()
             self._release_all()
 
     def turn(self, job_id: str | None = None) -> None:
         """Do a single round: check the drivers and the requests, then claim and start jobs."""
+        self._housekeeping.poke()
         self._notice_outage()
         now = time.monotonic()
         for run in list(self._runs.values()):

@@ -90,7 +90,8 @@ class DriverProcess:
         try:
             size = self.log.stat().st_size
             with self.log.open("rb") as file:
-                file.seek(max(self.log_start, size - _TAIL_BYTES))
+                start = self.log_start if self.log_start <= size else 0  # the log has been rotated since
+                file.seek(max(start, size - _TAIL_BYTES))
                 return file.read().decode(errors="replace").strip()
         except OSError:
             return ""

@@ -93,10 +93,9 @@ class WriteBatch:
             return  # a resumed attempt repeats steps: the first measurement of a step counts
         row |= {"step": measurement.step, "seconds": measurement.seconds, "best_step": best.step}
         self._rate(row, best.metrics)
-        data = row_of(measurement)
         place = {"job_id": self.change.id, "trial_id": trial_id, "trial_number": row["number"]}
-        self._measurements.append(place | data)
-        self.event("trial.measured", data, trial_id, at)
+        self._measurements.append(place | row_of(measurement))
+        self.event("trial.measured", {"step": measurement.step}, trial_id, at)  # completed when it is read
 
     def wait_reason(self, trial_id: str, reason: str | None, at: float) -> None:
         row = self._trial(trial_id)

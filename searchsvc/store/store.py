@@ -72,5 +72,9 @@ class Store(
         """Raise StoreUnavailable unless the database answers in time, StoreOutdated unless the schema is ours."""
         schema.check_database(self._database, wait_seconds=wait_seconds)
 
+    def shorten_log(self) -> None:
+        """Empty the file of SQLite's write-ahead log, which is large after large writes. Raises StoreUnavailable."""
+        self._database.shorten_log()
+
     def close(self) -> None:
         self._database.close()

@@ -61,7 +61,18 @@ class Deploy(Section):
     resources: Limits
 
 
+class LogOptions(Section):
+    max_size: Annotated[str, Field(alias="max-size", pattern=r"^\d+m$")]
+    max_file: Annotated[str, Field(alias="max-file", pattern=r"^\d+$")]
+
+
+class Logging(Section):
+    driver: Literal["json-file"]
+    options: LogOptions
+
+
 class Service(Section):
+    logging: Logging
     image: str
     build: str | None = None
     init: bool = False

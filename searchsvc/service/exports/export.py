@@ -96,7 +96,8 @@ def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: 
 
 def remove_files(settings: Settings, job_id: str) -> None:
     """Remove the weights, checkpoints and logs of a deleted job."""
-    shutil.rmtree(settings.artifacts_dir / job_id, ignore_errors=True)
+    for folder in (settings.artifacts_dir, settings.data_dir / "ray" / "tune"):
+        shutil.rmtree(folder / job_id, ignore_errors=True)
     log = settings.job_log(job_id)
     for path in (log, log.with_suffix(".log.1")):
         path.unlink(missing_ok=True)

@@ -27,7 +27,8 @@ class LogPart:
 def read_part(root: Path, path: Path, offset: int | None, lines: int | None) -> LogPart:
     """Read the log at `path` below `root` from byte `offset`, or its last `lines`.
 
-    Raises NotFound if the log does not exist yet, or something else is in its place.
+    An offset beyond the end is of a log that has been rotated since: the new log is read from its start. Raises
+    NotFound if the log does not exist yet, or something else is in its place.
     """
     try:
         file = files.open_below(root, path.relative_to(root))
@@ -39,7 +40,9 @@ def read_part(root: Path, path: Path, offset: int | None, lines: int | None) -> 
         raise NotFound(f"the log {path.name} is not read: {reason}") from None
     with file:
         size = os.fstat(file.fileno()).st_size
-        start = max(0, size - _MOST_BYTES) if offset is None else min(max(0, offset), size)
+        if offset is not None and offset > size:
+            offset = 0  # the log has been rotated since the last piece
+        start = max(0, size - _MOST_BYTES) if offset is None else max(0, offset)
         file.seek(start)
         data = file.read(_MOST_BYTES)
     if lines is not None:

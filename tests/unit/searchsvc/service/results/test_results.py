@@ -182,6 +182,8 @@ def test_a_log_can_be_followed(service: Service, document: dict[str, Any]) -> No
     end = service.jobs.log(job.id).end
     path.write_text("one\ntwo\nthree\nfour\n")
     assert service.jobs.log(job.id, offset=end).text == "four\n"
+    path.write_text("five\n")  # the log was rotated
+    assert service.jobs.log(job.id, offset=end).text == "five\n"
 
 
 def test_a_summary_takes_as_many_statements_for_many_trials_as_for_few(
