@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 
 
 class Remedy(Enum):
-    """What helps against an error of the database."""
+    """Remedy for an error of the database."""
 
     RAISE = auto()
     """Nothing: the statement or its values are wrong."""

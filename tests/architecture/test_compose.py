@@ -72,7 +72,7 @@ class Logging(Section):
 
 
 class Service(Section):
-    logging: Logging
+    logging: Logging | None = None
     image: str
     build: str | None = None
     init: bool = False
@@ -132,6 +132,10 @@ def test_the_parts_are_there() -> None:
     assert SERVICES.keys() == wanted
     assert [name for name, service in SERVICES.items() if "gpu" in service.profiles] == ["gpu-worker"]
     assert all(not service.profiles for name, service in SERVICES.items() if name != "gpu-worker")
+
+
+def test_the_logs_of_every_container_are_bounded() -> None:
+    assert [name for name, service in SERVICES.items() if service.logging is None] == []
 
 
 @pytest.mark.parametrize(("service", "line"), programs(), ids=str)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from searchsvc.domain import Event, Lease, Measurement
-from searchsvc.store import Store
+from searchsvc.store import Store, tables
 from tests.support.jobs import Clock, a_claimed_job, a_spec, add_trials
 from tests.support.statements import statements
 
@@ -60,7 +60,7 @@ def test_the_statements_for_a_page_do_not_depend_on_its_measurements(store: Stor
 def test_an_event_of_an_earlier_version_is_read_as_it_was(store: Store, lease: Lease) -> None:
     trial_id = _measure(store, lease, 1)
     old = {"number": 0, "step": 1, "metrics": {"accuracy": 0.75}, "seconds": 2.0}
-    change = text("UPDATE events SET data = :data WHERE kind = 'trial.measured'").bindparams(data=json.dumps(old))
+    change = update(tables.events).where(tables.events.c.kind == "trial.measured").values(data=old)
     store._database.write(lambda connection: connection.execute(change))
     [event] = [event for event in store.events(after=0) if event.kind == "trial.measured"]
     assert (event.trial_id, event.data) == (trial_id, old)

@@ -13,6 +13,8 @@ from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.records import Artifact
 from searchsvc.errors import FailureKind, TrialFailed
 
+_LARGEST_STEP = 2**31 - 1
+
 
 def checked(measurement: object, *, task: str, after: int) -> Measurement:
     """Return a measurement with plain numbers.
@@ -63,7 +65,10 @@ def check_stored(directory: Path, files: Sequence[Artifact]) -> None:
 def _step(step: object, task: str) -> int:
     if isinstance(step, bool) or not hasattr(step, "__index__"):
         raise _error(f"task {task!r} measured step {_described(step)}; a step is a whole number")
-    return operator.index(step)
+    number = operator.index(step)
+    if number > _LARGEST_STEP:
+        raise _error(f"task {task!r} measured step {number:,}; at most {_LARGEST_STEP:,} can be stored")
+    return number
 
 
 def _name(name: object, task: str, place: str) -> str:

@@ -115,6 +115,7 @@ def test_a_name_that_cannot_be_stored_is_an_error(make_task: Any, name: Any) -> 
         ((at(2), at(1)), "step 1 after step 2"),
         ((at(0),), "step 0 after step 0"),
         ((at(True),), "a step is a whole number"),
+        ((at(2**31),), "at most 2,147,483,647 can be stored"),
         ((at(1.0),), "a step is a whole number"),
         ((at(1, seconds=-1.0),), "seconds -1.0"),
         ((at(1, seconds=NAN),), "seconds nan"),
