@@ -67,21 +67,43 @@ READERS: Mapping[str, Callable[[bytes], Any]] = MappingProxyType(
 Document = Annotated[Any, Depends(document_of)]
 
 
-def takes(schema: str) -> dict[str, Any]:
+async def optional_document_of(request: Request) -> Any:
+    """Parse the body as `document_of` does. Return an empty mapping if there is no body."""
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    return await document_of(request) if has_body else {}
+
+
+OptionalDocument = Annotated[Any, Depends(optional_document_of)]
+
+
+def takes(schema: str, *, required: bool = True) -> dict[str, Any]:
     """Return the OpenAPI description of a body: a reference to an input schema of `api.rest.openapi`."""
     reference = {"schema": {"$ref": f"#/components/schemas/{schema}-Input"}}
-    return {"requestBody": {"required": True, "content": dict.fromkeys(READERS, reference)}}
+    return {"requestBody": {"required": required, "content": dict.fromkeys(READERS, reference)}}
 
 
 def section(model: type[M]) -> Callable[[Any], M]:
     """Return a dependency that validates the body as `model`. Raises InvalidInput with pointers."""
 
     def read(document: Document) -> M:
-        if not isinstance(document, Mapping):
-            raise InvalidInput.at("", "the body is a mapping of keys to values")
-        return parse_section(model, document)
+        return _parsed(model, document)
 
     return read
+
+
+def optional_section(model: type[M]) -> Callable[[Any], M]:
+    """Return a dependency that validates the body as `model`, and returns its defaults if there is no body."""
+
+    def read(document: OptionalDocument) -> M:
+        return _parsed(model, document)
+
+    return read
+
+
+def _parsed(model: type[M], document: object) -> M:
+    if not isinstance(document, Mapping):
+        raise InvalidInput.at("", "the body is a mapping of keys to values")
+    return parse_section(model, document)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,13 +8,23 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api.rest.errors import ProblemDetails
-from api.rest.schemas.jobs import Extension
+from api.rest.schemas.jobs import Consent, Extension
 from api.rest.schemas.labels import Doubt, Labels, Verdict
 from api.rest.schemas.recommend import Limits, Transfer
 from api.rest.schemas.tokens import TokenRequest
 from searchsvc.domain import JobSpec
 
-BODIES: tuple[type[BaseModel], ...] = (JobSpec, Extension, TokenRequest, Limits, Transfer, Labels, Doubt, Verdict)
+BODIES: tuple[type[BaseModel], ...] = (
+    JobSpec,
+    Consent,
+    Extension,
+    TokenRequest,
+    Limits,
+    Transfer,
+    Labels,
+    Doubt,
+    Verdict,
+)
 CHANGES = {
     "type": "object",
     "description": "A JSON merge patch (RFC 7396) of the spec: keys with new values; null removes a key.",

@@ -43,6 +43,8 @@ class Job:
     owner: Annotated[str | None, Shown("Name of the token that submitted the job.")] = None
     revision: int = 0
     """Number of times a user changed the driver's work (extend, retry); a running driver reacts when it grows."""
+    data_pins: Mapping[str, str] | None = None
+    """Fingerprints of the files that the job learns from; None until the next driver takes them."""
 
 
 @dataclass(frozen=True, slots=True)

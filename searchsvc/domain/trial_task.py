@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -48,6 +50,13 @@ class ValidationSplit:
     classes: tuple[str, ...]
     total: int
     """Number of images that the dataset splits."""
+
+    @property
+    def digest(self) -> str:
+        """A hash of the images' names and places, and of the classes: equal if the same indices mean the same images.
+        """
+        names = json.dumps([self.names, self.numbers.tolist(), self.classes, self.total])
+        return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,9 @@ class WriteBatch:
         if number not in self._rounds:
             self._rounds[number] = {"job_id": self.change.id, "number": number, "data": dict(data), "at": at}
 
+    def pin_data(self, pins: Mapping[str, str]) -> None:
+        self.change.values["data_pins"] = dict(pins)
+
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None, at: float) -> None:
         number = {} if trial_id is None else {"number": self._trial(trial_id)["number"]}
         self.change.events.append(Event(0, self.change.id, trial_id, kind, {**number, **data}, at))

@@ -112,7 +112,8 @@ class JobChange:
         data |= self._change_trials(transition, trigger)
         after = transition.after
         if after is not None and after.state is not self.state:
-            self.values |= {"state": after.state.value, "reason": reason if after.state.is_final else None}
+            goes_on = after.state is JobState.QUEUED or after.state.is_driven
+            self.values |= {"state": after.state.value, "reason": None if goes_on else reason}
             self.values["finished_at"] = self.now if after.state.is_final else None
         if after is not None and after.request is not self.request:
             self.values["request"] = after.request and after.request.value

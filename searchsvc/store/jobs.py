@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,12 +40,16 @@ class JobOperations(StoreBase):
         job_id: str | None = None,
         owner: str | None = None,
         idempotency: Idempotency | None = None,
+        data_pins: Mapping[str, str] | None = None,
     ) -> tuple[Job, bool]:
         """Create a job. Return it, and whether it is new (False: an idempotency record answered).
+
+        `data_pins`: fingerprints of the files that the job learns from.
 
         Raises Conflict if the key was used for another request, or the id is taken.
         """
         row = _new_row(spec, job_id or new_id(), owner, self._clock())
+        row["data_pins"] = None if data_pins is None else dict(data_pins)
         return self._database.write(partial(_create, row=row, idempotency=idempotency))
 
     def job(self, job_id: str) -> Job:
@@ -85,9 +90,12 @@ class JobOperations(StoreBase):
         """Request a pause from the job's driver, or pause a job without driver at once."""
         return self._change_job(job_id, partial(_carry_out, verb=Trigger.PAUSE))
 
-    def resume_job(self, job_id: str) -> Job:
-        """Queue a PAUSED job, or withdraw a request to pause."""
-        return self._change_job(job_id, partial(_carry_out, verb=Trigger.RESUME))
+    def resume_job(self, job_id: str, *, accept_data: bool = False) -> Job:
+        """Queue a PAUSED job, or withdraw a request to pause.
+
+        `accept_data`: the job continues with its data as they are now.
+        """
+        return self._change_job(job_id, partial(_accepting, work=_resume, accept_data=accept_data))
 
     def stop_job(self, job_id: str) -> Job:
         """Start no more trials and let running trials finish; a job without running trials has SUCCEEDED at once."""
@@ -97,19 +105,20 @@ class JobOperations(StoreBase):
         """Request cancellation from the job's driver, or cancel a job without driver at once."""
         return self._change_job(job_id, partial(_carry_out, verb=Trigger.CANCEL))
 
-    def retry_job(self, job_id: str) -> Job:
+    def retry_job(self, job_id: str, *, accept_data: bool = False) -> Job:
         """Queue the FAILED trials again, keeping their count of attempts; an ended job waits for a driver.
 
         Raises Conflict if nothing failed. A running driver notices by `Job.revision`.
         """
-        return self._change_job(job_id, _retry)
+        return self._change_job(job_id, partial(_accepting, work=_retry, accept_data=accept_data))
 
-    def extend_job(self, job_id: str, budget: Budget) -> Job:
+    def extend_job(self, job_id: str, budget: Budget, *, accept_data: bool = False) -> Job:
         """Replace the budget by a budget without smaller limits; an ended job waits for a driver.
 
         Raises InvalidInput for limits that shrink. A running driver notices by `Job.revision`.
         """
-        return self._change_job(job_id, partial(_extend, budget=budget))
+        work = partial(_extend, budget=budget)
+        return self._change_job(job_id, partial(_accepting, work=work, accept_data=accept_data))
 
     def delete_job(self, job_id: str) -> None:
         """Delete the job and all its data. Raises Conflict if it runs.
@@ -176,6 +185,18 @@ def _record(connection: Connection, row: dict[str, Any], request: Idempotency) -
 
 def _carry_out(change: JobChange, verb: Trigger) -> None:
     change.apply(verb, change.transition(verb))
+
+
+def _resume(change: JobChange) -> None:
+    _carry_out(change, Trigger.RESUME)
+
+
+def _accepting(change: JobChange, work: Callable[[JobChange], None], *, accept_data: bool) -> None:
+    """Carry out a verb that may consent to changed data: the next driver then pins the data that it finds."""
+    work(change)
+    if accept_data and change.row["data_pins"] is not None:
+        change.values["data_pins"] = None
+        change.event("job.data_accepted")
 
 
 def _retry(change: JobChange) -> None:

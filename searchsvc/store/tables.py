@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -99,6 +99,7 @@ jobs = Table(
     Column("gpu_seconds_used", Double, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("data_pins", Document),  # fingerprints of the files that the job learns from
     # Running totals of the job's trials: reading them takes the same time for any number of trials.
     *(Column(total_of(state), Integer, nullable=False) for state in TrialState),
     Column("rejected", Document, nullable=False),

@@ -135,6 +135,10 @@ class JobWriter:
         copy = document_of(data, f"round {number}")
         self._collect(partial(WriteBatch.record_round, number=number, data=copy, at=self._clock()))
 
+    def pin_data(self, pins: Mapping[str, str]) -> None:
+        """Store the fingerprints of the files that the job learns from."""
+        self._collect(partial(WriteBatch.pin_data, pins=dict(pins)))
+
     def event(self, kind: str, data: Mapping[str, Any], trial_id: str | None = None) -> None:
         check_row(events, {"kind": kind})
         copy = document_of(data, f"event {kind}")

@@ -29,6 +29,7 @@ class Reason(Enum):
     CANCEL = "cancelled"
     SHUTDOWN = "the service was stopped"
     STUCK = "the connection to Ray does not come about"
+    DATA_CHANGED = "its data have changed"
     ERROR = "error"
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from searchsvc.domain import Job, JobState
 from searchsvc.errors import Conflict, InvalidInput, NotFound, NothingFeasible, SearchsvcError
+from searchsvc.service.lookup.pins import differences, pins_of
 from searchsvc.service.planning.blueprint import Blueprint, shared_search
 from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
@@ -68,15 +69,26 @@ class JobRun:
             self._fail(error)
 
     def _run(self) -> None:
-        settings, spec = self._settings, self._heartbeat.job.spec
+        settings = self._settings
         # The dataset is inspected while Ray connects.
-        resolving = in_background(partial(resolve, spec, trusted=True, settings=settings, store=self._store))
+        resolving = in_background(self._resolved)
         self._requests.depend_on(resolving)
         address = self._requests.await_result(partial(cluster.ensure, settings))
         is_remote = settings.ray_address is not None
         with connection.to_ray(address, self._heartbeat, self._requests, is_watched=is_remote):
             self._connected.set()
             self._search(self._requests.await_result(resolving.result))
+
+    def _resolved(self) -> Blueprint:
+        """Resolve the spec, unless the data are not the data that the job was submitted with."""
+        job = self._heartbeat.job
+        pins = pins_of(job.spec)
+        if changes := differences(job.data_pins or {}, pins, job.spec):
+            raise Interrupted(Reason.DATA_CHANGED, Conflict(" and ".join(changes)))
+        blueprint = resolve(job.spec, trusted=True, settings=self._settings, store=self._store)
+        if job.data_pins is None:
+            self._writer.pin_data(pins)
+        return blueprint
 
     def _search(self, blueprint: Blueprint) -> None:
         job, heartbeat = self._heartbeat.job, self._heartbeat
@@ -133,7 +145,9 @@ class JobRun:
 
     def _interrupted(self, interruption: Interrupted) -> None:
         error, reason = interruption.error, interruption.reason
-        if isinstance(error, _FINAL_ERRORS):
+        if reason is Reason.DATA_CHANGED:
+            self._hold(str(error))
+        elif isinstance(error, _FINAL_ERRORS):
             self._fail(error)
         elif error is not None:
             raise error
@@ -144,6 +158,18 @@ class JobRun:
                 self._conclude()
             else:
                 self._end(JobState.CANCELLED if reason is Reason.CANCEL else JobState.PAUSED, None, self._heartbeat.job)
+
+    def _hold(self, changes: str) -> None:
+        """Pause the job until the user consents to changed data; a job that is being stopped ends with what it has."""
+        reason = f"{changes}; to continue with the data as they are now: searchctl resume {self._job_id} --accept-data"
+        self._writer.event("job.data_changed", {"reason": reason})
+        self._writer.flush()
+        if self._heartbeat.beat().state is JobState.STOPPING:
+            self._conclude()
+            return
+        with suppress(Conflict):  # the job is being cancelled, or was just stopped
+            self._store.pause_job(self._job_id)
+        self._end(JobState.PAUSED, reason, self._heartbeat.job)
 
     def _kill_all(self, dispatcher: Dispatcher) -> None:
         """End the processes of all attempts. A Ray that has gone does not hold up the end of the job."""

@@ -29,15 +29,30 @@ def _verb(name: str, help: str, done: str, requested: str | None = None) -> Call
     return command
 
 
+AcceptData = Annotated[bool, typer.Option("--accept-data", help="Continue even if the data of the job have changed.")]
+
+
+def _consenting(name: str, help: str, done: str) -> Callable[..., None]:  # noqa: A002 - typer's name
+    """Return a command that sends a request which may start a job whose data have changed."""
+
+    def command(ctx: typer.Context, job: JobArgument, accept_data: AcceptData = False, as_json: AsJson = False) -> None:
+        consent = {"accept_data": True} if accept_data else None
+        with session(ctx).client() as client:
+            _say_job(client.post(f"{path_of(job)}:{name}", consent), done, as_json=as_json)
+
+    command.__doc__ = help
+    return command
+
+
 pause = _verb(
     "pause", "Pause a job: its trials stop at once and later resume where they were.", "is paused", "will be paused"
 )
-resume = _verb("resume", "Resume a paused job.", "resumes")
+resume = _consenting("resume", "Resume a paused job.", "resumes")
 stop = _verb("stop", "Drain a job: no trial starts, running trials finish, the results count.", "stops")
 cancel = _verb(
     "cancel", "Kill a job: its open trials end at once and do not count.", "is cancelled", "will be cancelled"
 )
-retry = _verb("retry", "Run the failed trials of a job again.", "runs its failed trials again")
+retry = _consenting("retry", "Run the failed trials of a job again.", "runs its failed trials again")
 
 
 def clone(ctx: typer.Context, job: JobArgument, changes: Changes = None, as_json: AsJson = False) -> None:
@@ -55,10 +70,11 @@ def extend(
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Total seconds under a driver.")] = None,
     gpu_hours: Annotated[float | None, typer.Option("--gpu-hours", help="Total GPU-hours.")] = None,
+    accept_data: AcceptData = False,
     as_json: AsJson = False,
 ) -> None:
     """Give a job a larger budget; a job that has ended resumes."""
-    budget = {"trials": trials, "seconds": seconds, "gpu_hours": gpu_hours}
+    budget = {"trials": trials, "seconds": seconds, "gpu_hours": gpu_hours, "accept_data": accept_data or None}
     changes = {name: value for name, value in budget.items() if value is not None}
     with session(ctx).client() as client:
         _say_job(client.post(f"{path_of(job)}:extend", changes), "has a larger budget", as_json=as_json)

@@ -76,7 +76,7 @@ class PlainScreen:
             return f"{at}  {data['state'].lower():<9}  {result}  {views.remark(trial)}".rstrip()
         if line := _round_line(event):
             return f"{at}  {line}"
-        if event["kind"] == "job.waiting":
+        if event["kind"] in ("job.waiting", "job.data_changed"):
             return f"{at}  job {data['reason']}"
         return f"{at}  {event['kind'].replace('.', ' ')}" if event["kind"].startswith("job.") else None
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.rest.auth import Submitter, can_read, can_submit
-from api.rest.bodies import Document, section, takes
+from api.rest.bodies import Document, optional_section, section, takes
 from api.rest.deps import PREFIX, IdempotencyKey, IdempotentDep, JobRef, PageSize, PageToken, ServiceDep, page
 from api.rest.errors import answers
 from api.rest.schemas.base import Page
-from api.rest.schemas.jobs import Extension, Job, JobDetail, JobPlan
+from api.rest.schemas.jobs import Consent, Extension, Job, JobDetail, JobPlan
 from searchsvc import domain
 from searchsvc.domain import JobState
 from searchsvc.errors import InvalidInput
@@ -21,13 +21,15 @@ from searchsvc.service.use_cases.jobs import JobService
 
 router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["jobs"], responses=answers(401, 403, 422))
 
-ACTIONS: Mapping[str, tuple[Callable[[JobService, str], domain.Job], str]] = {
+ACTIONS: Mapping[str, tuple[Callable[..., domain.Job], str]] = {
     "pause": (JobService.pause, "End the running trials at once; they continue from their checkpoints after `resume`."),
     "resume": (JobService.resume, "Continue a paused job."),
     "stop": (JobService.stop, "Drain: no more trials start, running trials finish, then the job has SUCCEEDED."),
     "cancel": (JobService.cancel, "Kill: all open trials end at once as CANCELLED."),
     "retry": (JobService.retry, "Run only the FAILED trials again."),
 }
+CONSENTING = ("resume", "retry")
+"""Actions that may start a job whose data have changed."""
 LOCATION = {"Location": {"description": "The URL of the job.", "schema": {"type": "string"}}}
 
 
@@ -105,8 +107,29 @@ def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str)
     router.post(f"/{{job}}:{verb}", operation_id=f"{verb}_job", name=verb, responses=answers(404, 409))(handler)
 
 
+def _consenting(verb: str, act: Callable[..., domain.Job], about: str) -> None:
+    def handler(
+        token: Submitter,  # noqa: ARG001 - requires the scope
+        service: ServiceDep,
+        job: JobRef,
+        action: IdempotentDep,
+        consent: Annotated[Consent, Depends(optional_section(Consent))],
+    ) -> Job:
+        body = consent.model_dump()
+        return action(lambda: out(service, act(service.jobs, job, **body)), body if consent.accept_data else None)
+
+    handler.__doc__ = about
+    router.post(
+        f"/{{job}}:{verb}",
+        operation_id=f"{verb}_job",
+        name=verb,
+        responses=answers(404, 409, 413, 415),
+        openapi_extra=takes("Consent", required=False),
+    )(handler)
+
+
 for _verb, (_act, _about) in ACTIONS.items():
-    _action(_verb, _act, _about)
+    (_consenting if _verb in CONSENTING else _action)(_verb, _act, _about)
 
 
 @router.post(

@@ -58,6 +58,13 @@ class Extension(In):
     trials: int | None = Field(None, ge=1, le=10_000_000, description="Total number of trials.", examples=[96])
     seconds: float | None = Field(None, gt=0, le=1e9, description="Total seconds under a driver.")
     gpu_hours: float | None = Field(None, gt=0, le=1e9, description="Total GPU-hours.")
+    accept_data: bool = Field(False, description="Continue even if the data of the job have changed.")
+
+
+class Consent(In):
+    """Consent to what would otherwise keep a job from continuing."""
+
+    accept_data: bool = Field(False, description="Continue even if the data of the job have changed.")
 
 
 class PlannedDataset(Out):

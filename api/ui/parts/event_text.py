@@ -76,6 +76,8 @@ _WORDS: Mapping[str, str | Callable[[Data, JobSpec], str]] = MappingProxyType(
         "job.claimed": _of_data(lambda data: f"a driver claimed the job (run {data['epoch']})"),
         "job.released": "the driver released the job",
         "job.waiting": _of_data(lambda data: f"the job {data['reason']}"),
+        "job.data_changed": _of_data(lambda data: f"the data have changed: {data['reason']}"),
+        "job.data_accepted": "the job continues with the data as they are now",
         "job.paused": "the job was paused",
         "job.queued": "the job waits for a driver",
         "job.resumed": "the job was resumed",

@@ -14,6 +14,7 @@ from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.labels import Predictions
 from searchsvc.labels.predictions import FILE
 from searchsvc.service.exports import artifacts
+from searchsvc.service.lookup.pins import differences, pins_of
 from searchsvc.store import Store
 
 T = TypeVar("T")
@@ -30,6 +31,12 @@ def labelled_task(job: Job) -> LabelledTask:
     if not isinstance(task, LabelledTask):
         raise Conflict(f"job {job.name} is of the task {task.name}, whose images do not have a single class each")
     return task
+
+
+def check_unchanged(job: Job) -> None:
+    """Raise Conflict if the data have changed since the trials were measured: predictions follow the order of images."""
+    if changes := differences(job.data_pins or {}, pins_of(job.spec), job.spec):
+        raise Conflict(f"{' and '.join(changes)} since the trials of job {job.name} were measured")
 
 
 def validation_of(job: Job) -> ValidationSplit:

@@ -53,6 +53,7 @@ def reassess(store: Store, artifacts_dir: Path, job: Job, document: LabelDocumen
     """
     if not 1 <= k <= MAX_CLASSES:
         raise InvalidInput.at("/k", f"must lie from 1 to {MAX_CLASSES}, not {k}")
+    predictions.check_unchanged(job)
     images = predictions.validation_of(job)
     with below("/labels"):
         sets = label_sets(checked(document), images)

@@ -105,6 +105,7 @@ def start(
         raise InvalidInput.at("/networks", f"must lie from 1 to {MOST_NETWORKS}, not {networks}")
     if not 0 < confidence <= 1:
         raise InvalidInput.at("/confidence", f"must lie above 0 and not above 1, not {confidence}")
+    predictions.check_unchanged(job)
     images = predictions.validation_of(job)
     best = _best(job, predictions.with_predictions(store, artifacts_dir, job))[: _POOL * networks]
     candidates = list(predictions.read(artifacts_dir, best, images))
@@ -114,6 +115,7 @@ def start(
         "trials": [best[place][0].number for place in chosen],
         "confidence": confidence,
         "images": len(images.names),
+        "split": images.digest,
         "settled": int(proposed.settled.sum()),
     }
     store.put_relabelling(
@@ -242,7 +244,9 @@ def _relabelling(store: Store, job: Job) -> Relabelling:
 
 
 def _check_same(job: Job, relabelling: Relabelling, images: ValidationSplit) -> None:
-    if relabelling.made_from["images"] != len(images.names):
+    made_from = relabelling.made_from
+    # Relabellings of earlier versions have no digest.
+    if made_from["images"] != len(images.names) or made_from.get("split", images.digest) != images.digest:
         raise Conflict(f"the dataset of job {job.name} has changed since the questions were created: create them again")
 
 

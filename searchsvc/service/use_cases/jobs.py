@@ -12,6 +12,7 @@ from searchsvc.service.documents import documents
 from searchsvc.service.exports import export
 from searchsvc.service.lookup import checks
 from searchsvc.service.lookup.pagination import Page, page_of
+from searchsvc.service.lookup.pins import pins_of
 from searchsvc.service.planning import plan as planning
 from searchsvc.service.planning.reachability import check_reachable
 from searchsvc.service.planning.resolve import resolve
@@ -71,9 +72,9 @@ class JobService:
         """End the running trials at once; they continue from their checkpoints after `resume`."""
         return self._store.pause_job(self._context.job_id(job_id))
 
-    def resume(self, job_id: str) -> Job:
-        """Continue a paused job."""
-        return self._store.resume_job(self._context.job_id(job_id))
+    def resume(self, job_id: str, *, accept_data: bool = False) -> Job:
+        """Continue a paused job. `accept_data`: even if its data have changed."""
+        return self._store.resume_job(self._context.job_id(job_id), accept_data=accept_data)
 
     def stop(self, job_id: str) -> Job:
         """Drain: no more trials start, running trials finish, then the job has SUCCEEDED."""
@@ -83,9 +84,9 @@ class JobService:
         """Kill: all open trials end at once as CANCELLED."""
         return self._store.cancel_job(self._context.job_id(job_id))
 
-    def retry(self, job_id: str) -> Job:
-        """Run the FAILED trials again. Raises Conflict if no trial has failed."""
-        return self._store.retry_job(self._context.job_id(job_id))
+    def retry(self, job_id: str, *, accept_data: bool = False) -> Job:
+        """Run the FAILED trials again. `accept_data`: even if the data have changed. Raises Conflict if none failed."""
+        return self._store.retry_job(self._context.job_id(job_id), accept_data=accept_data)
 
     def extend(
         self,
@@ -94,15 +95,19 @@ class JobService:
         trials: int | None = None,
         seconds: float | None = None,
         gpu_hours: float | None = None,
+        accept_data: bool = False,
     ) -> Job:
-        """Raise the budget to these totals; a job that has ended continues. Raises InvalidInput."""
+        """Raise the budget to these totals; a job that has ended continues. Raises InvalidInput.
+
+        `accept_data`: even if the data of the job have changed.
+        """
         job = self.get(job_id)
         totals = {"trials": trials, "seconds": seconds, "gpu_hours": gpu_hours}
         changes = {name: value for name, value in totals.items() if value is not None}
         if not changes:
             raise InvalidInput.at("", "name the new budget: trials, seconds or gpu_hours")
         document = {**job.spec.budget.model_dump(mode="json"), **documents.checked(changes)}
-        return self._store.extend_job(job.id, parse_section(Budget, document))
+        return self._store.extend_job(job.id, parse_section(Budget, document), accept_data=accept_data)
 
     def delete(self, job_id: str) -> None:
         """Delete a job that is not running, with its trials, weights and logs."""
@@ -153,4 +158,5 @@ class JobService:
         if key is not None and not 1 <= len(key) <= 255:
             raise InvalidInput.at("/idempotency_key", "must be a text of 1 to 255 characters")
         idempotency = Idempotency(key, documents.digest(spec.document())) if key is not None else None
-        return self._store.create_job(spec, job_id=new_id(), owner=owner, idempotency=idempotency)
+        pins = pins_of(spec)
+        return self._store.create_job(spec, job_id=new_id(), owner=owner, idempotency=idempotency, data_pins=pins)
