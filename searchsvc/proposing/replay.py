@@ -4,8 +4,10 @@ Every stored proposal has the number of asks and of results told that preceded i
 order of telling. Asks and results are therefore repeated in their original order:
 
 - An algorithm whose state holds no more than results, pending candidates and asks resumes the stored candidates.
-- An algorithm that replays by asking is asked again. If it now proposes another candidate (for example, because a
-  library was updated), the replay has diverged: from that trial on, stored candidates are resumed.
+- An algorithm that replays by asking needs attributes of each ask. It resumes stored candidates as well if a proposal
+  explains all asks before it. Otherwise, and for a sample of the other proposals, it is asked again. If it now proposes
+  another candidate (for example, because a library was updated), the replay has diverged: from that trial on, stored
+  candidates are resumed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ from searchsvc.domain.states import TrialState
 from searchsvc.errors import NothingFeasible
 from searchsvc.proposing.selection import CandidateSelector
 from searchsvc.proposing.trials import ProposedTrials
+
+_CHECKED_FIRST = 64
+"""An algorithm that replays by asking is asked again for this many trials, so that divergence is noticed."""
+_CHECKED_EVERY = 64
+"""After the first trials, it is asked again for one of so many."""
 
 
 class Replay:
@@ -69,6 +76,9 @@ class Replay:
         if not self._algorithm.replays_by_asking or self.diverged_at is not None:
             self._answer_again(proposal)
             self._algorithm.resume(proposal.candidate, proposal.asks)
+        elif not self._is_checked(trial) and self._explains_asks(proposal):
+            self._forget_cancelled(proposal)
+            self._resume_asks(proposal)
         elif not self._asks_again(proposal):
             self.diverged_at = trial.number
             self._selector.exhausted = False
@@ -81,11 +91,36 @@ class Replay:
             if (observation := self._trials[number].observation) is not None:
                 self._algorithm.tell([observation])
 
-    def _asks_again(self, proposal: Proposal) -> bool:
-        """Ask the algorithm again. Return whether it proposes the stored candidate; if not, release its proposal."""
+    def _is_checked(self, trial: Trial) -> bool:
+        return trial.number < _CHECKED_FIRST or trial.number % _CHECKED_EVERY == 0
+
+    def _explains_asks(self, proposal: Proposal) -> bool:
+        """True if the candidate of every ask since the last proposal, but for asks released without a trace, is stored."""
+        asks = proposal.asks - self._algorithm.asks
+        return asks > 0 and (
+            not proposal.answered or (self._trials.tells_by_values and asks == len(proposal.answered) + 1)
+        )
+
+    def _resume_asks(self, proposal: Proposal) -> None:
+        """Resume the candidates of repeats that stored results answered, then the candidate of the proposal."""
+        for number in proposal.answered:
+            candidate = self._trials[number].proposal.candidate
+            self._algorithm.resume(candidate, self._algorithm.asks + 1)
+            if (observation := self._trials[number].observation) is not None:
+                self._algorithm.tell([observation])
+            else:  # the trial had failed, and was tried again later
+                self._selector.release(candidate)
+        self._algorithm.resume(proposal.candidate, proposal.asks)
+
+    def _forget_cancelled(self, proposal: Proposal) -> None:
+        """Release the earlier ask of a candidate whose trial was cancelled, which is proposed again."""
         earlier = self._trials.latest_of(proposal.candidate)
         if earlier is not None and self._trials[earlier].cancelled:
             self._selector.forget_cancelled(earlier)
+
+    def _asks_again(self, proposal: Proposal) -> bool:
+        """Ask the algorithm again. Return whether it proposes the stored candidate; if not, release its proposal."""
+        self._forget_cancelled(proposal)
         try:
             suggestion = self._selector.select()
         except NothingFeasible:

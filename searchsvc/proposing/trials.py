@@ -50,6 +50,11 @@ class ProposedTrials:
         """Keys of proposed candidates -> the number of the latest trial."""
         return self._seen
 
+    @property
+    def tells_by_values(self) -> bool:
+        """True if candidates of different values always count as different."""
+        return self._identity is None
+
     def key(self, candidate: Candidate) -> Hashable:
         """The key of a candidate: equal for candidates that count as the same."""
         if self._identity is None:

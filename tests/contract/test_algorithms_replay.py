@@ -25,6 +25,7 @@ from searchsvc.domain import (
     Trial,
     TrialState,
 )
+from searchsvc.proposing import replay
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import CostModel
@@ -181,6 +182,49 @@ def test_an_interruption_anywhere_does_not_change_the_proposals(name: str, space
         assert broken.proposer.diverged_at is None
         assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
     assert [one.told for one in broken.trials] == [one.told for one in whole.trials]
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "objectives"), [case for case in CASES if case[0] in ("nsga2", "cmaes")]
+)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_replay_that_samples_nothing_leaves_the_same_state(
+    monkeypatch: pytest.MonkeyPatch, name: str, space: str, objectives: str, seed: int
+) -> None:
+    monkeypatch.setattr(replay, "_CHECKED_FIRST", 0)
+    monkeypatch.setattr(replay, "_CHECKED_EVERY", 10**9)
+
+    def make() -> Proposer:
+        return build(name, SPACES[space], OBJECTIVES[objectives])
+
+    whole, broken = Search(make, np.random.default_rng(seed)), Search(make, np.random.default_rng(seed))
+    kills = np.random.default_rng(seed)
+    while len(whole.trials) < 70 and not whole.proposer.exhausted:
+        whole.turn()
+        if kills.random() < 0.4:
+            broken.rebuild()
+        broken.turn()
+        assert [one.proposal for one in broken.trials] == [one.proposal for one in whole.trials]
+
+
+@pytest.mark.parametrize("name", ["nsga2", "cmaes"])
+def test_a_replay_samples_only_a_part_of_the_asks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each generation begins with a sample, and the first trials and some of the others are checked."""
+    from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm
+
+    source = Search(lambda: build(name, SPACES["flat"], OBJECTIVES["one"]), np.random.default_rng(7))
+    while len(source.trials) < 300:
+        source.turn()
+    sampled: list[int] = []
+    sample = OptunaAlgorithm._sample
+
+    def counted(self: OptunaAlgorithm, trial: Any, asks: int) -> Any:
+        sampled.append(asks)
+        return sample(self, trial, asks)
+
+    monkeypatch.setattr(OptunaAlgorithm, "_sample", counted)
+    source.rebuild()
+    assert len(sampled) < 0.7 * source.trials[-1].proposal.asks
 
 
 @pytest.mark.parametrize("name", [one for one in OPTIONS if one != "gp"])

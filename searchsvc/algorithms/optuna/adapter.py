@@ -18,7 +18,7 @@ uniform draw for conditional parameters of GP and NSGA-II and for choices of CMA
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,7 @@ class OptunaAlgorithm(Algorithm):
         self._study_name = f"searchsvc-{problem.seed}"
         directions = [optuna.study.StudyDirection.MAXIMIZE] * len(problem.objectives)
         self._storage = _Storage(self._results, self._pending)
-        self._storage.create_new_study(directions, self._study_name)
+        self._study_id = self._storage.create_new_study(directions, self._study_name)
         self._relative = [
             self._space.searched(group.names, traits.suits) if traits.models_conditions or not group.when else {}
             for group in self._space.groups
@@ -91,15 +91,13 @@ class OptunaAlgorithm(Algorithm):
             self._tell(observation)
 
     def resume(self, candidate: Candidate, asks: int) -> None:
-        """Resume a candidate.
-
-        If `replays_by_asking`, sample as well, but only for the attributes that the sampler sets.
-        """
+        """Resume a candidate, with the attributes that the sampler would set on it."""
         if self._pending.reopen(asks):
             return
         super().resume(candidate, asks)
         trial = self._open(asks)
-        if self._traits.replays_by_asking:
+        needs_attributes = self._traits.replays_by_asking and any(self._relative)
+        if needs_attributes and not self._results.mark(trial, self._study_attributes()):
             self._sample(trial, asks)
         trial.params = self._space.internal(candidate)
         self._pending.add(asks, candidate.key, trial)
@@ -111,6 +109,9 @@ class OptunaAlgorithm(Algorithm):
         trial.params = self._space.internal(candidate)  # clipped as the candidate is
         self._pending.add(asks, candidate.key, trial)
         return candidate
+
+    def _study_attributes(self) -> Mapping[str, Any]:
+        return self._storage.get_study_system_attrs(self._study_id)
 
     def _open(self, asks: int) -> FrozenTrial:
         number = asks if self._traits.replays_by_asking else _PENDING + asks
@@ -191,7 +192,10 @@ class _Storage(InMemoryStorage):
         """The trial being sampled, on which samplers set attributes."""
 
     def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None  # noqa: ARG002 - inherited
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,  # noqa: ARG002 - inherited
     ) -> list[FrozenTrial]:
         trials = [*self._results.shown(self.get_study_system_attrs(study_id)), *self._pending]
         return trials if states is None else [trial for trial in trials if trial.state in states]

@@ -5,12 +5,17 @@ Choices and conditional parameters are drawn uniformly; outcome constraints are 
 
 from __future__ import annotations
 
-from optuna.distributions import CategoricalDistribution
+from collections.abc import Callable
+
+import numpy as np
+from cmaes import CMA
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import CmaEsSampler
 
 from searchsvc.algorithms.base import Problem
 from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
 from searchsvc.algorithms.optuna.options import CmaEsOptions
+from searchsvc.algorithms.optuna.space import OptunaSpace
 from searchsvc.algorithms.optuna.views import CmaGenerations
 from searchsvc.errors import InvalidInput
 
@@ -32,7 +37,14 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
         return not isinstance(distribution, CategoricalDistribution)
 
     def view() -> CmaGenerations:
-        return CmaGenerations(options.startup_trials)
+        return CmaGenerations(options.startup_trials, options.population or _usual_population(problem, is_number))
 
     traits = SamplerTraits(sampler, suits=is_number, models_conditions=False, replays_by_asking=True, view=view)
     return OptunaAlgorithm(problem, traits)
+
+
+def _usual_population(problem: Problem, is_number: Callable[[BaseDistribution], bool]) -> int:
+    """Candidates per generation that the optimiser chooses for the parameters that it models."""
+    space = OptunaSpace(problem.space)
+    dimensions = sum(len(space.searched(group.names, is_number)) for group in space.groups if not group.when)
+    return CMA(mean=np.zeros(dimensions), sigma=1.0).population_size if dimensions > 1 else 4 if dimensions else 1

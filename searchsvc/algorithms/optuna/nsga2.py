@@ -22,7 +22,8 @@ def nsga2(problem: Problem, options: NsgaOptions) -> OptunaAlgorithm:
             mutation_prob=options.mutation,
         )
 
-    traits = SamplerTraits(
-        sampler, suits=lambda _: True, models_conditions=False, replays_by_asking=True, view=NsgaGenerations
-    )
+    def view() -> NsgaGenerations:
+        return NsgaGenerations(options.population)
+
+    traits = SamplerTraits(sampler, suits=lambda _: True, models_conditions=False, replays_by_asking=True, view=view)
     return OptunaAlgorithm(problem, traits)

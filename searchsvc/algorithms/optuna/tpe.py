@@ -25,7 +25,5 @@ def tpe(problem: Problem, options: TpeOptions) -> OptunaAlgorithm:
             multivariate=joint,
         )
 
-    traits = SamplerTraits(
-        sampler, suits=lambda _: joint, models_conditions=True, replays_by_asking=False, prunes=True
-    )
+    traits = SamplerTraits(sampler, suits=lambda _: joint, models_conditions=True, replays_by_asking=False, prunes=True)
     return OptunaAlgorithm(problem, traits)

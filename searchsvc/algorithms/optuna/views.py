@@ -24,6 +24,12 @@ class View(Protocol):
     def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:
         """The results that matter now, by number. `study_attributes`: attributes that samplers set on the study."""
 
+    def mark(self, trial: FrozenTrial, study_attributes: Mapping[str, Any]) -> bool:
+        """Set the attributes on a new trial that the sampler would set, without sampling its parameters.
+
+        Return False if only the sampler can, because a generation begins.
+        """
+
 
 class AllResults:
     """All results, in the order in which they were told."""
@@ -37,6 +43,10 @@ class AllResults:
 
     def shown(self, study_attributes: Mapping[str, Any]) -> list[FrozenTrial]:  # noqa: ARG002 - the protocol names it
         return self._results
+
+    def mark(self, trial: FrozenTrial, study_attributes: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the protocol names them
+        """Set nothing: samplers that see all results set no attributes."""
+        return True
 
 
 class Window(AllResults):
@@ -76,8 +86,9 @@ class _Generations:
 class NsgaGenerations(_Generations):
     """For NSGA-II: the last two populations, and the parents that were chosen for them and for the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, population: int) -> None:
         super().__init__("NSGAIISampler:generation")
+        self._population = population
         self._by_number: dict[int, FrozenTrial] = {}
         self._last = 0
 
@@ -94,14 +105,23 @@ class NsgaGenerations(_Generations):
             matter.update((number, self._by_number[number]) for number in parents)
         return sorted(matter.values(), key=_number)
 
+    def mark(self, trial: FrozenTrial, study_attributes: Mapping[str, Any]) -> bool:
+        is_full = len(self._by_generation.get(self._last, ())) >= self._population
+        generation = self._last + 1 if is_full else self._last
+        if generation and f"NSGAIISampler:parent:{generation}" not in study_attributes:
+            return False  # the sampler chooses the parents of the generation
+        trial.system_attrs[self._key] = generation
+        return True
+
 
 class CmaGenerations(_Generations):
     """For CMA-ES: the generation of the latest result that carries the optimiser's state, and the results that the
     sampler requires before it starts."""
 
-    def __init__(self, startup_trials: int) -> None:
+    def __init__(self, startup_trials: int, population: int) -> None:
         super().__init__("cma:generation")
         self._startup_trials = startup_trials
+        self._population = population
         self._first: list[FrozenTrial] = []
         self._carrier: FrozenTrial | None = None
 
@@ -117,6 +137,15 @@ class CmaGenerations(_Generations):
         generations = self._by_generation if carrier is None else [carrier.system_attrs[self._key]]
         matter = {trial.number: trial for trial in [*self._first, *self._of(generations)]}
         return sorted(matter.values(), key=_number)
+
+    def mark(self, trial: FrozenTrial, study_attributes: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the protocol names it
+        if len(self._first) < self._startup_trials:
+            return True  # drawn uniformly, without attributes
+        generation = 0 if self._carrier is None else self._carrier.system_attrs[self._key]
+        if len(self._by_generation.get(generation, ())) >= self._population:
+            return False  # the optimiser learns from the generation
+        trial.system_attrs[self._key] = generation
+        return True
 
 
 def _number(trial: FrozenTrial) -> int:

@@ -34,7 +34,7 @@ def labelled_task(job: Job) -> LabelledTask:
 
 
 def check_unchanged(job: Job) -> None:
-    """Raise Conflict if the data have changed since the trials were measured: predictions follow the order of images."""
+    """Raise Conflict if the data have changed since the trials were measured: predictions are by position."""
     if changes := differences(job.data_pins or {}, pins_of(job.spec), job.spec):
         raise Conflict(f"{' and '.join(changes)} since the trials of job {job.name} were measured")
 
