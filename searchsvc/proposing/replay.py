@@ -95,7 +95,7 @@ class Replay:
         return trial.number < _CHECKED_FIRST or trial.number % _CHECKED_EVERY == 0
 
     def _explains_asks(self, proposal: Proposal) -> bool:
-        """True if the candidate of every ask since the last proposal, but for asks released without a trace, is stored."""
+        """True if each ask since the last proposal was released without a trace or has a stored candidate."""
         asks = proposal.asks - self._algorithm.asks
         return asks > 0 and (
             not proposal.answered or (self._trials.tells_by_values and asks == len(proposal.answered) + 1)

@@ -192,10 +192,7 @@ class _Storage(InMemoryStorage):
         """The trial being sampled, on which samplers set attributes."""
 
     def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,  # noqa: ARG002 - inherited
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None  # noqa: ARG002 - inherited
     ) -> list[FrozenTrial]:
         trials = [*self._results.shown(self.get_study_system_attrs(study_id)), *self._pending]
         return trials if states is None else [trial for trial in trials if trial.state in states]
