@@ -89,7 +89,8 @@ class Housekeeping:
 
     def _rotate_logs(self) -> None:
         for log in sorted(self._settings.logs_dir.glob("*.log")):
-            rotate(log)
+            if not log.is_symlink():
+                rotate(log)
 
     def _forget_events(self) -> None:
         """Remove events that are older than the setting, step by step, so that others can write in between."""
@@ -135,9 +136,9 @@ def rotate(log: Path, largest_bytes: int = LARGEST_LOG_BYTES) -> None:
     """Move the text of a long log to `<name>.log.1`, while processes write to the log.
 
     The file stays the same, since processes append to it: its text is copied, and the file is emptied. Lines that are
-    written in between are lost.
+    written in between are lost. Raises OSError if a link is in the place of the log.
     """
-    with log.open("r+b") as file:
+    with open(log, "r+b", opener=_without_links) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -145,7 +146,7 @@ def rotate(log: Path, largest_bytes: int = LARGEST_LOG_BYTES) -> None:
         if os.fstat(file.fileno()).st_size <= largest_bytes:
             return
         copy = log.with_suffix(".log.1.new")
-        with copy.open("wb") as target:
+        with open(copy, "wb", opener=_without_links) as target:
             shutil.copyfileobj(file, target)
         copy.replace(log.with_suffix(".log.1"))
         file.truncate(0)
@@ -153,3 +154,7 @@ def rotate(log: Path, largest_bytes: int = LARGEST_LOG_BYTES) -> None:
 
 def _children(folder: Path) -> Iterable[Path]:
     return folder.iterdir() if folder.is_dir() else ()
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

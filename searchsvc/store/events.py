@@ -50,7 +50,7 @@ class EventReads(StoreBase):
         row = self._rows(select(func.max(events.c.sequence).label("last")))[0]
         return int(row["last"] or 0)
 
-    def forget_events(self, before: float, *, after: int = 0, limit: int = 5_000) -> int | None:
+    def forget_events(self, before: float, *, after: int = 0, limit: int = 2_000) -> int | None:
         """Remove events from before a time, among the `limit` oldest events after the sequence number `after`.
 
         Events `job.deleted` stay. Return the number of the last event that was looked at, to continue after it; None

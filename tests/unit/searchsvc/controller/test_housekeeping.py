@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from searchsvc.controller.controller import Controller
-from searchsvc.controller.housekeeping import EVERY_SECONDS, SWEEP_EVERY_SECONDS, Housekeeping, rotate
+from searchsvc.controller.housekeeping import (
+    EVERY_SECONDS,
+    LARGEST_LOG_BYTES,
+    SWEEP_EVERY_SECONDS,
+    Housekeeping,
+    rotate,
+)
 from searchsvc.domain import new_id
 from searchsvc.errors import StoreUnavailable
 from searchsvc.service.service import Service
@@ -206,3 +212,26 @@ def test_two_controllers_do_not_rotate_a_log_at_once(tmp_path: Path) -> None:
     assert log.read_text() == "first lines\n"
     rotate(log, largest_bytes=5)
     assert log.read_text() == ""
+
+
+def test_a_link_in_the_place_of_a_log_is_left_alone(
+    settings: Settings, housekeeping: Housekeeping, tmp_path: Path
+) -> None:
+    target = tmp_path / "precious"
+    target.write_bytes(b"x" * (LARGEST_LOG_BYTES + 1))
+    link = settings.logs_dir / "job.log"
+    link.symlink_to(target)
+    housekeeping.run()
+    with pytest.raises(OSError, match="symbolic links"):
+        rotate(link)
+    assert target.stat().st_size == LARGEST_LOG_BYTES + 1
+    assert housekeeping.errors == 0
+
+
+def test_long_logs_are_rotated(settings: Settings, housekeeping: Housekeeping) -> None:
+    long, short = settings.logs_dir / "long.log", settings.logs_dir / "short.log"
+    long.write_bytes(b"x" * (LARGEST_LOG_BYTES + 1))
+    short.write_bytes(b"x" * LARGEST_LOG_BYTES)
+    housekeeping.run()
+    assert (long.stat().st_size, short.stat().st_size) == (0, LARGEST_LOG_BYTES)
+    assert long.with_suffix(".log.1").stat().st_size == LARGEST_LOG_BYTES + 1
