@@ -38,7 +38,7 @@ def main() -> None:
                 verdicts.append(verdict)
                 print(f"{len(verdicts)}/{len(mutants)} {_line(verdict)}", file=sys.stderr, flush=True)
         finally:
-            end_processes(folder)
+            end_processes(Path(folder))
     report(names, verdicts)
 
 

@@ -68,7 +68,7 @@ def run(
     finally:
         over.set()
         for copy in copies:
-            end_processes(str(copy))
+            end_processes(copy)
         pool.shutdown()
 
 
@@ -93,11 +93,12 @@ def seconds_allowed(name: str, copy: Path) -> float:
 
 def _test(tests: Iterable[str], copy: Path, timeout: float | None) -> tuple[int, str]:
     """Return the exit code of pytest in a copy, -SIGKILL if it took too long, and its output."""
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", _SKIPPED]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", _SKIPPED]
     environment = os.environ | {
         "PYTHONPATH": str(copy),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
+        "SEARCHSVC_SHARED": os.environ.get("SEARCHSVC_SHARED", str(ROOT.parent / "shared")),
         _MARK: str(copy),
     }
     command = [sys.executable, "-m", "pytest", *options, *tests]
@@ -109,16 +110,16 @@ def _test(tests: Iterable[str], copy: Path, timeout: float | None) -> tuple[int,
         except subprocess.TimeoutExpired:
             pass
         finally:
-            end_processes(str(copy))
+            end_processes(copy)
         output.seek(0)
         return process.wait(), output.read().decode(errors="replace")
 
 
-def end_processes(folder: str) -> None:
+def end_processes(folder: Path) -> None:
     """Kill all processes of the copies in a folder, including those in sessions of their own."""
     for process in psutil.process_iter():
         try:
-            if process.environ().get(_MARK, "").startswith(folder):
+            if Path(process.environ().get(_MARK, "/")).is_relative_to(folder):
                 process.kill()
         except psutil.Error:
             continue  # it has ended, or it is another user's

@@ -194,3 +194,34 @@ def test_rejections_are_counted_once_by_the_proposal_that_follows() -> None:
     rejected = sum(one.rejected.get("flops <= 200000", 0) for one in proposals)
     assert rejected == proposals[-1].asks - 200
     assert np.isclose(200 / proposals[-1].asks, 0.2, atol=0.04)
+
+
+LISTED = Space([Integer("n", 1, 30_000)])
+
+
+def only_seven(matrix: Matrix) -> dict[str, Matrix]:
+    return {"flops": np.abs(matrix[:, 0] - 7)}
+
+
+def passage(space: Space, **options: Any) -> Proposer:
+    """A proposer of a space in which only n = 7 is feasible: the random algorithm does not get there by itself."""
+    hard = [Constraint(metric="flops", max=0.0)]
+    model = CostModel(("flops",), only_seven)
+    algorithm = create(
+        "random", space=space, objectives=[Objective(metric="score")], constraints=hard, cost_model=model, seed=3
+    )
+    return Proposer(algorithm, space, cost_model=model, hard=hard, **options)
+
+
+def test_with_repeats_a_uniform_draw_may_be_one_that_was_drawn_before() -> None:
+    searched = passage(LISTED, repeats=True)
+    proposals = searched.propose(3)
+    assert [proposal.candidate.values["n"] for proposal in proposals] == [7, 7, 7]
+    assert not searched.exhausted
+
+
+def test_without_repeats_the_only_feasible_candidate_exhausts_the_space() -> None:
+    searched = passage(LISTED)
+    assert [proposal.candidate.values["n"] for proposal in searched.propose(3)] == [7]
+    assert searched.exhausted
+    assert searched.propose(1) == []

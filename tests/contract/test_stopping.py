@@ -122,6 +122,14 @@ class TestAsha:
         assert report(rule, 1, 9, 0.1) is STOP
 
 
+    def test_a_report_that_passes_some_rungs_counts_at_the_highest_of_them(self) -> None:
+        rule = create_rule("asha", (ACCURACY,), epochs=27, reduction=3, min_epochs=1)
+        assert report(rule, 0, 4, 0.5) is CONTINUE  # passes rungs 1 and 3, not 9
+        assert report(rule, 1, 1, 0.1) is CONTINUE  # alone at the first rung
+        assert report(rule, 1, 3, 0.1) is STOP
+        assert report(rule, 0, 9, 0.1) is CONTINUE  # alone at the last rung
+
+
 class TestMedian:
     def test_a_fixture_computed_by_hand(self) -> None:
         """Compares the best so far with the median of the running averages of three others at least, from step 2 on."""
@@ -140,6 +148,14 @@ class TestMedian:
             report(rule, trial, 1, 0.5 + trial / 10, 5.0 - trial)
         assert report(rule, 4, 1, 0.1, 9.0) is STOP
         assert report(rule, 5, 1, 0.95, 1.0) is CONTINUE
+
+    def test_several_objectives_count_on_average_not_at_their_best(self) -> None:
+        rule = create_rule("median", (ACCURACY, SIZE), epochs=4, min_trials=2, min_epochs=2)
+        for trial in range(3):
+            for step in (1, 2):
+                report(rule, trial, step, 0.5, 5.0)
+        report(rule, 3, 1, 0.9, 9.9)
+        assert report(rule, 3, 2, 0.0, 1.0) is STOP  # the best of each objective would beat all others
 
 
 class TestRankCorrelation:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
-from searchsvc.domain import Candidate, Event, JobState, Measurement, Outcome, Token, TrialKind, TrialState, new_id
-from searchsvc.errors import Conflict, NotFound
+from searchsvc.domain import (
+    Candidate,
+    Event,
+    FailureKind,
+    JobState,
+    Measurement,
+    Outcome,
+    Token,
+    TrialKind,
+    TrialState,
+    new_id,
+)
+from searchsvc.errors import Conflict, NotFound, StoreUnavailable
 from searchsvc.store import Store
 from searchsvc.store.changes import append_events
 from tests.support.jobs import DONE, TTL_SECONDS, a_claimed_job, a_proposal, a_spec, add_trials, run_trials
@@ -277,3 +289,29 @@ def test_tokens_are_found_by_their_hash_and_can_be_revoked(store: Store) -> None
     assert store.tokens() == [stored]
     with pytest.raises(NotFound):
         store.revoke_token(new_id())
+
+
+def test_a_store_that_does_not_answer_fails_the_ping(sqlite_url: str) -> None:
+    store, path = Store.open(sqlite_url), Path(sqlite_url.removeprefix("sqlite:///"))
+    store.ping()
+    store.close()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreUnavailable):
+        store.ping()
+    store.close()
+
+
+def test_running_attempts_are_the_latest_of_running_trials(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    ids = add_trials(store, lease, 3)
+    writer = store.writer(lease)
+    writer.start_attempt(ids[0], 1, "node", 1, 0.0)
+    writer.requeue(ids[0], 1, TrialState.FAILED, FailureKind.LOST, "lost")
+    writer.start_attempt(ids[0], 2, "node", 2, 1.0)
+    writer.start_attempt(ids[1], 1, "node", 3, 2.0)
+    writer.finish(ids[1], 1, DONE, 0)
+    writer.flush()
+    found = store.running_attempts([JobState.RUNNING], 10)
+    assert [(trial.id, attempt.number, attempt.pid) for trial, attempt in found] == [(ids[0], 2, 2)]
+    assert store.running_attempts([JobState.PAUSED], 10) == []

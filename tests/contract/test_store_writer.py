@@ -23,7 +23,7 @@ from searchsvc.domain import (
 )
 from searchsvc.errors import LeaseLost, NotFound, Unstorable
 from searchsvc.store import JobWriter, Store
-from tests.support.jobs import DONE, a_claimed_job, a_proposal, add_trials, run_trials
+from tests.support.jobs import DONE, Clock, a_claimed_job, a_proposal, add_trials, run_trials
 from tests.support.statements import commits, statements
 
 NASTY = {"tiny": 5e-324, "third": 1 / 3, "one": 1.0, "whole": 1, "yes": True, "huge": 2**62, "minus": -0.0, "e": 1e300}
@@ -291,3 +291,77 @@ def test_a_round_is_stored_once_with_one_event_however_often_it_is_given(store: 
     ]
     reported = [one.data for one in store.events(job_id=lease.job_id) if one.kind == "round.finished"]
     assert reported == [{"round": 0, "trials": 12, "rank_correlation": 1 / 3}, {"round": 1, "trials": 24}]
+
+
+def test_a_writer_knows_how_many_operations_wait(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    writer = store.writer(lease)
+    assert len(writer) == 0
+    writer.event("test.happened", {})
+    writer.event("test.happened", {})
+    assert len(writer) == 2
+    writer.flush()
+    assert len(writer) == 0
+    writer.event("test.happened", {})
+    store.release(lease)
+    with pytest.raises(LeaseLost):
+        writer.flush()
+    assert len(writer) == 1  # of the batch that could not be written
+    writer.finish_job(JobState.PAUSED)
+    assert len(writer) == 2
+
+
+def test_the_event_of_a_job_that_ends_has_a_reason_only_if_there_is_one(store: Store) -> None:
+    for reason in (None, "no trial succeeded"):
+        job, lease = a_claimed_job(store)
+        writer = store.writer(lease)
+        writer.finish_job(JobState.FAILED, reason)
+        writer.flush()
+        [event] = [one for one in store.events(after=0, job_id=job.id, limit=100) if one.kind == "job.failed"]
+        assert event.data.get("reason", "no key") == (reason or "no key")
+        assert store.job(job.id).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Traceback\n  line\nValueError: no\n\n  \n", "ValueError: no"),
+        ("one line", "one line"),
+        ("  \n ", None),
+        ("", None),
+        (None, None),
+        ("x" * 600, "x" * 500),
+    ],
+    ids=["traceback", "line", "blank", "empty", "none", "long"],
+)
+def test_the_reason_of_a_trial_is_the_last_line_that_says_something(
+    store: Store, message: str | None, reason: str | None
+) -> None:
+    _, lease = a_claimed_job(store)
+    [trial_id] = add_trials(store, lease, 1)
+    writer = store.writer(lease)
+    writer.start_attempt(trial_id, 1, "node", 1, 0.0)
+    writer.finish(trial_id, 1, Outcome(TrialState.FAILED, FailureKind.ERROR, message), 0)
+    writer.flush()
+    assert store.trial(trial_id).reason == reason
+    assert store.attempts(trial_id)[0].message == message
+
+
+def test_trials_that_a_job_closes_end_at_the_time_of_the_call(database_url: str) -> None:
+    clock = Clock()
+    store = Store.open(database_url, clock=clock)
+    job, lease = a_claimed_job(store)
+    [waiting, running] = add_trials(store, lease, 2)
+    writer = store.writer(lease)
+    writer.start_attempt(running, 1, "node", 1, clock.now)
+    writer.flush()
+    store.cancel_job(job.id)
+    clock.now += 7.0
+    writer.finish_job(JobState.CANCELLED)
+    writer.flush()
+    for trial_id in (waiting, running):
+        trial = store.trial(trial_id)
+        assert (trial.state, trial.finished_at) == (TrialState.CANCELLED, clock.now)
+    assert store.attempts(running)[0].finished_at == clock.now
+    assert store.trial_counts(job.id)[TrialState.CANCELLED] == 2
+    store.close()

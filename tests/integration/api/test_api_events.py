@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,6 +18,11 @@ from searchsvc.service.service import Service
 
 Evaluate = Callable[..., list[str]]
 STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def another_job(service: Service, spec: dict[str, Any]) -> Job:
+    return service.jobs.submit({**spec, "name": "another"})[0]
 
 
 def sequences(text: str) -> list[int]:
@@ -169,6 +175,135 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
     writer.join()
     assert seen == [one for one in stored(service, job) if one <= seen[-1]]
     assert longest <= 20
+
+
+def test_a_listener_of_a_job_gets_no_event_of_another_job(service: Service, job: Job, another_job: Job) -> None:
+    feed = quick_feed(service)
+    writers = [Writer(service, job, 200), Writer(service, another_job, 200)]
+    start = service.events.last_sequence()
+
+    async def everything(job_id: str | None, streams: asyncio.Barrier) -> list[int]:
+        """Read live until the jobs have ended."""
+        seen: list[int] = []
+        over = lambda: all(service.jobs.get(one.id).state.is_final for one in (job, another_job))  # noqa: E731
+        async for chunk in sse.stream(feed, start, job_id, over):
+            if not seen and chunk.startswith(b"retry"):
+                await streams.wait()
+            seen += sequences(chunk.decode())
+        return seen
+
+    async def listen() -> list[list[int]]:
+        streams = asyncio.Barrier(4)
+        tasks = [asyncio.create_task(everything(one, streams)) for one in (job.id, another_job.id, None)]
+        await streams.wait()
+        for writer in writers:
+            writer.start()
+        return await asyncio.wait_for(asyncio.gather(*tasks), 60)
+
+    seen = asyncio.run(listen())
+    for writer in writers:
+        writer.join()
+    ours, theirs = ([one for one in stored(service, of) if one > start] for of in (job, another_job))
+    assert min(len(ours), len(theirs)) > 200
+    assert seen == [ours, theirs, sorted(ours + theirs)]
+
+
+class StepwiseWriter:
+    """Appends an event at a time to a job that it has claimed."""
+
+    def __init__(self, service: Service, job: Job) -> None:
+        claimed = service.store.claim_job(job.id, "test", 60.0)
+        assert claimed is not None
+        self._writer = service.store.writer(claimed[1])
+
+    def append(self) -> None:
+        self._writer.event("test.happened", {})
+        self._writer.flush()
+
+
+async def next_events(stream: sse.Chunks) -> list[int]:
+    """Return the next sequence numbers of a stream."""
+    seen: list[int] = []
+    while not seen:
+        seen = sequences((await anext(stream)).decode())
+    return seen
+
+
+def test_events_that_were_sent_live_are_not_sent_again_from_the_store(service: Service, job: Job) -> None:
+    feed, writer = quick_feed(service), StepwiseWriter(service, job)
+
+    async def listen() -> list[int]:
+        stream = sse.stream(feed, service.events.last_sequence(), job.id, None)
+        seen: list[int] = []
+        for turn in range(4):
+            if turn == 3:  # as if the queue had overflowed
+                [subscriber] = feed.subscribers
+                subscriber.missed = True
+            writer.append()
+            seen += await next_events(stream)
+        await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(listen(), 60)) == stored(service, job)[-4:]
+
+
+def test_the_end_of_a_job_is_looked_up_only_when_it_may_have_come(service: Service, job: Job) -> None:
+    feed, writer = quick_feed(service), StepwiseWriter(service, job)
+    looks = 0
+
+    def is_over() -> bool:
+        nonlocal looks
+        looks += 1
+        return service.jobs.get(job.id).state.is_final
+
+    async def listen() -> list[int]:
+        stream = sse.stream(feed, service.events.last_sequence(), job.id, is_over)
+        counts = []
+        for _ in range(5):
+            writer.append()
+            await next_events(stream)
+            counts.append(looks)
+        service.jobs.pause(job.id)
+        await next_events(stream)  # job.pausing
+        writer.append()
+        await next_events(stream)
+        await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+        return [*counts, looks]
+
+    first, *others, last = asyncio.run(asyncio.wait_for(listen(), 60))
+    assert first <= 1  # after what was stored already
+    assert set(others) <= {1}
+    assert last == 2
+
+
+def test_after_an_unexpected_error_of_the_reader_nothing_is_missing(
+    service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event is stored while the reader fails, and the reader continues behind it."""
+    monkeypatch.setattr(sse, "_AFTER_ERROR_SECONDS", 0.0)
+    writer = StepwiseWriter(service, job)
+    caught_up, failed = threading.Event(), threading.Event()
+
+    def failing(after: int, job_id: str | None, limit: int) -> list[Event]:
+        if job_id is not None:
+            events = service.events.read(after=after, job_id=job_id, limit=limit)
+            caught_up.set()
+            return events
+        if caught_up.is_set() and not failed.is_set():
+            writer.append()
+            failed.set()
+            raise ValueError("a row that cannot be read")
+        return []
+
+    feed = sse.Feed(failing, service.events.last_sequence, tick_seconds=0.01)
+
+    async def listen() -> list[int]:
+        stream = sse.stream(feed, service.events.last_sequence(), job.id, None)
+        seen = await next_events(stream)
+        await stream.aclose()  # type: ignore[attr-defined] # it is a generator
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(listen(), 60)) == stored(service, job)[-1:]
 
 
 def test_the_reader_rests_when_nobody_listens(service: Service, job: Job) -> None:

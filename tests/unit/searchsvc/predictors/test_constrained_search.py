@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from searchsvc.domain import Constraint, Objective
 from searchsvc.errors import NothingFeasible
-from searchsvc.predictors.constrained_search import PredictedCandidate, search
+from searchsvc.predictors import constrained_search
+from searchsvc.predictors.constrained_search import BEST, CHILDREN, RANDOM, PredictedCandidate, search
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import Predictor
+from searchsvc.predictors.variation import crossed, mutated
 from searchsvc.spaces import Categorical, Integer, Matrix, Space
 from searchsvc.spaces.costs.model import CostModel
 from searchsvc.spaces.enumeration import enumerate_space
@@ -101,3 +106,68 @@ def test_a_space_of_one_candidate_gives_it() -> None:
 def test_the_same_seed_gives_the_same_answers() -> None:
     once, again = (search_result(LARGE, []) for _ in range(2))
     assert [one.row.tolist() for one in once] == [one.row.tolist() for one in again]
+
+
+# ---- the genetic algorithm -------------------------------------------------------------------------------------------
+
+
+class KnownFunction:
+    """Stands for a predictor that knows the metric; records how many candidates it is asked for at a time."""
+
+    def __init__(self, function: Callable[[Matrix], Matrix]) -> None:
+        self.function = function
+        self.asked: list[int] = []
+
+    def predict(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        self.asked.append(len(matrix))
+        return self.function(matrix), np.zeros(len(matrix))
+
+
+def known_search(known: KnownFunction, seeds: Matrix | None, space: Space = LARGE, k: int = 5) -> list[Matrix]:
+    predictors: Any = {"accuracy": known}
+    return [one.row for one in search(predictors, space, COST_MODEL, [], (ACCURACY,), seeds=seeds, k=k, seed=1)]
+
+
+def test_a_search_needs_no_seeds() -> None:
+    for seeds in (None, np.empty((0, len(LARGE)))):
+        rows = known_search(KnownFunction(accuracy), seeds)
+        assert len(rows) == 5
+        assert accuracy(rows[0][None])[0] > accuracy(LARGE.sample(2048, np.random.default_rng(0))).max() - 5
+
+
+def test_a_seed_that_chance_does_not_find_is_among_the_answers() -> None:
+    needle = LARGE.sample(1, np.random.default_rng(99))
+    others = LARGE.sample(20, np.random.default_rng(98))
+    rows = known_search(KnownFunction(lambda rows: (rows == needle).all(axis=1) * 1.0), np.vstack([others, needle]))
+    assert rows[0].tolist() == needle[0].tolist()
+
+
+def test_the_search_starts_from_the_best_seeds_and_random_candidates() -> None:
+    known = KnownFunction(accuracy)
+    known_search(known, LARGE.sample(70, np.random.default_rng(3)))
+    assert known.asked[:2] == [70, BEST + RANDOM]
+    known = KnownFunction(accuracy)
+    known_search(known, None)
+    assert known.asked[0] == RANDOM
+
+
+def test_worse_parents_cross_and_mutate_more_within_the_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: dict[str, list[Matrix]] = {"crossed": [], "mutated": []}
+
+    def crossing(first: Matrix, second: Matrix, rate: Matrix, random: np.random.Generator) -> Matrix:
+        rates["crossed"].append(rate)
+        return crossed(first, second, rate, random)
+
+    def mutating(space: Space, unit: Matrix, rate: Matrix, random: np.random.Generator) -> Matrix:
+        rates["mutated"].append(rate)
+        return mutated(space, unit, rate, random)
+
+    monkeypatch.setattr(constrained_search, "crossed", crossing)
+    monkeypatch.setattr(constrained_search, "mutated", mutating)
+    known_search(KnownFunction(accuracy), LARGE.sample(60, np.random.default_rng(4)))
+    for name, low, high in (("crossed", 0.2, 0.9), ("mutated", 0.02, 0.2)):
+        first = rates[name][0]  # of the children of each parent in turn, the best parent first
+        assert first[:CHILDREN] == pytest.approx(low)
+        assert first[-CHILDREN:] == pytest.approx(high)
+        assert (np.diff(first) >= -1e-12).all()
+        assert len(np.unique(first)) > 3

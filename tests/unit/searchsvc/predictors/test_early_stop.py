@@ -29,6 +29,7 @@ def test_the_first_epoch_that_reaches_the_threshold_and_keeps_it_is_chosen() -> 
 def test_a_threshold_reached_at_once_gives_the_first_epoch_and_an_unreached_threshold_the_last() -> None:
     final = np.arange(8.0)
     assert early_stop_epoch(np.stack([final, final, final], axis=1)) == 1
+    assert early_stop_epoch(np.stack([final, final, final], axis=1), threshold=1.0) == 1  # reached exactly
     swapped = final.copy()
     swapped[[0, 1]] = swapped[[1, 0]]
     assert early_stop_epoch(np.stack([swapped, swapped, final], axis=1), threshold=1.0) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from searchsvc.predictors.encoding import Encoding
-from searchsvc.predictors.gaussian import GaussianProcess, NegativeLogPosterior
+from searchsvc.predictors.gaussian import GaussianProcess, NegativeLogPosterior, fit_theta
 from searchsvc.predictors.kernel import Kernel, Layout
 from searchsvc.spaces import Categorical, Float, Integer, Matrix, Space
 
@@ -71,3 +71,30 @@ def test_equal_targets_are_predicted_and_nothing_breaks() -> None:
     means, deviations = process.predict(ENCODING.features(matrix))
     np.testing.assert_allclose(means, 0.0, atol=1e-12)
     assert np.isfinite(deviations).all()
+
+
+def test_the_deviation_at_a_result_is_a_number_although_rounding_makes_the_variance_negative() -> None:
+    layout, features = Layout.of(ENCODING.blocks), ENCODING.features(points(60, 5))
+    theta = layout.prior()[0]
+    theta[-1] = -20.0  # hardly any noise
+    process = GaussianProcess(Kernel(layout, theta), features, np.zeros(60))
+    _, deviations = process.predict(features.astype(np.float32))  # rounds more than float64
+    assert np.isfinite(deviations).all()
+    assert (deviations > 0).all()
+
+
+def test_theta_stays_at_its_prior_until_there_are_two_results() -> None:
+    layout, features = Layout.of(ENCODING.blocks), ENCODING.features(points(2, 6))
+    mean = layout.prior()[0]
+    assert np.array_equal(fit_theta(layout, features[:1], np.ones(1)), mean)
+    assert not np.allclose(fit_theta(layout, features, np.array([-1.0, 1.0])), mean)
+
+
+def test_a_matrix_that_is_not_positive_definite_has_the_worst_value_and_no_slope() -> None:
+    layout = Layout.of(ENCODING.blocks)
+    features = ENCODING.features(np.repeat(points(1, 7), 30, axis=0))
+    theta = layout.prior()[0]
+    theta[layout.linear], theta[layout.scales], theta[-1] = 30.0, 30.0, -50.0
+    value, gradient = NegativeLogPosterior(layout, features, np.ones(30))(theta)
+    assert value == 1e10
+    assert not gradient.any()

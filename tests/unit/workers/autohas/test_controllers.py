@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,3 +178,25 @@ def test_the_moving_mean_is_corrected_for_its_start() -> None:
 def test_the_rate_follows_from_the_number_of_steps(steps: int, rate: float) -> None:
     state = Reinforce(ParameterDistributions(RATES), steps=steps).state()
     assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(rate)
+
+
+class TestPenalties:
+    """A soft limit counts against the draws in what a step reports."""
+
+    @pytest.mark.parametrize("variant", [Reinforce, Differentiable])
+    def test_a_penalty_lowers_the_score_of_a_step_by_itself(
+        self, variant: Made, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        space = Space([Categorical("lr", (0.5,))])
+
+        def score(penalty: float) -> float:
+            controller = variant(ParameterDistributions(space).double(), steps=4, samples=3, frozen_share=0.0)
+            sampler = controller._sampler
+            draws = [replace(draw, penalty=penalty) for draw in sampler(3, torch.Generator().manual_seed(0))]
+            monkeypatch.setattr(type(sampler), "__call__", lambda *_: draws)
+            try:
+                return float(controller.step(Quadratic(), None, None, torch.Generator().manual_seed(0)).score)
+            finally:
+                monkeypatch.undo()
+
+        assert score(0.25) == pytest.approx(score(0.0) - 0.25)

@@ -46,6 +46,12 @@ def test_a_run_begins_anew_and_leaves_no_files(monkeypatch: pytest.MonkeyPatch, 
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_made_no_folder_ends_as_well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tune, "run", lambda *_, **__: None)
+    tune_run.run(Mock(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_ray_has_broken_off_is_handed_to_the_dispatcher(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

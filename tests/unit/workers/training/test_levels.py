@@ -14,10 +14,11 @@ from searchsvc.spaces.recipe import CLASSIFICATION
 from tests.support.detection import a_task, pets
 from workers.data import classification as data
 from workers.training import trial
+from workers.training.classification import augment as augmentations
 from workers.training.classification import autoaugment as autoaugmentation
-from workers.training.classification.augment import Augmentation, jittered
+from workers.training.classification.augment import Augmentation, jittered, shift
 from workers.training.classification.autoaugment import POLICY, autoaugment
-from workers.training.classification.randaugment import OPERATIONS
+from workers.training.classification.randaugment import LARGEST_MAGNITUDE, OPERATIONS
 from workers.training.levels import LEVELS
 from workers.training.recipe import ClassifierRecipe
 from workers.training.seeds import passes
@@ -110,6 +111,29 @@ def test_a_level_takes_the_place_of_shift_and_randaugment() -> None:
     assert alone == besides
     assert augmentation("none", shift=0.2).shift == 0.2
     assert LEVELS["S4"].scales == LEVELS["S3"].scales == (0.5, 2.0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_changes_images_by_its_own_policy_alone(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[tuple[str, tuple[float, ...]]] = []
+    for name in ("autoaugment", "randaugment"):
+
+        def noted(images: torch.Tensor, *arguments: Any, name: str = name) -> torch.Tensor:
+            used.append((name, arguments[:-1]))
+            return images
+
+        monkeypatch.setattr(augmentations, name, noted)
+    augmentation(level)(images(), np.random.default_rng(0))
+    expected = {"autoaugment": ("autoaugment", ()), "randaugment": ("randaugment", (LARGEST_MAGNITUDE,))}
+    policy = LEVELS[level].policy
+    assert used == ([] if policy is None else [expected[policy]])
+
+
+def test_images_too_flat_to_move_down_still_move_sideways() -> None:
+    ramp = torch.arange(0, 200, 10, dtype=torch.uint8).expand(40, 1, 2, 20)
+    moved = shift(ramp, 0.2, np.random.default_rng(0))
+    assert len({tuple(row) for row in moved[:, 0, 0].tolist()}) > 4
+    assert torch.equal(shift(ramp[:, :, :, :2], 0.2, np.random.default_rng(0)), ramp[:, :, :, :2])
 
 
 # ---- parts of the data -----------------------------------------------------------------------------------------------

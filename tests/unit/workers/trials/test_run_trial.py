@@ -342,3 +342,29 @@ def test_the_test_split_is_what_test_measures(make_task: Any, train: Any, tmp_pa
 
 def test_run_trial_needs_nothing_but_a_task_and_a_reporter(make_task: Any) -> None:
     assert run_trial(make_task(epochs=1), lambda _: Decision.CONTINUE).state is TrialState.SUCCEEDED
+
+
+def test_a_folder_whose_parents_are_missing_is_made(make_task: Any, tmp_path: Path) -> None:
+    task = replace(make_task(), directory=str(tmp_path / "job" / "trial" / "1"))
+    steps, outcome = outcome_of(task, lambda: iter([at(1), at(2), at(3)]))
+    assert (steps, outcome.failure) == ([1, 2, 3], None)
+    assert LOG in files_in(task)
+
+
+@pytest.mark.parametrize("end", ["close", "stop"])
+def test_a_trial_that_ends_early_closes_its_training(make_task: Any, end: str) -> None:
+    closed = []
+
+    def script() -> Iterator[Measurement]:
+        try:
+            yield from (at(step) for step in (1, 2, 3))
+        finally:
+            closed.append(True)
+
+    run = TrialRun(make_task(), lambda _: Scripted(script))
+    next(run)
+    getattr(run, end)()
+    assert closed == [True]
+    assert run.outcome().state is (TrialState.CANCELLED if end == "close" else TrialState.STOPPED)
+    run.close()  # without effect
+    assert run.outcome().state is (TrialState.CANCELLED if end == "close" else TrialState.STOPPED)

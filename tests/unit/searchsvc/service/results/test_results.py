@@ -10,7 +10,10 @@ import pytest
 
 from searchsvc.domain import Job, JobState, TrialState
 from searchsvc.errors import Conflict, InvalidInput, NotFound
+from searchsvc.service.results.standing import standing
 from searchsvc.service.service import Service
+from searchsvc.store import Store
+from tests.support.jobs import a_claimed_job, run_trials
 from tests.support.statements import statements
 
 
@@ -79,6 +82,42 @@ def test_an_extended_job_has_an_estimate_of_the_time_left(service: Service, fini
     assert service.results.summary(job.id).eta_seconds == pytest.approx(24 / 12 * 60)
 
 
+@pytest.mark.parametrize(
+    ("budget", "seconds"),
+    [
+        ({"trials": 10}, 40.0),
+        ({"trials": 10, "seconds": 1000.0}, 40.0),
+        ({"trials": 10, "seconds": 75.0}, 15.0),
+        ({"trials": 10, "seconds": 50.0}, 0.0),
+        ({"trials": 1000, "gpu_hours": 0.05}, 60.0),
+        ({"trials": 10, "gpu_hours": 0.05}, 40.0),
+        ({"trials": 1000, "seconds": 90.0, "gpu_hours": 0.05}, 30.0),
+    ],
+    ids=str,
+)
+def test_the_time_left_is_that_of_the_nearest_limit(sqlite_url: str, budget: dict[str, float], seconds: float) -> None:
+    """Six trials have taken 60 s and 90 GPU-seconds."""
+    store = Store.open(sqlite_url)
+    job, lease = a_claimed_job(store, budget=budget)
+    run_trials(store, lease, [0.5] * 6)
+    job = store.heartbeat(lease, 30.0, seconds=60.0, gpu_seconds=90.0)
+    standing_now = standing(store, job, store.trial_counts(job.id), 60.0)
+    assert standing_now.eta_seconds == pytest.approx(seconds)
+    assert standing_now.trials_per_minute == pytest.approx(6.0)
+    store.close()
+
+
+def test_a_paused_job_has_no_time_left_to_tell(sqlite_url: str) -> None:
+    store = Store.open(sqlite_url)
+    job, lease = a_claimed_job(store)
+    run_trials(store, lease, [0.5])
+    store.heartbeat(lease, 30.0, seconds=60.0, gpu_seconds=0.0)
+    store.release(lease)
+    job = store.pause_job(job.id)
+    assert standing(store, job, store.trial_counts(job.id), 60.0).eta_seconds is None
+    store.close()
+
+
 def test_the_best_keep_every_constraint(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job(12, constraints=[{"metric": "accuracy", "max": 0.57}])
     assert [trial.number for trial in service.results.best(job.id, 3)] == [6, 5, 3]
@@ -103,6 +142,7 @@ def test_trials_side_by_side(service: Service, finished_job: Callable[..., Job])
     assert comparison.trials == trials
     assert comparison.parameters["lr"] == tuple(trial.values["lr"] for trial in trials)
     alike = {name for name, values in comparison.parameters.items() if len(set(values)) == 1}
+    assert alike
     assert set(comparison.differing) == comparison.parameters.keys() - alike
     assert "lr" in comparison.differing
     assert comparison.metrics["accuracy"] == pytest.approx((0.502, 0.512))

@@ -197,6 +197,14 @@ def test_an_array_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> Non
     assert fault({"format": "npz", "name": "bomb", "path": str(tmp_path / "bomb.npz")})[0] == "/path"
 
 
+def test_an_array_that_is_not_read_may_claim_any_size(npz: Callable[..., dict[str, Any]]) -> None:
+    dataset, header = npz(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 64)})
+    with zipfile.ZipFile(dataset["path"], "a") as archive:
+        archive.writestr("notes.npy", header.getvalue())
+    assert dict(data.load(dataset).info.sizes) == {"train": 48, "validation": 12, "test": 9}
+
+
 def test_names_for_another_number_of_classes_are_a_fault(npz: Callable[..., dict[str, Any]]) -> None:
     assert fault({**npz(), "classes": ["a", "b"]})[0] == "/classes"
 
@@ -224,6 +232,15 @@ def test_images_are_resized_and_coloured(folder: Path) -> None:
     assert data.load(section(folder, size=12, color=True)).info.shape == (3, 12, 12)
 
 
+def test_images_are_colour_unless_grey_is_chosen(folder: Path) -> None:
+    chosen = section(folder)
+    shapes = [
+        data.load(document).info.shape
+        for document in ({key: value for key, value in chosen.items() if key != "color"}, {**chosen, "color": False})
+    ]
+    assert [shape[0] for shape in shapes] == [3, 1]
+
+
 def test_a_test_folder_is_the_test_split(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     folder.rename(tmp_path / "own" / "train")
@@ -246,6 +263,15 @@ def test_classes_called_train_and_test_are_classes(folder: Path) -> None:
     (folder / "one").rename(folder / "train")
     (folder / "two").rename(folder / "test")
     assert data.load(section(folder)).classes == ("test", "train", "zero")
+
+
+def test_a_class_called_train_may_have_folders_of_its_own(folder: Path) -> None:
+    (folder / "one").rename(folder / "train")
+    (folder / "train" / "more").mkdir()
+    (folder / "train" / "0.png").rename(folder / "train" / "more" / "0.png")
+    loaded = data.load(section(folder))
+    assert loaded.classes == ("train", "two", "zero")
+    assert sum(loaded.info.sizes.values()) == 24
 
 
 def test_a_class_folder_whose_name_is_no_text_is_refused(folder: Path) -> None:

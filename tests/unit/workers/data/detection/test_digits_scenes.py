@@ -80,6 +80,14 @@ def test_boxes_are_the_least_around_what_is_drawn(monkeypatch: pytest.MonkeyPatc
         assert dataset.all.truths[place].boxes.tolist() == [box]
 
 
+def test_backgrounds_are_noise_around_middle_grey(scenes: DetectionDataset) -> None:
+    places = [place for place, truth in enumerate(scenes.train.truths) if len(truth.boxes) <= 1]
+    background = np.stack([scenes.train.pictures[place] for place in places]).astype(float)
+    assert 110 < background.mean() < 145
+    assert 10 < background.std() < 60
+    assert np.abs(np.diff(background, axis=3)).mean() < background.std()  # smooth: neighbours are alike
+
+
 def test_scenes_are_made_in_few_operations() -> None:
     DIGITS_SCENES.read(DigitsScenesOptions(name="digits-scenes"))  # imports what it needs
     with calls() as made:
