@@ -59,11 +59,14 @@ class InvalidInput(SearchsvcError):
 
 @contextmanager
 def below(pointer: str) -> Iterator[None]:
-    """Prefix `pointer` to the faults that the block raises: their document is a part of a larger document."""
+    """Prefix `pointer` to the faults that the block raises: their document is a part of a larger document.
+
+    The cause of the error stays, since a broken file system is no mistake of the user.
+    """
     try:
         yield
     except InvalidInput as error:
-        raise error.below(pointer) from None
+        raise error.below(pointer) from error.__cause__
 
 
 class FaultCollector:

@@ -134,7 +134,7 @@ def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
     except UnsafeFile as error:
         raise InvalidInput.at("/path", f"{printable(path)} is not read: {error.strerror}") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InvalidInput.at("/path", f"{printable(path)} cannot be decoded: {printable(error)}") from None
+        raise InvalidInput.at("/path", f"{printable(path)} cannot be decoded: {printable(error)}") from error
 
 
 def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:

@@ -123,7 +123,7 @@ def existing(path: str | Path, *, folder: bool, pointer: str = "/path", within: 
         if not folder and location.is_file():
             return location
     except OSError as error:
-        raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidInput.at(pointer, f"{path} cannot be read: {error.strerror}") from error
     kind = "folder" if folder else "file"
     raise InvalidInput.at(pointer, f"there is no {kind} {path} on the machine that reads the dataset")
 
@@ -134,7 +134,7 @@ def files_readable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from None
+        raise InvalidInput.at("/path", f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def nothing_left(fraction: float) -> InvalidInput:

@@ -38,7 +38,7 @@ def _card(path: str | Path) -> dict[str, Any]:
         with safe_open(path, "numpy") as file:
             content: Any = json.loads((file.metadata() or {}).get("searchsvc", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from None
+        raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from error
     return content if isinstance(content, dict) else {}
 
 

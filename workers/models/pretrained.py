@@ -86,7 +86,7 @@ def read_weights(path: Path) -> Weights:
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InvalidInput.at("", f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+        raise InvalidInput.at("", f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
     while isinstance(content, Mapping) and (inner := next((one for one in _WRAPPERS if _is_mapping(content, one)), "")):
         content = content[inner]
     if not isinstance(content, Mapping):

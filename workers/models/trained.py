@@ -173,7 +173,7 @@ def read(path: str | Path, task: str, device: torch.device = _CPU) -> tuple[Mode
             metadata: Mapping[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from None
+        raise InvalidInput.at("", f"{path} cannot be read as a safetensors file: {error}") from error
     if _KEY not in metadata:
         raise InvalidInput.at("", f"{path} holds weights, but not the metadata of a trained searchsvc model")
     card = _card(path, metadata[_KEY], task)

@@ -100,7 +100,7 @@ def _arrays(options: NpzOptions) -> dict[str, NDArray[Any]]:
     except UnsafeFile as error:
         raise _wrong(f"{options.path} is not read: {error.strerror}") from None
     except _UNREADABLE as error:
-        raise _wrong(f"{options.path} cannot be read as a .npz file of plain arrays: {error}") from None
+        raise _wrong(f"{options.path} cannot be read as a .npz file of plain arrays: {error}") from error
 
 
 def _check_sizes(archive: zipfile.ZipFile) -> None:

@@ -93,7 +93,7 @@ def read(path: Path, pointer: str, classes: Mapping[int, str] | None = None, *, 
     except UnsafeFile as error:
         raise InvalidInput.at(pointer, f"{printable(path)} is not read: {error.strerror}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput.at(pointer, f"{path} cannot be read as a json file: {printable(error)}") from None
+        raise InvalidInput.at(pointer, f"{path} cannot be read as a json file: {printable(error)}") from error
     try:
         return parse(document, classes)
     except InvalidInput as error:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from searchsvc.domain import FailureKind, Measurement, TrialState, TrialTask
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, below
 from workers.tasks.classification import Classification
 from workers.trials.failures import explained
 from workers.trials.run_trial import TrialRun
@@ -160,3 +161,36 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_attempt_as_storage(
     assert next(run, None) is None
     assert run.outcome().failure is FailureKind.STORAGE
     assert not [path for path in Path(make_task().directory).iterdir() if path.name.endswith(".tmp")]
+
+
+def broken_read(*_: Any, **__: Any) -> Any:
+    raise full(errno.EIO)
+
+
+@pytest.mark.parametrize("form", ["npz", "imagefolder"])
+def test_a_dataset_on_a_broken_file_system_is_no_mistake_of_the_user(
+    make_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    if form == "npz":
+        np.savez(tmp_path / "data", x_train=np.zeros((8, 8, 8), np.uint8), y_train=np.arange(8) % 2)
+        path = tmp_path / "data.npz"
+        monkeypatch.setattr("workers.data.classification.npz.open_confined", broken_read)
+    else:
+        path = tmp_path / "images"
+        for split, label in [(split, label) for split in ("train", "val") for label in ("a", "b")]:
+            (path / split / label).mkdir(parents=True)
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(path / split / label / "0.png")
+        monkeypatch.setattr("workers.data.imagefiles.open_confined", broken_read)
+    run = TrialRun(make_task(dataset={"name": "files", "format": form, "path": str(path)}))
+    assert next(run, None) is None
+    assert run.outcome().failure is FailureKind.STORAGE
+
+
+def test_a_pointer_before_the_faults_of_an_error_keeps_its_cause() -> None:
+    def action() -> None:
+        with below("/dataset"):
+            raise InvalidInput.at("/path", "cannot be read") from full()
+
+    error = caught(action)
+    assert str(error) == "/dataset/path: cannot be read"
+    assert explained(error)[0] is FailureKind.STORAGE
