@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
 
 if TYPE_CHECKING:
@@ -138,19 +138,23 @@ def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
 
 
 def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Run an action in threads (Pillow decodes outside the GIL). Raises InvalidInput with the first faults of items."""
+    """Run an action in threads (Pillow decodes outside the GIL).
 
-    def attempt(item: Item) -> tuple[Fault, ...]:
+    Raises InvalidInput with the first faults of items, and the cause of the first error.
+    """
+
+    def attempt(item: Item) -> InvalidInput | None:
         try:
             action(item)
         except InvalidInput as error:
-            return error.faults
-        return ()
+            return error
+        return None
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        faults = [fault for found in pool.map(attempt, items) for fault in found]
-    if faults:
-        raise InvalidInput(faults[:_FAULTS_LISTED])
+        errors = [error for error in pool.map(attempt, items) if error is not None]
+    if errors:
+        faults = [fault for error in errors for fault in error.faults]
+        raise InvalidInput(faults[:_FAULTS_LISTED]) from errors[0].__cause__
 
 
 def printable(what: object) -> str:
