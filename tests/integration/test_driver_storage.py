@@ -57,6 +57,7 @@ def test_a_full_volume_costs_no_budget_and_trials_continue_once_there_is_room(ri
     waiting = rig.wait(lambda: [trial for trial in rig.trials(job) if "artifacts volume" in str(trial.reason)])
     assert waiting[0].reason.startswith(f"the artifacts volume cannot be written: {place}: No space left on device")
     assert waiting[0].reason.endswith("0 bytes are free")
+    rig.wait(lambda: rig.store.job(job.id).reason == waiting[0].reason)
     assert {event.data["failure"] for event in rig.events(job, "trial.requeued")} == {FailureKind.STORAGE}
     assert rig.events(job, "trial.finished") == []
     assert len(rig.trials(job)) <= 2  # no trial is proposed that could not run

@@ -115,7 +115,13 @@ class Dispatcher:
             self._actors.forget(attempt.actor)
             self._finish(attempt, self._outcome_of(attempt, error))
 
-    def broken_off(self, error: RayError) -> None:
+    def could_not_write(self, error: Exception) -> None:
+        """Handle the end of a Tune run that could not write its own files."""
+        self.kill_all()
+        self.broken_off(error)
+        self._volume.failed("", str(error), suspect=(None, 0))
+
+    def broken_off(self, error: Exception) -> None:
         """Handle the end of a Tune run that gave up and killed all processes.
 
         Attempts whose process had died before have failed; all others are requeued without blame.

@@ -19,7 +19,7 @@ from workers import cluster
 from workers.driver import connection, tune_run
 from workers.driver.attempts import ActiveAttempts
 from workers.driver.dispatcher import Dispatcher
-from workers.driver.heartbeat import Heartbeat
+from workers.driver.heartbeat import Cause, Heartbeat
 from workers.driver.interruption import Interrupted, Reason, StopRequests, in_background
 from workers.driver.ledger import Ledger
 from workers.driver.leftovers import Leftovers
@@ -32,6 +32,7 @@ from workers.driver.winners import why_failed, winners
 
 _FINAL_ERRORS = (InvalidInput, NotFound, Conflict, NothingFeasible)
 """Errors that another driver would meet again: the job has failed."""
+_TICK_SECONDS = 0.2
 _KILL_SECONDS = 5.0
 """Time for Ray to take orders to kill processes; they also end with the driver."""
 
@@ -112,12 +113,20 @@ class JobRun:
         heartbeat.begin_counting()
         try:
             while queue.has_more():
+                self._await_volume(volume)
                 tune_run.run(dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
                 ledger.flush()
         except Interrupted:
             self._kill_all(dispatcher)  # while Ray is connected
             raise
         self._conclude()
+
+    def _await_volume(self, volume: ArtifactsVolume) -> None:
+        """Wait until files can be written. Raises Interrupted if the job must end before."""
+        while (reason := volume.reason) is not None:
+            self._heartbeat.wait_for(Cause.STORAGE, reason)
+            self._requests.sleep(_TICK_SECONDS)
+        self._heartbeat.wait_for(Cause.STORAGE, None)
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from workers.driver import actor_manager
 from workers.driver.dispatcher import Dispatcher
 from workers.driver.search import JobSearch
+from workers.trials.failures import is_storage_failure
 from workers.trials.trainable import DONE, MEASUREMENT, OUTCOME, TEST, Worker
 
 ENVIRONMENT = {
@@ -88,11 +89,13 @@ def run(dispatcher: Dispatcher, folder: Path) -> None:
             raise_on_failed_trial=False,
             verbose=0,
         )
-    except RuntimeError as error:
-        # Tune gives up on errors of Ray that do not come from one actor alone.
-        if not isinstance(error.__cause__, RayError):
+    except (OSError, RuntimeError) as error:
+        if is_storage_failure(error):  # Tune writes a few files of its own
+            dispatcher.could_not_write(error)
+        elif isinstance(error.__cause__, RayError):  # Tune gives up on errors of Ray that do not come from one actor
+            dispatcher.broken_off(error.__cause__)
+        else:
             raise
-        dispatcher.broken_off(error.__cause__)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

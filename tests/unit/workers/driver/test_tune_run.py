@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +63,18 @@ def test_a_run_that_ray_has_broken_off_is_handed_to_the_dispatcher(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("error", [gave_up(ValueError("a fault of ours")), RuntimeError("no cause"), KeyError("key")])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), gave_up(OSError(errno.EDQUOT, "full"))], ids=repr)
+def test_a_run_that_could_not_write_its_files_is_handed_to_the_dispatcher(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    ending(monkeypatch, error)
+    dispatcher = Mock()
+    tune_run.run(dispatcher, tmp_path / "run")
+    dispatcher.could_not_write.assert_called_once_with(error)
+    assert not dispatcher.broken_off.called
+
+
+@pytest.mark.parametrize("error", [gave_up(ValueError("a fault of ours")), RuntimeError("no cause"), OSError("odd"), KeyError("key")])
 def test_any_other_error_of_tune_is_a_crash(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
 ) -> None:
