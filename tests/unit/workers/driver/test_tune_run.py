@@ -74,7 +74,9 @@ def test_a_run_that_could_not_write_its_files_is_handed_to_the_dispatcher(
     assert not dispatcher.broken_off.called
 
 
-@pytest.mark.parametrize("error", [gave_up(ValueError("a fault of ours")), RuntimeError("no cause"), OSError("odd"), KeyError("key")])
+@pytest.mark.parametrize(
+    "error", [gave_up(ValueError("a fault of ours")), RuntimeError("no cause"), OSError("odd"), KeyError("key")]
+)
 def test_any_other_error_of_tune_is_a_crash(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
 ) -> None:
