@@ -123,7 +123,8 @@ class DriverParts:
         self.requests = StopRequests(self.heartbeat)
         tasks = TaskBuilder(job.spec, self.folder, {})
         parts = (self.ledger, self.heartbeat, self.placement, self.store)
-        self.volume, self.leftovers = ArtifactsVolume(self.folder, run=self.probes.append, sleep=lambda _: None), Leftovers(self.folder)
+        self.volume = ArtifactsVolume(self.folder, run=self.probes.append, sleep=lambda _: None)
+        self.leftovers = Leftovers(self.folder)
         shared = (self.requests, self.attempts, self.volume)
         self.queue = TrialQueue(*parts, tasks, *shared)
         self.dispatcher = Dispatcher(
