@@ -113,7 +113,7 @@ class JobRun:
         heartbeat.begin_counting()
         try:
             while queue.has_more():
-                self._await_volume(volume)
+                self._await_volume(volume, dispatcher)
                 tune_run.run(dispatcher, self._settings.data_dir / "ray" / "tune" / self._job_id)
                 ledger.flush()
         except Interrupted:
@@ -121,10 +121,10 @@ class JobRun:
             raise
         self._conclude()
 
-    def _await_volume(self, volume: ArtifactsVolume) -> None:
+    def _await_volume(self, volume: ArtifactsVolume, dispatcher: Dispatcher) -> None:
         """Wait until files can be written. Raises Interrupted if the job must end before."""
-        while (reason := volume.reason) is not None:
-            self._heartbeat.wait_for(Cause.STORAGE, reason)
+        while volume.reason is not None:
+            dispatcher.tick()
             self._requests.sleep(_TICK_SECONDS)
         self._heartbeat.wait_for(Cause.STORAGE, None)
 

@@ -64,6 +64,8 @@ class TrialQueue:
         """
         with interrupting():
             self._requests.check()
+            if self._volume.reason is not None and not self._attempts:
+                return NO_MORE  # without attempts, Tune would ask again and again and call nothing else
             if not self._is_trained() and not self._is_run_full():
                 config = self._next_attempt(key)
                 if config is not None or not self._is_trained():

@@ -9,6 +9,7 @@ import pytest
 from searchsvc.domain import FailureKind, FileMade, JobRequest, Outcome, TrialState
 from tests.support.driver_parts import DriverParts, measured
 from workers.driver.interruption import Interrupted
+from workers.driver.trial_queue import NO_MORE
 
 FULL = Outcome(TrialState.FAILED, FailureKind.STORAGE, "OSError: [Errno 28] No space left on device")
 WITH_FILES = Outcome(TrialState.SUCCEEDED, files=(FileMade("model.safetensors", 1, "0" * 64, "1"),))
@@ -39,10 +40,21 @@ def test_no_trial_starts_between_a_full_volume_and_a_write_that_succeeds(driver:
         None,
         FailureKind.STORAGE,
     )
-    assert parts.submit("b") is None
+    assert parts.submit("b") is NO_MORE
     assert len(parts.trials()) == 1
     run_probes(parts)
     assert parts.submit("b")
+
+
+def test_a_tune_run_goes_on_while_attempts_are_active(driver: Any) -> None:
+    parts = driver(2)
+    parts.start("a")
+    parts.start("b")
+    parts.dispatcher.ended("a", None, FULL)
+    assert parts.submit("c") is None
+    parts.dispatcher.ended("b", None, FULL)
+    assert parts.submit("c") is NO_MORE
+    assert parts.queue.has_more()
 
 
 def test_attempts_that_could_not_write_do_not_count(driver: Any) -> None:
@@ -116,6 +128,6 @@ def test_a_tune_run_that_could_not_write_repeats_its_trials_once_there_is_room(d
     parts.ledger.flush()
     assert parts.trials()[0].state is TrialState.QUEUED
     assert parts.attempts_of(0)[0].failure is None
-    assert parts.submit("b") is None
+    assert parts.submit("b") is NO_MORE
     run_probes(parts)
     assert parts.submit("b")
