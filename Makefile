@@ -66,7 +66,7 @@ docs: $(READY) ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
-packages: # install PostgreSQL, PgBouncer and Chromium, which the tests start
+packages: # install the system packages that the tests start, such as PostgreSQL
 	@sh .ci/packages
 
 clean: ## Remove all files that these targets made here; jobs and their results (~/.searchsvc) stay

@@ -9,16 +9,19 @@ import pytest
 
 from tests.support.system import System
 
-Start = Callable[[str], System]
+Start = Callable[..., System]
 
 
 @pytest.fixture
 def start_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start the service on a database, without a controller; this process finds the same tasks."""
+    """Start the service on a database, without a controller; this process finds the same tasks.
+
+    Without a `ray_address`, it has a local Ray.
+    """
     started: list[System] = []
 
-    def start(database_url: str) -> System:
-        system = System(tmp_path / "data", database_url)
+    def start(database_url: str, ray_address: str | None = None) -> System:
+        system = System(tmp_path / "data", database_url, ray_address=ray_address)
         started.append(system)
         monkeypatch.syspath_prepend(str(tmp_path / "data" / "packages"))
         system.start_api()

@@ -2,81 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from searchsvc.domain import FailureKind, TrialState
+from tests.support import ray_nodes
 from tests.support.driving import Rig, a_spec, assert_complete
-from tests.support.tasks import install
-
-TOKEN = "0123456789abcdef" * 4
-WAIT_FOR_NODES = """
-import sys, time, ray
-
-ray.init(sys.argv[1], log_to_driver=False)
-while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]):
-    time.sleep(0.1)
-"""
-"""Code that ends as soon as a number of nodes have joined the cluster at an address."""
 
 
 @pytest.fixture
 def rig(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """A separate cluster, as an operator starts it: a head with a single CPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", ray_nodes.TOKEN)
     data_dir = tmp_path_factory.mktemp("driver")
     with tempfile.TemporaryDirectory(prefix="ray") as folder:
-        options = ("--head", "--port=0", f"--temp-dir={folder}", "--num-cpus=1", "--include-dashboard=false")
-        head = ray_start(*options, **packages(data_dir))
-        address = wait_for_text(Path(folder) / "ray_current_cluster")
-        rig = Rig(data_dir, ray_address=address)
+        head = ray_nodes.start_head(Path(folder), "--num-cpus=1", **ray_nodes.packages(data_dir))
+        rig = Rig(data_dir, ray_address=ray_nodes.address_of_head(Path(folder)))
         yield rig
         rig.close()
-        end(head)
+        ray_nodes.end(head)
 
 
 @pytest.fixture
 def bad_node(rig: Rig) -> Iterator[None]:
     """A second node, with two CPUs; BAD_NODE is set in all of its processes."""
-    address = f"--address={rig.settings.ray_address}"
-    node = ray_start(address, "--num-cpus=2", BAD_NODE="1", **packages(rig.settings.data_dir))
-    subprocess.run([sys.executable, "-c", WAIT_FOR_NODES, rig.settings.ray_address or "", "2"], check=True, timeout=90)
+    address, environment = str(rig.settings.ray_address), ray_nodes.packages(rig.settings.data_dir)
+    node = ray_nodes.start(f"--address={address}", "--num-cpus=2", BAD_NODE="1", **environment)
+    ray_nodes.wait_for_nodes(address, 2)
     yield
-    end(node)
-
-
-def ray_start(*options: str, **environment: str) -> subprocess.Popen[bytes]:
-    program = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
-    command = [*program, "start", "--block", "--disable-usage-stats", "--object-store-memory=80000000", *options]
-    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL, start_new_session=True)
-
-
-def packages(data_dir: Path) -> dict[str, str]:
-    return {"PYTHONPATH": install(data_dir / "packages")}
-
-
-def wait_for_text(path: Path) -> str:
-    deadline = time.monotonic() + 60
-    while not (path.exists() and (text := path.read_text().strip())):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return text
-
-
-def end(node: subprocess.Popen[bytes]) -> None:
-    children = psutil.Process(node.pid).children(recursive=True)
-    for process in (node, *children):
-        process.kill()
-    node.wait()
+    ray_nodes.end(node)
 
 
 @pytest.mark.usefixtures("bad_node")

@@ -118,8 +118,11 @@ class Rig:
         """Return the folder of the newest attempt at a trial."""
         return attempts_in(self.settings.trial_dir(job.id, trial.id))[0]
 
+    def all_events(self, job: Job) -> list[Event]:
+        return self.store.events(after=0, job_id=job.id, limit=100_000)
+
     def events(self, job: Job, kind: str) -> list[Event]:
-        return [one for one in self.store.events(after=0, job_id=job.id, limit=100_000) if one.kind == kind]
+        return [one for one in self.all_events(job) if one.kind == kind]
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from searchsvc.domain import JobSpec, JobState, Proposal, Trial, TrialState
+from searchsvc.checksums import sha256_of
+from searchsvc.domain import Event, JobSpec, JobState, Proposal, Trial, TrialState
 from searchsvc.service.planning.blueprint import make_proposer
 from searchsvc.service.planning.resolve import resolve
 from searchsvc.settings import Settings
@@ -33,6 +35,49 @@ def assert_proposals_as_if_undisturbed(store: Store, job_id: str, settings: Sett
     job, stored = store.job(job_id), store.all_trials(job_id)
     undisturbed = list(_proposals(job.spec, stored, settings))
     assert [one.candidate.values for one in undisturbed] == [trial.values for trial in stored]
+
+
+def assert_each_claim_ends_the_attempts_before_it(events: list[Event]) -> None:
+    """Assert that a single driver at a time wrote the events of a job.
+
+    Claims are numbered without gaps. After a claim, the attempts of the driver before are requeued before anything
+    else happens to a trial. An attempt begins after the end of the attempt before it, and measures each step once.
+    """
+    epochs = [event.data["epoch"] for event in events if event.kind == "job.claimed"]
+    assert epochs == list(range(1, len(epochs) + 1))
+    attempts, steps, running, orphans = Counter[int](), Counter[int](), set[int](), set[int]()
+    for event in events:
+        number = event.data.get("number", -1)
+        match event.kind:
+            case "job.claimed":
+                orphans = set(running)
+            case "trial.started":
+                assert not orphans, event
+                assert number not in running, event
+                attempts[number] += 1
+                assert event.data["attempt"] == attempts[number], event
+                running.add(number)
+            case "trial.measured":
+                assert number in running - orphans, event
+                steps[number] += 1
+                assert event.data["step"] == steps[number], event
+            case "trial.requeued":
+                assert number in running, event
+                assert event.data["attempt"] == attempts[number], event
+                running.remove(number)
+                orphans.discard(number)
+            case "trial.finished":
+                assert number in running - orphans, event
+                running.remove(number)
+    assert not running
+
+
+def assert_artifacts_as_stored(store: Store, job_id: str, settings: Settings) -> None:
+    """Assert that the file of every stored artifact has the stored digest."""
+    artifacts = store.job_artifacts(job_id)
+    assert artifacts
+    for artifact in artifacts:
+        assert sha256_of(settings.artifacts_dir / artifact.path) == artifact.sha256, artifact
 
 
 def _proposals(spec: JobSpec, stored: list[Trial], settings: Settings) -> Iterator[Proposal]:

@@ -19,6 +19,8 @@ from uuid import uuid4
 import psutil
 import psycopg
 
+from tests.support.hosts import inside
+
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 # The data need not outlive the machine. They do outlive a killed server: what it wrote is in the kernel's cache.
 _SETTINGS = {"fsync": "off", "max_connections": "200", "shared_buffers": "64MB", "timezone": "UTC"}
@@ -41,9 +43,14 @@ def find_programs() -> Path:
 
 
 class PostgresServer:
-    """A server on a free port of 127.0.0.1, in a temporary folder, which `remove` deletes."""
+    """A server on a free port of 127.0.0.1, in a temporary folder, which `remove` deletes.
 
-    def __init__(self) -> None:
+    Its socket in that folder is reached from every network namespace of the machine.
+    """
+
+    def __init__(self, *, namespace: str | None = None) -> None:
+        """Create the server. `namespace`: the network namespace that has its port; default: that of this process."""
+        self._namespace = namespace
         self._programs = find_programs()
         self._account = account()
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,16 +77,23 @@ class PostgresServer:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    def socket_url(self, database: str = "postgres") -> str:
+        """Return a URL that does not depend on the network."""
+        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}"
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         assert self._process is None
         options = {**_SETTINGS, "port": self.port, "listen_addresses": "127.0.0.1"}
         options["unix_socket_directories"] = self.folder
-        command = [self._programs / "postgres", "-D", self._data]
+        command = [str(self._programs / "postgres"), "-D", str(self._data)]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        account = self._as_account()
+        if self._namespace is not None:  # entering it needs the rights of this process
+            command, account = inside(self._namespace, command, self._account), {"cwd": self.folder}
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **self._as_account()
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **account
             )
         self._wait_until_it_answers()
 
@@ -124,7 +138,7 @@ class PostgresServer:
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement outside of any transaction, and return its rows."""
-        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.socket_url(database), autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 

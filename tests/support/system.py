@@ -30,9 +30,12 @@ WORK = ("trial.started", "trial.measured")
 class System:
     """A local Ray, controllers, an API process and their children, sharing a data folder and a database."""
 
-    def __init__(self, data_dir: Path, database_url: str, *, cpus: int = 2) -> None:
+    def __init__(
+        self, data_dir: Path, database_url: str, *, cpus: int = 2, ray_address: str | None = None
+    ) -> None:
+        """Create the folder. `ray_address`: use the cluster at this address instead of a local head."""
         self.port = free_port()
-        self.settings = Settings(data_dir=data_dir, database_url=database_url, port=self.port, ray_address=None)
+        self.settings = Settings(data_dir=data_dir, database_url=database_url, port=self.port, ray_address=ray_address)
         self.settings.prepare()
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
@@ -42,8 +45,9 @@ class System:
         }
         self.store = Store.create(database_url)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
-        subprocess.run(command, env=self.environment, check=True, timeout=90)
+        if ray_address is None:
+            command = [sys.executable, "-m", "workers.cluster", "start", f"--cpus={cpus}"]
+            subprocess.run(command, env=self.environment, check=True, timeout=90)
 
     # ---- starting, killing, ending ---------------------------------------------------------------------------------
 
@@ -70,6 +74,10 @@ class System:
 
     def pid(self, name: str) -> int:
         return self._processes[name].pid
+
+    def is_running(self, name: str) -> bool:
+        """Return whether a process that was started here has not ended."""
+        return self._processes[name].poll() is None
 
     def stop(self) -> None:
         """End everything, including the local Ray."""
