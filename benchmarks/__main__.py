@@ -23,6 +23,7 @@ BENCHMARKS = {
     "detectors": "An epoch of detectors on two cores, and a step compared with torchvision's",
     "trials": "Trials through the whole stack, compared with bare Ray Tune",
     "operations": "CPU seconds of operations on costs, documents and data",
+    "service_memory": "Memory of the service before and after heavy requests",
     "learning": "CPU seconds of predictors, proposals and recommendations",
     "recovery": "A job's first trial, and the next one after kill -9 of its driver",
     "search": "Evaluations to the value of TPE at 100, on tables of real trainings",

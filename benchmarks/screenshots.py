@@ -74,7 +74,7 @@ def main() -> None:
 def _run(service: Service, name: str, changes: Mapping[str, Any]) -> Job:
     """Run an example to its end."""
     document = yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text(encoding="utf-8"))
-    job, _ = service.jobs.submit({**document, **changes}, owner="you")
+    job, _ = service.jobs.submit({**document, **changes}, owner=service.access.create("you", scope=Scope.SUBMIT)[0])
     end = time.monotonic() + _JOB_SECONDS
     while not (current := service.jobs.get(job.id)).state.is_final:
         if time.monotonic() > end:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
-def sha256_of(source: Path | BinaryIO) -> str:
+def sha256_of(source: Path | BufferedReader) -> str:
     """Return the SHA-256 of the content of a file, or of an open file from its position, in hex digits.
 
     Raises OSError.

@@ -6,8 +6,10 @@
     ├── InvalidInput          the user's input is wrong; carries one Fault per place
     ├── NotFound              no such job, trial, space, algorithm, ...
     ├── Conflict              not possible in the current state of a job, trial or other object
+    │   └── RequestUnderWay   a request with that idempotency key is being carried out at this moment
     ├── Unauthenticated       no token, or a token that is unknown, expired or revoked
     ├── Forbidden             a valid token whose scope is not sufficient
+    ├── LimitExceeded         the limit of a token is reached: requests per minute, open jobs, ...
     ├── NothingFeasible       no candidate within the hard constraints was found in the stated number of tries
     ├── LeaseLost             another driver runs the job now; nothing was written
     ├── StoreUnavailable      the database did not answer in time
@@ -23,11 +25,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 
 class SearchsvcError(Exception):
     """The base class of all errors raised on purpose."""
+
+    retry_after_seconds: float | None = None
+    """Time after which the same operation may succeed; None: unknown, or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,9 @@ class InvalidInput(SearchsvcError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(map(str, self.faults)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.faults,)
 
     @classmethod
     def at(cls, pointer: str, message: str) -> InvalidInput:
@@ -123,12 +133,38 @@ class Conflict(SearchsvcError):
     """The operation is not possible in the current state of the object."""
 
 
+class RequestUnderWay(Conflict):
+    """A request with that idempotency key is being carried out at this moment."""
+
+    retry_after_seconds: float
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(RequestUnderWay, retry_after_seconds=self.retry_after_seconds), (str(self),)
+
+
 class Unauthenticated(SearchsvcError):
     """No token, or a token that is unknown, expired or revoked."""
 
 
 class Forbidden(SearchsvcError):
     """The token is valid, but its scope is not sufficient."""
+
+
+class LimitExceeded(SearchsvcError):
+    """A token has reached a limit; the message names the limit, the use, and how to go on."""
+
+    retry_after_seconds: float
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(LimitExceeded, retry_after_seconds=self.retry_after_seconds), (str(self),)
 
 
 class NothingFeasible(SearchsvcError):
@@ -183,3 +219,6 @@ class TrialFailed(SearchsvcError):
     def __init__(self, kind: FailureKind, message: str) -> None:
         self.kind = kind
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TrialFailed, (self.kind, str(self))

@@ -10,8 +10,8 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 """Flags that open a folder to look up names in it, which needs no permission to list it."""
@@ -26,7 +26,7 @@ class UnsafeFile(OSError):
         super().__init__(errno.EPERM, reason, str(path))
 
 
-def open_below(root: Path, relative: str | PurePath) -> BinaryIO:
+def open_below(root: Path, relative: str | PurePath) -> BufferedReader:
     """Open the plain file at a path below `root`, none of whose components is a link; `root` itself may be a link.
 
     A file with further hard links is refused too: it may be a private file of the service under a second name. Raises
@@ -35,7 +35,7 @@ def open_below(root: Path, relative: str | PurePath) -> BinaryIO:
     return _open_below(root, relative, has_one_name=True)
 
 
-def open_confined(path: Path, roots: Sequence[str | Path] | None) -> BinaryIO:
+def open_confined(path: Path, roots: Sequence[str | Path] | None) -> BufferedReader:
     """Open a plain file, following links as long as they lead to a file below one of `roots`; None: to any file.
 
     Raises FileNotFoundError, UnsafeFile and other kinds of OSError.
@@ -54,7 +54,7 @@ def is_confined(path: Path, roots: Sequence[str | Path] | None) -> bool:
     return roots is None or any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) for root in roots)
 
 
-def _open_below(root: Path, relative: str | PurePath, *, has_one_name: bool) -> BinaryIO:
+def _open_below(root: Path, relative: str | PurePath, *, has_one_name: bool) -> BufferedReader:
     path = PurePath(relative)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in str(path):
         raise UnsafeFile(root / path, "it is not the path of a file below its folder")
@@ -84,7 +84,7 @@ def _folder_in(folder: int, name: str, path: Path) -> int:
         raise
 
 
-def _plain(descriptor: int, path: Path, *, has_one_name: bool = False) -> BinaryIO:
+def _plain(descriptor: int, path: Path, *, has_one_name: bool = False) -> BufferedReader:
     """Return the file of a descriptor, which is closed if it is not a plain file."""
     try:
         status = os.fstat(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from searchsvc.errors import FaultCollector, InvalidInput
 _PREFIX = "SEARCHSVC_"
 _SYNONYMS = {"ray_address": "RAY_ADDRESS"}
 """Variables of other programs that set a field if our own variable does not."""
+_OF_CLIENTS = ("SEARCHSVC_TOKEN", "SEARCHSVC_URL")
+"""Variables that only searchctl needs, as a client of a service."""
+_PASSWORD = re.compile(r"([?&](?:password|sslpassword)=)[^&]*", re.IGNORECASE)
 _UNSET: Final[Any] = object()
 
 
@@ -148,6 +152,43 @@ class Settings:
     restarts: Annotated[
         int, Setting(_whole(1, 1000), 5, "Consecutive crashes without progress after which a job fails.")
     ] = _UNSET
+    limit_requests: Annotated[
+        int | None,
+        Setting(_whole(1, 10**6), None, "Requests per minute of one token, in each API process. If unset, no limit."),
+    ] = _UNSET
+    limit_open_jobs: Annotated[
+        int | None, Setting(_whole(0, 10**6), None, "Jobs of one token that have not ended. If unset, no limit.")
+    ] = _UNSET
+    limit_open_trials: Annotated[
+        int | None,
+        Setting(_whole(0, 10**9), None, "Trials that the open jobs of one token may still run. If unset, no limit."),
+    ] = _UNSET
+    limit_seconds: Annotated[
+        int | None,
+        Setting(
+            _whole(0, 10**10),
+            None,
+            "Seconds that the jobs of one token have run, of the last 30 days, after which it submits no more. "
+            "If unset, no limit.",
+        ),
+    ] = _UNSET
+    limit_gpu_seconds: Annotated[
+        int | None,
+        Setting(
+            _whole(0, 10**10),
+            None,
+            "GPU-seconds of the jobs of one token, of the last 30 days, after which it submits no more. "
+            "If unset, no limit.",
+        ),
+    ] = _UNSET
+    limit_bytes: Annotated[
+        int | None,
+        Setting(
+            _whole(0, 10**15),
+            None,
+            "Bytes of the files of one token's jobs after which it submits no more. If unset, no limit.",
+        ),
+    ] = _UNSET
     database_wait_seconds: Annotated[
         float, Setting(_SECONDS, 30.0, "Time that an operation waits for a database that does not answer.")
     ] = _UNSET
@@ -218,7 +259,10 @@ class Settings:
         return self.artifacts_dir / job_id / trial_id
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for a process that must read the same settings."""
+        """Return the environment for a process that must read the same settings.
+
+        A process of the service is no client of it: it does not receive a token.
+        """
         values = {
             "SEARCHSVC_DATA_DIR": str(self.data_dir),
             "SEARCHSVC_DATABASE_URL": self.database_url,
@@ -228,7 +272,10 @@ class Settings:
             "SEARCHSVC_DATABASE_WAIT_SECONDS": str(self.database_wait_seconds),
         }
         address = {"SEARCHSVC_RAY_ADDRESS": self.ray_address} if self.ray_address else {}
-        return {**os.environ, **values, **address}
+        limits = {name: getattr(self, name) for name in SETTINGS if name.startswith("limit_")}
+        values |= {f"{_PREFIX}{name.upper()}": str(limit) for name, limit in limits.items() if limit is not None}
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in _OF_CLIENTS}
+        return {**inherited, **values, **address}
 
     def prepare(self) -> Settings:
         """Create the data folder and its subfolders, readable only by the owner. Existing folders stay unchanged."""
@@ -251,3 +298,11 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
 """The fields of Settings, in their order."""
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a database for messages: without its password, before the host or among the options."""
+    head, at, tail = url.rpartition("@")
+    user = head.partition("://")[2] or head
+    shown = f"{head.removesuffix(user)}{user.partition(':')[0]}{at}{tail}"
+    return _PASSWORD.sub(r"\1***", shown)

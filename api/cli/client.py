@@ -21,6 +21,9 @@ _STREAM_SECONDS = 45.0
 """A stream is pinged every 15 s: silence for longer means that the connection is gone."""
 _PAGE = 1000
 _ATTEMPTS = 30
+_LIMITED = 429
+_TRIES, _LONGEST_WAIT_SECONDS = 4, 15
+"""A request beyond a limit is not carried out: it is sent again if the service says that it need not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,7 @@ class Client:
     def _answer(self, request: Request) -> Iterator[Answer]:
         """Yield the answer to a request. Raises ProblemReceived; Unreachable, also if the connection breaks later."""
         headers = {"Accept": "*/*", **self._headers, **request.headers}
-        request = replace(request, target=PREFIX + request.target, headers=headers)
-        try:
-            answer = self._transport.send(request)
-        except ConnectionLost as error:
-            raise Unreachable(f"no service answers at {self.address}: {error}. Start one: searchctl serve") from error
+        answer = self._sent(replace(request, target=PREFIX + request.target, headers=headers))
         try:
             if not 200 <= answer.status < 300:
                 raise ProblemReceived(answer.status, _problem(answer))
@@ -146,6 +145,22 @@ class Client:
             raise Unreachable(f"the service at {self.address} broke off its answer: {error}") from error
         finally:
             answer.close()
+
+
+    def _sent(self, request: Request) -> Answer:
+        """Send a request. If the limit of requests per minute is reached, wait for a while and send it again."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                answer = self._transport.send(request)
+            except ConnectionLost as error:
+                message = f"no service answers at {self.address}: {error}. Start one: searchctl serve"
+                raise Unreachable(message) from error
+            seconds = answer.header("retry-after") or "" if answer.status == _LIMITED else ""
+            if not (tries_left and seconds.isdecimal() and int(seconds) <= _LONGEST_WAIT_SECONDS):
+                break
+            answer.close()
+            time.sleep(int(seconds))
+        return answer
 
 
 def parsed_events(lines: Iterable[str]) -> Iterator[tuple[ServerEvent | None, float | None]]:

@@ -6,7 +6,7 @@
 | 1 | the job failed or was cancelled, a check found something wrong |
 | 2 | wrong usage, or input that is not valid |
 | 3 | no such job, trial, space, ... |
-| 4 | conflict: not possible in the job's current state |
+| 4 | conflict: not possible in the job's current state, or beyond a limit of the token |
 | 5 | no token, an unknown token, or a token whose scope does not allow the request |
 | 6 | the service, the database or Ray does not answer |
 | 124 | `wait --timeout` ran out |
@@ -62,6 +62,7 @@ _STATUSES = {
     403: Exit.AUTH,
     404: Exit.NOT_FOUND,
     409: Exit.CONFLICT,
+    429: Exit.CONFLICT,
     502: Exit.UNREACHABLE,
     503: Exit.UNREACHABLE,
 }
@@ -70,6 +71,7 @@ _ERRORS: tuple[tuple[type[Exception], Exit], ...] = (
     (errors.NothingFeasible, Exit.INVALID),
     (errors.NotFound, Exit.NOT_FOUND),
     (errors.Conflict, Exit.CONFLICT),
+    (errors.LimitExceeded, Exit.CONFLICT),
     (errors.Unauthenticated, Exit.AUTH),
     (errors.Forbidden, Exit.AUTH),
     (errors.StoreUnavailable, Exit.UNREACHABLE),

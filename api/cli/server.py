@@ -60,10 +60,10 @@ def web_app(
 
 
 @contextmanager
-def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
-    """Serve the web page in a thread for the duration of the block; yield a link that signs in once.
+def page(service: Service, onward: str, *, any_port: bool, signs_in: bool) -> Iterator[str]:
+    """Serve the web page in a thread for the duration of the block; yield its link to `onward`.
 
-    The link leads to `onward`. `any_port`: use a free port if the port of the settings is taken. Raises
+    `signs_in`: the link also signs in, once. `any_port`: use a free port if the port of the settings is taken. Raises
     RuntimeUnavailable if the server cannot listen.
     """
     with _listener(service.settings, any_port) as bound:
@@ -72,8 +72,8 @@ def page(service: Service, onward: str, *, any_port: bool) -> Iterator[str]:
         serving = _PageThread(service, bound, links)
         serving.start()
         try:
-            link = links.make(service.access.local_token())
-            yield f"{address_of(service.settings, bound)}{link}?next={onward}"
+            address, token = address_of(service.settings, bound), service.access.local_token()
+            yield f"{address}{links.make(token)}?next={onward}" if signs_in else f"{address}{onward}"
         finally:
             serving.end()
 

@@ -14,7 +14,7 @@ class Request:
     method: str
     target: str
     """Path and query, percent-encoded."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they hold the token
     body: bytes | None = None
     timeout_seconds: float = 60.0
     """Longest silence of the service, at the start and between the parts of an answer."""

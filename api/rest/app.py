@@ -7,19 +7,25 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import anyio
 from fastapi import FastAPI
 
 from api.rest import errors, openapi
 from api.rest.deps import PREFIX
-from api.rest.idempotency import Replays
+from api.rest.idempotency import IdempotentRequests
+from api.rest.kinds import KindLimits
 from api.rest.metrics import Metrics, RequestMetrics
 from api.rest.middleware import HostCheck, SecurityHeaders, allowed_hosts
+from api.rest.rates import RequestRates
 from api.rest.routes import catalogue, cluster, events, health, jobs, labels, recommend, results, tokens, trials
 from api.rest.sse import Feed
 from searchsvc.controller.controller import Controller
 from searchsvc.service.service import Service
 from searchsvc.service.system.readiness import Readiness
 from searchsvc.settings import Settings
+
+HEALTH_THREADS = 2
+"""Threads for health checks, which must answer however many requests occupy the others."""
 
 
 def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
@@ -38,8 +44,9 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.rates = RequestRates(settings.limit_requests)
     app.state.readiness = Readiness(service.store)
-    app.state.replays = Replays()
+    app.state.health_threads = anyio.CapacityLimiter(HEALTH_THREADS)
     app.state.feed = feed = Feed(
         lambda after, job_id, limit: service.events.read(after=after, job_id=job_id, limit=limit),
         service.events.last_sequence,
@@ -50,6 +57,8 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
     app.include_router(trials.by_id)
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(KindLimits)
+    app.add_middleware(IdempotentRequests, service=service)
     host_names = allowed_hosts(settings.host)
     if host_names is not None:
         app.add_middleware(HostCheck, names=host_names)

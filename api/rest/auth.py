@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.rest.rates import RequestRates
 from searchsvc.domain import Token
 from searchsvc.service.service import Service
 from searchsvc.service.system.tokens import Scope, require
@@ -26,10 +27,12 @@ class RequiredScope:
         self.scope = scope
 
     def __call__(self, request: Request, credentials: Credentials) -> Token:
-        """Return the token of the request. Raises Unauthenticated, Forbidden."""
+        """Return the token of the request. Raises Unauthenticated, Forbidden, LimitExceeded."""
         service: Service = request.app.state.service
         token = service.access.authenticate(credentials.credentials if credentials else None)
         require(token, self.scope)
+        rates: RequestRates = request.app.state.rates
+        rates.take(token)
         return token
 
 

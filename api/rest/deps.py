@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
 
-from api.rest.auth import Credentials
-from api.rest.idempotency import Replays
+from api.rest.idempotency import KEY_PATTERN, LONGEST_KEY
 from api.rest.schemas.base import Page
 from api.rest.sse import Feed
 from searchsvc import domain
@@ -75,40 +71,20 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         min_length=1,
-        max_length=255,
-        pattern=r"^[!-~]+$",
+        max_length=LONGEST_KEY,
+        pattern=KEY_PATTERN,
         description="A unique key per operation; a repeated request with the same key is not executed twice.",
     ),
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotentAction:
-    """Executes the action of a request, or repeats the response to an earlier request with the same key."""
-
-    replays: Replays
-    owner: str
-    """A hash of the token: keys belong to a token."""
-    key: str | None
-    request: str
-
-    def __call__(self, act: Callable[[], R], body: Any = None) -> R:
-        """Return the response to the request. Raises Conflict if the key was used for another request."""
-        return self.replays.once(self.owner, self.key, f"{self.request} {json.dumps(body, sort_keys=True)}", act)
+def request_id_of(request: Request, idempotency_key: IdempotencyKey = None) -> str | None:  # noqa: ARG001 - for OpenAPI
+    """Return the id under which a repeated request finds what it has created; None for a request without a key."""
+    found: str | None = getattr(request.state, "request_id", None)
+    return found
 
 
-def idempotent_action(
-    request: Request, credentials: Credentials, idempotency_key: IdempotencyKey = None
-) -> IdempotentAction:
-    """Return the action of a request.
-
-    Keys belong to a token, so that nobody receives the response to a request with another token.
-    """
-    owner = hashlib.sha256((credentials.credentials if credentials else "").encode()).hexdigest()
-    return IdempotentAction(request.app.state.replays, owner, idempotency_key, f"{request.method} {request.url.path}")
-
-
-IdempotentDep = Annotated[IdempotentAction, Depends(idempotent_action)]
+RequestId = Annotated[str | None, Depends(request_id_of)]
 
 
 def trial_of(service: ServiceDep, job: JobRef, trial: TrialRef) -> domain.Trial:

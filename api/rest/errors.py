@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from searchsvc.errors import (
     Fault,
     Forbidden,
     InvalidInput,
+    LimitExceeded,
     NotFound,
     NothingFeasible,
     RuntimeUnavailable,
@@ -78,6 +80,7 @@ KINDS: Mapping[type[SearchsvcError], ErrorKind] = MappingProxyType(
         Conflict: ErrorKind("conflict", 409, "Not possible in the current state"),
         Unauthenticated: ErrorKind("unauthenticated", 401, "A valid token is needed"),
         Forbidden: ErrorKind("forbidden", 403, "The scope of the token is not sufficient"),
+        LimitExceeded: ErrorKind("limit-exceeded", 429, "A limit of the token is reached"),
         StoreUnavailable: ErrorKind("store-unavailable", 503, "The database does not answer", "try again in a while"),
         StoreOutdated: ErrorKind(
             "store-outdated",
@@ -120,7 +123,7 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
 
 def install(app: FastAPI) -> None:
     """Register the handlers that turn every error of the app into a problem response."""
-    app.add_exception_handler(SearchsvcError, _searchsvc_error)
+    app.add_exception_handler(SearchsvcError, response_to)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_gone)
@@ -133,7 +136,7 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in sorted({*statuses, 400, 500, 503})
+        for status in sorted({*statuses, 400, 429, 500, 503})
     }
 
 
@@ -167,20 +170,25 @@ def kind_of_status(status: int) -> ErrorKind:
     return OF_STATUS.get(status) or ErrorKind(f"http-{status}", status, HTTPStatus(status).phrase)
 
 
-def _searchsvc_error(request: Request, error: Exception) -> Response:
+def response_to(request: Request, error: Exception) -> Response:
+    """Create the response to an error that searchsvc raised on purpose."""
     kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), INTERNAL)
     if kind is INTERNAL:
         return _failure(request, error)
+    assert isinstance(error, SearchsvcError)
     faults = error.faults if isinstance(error, InvalidInput) else ()
     if kind.detail is not None:
         log.warning("%s %s: %s", request.method, request.url.path, error)
-    return problem(request, kind, kind.detail or str(error), faults=faults, headers=_headers_of(kind.status))
+    return problem(request, kind, kind.detail or str(error), faults=faults, headers=_headers_of(kind.status, error))
 
 
-def _headers_of(status: int) -> dict[str, str]:
+def _headers_of(status: int, error: SearchsvcError) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="searchsvc"'}
-    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    seconds = error.retry_after_seconds
+    if seconds is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = RETRY_AFTER_SECONDS
+    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
 
 
 def _validation_error(request: Request, error: Exception) -> Response:

@@ -1,82 +1,196 @@
-"""Idempotency keys of actions: a repeated request gets the same response and is not executed twice.
+"""Idempotency keys of POST requests: a repeated request gets the recorded answer and is not carried out twice.
 
-The creation of jobs does not need this: its keys are stored with the job. The keys of actions are kept in this process,
-for a day and up to a maximum number.
+Whether two requests are the same is decided on what the client sent, before anything in it is looked up. The answers
+are in the database, so that it does not matter which process receives the repetition, or whether it was restarted.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import asyncio
+import contextlib
+import hashlib
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from http import HTTPStatus
+from typing import TypeVar
 
-from searchsvc.errors import Conflict
+import anyio
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-KEPT_SECONDS = 86_400.0
-KEPT_KEYS = 10_000
+from api.rest.bodies import text_of
+from api.rest.errors import kind_of_status, problem, response_to
+from searchsvc.errors import Conflict, SearchsvcError
+from searchsvc.service.service import Service
+from searchsvc.store.access.requests import RecordedAnswer, RequestKey, Reservation
+
+KEY_PATTERN = r"^[!-~]+$"
+LONGEST_KEY = 255
+HELD_SECONDS = 60.0
+"""Time after which a request counts as dead unless its process has renewed it."""
+THREADS = 8
+_RECORDED_HEADERS = ("content-type", "location")
+
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredAnswer:
-    request: str
-    at: float
-    value: Any
-    done: bool
+def record_instead(request: Request, error: Conflict) -> None:
+    """Let a repetition of this request be answered by `error`, because its answer must not be stored."""
+    request.state.recorded_instead = error
 
 
-class Replays:
-    """Responses by (owner, key)."""
+class IdempotentRequests:
+    """Middleware that carries out each POST request with an idempotency key once."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._answers: OrderedDict[tuple[str, str], _StoredAnswer] = OrderedDict()
-        self._lock = threading.Lock()
-        self._clock = clock
+    def __init__(self, app: ASGIApp, *, service: Service, held_seconds: float = HELD_SECONDS) -> None:
+        self.app, self._service, self._held_seconds = app, service, held_seconds
+        self._threads: anyio.CapacityLimiter | None = None
 
-    def once(self, owner: str, key: str | None, request: str, act: Callable[[], T]) -> T:
-        """Return the result of `act` for the first request with this key; a failed request may be repeated.
-
-        `request` identifies the operation. Raises Conflict if the key was used for another request, or if the first
-        request is still running.
-        """
-        if key is None:
-            return act()
-        answer = self._begin((owner, key), request)
-        if answer is not None:
-            value: T = answer.value
-            return value
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or _key_of(scope) is None:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
         try:
-            value = act()
-        except BaseException:
-            with self._lock:
-                del self._answers[owner, key]
+            body = await text_of(request)
+        except HTTPException as error:
+            await problem(request, kind_of_status(error.status_code), str(error.detail))(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        try:
+            begun = await self._begin(scope, body)
+        except SearchsvcError as error:
+            await response_to(request, error)(scope, receive, send)
+            return
+        if isinstance(begun, RecordedAnswer):
+            await Response(begun.body, begun.status, dict(begun.headers))(scope, receive, send)
+        else:
+            await self._carry_out(begun, scope, body, receive, send)
+
+    async def _begin(self, scope: Scope, body: bytes) -> Reservation | RecordedAnswer:
+        """Reserve the request, or return the recorded answer. Raises Unauthenticated and Conflict."""
+        headers, key = Headers(scope=scope), _key_of(scope)
+        scheme, secret = get_authorization_scheme_param(headers.get("authorization"))
+        assert key is not None
+        query, media_type = scope["query_string"].decode("latin-1"), headers.get("content-type", "")
+        sent = (scope["method"], scope["path"], query, media_type)
+        fingerprint = hashlib.sha256("\n".join(sent).encode() + b"\n" + body).hexdigest()
+
+        def begin() -> Reservation | RecordedAnswer:
+            owner = self._service.access.authenticate(secret if scheme.lower() == "bearer" else None)
+            return self._service.store.begin_request(RequestKey(owner, key, fingerprint), self._held_seconds)
+
+        return await self._in_thread(begin)
+
+    async def _carry_out(
+        self, reservation: Reservation, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> None:
+        store, state = self._service.store, scope.setdefault("state", {})
+        state["request_id"] = reservation.id
+        answer = _Recorder()
+        try:
+            async with self._renewing(reservation):
+                await self.app(scope, _replayed(body, receive), answer)
+        except Exception:
+            await self._in_thread(lambda: store.abandon_request(reservation, is_undone=False))
             raise
-        with self._lock:
-            self._answers[owner, key] = _StoredAnswer(request, self._clock(), value, done=True)
-        return value
+        if not answer.messages:  # the client has gone
+            await self._in_thread(lambda: store.abandon_request(reservation, is_undone=False))
+            return
+        error: Conflict | None = state.get("recorded_instead")
+        if error is None or answer.status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
+            await self._note(reservation, answer.recorded(), is_done=answer.status < 400)
+        else:
+            replacement = response_to(Request(scope), error)
+            if answer.status == HTTPStatus.CONFLICT:  # an earlier try was carried out, but its answer was lost
+                answer.replace(replacement)
+            headers = {"content-type": replacement.headers["content-type"]}
+            recorded = RecordedAnswer(replacement.status_code, headers, bytes(replacement.body))
+            await self._note(reservation, recorded, is_done=True)
+        for message in answer.messages:
+            await send(message)
 
-    def _begin(self, name: tuple[str, str], request: str) -> _StoredAnswer | None:
-        """Return the stored answer. If there is none, return None and reserve the key for this request."""
-        with self._lock:
-            self._forget()
-            answer = self._answers.get(name)
-            if answer is None:
-                self._answers[name] = _StoredAnswer(request, self._clock(), None, done=False)
-                return None
-        if answer.request != request:
-            raise Conflict(f"the idempotency key {name[1]!r} was used for another request: use a new key")
-        if not answer.done:
-            raise Conflict(f"the request with the idempotency key {name[1]!r} is still being answered")
-        return answer
+    async def _note(self, reservation: Reservation, recorded: RecordedAnswer, *, is_done: bool) -> None:
+        """Record the answer, or release the key of a request that failed; the client gets its answer in any case."""
+        store = self._service.store
+        try:
+            if is_done:
+                await self._in_thread(lambda: store.finish_request(reservation, recorded))
+            else:
+                is_undone = recorded.status < 500
+                await self._in_thread(lambda: store.abandon_request(reservation, is_undone=is_undone))
+        except SearchsvcError as error:
+            _log.warning("the answer to the request %s is not recorded: %s", reservation.id, error)
 
-    def _forget(self) -> None:
-        """Drop the oldest answers if there are too many or they are too old. Requests that still run are kept."""
-        oldest = self._clock() - KEPT_SECONDS
-        for name, answer in list(self._answers.items()):
-            if len(self._answers) < KEPT_KEYS and answer.at > oldest:
-                break
-            if answer.done:
-                del self._answers[name]
+    @contextlib.asynccontextmanager
+    async def _renewing(self, reservation: Reservation) -> AsyncIterator[None]:
+        """Hold the reservation for the duration of the block."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(self._held_seconds / 4)
+                with contextlib.suppress(SearchsvcError):
+                    await self._in_thread(
+                        lambda: self._service.store.renew_request(reservation, self._held_seconds)
+                    )
+
+        task = asyncio.create_task(renew(), name="reservation of a request")
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Run `call` in a thread that is not used for request handlers."""
+        self._threads = self._threads or anyio.CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(call, limiter=self._threads)
+
+
+class _Recorder:
+    """Collects the messages of a response."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def __call__(self, message: Message) -> None:
+        self.messages.append(message)
+
+    @property
+    def status(self) -> int:
+        status: int = self.messages[0]["status"]
+        return status
+
+    def recorded(self) -> RecordedAnswer:
+        """Return the response as it is stored."""
+        sent: Mapping[str, str] = Headers(raw=self.messages[0]["headers"])
+        headers = {name: sent[name] for name in _RECORDED_HEADERS if name in sent}
+        return RecordedAnswer(self.status, headers, b"".join(part.get("body", b"") for part in self.messages[1:]))
+
+    def replace(self, response: Response) -> None:
+        """Replace the response by another."""
+        start = {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
+        self.messages = [start, {"type": "http.response.body", "body": response.body}]
+
+
+def _key_of(scope: Scope) -> str | None:
+    """Return the key of a request; None if it has none, or one that its route refuses."""
+    key = Headers(scope=scope).get("idempotency-key")
+    return key if key is not None and len(key) <= LONGEST_KEY and re.fullmatch(KEY_PATTERN, key) else None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a receiver of a body that was already read; after it, it waits as the original does."""
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Message:
+        message = next(parts, None)
+        return message if message is not None else await receive()
+
+    return replay

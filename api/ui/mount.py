@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -13,10 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.rest.sse import Feed
 from api.ui import files, pages, session
-from api.ui.context import PageContext
-from api.ui.session import PATH, Links
+from api.ui.context import PageContext, page_context_of
+from api.ui.pages import sign_in
+from api.ui.session import PATH, Links, sign_in_path
+from searchsvc.errors import SearchsvcError, Unauthenticated
 from searchsvc.service.service import Service
 
+_ANSWER_SECONDS = 6.0
+"""Time for which the check of a visitor's token waits for the database."""
 ICON = Path(__file__).parent / "assets" / "icon.svg"
 _RECONNECT_SECONDS = 20.0
 """Time for which a disconnected page is kept. Pings must be answered within 0.4 of it, which leaves time for a busy
@@ -50,9 +56,11 @@ def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
     app.state.links = links = links or Links()
     app.include_router(session.router)
     app.include_router(files.router)
+    app.include_router(sign_in.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route(PATH, _home, include_in_schema=False)
     app.state.page_context = core.app.state.page_context = PageContext(service, feed)
+    core.app.add_middleware(SignInCheck)
     core.app.add_middleware(PageHeaders)
     core.sio.eio.cors_allowed_origins = None  # sockets are for pages of our own origin
     core.app.config.quasar_config.update(QUASAR)
@@ -73,6 +81,35 @@ def mount(app: FastAPI, service: Service, links: Links | None = None) -> Links:
 
 def _home(request: Request) -> RedirectResponse:  # noqa: ARG001 - FastAPI passes it
     return RedirectResponse(f"{PATH}/", 303)
+
+
+class SignInCheck:
+    """Middleware that sends visitors without a valid token to the sign-in page.
+
+    It does so before NiceGUI makes a page for them, which stays in memory for a minute.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_asset(scope["path"]):
+            request = Request(scope)
+            with suppress(TimeoutError, SearchsvcError):  # the page shows any other error
+                try:
+                    async with asyncio.timeout(_ANSWER_SECONDS):
+                        await page_context_of(request).visitor(request)
+                except Unauthenticated:
+                    path = f"{PATH}{scope['path'].removeprefix(PATH)}"
+                    answer = RedirectResponse(sign_in_path("" if path == f"{PATH}/" else "needed", path), 303)
+                    await answer(scope, receive, send)
+                    return
+        await self.app(scope, receive, send)
+
+
+def _is_asset(path: str) -> bool:
+    """Return whether a path belongs to NiceGUI's scripts and sockets, or is the icon."""
+    return path.removeprefix(PATH).startswith(("/_nicegui/", "/_nicegui_ws/", "/favicon.ico"))
 
 
 class PageHeaders:

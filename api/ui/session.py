@@ -34,7 +34,7 @@ router = APIRouter(prefix=PATH, include_in_schema=False)
 class Visitor:
     """The visitor of a page."""
 
-    secret: str
+    secret: str = field(repr=False)
     token: Token
 
     def may(self, scope: Scope) -> bool:
@@ -46,7 +46,7 @@ class Links:
     """Single-use sign-in links, valid for an hour."""
 
     clock: Callable[[], float] = time.monotonic
-    _open: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _open: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
 
     def make(self, secret: str) -> str:
         """Create a link for the token with this secret and return its path."""

@@ -41,6 +41,8 @@ class Job:
     epoch: int
     """Number of times a driver has claimed the job."""
     owner: Annotated[str | None, Shown("Name of the token that submitted the job.")] = None
+    owner_id: str | None = None
+    """Id of that token: names need not be unique."""
     revision: int = 0
     """Number of times a user changed the driver's work (extend, retry); a running driver reacts when it grows."""
     data_pins: Mapping[str, str] | None = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from searchsvc.service.results.memo import Memo
+from searchsvc.service.system.children import ChildProcesses
 from searchsvc.service.use_cases.access import AccessService
 from searchsvc.service.use_cases.catalogue import CatalogueService
 from searchsvc.service.use_cases.context import ServiceContext
@@ -24,10 +25,18 @@ from searchsvc.store import Store
 class Service:
     """The use cases over a store: `service.jobs.submit(...)`, `service.trials.page(...)`, ..."""
 
-    def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        children: ChildProcesses | None = None,
+    ) -> None:
+        """Create the use cases. `children`: processes for heavy work; None: it is done in this process."""
         self.store = store
         self.settings = settings
-        self.context = context = ServiceContext(store, settings, clock, Memo(clock=clock))
+        self.context = context = ServiceContext(store, settings, clock, Memo(clock=clock), children)
         self.jobs = JobService(context)
         self.trials = TrialService(context)
         self.events = EventService(context)

@@ -2,8 +2,7 @@
 
 from searchsvc.store import schema
 from searchsvc.store.events import StoreStatistics
-from searchsvc.store.jobs import Idempotency
 from searchsvc.store.store import Store
 from searchsvc.store.writer import JobWriter
 
-__all__ = ["Idempotency", "JobWriter", "Store", "StoreStatistics", "schema"]
+__all__ = ["JobWriter", "Store", "StoreStatistics", "schema"]

@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from searchsvc.errors import InvalidInput, StoreUnavailable
+from searchsvc.settings import without_password
 from searchsvc.store.failures import Remedy, failure_of, leads_nowhere, message_of
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return without_password(self.url.render_as_string(hide_password=True))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -160,8 +161,8 @@ def parse_url(url: str) -> URL:
     """Return the URL of a database with our drivers filled in. Raises InvalidInput."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise InvalidInput.at("", f"{url!r} is not a database URL; {_EXAMPLES}") from None
+    except (ArgumentError, ValueError):
+        raise InvalidInput.at("", f"{without_password(url)!r} is not a database URL; {_EXAMPLES}") from None
     backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")

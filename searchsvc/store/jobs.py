@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from searchsvc.domain import Budget, Event, Job, JobSpec, JobState, TrialState, new_id
 from searchsvc.domain.life_cycle import Trigger
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
+from searchsvc.store.access import quotas
+from searchsvc.store.access.quotas import Quota
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange, append_events
 from searchsvc.store.database import TryAgain, insert_if_new
 from searchsvc.store.rows import record_of
-from searchsvc.store.tables import events, idempotency, jobs, total_of
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A client's key for a request: repeating the request with the same key and owner returns the job of the first.
-
-    Records are kept for at least seven days; older records are deleted when the next record is stored.
-    """
-
-    key: str
-    request_hash: str
+from searchsvc.store.tables import events, jobs, total_of
 
 
 class JobOperations(StoreBase):
@@ -39,18 +29,21 @@ class JobOperations(StoreBase):
         *,
         job_id: str | None = None,
         owner: str | None = None,
-        idempotency: Idempotency | None = None,
+        owner_id: str | None = None,
+        request_id: str | None = None,
         data_pins: Mapping[str, str] | None = None,
+        quota: Quota | None = None,
     ) -> tuple[Job, bool]:
-        """Create a job. Return it, and whether it is new (False: an idempotency record answered).
+        """Create a job. Return it, and whether it is new.
 
-        `data_pins`: fingerprints of the files that the job learns from.
-
-        Raises Conflict if the key was used for another request, or the id is taken.
+        `owner` and `owner_id`: name and id of the token. `request_id`: the id of a client's request, which becomes the
+        id of the job; if an earlier try of the request has created the job, that job is returned. `data_pins`:
+        fingerprints of the files that the job learns from. `quota`: what the token may use. Raises Conflict if `job_id`
+        is taken, and LimitExceeded.
         """
-        row = _new_row(spec, job_id or new_id(), owner, self._clock())
+        row = _new_row(spec, request_id or job_id or new_id(), owner, owner_id, self._clock())
         row["data_pins"] = None if data_pins is None else dict(data_pins)
-        return self._database.write(partial(_create, row=row, idempotency=idempotency))
+        return self._database.write(partial(_create, row=row, is_repeatable=request_id is not None, quota=quota))
 
     def job(self, job_id: str) -> Job:
         query = select(jobs).where(jobs.c.id == job_id)
@@ -112,12 +105,15 @@ class JobOperations(StoreBase):
         """
         return self._change_job(job_id, partial(_accepting, work=_retry, accept_data=accept_data))
 
-    def extend_job(self, job_id: str, budget: Budget, *, accept_data: bool = False) -> Job:
+    def extend_job(
+        self, job_id: str, budget: Budget, *, accept_data: bool = False, quota: Quota | None = None
+    ) -> Job:
         """Replace the budget by a budget without smaller limits; an ended job waits for a driver.
 
-        Raises InvalidInput for limits that shrink. A running driver notices by `Job.revision`.
+        `quota`: what the owner of the job may use. Raises InvalidInput for limits that shrink, and LimitExceeded. A
+        running driver notices by `Job.revision`.
         """
-        work = partial(_extend, budget=budget)
+        work = partial(_extend, budget=budget, quota=quota)
         return self._change_job(job_id, partial(_accepting, work=work, accept_data=accept_data))
 
     def delete_job(self, job_id: str) -> None:
@@ -128,27 +124,29 @@ class JobOperations(StoreBase):
         self._database.write(partial(_delete, job_id=job_id, now=self._clock(), mark=new_id()))
 
 
-def _new_row(spec: JobSpec, job_id: str, owner: str | None, now: float) -> dict[str, Any]:
+def _new_row(spec: JobSpec, job_id: str, owner: str | None, owner_id: str | None, now: float) -> dict[str, Any]:
     row = dict.fromkeys((column.name for column in jobs.c), None)
     counts = {total_of(state): 0 for state in TrialState}
     zero = {"seconds_used": 0.0, "gpu_seconds_used": 0.0, "epoch": 0, "revision": 0, "rejected": {}, "answered": 0}
-    fixed = {"id": job_id, "name": spec.name, "spec": spec.document(), "owner": owner, "created_at": now}
-    return row | counts | zero | fixed | {"state": JobState.QUEUED.value, "last_change": new_id()}
+    fixed = {"id": job_id, "name": spec.name, "spec": spec.document(), "owner": owner, "owner_id": owner_id}
+    fresh = {"created_at": now, "state": JobState.QUEUED.value, "last_change": new_id()}
+    return row | counts | zero | fixed | fresh
 
 
-def _create(connection: Connection, row: dict[str, Any], idempotency: Idempotency | None) -> tuple[Job, bool]:
+def _create(
+    connection: Connection, row: dict[str, Any], is_repeatable: bool, quota: Quota | None
+) -> tuple[Job, bool]:
     stored = _job_row(connection, row["id"])
     if stored is not None:
         if stored["last_change"] != row["last_change"]:
+            if is_repeatable:
+                return record_of(Job, stored), False
             raise Conflict(f"there is a job {row['id']} already")
         return record_of(Job, stored), True  # an earlier try was committed, but its answer was lost
-    if idempotency is not None:
-        answer = _answer(connection, row["owner"], idempotency)
-        if answer is not None:
-            return answer, False
-    connection.execute(insert(jobs), row)
-    if idempotency is not None:
-        _record(connection, row, idempotency)
+    wanted = row["spec"]["budget"]["trials"]
+    quotas.check(connection, row["owner_id"], quota, new_jobs=1, new_trials=wanted, now=row["created_at"])
+    if not insert_if_new(connection, jobs, row):
+        raise TryAgain("the same request came twice at once, and the other was first")
     data = {"name": row["name"], "owner": row["owner"]}
     append_events(connection, [Event(0, row["id"], None, "job.submitted", data, row["created_at"])])
     return record_of(Job, row), True
@@ -156,31 +154,6 @@ def _create(connection: Connection, row: dict[str, Any], idempotency: Idempotenc
 
 def _job_row(connection: Connection, job_id: str) -> Any:
     return connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
-
-
-def _answer(connection: Connection, owner: str | None, request: Idempotency) -> Job | None:
-    same = (idempotency.c.owner == (owner or "")) & (idempotency.c.key == request.key)
-    record = connection.execute(select(idempotency).where(same)).mappings().one_or_none()
-    if record is None:
-        return None
-    if record["request_hash"] != request.request_hash:
-        raise Conflict(
-            f"the idempotency key {request.key!r} was used for another request; send a new key with a new one"
-        )
-    return record_of(Job, _job_row(connection, record["job_id"]))
-
-
-def _record(connection: Connection, row: dict[str, Any], request: Idempotency) -> None:
-    connection.execute(delete(idempotency).where(idempotency.c.created_at < row["created_at"] - _RETENTION_SECONDS))
-    values = {
-        "owner": row["owner"] or "",
-        "key": request.key,
-        "request_hash": request.request_hash,
-        "job_id": row["id"],
-        "created_at": row["created_at"],
-    }
-    if not insert_if_new(connection, idempotency, values):
-        raise TryAgain("the same request came twice at once, and the other was first")
 
 
 def _carry_out(change: JobChange, verb: Trigger) -> None:
@@ -207,7 +180,7 @@ def _retry(change: JobChange) -> None:
     _notify_driver(change)
 
 
-def _extend(change: JobChange, budget: Budget) -> None:
+def _extend(change: JobChange, budget: Budget, quota: Quota | None) -> None:
     transition = change.transition(Trigger.EXTEND)
     old = JobSpec.model_validate(change.row["spec"]).budget
     faults = [
@@ -217,9 +190,20 @@ def _extend(change: JobChange, budget: Budget) -> None:
         raise InvalidInput(faults)
     if budget == old and not change.state.is_final:
         return
-    change.values["spec"] = change.row["spec"] | {"budget": budget.model_dump(mode="json")}
+    extended = change.row["spec"] | {"budget": budget.model_dump(mode="json")}
+    _check_growth(change, extended, quota)
+    change.values["spec"] = extended
     change.apply(Trigger.EXTEND, transition, budget=budget.model_dump(mode="json"))
     _notify_driver(change)
+
+
+def _check_growth(change: JobChange, extended: dict[str, Any], quota: Quota | None) -> None:
+    """Raise LimitExceeded unless the owner of the job may have its additional trials."""
+    before, is_final = JobSpec.model_validate(change.row["spec"]), change.state.is_final
+    wanted = quotas.remaining_trials(change.row, JobSpec.model_validate(extended))
+    added = wanted if is_final else wanted - quotas.remaining_trials(change.row, before)
+    owner_id = change.row["owner_id"]
+    quotas.check(change.connection, owner_id, quota, new_jobs=int(is_final), new_trials=added, now=change.now)
 
 
 def _notify_driver(change: JobChange) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from searchsvc.domain import Lease
 from searchsvc.store import schema
+from searchsvc.store.access.requests import RequestOperations
 from searchsvc.store.attempts import AttemptReads
 from searchsvc.store.database import API_CONNECTIONS, Database
 from searchsvc.store.events import EventReads
@@ -27,6 +28,7 @@ class Store(
     MeasurementReads,
     EventReads,
     RelabelOperations,
+    RequestOperations,
     TokenOperations,
 ):
     """Jobs, trials, events, leases, tokens and verdicts in SQLite or PostgreSQL.

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -28,7 +29,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -92,6 +93,7 @@ jobs = Table(
     Column("request", State),
     Column("reason", Words),
     Column("owner", Words),
+    Column("owner_id", Id),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
@@ -109,6 +111,7 @@ jobs = Table(
     Column("last_batch", String(36)),
     Index(None, "state", "id"),
     Index(None, "name", "id"),
+    Index(None, "owner_id", "state"),
 )
 
 trials = Table(
@@ -267,7 +270,22 @@ tokens = Table(
     Column("used_at", Double),
 )
 
-idempotency = Table(
+requests = Table(
+    "requests",
+    metadata,
+    Column("owner_id", Id, primary_key=True),  # a token
+    Column("key", Words, primary_key=True),
+    Column("fingerprint", Words, nullable=False),
+    Column("id", Id, nullable=False),
+    Column("holder", Words),  # the try that carries the request out
+    Column("held_until", Double, nullable=False),
+    Column("status", Integer),  # NULL until the request is carried out
+    Column("headers", Document),
+    Column("body", LargeBinary),
+    Column("created_at", Double, nullable=False, index=True),
+)
+
+idempotency = Table(  # written by earlier versions only
     "idempotency",
     metadata,
     Column("owner", Words, primary_key=True),  # "" if there is none

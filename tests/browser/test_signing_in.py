@@ -39,7 +39,10 @@ def test_signing_in_leads_nowhere_else(site: Site, onward: str) -> None:
 
 
 def test_pages_load_nothing_from_elsewhere_and_rest_keeps_its_own_headers(site: Site) -> None:
-    page = httpx.get(f"{site.address}/ui/sign-in")
+    sign_in_page = httpx.get(f"{site.address}/ui/sign-in")
+    assert sign_in_page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "https://" not in sign_in_page.text
+    page = httpx.get(f"{site.address}/ui/", cookies={f"searchsvc_{site.port}": site.secret(Scope.READ)})
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "https://" not in page.text.replace("https://nicegui.io", "")
     unknown = httpx.get(f"{site.address}/api/v1/nothing")

@@ -7,8 +7,8 @@ import subprocess
 import threading
 from collections import Counter
 
-from searchsvc.domain import Event, JobState, TrialState
-from searchsvc.store import Idempotency, Store
+from searchsvc.domain import Event, JobState, TrialState, new_id
+from searchsvc.store import Store
 from tests.support import drivers
 from tests.support.jobs import a_spec
 
@@ -62,9 +62,10 @@ def _send_line(process: subprocess.Popen[str]) -> None:
 
 def test_one_request_sent_many_times_at_once_makes_one_job(store: Store) -> None:
     answers: list[tuple[str, bool]] = []
+    request_id = new_id()
 
     def submit() -> None:
-        job, made = store.create_job(a_spec(), owner="alice", idempotency=Idempotency("key", "hash"))
+        job, made = store.create_job(a_spec(), owner="alice", request_id=request_id)
         answers.append((job.id, made))
 
     threads = [threading.Thread(target=submit) for _ in range(12)]

@@ -16,7 +16,7 @@ from searchsvc.domain import (
     new_id,
 )
 from searchsvc.errors import Conflict, InvalidInput, NotFound
-from searchsvc.store import Idempotency, Store
+from searchsvc.store import Store
 from tests.support.jobs import DONE, Clock, a_claimed_job, a_spec, add_trials, run_trials
 
 Q, R, P, S = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.STOPPING
@@ -66,31 +66,13 @@ def test_an_id_that_is_taken_or_unknown_is_said_so(store: Store) -> None:
         store.cancel_job(new_id())
 
 
-def test_the_same_request_sent_again_is_answered_with_the_first_job(store: Store) -> None:
-    job, made = store.create_job(a_spec(), owner="alice", idempotency=Idempotency("key", "hash"))
-    again, made_again = store.create_job(a_spec(), owner="alice", idempotency=Idempotency("key", "hash"))
-    assert (made, made_again) == (True, False)
+def test_a_request_that_is_tried_again_finds_its_job(store: Store) -> None:
+    request_id = new_id()
+    job, made = store.create_job(a_spec(), owner="alice", owner_id=new_id(), request_id=request_id)
+    again, made_again = store.create_job(a_spec(seed=5), request_id=request_id)
+    assert (job.id, made, made_again) == (request_id, True, False)
     assert again == job
     assert len(store.jobs()) == 1
-    with pytest.raises(Conflict, match="another request"):
-        store.create_job(a_spec(), owner="alice", idempotency=Idempotency("key", "other"))
-    for owner in ("bob", None):
-        assert store.create_job(a_spec(), owner=owner, idempotency=Idempotency("key", "other"))[1]
-
-
-def test_records_of_requests_go_after_seven_days_when_another_is_made(database_url: str) -> None:
-    clock, day = Clock(), 86400.0
-    store = Store.open(database_url, clock=clock)
-    mine, others = Idempotency("mine", "hash"), [Idempotency(f"other {n}", "hash") for n in range(2)]
-    first, _ = store.create_job(a_spec(), owner="alice", idempotency=mine)
-    clock.now += 6.9 * day
-    store.create_job(a_spec(), owner="bob", idempotency=others[0])
-    assert store.create_job(a_spec(), owner="alice", idempotency=mine) == (first, False)
-    clock.now += 0.2 * day
-    store.create_job(a_spec(), owner="bob", idempotency=others[1])
-    assert store.create_job(a_spec(), owner="alice", idempotency=mine)[1]
-    assert not store.create_job(a_spec(), owner="bob", idempotency=others[0])[1]
-    store.close()
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from searchsvc.domain import Budget, FailureKind, JobState, Lease, Measurement, Outcome, TrialState, new_id
 from searchsvc.errors import SearchsvcError, StoreUnavailable
-from searchsvc.store import Idempotency, JobWriter, Store
+from searchsvc.store import JobWriter, Store
 from tests.support import drivers
 from tests.support.jobs import TTL_SECONDS, a_claimed_job, a_proposal, a_spec, add_trials
 from tests.support.postgres import PostgresServer
 from tests.support.system import wait_for
+
+_REQUEST = new_id()
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def what_is_stored(store: Store) -> list[object]:
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda store, _: store.create_job(a_spec(), idempotency=Idempotency("key", "hash")),
+        lambda store, _: store.create_job(a_spec(), request_id=_REQUEST),
         lambda store, _: store.claim("other", TTL_SECONDS),
         lambda store, scene: store.heartbeat(scene.lease, TTL_SECONDS, seconds=1.0, gpu_seconds=0.5),
         lambda store, scene: store.release(scene.lease),

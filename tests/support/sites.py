@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -32,7 +33,7 @@ class Site:
     """The single-use sign-in link."""
     service: Service
     """A service on the same store, in this process."""
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
 
     @property
     def port(self) -> int:
@@ -48,10 +49,14 @@ def serving(settings: Settings, *, port: int = 0, with_controller: bool = False)
     settings.prepare()
     command = [SEARCHCTL, "serve", "--port", str(port), "--controller" if with_controller else "--no-controller"]
     environment = {**settings.environment(), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    terminal, stdout = os.openpty()  # on which it prints its sign-in link
+    with (
+        subprocess.Popen(command, env=environment, stdout=stdout) as process,
+        open(terminal, encoding="utf-8", newline="\r\n") as printed,
+    ):
+        os.close(stdout)
         try:
-            assert process.stdout is not None
-            output = "".join(iter(process.stdout.readline, "Ctrl-C ends it; jobs go on when it is started again.\n"))
+            output = "".join(iter(printed.readline, "Ctrl-C ends it; jobs go on when it is started again.\r\n"))
             link = re.search(r"(http://[^/]+)(/ui/open/\S+)", output)
             assert link, output
             _wait_for(link[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -144,8 +145,11 @@ def _page(service: Service, job: Job, *, any_port: bool) -> Iterator[None]:
     """Serve the web page for the duration of the block, and print its link."""
     from api.cli.server import page  # FastAPI: loaded while the driver starts
 
-    with page(service, f"/ui/jobs/{short(job.id)}", any_port=any_port) as link:
-        typer.echo(f"Watch it in a browser; this link signs you in, once:\n{link}")
+    is_terminal = sys.stdout.isatty()  # logs are kept and shared, so they get no link
+    with page(service, f"/ui/jobs/{short(job.id)}", any_port=any_port, signs_in=is_terminal) as link:
+        token = f"sign in with the token in {service.settings.token_path}"
+        how = "this link signs you in, once" if is_terminal else token
+        typer.echo(f"Watch it in a browser; {how}:\n{link}")
         yield
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -16,7 +18,8 @@ from api.cli.embedded import opened_service
 from api.cli.server import GRACE_SECONDS, Server, is_restart, web_app
 from api.cli.session import session
 from searchsvc.controller.controller import Controller
-from searchsvc.settings import Settings
+from searchsvc.service.service import Service
+from searchsvc.settings import Settings, without_password
 from searchsvc.store.database import API_CONNECTIONS, CONTROLLER_CONNECTIONS
 
 RayAddress = Annotated[
@@ -49,12 +52,16 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn handles signals while it serves, and raises them again at its end
     connections = API_CONNECTIONS + (CONTROLLER_CONNECTIONS if with_controller else 0)
-    with listener(settings) as bound, opened_service(settings, connections=connections) as service:
+    with (
+        listener(settings) as bound,
+        opened_service(settings, connections=connections, has_children=True) as service,
+    ):
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
         with announced_address(settings, bound):
-            _announce(settings, bound, with_controller, links.make(service.access.local_token()))
+            sign_in = _sign_in_words(service, address_of(settings, bound), links.make)
+            _announce(settings, bound, with_controller, sign_in)
             Server(config, controller).run(sockets=[bound])
 
 
@@ -71,7 +78,7 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
-        typer.echo(f"Running the jobs of {_without_password(settings.database_url)}. Ctrl-C ends it.")
+        typer.echo(f"Running the jobs of {without_password(settings.database_url)}. Ctrl-C ends it.")
         running.run(stop)
 
 
@@ -80,19 +87,22 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise typer.Exit(0)
 
 
-def _announce(settings: Settings, bound: socket.socket, with_controller: bool, link: str) -> None:
+def _sign_in_words(service: Service, address: str, make_link: Callable[[str], str]) -> str:
+    """Return the way to the web page: a link that signs in, but only on a terminal, as logs are kept and shared."""
+    token = service.access.local_token()
+    if sys.stdout.isatty():
+        return f"{address}{make_link(token)} signs you in, once"
+    own = f"sign in with the token in {service.settings.token_path}, or make one with `searchctl token create NAME`"
+    return f"{address}/ui/: {own}"
+
+
+def _announce(settings: Settings, bound: socket.socket, with_controller: bool, sign_in: str) -> None:
     address = address_of(settings, bound)
     typer.echo(f"searchsvc listens on {address}")
-    typer.echo(f"  web page   {address}{link} signs you in, once")
+    typer.echo(f"  web page   {sign_in}")
     typer.echo(f"  API        {address}/api/v1, described in {address}/api/v1/openapi.json")
     typer.echo(f"  token      in {settings.token_path}; searchctl finds it by itself")
-    typer.echo(f"  database   {_without_password(settings.database_url)}")
+    typer.echo(f"  database   {without_password(settings.database_url)}")
     jobs = f"up to {settings.max_drivers} at once" if with_controller else "run by a controller elsewhere"
     typer.echo(f"  jobs       {jobs}")
     typer.echo("Ctrl-C ends it; jobs go on when it is started again.")
-
-
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{tail}" if at else url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
@@ -26,13 +27,13 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", operation_id="readyz", responses=answers())
-def readyz(request: Request) -> Health:
+async def readyz(request: Request) -> Health:
     """Check that the database answers and has the schema of this version. Open to everyone.
 
     The answer may be a few seconds old, so that requests do not load the database.
     """
     readiness: Readiness = request.app.state.readiness
-    readiness.check()
+    await anyio.to_thread.run_sync(readiness.check, limiter=request.app.state.health_threads)
     return Health(status="ok")
 
 

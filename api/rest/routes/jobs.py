@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.rest.auth import Submitter, can_read, can_submit
 from api.rest.bodies import Document, optional_section, section, takes
-from api.rest.deps import PREFIX, IdempotencyKey, IdempotentDep, JobRef, PageSize, PageToken, ServiceDep, page
+from api.rest.deps import PREFIX, JobRef, PageSize, PageToken, RequestId, ServiceDep, page, request_id_of
 from api.rest.errors import answers
 from api.rest.schemas.base import Page
 from api.rest.schemas.jobs import Consent, Extension, Job, JobDetail, JobPlan
@@ -56,13 +56,13 @@ def create(
     token: Submitter,
     service: ServiceDep,
     document: Document,
-    idempotency_key: IdempotencyKey = None,
+    request_id: RequestId,
     validate_only: Annotated[bool, Query(description="Only return the plan; nothing is stored or trained.")] = False,
 ) -> Any:
     """Submit a search."""
     if validate_only:
         return Response(JobPlan.of(service.jobs.plan(document)).model_dump_json(), media_type="application/json")
-    job, _ = service.jobs.submit(document, owner=token.name, idempotency_key=idempotency_key)
+    job, _ = service.jobs.submit(document, owner=token, request_id=request_id)
     response.headers["Location"] = f"{request.url.path}/{job.id}"
     return out(service, job)
 
@@ -100,29 +100,31 @@ def delete(service: ServiceDep, job: JobRef) -> None:
 
 
 def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str) -> None:
-    def handler(token: Submitter, service: ServiceDep, job: JobRef, action: IdempotentDep) -> Job:  # noqa: ARG001 - requires the scope
-        return action(lambda: out(service, act(service.jobs, job)))
-
-    handler.__doc__ = about
-    router.post(f"/{{job}}:{verb}", operation_id=f"{verb}_job", name=verb, responses=answers(404, 409))(handler)
-
-
-def _consenting(verb: str, act: Callable[..., domain.Job], about: str) -> None:
-    def handler(
-        token: Submitter,  # noqa: ARG001 - requires the scope
-        service: ServiceDep,
-        job: JobRef,
-        action: IdempotentDep,
-        consent: Annotated[Consent, Depends(optional_section(Consent))],
-    ) -> Job:
-        body = consent.model_dump()
-        return action(lambda: out(service, act(service.jobs, job, **body)), body if consent.accept_data else None)
+    def handler(service: ServiceDep, job: JobRef) -> Job:
+        return out(service, act(service.jobs, job))
 
     handler.__doc__ = about
     router.post(
         f"/{{job}}:{verb}",
         operation_id=f"{verb}_job",
         name=verb,
+        dependencies=[Depends(can_submit), Depends(request_id_of)],
+        responses=answers(404, 409),
+    )(handler)
+
+
+def _consenting(verb: str, act: Callable[..., domain.Job], about: str) -> None:
+    def handler(
+        service: ServiceDep, job: JobRef, consent: Annotated[Consent, Depends(optional_section(Consent))]
+    ) -> Job:
+        return out(service, act(service.jobs, job, **consent.model_dump()))
+
+    handler.__doc__ = about
+    router.post(
+        f"/{{job}}:{verb}",
+        operation_id=f"{verb}_job",
+        name=verb,
+        dependencies=[Depends(can_submit), Depends(request_id_of)],
         responses=answers(404, 409, 413, 415),
         openapi_extra=takes("Consent", required=False),
     )(handler)
@@ -135,16 +137,13 @@ for _verb, (_act, _about) in ACTIONS.items():
 @router.post(
     "/{job}:extend",
     operation_id="extend_job",
-    dependencies=[Depends(can_submit)],
+    dependencies=[Depends(can_submit), Depends(request_id_of)],
     responses=answers(404, 409, 413, 415),
     openapi_extra=takes("Extension"),
 )
-def extend(
-    service: ServiceDep, job: JobRef, action: IdempotentDep, budget: Annotated[Extension, Depends(section(Extension))]
-) -> Job:
+def extend(service: ServiceDep, job: JobRef, budget: Annotated[Extension, Depends(section(Extension))]) -> Job:
     """Raise the budget of a job; a job that has ended continues."""
-    totals = budget.model_dump()
-    return action(lambda: out(service, service.jobs.extend(job, **totals)), totals)
+    return out(service, service.jobs.extend(job, **budget.model_dump()))
 
 
 @router.post(
@@ -161,11 +160,11 @@ def clone(
     service: ServiceDep,
     job: JobRef,
     document: Document,
-    idempotency_key: IdempotencyKey = None,
+    request_id: RequestId,
 ) -> Job:
     """Submit a new job with the spec of this one, changed by a JSON merge patch (RFC 7396)."""
     if not isinstance(document, Mapping):
         raise InvalidInput.at("", "the changes are a mapping of keys of the spec to new values, or to null")
-    new_job = service.jobs.clone(job, document, owner=token.name, idempotency_key=idempotency_key)
+    new_job = service.jobs.clone(job, document, owner=token, request_id=request_id)
     response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{new_job.id}"
     return out(service, new_job)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.rest.auth import Reader, Submitter, can_read, can_submit
 from api.rest.bodies import section, takes
-from api.rest.deps import PREFIX, JobRef, ServiceDep
+from api.rest.deps import PREFIX, JobRef, ServiceDep, request_id_of
 from api.rest.errors import answers
 from api.rest.schemas.labels import (
     Doubt,
@@ -28,7 +28,7 @@ router = APIRouter(prefix=f"{PREFIX}/jobs", tags=["labels"], responses=answers(4
 @router.post(
     "/{job}:reassess",
     operation_id="reassess",
-    dependencies=[Depends(can_read)],
+    dependencies=[Depends(can_read), Depends(request_id_of)],
     responses=answers(413, 415),
     openapi_extra=takes("Labels"),
 )
@@ -40,7 +40,7 @@ def reassess(service: ServiceDep, job: JobRef, sent: Annotated[Labels, Depends(s
 @router.post(
     "/{job}:relabel",
     operation_id="relabel",
-    dependencies=[Depends(can_submit)],
+    dependencies=[Depends(can_submit), Depends(request_id_of)],
     responses=answers(413, 415),
     openapi_extra=takes("Doubt"),
 )
@@ -63,13 +63,14 @@ def questions(
     limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of questions.")] = 100,
 ) -> Questions:
     """List the questions that the owner of the token has not answered yet."""
-    return Questions.of(service.labels.questions(job, token.name), limit)
+    return Questions.of(service.labels.questions(job, token.id), limit)
 
 
 @router.post(
     "/{job}/relabelling/verdicts",
     operation_id="judge",
     status_code=204,
+    dependencies=[Depends(request_id_of)],
     responses=answers(413, 415),
     openapi_extra=takes("Verdict"),
 )
@@ -77,7 +78,7 @@ def judge(
     token: Submitter, service: ServiceDep, job: JobRef, verdict: Annotated[Verdict, Depends(section(Verdict))]
 ) -> None:
     """Accept or reject a label, as the owner of the token; the last verdict counts."""
-    service.labels.judge(job, token.name, verdict.image, verdict.label, verdict.accepted)
+    service.labels.judge(job, token.id, verdict.image, verdict.label, verdict.accepted)
 
 
 @router.get("/{job}/relabelling/labels", operation_id="get_relabelled", dependencies=[Depends(can_read)])

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api.rest.auth import Submitter, can_read
 from api.rest.bodies import section, takes
-from api.rest.deps import PREFIX, IdempotencyKey, JobRef, ServiceDep
+from api.rest.deps import PREFIX, JobRef, RequestId, ServiceDep
 from api.rest.errors import answers
 from api.rest.routes.jobs import LOCATION, out
 from api.rest.schemas.jobs import Job
@@ -33,13 +33,13 @@ def recommend(
     service: ServiceDep,
     job: JobRef,
     limits: Annotated[Limits, Depends(section(Limits))],
-    idempotency_key: IdempotencyKey = None,
+    request_id: RequestId,
 ) -> Advice:
     """Recommend the candidates predicted to be best within other limits. Nothing is trained unless `train` is set."""
     recommendations = service.recommendations.recommend(job, limits.constraints, k=limits.k)
     if not limits.train:
         return Advice.of(recommendations, None)
-    new_job = service.recommendations.train(recommendations, owner=token.name, idempotency_key=idempotency_key)
+    new_job = service.recommendations.train(recommendations, owner=token, request_id=request_id)
     response.status_code = 201
     _locate(request, response, new_job.id)
     return Advice.of(recommendations, out(service, new_job))
@@ -59,11 +59,11 @@ def transfer(
     service: ServiceDep,
     job: JobRef,
     body: Annotated[Transfer, Depends(section(Transfer))],
-    idempotency_key: IdempotencyKey = None,
+    request_id: RequestId,
 ) -> Job:
     """Submit a job that trains networks of another space with the recipes of this job and the default recipe."""
     new_job = service.recommendations.transfer(
-        job, **body.model_dump(), owner=token.name, idempotency_key=idempotency_key
+        job, **body.model_dump(), owner=token, request_id=request_id
     )
     _locate(request, response, new_job.id)
     return out(service, new_job)

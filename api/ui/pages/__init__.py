@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.ui.pages import cluster, jobs, relabel, sign_in
+from api.ui.pages import cluster, jobs, relabel
 from api.ui.pages.compare import page as compare
 from api.ui.pages.job import page as job
 from api.ui.pages.new_job import page as new_job
@@ -11,6 +11,6 @@ from api.ui.pages.trial import page as trial
 
 
 def register() -> None:
-    """Register every page with NiceGUI."""
-    for page in (sign_in, jobs, new_job, job, trial, relabel, spaces, compare, cluster):
+    """Register every page with NiceGUI; the sign-in page is none of NiceGUI's."""
+    for page in (jobs, new_job, job, trial, relabel, spaces, compare, cluster):
         page.register()

@@ -32,7 +32,7 @@ async def relabel_page(request: Request, job: str) -> Response | None:
         link(f"← {shown.name}", f"{PATH}/jobs/{shown.id}", "small")
         Text("h1", "Review validation labels")
         try:
-            questions = await context.call(context.service.labels.questions, shown.id, visitor.token.name)
+            questions = await context.call(context.service.labels.questions, shown.id, visitor.token.id)
         except Conflict as error:
             _offer(context, visitor, shown, str(error))
         else:
@@ -116,7 +116,7 @@ class RelabelPage:
                 self._show()
 
     async def _store(self, question: Question, accepted: bool | None) -> bool:
-        rater, service = self._visitor.token.name, self._context.service
+        rater, service = self._visitor.token.id, self._context.service
         image, label = question.image, question.label
         return await attempt(
             self._context,

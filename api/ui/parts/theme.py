@@ -84,13 +84,18 @@ HEAT = ("rgba(43, 138, 214, 0.04)", "rgba(43, 138, 214, 1)")
 
 def css() -> str:
     """Return the tokens as variables, then the rules of the pages."""
-    rules = (Path(__file__).parents[1] / "assets" / "page.css").read_text(encoding="utf-8")
+    rules = asset("page.css")
     return f"body {{ {_variables(LIGHT)} }}\nbody.body--dark {{ {_variables(DARK)} }}\n{rules}"
 
 
 def script() -> str:
     """Return the script of the pages."""
-    return (Path(__file__).parents[1] / "assets" / "page.js").read_text(encoding="utf-8")
+    return asset("shared.js") + asset("page.js")
+
+
+def asset(name: str) -> str:
+    """Return the text of a file in the folder `assets`."""
+    return (Path(__file__).parents[1] / "assets" / name).read_text(encoding="utf-8")
 
 
 def _variables(tokens: Mapping[str, str]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from searchsvc import files
 from searchsvc.checksums import sha256_of
@@ -15,7 +15,7 @@ from searchsvc.errors import Conflict, NotFound
 log = logging.getLogger(__name__)
 
 
-def opened(artifacts_dir: Path, artifact: Artifact) -> BinaryIO:
+def opened(artifacts_dir: Path, artifact: Artifact) -> BufferedReader:
     """Open the file of an artifact. Raises NotFound if it is missing, or something else is in its place."""
     try:
         return files.open_below(artifacts_dir, artifact.path)

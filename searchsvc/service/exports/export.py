@@ -66,6 +66,11 @@ def formats_of_job(job: Job) -> Mapping[str, Format]:
         return FORMATS
 
 
+def is_heavy(format: str) -> bool:  # noqa: A002 - the user's word
+    """Return whether a format needs hundreds of megabytes of memory: those of tasks, and Optuna's."""
+    return format == "optuna" or format not in FORMATS
+
+
 def names() -> list[str]:
     """Return the names of all formats of all tasks."""
     return list(dict.fromkeys(name for task in tasks.all_tasks() for name in formats_of(task)))

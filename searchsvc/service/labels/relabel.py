@@ -7,8 +7,9 @@ Skene's method. The result is a label file for `reassess` and for the option `re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def withdraw(store: Store, job: Job, rater: str, image: int, label: int) -> None
 
 def progress(store: Store, job: Job) -> RelabellingProgress:
     """Read the progress of a relabelling. Raises Conflict if there are no questions."""
-    return _progress(job, _Answers.of(_relabelling(store, job), store.verdicts(job.id)))
+    return _progress(store, job, _Answers.of(_relabelling(store, job), store.verdicts(job.id)))
 
 
 def relabelled(store: Store, job: Job, threshold: float) -> Relabelled:
@@ -174,7 +175,7 @@ def relabelled(store: Store, job: Job, threshold: float) -> Relabelled:
         sets[image].append(images.classes[label])
     for image in np.setdiff1d(np.arange(len(sets)), answers.images).tolist():
         sets[image].append(images.classes[images.labels[image]])
-    return Relabelled(_progress(job, answers), threshold, dict(zip(images.names, sets, strict=True)))
+    return Relabelled(_progress(store, job, answers), threshold, dict(zip(images.names, sets, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +212,7 @@ class _Answers:
         )
 
 
-def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
+def _progress(store: Store, job: Job, answers: _Answers) -> RelabellingProgress:
     made_from: Mapping[str, Any] = answers.relabelling.made_from
     return RelabellingProgress(
         job=job,
@@ -221,7 +222,7 @@ def _progress(job: Job, answers: _Answers) -> RelabellingProgress:
         settled=made_from["settled"],
         questions=len(answers.images),
         open=int(answers.is_open.sum()),
-        raters=answers.raters,
+        raters=_named(store, answers.raters),
     )
 
 
@@ -257,3 +258,15 @@ def _check_asked(relabelling: Relabelling, image: int, label: int) -> None:
 
 def _question(images: ValidationSplit, image: int, label: int) -> Question:
     return Question(image, images.names[image], label, images.classes[label], bool(images.labels[image] == label))
+
+
+def _named(store: Store, raters: Sequence[Rater]) -> tuple[Rater, ...]:
+    """Return the raters with the names of their tokens, by name; a name that several have gets the token's id."""
+    names = {token.id: token.name for token in store.tokens()}
+    shown = Counter(names.get(rater.name, rater.name) for rater in raters)
+
+    def name_of(rater: Rater) -> str:
+        name = names.get(rater.name, rater.name)
+        return f"{name} ({rater.name})" if shown[name] > 1 and rater.name in names else name
+
+    return tuple(sorted((replace(rater, name=name_of(rater)) for rater in raters), key=lambda rater: rater.name))

@@ -30,15 +30,26 @@ class Scope(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
-def create(store: Store, name: str, scope: Scope, expires_seconds: float | None, *, now: float) -> tuple[Token, str]:
-    """Create a token and return it with its secret. Raises InvalidInput."""
+def create(
+    store: Store,
+    name: str,
+    scope: Scope,
+    expires_seconds: float | None,
+    *,
+    now: float,
+    request_id: str | None = None,
+) -> tuple[Token, str]:
+    """Create a token and return it with its secret. Raises InvalidInput, and Conflict if the request has created it.
+
+    `request_id`: the id of a client's request, and of its token.
+    """
     if not 1 <= len(name) <= 128:
         raise InvalidInput.at("/name", "must be a text of 1 to 128 characters")
     if expires_seconds is not None and not (math.isfinite(expires_seconds) and 0 < expires_seconds <= 1e9):
         raise InvalidInput.at("/expires_seconds", "must lie above 0 and not above 1e9")
     secret = PREFIX + secrets.token_urlsafe(32)
     token = Token(
-        id=new_id(),
+        id=request_id or new_id(),
         name=name,
         scope=scope.value,
         created_at=now,

@@ -17,10 +17,19 @@ class AccessService:
         self.uses = TokenUse(context.store)
 
     def create(
-        self, name: str, *, scope: tokens.Scope = tokens.Scope.READ, expires_seconds: float | None = None
+        self,
+        name: str,
+        *,
+        scope: tokens.Scope = tokens.Scope.READ,
+        expires_seconds: float | None = None,
+        request_id: str | None = None,
     ) -> tuple[Token, str]:
-        """Create a token. Return it with its secret, which is not stored and cannot be read again."""
-        return tokens.create(self._store, name, scope, expires_seconds, now=self._context.clock())
+        """Create a token. Return it with its secret, which is not stored and cannot be read again.
+
+        `request_id`: the id of a client's request, and of its token. Raises Conflict if the request has created it.
+        """
+        now = self._context.clock()
+        return tokens.create(self._store, name, scope, expires_seconds, now=now, request_id=request_id)
 
     def tokens(self) -> list[Token]:
         """List all tokens."""

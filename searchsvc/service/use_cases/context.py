@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from searchsvc.domain import Job, Trial, is_id
 from searchsvc.service.lookup import references
 from searchsvc.service.results.memo import Memo
+from searchsvc.service.system.children import ChildProcesses
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
@@ -26,6 +27,8 @@ class ServiceContext:
     settings: Settings
     clock: Callable[[], float]
     memo: Memo
+    children: ChildProcesses | None = None
+    """Processes for heavy work; None: it is done in this process."""
 
     def job(self, reference: str) -> Job:
         """Find a job. Raises NotFound, and Conflict if several ids begin with the reference."""

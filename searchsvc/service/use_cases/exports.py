@@ -38,6 +38,10 @@ class ExportService:
         candidates, or those that pass `keep`. An existing file is replaced in a single step.
         """
         context, job = self._context, self._context.job(job_id)
+        if context.children is not None and keep is None and export.is_heavy(format):
+            how = {"format": format, "destination": destination, "trial": trial}
+            written: Path = context.children.run("export", "exports.write", job.id, **how)
+            return written
         chosen = context.trial(trial if "/" in trial or is_id(trial) else f"{job.id}/{trial}") if trial else None
         if chosen is not None and chosen.job_id != job.id:
             raise InvalidInput.at("/trial", f"belongs to job {chosen.job_id}, not to {job.id}")

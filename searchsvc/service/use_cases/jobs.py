@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from searchsvc.domain import Budget, Job, JobSpec, JobState, TrialState, new_id
+from searchsvc.domain import Budget, Job, JobSpec, JobState, Token, TrialState, new_id
 from searchsvc.domain.spec import parse_section
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service.documents import documents
 from searchsvc.service.exports import export
 from searchsvc.service.lookup import checks
@@ -18,8 +18,20 @@ from searchsvc.service.planning.reachability import check_reachable
 from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.system.logs import LogPart, read_part
 from searchsvc.service.use_cases.context import DEFAULT_PAGE_SIZE, ServiceContext
+from searchsvc.settings import Settings
 from searchsvc.spaces import Space
-from searchsvc.store import Idempotency
+from searchsvc.store.access.quotas import Quota
+
+
+def quota_of(settings: Settings) -> Quota:
+    """Return what the jobs of a token may use together."""
+    return Quota(
+        open_jobs=settings.limit_open_jobs,
+        open_trials=settings.limit_open_trials,
+        seconds=settings.limit_seconds,
+        gpu_seconds=settings.limit_gpu_seconds,
+        bytes=settings.limit_bytes,
+    )
 
 
 class JobService:
@@ -34,39 +46,52 @@ class JobService:
 
         Raises InvalidInput with every fault of the document. `trusted`: its files may be anywhere.
         """
+        if self._context.children is not None:
+            planned: planning.Plan = self._context.children.run("plan", "jobs.plan", document, trusted=trusted)
+            return planned
         spec = JobSpec.parse(documents.checked(document))
         return planning.plan(resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store))
 
     def submit(
-        self, document: object, *, owner: str | None = None, trusted: bool = False, idempotency_key: str | None = None
+        self, document: object, *, owner: Token | None = None, trusted: bool = False, request_id: str | None = None
     ) -> tuple[Job, bool]:
-        """Store a job for a controller to run. Return the job, and False if the key was used before.
+        """Store a job for a controller to run. Return the job, and False if an earlier try of the request has made it.
 
-        Raises InvalidInput (nothing is stored) and Conflict (the key was used with another document).
+        `request_id`: the id of a client's request, and of its job. Raises InvalidInput (nothing is stored).
         """
+        if (job := self._made_by(request_id)) is not None:  # even if its files are gone by now
+            return job, False
+        if self._context.children is not None:
+            how = {"owner": owner, "trusted": trusted, "request_id": request_id or new_id()}
+            made: tuple[Job, bool] = self._context.children.run("plan", "jobs.submit", document, **how)
+            return made
         spec = JobSpec.parse(documents.checked(document))
         blueprint = resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
         check_reachable(blueprint)
-        return self._create(blueprint.spec, owner, idempotency_key)
+        name, owner_id = (owner.name, owner.id) if owner else (None, None)
+        pins, quota = pins_of(blueprint.spec), quota_of(self._context.settings)
+        return self._store.create_job(
+            blueprint.spec, owner=name, owner_id=owner_id, request_id=request_id, data_pins=pins, quota=quota
+        )
 
-    def submit_derived(self, document: Mapping[str, Any], owner: str | None, idempotency_key: str | None) -> Job:
+    def submit_derived(self, document: Mapping[str, Any], owner: Token | None, request_id: str | None) -> Job:
         """Store a job on the data of an accepted job, whose paths were checked when it was submitted."""
-        return self.submit(document, owner=owner, trusted=True, idempotency_key=idempotency_key)[0]
+        return self.submit(document, owner=owner, trusted=True, request_id=request_id)[0]
 
     def clone(
         self,
         job_id: str,
         changes: Mapping[str, Any],
         *,
-        owner: str | None = None,
+        owner: Token | None = None,
         trusted: bool = False,
-        idempotency_key: str | None = None,
+        request_id: str | None = None,
     ) -> Job:
         """Submit the spec of a job again, changed by a JSON merge patch (RFC 7396) and validated as a whole."""
-        source = self.get(job_id).spec.document()
-        return self.submit(
-            documents.merge_patch(source, changes), owner=owner, trusted=trusted, idempotency_key=idempotency_key
-        )[0]
+        if (job := self._made_by(request_id)) is not None:
+            return job
+        document = documents.merge_patch(self.get(job_id).spec.document(), changes)
+        return self.submit(document, owner=owner, trusted=trusted, request_id=request_id)[0]
 
     def pause(self, job_id: str) -> Job:
         """End the running trials at once; they continue from their checkpoints after `resume`."""
@@ -107,7 +132,8 @@ class JobService:
         if not changes:
             raise InvalidInput.at("", "name the new budget: trials, seconds or gpu_hours")
         document = {**job.spec.budget.model_dump(mode="json"), **documents.checked(changes)}
-        return self._store.extend_job(job.id, parse_section(Budget, document), accept_data=accept_data)
+        quota, extended = quota_of(self._context.settings), parse_section(Budget, document)
+        return self._store.extend_job(job.id, extended, accept_data=accept_data, quota=quota)
 
     def delete(self, job_id: str) -> None:
         """Delete a job that is not running, with its trials, weights and logs."""
@@ -154,9 +180,9 @@ class JobService:
         settings = self._context.settings
         return read_part(settings.logs_dir, settings.job_log(self._context.job_id(job_id)), offset, lines)
 
-    def _create(self, spec: JobSpec, owner: str | None, key: str | None) -> tuple[Job, bool]:
-        if key is not None and not 1 <= len(key) <= 255:
-            raise InvalidInput.at("/idempotency_key", "must be a text of 1 to 255 characters")
-        idempotency = Idempotency(key, documents.digest(spec.document())) if key is not None else None
-        pins = pins_of(spec)
-        return self._store.create_job(spec, job_id=new_id(), owner=owner, idempotency=idempotency, data_pins=pins)
+    def _made_by(self, request_id: str | None) -> Job | None:
+        """Return the job that an earlier try of a request has created; None if there is none."""
+        try:
+            return None if request_id is None else self._store.job(request_id)
+        except NotFound:
+            return None

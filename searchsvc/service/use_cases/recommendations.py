@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from searchsvc.domain import Constraint, Job
+from searchsvc.domain import Constraint, Job, Token
 from searchsvc.service.planning.resolve import resolve
 from searchsvc.service.recommending import recommend, transfer
 from searchsvc.service.recommending.recommend import Recommendations
@@ -27,14 +27,18 @@ class RecommendationService:
         Raises InvalidInput (pointers `/constraints/0/metric`, `/k`) and Conflict if there are too few results.
         """
         job = self._context.job(job_id)
+        if self._context.children is not None:
+            call = "recommendations.recommend"
+            found: Recommendations = self._context.children.run("recommend", call, job.id, tuple(limits), k=k)
+            return found
         blueprint = resolve(job.spec, trusted=True, settings=self._context.settings, store=self._store)
         return recommend.recommend(self._store, job, blueprint, limits, k)
 
     def train(
-        self, recommendations: Recommendations, *, owner: str | None = None, idempotency_key: str | None = None
+        self, recommendations: Recommendations, *, owner: Token | None = None, request_id: str | None = None
     ) -> Job:
         """Submit a job that trains the recommended candidates at full fidelity."""
-        return self._jobs.submit_derived(recommend.spec_to_train(recommendations), owner, idempotency_key)
+        return self._jobs.submit_derived(recommend.spec_to_train(recommendations), owner, request_id)
 
     def transfer(
         self,
@@ -44,8 +48,8 @@ class RecommendationService:
         k: int = 3,
         networks: Sequence[str] = (),
         repeats: int = 1,
-        owner: str | None = None,
-        idempotency_key: str | None = None,
+        owner: Token | None = None,
+        request_id: str | None = None,
     ) -> Job:
         """Submit a job that trains networks of another space with the k best recipes of a job and the default recipe.
 
@@ -53,7 +57,7 @@ class RecommendationService:
         """
         job = self._context.job(job_id)
         spec = transfer.spec_of(self._store, job, space, k=k, networks=networks, repeats=repeats)
-        return self._jobs.submit_derived(spec, owner, idempotency_key)
+        return self._jobs.submit_derived(spec, owner, request_id)
 
     def transfer_report(self, job_id: str) -> TransferReport:
         """Return the results of each recipe for each network so far. Raises Conflict if the job is not a transfer."""

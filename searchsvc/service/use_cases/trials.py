@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO
+from io import BufferedReader
 
 from searchsvc.domain import Artifact, Attempt, Measurement, Trial, TrialState
 from searchsvc.errors import Conflict, InvalidInput, NotFound
@@ -69,7 +69,7 @@ class TrialService:
         """List the files that a trial produced."""
         return self._store.artifacts(self.get(trial_id).id)
 
-    def open_artifact(self, trial_id: str, name: str) -> BinaryIO:
+    def open_artifact(self, trial_id: str, name: str) -> BufferedReader:
         """Open a file that a trial produced. Raises NotFound, also if something else is in its place."""
         trial = self.get(trial_id)
         record = next((artifact for artifact in self._store.artifacts(trial.id) if artifact.name == name), None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from searchsvc.errors import InvalidInput
-from searchsvc.settings import SETTINGS, Settings
+from searchsvc.settings import SETTINGS, Settings, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +55,33 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_child_process_reads_the_same_settings(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "d", data_roots=(Path("/x:y"),), ray_address="head:1", lease_seconds=7)
-    code = "from searchsvc.settings import Settings; print(vars(Settings()))"
+    code = "from searchsvc.settings import Settings, without_password; print(vars(Settings()))"
     output = subprocess.run(
         [sys.executable, "-c", code], env=settings.environment(), check=True, capture_output=True, text=True
     ).stdout
     assert output.strip() == str(vars(settings))
+
+
+def test_a_child_process_gets_no_token_of_a_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCHSVC_TOKEN", "ssvc_secret")
+    settings = Settings(data_dir=tmp_path, token="ssvc_other")
+    assert "ssvc_" not in str(settings.environment())
+    assert "ssvc_" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:p@ss:word@db:5432/x", "postgresql://me@db:5432/x"),
+        ("postgresql://db/x?user=me&password=secret&sslmode=require", "postgresql://db/x?user=me&password=***&sslmode=require"),
+        ("postgresql//me:secret@db/x", "postgresql//me@db/x"),
+        ("me:secret@db", "me@db"),
+        ("postgresql://me@db/x", "postgresql://me@db/x"),
+        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
+    ],
+)
+def test_a_message_shows_a_database_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 def test_a_setting_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

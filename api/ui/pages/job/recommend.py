@@ -139,7 +139,7 @@ class RecommendPanel:
             self._visitor,
             Scope.SUBMIT,
             lambda: jobs.append(
-                self._context.service.recommendations.train(recommendations, owner=self._visitor.token.name)
+                self._context.service.recommendations.train(recommendations, owner=self._visitor.token)
             ),
             "Submitted.",
         )

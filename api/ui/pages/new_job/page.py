@@ -132,7 +132,7 @@ class NewJobPage:
             self._visitor,
             Scope.SUBMIT,
             lambda: jobs.append(
-                self._context.service.jobs.submit(load_document(text), owner=self._visitor.token.name)[0]
+                self._context.service.jobs.submit(load_document(text), owner=self._visitor.token)[0]
             ),
             "Submitted.",
         )

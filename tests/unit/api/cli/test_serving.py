@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -66,6 +67,25 @@ def test_searchctl_finds_the_service_and_its_token(service: str, searchctl: Sear
     assert (home / "token").stat().st_mode & 0o777 == 0o600
     listed = httpx.get(f"{service}/api/v1/jobs", headers={"Authorization": f"Bearer {token}"}).json()
     assert [job["name"] for job in listed["items"]] == ["tiny"]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_only_a_terminal_shows_a_sign_in_link(home: Path, is_terminal: bool) -> None:
+    reading, writing = os.openpty() if is_terminal else os.pipe()
+    with open(reading, encoding="utf-8") as printed:
+        process = subprocess.Popen([SEARCHCTL, "serve", "--no-controller", "--port", "0"], stdout=writing)
+        os.close(writing)
+        try:
+            lines = []
+            while not lines or "Ctrl-C ends it" not in lines[-1]:
+                lines.append(printed.readline())
+        finally:
+            process.kill()
+            process.wait()
+    [page] = [line for line in lines if "web page" in line]
+    assert ("/ui/open/" in "".join(lines)) is is_terminal
+    assert is_terminal or f"sign in with the token in {home / 'token'}" in page
+    assert is_terminal or "searchctl token create" in page
 
 
 def test_a_token_that_is_not_known_is_code_5(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from searchsvc.errors import Conflict, InvalidInput
+from searchsvc.domain import new_id
+from searchsvc.errors import InvalidInput
 from searchsvc.service.service import Service
 
 Document = dict[str, Any]
@@ -186,12 +187,15 @@ def test_a_job_is_stored_with_the_path_that_was_found(
     assert job.spec.document()["dataset"]["path"] == os.path.realpath(root)
 
 
-def test_a_key_that_was_seen_answers_with_the_same_job(service: Service, document: Document) -> None:
-    first, new = service.jobs.submit(document, idempotency_key="k", owner="me")
-    again, new_again = service.jobs.submit(dict(reversed(document.items())), idempotency_key="k", owner="me")
+def test_a_request_that_is_tried_again_is_answered_before_anything_is_looked_up(
+    service: Service, document: Document
+) -> None:
+    owner, request_id = service.access.create("me")[0], new_id()
+    first, new = service.jobs.submit(document, request_id=request_id, owner=owner)
+    again, new_again = service.jobs.submit({"no": "spec any more"}, request_id=request_id, owner=owner)
     assert (new, new_again, again.id) == (True, False, first.id)
-    with pytest.raises(Conflict):
-        service.jobs.submit({**document, "seed": 7}, idempotency_key="k", owner="me")
+    assert (first.owner, first.owner_id) == ("me", owner.id)
+    assert service.jobs.clone("a job that is deleted", {}, request_id=request_id) == first
 
 
 def test_a_clone_is_the_same_job_with_changes_and_is_validated_whole(service: Service, document: Document) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchsvc.domain import Constraint, Job
+from searchsvc.domain import Constraint, Job, new_id
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service.recommending import search
 from searchsvc.service.recommending.search import PredictedRow, Prediction, SearchRequest
@@ -115,13 +115,14 @@ class TestTraining:
     ) -> None:
         job = finished_job(12, stopping={"name": "asha"}, budget={"trials": 12, "seconds": 60.0})
         recommendations = service.recommendations.recommend(job.id, [FLOPS], k=3)
-        made = service.recommendations.train(recommendations, owner="me")
+        made = service.recommendations.train(recommendations, owner=service.access.create("me")[0])
         assert (made.name, made.owner, made.spec.stopping.name) == ("digits-recommended", "me", "none")
         assert (made.spec.fidelity, made.spec.constraints) == (job.spec.fidelity, (FLOPS,))
         assert made.spec.budget.model_dump() == {"trials": 3, "seconds": None, "gpu_hours": None}
         proposer = service.jobs.plan(made.spec.document()).candidates
         assert [one.candidate for one in proposer] == [one.candidate for one in recommendations.items]
 
-    def test_the_same_key_makes_one_job(self, service: Service, finished_job: Callable[..., Job]) -> None:
+    def test_the_same_request_makes_one_job(self, service: Service, finished_job: Callable[..., Job]) -> None:
         recommendations = service.recommendations.recommend(finished_job(12).id, [FLOPS])
-        assert len({service.recommendations.train(recommendations, idempotency_key="k").id for _ in range(2)}) == 1
+        request = new_id()
+        assert {service.recommendations.train(recommendations, request_id=request).id for _ in range(2)} == {request}
