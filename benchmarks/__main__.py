@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-from benchmarks import ablation, search
+from benchmarks import ablation, scale, search
 from benchmarks.report import print_table, with_table
 from benchmarks.search_results import PAGE
 
@@ -25,11 +25,12 @@ BENCHMARKS = {
     "operations": "CPU seconds of operations on costs, documents and data",
     "service_memory": "Memory of the service before and after heavy requests",
     "learning": "CPU seconds of predictors, proposals and recommendations",
+    "scale": "A driver back at work on a job of 10,000 trials and 1,000,000 measurements, beside an empty job",
     "recovery": "A job's first trial, and the next one after kill -9 of its driver",
     "search": "Evaluations to the value of TPE at 100, on tables of real trainings",
     "ablation": "The contribution of each part of the predictor and of FBNetV3's search",
 }
-WITH_OPTIONS = ("search", "ablation")
+WITH_OPTIONS = ("search", "ablation", "scale")
 """Benchmarks whose `run` takes the command-line arguments."""
 
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help=f"put the tables that {PAGE.name} has a place for into it")
     search.add_options(parser)
     ablation.add_options(parser)
+    scale.add_options(parser)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # on SIGTERM, child processes are ended as well
     results = {}

@@ -52,7 +52,7 @@ def fill(
     url: str, job_id: str, count: int, *, propose: Callable[[int], Proposal] = proposal, steps: int = 0
 ) -> list[str]:
     """Add `count` ended trials with `steps` measurements each to the job, and return their ids."""
-    rows = list(_ended_trials(job_id, count, propose))
+    rows = list(_ended_trials(job_id, count, propose, steps or 5))
     failed = sum(row["state"] == TrialState.FAILED.value for row in rows)
     totals = {total_of(TrialState.FAILED): failed, total_of(TrialState.SUCCEEDED): count - failed}
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
@@ -69,11 +69,13 @@ def fill(
     return [row["id"] for row in rows]
 
 
-def _ended_trials(job_id: str, count: int, propose: Callable[[int], Proposal]) -> Iterator[dict[str, Any]]:
+def _ended_trials(
+    job_id: str, count: int, propose: Callable[[int], Proposal], step: int
+) -> Iterator[dict[str, Any]]:
     for number in range(count):
         made = propose(number)
         score = (number * 7919 % count) / count
-        common = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "step": 5, "seconds": 1.0}
+        common = {"id": new_id(), "job_id": job_id, "number": number, "told": number, "step": step, "seconds": 1.0}
         common |= {"candidate": dict(made.candidate.values), "asks": made.asks, "told_before": made.told}
         common |= {"rejected": {}, "answered": [], "costs": dict(made.costs), "attempts": 1}
         common |= {"created_at": float(number), "started_at": float(number), "finished_at": float(number + 1)}
@@ -86,7 +88,7 @@ def _ended_trials(job_id: str, count: int, propose: Callable[[int], Proposal]) -
                 "failure": "ERROR",
             }
         else:
-            measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": 5, "minimised_objective": -score}
+            measured = {"metrics": {"accuracy": score, **made.costs}, "best_step": step, "minimised_objective": -score}
             yield common | {"state": "SUCCEEDED", "failure": None} | measured
 
 

@@ -67,6 +67,11 @@ class Proposer:
         return len(self._trials)
 
     @property
+    def told(self) -> int:
+        """Number of results told so far: the place of the next result."""
+        return self._trials.told
+
+    @property
     def exhausted(self) -> bool:
         """True if every feasible candidate has been proposed. No proposal will follow."""
         return self._selector.exhausted

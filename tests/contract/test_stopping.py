@@ -54,6 +54,20 @@ def reports_of(rule: StoppingRule, trials: int, seed: int) -> Iterator[tuple[Rep
 @pytest.mark.parametrize("objectives", OBJECTIVES.values(), ids=OBJECTIVES)
 @pytest.mark.parametrize("name", OPTIONS)
 class TestEveryRule:
+    def test_a_replay_of_the_measurements_that_it_wants_makes_the_same_decisions(
+        self, name: str, objectives: Sequence[Objective]
+    ) -> None:
+        whole, replayed = create_rule(name, objectives), create_rule(name, objectives)
+        reports = list(reports_of(whole, 40, seed=3))
+        for (trial, measurement), decision in reports[: len(reports) // 2]:
+            if replayed.wants(trial, measurement.step):
+                assert replayed.report(trial, measurement) is decision
+            else:
+                assert decision is CONTINUE
+        rest = reports[len(reports) // 2 :]
+        assert [replayed.report(*report) for report, _ in rest] == [decision for _, decision in rest]
+        assert replayed.needs_measurements or all(decision is CONTINUE for _, decision in reports)
+
     def test_an_interruption_does_not_change_the_decisions(self, name: str, objectives: Sequence[Objective]) -> None:
         whole = list(reports_of(create_rule(name, objectives), 40, seed=5))
         for cut in np.random.default_rng(6).integers(len(whole), size=5):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from searchsvc.algorithms.stopping.rule import StoppingRule
 from searchsvc.domain import (
@@ -27,9 +29,12 @@ from searchsvc.domain import (
 )
 from searchsvc.proposing.proposer import Proposer
 from searchsvc.store import JobWriter
+from workers.driver.interruption import in_background
 from workers.trials.folders import has_made
 
 FLUSH_SECONDS = 0.1
+PATIENCE_SECONDS = 0.5
+"""Time to wait for proposals before the driver turns to other work."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,9 +61,84 @@ class OpenTrial:
     """Monotonic time at which it began to wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The result of an ask."""
+
+    first: int
+    """The number of the first proposal."""
+    proposals: Sequence[Proposal]
+    rounds: Sequence[tuple[int, Mapping[str, Any]]]
+    """(number, report) of rounds that ended."""
+    exhausted: bool = False
+    """True if no proposal will follow."""
+    has_news: bool = False
+    """True if results arrived during the ask: the next ask may have more proposals."""
+
+
 def with_costs(measurement: Measurement, costs: Mapping[str, float]) -> Measurement:
     """Return a measurement with the trial's costs: an objective may be a cost, which is never measured."""
-    return replace(measurement, metrics={**costs, **measurement.metrics})
+    return replace(measurement, metrics={**costs, **measurement.metrics}) if costs else measurement
+
+
+class BackgroundAsks:
+    """A proposer that is asked in a background thread, so that an ask of any length delays nothing else.
+
+    Whatever the proposer is told during an ask reaches it after the ask, in order. Proposals therefore depend only on
+    the order of proposals and results, as a replay repeats it.
+    """
+
+    def __init__(self, proposer: Proposer) -> None:
+        self._proposer = proposer
+        self._ask: Future[Asked] | None = None
+        self._postponed: list[Callable[[], object]] = []
+        self._untold = 0
+        """Number of results among the postponed calls."""
+
+    @property
+    def is_idle(self) -> bool:
+        return self._ask is None
+
+    def begin(self, count: int, existing: int, budget: int) -> None:
+        """Begin to ask for up to `count` proposals and the reports of rounds that have ended."""
+
+        def ask() -> Asked:
+            first = self._proposer.next_number
+            proposals = self._proposer.propose(count, existing=existing, budget=budget)
+            return Asked(first, proposals, self._proposer.take_rounds())
+
+        self._ask = in_background(ask)
+
+    def end(self, seconds: float) -> Asked | None:
+        """Return the proposals if they arrive within `seconds`, else None. Raises NothingFeasible."""
+        assert self._ask is not None
+        if not wait([self._ask], seconds).done:
+            return None
+        ask, self._ask = self._ask, None
+        postponed, self._postponed, self._untold = self._postponed, [], 0
+        asked = ask.result()
+        for call in postponed:
+            call()
+        return replace(asked, exhausted=self._proposer.exhausted, has_news=bool(postponed))
+
+    def tell(self, number: int, observation: Observation) -> int:
+        """Tell the outcome of trial `number`, after the ask under way. Return its place in the order of all results."""
+        if self._ask is None:
+            return self._proposer.tell(number, observation)
+        self._postponed.append(lambda: self._proposer.tell(number, observation))
+        self._untold += 1
+        return self._proposer.told + self._untold - 1
+
+    def reopen(self, number: int) -> None:
+        """Try a failed trial again, after the ask under way."""
+        if self._ask is None:
+            self._proposer.reopen(number)
+        else:
+            self._postponed.append(lambda: self._proposer.reopen(number))
+
+    def is_exhausted(self) -> bool:
+        """True if no proposal will follow; False during an ask."""
+        return self._ask is None and self._proposer.exhausted
 
 
 class Ledger:
@@ -83,7 +163,7 @@ class Ledger:
         self.waiting = deque(waiting)
         self.running: dict[str, OpenTrial] = {}
         self.exhausted = False
-        self._writer, self._proposer, self._rule = writer, proposer, rule
+        self._writer, self._asks, self._rule = writer, BackgroundAsks(proposer), rule
         self._clock, self._monotonic = clock, monotonic
         self._flushed = monotonic()
         self._after_flush: list[Callable[[], None]] = []
@@ -91,7 +171,10 @@ class Ledger:
     # ---- next trial ------------------------------------------------------------------------------------------------
 
     def next_trial(self, room: int, budget: int, *, idle: bool) -> OpenTrial | None:
-        """Return the next trial to run, which is stored first; None if an active trial has to end before.
+        """Return the next trial to run, which is stored first; None if there is none yet.
+
+        Then an active trial has to end before, or the algorithm takes longer than PATIENCE_SECONDS for its next
+        proposals: ask again later.
 
         `room`: number of trials that could start now; as many are proposed at once. `budget`: total number of trials
         allowed. `idle`: no trial is active.
@@ -102,18 +185,21 @@ class Ledger:
         return self.waiting.popleft() if self.waiting else None
 
     def _propose(self, count: int, budget: int, *, idle: bool) -> None:
-        if count <= 0 or self.exhausted:
+        if self._asks.is_idle:
+            if count <= 0 or self.exhausted:
+                return
+            self._asks.begin(count, self.existing, budget)
+        asked = self._asks.end(PATIENCE_SECONDS)
+        if asked is None:
             return
-        first = self._proposer.next_number
-        proposals = self._proposer.propose(count, existing=self.existing, budget=budget)
-        trials = [OpenTrial(new_id(), first + place, proposal) for place, proposal in enumerate(proposals)]
+        trials = [OpenTrial(new_id(), asked.first + place, each) for place, each in enumerate(asked.proposals)]
         self._writer.add_trials([(trial.id, trial.number, trial.proposal) for trial in trials])
-        for number, data in self._proposer.take_rounds():
+        for number, data in asked.rounds:
             self._writer.record_round(number, data)
         self.waiting.extend(trials)
         self.existing += len(trials)
         # An algorithm that waits for results although no trial is active would wait forever: it is exhausted.
-        self.exhausted = self._proposer.exhausted or (idle and not trials)
+        self.exhausted = asked.exhausted or (idle and not trials and not asked.has_news)
 
     # ---- events of attempts ----------------------------------------------------------------------------------------
 
@@ -150,7 +236,7 @@ class Ledger:
                 self._writer.requeue(trial.id, trial.attempts, outcome.state, outcome.failure, outcome.message)
                 self._wait_again(trial)
                 return True
-        tell_number = self._proposer.tell(trial.number, self._observation(trial, outcome))
+        tell_number = self._asks.tell(trial.number, self._observation(trial, outcome))
         self._writer.finish(trial.id, trial.attempts, outcome, tell_number)
         return False
 
@@ -167,8 +253,8 @@ class Ledger:
 
     def reopen(self, trial: OpenTrial) -> None:
         """Queue a failed trial again. Its result may enable the algorithm to propose more trials."""
-        self.exhausted = self._proposer.exhausted
-        self._proposer.reopen(trial.number)
+        self.exhausted = self._asks.is_exhausted()
+        self._asks.reopen(trial.number)
         self.waiting.append(trial)
 
     def record_test(self, trial: OpenTrial, metrics: Mapping[str, float]) -> None:

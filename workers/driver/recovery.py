@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from searchsvc.algorithms.stopping.rule import StoppingRule
-from searchsvc.domain import Attempt, Decision, Job, Measurement, Proposal, Trial, TrialState, best_measurement
+from searchsvc.domain import Attempt, Decision, Job, Measurement, Trial, TrialState, best_measurement
 from searchsvc.service.planning.blueprint import Blueprint, make_proposer, make_stopping_rule
 from searchsvc.store import JobWriter, Store
 from workers.driver.ledger import Ledger, OpenTrial, with_costs
 
 _PAGE = 10_000
+_TRIALS_AT_ONCE = 100
+"""Trials whose measurements are in memory at once."""
 _DIVERGED = "replayed, the algorithm proposes another candidate than the stored one (was a library updated?)"
 
 
@@ -22,11 +23,10 @@ def recover(store: Store, writer: JobWriter, job: Job, blueprint: Blueprint) -> 
     """
     trials = store.all_trials(job.id)
     proposer, rule = make_proposer(blueprint), make_stopping_rule(blueprint)
-    measured = list(_measurements(store, job.id))
-    proposer.replay(trials, _histories(measured) if proposer.learns_from_histories else {})
+    proposer.replay(trials, StoredHistories(store, trials) if proposer.learns_from_histories else {})
     if proposer.diverged_at is not None:
         writer.event("algorithm.diverged", {"trial": proposer.diverged_at, "reason": _DIVERGED})
-    stopped = _replay(rule, measured, {trial.number: trial.proposal for trial in trials})
+    stopped = _replay(store, job, rule, trials) if rule.needs_measurements else set()
     unfinished = [trial for trial in trials if not trial.state.is_final]
     open_trials = {trial.id: _opened(store, job, trial, trial.number in stopped) for trial in unfinished}
     ledger = Ledger(
@@ -55,31 +55,44 @@ def reopen_retried(store: Store, job: Job, ledger: Ledger, active: set[str]) -> 
         after = page[-1].number
 
 
-def _replay(
-    rule: StoppingRule, measured: Iterable[tuple[int, Measurement]], proposals: Mapping[int, Proposal]
-) -> set[int]:
-    """Return the numbers of the trials that the rule has stopped."""
+class StoredHistories(Mapping[int, tuple[Measurement, ...]]):
+    """The measurements of each trial by its number, read when a replay needs them: in the order of results."""
+
+    def __init__(self, store: Store, trials: Sequence[Trial]) -> None:
+        self._store = store
+        told = (trial for trial in trials if trial.told is not None)
+        self._trials = sorted(told, key=lambda trial: trial.told or 0)
+        self._places = {trial.number: place for place, trial in enumerate(self._trials)}
+        self._page = range(0)
+        self._read: dict[str, list[Measurement]] = {}
+
+    def __getitem__(self, number: int) -> tuple[Measurement, ...]:
+        place = self._places[number]
+        if place not in self._page:
+            start = place - place % _TRIALS_AT_ONCE
+            self._page = range(start, start + _TRIALS_AT_ONCE)
+            self._read = self._store.measurements_of([trial.id for trial in self._trials[start : self._page.stop]])
+        return tuple(self._read.get(self._trials[place].id, ()))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _replay(store: Store, job: Job, rule: StoppingRule, trials: Sequence[Trial]) -> set[int]:
+    """Report the stored measurements to the rule. Return the numbers of the trials that it has stopped."""
+    proposals = {trial.number: trial.proposal for trial in trials}
+
+    def wants(number: int, step: int) -> bool:
+        return rule.wants(number, step) and proposals[number].may_be_stopped
+
     return {
         number
-        for number, measurement in measured
-        if proposals[number].may_be_stopped
-        and rule.report(number, with_costs(measurement, proposals[number].costs)) is Decision.STOP
+        for number, measurement in store.scan_measurements(job.id, wants)
+        if rule.report(number, with_costs(measurement, proposals[number].costs)) is Decision.STOP
     }
-
-
-def _histories(measured: Iterable[tuple[int, Measurement]]) -> dict[int, tuple[Measurement, ...]]:
-    """Return the measurements of each trial, by its number."""
-    histories: defaultdict[int, list[Measurement]] = defaultdict(list)
-    for number, measurement in measured:
-        histories[number].append(measurement)
-    return {number: tuple(history) for number, history in histories.items()}
-
-
-def _measurements(store: Store, job_id: str) -> Iterator[tuple[int, Measurement]]:
-    after = 0
-    while page := store.job_measurements(job_id, after=after, limit=_PAGE):
-        yield from ((number, measurement) for _, number, measurement in page)
-        after = page[-1][0]
 
 
 def _opened(store: Store, job: Job, trial: Trial, stop: bool) -> OpenTrial:

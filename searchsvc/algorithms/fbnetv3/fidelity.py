@@ -8,7 +8,7 @@ import numpy as np
 
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.candidates import Observation
-from searchsvc.domain.metrics import Objective, best_measurement
+from searchsvc.domain.metrics import Measurement, Objective, best_measurement
 from searchsvc.predictors.early_stop import early_stop_epoch
 from searchsvc.spaces.space import Matrix
 
@@ -36,9 +36,13 @@ def metrics_by(observation: Observation, epoch: int | None, objective: Objective
     metrics = observation.metrics or {}
     if epoch is None:
         return metrics
-    earlier = [measurement for measurement in observation.history if measurement.step <= epoch]
-    best = best_measurement(earlier, objective)
+    best = best_until(observation, epoch, objective)
     return metrics if best is None else {**metrics, **best.metrics}
+
+
+def best_until(observation: Observation, epoch: int, objective: Objective) -> Measurement | None:
+    """The best measurement of a trial up to `epoch`; None if no measurement up to there has the objective."""
+    return best_measurement([one for one in observation.history if one.step <= epoch], objective)
 
 
 def _curve(observation: Observation, objectives: Sequence[Objective]) -> Matrix | None:

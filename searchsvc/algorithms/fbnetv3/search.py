@@ -114,7 +114,7 @@ class FbnetV3(Algorithm):
             if signed_values(observation.metrics, self._surrogate.measured_objectives) is None:
                 self._history.release(row, observation.failure)
             else:
-                self._history.finish(row, observation)
+                self._history.finish(row, self._surrogate.compacted(observation, self._history.results))
 
     def resume(self, candidate: Candidate, asks: int) -> None:
         super().resume(candidate, asks)

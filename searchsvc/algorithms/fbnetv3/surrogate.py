@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.fbnetv3.fidelity import metrics_by, shared_epoch
+from searchsvc.algorithms.fbnetv3.fidelity import best_until, metrics_by, shared_epoch
 from searchsvc.algorithms.fbnetv3.history import Result
 from searchsvc.algorithms.fbnetv3.posterior import Posterior
+from searchsvc.domain.candidates import Observation
 from searchsvc.predictors.encoding import Encoding
 from searchsvc.predictors.predictor import LEAST_FOR_NEURAL, LEAST_RESULTS, Predictor, pretrained
 from searchsvc.predictors.quality import quality
@@ -38,6 +40,10 @@ class Surrogate:
         self._batch = batch
         self._threshold = threshold
         self._neural = neural
+        self._epoch: int | None = None
+        """The early-stop epoch, once known."""
+        self._checked = 0
+        """Number of results among which the early-stop epoch was last looked for."""
         costs = problem.cost_model.metrics
         self.measured_objectives = tuple(goal for goal in problem.objectives if goal.metric not in costs)
         limits = [constraint.metric for constraint in problem.constraints]
@@ -83,6 +89,19 @@ class Surrogate:
         """The epoch at which trials are compared; None if too few trained to the end."""
         observations = [result.observation for result in results]
         return shared_epoch(observations, self.measured_objectives, self._batch, self._threshold)
+
+    def compacted(self, observation: Observation, earlier: Sequence[Result]) -> Observation:
+        """Reduce the history of a new result to the measurement that its comparable values come from.
+
+        That measurement is certain once the first trials have chosen the early-stop epoch, which stays. It bounds the
+        memory of a search with many epochs.
+        """
+        if self._epoch is None and len(earlier) >= max(self._batch, 2 * self._checked):
+            self._checked, self._epoch = len(earlier), self.early_stop_epoch(earlier)
+        if self._epoch is None or not observation.history:
+            return observation
+        best = best_until(observation, self._epoch, self._problem.objectives[0])
+        return replace(observation, history=() if best is None else (best,))
 
     def _measured(self, results: Sequence[Result]) -> Mapping[str, Matrix]:
         """metric -> (r,) comparable values; NaN if a trial did not measure it."""

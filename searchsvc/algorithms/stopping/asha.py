@@ -54,6 +54,10 @@ class Asha(StoppingRule):
         self._rungs_passed: dict[int, int] = {}
         """trial -> number of rungs that it has passed."""
 
+    def wants(self, trial: int, step: int) -> bool:
+        rung = self._rungs_passed.get(trial, 0)
+        return rung < len(self.rungs) and step >= self.rungs[rung]
+
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
         rung = self._rungs_passed.get(trial, 0)
         if rung == len(self.rungs) or step < self.rungs[rung]:

@@ -17,6 +17,8 @@ class NeverStopOptions(MethodOptions):
 class NeverStop(StoppingRule):
     """Lets every trial train to its fidelity."""
 
+    needs_measurements = False
+
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity, options: NeverStopOptions) -> None:  # noqa: ARG002 - every factory takes options
         super().__init__(objectives, fidelity)
 

@@ -57,6 +57,9 @@ class RankCorrelation(StoppingRule):
         self.epoch: int | None = None
         """Epoch at which later trials stop; None until enough trials have trained to the end."""
 
+    def wants(self, trial: int, step: int) -> bool:  # noqa: ARG002 - the contract names it
+        return self.epoch is None or step >= self.epoch
+
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:
         if self.epoch is None:
             self._learn(trial, step, values)

@@ -26,6 +26,9 @@ class StoppingRule(ABC):
     A measurement that lacks an objective is ignored: CONTINUE. A subclass implements `_stops`.
     """
 
+    needs_measurements = True
+    """False if the rule stops no trial, so that a replay may leave it without measurements."""
+
     def __init__(self, objectives: Sequence[Objective], fidelity: Fidelity) -> None:
         """`fidelity`: the fidelity of a whole trial."""
         self._objectives = tuple(objectives)
@@ -40,6 +43,10 @@ class StoppingRule(ABC):
             return Decision.CONTINUE
         self.saved_steps += self._epochs - measurement.step
         return Decision.STOP
+
+    def wants(self, trial: int, step: int) -> bool:  # noqa: ARG002 - overridden where it matters
+        """False if a measurement of the trial at this step, or an earlier step, leaves the rule as it is: CONTINUE."""
+        return True
 
     @abstractmethod
     def _stops(self, trial: int, step: int, values: tuple[float, ...]) -> bool:

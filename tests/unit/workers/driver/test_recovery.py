@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from ray.exceptions import RayActorError
 
 from searchsvc.domain import Attempt, Candidate, Decision, FailureKind, JobState, Outcome, Proposal, TrialState
 from tests.support.driver_parts import DriverParts, measured
+from workers.driver import recovery
 from workers.driver.ledger import OpenTrial
 from workers.driver.recovery import counted_failures, reopen_retried
 
@@ -200,3 +202,42 @@ def test_a_reopened_trial_keeps_its_attempts_and_is_not_stopped(driver: Drivers)
     reopen_retried(parts.store, job, parts.ledger, set())
     trial: OpenTrial = parts.ledger.waiting[0]
     assert (trial.attempts, trial.step, trial.failures, trial.stop) == (1, 4, 0, False)
+
+
+@pytest.mark.parametrize("rule", ["none", "asha", "median", "rank-correlation"])
+def test_measurements_are_read_only_for_a_rule_that_needs_them(
+    driver: Drivers, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    parts = driver(1, stopping={"name": rule}, algorithm={"name": "tpe"})
+    for key in "abc":
+        parts.succeed(key)
+    read: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        method = getattr(parts.store, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            read.append(name)
+            return method(*arguments, **options)
+
+        return call
+
+    for name in ("scan_measurements", "job_measurements", "measurements_of", "measurements"):
+        monkeypatch.setattr(parts.store, name, counted(name))
+    parts.take_over()
+    assert read == ([] if rule == "none" else ["scan_measurements"])
+
+
+def test_histories_are_read_a_few_trials_at_a_time(driver: Drivers, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = driver(1)
+    for number in range(5):
+        parts.succeed(f"trial {number}", accuracy=number / 10)
+    parts.ledger.flush()
+    monkeypatch.setattr(recovery, "_TRIALS_AT_ONCE", 2)
+    histories = recovery.StoredHistories(parts.store, parts.store.all_trials(parts.job_id))
+    asked: list[int] = []
+    read = parts.store.measurements_of
+    monkeypatch.setattr(parts.store, "measurements_of", lambda ids: asked.append(len(ids)) or read(ids))
+    values = [histories[number][0].metrics["accuracy"] for number in histories]
+    assert values == [number / 10 for number in range(5)]
+    assert asked == [2, 2, 1]
