@@ -142,7 +142,7 @@ def _blueprint(store: Store, lease: Lease) -> Blueprint:
     return Blueprint(
         spec=spec,
         task=find(spec.task),
-        dataset=DatasetInfo("nothing", (), (1,), {}),
+        dataset=DatasetInfo("nothing", (), (1, 1, 1), {}),
         space=Space(parameters.parameters),
         cost_model=NO_COSTS,
         hard=(),

@@ -53,7 +53,7 @@ _UNCHANGED_ARGUMENTS = ("slots", "frozen")
 _STATEMENTS = ("raise_stmt", "return_stmt", "del_stmt")
 
 
-class LeaveOutStatement(Operator):  # type: ignore[misc]  # Cosmic Ray has no types
+class LeaveOutStatement(Operator):
     """Leave out a call, a raise, a return, a del, or an assignment to an attribute or an item."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:

@@ -77,12 +77,12 @@ def _check(column: Column[Any], value: Any, place: str) -> None:
 
 def _check_text(column: Column[Any], value: Any, place: str) -> None:
     _require(isinstance(value, str), value, place, "text")
-    is_short = isinstance(column.type, String) and column.type.length is not None
-    most = column.type.length if is_short else _LONGEST_NAME if column.primary_key else _LONGEST_TEXT
+    limit = column.type.length if isinstance(column.type, String) else None
+    most = limit or (_LONGEST_NAME if column.primary_key else _LONGEST_TEXT)
     size = len(value.encode("utf-8", "replace"))
     if size > most:
         raise Unstorable(f"{place}: a text of {size:,} bytes is too long; at most {most:,} are stored")
-    if is_short:
+    if limit is not None:
         _require(value.isascii() and value.isprintable(), value, place, "plain text")
 
 
