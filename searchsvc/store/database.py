@@ -52,6 +52,10 @@ class TryAgain(Exception):
     """Raised in a transaction that lost a race, to roll back and repeat it when the winner is visible."""
 
 
+class PoolExhausted(StoreUnavailable):
+    """All connections of this process are in use."""
+
+
 class Database:
     """A connection pool, and transactions on it."""
 
@@ -61,6 +65,7 @@ class Database:
         self._wait_seconds = wait_seconds
         self.engine = _engine(self.url, connections)
         self._turn = threading.Lock()
+        self._answered_at = float("-inf")
 
     @property
     def is_sqlite(self) -> bool:
@@ -123,7 +128,13 @@ class Database:
         with self.engine.connect() as connection:
             connection.execution_options(**{_WRITES: writes, _WAIT: patience})
             with connection.begin():
-                return work(connection)
+                result = work(connection)
+        self._answered_at = time.monotonic()
+        return result
+
+    def answered_within(self, seconds: float) -> bool:
+        """Return whether the database has completed a transaction of this process in the last `seconds`."""
+        return time.monotonic() - self._answered_at <= seconds
 
     def _until_done(self, run: Callable[[float], T], wait_seconds: float | None) -> T:
         """Call `run` with the seconds for which it may wait, until it succeeds or the time is over."""
@@ -144,8 +155,8 @@ class Database:
                     raise StoreUnavailable(f"{self}: {failure.meaning}: {message_of(failed)}") from failed
                 error, meaning = failed, failure.meaning
             if time.monotonic() + pause > deadline:
-                said = f"{self} did not answer within {wait:g} s, {meaning}: {message_of(error)}"
-                raise StoreUnavailable(said) from error
+                kind = PoolExhausted if isinstance(error, PoolTimeout) else StoreUnavailable
+                raise kind(f"{self} did not answer within {wait:g} s, {meaning}: {message_of(error)}") from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

@@ -9,7 +9,7 @@ from searchsvc.domain import Lease
 from searchsvc.store import schema
 from searchsvc.store.access.requests import RequestOperations
 from searchsvc.store.attempts import AttemptReads
-from searchsvc.store.database import API_CONNECTIONS, Database
+from searchsvc.store.database import API_CONNECTIONS, Database, PoolExhausted
 from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
@@ -18,6 +18,8 @@ from searchsvc.store.relabellings import RelabelOperations
 from searchsvc.store.tokens import TokenOperations
 from searchsvc.store.trials import TrialReads
 from searchsvc.store.writer import JobWriter
+
+_ANSWER_SECONDS = 10.0
 
 
 class Store(
@@ -71,8 +73,16 @@ class Store(
         return JobWriter(self._database, self._clock, lease, objective)
 
     def check_ready(self, wait_seconds: float = 1.0) -> None:
-        """Raise StoreUnavailable unless the database answers in time, StoreOutdated unless the schema is ours."""
-        schema.check_database(self._database, wait_seconds=wait_seconds)
+        """Raise StoreUnavailable unless the database answers in time, StoreOutdated unless the schema is ours.
+
+        If all connections are in use, an answer to another thread within the last seconds is enough.
+        """
+        try:
+            self.ping()
+            schema.check_database(self._database, wait_seconds=wait_seconds)
+        except PoolExhausted:
+            if not self._database.answered_within(_ANSWER_SECONDS):
+                raise
 
     def shorten_log(self) -> None:
         """Empty the file of SQLite's write-ahead log, which is large after large writes. Raises StoreUnavailable."""

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -61,14 +61,11 @@ class Pooler:
         if user is not None:
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, user.pw_uid, user.pw_gid)
+        arguments: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        command = [self._program, str(self.folder / "pgbouncer.ini")]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._program, self.folder / "pgbouncer.ini"],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                cwd=self.folder,
-                **({} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}),
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, **arguments
             )
         self._wait_until_it_answers()
         return self

@@ -43,7 +43,6 @@ class Readiness:
 
     def _ask(self) -> None:
         try:
-            self._store.ping()
             self._store.check_ready()
         except SearchsvcError as error:
             self._error = error

@@ -40,7 +40,7 @@ def test_a_document_that_json_cannot_hold_is_refused_at_its_place(value: Any, sa
 
 
 def test_plain_documents_are_copied() -> None:
-    document = {"a": [1, 2.5, True, None, "\0 \ud800 ü"], "b": {"c": {}}, "d": 2**62}
+    document: dict[str, Any] = {"a": [1, 2.5, True, None, "\0 \ud800 ü"], "b": {"c": {}}, "d": 2**62}
     copy = document_of(document)
     assert copy == document
     document["a"].append(1)

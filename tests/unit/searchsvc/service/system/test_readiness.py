@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from searchsvc.errors import StoreOutdated, StoreUnavailable
 from searchsvc.service.service import Service
 from searchsvc.service.system.readiness import Readiness
+from searchsvc.store import Store
 from tests.support.jobs import Clock
 
 
@@ -74,3 +76,25 @@ def test_while_the_database_is_asked_others_get_the_last_answer(
     answers.set()
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_service_whose_connections_are_all_in_use_is_ready_while_the_database_answers(sqlite_url: str) -> None:
+    store = Store.open(sqlite_url, connections=1)
+    in_use, done = threading.Event(), threading.Event()
+
+    def use(_connection: object) -> None:
+        in_use.set()
+        assert done.wait(60)
+
+    thread = threading.Thread(target=store._database.read, args=(use,))
+    thread.start()
+    assert in_use.wait(60)
+    store._database._answered_at = math.inf  # just now, however slow this machine is
+    Readiness(store).check()
+    store._database._answered_at = -math.inf
+    with pytest.raises(StoreUnavailable, match="did not answer within 1 s, it is busy"):
+        Readiness(store).check()
+    done.set()
+    thread.join(60)
+    Readiness(store).check()
+    store.close()
