@@ -61,7 +61,9 @@ class Pooler:
         if user is not None:
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, user.pw_uid, user.pw_gid)
-        arguments: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        arguments: dict[str, Any] = {}
+        if user is not None:
+            arguments = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         command = [self._program, str(self.folder / "pgbouncer.ini")]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
