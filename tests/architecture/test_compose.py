@@ -114,9 +114,10 @@ def programs() -> list[tuple[str, list[str]]]:
 
 
 def _lines(command: list[str]) -> list[list[str]]:
-    if command[:2] != ["sh", "-c"]:
+    if command[:2] != ["bash", "-c"]:
         return [command]
-    return [shlex.split(part.removeprefix("exec ")) for part in re.split(r"\s*&&\s*", command[2].strip())]
+    started = [line.removesuffix(" &") for line in command[2].splitlines() if line.endswith(" &")]
+    return [shlex.split(line) for line in started]
 
 
 @cache
@@ -189,6 +190,13 @@ def test_the_schema_is_migrated_before_anything_uses_it() -> None:
     users = {name for name, one in OURS.items() if "SEARCHSVC_DATABASE_URL" in one.environment} - {"migrate"}
     assert users == {"api", "controller"}
     assert all("migrate" in SERVICES[name].depends_on for name in users)
+
+
+def test_the_container_of_the_controller_ends_with_its_ray_node_and_with_its_controller() -> None:
+    command = SERVICES["controller"].command or []
+    assert [line[:2] for line in _lines(command)] == [["ray", "start"], ["searchctl", "controller"]]
+    assert "--block" in _lines(command)[0]
+    assert "wait -n" in command[2].splitlines()
 
 
 def test_no_trial_runs_on_the_head_or_beside_the_controller() -> None:

@@ -74,6 +74,21 @@ class Installation:
         """Return whether the container has ended, so that the engine would restart it."""
         return self._started[service, node].poll() is not None
 
+    def kill(self, service: str, node: str) -> None:
+        """Kill -9 a container with all its processes."""
+        started = psutil.Process(self._started[service, node].pid)
+        processes = [started, *started.children(recursive=True)]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=10)
+        self._started[service, node].wait(10)
+
+    def restart_ended(self) -> None:
+        """Start the containers that have ended again, as the engine does."""
+        ended = [(service, node) for (service, node), one in self._started.items() if one.poll() is not None]
+        for service, node in ended:
+            self.start(service, node=node)
+
     def raylet(self, node: str) -> psutil.Process:
         """Return the process that is the Ray node."""
         option = f"--node_ip_address={node}"
@@ -94,7 +109,7 @@ class Installation:
         return "\n".join(f"--- {one.name}\n{one.read_text(errors='replace')[-2000:]}" for one in files)
 
     def _command(self, words: list[str], node: str | None) -> list[str]:
-        line = words[2] if words[:2] == ["sh", "-c"] else f"exec {shlex.join(words)}"
+        line = words[2].replace("$$", "$") if words[:2] == ["bash", "-c"] else f"exec {shlex.join(words)}"
         own = f"--node-ip-address={node} --temp-dir={self._ray_folder}/{node}"
         changes = {
             "ray-head:6379": f"{HEAD}:{self._ray_port}",
@@ -105,7 +120,7 @@ class Installation:
         }
         for there, here in changes.items():
             line = line.replace(there, here)
-        return ["sh", "-c", line]
+        return ["bash", "-c", line]
 
     def _environment(self, service: str) -> dict[str, str]:
         """Return the variables of docker-compose.yml and the Dockerfile, and the paths of our programs and tasks."""
@@ -116,6 +131,7 @@ class Installation:
             "PYTHONPATH": self._python_path,
             "SEARCHSVC_DATA_DIR": str(self.folder / "data"),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # a node gives up its head sooner than after a minute
             "TOPOLOGY": self._mark,
         }
 
@@ -187,6 +203,36 @@ class Results:
 
 def address_of(attempt: dict[str, Any]) -> str:
     return str(attempt["node"]).split()[1]
+
+
+@pytest.mark.timeout(400)
+def test_a_search_continues_after_a_restart_of_the_ray_head(installation: Installation) -> None:
+    made = installation.run("api", "searchctl", "token", "create", "me", "--scope", "admin", "--json")
+    token = json.loads(made)["secret"]
+    document = a_spec(trials=TRIALS, epochs=EPOCHS, fate="fine", seconds=0.5)
+    with httpx.Client(base_url=installation.url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        job_id = client.post("/api/v1/jobs", json=document).json()["id"]
+        results = Results(client, job_id)
+        wait_for(lambda: len(results.trials(state="SUCCEEDED")) >= 2, 90)
+        installation.kill("ray-head", HEAD)
+        # Without a head, no node and no controller stays as it is: each container ends, so that the engine restarts it.
+        wait_for(lambda: installation.has_ended("controller", CONTROLLER), 90)
+        for node in WORKERS:
+            wait_for(lambda node=node: installation.has_ended("worker", node), 90)
+        assert results.get()["state"] == "RUNNING"
+        installation.start("ray-head", node=HEAD)
+        installation.wait_until_healthy("ray-head")
+        wait_for(lambda: _is_done_after_restarts(installation, results), 200)
+        trials = results.trials()
+        assert [(one["number"], one["state"]) for one in trials] == [(n, "SUCCEEDED") for n in range(TRIALS)]
+        for trial in trials:
+            steps = [one["step"] for one in results.get(f"/trials/{trial['number']}/measurements")["items"]]
+            assert steps == list(range(1, EPOCHS + 1))
+
+
+def _is_done_after_restarts(installation: Installation, results: Results) -> bool:
+    installation.restart_ended()
+    return bool(results.get()["state"] == "SUCCEEDED")
 
 
 def test_a_search_loses_nothing_when_a_worker_node_is_killed(installation: Installation) -> None:
