@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.rest.bodies import text_of
 from api.rest.errors import kind_of_status, problem, response_to
+from searchsvc.domain import Token
 from searchsvc.errors import Conflict, SearchsvcError
 from searchsvc.service.service import Service
 from searchsvc.store.access.requests import RecordedAnswer, RequestKey, Reservation
@@ -58,36 +59,36 @@ class IdempotentRequests:
             return
         request = Request(scope, receive)
         try:
+            owner = await self._in_thread(lambda: self._owner(request))
             body = await text_of(request)
+            begun = await self._begin(owner, scope, body)
+        except SearchsvcError as error:
+            await response_to(request, error)(scope, receive, send)
+            return
         except HTTPException as error:
             await problem(request, kind_of_status(error.status_code), str(error.detail))(scope, receive, send)
             return
         except ClientDisconnect:
-            return
-        try:
-            begun = await self._begin(scope, body)
-        except SearchsvcError as error:
-            await response_to(request, error)(scope, receive, send)
             return
         if isinstance(begun, RecordedAnswer):
             await Response(begun.body, begun.status, dict(begun.headers))(scope, receive, send)
         else:
             await self._carry_out(begun, scope, body, receive, send)
 
-    async def _begin(self, scope: Scope, body: bytes) -> Reservation | RecordedAnswer:
-        """Reserve the request, or return the recorded answer. Raises Unauthenticated and Conflict."""
+    def _owner(self, request: Request) -> Token:
+        """Return the token of a request, before its body is read. Raises Unauthenticated."""
+        scheme, secret = get_authorization_scheme_param(request.headers.get("authorization"))
+        return self._service.access.authenticate(secret if scheme.lower() == "bearer" else None)
+
+    async def _begin(self, owner: Token, scope: Scope, body: bytes) -> Reservation | RecordedAnswer:
+        """Reserve the request, or return the recorded answer. Raises Conflict."""
         headers, key = Headers(scope=scope), _key_of(scope)
-        scheme, secret = get_authorization_scheme_param(headers.get("authorization"))
         assert key is not None
         query, media_type = scope["query_string"].decode("latin-1"), headers.get("content-type", "")
         sent = (scope["method"], scope["path"], query, media_type)
         fingerprint = hashlib.sha256("\n".join(sent).encode() + b"\n" + body).hexdigest()
-
-        def begin() -> Reservation | RecordedAnswer:
-            owner = self._service.access.authenticate(secret if scheme.lower() == "bearer" else None)
-            return self._service.store.begin_request(RequestKey(owner, key, fingerprint), self._held_seconds)
-
-        return await self._in_thread(begin)
+        sent_request = RequestKey(owner, key, fingerprint)
+        return await self._in_thread(lambda: self._service.store.begin_request(sent_request, self._held_seconds))
 
     async def _carry_out(
         self, reservation: Reservation, scope: Scope, body: bytes, receive: Receive, send: Send

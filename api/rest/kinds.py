@@ -30,7 +30,7 @@ KINDS: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "recommend": re.compile(rf"^POST {_JOBS}/[^/]+:recommend$"),
         "labels": re.compile(
             rf"^(POST {_JOBS}/[^/]+:(reassess|relabel)"
-            rf"|GET {_JOBS}/[^/]+/relabelling/(questions|labels|images/.*)"
+            rf"|GET {_JOBS}/[^/]+/relabelling(/(questions|labels|images/.*))?"
             rf"|GET /ui/files/[^/]+/validation/.*)$"
         ),
         "export": re.compile(rf"^GET ({_JOBS}/[^/]+/export|/ui/exports/.*)$"),

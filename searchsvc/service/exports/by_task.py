@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from searchsvc.domain import Task
+from searchsvc.errors import NotFound
 from searchsvc.service.exports import artifacts, weights
 from searchsvc.service.exports.source import Source
 
@@ -20,7 +21,11 @@ def writer(task: Task, name: str) -> Callable[[Source, Path], None]:
         # The task reads verified copies: in the trial's own folder a worker can replace a file at any time.
         with TemporaryDirectory(prefix="searchsvc-") as folder:
             for artifact in source.store.artifacts(trial.id):
-                artifacts.copy(source.artifacts_dir, artifact, Path(folder) / Path(artifact.name).name)
+                try:
+                    artifacts.copy(source.artifacts_dir, artifact, Path(folder) / Path(artifact.name).name)
+                except NotFound:
+                    if artifact.name == weights.FILE:
+                        raise
             task.export(name, source.task_of(trial, folder), path)
 
     return write

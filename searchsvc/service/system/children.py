@@ -182,6 +182,8 @@ class _Child:
             raise RuntimeUnavailable(f"a process cannot be started: {error}") from error
         finally:
             theirs.close()
+        # A child that ends while it is idle must not stay behind as a zombie.
+        threading.Thread(target=process.wait, name=f"end of child {process.pid}", daemon=True).start()
         return cls(process, ours)
 
     def call(self, message: Any, seconds: float) -> tuple[bool, Any]:
@@ -199,7 +201,6 @@ class _Child:
     def end(self) -> None:
         """Let the child end: it does so when the connection is closed."""
         self._connection.close()
-        threading.Thread(target=self.process.wait, name="end of a child", daemon=True).start()
 
     def kill(self) -> None:
         """Kill the child and everything that it has started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -238,3 +239,18 @@ def test_a_key_without_a_valid_token_changes_nothing(connect: Connect, service: 
     assert reader.post(JOBS, json=spec, headers=KEY).status_code == 403
     [token] = service.access.tokens()
     service.store.begin_request(RequestKey(replace(token), "once", "another"), 1.0)  # nothing is recorded
+
+
+def test_the_body_of_a_stranger_is_not_read(app: FastAPI) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8700"), (b"idempotency-key", b"k"), (b"authorization", b"Bearer ssvc_unknown")]
+    scope = {"type": "http", "method": "POST", "path": JOBS, "query_string": b"", "headers": headers}
+    asyncio.run(app({**scope, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 8700)}, receive, send))
+    assert sent[0]["status"] == 401

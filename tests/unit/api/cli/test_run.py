@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.cli.commands import run
 from api.cli.server import page
 from api.cli.unfinished import job_for
 from searchsvc.domain import JobSpec, TrialState
@@ -87,7 +89,7 @@ def _wait_for_a_result(store: Store, process: subprocess.Popen[str]) -> None:
 
 
 def test_a_page_is_served_while_a_command_runs_and_no_longer(service: Service) -> None:
-    with page(service, "/ui/jobs/one", any_port=True) as link:
+    with page(service, "/ui/jobs/one", any_port=True, signs_in=True) as link:
         answer = httpx.get(link, timeout=60)
         assert (answer.status_code, answer.headers["location"]) == (303, "/ui/jobs/one")
     with pytest.raises(httpx.ConnectError):
@@ -97,8 +99,29 @@ def test_a_page_is_served_while_a_command_runs_and_no_longer(service: Service) -
 def test_a_page_takes_a_free_port_unless_one_is_asked_for(service: Service) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         service.settings = replace(service.settings, port=taken.getsockname()[1])
-        with pytest.raises(RuntimeUnavailable, match="cannot listen"), page(service, "/ui/", any_port=False):
+        occupied = page(service, "/ui/", any_port=False, signs_in=True)
+        with pytest.raises(RuntimeUnavailable, match="cannot listen"), occupied:
             pass
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_sign_in_link_is_made_for_a_terminal_only(
+    service: Service,
+    document: dict[str, Any],
+    is_terminal: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @contextmanager
+    def served(_service: Service, onward: str, *, any_port: bool, signs_in: bool) -> Iterator[str]:
+        yield f"http://here{onward} signs in: {signs_in}"
+
+    monkeypatch.setattr("api.cli.server.page", served)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    with run._page(service, service.jobs.submit(document)[0], any_port=True):
+        printed = capsys.readouterr().out
+    assert f"signs in: {is_terminal}" in printed
+    assert (f"sign in with the token in {service.settings.token_path}" in printed) is not is_terminal
 
 
 @pytest.fixture

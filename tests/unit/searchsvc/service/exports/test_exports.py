@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,18 @@ def test_a_format_of_the_task_is_written_by_the_task_as_it_was_trained(
         service.exports.write(job.id, format="note", destination=tmp_path, trial="3")
     with pytest.raises(NotFound, match="has no weights"):
         service.exports.write(job.id, format="note", destination=tmp_path, trial="4")
+
+
+def test_a_format_of_the_task_needs_only_the_weights(
+    service: Service, finished_job: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished_job(2)
+    monkeypatch.setattr("searchsvc.tasks.find", lambda _: _RecordingTask())
+    [model] = service.trials.artifacts(f"{job.id}/1")
+    gone = replace(model, name="predictions.npz", path=f"{model.path}.gone")
+    monkeypatch.setattr(service.store, "artifacts", lambda _: [model, gone])
+    note = service.exports.write(job.id, format="note", destination=tmp_path, trial="1").read_text()
+    assert json.loads(note.splitlines()[1])["files"] == {"model.safetensors": "weights of trial 1"}
 
 
 def test_what_every_job_has_is_exported_without_its_task(
