@@ -160,11 +160,17 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
         nonlocal longest
         seen: list[int] = []
         stream = sse.stream(feed, 0, job.id, lambda: service.jobs.get(job.id).state.is_final)
-        writer.start()
         async for chunk in stream:
-            seen += sequences(chunk.decode())
-            await asyncio.sleep(0.1)
-            longest = max(longest, *(len(client.waiting) for client in feed.subscribers), 0)
+            new = sequences(chunk.decode())
+            if new and not seen:  # from now on, the client reads nothing until all is written
+                writer.start()
+                await asyncio.to_thread(writer.join)
+                [client] = feed.subscribers
+                while not client.missed:
+                    longest = max(longest, len(client.waiting))
+                    await asyncio.sleep(0.01)
+                longest = max(longest, len(client.waiting))
+            seen += new
             if seen and seen[-1] >= last:
                 break
         await stream.aclose()  # type: ignore[attr-defined] # it is a generator
@@ -172,7 +178,6 @@ def test_a_slow_client_falls_back_to_the_store_and_misses_nothing(
 
     last = service.events.last_sequence() + 300
     seen = asyncio.run(asyncio.wait_for(slowly(), 60))
-    writer.join()
     assert seen == [one for one in stored(service, job) if one <= seen[-1]]
     assert longest <= 20
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,22 @@ def test_what_is_not_asked_cannot_be_answered(
     for fault, options in (("/networks", {"networks": 0}), ("/confidence", {"confidence": 0.0})):
         with pytest.raises(InvalidInput, match=fault):
             service.labels.relabel(job.id, **options)
-    with pytest.raises(InvalidInput, match="/threshold"):
-        service.labels.relabelled(job.id, threshold=1.0)
+    for threshold in (1.0, 0.49):
+        with pytest.raises(InvalidInput, match="/threshold"):
+            service.labels.relabelled(job.id, threshold=threshold)
+    assert len(service.labels.relabelled(job.id, threshold=0.5).labels) == len(images.names)
     assert service.labels.picture(job.id, 0).startswith(b"\x89PNG")
+
+
+def test_questions_about_another_number_of_images_are_refused(
+    service: Service, labelled: Callable[..., Job], images: ValidationSplit
+) -> None:
+    job = labelled([with_errors(images, range(3))])
+    service.labels.relabel(job.id)
+    relabelling = service.store.relabelling(job.id)
+    assert relabelling is not None
+    made_from = {**relabelling.made_from, "images": len(images.names) - 1}
+    service.store.put_relabelling(replace(relabelling, made_from=made_from))
+    for call in (lambda: service.labels.questions(job.id, "ann"), lambda: service.labels.relabelled(job.id)):
+        with pytest.raises(Conflict, match="has changed since the questions were created"):
+            call()

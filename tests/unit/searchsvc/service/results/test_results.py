@@ -30,6 +30,10 @@ def test_a_plan_says_what_would_run_and_stores_nothing(service: Service, documen
     assert service.jobs.page().items == ()
 
 
+def test_without_hard_constraints_the_whole_space_is_feasible(service: Service, document: dict[str, Any]) -> None:
+    assert service.jobs.plan({**document, "constraints": []}).feasible_share == 1.0
+
+
 def test_a_plan_proposes_what_the_job_will(service: Service, finished_job: Callable[..., Job]) -> None:
     job = finished_job()
     plan = service.jobs.plan(job.spec.document())
