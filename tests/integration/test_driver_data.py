@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def data(tmp_path: Path) -> Path:
     return data
 
 
-def submit(rig: Rig, data: Path, **changes: object) -> Job:
+def submit(rig: Rig, data: Path, **changes: Any) -> Job:
     job = rig.submit(a_spec(trials=2, epochs=1, dataset={"format": "any", "path": str(data)}, **changes))
     assert pins_of(job.spec).keys() == {"/dataset/path"}
     return job

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -218,7 +219,7 @@ def test_a_search_continues_after_a_restart_of_the_ray_head(installation: Instal
         # Without a head, no node and no controller stays as it is: each container ends, so that the engine restarts it.
         wait_for(lambda: installation.has_ended("controller", CONTROLLER), 90)
         for node in WORKERS:
-            wait_for(lambda node=node: installation.has_ended("worker", node), 90)
+            wait_for(partial(installation.has_ended, "worker", node), 90)
         assert results.get()["state"] == "RUNNING"
         installation.start("ray-head", node=HEAD)
         installation.wait_until_healthy("ray-head")

@@ -29,9 +29,10 @@ class Site:
             why_waiting=lambda _: shortage or "its worker is starting",
             shortage=lambda _: shortage,
         )
-        self.volume: Any = SimpleNamespace(reason=storage)
+        self.volume = SimpleNamespace(reason=storage)
+        volume: Any = self.volume
         self.attempts = {attempt.trial.id: attempt for attempt in attempts}
-        self._waiting = WaitingReasons(ledger, heartbeat, placement, self.attempts, self.volume, clock=lambda: self.now)
+        self._waiting = WaitingReasons(ledger, heartbeat, placement, self.attempts, volume, clock=lambda: self.now)
 
     def look(self, *, after: float) -> str | None:
         """Return the reason why the job waits, some seconds later."""

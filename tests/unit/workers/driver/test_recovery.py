@@ -237,7 +237,12 @@ def test_histories_are_read_a_few_trials_at_a_time(driver: Drivers, monkeypatch:
     histories = recovery.StoredHistories(parts.store, parts.store.all_trials(parts.job_id))
     asked: list[int] = []
     read = parts.store.measurements_of
-    monkeypatch.setattr(parts.store, "measurements_of", lambda ids: asked.append(len(ids)) or read(ids))
+
+    def counted(ids: list[str]) -> Any:
+        asked.append(len(ids))
+        return read(ids)
+
+    monkeypatch.setattr(parts.store, "measurements_of", counted)
     values = [histories[number][0].metrics["accuracy"] for number in histories]
     assert values == [number / 10 for number in range(5)]
     assert asked == [2, 2, 1]
