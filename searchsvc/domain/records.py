@@ -236,6 +236,30 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseMark:
+    """A lease as it was last renewed: `mark` changes with every claim and every heartbeat."""
+
+    job_id: str
+    epoch: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerReport:
+    """A controller as it last reported itself."""
+
+    holder: Annotated[str, Shown("Unique name of the controller, under which it holds leases.")]
+    host: Annotated[str, Shown("Name of its machine.", examples=("node-1",))]
+    pid: Annotated[int, Shown("Id of its process on that machine.")]
+    started_at: Annotated[Time, Shown("Time at which it started.")]
+    seen_at: Annotated[Time, Shown("Time of its last report.")]
+    turns: Annotated[int, Shown("Rounds of its loop that were completed.")]
+    errors: Annotated[int, Shown("Errors that it survived.")]
+    last_error: Annotated[str | None, Shown("The last of these errors; null if there was none.")]
+    drivers: Annotated[int, Shown("Jobs that it runs.")]
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A machine of the cluster, with its resources for trials, whether in use or not."""
 

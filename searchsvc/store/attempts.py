@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Connection, RowMapping, select
 
 from searchsvc.domain import Artifact, Attempt, JobState, Node, Trial, TrialState
 from searchsvc.store.base import StoreBase
@@ -50,6 +50,11 @@ class AttemptReads(StoreBase):
 
         Jobs whose driver has reported no nodes are left out.
         """
-        reported = leases.c.nodes.is_not(None)
-        query = select(leases.c.job_id, leases.c.nodes).where(leases.c.deadline > self._clock(), reported)
-        return {row["job_id"]: tuple(Node(**node) for node in row["nodes"]) for row in self._rows(query)}
+
+        def read(connection: Connection) -> Sequence[RowMapping]:
+            is_live = leases.c.deadline > self._now(connection)
+            query = select(leases.c.job_id, leases.c.nodes).where(is_live, leases.c.nodes.is_not(None))
+            return connection.execute(query).mappings().all()
+
+        rows = self._database.read(read)
+        return {row["job_id"]: tuple(Node(**node) for node in row["nodes"]) for row in rows}

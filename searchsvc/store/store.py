@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from searchsvc.domain import Lease
 from searchsvc.store import schema
 from searchsvc.store.access.requests import RequestOperations
 from searchsvc.store.attempts import AttemptReads
+from searchsvc.store.controllers import ControllerOperations
 from searchsvc.store.database import API_CONNECTIONS, Database, PoolExhausted
 from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
@@ -25,6 +25,7 @@ _ANSWER_SECONDS = 10.0
 class Store(
     JobOperations,
     LeaseOperations,
+    ControllerOperations,
     TrialReads,
     AttemptReads,
     MeasurementReads,
@@ -33,7 +34,7 @@ class Store(
     RequestOperations,
     TokenOperations,
 ):
-    """Jobs, trials, events, leases, tokens and verdicts in SQLite or PostgreSQL.
+    """Jobs, trials, events, leases, controllers, tokens and verdicts in SQLite or PostgreSQL.
 
     Each method is a transaction, which is on disk when the method returns. Threads may share a Store; processes open
     their own. If the database does not answer, a method waits up to `wait_seconds` and then raises StoreUnavailable.
@@ -45,13 +46,14 @@ class Store(
         cls,
         url: str,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         wait_seconds: float = 30.0,
         connections: int = API_CONNECTIONS,
     ) -> Store:
         """Open a database, with at most `connections` connections to it.
 
-        Raises InvalidInput for an invalid URL, StoreOutdated and StoreUnavailable.
+        `clock`: all times come from it, instead of the clocks of this machine and of PostgreSQL. Raises InvalidInput
+        for an invalid URL, StoreOutdated and StoreUnavailable.
         """
         database = Database(url, wait_seconds=wait_seconds, connections=connections)
         try:
@@ -62,7 +64,7 @@ class Store(
         return cls(database, clock)
 
     @classmethod
-    def create(cls, url: str, *, clock: Callable[[], float] = time.time, wait_seconds: float = 30.0) -> Store:
+    def create(cls, url: str, *, clock: Callable[[], float] | None = None, wait_seconds: float = 30.0) -> Store:
         """Create the schema or upgrade it to the current version, and open the database."""
         schema.upgrade(url, wait_seconds=wait_seconds)
         return cls.open(url, clock=clock, wait_seconds=wait_seconds)

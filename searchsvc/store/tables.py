@@ -257,6 +257,20 @@ leases = Table(
     Column("nodes", Document),  # nodes of the cluster as last reported by the driver
 )
 
+controllers = Table(
+    "controllers",
+    metadata,
+    Column("holder", Words, primary_key=True),
+    Column("host", Words, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("turns", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("last_error", Words),
+    Column("drivers", Integer, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Connection, update
 
 from searchsvc.domain import JobRequest, JobState, Lease, Measurement
 from searchsvc.errors import LeaseLost
 from searchsvc.store import JobWriter, Store
+from searchsvc.store.tables import jobs
 from tests.support.jobs import DONE, TTL_SECONDS, Clock, a_claimed_job, a_proposal, a_spec, add_trials
 
 _ONE = Measurement(1, {"accuracy": 0.5}, 1.0)
@@ -55,14 +59,12 @@ def test_a_claim_of_one_job_gives_nothing_where_it_has_a_driver_or_needs_none(st
 
 
 @pytest.mark.parametrize("stopping", [False, True])
-def test_a_job_is_taken_over_when_its_lease_has_run_out(store: Store, clock: Clock, stopping: bool) -> None:
+def test_a_job_is_taken_over_when_its_lease_has_expired(store: Store, stopping: bool) -> None:
     job, lease = a_claimed_job(store)
     if stopping:
         store.stop_job(job.id)
-    clock.now = lease.deadline - 0.001
     assert store.claim("two", TTL_SECONDS) is None
-    clock.now = lease.deadline
-    taken = store.claim("two", TTL_SECONDS)
+    taken = store.claim("two", TTL_SECONDS, store.lease_marks())
     assert taken is not None
     assert (taken[1].epoch, taken[0].state) == (2, JobState.STOPPING if stopping else JobState.RUNNING)
     assert taken[0].started_at == job.started_at
@@ -76,6 +78,77 @@ def test_a_late_holder_keeps_a_job_that_nobody_else_claimed(store: Store, clock:
     store.heartbeat(lease, TTL_SECONDS, seconds=0, gpu_seconds=0)
     assert store.leases() == [Lease(lease.job_id, lease.holder, 1, clock.now + TTL_SECONDS)]
     assert store.claim("two", TTL_SECONDS) is None
+
+
+@pytest.mark.parametrize("step", [-3600.0, 5.0, 3600.0])
+def test_a_step_of_the_clock_neither_takes_a_lease_nor_keeps_one(store: Store, clock: Clock, step: float) -> None:
+    job, lease = a_claimed_job(store)
+    clock.now += step
+    assert store.claim("two", TTL_SECONDS) is None
+    assert store.claim_job(job.id, "two", TTL_SECONDS) is None
+    taken = store.claim_job(job.id, "two", TTL_SECONDS, store.lease_marks())
+    assert taken is not None
+    assert taken[1] == Lease(job.id, "two", lease.epoch + 1, clock.now + TTL_SECONDS)
+
+
+def test_a_lease_that_was_renewed_since_it_was_seen_is_not_taken(store: Store) -> None:
+    job, lease = a_claimed_job(store)
+    seen = store.lease_marks()
+    store.heartbeat(lease, TTL_SECONDS, seconds=0, gpu_seconds=0)
+    assert store.claim("two", TTL_SECONDS, seen) is None
+    assert store.claim_job(job.id, "two", TTL_SECONDS, seen) is None
+    another, _ = store.create_job(a_spec())
+    claimed = store.claim("two", TTL_SECONDS, seen)  # passes over the renewed lease
+    assert claimed is not None
+    assert claimed[0].id == another.id
+
+
+def test_of_two_claimers_that_saw_the_same_mark_only_the_first_takes_the_job(store: Store) -> None:
+    a_claimed_job(store)
+    seen = store.lease_marks()
+    first = store.claim("two", TTL_SECONDS, seen)
+    assert first is not None
+    assert store.claim("three", TTL_SECONDS, seen) is None
+    assert [lease.holder for lease in store.leases()] == ["two"]
+
+
+def test_a_heartbeat_that_waited_for_the_lock_renews_the_lease_from_its_commit(
+    database_url: str, store: Store, clock: Clock
+) -> None:
+    """While another connection holds the lock for longer than a lease, the driver's beat waits, and then counts."""
+    _, lease = a_claimed_job(store)
+    blocker = Store.open(database_url)
+    began, go_on = threading.Event(), threading.Event()
+
+    def block(connection: Connection) -> None:
+        connection.execute(update(jobs).where(jobs.c.id == lease.job_id).values(revision=jobs.c.revision))
+        began.set()
+        go_on.wait(60)
+
+    with ThreadPoolExecutor(2) as pool:
+        blocking = pool.submit(blocker._database.write, block)
+        assert began.wait(60)
+        beat = pool.submit(store.heartbeat, lease, TTL_SECONDS, seconds=0, gpu_seconds=0)
+        clock.now += 2 * TTL_SECONDS  # the stall
+        go_on.set()
+        blocking.result(60)
+        beat.result(60)
+    blocker.close()
+    assert [held.deadline for held in store.leases()] == [clock.now + TTL_SECONDS]
+
+
+@pytest.mark.postgres
+def test_leases_on_postgresql_end_by_the_clock_of_the_server(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("searchsvc.store.base.time.time", lambda: 1000.0)  # a machine whose clock is wrong
+    store = Store.open(postgres_url)
+    job, lease = a_claimed_job(store)
+    assert lease.deadline == pytest.approx(store.now() + TTL_SECONDS, abs=60)
+    assert store.now() > 1_700_000_000
+    paused = store.pause_job(job.id)
+    assert (paused.state, paused.request) == (JobState.RUNNING, JobRequest.PAUSE)  # the driver is seen alive
+    store.close()
 
 
 def test_a_heartbeat_adds_the_time_used_and_tells_what_is_asked(store: Store) -> None:
@@ -128,14 +201,11 @@ def everything_a_store_holds(store: Store, job_id: str, trial_id: str) -> list[o
         lambda writer, _: writer.finish_job(JobState.SUCCEEDED),
     ],
 )
-def test_no_write_with_an_old_epoch_changes_anything(
-    store: Store, clock: Clock, write: Callable[[JobWriter, str], None]
-) -> None:
+def test_no_write_with_an_old_epoch_changes_anything(store: Store, write: Callable[[JobWriter, str], None]) -> None:
     _, lease = a_claimed_job(store)
     [trial_id] = add_trials(store, lease, 1)
     writer = store.writer(lease)
-    clock.now = lease.deadline
-    claim(store, "other")
+    assert store.claim("other", TTL_SECONDS, store.lease_marks()) is not None
     before = everything_a_store_holds(store, lease.job_id, trial_id)
     write(writer, trial_id)
     with pytest.raises(LeaseLost):
