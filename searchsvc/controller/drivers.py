@@ -12,15 +12,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchsvc.controller.pulse import PULSE_VARIABLE, PulseReader
 from searchsvc.domain import Lease
 from searchsvc.errors import RuntimeUnavailable
 
 _LARGEST_LOG_BYTES = 10_000_000
 _TAIL_BYTES = 4000
+_KILL_SECONDS = 5.0
+"""A killed process that waits for a dead disk does not end; nobody waits longer for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,18 +36,28 @@ class DriverProcess:
     log: Path
     log_start: int
     """The byte of the log at which this run begins."""
+    pulse: PulseReader
 
     @classmethod
     def start(
-        cls, command: Sequence[str], environment: Mapping[str, str], log: Path, *, stdin: int = subprocess.DEVNULL
+        cls,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        stdin: int = subprocess.DEVNULL,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> DriverProcess:
         """Start a driver. Raises RuntimeUnavailable if the process cannot be started."""
         try:
             start = _size_of_rotated(log)
-            with log.open("ab") as file:
+            reading, writing = os.pipe()
+            pulse = PulseReader(reading, monotonic)
+            with os.fdopen(writing, "wb"), log.open("ab") as file:
                 process = subprocess.Popen(  # noqa: S603 - our own module, with an id and a number
                     command,
-                    env=dict(environment),
+                    env={**environment, PULSE_VARIABLE: str(writing)},
+                    pass_fds=(writing,),
                     stdin=stdin,
                     stdout=file,
                     stderr=subprocess.STDOUT,
@@ -52,7 +65,7 @@ class DriverProcess:
                 )
         except OSError as error:
             raise RuntimeUnavailable(f"the driver process cannot be started: {error}") from error
-        return cls(process, log, start)
+        return cls(process, log, start, pulse)
 
     @property
     def exit_code(self) -> int | None:
@@ -65,11 +78,15 @@ class DriverProcess:
             self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send SIGKILL to the driver and all processes of its session, and wait until the driver has ended."""
+        """Send SIGKILL to the driver and all processes of its session, and wait until the driver has ended.
+
+        A process that waits for a dead disk ends later; its lost lease keeps it from writing.
+        """
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if not self.wait(time.monotonic() + _KILL_SECONDS):
+            _log.error("process %d was killed but does not end: it waits for a disk or a device", self.process.pid)
 
     def wait(self, deadline: float) -> bool:
         """Wait for the end of the driver. Return whether it ended before `deadline` of the monotonic clock."""
@@ -81,7 +98,9 @@ class DriverProcess:
 
     def how_it_ended(self) -> str:
         code = self.exit_code
-        if code is not None and code < 0:
+        if code is None:
+            return "was killed but has not ended"
+        if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
@@ -125,7 +144,7 @@ class Standby:
             driver.kill()
             _log.warning("the driver on standby %s: %s", driver.how_it_ended(), driver.tail())
             return None
-        return DriverProcess(driver.process, log, start)
+        return DriverProcess(driver.process, log, start, driver.pulse)
 
     def close(self) -> None:
         if self._driver is not None:

@@ -283,7 +283,7 @@ def test_a_service_that_restarts_leaves_its_drivers_at_work(service: Service) ->
 def test_a_driver_on_standby_gets_the_next_job_and_another_one_takes_its_place(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchsvc.controller.controller.STANDBY_SECONDS", 0.2)
+    monkeypatch.setattr("searchsvc.controller.launcher.STANDBY_SECONDS", 0.2)
     with _running(service, "crash", standby=True):
         for number in (1, 2):
             _wait_for_standby(service, number)
@@ -297,7 +297,7 @@ def test_a_driver_on_standby_gets_the_next_job_and_another_one_takes_its_place(
 def test_a_driver_that_dies_is_replaced_by_the_one_on_standby(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("searchsvc.controller.controller.STANDBY_SECONDS", 0.2)
+    monkeypatch.setattr("searchsvc.controller.launcher.STANDBY_SECONDS", 0.2)
     job = _submit(service)
     with _running(service, "run", standby=True):
         _wait_for_heartbeat(service, job)

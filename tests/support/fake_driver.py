@@ -11,13 +11,20 @@ import sys
 import threading
 import time
 
+from sqlalchemy import Connection, update
+
 from searchsvc.domain import JobState, Lease
 from searchsvc.errors import LeaseLost
 from searchsvc.settings import Settings
 from searchsvc.store import Store
+from searchsvc.store.tables import jobs
+from workers.driver.pulse import Pulse
 
 
 def main(job_id: str, epoch: int, behaviour: str) -> int:
+    pulse = Pulse()
+    pulse.guard(lambda: True, has_started=lambda: True)
+    pulse.start()
     settings = Settings()
     with (settings.data_dir / "starts").open("a") as file:
         file.write(f"{job_id} {epoch} {os.getpid()}\n")
@@ -44,8 +51,20 @@ def _work(store: Store, lease: Lease, settings: Settings, behaviour: str, ended:
         store.release(lease)
         return 0
     if behaviour == "freeze" and lease.epoch == 1:
-        signal.pause()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if behaviour == "freeze-in-write" and lease.epoch == 1:
+        _freeze_in_a_write(store)
     return _finish(store, lease, JobState.SUCCEEDED)
+
+
+def _freeze_in_a_write(store: Store) -> None:
+    """Suspend this process while it holds the lock of SQLite's only writer."""
+
+    def freeze(connection: Connection) -> None:
+        connection.execute(update(jobs).values(revision=jobs.c.revision))
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    store._database.write(freeze)
 
 
 def _finish(store: Store, lease: Lease, state: JobState) -> int:

@@ -20,6 +20,7 @@ from workers import cluster
 from workers.driver import interruption, standby
 from workers.driver.heartbeat import Heartbeat
 from workers.driver.interruption import StopRequests
+from workers.driver.pulse import Pulse
 
 logger = logging.getLogger("workers.driver")
 
@@ -29,12 +30,14 @@ _LONGEST_TRACEBACK = 100_000
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     settings = Settings()
+    pulse = Pulse()
+    pulse.start()
     os.environ.update(cluster.client_environment(settings))  # ray reads it on import, so it is imported later
     claim = standby.wait() if not arguments else (arguments[0], int(arguments[1]))
-    return 0 if claim is None else _run_under_lease(*claim, settings)
+    return 0 if claim is None else _run_under_lease(*claim, settings, pulse)
 
 
-def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
+def _run_under_lease(job_id: str, epoch: int, settings: Settings, pulse: Pulse) -> int:
     """Run the job, if the lease of that epoch still exists, and return the exit code."""
     wait = settings.database_wait_seconds
     store = Store.open(settings.database_url, wait_seconds=wait, connections=DRIVER_CONNECTIONS)
@@ -47,6 +50,7 @@ def _run_under_lease(job_id: str, epoch: int, settings: Settings) -> int:
     check = partial(_check_head, settings, connected)
     heartbeat = Heartbeat(store, lease, settings, job, on_lost=_leave, check=check)
     heartbeat.start()
+    pulse.guard(lambda: heartbeat.is_healthy, has_started=connected.is_set)
     writer = store.writer(lease)
     try:
         return _run(store, writer, heartbeat, settings, connected)

@@ -115,14 +115,16 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         while not self._done.wait(self._settings.heartbeat_seconds):
-            self._check()
             try:
+                self._check()
                 self.beat()
             except LeaseLost:
                 self._on_lost()
                 return
             except StoreUnavailable as error:
                 logger.warning("the database does not answer: %s", error)
+            except Exception:  # a driver without heartbeats would lose its job
+                logger.exception("a heartbeat failed and is repeated")
 
     def beat(self) -> Job:
         """Renew the lease, and store the time used and the reason for waiting.
@@ -148,6 +150,11 @@ class Heartbeat(threading.Thread):
     def wait_for(self, cause: Cause, reason: str | None) -> None:
         """Note why no trial can run: shown as the reason of the job, whose time is not counted; None: no longer."""
         self._used.wait(cause, reason)
+
+    @property
+    def is_healthy(self) -> bool:
+        """False if the thread has ended without being stopped."""
+        return self.is_alive() or self._done.is_set()
 
     def stop(self) -> None:
         """Stop the thread: no beat begins after this returns."""
