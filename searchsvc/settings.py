@@ -139,7 +139,7 @@ class Settings:
     lease_seconds: Annotated[
         float,
         Setting(
-            _SECONDS, 3.0, "Time without a heartbeat after which a driver counts as dead and its job is taken over."
+            _SECONDS, 3.0, "Time without a sign of life after which a driver counts as dead and its job is taken over."
         ),
     ] = _UNSET
     heartbeat_seconds: Annotated[float, Setting(_SECONDS, 0.5, "Interval at which a driver renews its lease.")] = _UNSET

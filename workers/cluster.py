@@ -2,7 +2,9 @@
 
 The local head is a separate process that outlives the driver: the next driver connects to it in half a second. It
 listens on the loopback interface only, requires a token (a file of mode 0600), and never receives the address of the
-database. Its pid and address are stored in `<data_dir>/ray/head.json`; `stop` ends exactly the processes of that head.
+database. Its pid and address are stored in `<data_dir>/ray/head.json`, the folder of Ray's own files in
+`<data_dir>/ray/temporary`. All processes of the head inherit a variable that names the data folder: `stop` ends exactly
+these processes of this user.
 
 `python -m workers.cluster start|stop|status` does the same by hand.
 """
@@ -11,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -35,12 +36,15 @@ OBJECT_STORE_BYTES = 200_000_000  # configurations and measurements pass through
 START_SECONDS = 60.0
 STOP_SECONDS = 2.0
 STOP_ROUNDS = 5
+_PREFIX = "searchsvc-"
 _RAY_OPTIONS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ROTATION_MAX_BYTES": "10000000",  # of each log; without it, the logs of workers grow without limit
     "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_preload_python_modules": "workers.trials.trainable",  # saves half a second before the first trial
 }
+_HEAD_VARIABLE = "RAY_SEARCHSVC_HEAD"
+"""Variable that every process of a head inherits: the data folder of the head."""
 _SECRETS = ("SEARCHSVC_", "PG", "POSTGRES", "DATABASE_URL", "RAY_ADDRESS", "RAY_AUTH")
 """Prefixes of variables that no process of the head, and so no worker, inherits."""
 
@@ -105,14 +109,12 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _start(settings: Settings, cpus: int | None) -> RayHead:
     _new_token(_folder(settings) / "token")
-    temporary = _temporary(settings)
-    temporary.parent.mkdir(mode=0o700)  # Ray makes its own folder, below, open to everybody
-    temporary.mkdir()
+    temporary = _new_temporary(settings)
     log = temporary / "start.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 - our own command line
             _command(temporary, cpus),
-            env=worker_environment(os.environ) | client_environment(settings) | _RAY_OPTIONS,
+            env=worker_environment(os.environ) | client_environment(settings) | _RAY_OPTIONS | _mark(settings),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -172,18 +174,33 @@ def _end_leftovers(settings: Settings) -> bool:
                 process.kill()
         psutil.wait_procs(members, timeout=STOP_SECONDS)
         ended = True
-    shutil.rmtree(_temporary(settings).parent, ignore_errors=True)
+    _remove_temporary(settings)
     return ended
 
 
 def processes(settings: Settings) -> list[psutil.Process]:
-    """Return the head, identified by its temporary folder in the command line, and all its descendants (workers)."""
-    folder = f"{_temporary(settings)}"
+    """Return the processes of this user that a head of this data folder has started: its daemons and workers."""
     members: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter(["cmdline"]):
-        if any(word.endswith(f"={folder}") or f"{folder}/" in word for word in process.info["cmdline"] or ()):
+    head = _read(settings)
+    for process in psutil.process_iter():
+        if (head is not None and process.pid == head.pid and _is_head(head)) or _is_marked(process, settings):
             members |= {member.pid: member for member in (process, *_descendants(process))}
     return list(members.values())
+
+
+def _mark(settings: Settings) -> dict[str, str]:
+    """Return the variables by which the processes of a head are recognised, even if the head itself has died."""
+    # Without SPT_NOENV, a worker that changes its title overwrites the environment that others see.
+    return {_HEAD_VARIABLE: str(settings.data_dir.resolve()), "SPT_NOENV": "1"}
+
+
+def _is_marked(process: psutil.Process, settings: Settings) -> bool:
+    try:
+        if process.uids().real != os.getuid():
+            return False
+        return process.environ().get(_HEAD_VARIABLE) == str(settings.data_dir.resolve())
+    except (psutil.Error, OSError):  # it has ended, or belongs to another user
+        return False
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -204,14 +221,39 @@ def _file(settings: Settings) -> Path:
     return _folder(settings) / "head.json"
 
 
-def _temporary(settings: Settings) -> Path:
-    """Return the folder of Ray's own files.
+def _new_temporary(settings: Settings) -> Path:
+    """Make the folder of Ray's own files. Raises RuntimeUnavailable.
 
-    It is short, because Ray creates Unix sockets below it, whose paths are limited to 107 characters.
+    Its path is short, because Ray creates Unix sockets below it, whose paths are limited to 107 characters. Its name is
+    random, so that no other user can make it first, and only this user can enter it; Ray opens its own folder, below,
+    to everybody.
     """
-    digest = hashlib.sha256(f"{os.getuid()}:{settings.data_dir.resolve()}".encode()).hexdigest()[:10]
     parent = tempfile.gettempdir()
-    return Path(parent if len(parent) <= 16 else "/tmp", f"searchsvc-{digest}", "r")  # noqa: S108 - made with mode 0700
+    parent = parent if len(parent) <= 16 else "/tmp"  # noqa: S108 - the folder below is new and has mode 0700
+    try:
+        private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        raise RuntimeUnavailable(f"the local Ray needs a folder in {parent}: {error.strerror}") from error
+    _temporary_file(settings).write_text(str(private))
+    temporary = private / "r"
+    temporary.mkdir()
+    return temporary
+
+
+def _remove_temporary(settings: Settings) -> None:
+    """Remove the folder of Ray's own files, if it is a folder that `_new_temporary` made."""
+    try:
+        private = Path(_temporary_file(settings).read_text())
+        is_ours = private.name.startswith(_PREFIX) and private.lstat().st_uid == os.getuid()
+    except OSError:
+        return
+    if is_ours and not private.is_symlink():
+        shutil.rmtree(private, ignore_errors=True)
+    _temporary_file(settings).unlink(missing_ok=True)
+
+
+def _temporary_file(settings: Settings) -> Path:
+    return _folder(settings) / "temporary"
 
 
 @contextmanager

@@ -28,11 +28,15 @@ _END_SECONDS = 5.0
 
 
 class Server(uvicorn.Server):
-    """A server that leaves the drivers of its controller running if a signal asks for a restart."""
+    """A server with a controller. It ends if the controller dies, and leaves its drivers running in a restart."""
 
     def __init__(self, config: uvicorn.Config, controller: Controller | None = None) -> None:
         super().__init__(config)
         self._controller = controller
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether the server must end: called ten times a second."""
+        return await super().on_tick(counter) or (self._controller is not None and self._controller.has_died)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the server, and note whether the drivers keep running."""

@@ -31,6 +31,7 @@ HEALTH_THREADS = 2
 def create_app(service: Service, *, settings: Settings, controller: Controller | None = None) -> FastAPI:
     """Create the application of a service; `controller` runs in a thread during the lifetime of the application.
 
+    If the controller dies, its `has_died` is set, and `/readyz` fails; the server that runs the application must end.
     Open event streams keep a server from shutting down: start uvicorn with `timeout_graceful_shutdown`.
     """
     app = FastAPI(
@@ -47,11 +48,12 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
     app.state.rates = RequestRates(settings.limit_requests)
     app.state.readiness = Readiness(service.store)
     app.state.health_threads = anyio.CapacityLimiter(HEALTH_THREADS)
+    app.state.controller = controller
     app.state.feed = feed = Feed(
         lambda after, job_id, limit: service.events.read(after=after, job_id=job_id, limit=limit),
         service.events.last_sequence,
     )
-    app.state.metrics = metrics = Metrics(service, lambda: len(feed.subscribers))
+    app.state.metrics = metrics = Metrics(service, lambda: len(feed.subscribers), controller)
     for routes in (jobs, recommend, labels, trials, results, events, cluster, catalogue, tokens, health):
         app.include_router(routes.router)
     app.include_router(trials.by_id)

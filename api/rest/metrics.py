@@ -6,15 +6,17 @@ The number of labels does not grow with use: routes are labelled by their templa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from searchsvc.controller.controller import Controller
 from searchsvc.domain import JobState, TrialState
 from searchsvc.service.service import Service
+from searchsvc.service.system.cluster import ControllerState
 
 METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -23,7 +25,7 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 class Metrics:
     """The metrics of an app."""
 
-    def __init__(self, service: Service, sse_clients: Callable[[], int]) -> None:
+    def __init__(self, service: Service, sse_clients: Callable[[], int], controller: Controller | None = None) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.requests = Counter(
             "searchsvc_http_requests", "Answered requests.", ["method", "route", "status"], registry=self.registry
@@ -37,6 +39,13 @@ class Metrics:
         )
         clients = Gauge("searchsvc_sse_clients", "Clients that receive events.", registry=self.registry)
         clients.set_function(sse_clients)
+        if controller is not None:
+            idle = Gauge(
+                "searchsvc_controller_seconds_since_turn",
+                "Seconds since the controller in this process completed a turn.",
+                registry=self.registry,
+            )
+            idle.set_function(lambda: controller.health.seconds_since_turn)
         self.registry.register(_StoreCollector(service))
 
 
@@ -57,6 +66,20 @@ class _StoreCollector(Collector):
         yield _by_state("searchsvc_trials", "Trials by state.", trials)
         failures = self._service.access.uses.failures
         yield CounterMetricFamily("searchsvc_token_use_failures", "Uses of tokens not stored in time.", failures)
+        yield from _of_controllers(self._service.system.controllers())
+
+
+def _of_controllers(controllers: Sequence[ControllerState]) -> Iterator[Metric]:
+    """Sums over the controllers that are alive, whose names change with every start."""
+    reports = [controller.report for controller in controllers if controller.is_alive]
+    numbers = {
+        "searchsvc_controllers": ("Controllers that are alive.", len(reports)),
+        "searchsvc_controller_drivers": ("Jobs that they run.", sum(report.drivers for report in reports)),
+        "searchsvc_controller_turns": ("Turns that they completed.", sum(report.turns for report in reports)),
+        "searchsvc_controller_errors": ("Errors that they survived.", sum(report.errors for report in reports)),
+    }
+    for name, (about, number) in numbers.items():
+        yield GaugeMetricFamily(name, about, value=number)
 
 
 def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metric:

@@ -31,9 +31,11 @@ from searchsvc.controller.lease_watch import LeaseWatch
 from searchsvc.controller.requests import OverdueRequests
 from searchsvc.controller.runs import JobRuns, PulseWatch
 from searchsvc.domain import Job, JobState, Lease
-from searchsvc.errors import NotFound, StoreUnavailable
+from searchsvc.errors import NotFound, RuntimeUnavailable, StoreUnavailable
 from searchsvc.service.service import Service
 
+PATIENCE_SECONDS = 30.0
+"""A controller is not ready if it has completed no turn for this time and the time to wait for the database."""
 _STOP_CLUSTER_SECONDS = 30.0
 _QUIET_SECONDS = 60.0
 """A lease that expired less than this time ago may belong to a live driver, for which the database was stalled."""
@@ -91,7 +93,7 @@ class Controller:
         self._watch = LeaseWatch(
             settings.lease_seconds,
             settings.heartbeat_seconds,
-            read=self.store.lease_marks,
+            read=lambda: self.store.lease_marks(),
             probe=self._report,
             monotonic=monotonic,
         )
@@ -155,6 +157,12 @@ class Controller:
     def _report_in_time(self) -> None:
         if self._monotonic() >= self._report_at:
             self._report()
+
+    def check_health(self) -> None:
+        """Raise RuntimeUnavailable if the controller has died, or has completed no turn for a long time."""
+        if self.has_died:
+            raise RuntimeUnavailable("the controller has died")
+        self.health.check(self.settings.database_wait_seconds + PATIENCE_SECONDS)
 
     def warm_up(self) -> None:
         """Prepare a driver on standby. `run` does this by itself, unless it runs a single job."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from searchsvc.domain import ControllerReport
-from searchsvc.errors import StoreUnavailable
+from searchsvc.errors import RuntimeUnavailable, StoreUnavailable
 
 REPORT_SECONDS = 5.0
 """Interval at which a controller reports itself to the store."""
@@ -42,6 +42,12 @@ class ControllerHealth:
     def seconds_since_turn(self) -> float:
         """Seconds since the last turn that was completed without an error, or since the start."""
         return self._monotonic() - self._last_turn
+
+    def check(self, limit_seconds: float) -> None:
+        """Raise RuntimeUnavailable if no turn was completed for longer than `limit_seconds`."""
+        seconds = self.seconds_since_turn
+        if seconds > limit_seconds:
+            raise RuntimeUnavailable(f"the controller has not completed a turn for {seconds:.0f} s")
 
     def turn_completed(self) -> None:
         self.turns += 1

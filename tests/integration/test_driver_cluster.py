@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -62,6 +64,67 @@ def test_stop_ends_every_process_of_the_head_and_leaves_no_files(settings: Setti
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert cluster.running(settings) is None
     assert not cluster.stop(settings)
+
+
+def test_stop_ends_only_processes_that_the_head_started(settings: Settings, tmp_path: Path) -> None:
+    """Not those of others that mention its files, nor those that have the pid of a head of the past."""
+    cluster.ensure(settings, cpus=1)
+    folder = (settings.data_dir / "ray" / "temporary").read_text()
+    log = Path(folder, "r", "start.log")
+    others = [
+        subprocess.Popen(["bash", "-c", f"tail -f {log} & wait"], start_new_session=True),
+        subprocess.Popen(["tail", "-f", "/dev/null", f"--temp-dir={folder}/r"]),
+        subprocess.Popen(["sleep", "600"], env={**os.environ, "RAY_SEARCHSVC_HEAD": str(tmp_path / "another folder")}),
+    ]
+    watching = [psutil.Process(other.pid) for other in others]
+    wait_for(lambda: watching[0].children(), seconds=60, message="the tail does not start")
+    watching += watching[0].children()
+    try:
+        assert cluster.stop(settings)
+        assert all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in watching)
+        assert not Path(folder).exists()
+        head = settings.data_dir / "ray" / "head.json"
+        head.write_text(f'{{"address": "127.0.0.1:1", "pid": {others[2].pid}, "started": 1.0}}')
+        assert not cluster.stop(settings)
+        assert watching[2].is_running()
+    finally:
+        for process in reversed(watching):
+            process.kill()
+        for other in others:
+            other.wait()
+
+
+def test_workers_whose_head_has_died_are_ended(settings: Settings) -> None:
+    cluster.ensure(settings, cpus=1)
+    head = cluster.running(settings)
+    assert head is not None
+    processes = cluster.processes(settings)
+    (settings.data_dir / "ray" / "head.json").unlink()  # nothing but their environment shows that they are ours
+    psutil.Process(head.pid).kill()
+    cluster.stop(settings)
+    gone, alive = psutil.wait_procs(processes, timeout=60)
+    assert alive == []
+    assert len(gone) == len(processes)
+
+
+def test_a_folder_of_files_that_cannot_be_made_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.mkdtemp", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(RuntimeUnavailable, match=r"needs a folder in .*: Permission denied"):
+        cluster.ensure(settings, cpus=1)
+
+
+@pytest.mark.parametrize("planted", ["a link", "a folder of another name"])
+def test_only_folders_that_the_head_made_are_removed(settings: Settings, tmp_path: Path, planted: str) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    link = tmp_path / "searchsvc-link"
+    link.symlink_to(precious)
+    note = settings.data_dir / "ray" / "temporary"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(link if planted == "a link" else precious))
+    cluster.stop(settings)
+    assert precious.is_dir()
+    assert not note.exists()
 
 
 def test_a_head_that_was_killed_is_replaced(settings: Settings) -> None:

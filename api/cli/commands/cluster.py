@@ -21,7 +21,9 @@ def cluster(ctx: typer.Context, as_json: AsJson = False) -> None:
         state = client.get("/cluster")
     if as_json:
         return emit(state)
-    return say(_nodes(state["nodes"]), "", _running(state["running"]), "", _queue(state["queue"]))
+    return say(
+        _nodes(state["nodes"]), "", _running(state["running"]), "", _queue(state["queue"]), "", _controllers(state)
+    )
 
 
 def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Table | str:
@@ -40,6 +42,25 @@ def _nodes(nodes: Sequence[Mapping[str, Any]]) -> Table | str:
         for one in nodes
     ]
     return table(columns, rows, right=columns[1:5])
+
+
+def _controllers(state: Mapping[str, Any]) -> Table | str:
+    controllers = state.get("controllers", [])  # missing in a service of an earlier version
+    if not controllers:
+        return "No controller has reported itself."
+    rows = [
+        (
+            f"{one['host']}, process {one['pid']}",
+            str(one["drivers"]),
+            text.ago(one["seen_at"], time.time())
+            if one["is_alive"]
+            else f"{text.ago(one['seen_at'], time.time())}, dead",
+            str(one["errors"]),
+            one["last_error"] or "",
+        )
+        for one in controllers
+    ]
+    return table(("controller", "jobs", "last report", "errors", "last error"), rows)
 
 
 def _running(running: Sequence[Mapping[str, Any]]) -> Table | str:

@@ -18,6 +18,7 @@ from api.cli.embedded import opened_service
 from api.cli.server import GRACE_SECONDS, Server, is_restart, web_app
 from api.cli.session import session
 from searchsvc.controller.controller import Controller
+from searchsvc.errors import RuntimeUnavailable
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings, without_password
 from searchsvc.store.database import API_CONNECTIONS, CONTROLLER_CONNECTIONS
@@ -63,6 +64,8 @@ def serve(
             sign_in = _sign_in_words(service, address_of(settings, bound), links.make)
             _announce(settings, bound, with_controller, sign_in)
             Server(config, controller).run(sockets=[bound])
+        if controller is not None and controller.has_died:
+            raise RuntimeUnavailable("the controller died, so the service ended; its log says why")
 
 
 def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: RayAddress = None) -> None:

@@ -14,5 +14,5 @@ router = APIRouter(prefix=PREFIX, tags=["cluster"], dependencies=[Depends(can_re
 
 @router.get("/cluster", operation_id="get_cluster")
 def cluster(service: ServiceDep) -> Cluster:
-    """Get the nodes that active drivers report, the running attempts, and the queue with reasons."""
+    """Get the nodes that active drivers report, the running attempts, the queue with reasons, and the controllers."""
     return Cluster.of(service.system.cluster())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.rest.auth import can_read
 from api.rest.errors import answers
+from searchsvc.controller.controller import Controller
 from searchsvc.service.system.readiness import Readiness
 
 router = APIRouter(tags=["health"])
@@ -28,10 +29,13 @@ async def healthz() -> Health:
 
 @router.get("/readyz", operation_id="readyz", responses=answers())
 async def readyz(request: Request) -> Health:
-    """Check that the database answers and has the schema of this version. Open to everyone.
+    """Check the database and its schema, and that a controller in this process is at work. Open to everyone.
 
-    The answer may be a few seconds old, so that requests do not load the database.
+    The answer about the database may be a few seconds old, so that requests do not load it.
     """
+    controller: Controller | None = request.app.state.controller
+    if controller is not None:
+        controller.check_health()
     readiness: Readiness = request.app.state.readiness
     await anyio.to_thread.run_sync(readiness.check, limiter=request.app.state.health_threads)
     return Health(status="ok")

@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import Field
 
-from api.rest.schemas.base import Id, Moment, Out
+from api.rest.schemas.base import Id, Moment, Out, RecordOut
+from searchsvc import domain
 from searchsvc.service.system import cluster
 
 
@@ -79,12 +80,22 @@ class Waiting(Out):
         return cls(job_id=waiting.job.id, job=waiting.job.name, trial=trial, reason=waiting.reason)
 
 
+class Controller(RecordOut, record=domain.ControllerReport):
+    """A controller as it last reported itself."""
+
+    is_alive: bool = Field(description="Whether it has reported itself within the last minute.")
+
+
 class Cluster(Out):
-    """Nodes, running attempts and waiting work."""
+    """Nodes, running attempts, waiting work and controllers."""
 
     nodes: list[Node] = Field(description="Nodes as running drivers see them; empty if no driver is running.")
     running: list[Work] = Field(description="Running attempts, the oldest 200.")
     queue: list[Waiting] = Field(description="Waiting jobs in the order of claims, then waiting trials; 200 of each.")
+
+    controllers: list[Controller] = Field(
+        description="Controllers that reported themselves within the last hour and have not ended in order."
+    )
 
     @classmethod
     def of(cls, state: cluster.Cluster) -> Self:
@@ -92,4 +103,5 @@ class Cluster(Out):
             nodes=[Node.of(use) for use in state.nodes],
             running=[Work.of(work) for work in state.running],
             queue=[Waiting.of(waiting) for waiting in state.queue],
+            controllers=[Controller.of(one.report, is_alive=one.is_alive) for one in state.controllers],
         )

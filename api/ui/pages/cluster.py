@@ -1,4 +1,4 @@
-"""The cluster page: nodes, running trials, and the queue with reasons; live."""
+"""The cluster page: nodes, running trials, the queue with reasons, and the controllers; live."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.ui.parts import event_text
 from api.ui.parts.widgets import Bar, Moment, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
 from searchsvc.domain import Job, Trial
-from searchsvc.service.system.cluster import MOST, Cluster, NodeUse, Waiting, Work
+from searchsvc.service.system.cluster import MOST, Cluster, ControllerState, NodeUse, Waiting, Work
 
 _GIB = 2**30
 
@@ -28,18 +28,18 @@ async def cluster_page(request: Request) -> Response | None:
 
 
 async def build(context: PageContext, visitor: Visitor) -> None:  # noqa: ARG001 - the signature of every page
-    """Lay out three cards that are updated live."""
+    """Lay out four cards that are updated live."""
     Text("h1", "Cluster")
     note = "As reported by the running drivers. Usage is the sum of the resources that running trials requested."
-    page = ClusterPage(_card("Nodes", note), _card("Running"), _card("Queue"))
+    page = ClusterPage(_card("Nodes", note), _card("Running"), _card("Queue"), _card("Controllers"))
     follow(context.cluster, page.show)
 
 
 class ClusterPage:
     """Content of the cards."""
 
-    def __init__(self, nodes: Element, running: Element, queue: Element) -> None:
-        self._nodes, self._running, self._queue = nodes, running, queue
+    def __init__(self, nodes: Element, running: Element, queue: Element, controllers: Element) -> None:
+        self._nodes, self._running, self._queue, self._controllers = nodes, running, queue, controllers
         self._shown: Cluster | None = None
 
     def show(self, cluster: Cluster) -> None:
@@ -50,6 +50,8 @@ class ClusterPage:
             _replace(self._running, lambda: _show_running(cluster.running))
         if before is None or before.queue != cluster.queue:
             _replace(self._queue, lambda: _show_queue(cluster.queue))
+        if before is None or before.controllers != cluster.controllers:
+            _replace(self._controllers, lambda: _show_controllers(cluster.controllers))
 
 
 def _card(title: str, note: str = "") -> Element:
@@ -113,6 +115,24 @@ def _show_queue(queue: Sequence[Waiting]) -> None:
         return
     table(("job or trial", "reason"), [(lambda one=one: _named(one.job, one.trial), one.reason) for one in queue])
     _cut(len(queue))
+
+
+def _show_controllers(controllers: Sequence[ControllerState]) -> None:
+    if not controllers:
+        Text("p", "No controller has reported itself. Jobs wait until a controller starts.", "muted")
+        return
+    rows = [
+        (
+            f"{one.report.host}, process {one.report.pid}",
+            "alive" if one.is_alive else "dead: no report for a minute",
+            str(one.report.drivers),
+            lambda one=one: Moment(one.report.seen_at),
+            str(one.report.errors),
+            one.report.last_error or "",
+        )
+        for one in controllers
+    ]
+    table(("controller", "state", "jobs", "last report", "errors", "last error"), rows)
 
 
 def _cut(count: int) -> None:

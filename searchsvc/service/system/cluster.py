@@ -1,4 +1,4 @@
-"""The cluster as the active drivers report it, the running attempts, and the queue with reasons.
+"""The cluster as the active drivers report it, the running attempts, the queue with reasons, and the controllers.
 
 Nodes are known only while a driver runs a job, because drivers are connected to Ray. Only the resources of this
 service's running trials count as used; other users of the same cluster are not visible.
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from searchsvc.domain import Attempt, Job, JobState, Node, Trial
+from searchsvc.domain import Attempt, ControllerReport, Job, JobState, Node, Trial
 from searchsvc.store import Store
 
 MOST = 200
 """Maximum number of running attempts and of waiting trials in the list, the oldest of each."""
+ALIVE_SECONDS = 60.0
+"""A controller reports itself every 5 s; it counts as dead if it has not done so for this time."""
 _DRIVEN = (JobState.RUNNING, JobState.STOPPING)
 _LINE = "waits for a controller: {place} in line"
 
@@ -51,14 +53,24 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class ControllerState:
+    """A controller, and whether it is alive as far as its reports show."""
+
+    report: ControllerReport
+    is_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
-    """The nodes, the running attempts and the queue."""
+    """The nodes, the running attempts, the queue and the controllers."""
 
     nodes: tuple[NodeUse, ...]
     """Empty if no driver is active, because the cluster is unknown then."""
     running: tuple[Work, ...]
     queue: tuple[Waiting, ...]
     """Jobs first, in the order in which they will be claimed."""
+    controllers: tuple[ControllerState, ...] = ()
+    """The controllers of the last hour that did not end in order."""
 
 
 def look(store: Store) -> Cluster:
@@ -77,7 +89,13 @@ def look(store: Store) -> Cluster:
         if trial.job_id in jobs
     ]
     uses = tuple(_use(node, running) for node in sorted(nodes.values(), key=lambda node: (node.address, node.id)))
-    return Cluster(uses, running, (*queued, *waiting))
+    return Cluster(uses, running, (*queued, *waiting), controllers(store))
+
+
+def controllers(store: Store) -> tuple[ControllerState, ...]:
+    """Return the controllers that have reported themselves in the last hour, except those that ended in order."""
+    reports, now = store.controllers(), store.now()
+    return tuple(ControllerState(report, now - report.seen_at < ALIVE_SECONDS) for report in reports)
 
 
 def _use(node: Node, running: Sequence[Work]) -> NodeUse:

@@ -20,6 +20,7 @@ from typing import Literal
 from searchsvc import tasks
 from searchsvc.errors import SearchsvcError, StoreOutdated
 from searchsvc.service.planning import machine
+from searchsvc.service.system import cluster
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
@@ -108,6 +109,27 @@ def check_database(settings: Settings) -> HealthCheck:
     return HealthCheck("database", "ok", f"{kind} answers, schema is up to date")
 
 
+def check_controllers(settings: Settings) -> HealthCheck:
+    try:
+        store = Store.open(settings.database_url, wait_seconds=_DATABASE_SECONDS)
+        try:
+            states = cluster.controllers(store)
+        finally:
+            store.close()
+    except SearchsvcError:
+        return HealthCheck("controllers", "warning", "unknown", "see the check of the database")
+    dead = [f"{one.report.host}, process {one.report.pid}" for one in states if not one.is_alive]
+    if dead:
+        mend = "start it again (`searchctl serve` or `searchctl controller`), or let a supervisor do it"
+        return HealthCheck("controllers", "warning", f"no report for a minute: {'; '.join(dead)}", mend)
+    failing = [f"{one.report.errors} errors, the last: {one.report.last_error}" for one in states if one.report.errors]
+    if failing:
+        return HealthCheck("controllers", "warning", "; ".join(failing), "see the log of the controller for details")
+    return HealthCheck(
+        "controllers", "ok", f"{len(states)} alive" if states else "none: jobs wait for `searchctl serve`"
+    )
+
+
 def check_data_dir(settings: Settings) -> HealthCheck:
     folder = settings.data_dir
     try:
@@ -183,6 +205,7 @@ CHECKS: tuple[Callable[[Settings], HealthCheck], ...] = (
     check_ray,
     check_tasks,
     check_database,
+    check_controllers,
     check_data_dir,
     check_disk,
     check_shared_memory,

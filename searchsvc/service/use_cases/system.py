@@ -14,8 +14,12 @@ class SystemService:
         self._context = context
 
     def cluster(self) -> cluster.Cluster:
-        """Return the nodes that drivers report, the running attempts, and the queue with reasons."""
+        """Return the nodes that drivers report, the running attempts, the queue with reasons, and the controllers."""
         return cluster.look(self._context.store)
+
+    def controllers(self) -> tuple[cluster.ControllerState, ...]:
+        """Return the controllers that have reported themselves."""
+        return cluster.controllers(self._context.store)
 
     def doctor(self) -> HealthReport:
         """Check the installation, with advice on how to fix each failure."""

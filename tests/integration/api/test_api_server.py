@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.rest.app import create_app
-from searchsvc.controller.controller import Controller
+from searchsvc.controller.controller import PATIENCE_SECONDS, Controller
+from searchsvc.controller.health import ControllerHealth
 from searchsvc.domain import Job
 from searchsvc.service.service import Service
 from searchsvc.service.system.tokens import Scope
@@ -141,3 +142,40 @@ def test_a_controller_runs_as_long_as_the_app_does(service: Service) -> None:
         assert client.get("/healthz").status_code == 200
         assert not ended.is_set()
     assert ended.is_set()
+
+
+def test_the_service_is_not_ready_if_its_controller_has_died_or_makes_no_progress(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = Controller(service, "test")
+    monkeypatch.setattr(controller, "run", lambda stop: stop.wait(60))
+    app = create_app(service, settings=service.settings, controller=controller)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.get("/readyz").status_code == 200
+        limit = service.settings.database_wait_seconds + PATIENCE_SECONDS
+        monkeypatch.setattr(ControllerHealth, "seconds_since_turn", limit + 1.0)
+        stuck = client.get("/readyz")
+        assert (stuck.status_code, "has not completed a turn" in stuck.json()["detail"]) == (503, True)
+        monkeypatch.undo()
+        controller.has_died = True
+        dead = client.get("/readyz")
+        assert (dead.status_code, dead.json()["detail"]) == (503, "the controller has died")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_metrics_and_the_cluster_show_the_controllers(service: Service) -> None:
+    controller = Controller(service, "test")
+    controller.attempt_turn()
+    controller.health.errors = 3
+    controller._report()
+    app = create_app(service, settings=service.settings, controller=controller)
+    headers = {"Authorization": f"Bearer {service.access.create('r', scope=Scope.READ)[1]}"}
+    client = TestClient(app, base_url="http://127.0.0.1", headers=headers)
+    text = client.get("/metrics").text
+    assert "searchsvc_controllers 1.0" in text
+    assert "searchsvc_controller_errors 3.0" in text
+    assert "searchsvc_controller_turns 1.0" in text
+    assert "searchsvc_controller_seconds_since_turn " in text
+    [shown] = client.get("/api/v1/cluster").json()["controllers"]
+    assert (shown["holder"], shown["errors"], shown["turns"], shown["is_alive"]) == ("test", 3, 1, True)
+    controller._launcher.close()

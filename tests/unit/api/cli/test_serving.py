@@ -155,6 +155,24 @@ def test_a_taken_port_is_told() -> None:
     assert "--port 0" in answer.stderr
 
 
+def test_a_service_whose_controller_dies_ends_with_an_error(home: Path) -> None:
+    """So that a supervisor starts it again."""
+    code = """
+import sys
+from searchsvc.controller.controller import Controller
+def die(self, job_id=None):
+    raise SystemExit("an error that no controller survives")
+Controller.turn = die
+from api.cli.main import main
+sys.argv = ["searchctl", "serve", "--port", "0"]
+sys.exit(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 6, ended.stderr
+    assert "the controller died" in ended.stderr
+    assert not (home / "address").exists()
+
+
 @pytest.mark.parametrize(("number", "leaves_drivers"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
 def test_drivers_outlive_a_restart_and_end_with_ctrl_c(home: Path, number: int, leaves_drivers: bool) -> None:
     settings = Settings(data_dir=home, database_url=f"sqlite:///{home / 'other.db'}").prepare()

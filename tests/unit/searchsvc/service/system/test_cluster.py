@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from searchsvc.domain import Node
+from dataclasses import replace
+
+from searchsvc.domain import ControllerReport, Node
 from searchsvc.service.service import Service
 from searchsvc.service.system.cluster import Cluster
+from searchsvc.settings import Settings
 from searchsvc.store import Store
+from tests.support.jobs import Clock
 from tests.support.pages import SPEC, Running
 
 NODES = (Node("a3f1", "10.0.0.7", 8.0, 1.0, 2.0**35, False), Node("b7c2", "10.0.0.8", 4.0, 0.0, 2.0**34, True))
+
+REPORT = ControllerReport("a:1", "a", 1, 5.0, 0.0, turns=3, errors=0, last_error=None, drivers=2)
 
 
 def test_nothing_is_known_where_no_driver_is_at_work(service: Service) -> None:
@@ -35,6 +41,18 @@ def test_what_runs_is_counted_on_its_node_and_what_waits_has_a_reason(service: S
         (later[1].id, None, "waits for a controller: second in line"),
         (running.id, 2, "waits for its turn"),
     ]
+
+
+def test_controllers_are_alive_while_they_report_themselves(sqlite_url: str, settings: Settings) -> None:
+    clock = Clock()
+    store = Store.open(sqlite_url, clock=clock)
+    service = Service(store, settings)
+    store.report_controller(replace(REPORT, holder="silent"))
+    clock.now += 61.0
+    store.report_controller(replace(REPORT, holder="at work"))
+    states = service.system.cluster().controllers
+    assert {state.report.holder: state.is_alive for state in states} == {"silent": False, "at work": True}
+    store.close()
 
 
 def test_a_driver_that_lost_its_job_reports_nothing(service: Service) -> None:

@@ -8,9 +8,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from searchsvc.domain import ControllerReport
 from searchsvc.service.service import Service
 from searchsvc.service.system.doctor import HealthCheck, examine
 from searchsvc.settings import Settings
+from searchsvc.store import Store
+from tests.support.jobs import Clock
 
 
 def _checks(settings: Settings) -> dict[str, HealthCheck]:
@@ -35,6 +38,25 @@ def test_a_database_that_is_not_there_is_found_in_seconds(settings: Settings) ->
     check = _checks(replace(settings, database_url=url))["database"]
     assert check.state == "failed"
     assert "secret" not in check.found
+
+
+def test_a_controller_that_is_silent_or_fails_is_found(service: Service) -> None:
+    assert _checks(service.settings)["controllers"].state == "ok"
+    report = ControllerReport("a:1", "node-1", 7, 5.0, 0.0, turns=3, errors=0, last_error=None, drivers=2)
+    service.store.report_controller(report)
+    assert _checks(service.settings)["controllers"].found == "1 alive"
+    service.store.report_controller(replace(report, errors=2, last_error="the claims failed: SQLSTATE 25006"))
+    failing = _checks(service.settings)["controllers"]
+    assert (failing.state, "2 errors, the last: the claims failed: SQLSTATE 25006" in failing.found) == (
+        "warning",
+        True,
+    )
+    earlier = Store.open(service.settings.database_url, clock=Clock(service.store.now() - 600.0))
+    earlier.report_controller(report)
+    earlier.close()
+    silent = _checks(service.settings)["controllers"]
+    assert (silent.state, silent.found) == ("warning", "no report for a minute: node-1, process 7")
+    assert "searchctl serve" in (silent.mend or "")
 
 
 def test_a_token_that_others_can_read_is_found(service: Service) -> None:
