@@ -29,7 +29,7 @@ from searchsvc.controller.housekeeping import Housekeeping
 from searchsvc.controller.launcher import Launcher
 from searchsvc.controller.lease_watch import LeaseWatch
 from searchsvc.controller.requests import OverdueRequests
-from searchsvc.controller.runs import JobRuns, PulseWatch
+from searchsvc.controller.runs import DrivenJobs, PulseWatch
 from searchsvc.domain import Job, JobState, Lease
 from searchsvc.errors import NotFound, RuntimeUnavailable, StoreUnavailable
 from searchsvc.service.service import Service
@@ -88,7 +88,7 @@ class Controller:
         """
         self._monotonic = monotonic
         self._launcher = Launcher(settings, command=command, standby_command=standby_command, monotonic=monotonic)
-        self._runs = JobRuns(self.store, settings, holder, self.health, self._launcher, monotonic=monotonic)
+        self._runs = DrivenJobs(self.store, settings, holder, self.health, self._launcher, monotonic=monotonic)
         self._requests = OverdueRequests(self.store, settings, self._runs, self.health, monotonic=monotonic)
         self._watch = LeaseWatch(
             settings.lease_seconds,

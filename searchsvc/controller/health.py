@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Attempt:
+class GuardedBlock:
     """A block of code whose errors are survived."""
 
     error: Exception | None = None
@@ -54,9 +54,9 @@ class ControllerHealth:
         self._last_turn = self._monotonic()
 
     @contextmanager
-    def surviving(self, what: str, *passing: type[Exception]) -> Iterator[Attempt]:
+    def surviving(self, what: str, *passing: type[Exception]) -> Iterator[GuardedBlock]:
         """Log and count any error of the block, and continue after it. Errors of the types `passing` are raised."""
-        attempt = Attempt()
+        attempt = GuardedBlock()
         try:
             yield attempt
         except passing:

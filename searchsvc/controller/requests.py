@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from searchsvc.controller.health import ControllerHealth
-from searchsvc.controller.runs import JobRun, JobRuns
+from searchsvc.controller.runs import DrivenJob, DrivenJobs
 from searchsvc.domain import Job, JobRequest, JobState
 from searchsvc.errors import Conflict, NotFound, StoreUnavailable
 from searchsvc.settings import Settings
@@ -31,7 +31,7 @@ class OverdueRequests:
         self,
         store: Store,
         settings: Settings,
-        runs: JobRuns,
+        runs: DrivenJobs,
         health: ControllerHealth,
         *,
         monotonic: Callable[[], float],
@@ -65,18 +65,18 @@ class OverdueRequests:
         """Give a new driver of the job the whole time."""
         self._since.pop(job_id, None)
 
-    def _patience(self, job: Job, run: JobRun | None) -> float:
+    def _patience(self, job: Job, run: DrivenJob | None) -> float:
         seconds = self._settings.cancel_seconds * (1 if job.request is JobRequest.CANCEL else _PAUSE_PATIENCE)
         return seconds * (1.0 if run is not None else _OTHERS_PATIENCE)
 
-    def _try(self, job: Job, run: JobRun | None) -> None:
+    def _try(self, job: Job, run: DrivenJob | None) -> None:
         with self._health.surviving(f"{job.request} of job {job.id} could not be carried out", StoreUnavailable):
             try:
                 self._execute(job, run)
             except (Conflict, NotFound) as error:
                 _log.info("job %s has ended, or was deleted, since it was listed: %s", job.id, error)
 
-    def _execute(self, job: Job, run: JobRun | None) -> None:
+    def _execute(self, job: Job, run: DrivenJob | None) -> None:
         _log.warning("job %s: its driver does not carry out %s and is replaced", job.id, job.request)
         if run is not None:
             self._runs.drop(run)

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class JobRun:
+class DrivenJob:
     """A job that this controller runs, and the observed state of its driver. Times are of the monotonic clock."""
 
     lease: Lease
@@ -62,7 +62,7 @@ class JobRun:
     backoff: Backoff = field(default_factory=Backoff)
 
 
-class JobRuns:
+class DrivenJobs:
     """The jobs of a controller. A fault of a job delays only that job."""
 
     def __init__(
@@ -77,18 +77,18 @@ class JobRuns:
     ) -> None:
         self._store, self._settings, self._holder, self._health = store, settings, holder, health
         self._launcher, self._monotonic = launcher, monotonic
-        self._runs: dict[str, JobRun] = {}
+        self._runs: dict[str, DrivenJob] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def __iter__(self) -> Iterator[JobRun]:
+    def __iter__(self) -> Iterator[DrivenJob]:
         return iter(list(self._runs.values()))
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._runs
 
-    def get(self, job_id: str) -> JobRun | None:
+    def get(self, job_id: str) -> DrivenJob | None:
         return self._runs.get(job_id)
 
     # ---- starting --------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class JobRuns:
         if before is not None and before.driver is not None:
             _log.warning("job %s: its former driver is still there and is killed", job.id)
             before.driver.kill()
-        run = JobRun(lease, self._monotonic(), job.seconds_used)
+        run = DrivenJob(lease, self._monotonic(), job.seconds_used)
         run.crashes = before.crashes if before is not None else 0
         self._runs[job.id] = run  # before anything that may fail, so that the next turn continues
         run.ended = self._ended_trials(job.id)
@@ -128,7 +128,7 @@ class JobRuns:
             if isinstance(attempt.error, StoreUnavailable):
                 return
 
-    def _check_run(self, run: JobRun, now: float) -> None:
+    def _check_run(self, run: DrivenJob, now: float) -> None:
         try:
             if run.failure is not None:
                 self._give_up(run, run.failure)
@@ -143,7 +143,7 @@ class JobRuns:
         except NotFound:  # the job was deleted
             self.drop(run)
 
-    def _lease_lost(self, run: JobRun) -> None:
+    def _lease_lost(self, run: DrivenJob) -> None:
         """Give up the job if another controller has it; otherwise the driver has released the lease and will end.
 
         Raises NotFound.
@@ -152,7 +152,7 @@ class JobRuns:
             self.drop(run)
         run.renews_itself = True
 
-    def _renew_for(self, run: JobRun, now: float) -> None:
+    def _renew_for(self, run: DrivenJob, now: float) -> None:
         """Renew the lease for a driver that is starting.
 
         The driver's own first renewal adds to the seconds that the job has used; from then on the driver renews alone.
@@ -163,7 +163,7 @@ class JobRuns:
         job = self._store.heartbeat(run.lease, self._settings.lease_seconds, seconds=0.0, gpu_seconds=0.0)
         run.renews_itself = run.driver is not None and job.seconds_used > run.seconds_used
 
-    def _driver_ended(self, run: JobRun, driver: DriverProcess) -> None:
+    def _driver_ended(self, run: DrivenJob, driver: DriverProcess) -> None:
         job = self._store.job(run.lease.job_id)
         ours = job.epoch == run.lease.epoch and job.state in (JobState.RUNNING, JobState.STOPPING)
         if not ours:
@@ -173,7 +173,7 @@ class JobRuns:
             how = driver.how_it_ended() if run.hung is None else f"{run.hung} and was killed"
             self._crashed(run, f"the driver {how}", driver.tail())
 
-    def _crashed(self, run: JobRun, how: str, tail: str) -> None:
+    def _crashed(self, run: DrivenJob, how: str, tail: str) -> None:
         """Give up after too many crashes, or schedule the next start."""
         now, job_id = self._monotonic(), run.lease.job_id
         progress = now - run.started >= QUICK_SECONDS or self._ended_trials(job_id) > run.ended
@@ -190,14 +190,14 @@ class JobRuns:
         run.renews_itself = False
         self._renew_for(run, now)
 
-    def _give_up(self, run: JobRun, reason: str) -> None:
+    def _give_up(self, run: DrivenJob, reason: str) -> None:
         writer = self._store.writer(run.lease)
         writer.finish_job(JobState.FAILED, reason)
         with contextlib.suppress(LeaseLost):  # another controller has the job
             writer.flush()
         del self._runs[run.lease.job_id]
 
-    def _restart(self, run: JobRun, now: float) -> None:
+    def _restart(self, run: DrivenJob, now: float) -> None:
         """Claim the job again, so that late writes of the dead driver are refused."""
         if now < run.restart_at:
             self._renew_for(run, now)
@@ -209,7 +209,7 @@ class JobRuns:
         else:
             self.begin(*claimed)
 
-    def drop(self, run: JobRun) -> None:
+    def drop(self, run: DrivenJob) -> None:
         """Give up a job that is run elsewhere or has ended: a driver of ours that is still alive is hung."""
         if run.driver is not None:
             run.driver.kill()
@@ -235,7 +235,7 @@ class JobRuns:
             if run is not None and run.lease.epoch == mark.epoch and run.hung is None:
                 self._kill_hung(run, f"has not renewed its lease for {START_SECONDS:g} s")
 
-    def _kill_hung(self, run: JobRun, reason: str) -> None:
+    def _kill_hung(self, run: DrivenJob, reason: str) -> None:
         driver = run.driver
         if driver is None:
             return
@@ -280,7 +280,7 @@ class JobRuns:
 class PulseWatch(threading.Thread):
     """Kills the silent drivers of a controller while the controller may wait for the database."""
 
-    def __init__(self, runs: JobRuns, health: ControllerHealth) -> None:
+    def __init__(self, runs: DrivenJobs, health: ControllerHealth) -> None:
         super().__init__(name="pulses", daemon=True)
         self._runs, self._health = runs, health
         self._done = threading.Event()

@@ -253,9 +253,15 @@ def test_a_cancellation_that_the_driver_ignores_is_carried_out_and_the_driver_ki
         _wait(lambda: not _is_alive(_starts(service.settings)[0][2]))
 
 
-def test_a_driver_that_freezes_loses_its_lease_and_is_killed(service: Service) -> None:
+@pytest.mark.parametrize("how", ["freeze", "freeze-in-write"])
+@pytest.mark.parametrize("max_drivers", [1, 4])
+def test_a_driver_that_freezes_is_killed_and_replaced_even_by_a_full_controller(
+    service: Service, how: str, max_drivers: int
+) -> None:
+    """In a write, it holds the lock of SQLite, so that nothing can be written until it is killed."""
+    service.settings = replace(service.settings, max_drivers=max_drivers)
     job = _submit(service)
-    with _running(service, "freeze"):
+    with _running(service, how):
         _wait_for_state(service, job, JobState.SUCCEEDED)
         _wait(lambda: not _is_alive(_starts(service.settings)[0][2]))
     assert [epoch for _, epoch, _ in _starts(service.settings)] == [1, 2]
