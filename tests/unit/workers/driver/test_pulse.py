@@ -28,11 +28,12 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
             os.close(descriptor)
 
 
-def test_a_driver_beats_as_starting_and_then_as_running(reading: int) -> None:
-    pulse = Pulse()
+def test_a_driver_beats_as_starting_until_it_has_started(reading: int) -> None:
+    pulse, started = Pulse(), threading.Event()
     pulse.start()
     assert [os.read(reading, 1) for _ in range(3)] == [STARTING] * 3
-    pulse.set_running()
+    pulse.guard(lambda: True, has_started=started.is_set)
+    started.set()
     while os.read(reading, 1) == STARTING:
         pass
     assert os.read(reading, 1) == RUNNING
@@ -46,7 +47,6 @@ def test_a_driver_outlives_its_controller(reading: int) -> None:
     pulse.start()
     pulse.join(60)
     assert not pulse.is_alive()
-    pulse.set_running()  # writes to the broken pipe
 
 
 def test_a_full_pipe_neither_blocks_nor_ends_the_pulse(reading: int) -> None:
@@ -60,11 +60,10 @@ def test_a_full_pipe_neither_blocks_nor_ends_the_pulse(reading: int) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(pulse._descriptor, STARTING * 4096)
-    pulse.guard(is_healthy)
+    pulse.guard(is_healthy, has_started=lambda: True)
     pulse.start()
     for _ in range(5):
         assert looks.acquire(timeout=60)
-    pulse.set_running()
     while not os.read(reading, 1 << 16).endswith(RUNNING):
         pass
     os.close(reading)
@@ -79,14 +78,14 @@ def test_a_driver_that_is_not_healthy_falls_silent(reading: int) -> None:
         return False
 
     pulse = Pulse()
-    pulse.guard(is_healthy)
+    pulse.guard(is_healthy, has_started=lambda: False)
     pulse.start()
     for _ in range(5):
         assert looks.acquire(timeout=60)
     os.set_blocking(reading, False)
     with pytest.raises(BlockingIOError):
         os.read(reading, 1)
-    pulse.guard(lambda: True)
+    pulse.guard(lambda: True, has_started=lambda: False)
     os.set_blocking(reading, True)
     assert os.read(reading, 1) == STARTING
     os.close(reading)
@@ -112,6 +111,5 @@ def test_a_driver_without_a_controller_needs_no_pulse(monkeypatch: pytest.Monkey
     monkeypatch.delenv(PULSE_VARIABLE, raising=False)
     pulse = Pulse()
     pulse.start()
-    pulse.set_running()
     pulse.join(60)
     assert not pulse.is_alive()
