@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from searchsvc.controller.health import ControllerHealth
 from searchsvc.controller.runs import DrivenJob, DrivenJobs
-from searchsvc.domain import Job, JobRequest, JobState
+from searchsvc.domain import Assignment, JobRequest
 from searchsvc.errors import Conflict, NotFound, StoreUnavailable
 from searchsvc.settings import Settings
 from searchsvc.store import Store
@@ -18,8 +18,6 @@ _PAUSE_PATIENCE = 6
 """A driver has this many times as long to pause a job as to cancel it: it stores checkpoints first."""
 _OTHERS_PATIENCE = 1.5
 """The driver of another controller gets this many times as long, so that its own controller acts first."""
-_MOST_RUNNING = 1000
-_DRIVEN = (JobState.RUNNING, JobState.STOPPING)
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ class OverdueRequests:
         now = self._monotonic()
         if now < self._check_at:
             return
-        running = [job for state in _DRIVEN for job in self._store.jobs(state=state, limit=_MOST_RUNNING)]
+        running = self._store.assignments()
         for job in running:
             run = self._runs.get(job.id)
             if run is not None and job.epoch > run.lease.epoch:
@@ -65,18 +63,18 @@ class OverdueRequests:
         """Give a new driver of the job the whole time."""
         self._since.pop(job_id, None)
 
-    def _patience(self, job: Job, run: DrivenJob | None) -> float:
+    def _patience(self, job: Assignment, run: DrivenJob | None) -> float:
         seconds = self._settings.cancel_seconds * (1 if job.request is JobRequest.CANCEL else _PAUSE_PATIENCE)
         return seconds * (1.0 if run is not None else _OTHERS_PATIENCE)
 
-    def _try(self, job: Job, run: DrivenJob | None) -> None:
+    def _try(self, job: Assignment, run: DrivenJob | None) -> None:
         with self._health.surviving(f"{job.request} of job {job.id} could not be carried out", StoreUnavailable):
             try:
                 self._execute(job, run)
             except (Conflict, NotFound) as error:
                 _log.info("job %s has ended, or was deleted, since it was listed: %s", job.id, error)
 
-    def _execute(self, job: Job, run: DrivenJob | None) -> None:
+    def _execute(self, job: Assignment, run: DrivenJob | None) -> None:
         _log.warning("job %s: its driver does not carry out %s and is replaced", job.id, job.request)
         if run is not None:
             self._runs.drop(run)

@@ -7,6 +7,7 @@ from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Para
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
 from searchsvc.domain.records import (
     Artifact,
+    Assignment,
     Attempt,
     ControllerReport,
     Event,
@@ -57,6 +58,7 @@ from searchsvc.errors import FailureKind
 
 __all__ = [
     "Artifact",
+    "Assignment",
     "Attempt",
     "Basis",
     "Budget",

@@ -245,6 +245,15 @@ class LeaseMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """A job that a driver runs, or should run: its RUNNING or STOPPING job without its spec."""
+
+    id: str
+    epoch: int
+    request: JobRequest | None
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerReport:
     """A controller as it last reported itself."""
 

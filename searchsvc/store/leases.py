@@ -11,20 +11,23 @@ its mark is still the same. The deadline of a lease shows whether a job probably
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from searchsvc.domain import Job, JobState, Lease, LeaseMark, Node, new_id
+from searchsvc.domain import Assignment, Job, JobState, Lease, LeaseMark, Node, new_id
 from searchsvc.domain.life_cycle import Trigger
-from searchsvc.errors import LeaseLost, NotFound
+from searchsvc.errors import LeaseLost, NotFound, SearchsvcError
 from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange
 from searchsvc.store.rows import Fields, record_of, row_of
 from searchsvc.store.tables import jobs, leases
 
+_REASON_LENGTH = 500
+_log = logging.getLogger(__name__)
 _CLAIMABLE = (JobState.QUEUED, JobState.RUNNING, JobState.STOPPING)
 
 
@@ -134,6 +137,11 @@ class LeaseOperations(StoreBase):
         query = select(leases).order_by(leases.c.job_id)
         return self._records(Lease, query)
 
+    def assignments(self) -> list[Assignment]:
+        """Return all jobs that a driver runs or should run. Their specs are not read, since one may be unreadable."""
+        driven = jobs.c.state.in_([state.value for state in JobState if state.is_driven])
+        return self._records(Assignment, select(jobs.c.id, jobs.c.epoch, jobs.c.request).where(driven))
+
     def lease_marks(self) -> list[LeaseMark]:
         """Return the marks of all held leases, live or expired."""
         rows = self._rows(select(leases.c.job_id, leases.c.epoch, leases.c.last_mark))
@@ -154,7 +162,7 @@ class LeaseOperations(StoreBase):
         passed_over: list[str] = []
         while (change := self._lock_oldest(connection, expired, passed_over)) is not None:
             # A claim or a heartbeat may have come between the search and the lock; the lock shows its lease.
-            if _is_free(change, expired):
+            if _is_free(change, expired) and _is_readable(change):
                 return _take(change, holder, ttl_seconds, mark)
             passed_over.append(change.id)
         return None
@@ -203,6 +211,19 @@ def _may_need_a_driver(expired: Collection[LeaseMark]) -> ColumnElement[bool]:
 def _is_free(change: JobChange, expired: Collection[LeaseMark]) -> bool:
     lease = change.lease()
     return lease is None or _mark_of(lease) in expired
+
+
+def _is_readable(change: JobChange) -> bool:
+    """Return whether this version understands the job; if not, the job waits with a reason for a version that does."""
+    try:
+        record_of(Job, change.row)
+    except (ValueError, TypeError, KeyError, SearchsvcError) as error:
+        reason = f"this version cannot read the job: {error}"[:_REASON_LENGTH]
+        if change.row["reason"] != reason:
+            _log.error("job %s: %s", change.id, reason)
+            change.connection.execute(update(jobs).where(jobs.c.id == change.id).values(reason=reason))
+        return False
+    return True
 
 
 def _mark_of(row: Fields) -> LeaseMark:

@@ -5,6 +5,7 @@ Drivers are objects of the test, with a real pulse; time is that of a fake monot
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -284,7 +285,22 @@ def test_a_job_whose_driver_cannot_be_started_for_an_unknown_reason_keeps_no_oth
     assert [driver.lease.job_id for driver in site.drivers] == [other.id, broken.id]
 
 
-@pytest.mark.parametrize("method", ["claim", "lease_marks", "jobs", "report_controller", "trial_counts", "heartbeat"])
+def test_a_job_that_this_version_cannot_read_keeps_no_other_from_its_driver(site: Site) -> None:
+    controller = site.controller()
+    unreadable = site.submit()
+    with contextlib.closing(sqlite3.connect(site.url.removeprefix("sqlite:///"), isolation_level=None)) as database:
+        database.execute("UPDATE jobs SET spec = '{}'")
+        other = site.submit()
+        site.turns(2.0)
+        [(state, reason)] = database.execute("SELECT state, reason FROM jobs WHERE id = ?", (unreadable.id,))
+    assert [driver.lease.job_id for driver in site.drivers] == [other.id]
+    assert controller.health.errors == 0
+    assert (state, "this version cannot read the job" in reason) == ("QUEUED", True)
+
+
+@pytest.mark.parametrize(
+    "method", ["claim", "lease_marks", "assignments", "report_controller", "trial_counts", "heartbeat"]
+)
 def test_the_controller_survives_an_unknown_error_of_the_store_and_goes_on(
     site: Site, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -319,7 +335,7 @@ def test_a_part_that_fails_again_and_again_is_seen_and_keeps_the_others_at_work(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the list of running jobs cannot be read")
 
-    monkeypatch.setattr(Store, "jobs", fail)
+    monkeypatch.setattr(Store, "assignments", fail)
     job = site.submit()
     site.turns(60.0)
     assert controller.health.turns == 0  # the whole time
