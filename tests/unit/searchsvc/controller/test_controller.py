@@ -79,6 +79,8 @@ class Site:
         self.now = 1000.0
         self.drivers: list[Driver] = []
         self.controllers: list[Controller] = []
+        """The controllers that are alive."""
+        self.all_controllers: list[Controller] = []
         self.stores: dict[str, Store] = {}
         self.refused: Callable[[Lease], None] = lambda _: None
 
@@ -104,6 +106,7 @@ class Site:
             Service(store, settings), name, standby_command=None, stop_cluster=None, monotonic=lambda: self.now
         )
         self.controllers.append(controller)
+        self.all_controllers.append(controller)
         return controller
 
     def turns(self, seconds: float) -> None:
@@ -127,6 +130,8 @@ class Site:
     def close(self) -> None:
         for driver in self.drivers:
             os.close(driver.writing)
+        for controller in self.all_controllers:
+            controller._housekeeping.close()
         for store in self.stores.values():
             store.close()
 
