@@ -73,7 +73,7 @@ def test_stop_ends_only_processes_that_the_head_started(settings: Settings, tmp_
     log = Path(folder, "r", "start.log")
     others = [
         subprocess.Popen(["bash", "-c", f"tail -f {log} & wait"], start_new_session=True),
-        subprocess.Popen(["tail", "-f", "/dev/null", f"--temp-dir={folder}/r"]),
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", f"--temp-dir={folder}/r"]),
         subprocess.Popen(["sleep", "600"], env={**os.environ, "RAY_SEARCHSVC_HEAD": str(tmp_path / "another folder")}),
     ]
     watching = [psutil.Process(other.pid) for other in others]
