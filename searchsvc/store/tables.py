@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"

@@ -18,7 +18,7 @@ from searchsvc.errors import LeaseLost
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from searchsvc.store.tables import jobs
-from workers.driver.pulse import Pulse
+from workers.driver.heartbeat import Pulse
 
 
 def main(job_id: str, epoch: int, behaviour: str) -> int:

@@ -17,8 +17,7 @@
     tune_run      Tune's scheduler and callback over the dispatcher, and one Tune run
     actor_manager Tune's manager of actors: the loss of one actor ends no other attempt
     placement     room in the cluster, reasons for waiting, nodes to avoid
-    pulse         shows the controller that the driver lives
-    heartbeat     renews the lease, reports the time used and the reason for waiting, and reads requests to the job
+    heartbeat     shows that the driver lives, reports the time used and the reason for waiting, and reads requests
     volume        whether the artifacts volume can be written; no trial starts while it cannot
     leftovers     removes files of earlier attempts, and checkpoints of finished trials
     connection    connects to Ray, and waits for it

@@ -18,9 +18,8 @@ from searchsvc.store import JobWriter, Store
 from searchsvc.store.database import DRIVER_CONNECTIONS
 from workers import cluster
 from workers.driver import interruption, standby
-from workers.driver.heartbeat import Heartbeat
+from workers.driver.heartbeat import Heartbeat, Pulse
 from workers.driver.interruption import StopRequests
-from workers.driver.pulse import Pulse
 
 logger = logging.getLogger("workers.driver")
 

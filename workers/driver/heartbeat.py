@@ -1,16 +1,20 @@
-"""The heartbeat: renews the lease, reports the time used and what the job waits for, and reads requests to the job.
+"""The driver's signs of life, each of a thread of its own: the heartbeat for the database, the pulse for the controller.
 
-It is a thread with its own database connection, so that a slow algorithm or a slow Ray does not cost the lease.
+The heartbeat renews the lease, reports the time used and what the job waits for, and reads requests to the job. It has
+its own database connection, so that a slow algorithm or a slow Ray does not cost the lease. The pulse goes on whatever
+the database does (`searchsvc.controller.pulse`).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from enum import IntEnum, auto
 
+from searchsvc.controller.pulse import PULSE_SECONDS, PULSE_VARIABLE, RUNNING, STARTING
 from searchsvc.domain import Job, JobState, Lease, Node
 from searchsvc.errors import LeaseLost, StoreUnavailable
 from searchsvc.settings import Settings
@@ -180,3 +184,43 @@ class Heartbeat(threading.Thread):
         seconds = budget.seconds is not None and job.seconds_used >= budget.seconds
         gpu = budget.gpu_hours is not None and job.gpu_seconds_used >= budget.gpu_hours * 3600
         return seconds or gpu
+
+
+class Pulse(threading.Thread):
+    """Writes a byte into the controller's pipe again and again; a driver without a controller needs none."""
+
+    def __init__(self) -> None:
+        """Take the pipe from the environment, so that no process that the driver starts inherits it."""
+        super().__init__(name="pulse", daemon=True)
+        descriptor = os.environ.pop(PULSE_VARIABLE, None)
+        self._descriptor = None if descriptor is None else int(descriptor)
+        self._is_healthy: Callable[[], bool] = lambda: True
+        self._has_started: Callable[[], bool] = lambda: False
+        if self._descriptor is not None:
+            os.set_inheritable(self._descriptor, False)
+            os.set_blocking(self._descriptor, False)
+
+    def guard(self, is_healthy: Callable[[], bool], *, has_started: Callable[[], bool]) -> None:
+        """Fall silent while `is_healthy` returns False, so that the controller replaces the driver.
+
+        Once `has_started` returns True, the driver reports that it has made its imports and is connected to Ray; from
+        then on the controller expects a pulse without pauses.
+        """
+        self._is_healthy, self._has_started = is_healthy, has_started
+
+    def run(self) -> None:
+        pause = threading.Event()
+        while self._descriptor is not None and self._beat(self._descriptor):
+            pause.wait(PULSE_SECONDS)
+
+    def _beat(self, descriptor: int) -> bool:
+        """Write a byte if the driver is healthy. Return False if the controller has ended."""
+        if not self._is_healthy():
+            return True
+        try:
+            os.write(descriptor, RUNNING if self._has_started() else STARTING)
+        except BlockingIOError:  # the controller is suspended, and the pipe is full
+            return True
+        except OSError:
+            return False
+        return True

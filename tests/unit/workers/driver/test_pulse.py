@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from searchsvc.controller.pulse import PULSE_VARIABLE, RUNNING, STARTING
-from workers.driver import pulse as module
-from workers.driver.pulse import Pulse
+from workers.driver import heartbeat as module
+from workers.driver.heartbeat import Pulse
 
 
 @pytest.fixture
