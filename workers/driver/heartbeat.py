@@ -1,4 +1,4 @@
-"""The driver's signs of life, each of a thread of its own: the heartbeat for the database, the pulse for the controller.
+"""The signs of life of a driver, each of its own thread: the heartbeat for the store, the pulse for the controller.
 
 The heartbeat renews the lease, reports the time used and what the job waits for, and reads requests to the job. It has
 its own database connection, so that a slow algorithm or a slow Ray does not cost the lease. The pulse goes on whatever
