@@ -1,10 +1,12 @@
-"""A Ray head that is restarted under a running job."""
+"""Outages under a running job: a database that can only be read, a Ray head that is restarted."""
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,13 @@ from tests.support.guarantees import (
     assert_nothing_lost_and_nothing_twice,
     assert_proposals_as_if_undisturbed,
 )
-from tests.support.postgres import free_port
+from tests.support.postgres import PostgresServer, free_port
 from tests.support.system import System, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(240)]
 TRIALS, EPOCHS, ATTEMPTS = 16, 6, {"attempts": 20}
+LEASES = 2.5
+"""The database is out of order for this many times as long as a lease lasts."""
 
 
 def a_running_job(system: System) -> Job:
@@ -39,6 +43,42 @@ def finish(system: System, job: Job) -> None:
     assert_proposals_as_if_undisturbed(system.store, job.id, system.settings)
     assert_each_claim_ends_the_attempts_before_it(system.events(job.id))
     assert_artifacts_as_stored(system.store, job.id, system.settings)
+
+
+# ---- a database that can only be read ------------------------------------------------------------------------------
+
+
+@contextmanager
+def read_only(server: PostgresServer, url: str) -> Iterator[None]:
+    """Refuse all writes to a database, as the standby does that a failover leads to."""
+    name = url.rsplit("/", 1)[1]
+    sessions = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    for change in ("SET default_transaction_read_only = on", "RESET default_transaction_read_only"):
+        server.execute(f'ALTER DATABASE "{name}" {change}')
+        server.execute(sessions)
+        if change.startswith("SET"):
+            yield
+
+
+def test_drivers_and_controller_outlive_a_database_that_can_only_be_read(
+    system: System, postgres_server: PostgresServer
+) -> None:
+    job = a_running_job(system)
+    with read_only(postgres_server, system.settings.database_url):
+        time.sleep(LEASES * system.settings.lease_seconds)
+        with system.client() as client:
+            assert client.get(f"/jobs/{job.id}")["state"] == "RUNNING"
+        assert system.is_running("controller")
+        last = system.store.last_sequence()
+    system.seconds_until_work(job.id, after=last, claimed_anew=False)
+    finish(system, job)
+    assert [event.data["epoch"] for event in system.events(job.id, "job.claimed")] == [1]
+    assert system.is_running("controller")
+    later = system.submit(a_spec(trials=1, epochs=1))
+    wait_for(lambda: system.store.job(later.id).state is JobState.SUCCEEDED, seconds=60, message="no later job is run")
+
+
+# ---- a Ray head that is restarted ----------------------------------------------------------------------------------
 
 
 class Head:
