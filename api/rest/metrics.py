@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests as they arrive, jobs and trials as stored at the time of a scrape.
+"""Metrics for Prometheus: requests and transactions as they happen, and vital signs at the time of a scrape.
 
 The number of labels does not grow with use: routes are labelled by their template, not by their parameters.
 """
@@ -6,17 +6,14 @@ The number of labels does not grow with use: routes are labelled by their templa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.rest.vitals import VitalsCollector
 from searchsvc.controller.controller import Controller
-from searchsvc.domain import JobState, TrialState
 from searchsvc.service.service import Service
-from searchsvc.service.system.cluster import ControllerState
 
 METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -46,47 +43,27 @@ class Metrics:
                 registry=self.registry,
             )
             idle.set_function(lambda: controller.health.seconds_since_turn)
-        self.registry.register(_StoreCollector(service))
+        self.registry.register(VitalsCollector(service))
+        self._observe_database(service)
 
+    def _observe_database(self, service: Service) -> None:
+        seconds = Histogram(
+            "searchsvc_database_seconds",
+            "Seconds of a transaction of this process, with its waits and repetitions.",
+            ["kind"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        failures = Counter(
+            "searchsvc_database_failures", "Transactions without an answer in time.", ["kind"], registry=self.registry
+        )
 
-class _StoreCollector(Collector):
-    """Collects the numbers of jobs and trials by state at each scrape."""
+        def observe(kind: str, duration: float, answered: bool) -> None:
+            seconds.labels(kind).observe(duration)
+            if not answered:
+                failures.labels(kind).inc()
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        statistics = self._service.store.statistics()
-        jobs = [(state, statistics.jobs.get(state, 0)) for state in JobState]
-        trials = [(state, statistics.trials.get(state, 0)) for state in TrialState]
-        yield _by_state("searchsvc_jobs", "Jobs by state.", jobs)
-        yield _by_state("searchsvc_trials", "Trials by state.", trials)
-        failures = self._service.access.uses.failures
-        yield CounterMetricFamily("searchsvc_token_use_failures", "Uses of tokens not stored in time.", failures)
-        yield from _of_controllers(self._service.system.controllers())
-
-
-def _of_controllers(controllers: Sequence[ControllerState]) -> Iterator[Metric]:
-    """Sums over the controllers that are alive, whose names change with every start."""
-    reports = [controller.report for controller in controllers if controller.is_alive]
-    numbers = {
-        "searchsvc_controllers": ("Controllers that are alive.", len(reports)),
-        "searchsvc_controller_drivers": ("Jobs that they run.", sum(report.drivers for report in reports)),
-        "searchsvc_controller_turns": ("Turns that they completed.", sum(report.turns for report in reports)),
-        "searchsvc_controller_errors": ("Errors that they survived.", sum(report.errors for report in reports)),
-    }
-    for name, (about, number) in numbers.items():
-        yield GaugeMetricFamily(name, about, value=number)
-
-
-def _by_state(name: str, about: str, counts: Iterable[tuple[str, int]]) -> Metric:
-    family = GaugeMetricFamily(name, about, labels=["state"])
-    for state, count in counts:
-        family.add_metric([str(state)], count)
-    return family
+        service.store.observe(observe)
 
 
 class RequestMetrics:

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -56,6 +56,15 @@ class PoolExhausted(StoreUnavailable):
     """All connections of this process are in use."""
 
 
+Observer: TypeAlias = Callable[[str, float, bool], None]
+"""Receives the kind of a transaction (read or write), its seconds with waits and repetitions, and whether the database
+answered in time."""
+
+
+def _ignore(kind: str, seconds: float, answered: bool) -> None:
+    """Observe nothing."""
+
+
 class Database:
     """A connection pool, and transactions on it."""
 
@@ -66,6 +75,8 @@ class Database:
         self.engine = _engine(self.url, connections)
         self._turn = threading.Lock()
         self._answered_at = float("-inf")
+        self.observe: Observer = _ignore
+        """Called after each transaction."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -76,6 +87,14 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def bytes_used(self) -> int:
+        """Return the size of the database on its disk: of SQLite, the file and its write-ahead log."""
+        if not self.is_sqlite:
+            size = select(func.pg_database_size(func.current_database()))
+            return int(self.read(lambda connection: connection.execute(size).scalar_one()))
+        files = (Path(f"{self.url.database}{suffix}") for suffix in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def shorten_log(self) -> None:
         """Bring SQLite's write-ahead log into the database and empty its file, unless somebody reads or writes now."""
@@ -96,7 +115,8 @@ class Database:
 
     def read(self, work: Callable[[Connection], T], *, wait_seconds: float | None = None) -> T:
         """Run `work` in a transaction that only reads, and return its result."""
-        return self._until_done(partial(self._once, work, writes=False), wait_seconds)
+        with self._observed("read"):
+            return self._until_done(partial(self._once, work, writes=False), wait_seconds)
 
     def write(self, work: Callable[[Connection], T], *, wait_seconds: float | None = None) -> T:
         """Run `work` in a transaction, and return its result when its writes are on disk."""
@@ -105,7 +125,19 @@ class Database:
             with self._queued(patience) as remaining:
                 return self._once(work, remaining, writes=True)
 
-        return self._until_done(once, wait_seconds)
+        with self._observed("write"):
+            return self._until_done(once, wait_seconds)
+
+    @contextmanager
+    def _observed(self, kind: str) -> Iterator[None]:
+        started, answered = time.monotonic(), True
+        try:
+            yield
+        except StoreUnavailable:
+            answered = False
+            raise
+        finally:
+            self.observe(kind, time.monotonic() - started, answered)
 
     @contextmanager
     def _queued(self, patience: float) -> Iterator[float]:

@@ -23,6 +23,9 @@ _PING_SECONDS = 1.0
 _MEASURED = "trial.measured"
 
 
+_SPENT = ("asks", "ask_seconds", "training_seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class StoreStatistics:
     """Counts over the whole store."""
@@ -30,6 +33,12 @@ class StoreStatistics:
     jobs: dict[JobState, int]
     trials: dict[TrialState, int]
     leases: int
+    asks: int
+    """Proposals requested from algorithms."""
+    ask_seconds: float
+    """Time that algorithms took for them."""
+    training_seconds: float
+    """Time that trials were trained, over all their attempts."""
 
 
 class EventReads(StoreBase):
@@ -79,13 +88,17 @@ class EventReads(StoreBase):
     def statistics(self) -> StoreStatistics:
         """Count the jobs and trials in each state, and the leases."""
         sums = (func.sum(column).label(column.name) for column in TOTALS)
-        rows = self._rows(select(jobs.c.state, func.count().label("jobs"), *sums).group_by(jobs.c.state))
+        spent = (func.sum(jobs.c[name]).label(name) for name in _SPENT)
+        rows = self._rows(select(jobs.c.state, func.count().label("jobs"), *sums, *spent).group_by(jobs.c.state))
         held = self._rows(select(func.count().label("held")).select_from(leases))[0]["held"]
         counted = {JobState(row["state"]): int(row["jobs"]) for row in rows}
         return StoreStatistics(
             jobs={state: counted.get(state, 0) for state in JobState},
             trials={state: sum(int(row[total_of(state)]) for row in rows) for state in TrialState},
             leases=held,
+            asks=sum(int(row["asks"]) for row in rows),
+            ask_seconds=sum(float(row["ask_seconds"]) for row in rows),
+            training_seconds=sum(float(row["training_seconds"]) for row in rows),
         )
 
     def ping(self) -> None:

@@ -128,6 +128,7 @@ def _new_row(spec: JobSpec, job_id: str, owner: str | None, owner_id: str | None
     row = dict.fromkeys((column.name for column in jobs.c), None)
     counts = {total_of(state): 0 for state in TrialState}
     zero = {"seconds_used": 0.0, "gpu_seconds_used": 0.0, "epoch": 0, "revision": 0, "rejected": {}, "answered": 0}
+    zero |= {"asks": 0, "ask_seconds": 0.0, "training_seconds": 0.0}
     fixed = {"id": job_id, "name": spec.name, "spec": spec.document(), "owner": owner, "owner_id": owner_id}
     fresh = {"created_at": now, "state": JobState.QUEUED.value, "last_change": new_id()}
     return row | counts | zero | fixed | fresh

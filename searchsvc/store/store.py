@@ -9,7 +9,7 @@ from searchsvc.store import schema
 from searchsvc.store.access.requests import RequestOperations
 from searchsvc.store.attempts import AttemptReads
 from searchsvc.store.controllers import ControllerOperations
-from searchsvc.store.database import API_CONNECTIONS, Database, PoolExhausted
+from searchsvc.store.database import API_CONNECTIONS, Database, Observer, PoolExhausted
 from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
@@ -89,6 +89,14 @@ class Store(
     def shorten_log(self) -> None:
         """Empty the file of SQLite's write-ahead log, which is large after large writes. Raises StoreUnavailable."""
         self._database.shorten_log()
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` called after each transaction of this process."""
+        self._database.observe = observer
+
+    def bytes_used(self) -> int:
+        """Return the size of the database on its disk."""
+        return self._database.bytes_used()
 
     def close(self) -> None:
         self._database.close()

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
@@ -99,6 +99,10 @@ jobs = Table(
     Column("finished_at", Double),
     Column("seconds_used", Double, nullable=False),
     Column("gpu_seconds_used", Double, nullable=False),
+    # Work of algorithms and of trials, summed up for the metrics of the service.
+    Column("asks", Integer, nullable=False, server_default="0"),
+    Column("ask_seconds", Double, nullable=False, server_default="0"),
+    Column("training_seconds", Double, nullable=False, server_default="0"),
     Column("epoch", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("data_pins", Document),  # fingerprints of the files that the job learns from

@@ -129,6 +129,10 @@ class JobWriter:
         check_row(jobs, {"rejected": rejected, "answered": answered})
         self._collect(partial(WriteBatch.count_rejections, rejected=dict(rejected), answered=answered))
 
+    def count_ask(self, seconds: float) -> None:
+        """Count a request for proposals to the algorithm, and the seconds that it took."""
+        self._collect(partial(WriteBatch.count_ask, seconds=seconds))
+
     def record_round(self, number: int, data: Mapping[str, Any]) -> None:
         """Store the algorithm's report on a round, unless a report with its number is stored."""
         check_row(rounds, {"number": number})

@@ -70,6 +70,8 @@ class Asked:
     proposals: Sequence[Proposal]
     rounds: Sequence[tuple[int, Mapping[str, Any]]]
     """(number, report) of rounds that ended."""
+    seconds: float
+    """Time that the algorithm took."""
     exhausted: bool = False
     """True if no proposal will follow."""
     has_news: bool = False
@@ -103,9 +105,9 @@ class BackgroundAsks:
         """Begin to ask for up to `count` proposals and the reports of rounds that have ended."""
 
         def ask() -> Asked:
-            first = self._proposer.next_number
+            first, began = self._proposer.next_number, time.monotonic()
             proposals = self._proposer.propose(count, existing=existing, budget=budget)
-            return Asked(first, proposals, self._proposer.take_rounds())
+            return Asked(first, proposals, self._proposer.take_rounds(), time.monotonic() - began)
 
         self._ask = in_background(ask)
 
@@ -193,6 +195,7 @@ class Ledger:
         if asked is None:
             return
         trials = [OpenTrial(new_id(), asked.first + place, each) for place, each in enumerate(asked.proposals)]
+        self._writer.count_ask(asked.seconds)
         self._writer.add_trials([(trial.id, trial.number, trial.proposal) for trial in trials])
         for number, data in asked.rounds:
             self._writer.record_round(number, data)

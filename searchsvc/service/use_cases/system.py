@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from searchsvc.service.system import cluster
+from searchsvc.service.system import cluster, vitals
 from searchsvc.service.system.doctor import HealthReport, examine
 from searchsvc.service.use_cases.context import ServiceContext
 
@@ -17,9 +17,9 @@ class SystemService:
         """Return the nodes that drivers report, the running attempts, the queue with reasons, and the controllers."""
         return cluster.look(self._context.store)
 
-    def controllers(self) -> tuple[cluster.ControllerState, ...]:
-        """Return the controllers that have reported themselves."""
-        return cluster.controllers(self._context.store)
+    def vitals(self) -> vitals.Vitals:
+        """Return the vital signs of the installation: drivers, queue, nodes, database and disks."""
+        return vitals.measure(self._context.store, self._context.settings)
 
     def doctor(self) -> HealthReport:
         """Check the installation, with advice on how to fix each failure."""
