@@ -365,3 +365,20 @@ def test_trials_that_a_job_closes_end_at_the_time_of_the_call(database_url: str)
     assert store.attempts(running)[0].finished_at == clock.now
     assert store.trial_counts(job.id)[TrialState.CANCELLED] == 2
     store.close()
+
+
+def test_the_work_of_algorithms_and_trials_is_summed_up(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    [trial_id] = add_trials(store, lease, 1)
+    writer = store.writer(lease)
+    writer.count_ask(0.5)
+    writer.count_ask(1.5)
+    for step, seconds in enumerate((2.0, 5.0, 5.5), start=1):
+        measurement = Measurement(step, {"accuracy": 0.5}, seconds)
+        writer.measure(trial_id, measurement, measurement)
+    writer.flush()
+    writer.measure(trial_id, measurement, measurement)  # a resumed attempt repeats a step
+    writer.count_ask(1.0)
+    writer.flush()
+    statistics = store.statistics()
+    assert (statistics.asks, statistics.ask_seconds, statistics.training_seconds) == (3, 3.0, 5.5)

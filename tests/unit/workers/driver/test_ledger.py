@@ -144,6 +144,9 @@ class CountingWriter:
     def add_trials(self, trials: Any) -> None:
         """Drop them."""
 
+    def count_ask(self, seconds: float) -> None:
+        """Drop it."""
+
 
 # ---- attempts --------------------------------------------------------------------------------------------------------
 
