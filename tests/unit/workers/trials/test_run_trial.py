@@ -361,7 +361,8 @@ def test_a_trial_that_ends_early_closes_its_training(make_task: Any, end: str) -
         finally:
             closed.append(True)
 
-    run = TrialRun(make_task(), lambda _: Scripted(script))
+    training = script()  # kept, so that it does not end because nobody refers to it any more
+    run = TrialRun(make_task(), lambda _: Scripted(lambda: training))
     next(run)
     getattr(run, end)()
     assert closed == [True]
