@@ -17,6 +17,7 @@ from pathlib import Path
 
 from searchsvc.domain import is_id
 from searchsvc.service.exports.export import remove_files
+from searchsvc.service.system.removal import remove_deleted
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Removes old events and the files of deleted jobs, and keeps logs short."""
+    """Removes old events and what is left of deleted jobs, and keeps logs short."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Housekeeping:
 
     def run(self) -> None:
         """Run all tasks that are due, whatever becomes of each of them."""
-        tasks = [self._rotate_logs, self._forget_events, self._store.shorten_log]
+        tasks = [self._rotate_logs, self._remove_deleted_jobs, self._forget_events, self._store.shorten_log]
         if self._monotonic() >= self._next_sweep:
             self._next_sweep = self._monotonic() + SWEEP_EVERY_SECONDS
             tasks.append(self._sweep)
@@ -91,6 +92,10 @@ class Housekeeping:
         for log in sorted(self._settings.logs_dir.glob("*.log")):
             if not log.is_symlink():
                 rotate(log)
+
+    def _remove_deleted_jobs(self) -> None:
+        """Remove deleted jobs part by part, and continue what a process that was killed has left."""
+        remove_deleted(self._store, self._settings, self._stop.wait)
 
     def _forget_events(self) -> None:
         """Remove events that are older than the setting, step by step, so that others can write in between."""

@@ -12,6 +12,7 @@ from searchsvc.domain import Job, new_id
 from searchsvc.store.changes import JobChange
 from searchsvc.store.database import Database
 from searchsvc.store.rows import record_of
+from searchsvc.store.tables import of_existing_jobs
 
 R = TypeVar("R")
 
@@ -38,11 +39,12 @@ class StoreBase:
         return change
 
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        """Return all rows of a query."""
-        return self._database.read(lambda connection: connection.execute(query).mappings().all())
+        """Return all rows of a query, without those of deleted jobs."""
+        existing = of_existing_jobs(query)
+        return self._database.read(lambda connection: connection.execute(existing).mappings().all())
 
     def _records(self, kind: type[R], query: Select[Any]) -> list[R]:
-        """Return all rows of a query as records."""
+        """Return all rows of a query as records, without those of deleted jobs."""
         return [record_of(kind, row) for row in self._rows(query)]
 
     def _change_job(self, job_id: str, work: Callable[[JobChange], None]) -> Job:

@@ -58,7 +58,9 @@ class JobChange:
 
     @classmethod
     def lock(cls, connection: Connection, job_id: str, now: float) -> JobChange:
-        query = select(jobs).where(jobs.c.id == job_id).with_for_update(key_share=True)
+        """Lock a job. Raises NotFound if there is none, or it is deleted."""
+        exists = (jobs.c.id == job_id) & jobs.c.deleted_at.is_(None)
+        query = select(jobs).where(exists).with_for_update(key_share=True)
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
             raise NotFound(f"there is no job {job_id}")

@@ -14,9 +14,8 @@ from sqlalchemy import ColumnElement, RowMapping, case, delete, func, select
 from searchsvc.domain import Event, JobState, TrialState
 from searchsvc.store.base import StoreBase
 from searchsvc.store.rows import record_of
-from searchsvc.store.tables import TOTALS, events, jobs, leases, measurements, total_of
+from searchsvc.store.tables import JOB_DELETED, TOTALS, events, jobs, leases, measurements, total_of
 
-JOB_DELETED = "job.deleted"
 """The event that outlives its job, as the proof that its files may be removed."""
 
 _PING_SECONDS = 1.0
@@ -56,8 +55,8 @@ class EventReads(StoreBase):
 
     def last_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 before the first."""
-        row = self._rows(select(func.max(events.c.sequence).label("last")))[0]
-        return int(row["last"] or 0)
+        query = select(func.max(events.c.sequence))
+        return int(self._database.read(lambda connection: connection.execute(query).scalar()) or 0)
 
     def forget_events(self, before: float, *, after: int = 0, limit: int = 2_000) -> int | None:
         """Remove events from before a time, among the `limit` oldest events after the sequence number `after`.
@@ -66,7 +65,8 @@ class EventReads(StoreBase):
         if all older events are removed. A call is a short transaction, whatever the number of events.
         """
         page = select(events.c.sequence, events.c.at).where(events.c.sequence > after).order_by(events.c.sequence)
-        rows = self._rows(page.limit(limit))
+        # Events of deleted jobs count here, so that the number of removed events stays below the limit.
+        rows = self._database.read(lambda connection: connection.execute(page.limit(limit)).mappings().all())
         if not any(row["at"] < before for row in rows):
             return None
         last = int(rows[-1]["sequence"])

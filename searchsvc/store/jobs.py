@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from searchsvc.domain import Budget, Event, Job, JobSpec, JobState, TrialState, new_id
 from searchsvc.domain.life_cycle import Trigger
@@ -17,7 +17,7 @@ from searchsvc.store.base import StoreBase
 from searchsvc.store.changes import JobChange, append_events
 from searchsvc.store.database import TryAgain, insert_if_new
 from searchsvc.store.rows import record_of
-from searchsvc.store.tables import events, jobs, total_of
+from searchsvc.store.tables import jobs, total_of
 
 
 class JobOperations(StoreBase):
@@ -46,11 +46,10 @@ class JobOperations(StoreBase):
         return self._database.write(partial(_create, row=row, is_repeatable=request_id is not None, quota=quota))
 
     def job(self, job_id: str) -> Job:
-        query = select(jobs).where(jobs.c.id == job_id)
-        row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
-        if row is None:
+        records = self._records(Job, select(jobs).where(jobs.c.id == job_id))
+        if not records:
             raise NotFound(f"there is no job {job_id}")
-        return record_of(Job, row)
+        return records[0]
 
     def jobs(
         self,
@@ -105,9 +104,7 @@ class JobOperations(StoreBase):
         """
         return self._change_job(job_id, partial(_accepting, work=_retry, accept_data=accept_data))
 
-    def extend_job(
-        self, job_id: str, budget: Budget, *, accept_data: bool = False, quota: Quota | None = None
-    ) -> Job:
+    def extend_job(self, job_id: str, budget: Budget, *, accept_data: bool = False, quota: Quota | None = None) -> Job:
         """Replace the budget by a budget without smaller limits; an ended job waits for a driver.
 
         `quota`: what the owner of the job may use. Raises InvalidInput for limits that shrink, and LimitExceeded. A
@@ -115,13 +112,6 @@ class JobOperations(StoreBase):
         """
         work = partial(_extend, budget=budget, quota=quota)
         return self._change_job(job_id, partial(_accepting, work=work, accept_data=accept_data))
-
-    def delete_job(self, job_id: str) -> None:
-        """Delete the job and all its data. Raises Conflict if it runs.
-
-        Its events are deleted with it; a single event `job.deleted` remains.
-        """
-        self._database.write(partial(_delete, job_id=job_id, now=self._clock(), mark=new_id()))
 
 
 def _new_row(spec: JobSpec, job_id: str, owner: str | None, owner_id: str | None, now: float) -> dict[str, Any]:
@@ -134,11 +124,11 @@ def _new_row(spec: JobSpec, job_id: str, owner: str | None, owner_id: str | None
     return row | counts | zero | fixed | fresh
 
 
-def _create(
-    connection: Connection, row: dict[str, Any], is_repeatable: bool, quota: Quota | None
-) -> tuple[Job, bool]:
+def _create(connection: Connection, row: dict[str, Any], is_repeatable: bool, quota: Quota | None) -> tuple[Job, bool]:
     stored = _job_row(connection, row["id"])
     if stored is not None:
+        if stored["deleted_at"] is not None:
+            raise Conflict(f"job {row['id']} was deleted")
         if stored["last_change"] != row["last_change"]:
             if is_repeatable:
                 return record_of(Job, stored), False
@@ -220,25 +210,6 @@ def _shrunk(old: Budget, new: Budget) -> list[str]:
 
 def _limit_words(limit: float | None) -> str:
     return "without a limit" if limit is None else f"{limit:g}"
-
-
-def _delete(connection: Connection, job_id: str, now: float, mark: str) -> None:
-    try:
-        change = JobChange.lock(connection, job_id, now)
-    except NotFound:
-        if _is_deleted(connection, job_id, mark):
-            return  # an earlier try was committed, but its answer was lost
-        raise
-    transition = change.transition(Trigger.DELETE)
-    connection.execute(delete(events).where(events.c.job_id == job_id))
-    connection.execute(delete(jobs).where(jobs.c.id == job_id))
-    change.apply(Trigger.DELETE, transition, name=change.row["name"], change=mark)
-    append_events(connection, change.events)
-
-
-def _is_deleted(connection: Connection, job_id: str, mark: str) -> bool:
-    query = select(events.c.data).where(events.c.job_id == job_id, events.c.kind == "job.deleted")
-    return any(data["change"] == mark for data in connection.execute(query).scalars())
 
 
 _RETENTION_SECONDS = 7 * 86400.0

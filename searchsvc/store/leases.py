@@ -205,7 +205,8 @@ def _may_need_a_driver(expired: Collection[LeaseMark]) -> ColumnElement[bool]:
     """Jobs without a lease, or with an expired lease, unless it was renewed since (see `_is_free`)."""
     held = select(leases.c.job_id).where(leases.c.job_id == jobs.c.id).exists()
     is_expired = jobs.c.id.in_([mark.job_id for mark in expired])
-    return jobs.c.state.in_([state.value for state in _CLAIMABLE]) & (~held | is_expired)
+    is_claimable = jobs.c.state.in_([state.value for state in _CLAIMABLE]) & jobs.c.deleted_at.is_(None)
+    return is_claimable & (~held | is_expired)
 
 
 def _is_free(change: JobChange, expired: Collection[LeaseMark]) -> bool:

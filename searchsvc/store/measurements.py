@@ -10,7 +10,7 @@ from sqlalchemy import Select, Text, cast, select
 
 from searchsvc.domain import Measurement, Round
 from searchsvc.store.base import StoreBase
-from searchsvc.store.tables import measurements, rounds
+from searchsvc.store.tables import measurements, of_existing_jobs, rounds
 from searchsvc.store.trials import MOST_KEYS
 
 
@@ -58,7 +58,8 @@ class MeasurementReads(StoreBase):
             after = rows[-1][0]
 
     def _tuples(self, query: Select[Any]) -> Sequence[Any]:
-        return self._database.read(lambda connection: connection.execute(query).all())
+        existing = of_existing_jobs(query)
+        return self._database.read(lambda connection: connection.execute(existing).all())
 
     def rounds(self, job_id: str) -> list[Round]:
         """Return the reports of the job's algorithm on its rounds, by number."""

@@ -31,9 +31,8 @@ class RelabelOperations(StoreBase):
         self._database.write(transaction)
 
     def relabelling(self, job_id: str) -> Relabelling | None:
-        query = select(relabellings).where(relabellings.c.job_id == job_id)
-        row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
-        return None if row is None else relabelling_of(row)
+        rows = self._rows(select(relabellings).where(relabellings.c.job_id == job_id))
+        return relabelling_of(rows[0]) if rows else None
 
     def put_verdict(self, job_id: str, verdict: Verdict) -> None:
         """Store a verdict, which replaces the rater's earlier verdict. Raises NotFound if the job does not exist."""
@@ -66,6 +65,6 @@ class RelabelOperations(StoreBase):
 
 def _lock(connection: Connection, job_id: str) -> None:
     """Lock the job, so that writers of the same row take turns and the job cannot be deleted during the write."""
-    query = select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True)
+    query = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None)).with_for_update(key_share=True)
     if connection.execute(query).first() is None:
         raise NotFound(f"there is no job {job_id}")

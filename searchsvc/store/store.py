@@ -10,6 +10,7 @@ from searchsvc.store.access.requests import RequestOperations
 from searchsvc.store.attempts import AttemptReads
 from searchsvc.store.controllers import ControllerOperations
 from searchsvc.store.database import API_CONNECTIONS, Database, Observer, PoolExhausted
+from searchsvc.store.deletions import DeletionOperations
 from searchsvc.store.events import EventReads
 from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
@@ -24,6 +25,7 @@ _ANSWER_SECONDS = 10.0
 
 class Store(
     JobOperations,
+    DeletionOperations,
     LeaseOperations,
     ControllerOperations,
     TrialReads,

@@ -6,6 +6,8 @@ Times are Unix seconds. States are the names of `searchsvc.domain.states`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -18,13 +20,16 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
     Text,
     UniqueConstraint,
     false,
+    select,
     text,
 )
+from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
@@ -110,6 +115,8 @@ jobs = Table(
     *(Column(total_of(state), Integer, nullable=False) for state in TrialState),
     Column("rejected", Document, nullable=False),
     Column("answered", Integer, nullable=False),
+    # A deleted job is invisible from then on; its rows are removed in parts, the row of the job last.
+    Column("deleted_at", Double),
     # Marks of the last change and the last batch, which show whether an interrupted commit succeeded.
     Column("last_change", String(36)),
     Column("last_batch", String(36)),
@@ -117,6 +124,9 @@ jobs = Table(
     Index(None, "name", "id"),
     Index(None, "owner_id", "state"),
 )
+IS_DELETED = jobs.c.deleted_at.is_not(None)
+"""Condition for jobs whose rows are being removed."""
+Index("jobs_by_deleted_at", jobs.c.deleted_at, postgresql_where=IS_DELETED, sqlite_where=IS_DELETED)
 
 trials = Table(
     "trials",
@@ -312,3 +322,25 @@ idempotency = Table(  # written by earlier versions only
     Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", Double, nullable=False, index=True),
 )
+
+JOB_DELETED = "job.deleted"
+"""Kind of the only event that remains of a deleted job."""
+
+
+def of_existing_jobs(query: Select[Any]) -> Select[Any]:
+    """Leave deleted jobs, and all rows that belong to them, out of a query."""
+    froms = (element for source in query.get_final_froms() for element in iterate(source))
+    tables = {element.name: element for element in froms if isinstance(element, Table)}
+    deleted = select(jobs.c.id).where(IS_DELETED)
+    if "jobs" in tables:
+        return query.where(jobs.c.deleted_at.is_(None))
+    if "events" in tables:
+        return query.where((events.c.kind == JOB_DELETED) | events.c.job_id.not_in(deleted))
+    for table in tables.values():
+        if "job_id" in table.c:
+            return query.where(table.c.job_id.not_in(deleted))
+    for table in tables.values():
+        if "trial_id" in table.c:  # a scalar subquery: planners turn joins and EXISTS into scans of all trials
+            job_id = select(trials.c.job_id).where(trials.c.id == table.c.trial_id).scalar_subquery()
+            return query.where(job_id.not_in(deleted))
+    return query

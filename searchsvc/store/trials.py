@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, RowMapping, Text, case, cast, func, select
 from searchsvc.domain import JobState, Objective, Trial, TrialKind, TrialState
 from searchsvc.errors import NotFound
 from searchsvc.store.base import StoreBase
-from searchsvc.store.tables import RANKED, TOTALS, jobs, total_of, trials
+from searchsvc.store.tables import RANKED, TOTALS, jobs, of_existing_jobs, total_of, trials
 
 MOST_KEYS = 10_000
 """Maximum number of keys per statement: databases limit its parameters."""
@@ -83,8 +83,8 @@ class TrialReads(StoreBase):
         # the best trials, whose order scatters the reads over the whole table.
         metrics = case((RANKED, cast(trials.c.metrics, Text)))
         query = select(trials.c.number, trials.c.told, metrics).order_by(trials.c.told)
-        query = query.where(trials.c.job_id == job_id, trials.c.told > after)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        existing = of_existing_jobs(query.where(trials.c.job_id == job_id, trials.c.told > after))
+        rows = self._database.read(lambda connection: connection.execute(existing).all())
         rows = [row for row in rows if row[-1] is not None]
         starts = range(0, len(rows), _PARSED_AT_ONCE)
         parsed = (metrics for start in starts for metrics in _metrics(rows[start : start + _PARSED_AT_ONCE]))

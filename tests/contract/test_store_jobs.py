@@ -208,28 +208,6 @@ def test_a_running_job_keeps_its_state_when_extended_and_an_ending_one_refuses(s
         store.extend_job(job.id, Budget(trials=102))
 
 
-def test_a_job_is_deleted_with_all_that_belongs_to_it_unless_it_runs(store: Store) -> None:
-    for state in (R, S):
-        running, _ = a_job_that_is(store, state)
-        with pytest.raises(Conflict, match=state):
-            store.delete_job(running.id)
-    other = store.jobs()[0]
-    _, lease = a_claimed_job(store)
-    [trial_id] = run_trials(store, lease, [0.5])
-    writer = store.writer(lease)
-    writer.finish_job(OK)
-    writer.flush()
-    store.delete_job(lease.job_id)
-    with pytest.raises(NotFound):
-        store.job(lease.job_id)
-    with pytest.raises(NotFound):
-        store.trial(trial_id)
-    assert (store.measurements(trial_id), store.attempts(trial_id)) == ([], [])
-    assert store.job_measurements(lease.job_id) == []
-    assert kinds(store, lease.job_id) == ["job.deleted"]
-    assert store.job(other.id) == other
-
-
 def test_jobs_are_listed_newest_first_in_pages(store: Store) -> None:
     ids = [store.create_job(a_spec(name=f"job {n % 2}"))[0].id for n in range(5)]
     store.cancel_job(ids[3])

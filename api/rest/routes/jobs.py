@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 
 from api.rest.auth import Submitter, can_read, can_submit
 from api.rest.bodies import Document, optional_section, section, takes
@@ -15,7 +16,7 @@ from api.rest.schemas.base import Page
 from api.rest.schemas.jobs import Consent, Extension, Job, JobDetail, JobPlan
 from searchsvc import domain
 from searchsvc.domain import JobState
-from searchsvc.errors import InvalidInput
+from searchsvc.errors import InvalidInput, StoreUnavailable
 from searchsvc.service.service import Service
 from searchsvc.service.use_cases.jobs import JobService
 
@@ -94,9 +95,15 @@ def get(service: ServiceDep, job: JobRef) -> JobDetail:
     dependencies=[Depends(can_submit)],
     responses=answers(404, 409),
 )
-def delete(service: ServiceDep, job: JobRef) -> None:
+def delete(service: ServiceDep, job: JobRef, background: BackgroundTasks) -> None:
     """Delete a job that is not running, with its trials, weights and logs."""
-    service.jobs.delete(job)
+    background.add_task(_remove_part, service, service.jobs.delete(job))
+
+
+def _remove_part(service: Service, job_id: str) -> None:
+    """Remove a small job completely; a controller removes the rest of a large job, and tries again after an error."""
+    with contextlib.suppress(StoreUnavailable, OSError):
+        service.jobs.remove_part(job_id)
 
 
 def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str) -> None:

@@ -5,6 +5,7 @@ No other place names the formats: REST, searchctl and the tests of the documenta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -100,9 +101,10 @@ def export(source: Source, *, format: str, destination: Path) -> Path:  # noqa: 
 
 
 def remove_files(settings: Settings, job_id: str) -> None:
-    """Remove the weights, checkpoints and logs of a deleted job."""
+    """Remove the weights, checkpoints and logs of a deleted job. Raises OSError if some of them remain."""
     for folder in (settings.artifacts_dir, settings.data_dir / "ray" / "tune"):
-        shutil.rmtree(folder / job_id, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder / job_id)
     log = settings.job_log(job_id)
     for path in (log, log.with_suffix(".log.1")):
         path.unlink(missing_ok=True)

@@ -9,13 +9,13 @@ from searchsvc.domain import Budget, Job, JobSpec, JobState, Token, TrialState, 
 from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service.documents import documents
-from searchsvc.service.exports import export
 from searchsvc.service.lookup import checks
 from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.lookup.pins import pins_of
 from searchsvc.service.planning import plan as planning
 from searchsvc.service.planning.reachability import check_reachable
 from searchsvc.service.planning.resolve import resolve
+from searchsvc.service.system import removal
 from searchsvc.service.system.logs import LogPart, read_part
 from searchsvc.service.use_cases.context import DEFAULT_PAGE_SIZE, ServiceContext
 from searchsvc.settings import Settings
@@ -135,12 +135,19 @@ class JobService:
         quota, extended = quota_of(self._context.settings), parse_section(Budget, document)
         return self._store.extend_job(job.id, extended, accept_data=accept_data, quota=quota)
 
-    def delete(self, job_id: str) -> None:
-        """Delete a job that is not running, with its trials, weights and logs."""
+    def delete(self, job_id: str) -> str:
+        """Delete a job that is not running, with its trials, weights and logs. Return its full id.
+
+        The job is gone at once. `remove_part` and the controller's housekeeping free its space.
+        """
         full_id = self._context.job_id(job_id)
         self._store.delete_job(full_id)
         self._context.memo.forget(full_id)
-        export.remove_files(self._context.settings, full_id)
+        return full_id
+
+    def remove_part(self, job_id: str) -> bool:
+        """Remove a part of a deleted job. Return whether more may be left. Raises OSError."""
+        return removal.remove_part(self._store, self._context.settings, job_id)
 
     def get(self, job_id: str) -> Job:
         """Return the job with that id, name (the newest of several), or beginning of an id.

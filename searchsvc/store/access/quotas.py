@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from searchsvc.domain import JobSpec, JobState, TrialState
 from searchsvc.errors import LimitExceeded
-from searchsvc.store.tables import artifacts, jobs, tokens, total_of, trials
+from searchsvc.store.tables import artifacts, jobs, of_existing_jobs, tokens, total_of, trials
 
 DAYS = 30
 """Time over which seconds are counted: those of jobs that were submitted within it."""
@@ -52,7 +52,7 @@ def _check_seconds(
     if limit is None:
         return
     recent = (jobs.c.owner_id == owner_id) & (jobs.c.created_at >= since)
-    used = connection.execute(select(func.sum(column)).where(recent)).scalar() or 0.0
+    used = connection.execute(of_existing_jobs(select(func.sum(column)).where(recent))).scalar() or 0.0
     if used >= limit:
         use = f"{used:,.0f} {setting.replace('_', '-')} of jobs of the last {DAYS} days".replace("SECONDS", "seconds")
         _refuse(use, limit, setting, f"a job counts for {DAYS} days from its submission")
@@ -62,7 +62,7 @@ def _check_bytes(connection: Connection, owner_id: str, limit: int | None) -> No
     if limit is None:
         return
     sizes = select(func.sum(artifacts.c.bytes)).join(trials, artifacts.c.trial_id == trials.c.id)
-    query = sizes.join(jobs, trials.c.job_id == jobs.c.id).where(jobs.c.owner_id == owner_id)
+    query = of_existing_jobs(sizes.join(jobs, trials.c.job_id == jobs.c.id).where(jobs.c.owner_id == owner_id))
     used = int(connection.execute(query).scalar() or 0)
     if used >= limit:
         _refuse(f"{used:,} bytes of files", limit, "BYTES", "delete jobs that are not needed any more")
@@ -71,11 +71,11 @@ def _check_bytes(connection: Connection, owner_id: str, limit: int | None) -> No
 def _check_open(connection: Connection, owner_id: str, quota: Quota, new_jobs: int, new_trials: int) -> None:
     is_open = (jobs.c.owner_id == owner_id) & jobs.c.state.in_(_OPEN)
     if quota.open_jobs is not None and new_jobs:
-        count = connection.execute(select(func.count()).select_from(jobs).where(is_open)).scalar_one()
+        count = connection.execute(of_existing_jobs(select(func.count()).select_from(jobs).where(is_open))).scalar_one()
         if count + new_jobs > quota.open_jobs:
             _refuse(f"{count:,} open jobs", quota.open_jobs, "OPEN_JOBS", "wait until a job ends, or cancel one")
     if quota.open_trials is not None and new_trials:
-        rows = connection.execute(select(jobs).where(is_open)).mappings().all()
+        rows = connection.execute(of_existing_jobs(select(jobs).where(is_open))).mappings().all()
         count = sum(remaining_trials(row, JobSpec.model_validate(row["spec"])) for row in rows)
         if count + new_trials > quota.open_trials:
             cure = f"ask for fewer than {new_trials:,} more, wait until trials end, or cancel a job"

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from searchsvc.domain import Job
 from searchsvc.service.service import Service
+from searchsvc.service.system import removal
 
 JOBS = "/api/v1/jobs"
 UNKNOWN = "0197a1f0-3c52-7c1e-9d5a-6f0f3b1c2d4e"
@@ -113,10 +114,20 @@ def test_clone_changes_what_the_patch_names(client: TestClient, service: Service
     ]
 
 
-def test_a_deleted_job_is_gone(client: TestClient, job: Job) -> None:
+def test_a_deleted_job_is_gone(client: TestClient, service: Service, job: Job) -> None:
     assert client.delete(f"{JOBS}/{job.id}").status_code == 204
     assert client.get(f"{JOBS}/{job.id}").status_code == 404
     assert client.delete(f"{JOBS}/{job.id}").status_code == 404
+    assert service.store.jobs_to_remove() == []
+
+
+def test_a_large_job_is_gone_when_the_answer_comes_although_its_rows_remain_for_the_controller(
+    client: TestClient, service: Service, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "ROWS_REMOVED_AT_ONCE", 1)
+    assert client.delete(f"{JOBS}/{job.id}").status_code == 204
+    assert client.get(f"{JOBS}/{job.id}").status_code == 404
+    assert service.store.jobs_to_remove() == [job.id]
 
 
 def test_a_job_answers_to_its_name_and_the_beginning_of_its_id(client: TestClient, job: Job) -> None:

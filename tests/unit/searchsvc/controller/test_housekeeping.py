@@ -21,6 +21,7 @@ from searchsvc.controller.housekeeping import (
 from searchsvc.domain import new_id
 from searchsvc.errors import StoreUnavailable
 from searchsvc.service.service import Service
+from searchsvc.service.system import removal
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.support.jobs import Clock, a_spec
@@ -235,3 +236,26 @@ def test_long_logs_are_rotated(settings: Settings, housekeeping: Housekeeping) -
     housekeeping.run()
     assert (long.stat().st_size, short.stat().st_size) == (0, LARGEST_LOG_BYTES)
     assert long.with_suffix(".log.1").stat().st_size == LARGEST_LOG_BYTES + 1
+
+
+def test_what_a_killed_process_left_of_a_deleted_job_is_removed(
+    housekeeping: Housekeeping, store: Store, settings: Settings
+) -> None:
+    job, _ = store.create_job(a_spec())
+    files = _make_files(settings, job.id)
+    store.delete_job(job.id)
+    housekeeping.run()
+    assert store.jobs_to_remove() == []
+    assert not any(path.exists() for path in files)
+
+
+def test_an_end_of_the_controller_interrupts_the_removal_of_a_job_after_a_part(
+    housekeeping: Housekeeping, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "ROWS_REMOVED_AT_ONCE", 1)
+    job, _ = store.create_job(a_spec())
+    store.pause_job(job.id)
+    store.delete_job(job.id)
+    housekeeping.close()
+    removal.remove_deleted(store, housekeeping._settings, housekeeping._stop.wait)
+    assert store.jobs_to_remove() == [job.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from searchsvc.domain import Job, JobState, TrialState
 from searchsvc.errors import Conflict, InvalidInput, NotFound
 from searchsvc.service.results.standing import standing
 from searchsvc.service.service import Service
+from searchsvc.service.system import removal
 from searchsvc.store import Store
 from tests.support.jobs import a_claimed_job, run_trials
 from tests.support.statements import statements
@@ -210,10 +212,58 @@ def test_a_deleted_job_leaves_no_files(service: Service, finished_job: Callable[
     job = finished_job()
     service.settings.job_log(job.id).write_text("log")
     service.jobs.delete(job.id)
-    assert not (service.settings.artifacts_dir / job.id).exists()
-    assert not service.settings.job_log(job.id).exists()
     with pytest.raises(NotFound):
         service.jobs.get(job.id)
+    removal.remove_deleted(service.store, service.settings, lambda _: False)
+    assert not (service.settings.artifacts_dir / job.id).exists()
+    assert not service.settings.job_log(job.id).exists()
+    assert service.store.jobs_to_remove() == []
+
+
+def test_a_delete_that_was_killed_is_continued_by_the_next_process(
+    service: Service, finished_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, kept = finished_job(12), finished_job(3)
+    monkeypatch.setattr(removal, "ROWS_REMOVED_AT_ONCE", 5)
+    service.jobs.delete(job.id)
+    pauses: list[float] = []
+
+    def killed_after_three_parts(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 3
+
+    removal.remove_deleted(service.store, service.settings, killed_after_three_parts)
+    assert (len(pauses), service.store.jobs_to_remove()) == (3, [job.id])
+    assert (service.settings.artifacts_dir / job.id).exists()
+    assert min(pauses) >= 0.1
+    removal.remove_deleted(service.store, service.settings, lambda _: False)
+    assert service.store.jobs_to_remove() == []
+    assert not (service.settings.artifacts_dir / job.id).exists()
+    assert (service.settings.artifacts_dir / kept.id).exists()
+    assert [one.id for one in service.jobs.page().items] == [kept.id]
+
+
+def test_files_that_cannot_be_removed_are_tried_again_and_other_jobs_are_not_held_up(
+    service: Service, finished_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = finished_job(12), finished_job(3)
+    for job in (first, second):
+        service.jobs.delete(job.id)
+    refuses = True
+    rmtree = shutil.rmtree
+
+    def remove(path: Path) -> None:
+        if refuses and path.name == first.id:
+            raise PermissionError(f"{path} is read-only")
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    removal.remove_deleted(service.store, service.settings, lambda _: False)
+    assert service.store.jobs_to_remove() == [first.id]
+    refuses = False
+    removal.remove_deleted(service.store, service.settings, lambda _: False)
+    assert service.store.jobs_to_remove() == []
+    assert not (service.settings.artifacts_dir / first.id).exists()
 
 
 def test_a_log_can_be_followed(service: Service, document: dict[str, Any]) -> None:
