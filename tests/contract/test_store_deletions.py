@@ -77,7 +77,7 @@ def reads(store: Store, job_id: str, trial_id: str) -> dict[str, Callable[[], ob
         "measurements": lambda: store.measurements(trial_id),
         "measurements_of": lambda: store.measurements_of([trial_id]),
         "job_measurements": lambda: store.job_measurements(job_id),
-        "scan_measurements": lambda: list(store.scan_measurements(job_id)),
+        "scan_measurements": lambda: list(store.scan_measurements(job_id, lambda _number, _step: True)),
         "rounds": lambda: store.rounds(job_id),
         "relabelling": lambda: store.relabelling(job_id),
         "verdicts": lambda: store.verdicts(job_id),
