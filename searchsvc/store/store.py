@@ -7,6 +7,7 @@ from collections.abc import Callable
 from searchsvc.domain import Lease
 from searchsvc.store import schema
 from searchsvc.store.access.requests import RequestOperations
+from searchsvc.store.access.tokens import TokenOperations
 from searchsvc.store.attempts import AttemptReads
 from searchsvc.store.controllers import ControllerOperations
 from searchsvc.store.database import API_CONNECTIONS, Database, Observer, PoolExhausted
@@ -16,7 +17,6 @@ from searchsvc.store.jobs import JobOperations
 from searchsvc.store.leases import LeaseOperations
 from searchsvc.store.measurements import MeasurementReads
 from searchsvc.store.relabellings import RelabelOperations
-from searchsvc.store.tokens import TokenOperations
 from searchsvc.store.trials import TrialReads
 from searchsvc.store.writer import JobWriter
 
