@@ -209,7 +209,14 @@ class JobWorld:
         return self.store.create_job(a_spec(budget={"trials": TRIALS}))[0]
 
     def start_controller(self) -> Controller:
-        controller = Controller(self.service, command=self._command, standby_command=None, stop_cluster=None)
+        controller = Controller(
+            self.service,
+            command=self._command,
+            standby_command=None,
+            stop_cluster=None,
+            clock=self.clock,
+            monotonic=self.clock,
+        )
         self.controllers.append(controller)
         return controller
 
@@ -279,10 +286,8 @@ class JobWorld:
 def opened_world(url: str, folder: Path) -> Iterator[JobWorld]:
     world = JobWorld(url, folder)
     try:
-        clocks = SimpleNamespace(monotonic=world.clock, time=world.clock)
         with (
             mock.patch.object(DriverProcess, "start", world.start_driver),
-            mock.patch("searchsvc.controller.controller.time", clocks),
             mock.patch.object(Housekeeping, "poke"),
         ):
             yield world
