@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeDecorator
 
 from searchsvc.domain import TrialKind, TrialState
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 """Migration that this code requires."""
 
 VERSION_TABLE = "searchsvc_schema"
