@@ -78,7 +78,7 @@ def _controllers(vitals: Vitals) -> Iterator[Metric]:
         "searchsvc_controller_turns": ("Turns that they completed.", sum(report.turns for report in reports)),
         "searchsvc_controller_errors": ("Errors that they survived.", sum(report.errors for report in reports)),
         "searchsvc_leases": ("Jobs that have a driver.", vitals.statistics.leases),
-        "searchsvc_seconds_since_beat": ("Seconds since the latest driver's heartbeat.", vitals.seconds_since_beat),
+        "searchsvc_seconds_since_beat": ("Seconds since the oldest renewal of a lease.", vitals.seconds_since_beat),
     }
     for name, (about, number) in numbers.items():
         yield GaugeMetricFamily(name, about, value=number)

@@ -91,7 +91,7 @@ class WriteBatch:
         row = self._trial(trial_id)
         if measurement.step <= row["step"]:
             return  # a resumed attempt repeats steps: the first measurement of a step counts
-        self._add("training_seconds", max(0.0, measurement.seconds - row["seconds"]))
+        self.change.add("training_seconds", max(0.0, measurement.seconds - row["seconds"]))
         row |= {"step": measurement.step, "seconds": measurement.seconds, "best_step": best.step}
         self._rate(row, best.metrics)
         place = {"job_id": self.change.id, "trial_id": trial_id, "trial_number": row["number"]}
@@ -135,11 +135,11 @@ class WriteBatch:
         totals = self.change.values.setdefault("rejected", dict(self.change.row["rejected"]))
         for reason, count in rejected.items():
             totals[reason] = totals.get(reason, 0) + count
-        self._add("answered", answered)
+        self.change.add("answered", answered)
 
     def count_ask(self, seconds: float) -> None:
-        self._add("asks", 1)
-        self._add("ask_seconds", seconds)
+        self.change.add("asks", 1)
+        self.change.add("ask_seconds", seconds)
 
     def record_round(self, number: int, data: Mapping[str, Any], at: float) -> None:
         """Store the first report for a number, and ignore later reports."""
@@ -167,11 +167,6 @@ class WriteBatch:
         self._insert_rounds()
         for trial_id, row in self._trials.items():
             self._count(self._stored_states.get(trial_id), TrialState(row["state"]))
-
-    def _add(self, name: str, amount: float) -> None:
-        """Add to a sum of the job."""
-        values = self.change.values
-        values[name] = {**self.change.row, **values}[name] + amount
 
     def _trial(self, trial_id: str) -> dict[str, Any]:
         try:

@@ -79,6 +79,10 @@ class JobChange:
         request = {**self.row, **self.values}["request"]
         return JobRequest(request) if request else None
 
+    def add(self, name: str, amount: float) -> None:
+        """Add to a sum of the job."""
+        self.values[name] = {**self.row, **self.values}[name] + amount
+
     def lease(self) -> Fields | None:
         """Return the lease on the job, live or expired, or None if nobody holds it."""
         query = select(leases).where(leases.c.job_id == self.id)

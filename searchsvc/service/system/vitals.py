@@ -39,7 +39,7 @@ class Vitals:
     statistics: StoreStatistics
     controllers: tuple[cluster.ControllerState, ...]
     seconds_since_beat: float
-    """Of the driver that has not renewed its lease for the longest time; 0 if no job has a driver."""
+    """Time since the last renewal of the lease that was renewed the longest ago; 0 if no job has a driver."""
     oldest_queued_seconds: float
     """Age of the oldest job that waits for a controller; 0 if none waits."""
     waiting: Mapping[str, int]
