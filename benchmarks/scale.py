@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import scale_service
 from benchmarks.ask import LISTS
 from benchmarks.report import Row
 from benchmarks.stores import fill
@@ -29,7 +30,7 @@ from searchsvc.spaces.costs.model import NO_COSTS
 from searchsvc.store import Store
 from searchsvc.tasks import find
 
-TRIALS, EPOCHS = 10_000, 100
+TRIALS, EPOCHS, EVENTS = 10_000, 100, 10_000_000
 SECONDS, MEGABYTES = 10.0, 300.0
 SLOW = ("gp",)
 """Algorithms without a bound: a Gaussian process is fitted to its whole window at each ask."""
@@ -55,6 +56,7 @@ class Return:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=TRIALS, help=f"scale: trials of the job (default: {TRIALS:,})")
+    parser.add_argument("--events", type=int, default=EVENTS, help=f"scale: events in the store (default: {EVENTS:,})")
 
 
 def run(arguments: argparse.Namespace) -> list[Row]:
@@ -63,7 +65,8 @@ def run(arguments: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="scale") as folder:
         url = f"sqlite:///{folder}/scale.db"
         Store.create(url).close()
-        return [_row(url, name, rule, arguments.trials) for rule, name in rules]
+        drivers = [_row(url, name, rule, arguments.trials) for rule, name in rules]
+    return [*drivers, *scale_service.rows(arguments.events)]
 
 
 def _row(url: str, name: str, rule: str, trials: int) -> Row:

@@ -108,7 +108,7 @@ class StoredTrials:
         (TrialState.QUEUED, None),
         (TrialState.RUNNING, None),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, TrialState) else "",
 )
 def test_a_sweep_removes_files_of_ended_trials_alone(home: Path, state: TrialState, kept: set[str] | None) -> None:
     """The driver that stored the result was killed before it removed anything."""
