@@ -50,13 +50,25 @@ class SimulatedDriver:
     def __init__(self, world: JobWorld, lease: Lease, pid: int) -> None:
         self.process = SimpleNamespace(pid=pid)
         self.lease = lease
-        self.is_frozen = False
+        self.pulse = SimpleNamespace(is_hung=lambda _: self._has_no_pulse(), silent_seconds=LEASE_SECONDS)
         self.fails_trials = False
+        self._frozen_at: float | None = None
         self._world, self._store = world, world.store
         self._job: Job | None = None
         """The job as seen at the last heartbeat."""
         self._is_asked_to_end = False
         self._exit_code: int | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._frozen_at is not None
+
+    @is_frozen.setter
+    def is_frozen(self, value: bool) -> None:
+        self._frozen_at = self._world.clock.now if value else None
+
+    def _has_no_pulse(self) -> bool:
+        return self._frozen_at is not None and self._world.clock.now - self._frozen_at >= LEASE_SECONDS
 
     # ---- the surface of DriverProcess
 
@@ -221,7 +233,9 @@ class JobWorld:
         return controller
 
     def turn(self, controller: Controller) -> None:
+        """Let a controller look at the pulses of its drivers, which it does in a thread, and do a turn."""
         self.store.claims = Counter()
+        controller._runs.kill_silent()
         controller.turn()
 
     def kill_controller(self, controller: Controller) -> None:
