@@ -10,7 +10,7 @@ from searchsvc.service.exports import export
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
-ROWS_REMOVED_AT_ONCE = 10_000
+ROWS_REMOVED_AT_ONCE = 5_000
 _SHORTEST_PAUSE_SECONDS = 0.1
 """On SQLite, a process that waits for the lock looks for it at least this often."""
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def remove_part(store: Store, settings: Settings, job_id: str) -> bool:
-    """Remove a part of a deleted job: up to 10,000 rows, or its files once no rows are left.
+    """Remove a part of a deleted job: up to 5,000 rows, or its files once no rows are left.
 
     Return whether more may be left. Raises OSError if files cannot be removed: the job stays on the list of jobs to
     remove.
