@@ -15,7 +15,7 @@ from tests.support.guarantees import (
 )
 from tests.support.system import System, wait_for
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(480)]
 TRIALS, EPOCHS = 10, 6
 WRONG = """
 import os, time

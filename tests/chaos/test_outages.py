@@ -23,7 +23,7 @@ from tests.support.guarantees import (
 from tests.support.postgres import PostgresServer, free_port
 from tests.support.system import System, wait_for
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(480)]
 TRIALS, EPOCHS, ATTEMPTS = 16, 6, {"attempts": 20}
 LEASES = 2.5
 """The database is out of order for this many times as long as a lease lasts."""
