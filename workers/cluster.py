@@ -43,7 +43,7 @@ _RAY_OPTIONS = {
     "RAY_ROTATION_BACKUP_COUNT": "1",
     "RAY_preload_python_modules": "workers.trials.trainable",  # saves half a second before the first trial
 }
-_HEAD_VARIABLE = "RAY_SEARCHSVC_HEAD"
+_HEAD_VARIABLE = "RAY_HEAD_OF_OURS"
 """Variable that every process of a head inherits: the data folder of the head."""
 _SECRETS = ("SEARCHSVC_", "PG", "POSTGRES", "DATABASE_URL", "RAY_ADDRESS", "RAY_AUTH")
 """Prefixes of variables that no process of the head, and so no worker, inherits."""

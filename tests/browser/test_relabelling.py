@@ -35,7 +35,7 @@ def test_labels_are_accepted_and_rejected_with_one_key_each(open_page: Open, sit
     page.get_by_role("link", name="Review the labels").click()
     page.get_by_role("button", name="Create questions").click()
     expect(page.get_by_text("0 of 4")).to_be_visible()
-    rater = "the admin"
+    [rater] = [token.id for token in site.service.store.tokens() if token.name == "the admin"]
     items = site.service.labels.questions(job.id, rater).items
     picture = page.locator("img:visible[src*=validation]")
     for place, key in enumerate(("y", "ArrowLeft", "n")):

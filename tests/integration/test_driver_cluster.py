@@ -74,7 +74,7 @@ def test_stop_ends_only_processes_that_the_head_started(settings: Settings, tmp_
     others = [
         subprocess.Popen(["bash", "-c", f"tail -f {log} & wait"], start_new_session=True),
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", f"--temp-dir={folder}/r"]),
-        subprocess.Popen(["sleep", "600"], env={**os.environ, "RAY_SEARCHSVC_HEAD": str(tmp_path / "another folder")}),
+        subprocess.Popen(["sleep", "600"], env={**os.environ, "RAY_HEAD_OF_OURS": str(tmp_path / "another folder")}),
     ]
     watching = [psutil.Process(other.pid) for other in others]
     wait_for(lambda: watching[0].children(), seconds=60, message="the tail does not start")
