@@ -20,7 +20,7 @@ from tests.support.jobs import a_claimed_job, add_trials
 from tests.support.system import System, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(600)]
-LARGE, STEPS = 2_000, 100
+LARGE, STEPS = 2_000, 60
 """Trials of the large job, and measurements of each."""
 TRIALS, EPOCHS = 8, 6
 _STEPS = f"WITH RECURSIVE steps(step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM steps WHERE step < {STEPS})"
