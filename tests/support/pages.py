@@ -130,8 +130,8 @@ def record_rounds(running: Running, count: int = 6) -> None:
     """Add rounds of an algorithm that reports the quality of its predictions."""
     for number in range(count):
         rho = 0.4 + 0.08 * number
-        quality_of_accuracy = {"results": 8, "rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
-        quality_of_accuracy["predictions"] = [[0.8 + 0.01 * one, 0.79 + 0.012 * one] for one in range(8)]
-        quality = {"accuracy": quality_of_accuracy} if number else {}
+        interval = {"rank_correlation": rho, "low": rho - 0.2, "high": min(1.0, rho + 0.15)}
+        predictions = [[0.8 + 0.01 * one, 0.79 + 0.012 * one] for one in range(8)]
+        quality = {"accuracy": {"results": 8, **interval, "predictions": predictions}} if number else {}
         running.writer.record_round(number, {"results": 8 * (number + 1), "early_stop_epoch": 3, "quality": quality})
     running.flush()

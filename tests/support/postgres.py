@@ -58,8 +58,8 @@ class PostgresServer:
         if self._account is not None:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
         self.port = free_port()
-        initdb = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-        self._run([*initdb, "--locale=C", "--no-sync"])
+        options = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self._run([self._programs / "initdb", "-D", self._data, *options])
 
     def __enter__(self) -> Self:
         self.start()
