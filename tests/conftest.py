@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from searchsvc.store import Store, schema
 from tests.support.postgres import PostgresMissing, PostgresServer
 
 TESTS = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start: a shell starts its background jobs with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
