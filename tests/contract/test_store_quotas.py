@@ -14,24 +14,14 @@ from searchsvc.store import Store
 from searchsvc.store.access.quotas import DAYS, Quota
 from searchsvc.store.database import Database
 from searchsvc.store.tables import jobs
-from tests.support.jobs import a_spec, add_trials
+from tests.support.jobs import Clock, a_spec, add_trials
 
 DAY = 86_400.0
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1e9)
 
 
 @pytest.fixture
@@ -78,6 +68,7 @@ def test_others_are_not_affected(store: Store, owner: Token) -> None:
     submit(store, namesake, quota)
     for _ in range(2):
         submit(store, None, quota)
+    assert len(store.jobs()) == 4
 
 
 def test_open_trials_are_those_that_the_budgets_leave(store: Store, owner: Token) -> None:

@@ -15,25 +15,15 @@ from searchsvc.store import Store, schema
 from searchsvc.store.access.requests import RETENTION_SECONDS, RecordedAnswer, RequestKey, Reservation
 from searchsvc.store.database import Database
 from searchsvc.store.tables import idempotency, verdicts
-from tests.support.jobs import a_claimed_job, a_spec
+from tests.support.jobs import Clock, a_claimed_job, a_spec
 
 DONE = RecordedAnswer(201, {"content-type": "application/json", "location": "/jobs/1"}, b'{"id": "1"}')
 HELD_SECONDS = 30.0
 
 
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self) -> None:
-        self.now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1e9)
 
 
 @pytest.fixture

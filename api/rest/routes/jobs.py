@@ -110,14 +110,7 @@ def _action(verb: str, act: Callable[[JobService, str], domain.Job], about: str)
     def handler(service: ServiceDep, job: JobRef) -> Job:
         return out(service, act(service.jobs, job))
 
-    handler.__doc__ = about
-    router.post(
-        f"/{{job}}:{verb}",
-        operation_id=f"{verb}_job",
-        name=verb,
-        dependencies=[Depends(can_submit), Depends(request_id_of)],
-        responses=answers(404, 409),
-    )(handler)
+    _add_verb(verb, handler, about, 404, 409)
 
 
 def _consenting(verb: str, act: Callable[..., domain.Job], about: str) -> None:
@@ -126,14 +119,18 @@ def _consenting(verb: str, act: Callable[..., domain.Job], about: str) -> None:
     ) -> Job:
         return out(service, act(service.jobs, job, **consent.model_dump()))
 
+    _add_verb(verb, handler, about, 404, 409, 413, 415, openapi_extra=takes("Consent", required=False))
+
+
+def _add_verb(verb: str, handler: Callable[..., Job], about: str, *statuses: int, **options: Any) -> None:
     handler.__doc__ = about
     router.post(
         f"/{{job}}:{verb}",
         operation_id=f"{verb}_job",
         name=verb,
         dependencies=[Depends(can_submit), Depends(request_id_of)],
-        responses=answers(404, 409, 413, 415),
-        openapi_extra=takes("Consent", required=False),
+        responses=answers(*statuses),
+        **options,
     )(handler)
 
 
