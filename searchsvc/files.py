@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
 from io import BufferedReader
 from pathlib import Path, PurePath
 
@@ -17,6 +20,23 @@ _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 """Flags that open a folder to look up names in it, which needs no permission to list it."""
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # opening a pipe would otherwise wait for a writer
 _LINK_IN_PATH = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
+
+
+class EntryKind(Enum):
+    """The kind of a folder's entry, with links followed."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    OTHER = "other"
+    """A pipe, a socket, a device, or a link that leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FolderEntry:
+    """A name in a folder."""
+
+    name: str
+    kind: EntryKind = field(compare=False)
 
 
 class UnsafeFile(OSError):
@@ -42,11 +62,26 @@ def open_confined(path: Path, roots: Sequence[str | Path] | None) -> BufferedRea
     """
     if roots is None:
         return _plain(os.open(path, _FILE & ~os.O_NOFOLLOW), path)
-    target = Path(os.path.realpath(path))
-    for root in map(os.path.realpath, roots):
-        if target.is_relative_to(root):
-            return _open_below(Path(root), target.relative_to(root), has_one_name=False)
-    raise UnsafeFile(path, f"it leads out of {' and '.join(map(str, roots))}: put a copy of the file there")
+    root, relative = _confined(path, roots, "file")
+    return _open_below(root, relative, has_one_name=False)
+
+
+def list_confined(path: Path, roots: Sequence[str | Path] | None) -> list[FolderEntry]:
+    """Return the entries of a folder, sorted by name, under the rule of `open_confined`.
+
+    Raises FileNotFoundError, UnsafeFile and other kinds of OSError.
+    """
+    if roots is None:
+        with os.scandir(path) as entries:
+            return _listed(entries)
+    root, relative = _confined(path, roots, "folder")
+    with _descended(root, relative.parts, root / relative) as folder:
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            with os.scandir(descriptor) as entries:
+                return _listed(entries)  # links are looked up in the open folder
+        finally:
+            os.close(descriptor)
 
 
 def is_confined(path: Path, roots: Sequence[str | Path] | None) -> bool:
@@ -54,25 +89,55 @@ def is_confined(path: Path, roots: Sequence[str | Path] | None) -> bool:
     return roots is None or any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) for root in roots)
 
 
+def _confined(path: Path, roots: Sequence[str | Path], kind: str) -> tuple[Path, Path]:
+    """Return the root that a path leads below with links followed, and the path from there. Raises UnsafeFile."""
+    target = Path(os.path.realpath(path))
+    for root in map(os.path.realpath, roots):
+        if target.is_relative_to(root):
+            return Path(root), target.relative_to(root)
+    raise UnsafeFile(path, f"it leads out of {' and '.join(map(str, roots))}: put a copy of the {kind} there")
+
+
+def _listed(entries: Iterable[os.DirEntry[str]]) -> list[FolderEntry]:
+    return sorted(FolderEntry(entry.name, _entry_kind(entry)) for entry in entries)
+
+
+def _entry_kind(entry: os.DirEntry[str]) -> EntryKind:
+    try:
+        if entry.is_dir():
+            return EntryKind.FOLDER
+        return EntryKind.FILE if entry.is_file() else EntryKind.OTHER
+    except OSError:  # a link to itself
+        return EntryKind.OTHER
+
+
 def _open_below(root: Path, relative: str | PurePath, *, has_one_name: bool) -> BufferedReader:
     path = PurePath(relative)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in str(path):
         raise UnsafeFile(root / path, "it is not the path of a file below its folder")
-    folder = os.open(root, _FOLDER)
     try:
-        for name in path.parts[:-1]:
-            inner = _folder_in(folder, name, root / path)
-            os.close(folder)
-            folder = inner
-        _check_kind(os.stat(path.name, dir_fd=folder, follow_symlinks=False), root / path)
-        descriptor = os.open(path.name, _FILE, dir_fd=folder)
+        with _descended(root, path.parts[:-1], root / path) as folder:
+            _check_kind(os.stat(path.name, dir_fd=folder, follow_symlinks=False), root / path)
+            descriptor = os.open(path.name, _FILE, dir_fd=folder)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UnsafeFile(root / path, "it is a symbolic link") from None
         raise
+    return _plain(descriptor, root / path, has_one_name=has_one_name)
+
+
+@contextmanager
+def _descended(root: Path, names: Sequence[str], path: Path) -> Iterator[int]:
+    """Open the folder at `names` below `root`, none of which may be a link; messages name `path`."""
+    folder = os.open(root, _FOLDER)
+    try:
+        for name in names:
+            inner = _folder_in(folder, name, path)
+            os.close(folder)
+            folder = inner
+        yield folder
     finally:
         os.close(folder)
-    return _plain(descriptor, root / path, has_one_name=has_one_name)
 
 
 def _folder_in(folder: int, name: str, path: Path) -> int:

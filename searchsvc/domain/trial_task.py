@@ -35,6 +35,8 @@ class DatasetInfo:
     """Other counts taken while reading, such as boxes that lie outside their image."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     """Metrics of the task that cannot be measured on the dataset, each with the reason."""
+    notes: tuple[str, ...] = ()
+    """Sentences that count and name what the files contain and is not used, or converted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from searchsvc.domain.spec import parse_section
 from searchsvc.errors import InvalidInput
-from workers.data.imagefiles import files_below
 from workers.data.options import (
     IMAGES,
     DatasetFormat,
@@ -23,6 +22,7 @@ from workers.data.options import (
     files_readable,
     stamps,
 )
+from workers.data.walk import files_below
 
 DatasetT = TypeVar("DatasetT")
 
@@ -83,7 +83,7 @@ class Catalogue(Generic[RawT, DatasetT]):
         folder = self.unlabelled_folder(section)
         if folder is None:
             return self.fingerprint(section)
-        return stamps(files_below(existing(folder.path, folder=True, within=folder.within)))
+        return stamps(files_below(existing(folder.path, folder=True, within=folder.within), folder.within))
 
     def unlabelled_folder(self, section: Mapping[str, Any]) -> ImagesOptions | None:
         """Return the folder of a section of images without labels; None if they are not in a folder, or have labels."""

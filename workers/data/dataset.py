@@ -52,6 +52,8 @@ class RawDataset:
     test: Split | None = None
     names: tuple[str, ...] | None = None
     """Paths of the images of `all`; None if they only have numbers."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what the files contain and is not used, or converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ class Dataset:
     """Names of the images of `validation`."""
     reassessed: LabelSets | None = None
     """Label sets of `validation`; None without a label file."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what the files contain and is not used, or converted."""
 
     @property
     def info(self) -> DatasetInfo:
         channels, height, width = self.train.images.shape[1:]
         sizes = {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
-        return DatasetInfo(self.name, self.classes, (channels, height, width), sizes)
+        return DatasetInfo(self.name, self.classes, (channels, height, width), sizes, notes=self.notes)
 
     def subset(self, fraction: float) -> Split:
         """Return a stratified part of train: at least one image of each class, and all images of smaller fractions."""
@@ -104,7 +108,9 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     images = _validation_images(raw, positions["validation"])
     names = None if raw.names is None else tuple(raw.names[place] for place in positions["train"])
     origins = positions["train"]
-    return Dataset(raw.name, raw.classes, train, validated, test_split, mean, std, peak, origins, names, images)
+    return Dataset(
+        raw.name, raw.classes, train, validated, test_split, mean, std, peak, origins, names, images, notes=raw.notes
+    )
 
 
 def _validation_images(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:

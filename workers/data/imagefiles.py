@@ -7,6 +7,7 @@ images on each access: a folder that does not fit into memory can be trained on.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,11 +89,9 @@ class ImageFiles:
         return self.decoder.decode_all([self.paths[position] for position in index])
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield all images below a folder, sorted; hidden files, and files with other extensions, are skipped."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _ENDINGS and not path.name.startswith(".") and path.is_file():
-            yield path
+def has_image_ending(name: str) -> bool:
+    """Return whether the name of a file ends like that of an image."""
+    return os.path.splitext(name)[1].lower() in _ENDINGS
 
 
 def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> NDArray[np.uint8] | ImageFiles:
@@ -158,5 +157,5 @@ def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:
 
 
 def printable(what: object) -> str:
-    """Return a text that can be encoded; names of files may contain bytes that are no text."""
-    return str(what).encode("utf-8", "backslashreplace").decode()
+    """Return a text without control characters, which can be encoded; names of files may be no text at all."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(what))

@@ -13,8 +13,8 @@ import numpy as np
 from searchsvc.errors import InvalidInput
 from workers.data.catalogue import Catalogue, DatasetT
 from workers.data.dataset import Labels
-from workers.data.imagefiles import files_below
 from workers.data.options import UNKNOWN, ImagesOptions, existing, files_readable
+from workers.data.walk import files_below
 
 UnlabelledT = TypeVar("UnlabelledT")
 
@@ -55,7 +55,7 @@ class UnlabelledLoader(Generic[DatasetT, UnlabelledT]):
 def images_below(options: ImagesOptions) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Return all images below a folder, and their paths relative to it. Raises InvalidInput if there are none."""
     root = existing(options.path, folder=True, within=options.within)
-    paths = tuple(files_below(root))
+    paths = tuple(files_below(root, options.within))
     if not paths:
         raise InvalidInput.at("/path", f"{root} holds no image")
     return paths, tuple(path.relative_to(root).as_posix() for path in paths)

@@ -205,6 +205,7 @@ def plan_lines(plan: Document) -> list[Table | str]:
             ("wants", wanted(plan["spec"])),
             ("dataset", f"{data['name']}: {len(data['classes'])} classes, {shape}, {images}"),
             ("counted", counted or None),
+            *(("noted", note) for note in data.get("notes", ())),
             ("candidates", size),
             ("feasible", share if plan["hard_constraints"] else None),
             *(("careful", warning) for warning in plan["warnings"]),

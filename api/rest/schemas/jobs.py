@@ -75,6 +75,11 @@ class PlannedDataset(Out):
     shape: list[int] = Field(description="(channels, height, width) of an image as it enters a network.")
     sizes: dict[str, int] = Field(description="Images per split.", examples=[{"train": 1078, "test": 360}])
     counts: dict[str, int] = Field(description="Other counts from reading the dataset.", examples=[{"boxes": 527}])
+    notes: list[str] = Field(
+        [],
+        description="What the files contain and is not used, or is converted, counted and named.",
+        examples=[["2 files are not images and are not read: a.txt, b.csv"]],
+    )
 
 
 class PlannedCandidate(Out):
@@ -115,6 +120,7 @@ class JobPlan(Out):
                 shape=list(data.shape),
                 sizes=dict(data.sizes),
                 counts=dict(data.counts),
+                notes=list(data.notes),
             ),
             hard_constraints=list(plan.hard),
             outcome_constraints=list(plan.outcome),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.files import UnsafeFile, is_confined, open_below, open_confined
+from searchsvc.files import EntryKind, UnsafeFile, is_confined, list_confined, open_below, open_confined
 
 SECRET = b"secret"
 
@@ -124,3 +124,27 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(root: Path, roots: str |
     os.mkfifo(root / "pipe")
     with pytest.raises(UnsafeFile, match="it is a pipe"):
         open_confined(root / "pipe", None if roots is None else (root,))
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_folder_is_listed_with_the_kinds_that_links_lead_to(root: Path, tmp_path: Path, *, confined: bool) -> None:
+    folder = root / "listed"
+    folder.mkdir()
+    (folder / "b").mkdir()
+    (folder / "a").touch()
+    (folder / "file").symlink_to("a")
+    (folder / "folder").symlink_to("b")
+    (folder / "dead").symlink_to("absent")
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "pipe")
+    roots = (root,) if confined else None
+    kinds = {entry.name: entry.kind.value for entry in list_confined(folder, roots)}
+    assert list(kinds) == sorted(kinds)
+    assert {name for name, kind in kinds.items() if kind == EntryKind.FILE.value} == {"a", "file"}
+    assert {name for name, kind in kinds.items() if kind == EntryKind.FOLDER.value} == {"b", "folder"}
+    assert {name for name, kind in kinds.items() if kind == EntryKind.OTHER.value} == {"dead", "loop", "pipe"}
+    assert list_confined(root, roots), "the root itself"
+    (root / "out").symlink_to(tmp_path)
+    if confined:
+        with pytest.raises(UnsafeFile, match="put a copy of the folder there"):
+            list_confined(root / "out", roots)

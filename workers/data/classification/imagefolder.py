@@ -18,7 +18,7 @@ from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.dataset import RawDataset, Split
-from workers.data.imagefiles import Decoder, files_below, images_of
+from workers.data.imagefiles import Decoder, Roots, images_of
 from workers.data.options import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
@@ -29,6 +29,7 @@ from workers.data.options import (
     existing,
     stamps,
 )
+from workers.data.walk import files_below
 
 
 class ImageFolderOptions(SplitOptions, ReassessedOptions):
@@ -45,7 +46,7 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
     root = existing(options.path, folder=True, within=options.within)
-    return stamps(path for _, path in _files(root))
+    return stamps(path for _, path in _files(root, options.within))
 
 
 def _read(options: ImageFolderOptions) -> RawDataset:
@@ -53,7 +54,7 @@ def _read(options: ImageFolderOptions) -> RawDataset:
     own_test = _is_split(root / "train") and _is_split(root / "test")
     train = existing(root / "train", folder=True, within=options.within) if own_test else root
     names = _class_names(train)
-    files = _labelled(train, names)
+    files = _labelled(train, names, options.within)
     images = _split(files, options)
     check_classes(images.labels, names, options.min_images, str(train))
     test_folder = existing(root / "test", folder=True, within=options.within) if own_test else None
@@ -65,7 +66,7 @@ def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> 
     unknown = sorted(set(_class_names(folder)) - set(names))
     if unknown:
         raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder")
-    return _split(_labelled(folder, names), options)
+    return _split(_labelled(folder, names, options.within), options)
 
 
 def _is_split(folder: Path) -> bool:
@@ -83,10 +84,10 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _labelled(folder: Path, names: tuple[str, ...]) -> list[tuple[int, Path]]:
+def _labelled(folder: Path, names: tuple[str, ...], within: Roots) -> list[tuple[int, Path]]:
     """Return (label, image) of each image. Raises InvalidInput that names each class without an image."""
     label = {name: index for index, name in enumerate(names)}
-    files = [(label[name], path) for name, path in _files(folder) if name in label]
+    files = [(label[name], path) for name, path in _files(folder, within) if name in label]
     empty = sorted(set(names) - {names[index] for index, _ in files})
     if empty:
         raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
@@ -99,9 +100,9 @@ def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Sp
     return Split(images_of(paths, Decoder(options.size, options.color, options.within), options.memory_bytes), labels)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _files(folder: Path, within: Roots) -> Iterator[tuple[str, Path]]:
     """Yield (name of the class folder, image), sorted; images in folders inside class folders are included."""
-    for path in files_below(folder):
+    for path in files_below(folder, within):
         yield path.relative_to(folder).parts[0], path
 
 

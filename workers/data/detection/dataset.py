@@ -119,6 +119,8 @@ class RawScenes:
     test: Scenes | None
     counts: Mapping[str, int]
     """Counts of all boxes and images in the files; see `workers.data.detection.instances`."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what the files contain and is not used, or converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,14 @@ class DetectionDataset:
     """Mean of each channel over the train split, in units of 0 to 255."""
     std: tuple[float, ...]
     counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+    """Sentences about what the files contain and is not used, or converted."""
 
     @property
     def info(self) -> DatasetInfo:
         sizes = {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
-        return DatasetInfo(self.name, self.classes, (CHANNELS, self.side, self.side), sizes, self.counts)
+        shape = CHANNELS, self.side, self.side
+        return DatasetInfo(self.name, self.classes, shape, sizes, self.counts, notes=self.notes)
 
     def subset(self, fraction: float) -> Scenes:
         """Return a part of train with the same mix of classes, which contains the parts of all smaller fractions."""
@@ -167,7 +172,9 @@ def split(raw: RawScenes, *, validation: float, test: float, seed: int) -> Detec
     _check_learnable(parts["train"], raw.classes)
     _check_measurable(parts)
     mean, std = _statistics(parts["train"].pictures)
-    return DetectionDataset(raw.name, raw.classes, raw.side, **parts, mean=mean, std=std, counts=raw.counts)
+    return DetectionDataset(
+        raw.name, raw.classes, raw.side, **parts, mean=mean, std=std, counts=raw.counts, notes=raw.notes
+    )
 
 
 def strata(truths: Sequence[Truth], classes: int) -> Labels:

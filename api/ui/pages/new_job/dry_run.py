@@ -46,6 +46,8 @@ def _plan(plan: Plan) -> None:
         Text("p", f"Known only after training: {' and '.join(map(limit_text, plan.outcome))}.", "muted small")
     sizes = ", ".join(f"{number:,} {split}" for split, number in data.sizes.items())
     Text("p", f"{data.name}: {sizes}", "muted small wrap")
+    for note in data.notes:
+        Text("p", note, "muted small wrap")
     _candidates(plan)
 
 

@@ -56,10 +56,13 @@ def test_a_dry_run_says_what_was_counted_in_the_dataset(searchctl: Searchctl, sp
     plan = searchctl("submit", spec, "--dry-run", "--json").document
     assert plan["dataset"]["counts"] == {}
     assert "counted" not in searchctl("submit", spec, "--dry-run").out
+    assert plan["dataset"]["notes"] == []
     plan["dataset"]["counts"] = {"boxes": 1036, "boxes_cut": 2}
+    plan["dataset"]["notes"] = ["2 files are not read: [a].txt, b"]
     with (console := Console()).capture() as shown:
         console.print(*plan_lines(plan))
     assert "1,036 boxes, 2 boxes cut" in shown.get()
+    assert "2 files are not read: [a].txt, b" in shown.get()
 
 
 def test_every_fault_of_a_spec_is_told_at_its_place(searchctl: Searchctl, spec: str) -> None:
