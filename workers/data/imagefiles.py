@@ -1,4 +1,4 @@
-"""Images that stay in their files, and their decoding.
+"""Images that stay in their files, and their decoding: upright, grey or in colour (`workers.data.imagemodes`).
 
 `ImageFiles` has the shape and the indexing of the array of its images (n, c, size, size), but decodes the requested
 images on each access: a folder that does not fit into memory can be trained on.
@@ -8,25 +8,57 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import Image as PillowImage
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
+from workers.data.imageheaders import ImageHeader
+from workers.data.imagemodes import UnusableImage, formats_of, upright
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
-
-_DECODERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-_LARGEST_PIXELS = 2**27
+_LARGEST_PIXELS, _LARGE_PIXELS = 2**27, 2**24
+"""The most px of an image, and the size above which threads decode images one at a time, for the sake of memory."""
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What decoders raise over damaged bytes."""
+_SIGNS: Final = (
+    (b"version https://git-lfs", "it is a pointer of Git LFS: fetch the file itself (git lfs pull)"),
+    (b"%PDF", "it is a PDF document"),
+    (b"%!PS", "it is a PostScript program"),
+    (b"8BPS", "it is a Photoshop document"),
+    (b"PK\3\4", "it is a zip archive"),
+    (b"\x1f\x8b", "it is compressed with gzip"),
+    (b"\x93NUMPY", "it is an array of numpy"),
+    (b"<", "it is a text, such as a page of the web or an svg"),
+    (b"{", "it is a text, such as json"),
+)
+"""Beginnings of files that often bear the name of an image, and what they are."""
 _FAULTS_LISTED = 20
 _THREADS = 4
 
@@ -50,23 +82,41 @@ class Decoder:
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
         """Decode a file. Raises InvalidInput that names it if it cannot be decoded."""
-        from PIL import Image
-
         with opened(path, self.within) as image:
-            converted = image.convert("RGB" if self.color else "L")
-            # (size, size, 3) or (size, size)
-            pixels = np.asarray(converted.resize((self.size, self.size), Image.Resampling.BILINEAR), np.uint8)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]  # (c, size, size)
+            return self._resized(image)
 
     def decode_all(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
         """Decode files to (n, c, size, size). Raises InvalidInput that names the files which cannot be decoded."""
-        images = np.empty((len(paths), self.channels, self.size, self.size), np.uint8)
+        images, lock = self._empty(len(paths)), threading.Lock()
 
         def fill(index: int) -> None:
-            images[index] = self.decode(paths[index])
+            with opened(paths[index], self.within) as image, alone_if_large(image, lock):
+                images[index] = self._resized(image)
 
         for_all(fill, range(len(paths)))
         return images
+
+    def describe_all(self, paths: Sequence[Path]) -> tuple[NDArray[np.uint8], tuple[ImageHeader, ...]]:
+        """Decode files as `decode_all`, and return their headers too."""
+        images, lock = self._empty(len(paths)), threading.Lock()
+        headers: dict[int, ImageHeader] = {}
+
+        def fill(index: int) -> None:
+            with opened(paths[index], self.within) as image, alone_if_large(image, lock):
+                headers[index] = ImageHeader.of(image)
+                images[index] = self._resized(image)
+
+        for_all(fill, range(len(paths)))
+        return images, tuple(headers[index] for index in range(len(paths)))
+
+    def _resized(self, image: PillowImage) -> NDArray[np.uint8]:
+        """Return the pixels (c, size, size) of an opened image."""
+        shown = upright(image, color=self.color).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(shown, np.uint8)  # (size, size, 3) or (size, size)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
+
+    def _empty(self, count: int) -> NDArray[np.uint8]:
+        return np.empty((count, self.channels, self.size, self.size), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,51 +139,87 @@ class ImageFiles:
         return self.decoder.decode_all([self.paths[position] for position in index])
 
 
-def has_image_ending(name: str) -> bool:
-    """Return whether the name of a file ends like that of an image."""
-    return os.path.splitext(name)[1].lower() in _ENDINGS
+def images_of(
+    paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int
+) -> tuple[NDArray[np.uint8] | ImageFiles, tuple[ImageHeader, ...]]:
+    """Return the decoded images if they fit into `memory_bytes`, otherwise the files; and the header of each.
 
-
-def images_of(paths: tuple[Path, ...], decoder: Decoder, memory_bytes: int) -> NDArray[np.uint8] | ImageFiles:
-    """Return the decoded images if they fit into `memory_bytes`, otherwise the files, whose headers are checked.
-
-    Raises InvalidInput that names each file which cannot be decoded.
+    Raises InvalidInput that names each file which cannot be decoded, or whose header says so.
     """
     files = ImageFiles(paths, decoder)
     if math.prod(files.shape) <= memory_bytes:
-        return decoder.decode_all(paths)
-    check_headers(paths, decoder.within)
-    return files
+        return decoder.describe_all(paths)
+    return files, headers_of(paths, decoder.within)
 
 
-def check_headers(paths: Sequence[Path], within: Roots) -> None:
-    """Raise InvalidInput that names the files which are no images, judged by their headers."""
+def headers_of(paths: Sequence[Path], within: Roots) -> tuple[ImageHeader, ...]:
+    """Return the header of each file. Raises InvalidInput that names the files whose images cannot be used."""
+    headers: dict[int, ImageHeader] = {}
 
-    def look(path: Path) -> None:
-        with opened(path, within):
-            pass
+    def look(index: int) -> None:
+        headers[index] = header_of(paths[index], within)
 
-    for_all(look, paths)
+    for_all(look, range(len(paths)))
+    return tuple(headers[index] for index in range(len(paths)))
+
+
+def header_of(path: Path, within: Roots) -> ImageHeader:
+    """Return the header of a file. Raises InvalidInput that names it if its image cannot be used."""
+    with opened(path, within) as image:
+        return ImageHeader.of(image)
+
+
+def upright_image(path: Path, *, color: bool, within: Roots = None) -> PillowImage:
+    """Return the image of a file as it is displayed, in mode RGB, or L if not `color`.
+
+    The rules are those of `workers.data.imagemodes`. Raises InvalidInput that names a file which is no image, is
+    damaged, or whose values cannot be used exactly.
+    """
+    with opened(path, within) as image:
+        return upright(image, color=color)
+
+
+def alone_if_large(image: PillowImage, lock: threading.Lock) -> AbstractContextManager[object]:
+    """Return the context in which a thread decodes an opened image: a large image holds the lock."""
+    return lock if image.width * image.height > _LARGE_PIXELS else nullcontext()
 
 
 @contextmanager
 def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
-    """Open an image without reading its pixels; errors of Pillow, also within the context, become InvalidInput.
+    """Open an image without reading its pixels; errors of decoders, also within the context, become InvalidInput.
 
     So does a link that leads out of the folders `within`.
     """
-    from PIL import Image
-
+    name = printable(path)
     try:
-        with open_confined(path, within) as file, Image.open(file, formats=_DECODERS) as image:
+        with open_confined(path, within) as file, _identified(file, path) as image:
             if image.width * image.height > _LARGEST_PIXELS:
-                size = f"{image.width}x{image.height}"
-                raise InvalidInput.at("/path", f"{printable(path)} has {size} px; the limit is {_LARGEST_PIXELS:,}")
+                raise UnusableImage(f"it has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}")
             yield image
     except UnsafeFile as error:
-        raise InvalidInput.at("/path", f"{printable(path)} is not read: {error.strerror}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InvalidInput.at("/path", f"{printable(path)} cannot be decoded: {printable(error)}") from error
+        raise InvalidInput.at("/path", f"{name} is not read: {error.strerror}") from None
+    except UnusableImage as error:
+        raise InvalidInput.at("/path", f"{name} cannot be decoded: {error}") from None
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InvalidInput.at("/path", f"{name} cannot be read: {error.strerror}") from error
+        reason = printable(error) or type(error).__name__
+        raise InvalidInput.at("/path", f"{name} cannot be decoded: {reason}; replace the file or remove it") from error
+
+
+def _identified(file: BufferedReader, path: Path) -> PillowImage:
+    """Open the image in a file. Raises UnusableImage that says what the file is if it is no image."""
+    if not os.fstat(file.fileno()).st_size:
+        raise UnusableImage("it is empty (0 bytes)")
+    try:
+        return Image.open(file, formats=formats_of(path.name))
+    except Image.DecompressionBombError:
+        raise UnusableImage(f"it has more than {_LARGEST_PIXELS:,} px") from None
+    except UnidentifiedImageError:
+        file.seek(0)
+        start = file.read(32).lstrip(b"\xef\xbb\xbf \t\r\n")
+        found = next((words for sign, words in _SIGNS if start.startswith(sign)), "its first bytes are of no image")
+        raise UnusableImage(f"{found}; images may be {', '.join(formats_of(path.name))}") from None
 
 
 def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:

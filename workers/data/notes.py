@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workers.data.imagefiles import printable
+from workers.data.imageheaders import ImageHeader, Oddity
 
 _NAMED = 5
 """Number of names that a note lists."""
@@ -24,3 +25,14 @@ def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many there are besides."""
     rest = len(names) - _NAMED
     return ", ".join(map(printable, names[:_NAMED])) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def oddity_notes(names: Sequence[str], headers: Sequence[ImageHeader]) -> tuple[str, ...]:
+    """Return a note for each oddity of images, which their decoding drops or converts: its count and the first names.
+    """
+    pairs = list(zip(names, headers, strict=True))
+    return tuple(
+        sentence
+        for oddity in Oddity
+        for sentence in note([name for name, header in pairs if oddity in header.oddities], oddity.one, oddity.many)
+    )

@@ -10,7 +10,8 @@ from typing import Final
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import EntryKind, FolderEntry, UnsafeFile, list_confined
-from workers.data.imagefiles import Roots, has_image_ending, printable
+from workers.data.imagefiles import Roots, printable
+from workers.data.imagemodes import has_image_ending, has_other_image_ending
 from workers.data.notes import note
 
 _SYSTEM: Final = frozenset(
@@ -39,7 +40,9 @@ class FolderContents:
 
     root: Path
     images: list[Path] = field(default_factory=list)
-    """Files with the ending of an image."""
+    """Files with the ending of an image that is decoded."""
+    undecoded: list[Path] = field(default_factory=list)
+    """Files with the ending of an image of another format."""
     others: list[Path] = field(default_factory=list)
     """Files with another ending."""
     folders: list[Path] = field(default_factory=list)
@@ -61,6 +64,11 @@ class FolderContents:
         return tuple(
             sentence
             for paths, one, many in (
+                (
+                    self.undecoded,
+                    "image is of a format that is not read (save it as PNG)",
+                    "images are of formats that are not read (save them as PNG)",
+                ),
                 (self.others, "file is not an image and is not read", "files are not images and are not read"),
                 (self.hidden, "hidden or system entry is passed over", "hidden or system entries are passed over"),
                 (
@@ -125,7 +133,13 @@ class _Walk:
             elif entry.kind is EntryKind.OTHER:
                 self.found.dead.append(path)
             else:
-                (self.found.images if has_image_ending(entry.name) else self.found.others).append(path)
+                self._files(entry.name).append(path)
+
+    def _files(self, name: str) -> list[Path]:
+        """Return the list that a file of this name belongs to."""
+        if has_image_ending(name):
+            return self.found.images
+        return self.found.undecoded if has_other_image_ending(name) else self.found.others
 
     def _entries(self, folder: Path) -> list[FolderEntry]:
         try:

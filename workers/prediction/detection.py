@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from searchsvc.domain.task import Finding, ImagePrediction
-from workers.data.detection.picturefiles import PictureFiles, fitted, upright
+from workers.data.detection.picturefiles import PictureFiles, fitted
+from workers.data.imagefiles import upright_image
 from workers.evaluation.drawing import drawn
 from workers.models.heads.detections import Detections, in_px
 from workers.models.trained_detector import TrainedDetector, load
@@ -24,7 +25,7 @@ def predict(model: Path, images: Sequence[Path], pictures: Sequence[Path]) -> It
     detector = load(model)
     files = PictureFiles(tuple(images), detector.card.shape[1])
     for position, (image, picture) in enumerate(zip(images, pictures, strict=True)):
-        shown = upright(image)
+        shown = upright_image(image, color=True)
         detections = in_px(*_detected(detector, files, position), (shown.height, shown.width))
         drawn(shown, detections, detector.card.classes).save(picture, "PNG")
         yield ImagePrediction(image, _findings(detections, detector.card.classes), picture)

@@ -97,7 +97,8 @@ def _labelled(folder: Path, names: tuple[str, ...], within: Roots) -> list[tuple
 def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Split:
     """Return images with labels. Raises InvalidInput that names each image that cannot be decoded."""
     labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
-    return Split(images_of(paths, Decoder(options.size, options.color, options.within), options.memory_bytes), labels)
+    images, _ = images_of(paths, Decoder(options.size, options.color, options.within), options.memory_bytes)
+    return Split(images, labels)
 
 
 def _files(folder: Path, within: Roots) -> Iterator[tuple[str, Path]]:

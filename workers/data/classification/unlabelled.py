@@ -80,7 +80,7 @@ def _below(options: ImagesOptions, channels: int, height: int, width: int) -> Un
     if height != width or channels not in (1, 3):
         taken = f"the dataset has images of {width}x{height} px and {channels} channel(s)"
         raise InvalidInput.at("/format", f"files become square images of 1 or 3 channels, but {taken}: use an npz")
-    images = images_of(paths, Decoder(height, channels == 3, options.within), options.memory_bytes)
+    images, _ = images_of(paths, Decoder(height, channels == 3, options.within), options.memory_bytes)
     return UnlabelledImages(images, np.arange(len(paths)), names, None)
 
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
-from workers.data.imagefiles import Roots, for_all, opened, printable
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
-
-_EXIF, _ORIENTATION = "exif", 0x0112
-"""The key in Pillow's info if a header gives the orientation, and the tag of the orientation."""
-_TURNED = range(5, 9)
-"""Values of the orientation that exchange height and width."""
+from workers.data.imagefiles import Roots, alone_if_large, for_all, header_of, opened, printable
+from workers.data.imageheaders import ImageHeader
+from workers.data.imagemodes import upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +33,7 @@ class PictureFiles:
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
         """Return (3, h, w). Raises InvalidInput that names a file which cannot be decoded."""
-        from PIL import Image
-
-        image = upright(self.paths[position], self.within)
-        height, width = kept(image.height, image.width, self.side)
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return self._decoded(position, threading.Lock())
 
     def take(self, index: NDArray[np.intp]) -> PictureFiles:
         return PictureFiles(tuple(self.paths[position] for position in index), self.side, self.within)
@@ -51,20 +41,20 @@ class PictureFiles:
     def decoded(self) -> Decoded:
         """Decode all images. Raises InvalidInput that names the files which cannot be decoded."""
         images: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(self)
+        lock = threading.Lock()
 
         def fill(position: int) -> None:
-            images[position] = self[position]
+            images[position] = self._decoded(position, lock)
 
         for_all(fill, range(len(self)))
         return Decoded(tuple(images))
 
-
-def upright(path: Path, within: Roots = None) -> PillowImage:
-    """Return the image of a file as it is displayed, in colour. Raises InvalidInput if the file cannot be decoded."""
-    from PIL import ImageOps
-
-    with opened(path, within) as image:
-        return (ImageOps.exif_transpose(image) if _EXIF in image.info else image).convert("RGB")
+    def _decoded(self, position: int, lock: threading.Lock) -> NDArray[np.uint8]:
+        with opened(self.paths[position], self.within) as image, alone_if_large(image, lock):
+            shown = upright(image, color=True)
+        height, width = kept(shown.height, shown.width, self.side)
+        pixels = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def fitted(height: int, width: int, side: int) -> tuple[int, int]:
@@ -83,34 +73,27 @@ def bytes_of(sizes: NDArray[np.int64], side: int) -> int:
     return sum(CHANNELS * math.prod(kept(height, width, side)) for height, width in sizes.tolist())
 
 
-def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64], within: Roots) -> None:
-    """Raise InvalidInput that names files which are missing, are no images, or do not have the stated sizes (n, 2)."""
+def check_sizes(paths: Sequence[Path], sizes: NDArray[np.int64], within: Roots) -> tuple[ImageHeader, ...]:
+    """Return the header of each file, whose upright image must have the stated height and width (n, 2).
+
+    Raises InvalidInput that names files which are missing, cannot be used, or have other sizes.
+    """
+    headers: dict[int, ImageHeader] = {}
 
     def look(position: int) -> None:
         path, (height, width) = paths[position], sizes[position].tolist()
         if not path.is_file():
             raise InvalidInput.at("/path", f"there is no image {printable(path)}")
-        size = _size(path, within)
-        if size != (height, width):
+        header = headers[position] = header_of(path, within)
+        if (header.height, header.width) != (height, width):
             stated = f"but the annotations say {width}x{height}"
-            raise InvalidInput.at("/path", f"{printable(path)} has {size[1]}x{size[0]} px upright, {stated}")
+            message = f"{printable(path)} has {header.width}x{header.height} px upright, {stated}"
+            raise InvalidInput.at("/path", message)
 
     for_all(look, range(len(paths)))
+    return tuple(headers[position] for position in range(len(paths)))
 
 
-def sizes_of(paths: Sequence[Path], within: Roots) -> NDArray[np.int64]:
-    """Return height and width (n, 2) of each upright image, from its header. Raises InvalidInput that names bad files.
-    """
-    sizes = np.empty((len(paths), 2), np.int64)
-
-    def look(position: int) -> None:
-        sizes[position] = _size(paths[position], within)
-
-    for_all(look, range(len(paths)))
-    return sizes
-
-
-def _size(path: Path, within: Roots) -> tuple[int, int]:
-    with opened(path, within) as image:
-        turned = _EXIF in image.info and image.getexif().get(_ORIENTATION) in _TURNED
-        return (image.width, image.height) if turned else (image.height, image.width)
+def sizes_of(headers: Sequence[ImageHeader]) -> NDArray[np.int64]:
+    """Return height and width (n, 2) of the upright images."""
+    return np.array([(header.height, header.width) for header in headers], np.int64).reshape(-1, 2)

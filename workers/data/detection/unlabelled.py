@@ -16,6 +16,7 @@ import numpy as np
 from workers.data import detection as data
 from workers.data.detection import DetectionDataset, Scenes, Truth
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, sizes_of
+from workers.data.imagefiles import headers_of
 from workers.data.leakage import Pixels, check_apart
 from workers.data.options import ImagesOptions, nothing_left
 from workers.data.unlabelled import UnlabelledLoader, images_below, labels_by_name
@@ -56,7 +57,8 @@ def _images(section: Mapping[str, Any], dataset: DetectionDataset) -> Unlabelled
 
 def _below(options: ImagesOptions, side: int) -> Scenes:
     paths, names = images_below(options)
-    sizes, files = sizes_of(paths, options.within), PictureFiles(paths, side, options.within)
+    sizes = sizes_of(headers_of(paths, options.within))
+    files = PictureFiles(paths, side, options.within)
     pictures = files.decoded() if bytes_of(sizes, side) <= options.memory_bytes else files
     nothing = Truth.of(np.zeros((0, 4)), np.zeros(0, np.int64))
     return Scenes(pictures, sizes, (nothing,) * len(paths), names)
