@@ -160,10 +160,10 @@ def orientation(image: PillowImage, exif: Callable[[PillowImage], Image.Exif] = 
     `exif` parses the data; by default a PNG is decoded, which may have them behind its pixels.
     """
     try:
-        stated = exif(image).get(ORIENTATION)
+        stated: object = exif(image).get(ORIENTATION)
     except Exception:  # noqa: BLE001 - whatever the parser meets in bytes that anyone may have written
         return 0
-    return stated if stated in range(1, 9) else 1
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
 
 
 def peak_of(image: PillowImage) -> int | None:

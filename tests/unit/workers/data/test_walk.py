@@ -52,7 +52,8 @@ def test_what_is_not_an_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "dead.png").symlink_to(tmp_path / "absent")
     (tmp_path / "self.png").symlink_to("self.png")
     assert contents_of(tmp_path).notes == (
-        "3 files are not images and are not read: cat/1.heic, cat/notes.txt, labels.csv",
+        "1 image is of a format that is not read (save it as PNG): cat/1.heic",
+        "2 files are not images and are not read: cat/notes.txt, labels.csv",
         "3 entries are dead links or no plain files: dead.png, pipe.png, self.png",
     )
 
