@@ -60,6 +60,8 @@ class ImageHeader:
     """Height in px of the upright image."""
     width: int
     oddities: tuple[Oddity, ...]
+    orientation: int = 1
+    """Orientation (1 to 8) that EXIF or XMP data state; 1 also if they are missing or broken."""
 
     @classmethod
     def of(cls, image: PillowImage) -> Self:
@@ -77,7 +79,8 @@ class ImageHeader:
                 width, height = height, width
         elif not stated:
             present.append(Oddity.UNTURNED)
-        return cls(image.format or "", mode, height, width, tuple(one for one in Oddity if one in present))
+        oddities = tuple(one for one in Oddity if one in present)
+        return cls(image.format or "", mode, height, width, oddities, stated or 1)
 
 
 def _oddities(image: PillowImage) -> list[Oddity]:

@@ -54,6 +54,11 @@ class FolderContents:
     dead: list[Path] = field(default_factory=list)
     """Links that lead nowhere, pipes, sockets and devices."""
 
+    @property
+    def files(self) -> list[Path]:
+        """All files but hidden ones."""
+        return [*self.images, *self.undecoded, *self.others]
+
     def names(self, paths: list[Path]) -> list[str]:
         """Return paths relative to the folder."""
         return [path.relative_to(self.root).as_posix() for path in paths]

@@ -1,156 +1,136 @@
 """`coco`: a folder of images and annotations in COCO's format.
 
 The images of `annotations` are split into train, validation and test; a split with its own file, named by
-`validation_annotations` or `test_annotations`, is not drawn from them. Categories become the classes 0 to K - 1 in the
-order of their ids, which may have gaps. Images keep their aspect ratio; an image whose longest side is larger than
-`size` is resized when it is decoded. Decoded images that fit into `memory_bytes` are kept in memory; if a split has
-more, its images stay in their files, which are decoded during training.
+`validation_annotations` or `test_annotations`, is not drawn from them. If the section names no annotations and the
+default file is missing, the files are found in the layouts of `annotationfiles`. Categories become the classes 0 to
+K - 1 in the order of their ids, which may have gaps. Images keep their aspect ratio; an image whose longest side is
+larger than `size` is resized when it is decoded. Decoded images that fit into `memory_bytes` are kept in memory; if a
+split has more, its images stay in their files, which are decoded during training.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Final, Literal
 
-from pydantic import Field
-
-from searchsvc.errors import Fault, InvalidInput
 from workers.data.detection import instances
-from workers.data.detection.dataset import RawScenes, Scenes, Truth, images_of_classes
-from workers.data.detection.instances import FAULTS_LISTED, Instances
-from workers.data.detection.picturefiles import PictureFiles, bytes_of, check_sizes
-from workers.data.options import DatasetFormat, ImagesOptions, SplitOptions, existing, stamps
+from workers.data.detection.annotated import AnnotatedImages, raw_scenes, remark_unused
+from workers.data.detection.annotationfiles import FileKind, annotation_files, image_folder, no_annotations
+from workers.data.detection.dataset import RawScenes
+from workers.data.detection.imagenames import ImageFolder
+from workers.data.detection.options import BoxFilesOptions, RelativePath, below
+from workers.data.detection.remarks import Remarks
+from workers.data.options import DatasetFormat, ImagesOptions, existing, stamps
+from workers.data.splits import SplitName
+from workers.data.walk import contents_of
 
-SMALLEST_SIDE, LARGEST_SIDE = 32, 2048
-_RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
+_JSON: Final = FileKind(
+    ".json", ("captions", "person_keypoints", "image_info", "panoptic", "stuff", "package", "info.")
+)
 
 
-class CocoOptions(SplitOptions):
+class CocoOptions(BoxFilesOptions):
     """Options of the format `coco`; paths of files and folders are relative to `path`."""
 
     format: Literal["coco"]
-    annotations: _RelativePath = "instances.json"
-    images: _RelativePath = "images"
-    validation_annotations: _RelativePath | None = None
-    validation_images: _RelativePath | None = None
+    annotations: RelativePath = "instances.json"
+    images: RelativePath = "images"
+    validation_annotations: RelativePath | None = None
+    validation_images: RelativePath | None = None
     """The folder of the images of `validation_annotations`; None: `images`."""
-    test_annotations: _RelativePath | None = None
-    test_images: _RelativePath | None = None
-    size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 320
-    """Side in px of the square into which images are fitted for a network."""
-    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Largest size of the decoded images of a split in memory."""
-    min_images: Annotated[int, Field(ge=1)] = 1
-    """Least number of images per class among the images to split."""
+    test_annotations: RelativePath | None = None
+    test_images: RelativePath | None = None
 
 
-_OPTIONS = {
-    "annotations": "images",
-    "validation_annotations": "validation_images",
-    "test_annotations": "test_images",
+_OPTIONS: Final[dict[SplitName, tuple[str, str]]] = {
+    "train": ("annotations", "images"),
+    "validation": ("validation_annotations", "validation_images"),
+    "test": ("test_annotations", "test_images"),
 }
-"""Options that name a file of annotations, with the options that name the folders of their images."""
+"""The options that name a split's file of annotations and the folder of its images."""
 
 
 @dataclass(frozen=True, slots=True)
-class _AnnotatedImages:
-    """Annotations, and the folder of their images."""
+class _Source:
+    """The annotations of a split, and the folder of their images; None: to be found by the names of the images."""
 
+    split: SplitName
     option: str
     annotations: Path
-    images: Path
+    images: Path | None
 
 
-def _sources(options: CocoOptions) -> Iterator[_AnnotatedImages]:
+def _root(options: CocoOptions) -> Path:
+    return existing(options.path, folder=True, within=options.within)
+
+
+def _is_named(root: Path, options: CocoOptions) -> bool:
+    """Return whether the section, or its defaults, name the annotations."""
+    named = {option for option, _ in _OPTIONS.values()} & options.model_fields_set
+    return bool(named) or (root / options.annotations).is_file()
+
+
+def _sources(root: Path, options: CocoOptions, remarks: Remarks) -> Iterator[_Source]:
     """Yield the images to split, followed by the validation and test images if they have files of their own."""
-    root = existing(options.path, folder=True, within=options.within)
-    for option, images in _OPTIONS.items():
+    if not _is_named(root, options):
+        given = below(root, options.images, "images", options, folder=True) if _has_images(options) else None
+        found = annotation_files(root, _JSON, options.within, remarks)
+        if not found:
+            raise no_annotations(root, _JSON)
+        for split, path in found.items():
+            yield _Source(split, "annotations", existing(path, folder=False, within=options.within), given)
+        return
+    for split, (option, images) in _OPTIONS.items():
         path, folder = getattr(options, option), getattr(options, images)
         if path is not None:
             images, folder = ("images", options.images) if folder is None else (images, folder)
-            annotations = _below(root, path, option, options)
-            yield _AnnotatedImages(option, annotations, _below(root, folder, images, options, folder=True))
+            named = images in options.model_fields_set or (root / folder).is_dir()
+            place = below(root, folder, images, options, folder=True) if named else None
+            yield _Source(split, option, below(root, path, option, options), place)
 
 
-def _below(root: Path, path: str, option: str, options: CocoOptions, *, folder: bool = False) -> Path:
-    location = root / path
-    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
-        raise InvalidInput.at(f"/{option}", "must not lead out of the dataset's folder")
-    if not (location.is_dir() if folder else location.is_file()):
-        raise InvalidInput.at(f"/{option}", f"there is no {'folder' if folder else 'file'} {location}")
-    return existing(location, folder=folder, pointer=f"/{option}", within=options.within)
+def _has_images(options: CocoOptions) -> bool:
+    return "images" in options.model_fields_set
 
 
 def _fingerprint(options: CocoOptions) -> Hashable:
-    sources = list(_sources(options))
-    folders = sorted({source.images for source in sources})
-    images = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    return stamps(source.annotations for source in sources), stamps(images)
+    root = _root(options)
+    sources = list(_sources(root, options, Remarks()))
+    folders = sorted({root if source.images is None else source.images for source in sources})
+    files = (path for folder in folders for path in contents_of(folder, options.within).files)
+    return stamps(source.annotations for source in sources), stamps(files)
 
 
 def _read(options: CocoOptions) -> RawScenes:
-    sources = {source.option: source for source in _sources(options)}
-    first = sources["annotations"]
-    read = {"annotations": instances.read(first.annotations, "/annotations", within=options.within)}
-    classes = read["annotations"].classes
-    for option, source in sources.items():
-        if source is not first:
-            read[option] = instances.read(source.annotations, f"/{option}", classes, within=options.within)
-    names = tuple(classes.values())
-    _check_classes(read["annotations"].truths, names, options.min_images)
-    _check_apart(sources, read)
-    scenes = {option: _scenes(sources[option], annotated, options) for option, annotated in read.items()}
-    counts: Counter[str] = Counter()
-    for annotated in read.values():
-        counts.update(annotated.counts)
-    return RawScenes(
-        options.name,
-        names,
-        options.size,
-        scenes["annotations"],
-        scenes.get("validation_annotations"),
-        scenes.get("test_annotations"),
-        counts,
-    )
+    remarks, root = Remarks(), _root(options)
+    sources = list(_sources(root, options, remarks))
+    folders: dict[Path, ImageFolder] = {}
+    parts = {source.split: _annotated(root, source, options, folders, remarks) for source in sources}
+    used = {path for part in parts.values() for path in part.paths} | {source.annotations for source in sources}
+    remark_unused(folders.values(), used, remarks)
+    return raw_scenes(options, parts, remarks)
 
 
-def _scenes(source: _AnnotatedImages, annotated: Instances, options: CocoOptions) -> Scenes:
-    paths = tuple(source.images / name for name in annotated.files)
-    check_sizes(paths, annotated.sizes, options.within)
-    files = PictureFiles(paths, options.size, options.within)
-    fits = bytes_of(annotated.sizes, options.size) <= options.memory_bytes
-    return Scenes(files.decoded() if fits else files, annotated.sizes, annotated.truths, annotated.files)
-
-
-def _check_classes(truths: tuple[Truth, ...], names: tuple[str, ...], least: int) -> None:
-    counts = dict(zip(names, images_of_classes(truths, len(names)), strict=True))
-    few = [f"{name!r} is in {count}" for name, count in counts.items() if count < least]
-    if few:
-        listed = ", ".join(few[:10])
-        message = f"each class needs boxes in {least} image(s) or more (min_images): {listed}"
-        raise InvalidInput.at("/annotations", message)
-
-
-def _check_apart(sources: Mapping[str, _AnnotatedImages], read: Mapping[str, Instances]) -> None:
-    """Raise InvalidInput if an image is in two splits, as it would be used for both training and evaluation."""
-    owner: dict[Path, str] = {}
-    faults = []
-    for option, annotated in read.items():
-        for name in annotated.files:
-            path = sources[option].images / name
-            if owner.setdefault(path, option) != option:
-                faults.append(Fault(f"/{option}", f"{name} is also among the images of {owner[path]}"))
-    if faults:
-        raise InvalidInput(faults[:FAULTS_LISTED])
+def _annotated(
+    root: Path, source: _Source, options: CocoOptions, folders: dict[Path, ImageFolder], remarks: Remarks
+) -> AnnotatedImages:
+    content = instances.read(source.annotations, f"/{source.option}", remarks, within=options.within)
+    images = source.images
+    if images is None:
+        images = image_folder(root, source.annotations, source.split, content.files, options.within).path
+    folder = folders.setdefault(images, ImageFolder(images, options.within))
+    paths = tuple(folder.find(name, remarks) or folder.path / name for name in content.files)
+    return AnnotatedImages(f"/{source.option}", content.classes, paths, content.files, content.stated, content.objects)
 
 
 def _unlabelled_folder(options: CocoOptions) -> ImagesOptions | None:
-    """Return the folder of images if the section names no annotations and the default file does not exist."""
+    """Return the folder of images if the section names no annotations and there are none."""
     root = Path(options.path).expanduser()
-    if "annotations" in options.model_fields_set or (root / options.annotations).is_file():
+    if not root.is_dir() or _is_named(root, options):
+        return None
+    if annotation_files(_root(options), _JSON, options.within, Remarks()):
         return None
     folder = root / options.images
     return ImagesOptions(

@@ -70,8 +70,9 @@ def _read(options: DigitsScenesOptions) -> RawScenes:
         shades, labels = digits.images[own[name]], digits.target[own[name]]  # (n, 8, 8), (n,)
         images, document = generated(shades, labels, getattr(options, name), options.size, random)
         annotated = instances.parse(document)
-        scenes[name] = Scenes(Decoded(tuple(images)), annotated.sizes, annotated.truths, annotated.files)
-        counts.update(annotated.counts)
+        truths, counted = annotated.truths()
+        scenes[name] = Scenes(Decoded(tuple(images)), annotated.stated, truths, annotated.files)
+        counts.update(counted)
     return RawScenes(options.name, CLASSES, options.size, scenes["train"], scenes["validation"], scenes["test"], counts)
 
 

@@ -21,6 +21,7 @@ from searchsvc.errors import below
 from searchsvc.spaces.complete import CompleteValues
 from workers.data.detection import DetectionDataset, Scenes, Truth, instances
 from workers.data.detection import unlabelled as data
+from workers.data.detection.remarks import Remarks
 from workers.data.detection.unlabelled import UnlabelledScenes
 from workers.data.teachers import check_teacher
 from workers.evaluation.matching import matched
@@ -87,10 +88,10 @@ class BoxLabeller:
 
     def read(self, task: TrialTask, file: Path) -> Scenes:
         scenes = _images(task).scenes
-        labelled = instances.read(file, "/self_training")
+        labelled = instances.read(file, "/self_training", Remarks())
         place = {name: position for position, name in enumerate(scenes.names)}
         index = np.array([place[name] for name in labelled.files], np.intp)
-        return replace(scenes.take(index), truths=labelled.truths)
+        return replace(scenes.take(index), truths=labelled.truths()[0])
 
     def _answers(self, task: TrialTask, teacher: Path, scenes: Scenes) -> list[_TeacherDetections]:
         """Return the teacher's detections in images without augmentation."""

@@ -74,7 +74,7 @@ def test_pseudo_boxes_are_a_dataset_in_cocos_form(
     content = json.loads((tmp_path / "trial" / "pseudo-labels.json").read_bytes())
     assert min(one["score"] for one in content["annotations"]) >= 0.2
     parsed = instances.parse(content)
-    assert tuple(parsed.classes.values()) == ("cat", "dog")
+    assert parsed.classes == ("cat", "dog")
     rest = data.load(dataset).rest(0.5)
     assert set(parsed.files) <= set(rest.names)
     report = json.loads((tmp_path / "trial" / "pseudo-labels-summary.json").read_bytes())

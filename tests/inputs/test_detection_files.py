@@ -1,0 +1,558 @@
+"""Annotated images as tools write them: what is read from each input, or the words of its refusal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from searchsvc.errors import InvalidInput
+from workers.data import detection as data
+from workers.data.detection import RawScenes, Scenes
+
+SIZE = 60, 40
+"""Width and height of most images, in px."""
+CAT, DOG = [4.0, 6.0, 14.0, 26.0], [20.5, 8.0, 32.5, 23.5]
+"""Boxes x0, y0, x1, y1 of a cat in each of the images a, b, c, and of a dog in a."""
+Document = dict[str, Any]
+Boxes = dict[str, list[tuple[str, list[float]]]]
+"""Class and box of each object, by the name of the image."""
+USUAL: Boxes = {"a.png": [("cat", CAT), ("dog", DOG)], "b.png": [("cat", CAT)], "c.png": [("cat", CAT)]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An input, and the expected outcome."""
+
+    id: str
+    build: Callable[[Path], object]
+    """Writes the files into a folder."""
+    options: Document = field(default_factory=dict)
+    boxes: Boxes | None = None
+    """All objects that are read, without crowds; None: the input is refused."""
+    says: tuple[str, ...] = ()
+    """Parts of notes, or of the faults of a refusal."""
+    crowds: int = 0
+    sizes: tuple[int, int | None, int | None] | None = None
+    """Images of train, validation and test that are stated by the files."""
+
+
+def row(name: str, build: Callable[[Path], object], *says: str, **more: Any) -> Row:
+    """Return an input that is read as USUAL unless `boxes` say otherwise."""
+    return Row(name, build, says=says, **{"boxes": USUAL, **more})
+
+
+def refused(name: str, build: Callable[[Path], object], *says: str, **more: Any) -> Row:
+    return Row(name, build, says=says, **more)
+
+
+def picture(path: Path, size: tuple[int, int] = SIZE, **more: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(len(path.name) + sum(map(ord, path.name)))
+    Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path, **more)
+
+
+def turned(path: Path, orientation: int = 6) -> None:
+    """Write a picture that is 60x40 as it is stored, and 40x60 as it is displayed."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture(path, exif=exif)
+
+
+def text(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def read(folder: Path, options: Document) -> RawScenes:
+    return data.raw({"name": "pets", "path": str(folder), **options})
+
+
+def parts_of(scenes: RawScenes) -> list[Scenes]:
+    return [part for part in (scenes.all, scenes.validation, scenes.test) if part is not None]
+
+
+def boxes_of(scenes: RawScenes) -> Boxes:
+    found: Boxes = {}
+    for part in parts_of(scenes):
+        for name, truth in zip(part.names, part.truths, strict=True):
+            kept = ~truth.crowd
+            boxes = np.round(truth.boxes[kept], 3).tolist()
+            labels = [scenes.classes[label] for label in truth.labels[kept]]
+            found[Path(name).name] = sorted(zip(labels, boxes, strict=True))
+    return found
+
+
+def check(case: Row, folder: Path, options: Document) -> None:
+    case.build(folder)
+    if case.boxes is None:
+        with pytest.raises(InvalidInput) as caught:
+            read(folder, options)
+        faults = "\n".join(map(str, caught.value.faults))
+        assert all(words in faults for words in case.says), faults
+        return
+    scenes = read(folder, options)
+    assert boxes_of(scenes) == case.boxes
+    assert scenes.counts["crowd_regions"] == case.crowds
+    notes = "\n".join(scenes.notes)
+    assert all(words in notes for words in case.says), notes
+    if case.sizes is not None:
+        own = (scenes.all, scenes.validation, scenes.test)
+        assert tuple(None if part is None else len(part) for part in own) == case.sizes
+
+
+# ---- coco ------------------------------------------------------------------------------------------------------------
+
+
+def document(*, numbers: str = "abc") -> Document:
+    """Return annotations of the images a.png, b.png, ... with nothing that needs care."""
+    images = [
+        {"id": number, "file_name": f"{name}.png", "width": SIZE[0], "height": SIZE[1]}
+        for number, name in enumerate(numbers, 1)
+    ]
+    boxes = [(number, 1, CAT) for number in range(1, len(numbers) + 1)] + ([(1, 2, DOG)] if "a" in numbers else [])
+    return {
+        "info": None,
+        "licenses": None,
+        "images": images,
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": category,
+                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                "area": 100.0,
+                "iscrowd": 0,
+            }
+            for number, (image, category, box) in enumerate(boxes, 1)
+        ],
+    }
+
+
+def coco(
+    change: Callable[[Document], object] = lambda _: None,
+    *,
+    annotations: str = "instances.json",
+    images: str = "images",
+    encoding: str = "utf-8",
+    numbers: str = "abc",
+) -> Callable[[Path], None]:
+    """Return what writes the annotations, after a change, and their images."""
+
+    def build(folder: Path) -> None:
+        content = document(numbers=numbers)
+        for image in content["images"]:
+            picture(folder / images / image["file_name"])
+        change(content)
+        text(folder / annotations, json.dumps(content).encode(encoding))
+
+    return build
+
+
+def every(key: str, **values: Any) -> Callable[[Document], None]:
+    """Return a change that sets values in all entries of a list; `...` removes a key."""
+
+    def change(content: Document) -> None:
+        for entry in content[key]:
+            for name, value in values.items():
+                entry.pop(name) if value is ... else entry.update({name: value})
+
+    return change
+
+
+def first(key: str, **values: Any) -> Callable[[Document], None]:
+    return lambda content: every(key, **values)({key: content[key][:1]})
+
+
+def both(*changes: Callable[[Document], object]) -> Callable[[Document], None]:
+    def change(content: Document) -> None:
+        for one in changes:
+            one(content)
+
+    return change
+
+
+def all_of(*builders: Callable[[Path], object]) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        for builder in builders:
+            builder(folder)
+
+    return build
+
+
+def categories(*more: Document) -> Callable[[Document], object]:
+    return lambda content: content["categories"].extend(more)
+
+
+def renamed(name: str, **more: Any) -> Callable[[Document], object]:
+    """Return a change of the name of image a in the annotations only."""
+    return first("images", file_name=name, **more)
+
+
+POLYGON = [[4, 6, 14, 6, 14, 26, 4, 26]]
+RUNS = [4 * 40 + 6, *[20, 20] * 9, 20, 46 * 40 + 14]
+"""A mask of 60x40 px with the cat's box, uncompressed."""
+NO_BOX = first("annotations", bbox=...)
+SPREAD = {"a.png": USUAL["a.png"]}
+
+
+def small(path: Path) -> None:
+    """Write a turned photograph a.jpg of 60x40 px as stored."""
+    turned(path / "images" / "a.jpg")
+
+
+def photograph(width: int, height: int, box: list[float]) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        turned(folder / "images" / "a.jpg")
+        content = document(numbers="a")
+        content["annotations"] = content["annotations"][:1]
+        content["annotations"][0]["bbox"] = box
+        content["images"] = [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}]
+        text(folder / "instances.json", json.dumps(content))
+
+    return build
+
+
+def roboflow(folder: Path) -> None:
+    for split, numbers in (("train", "abc"), ("valid", "d"), ("test", "e")):
+        change = categories({"id": 0, "name": "pets", "supercategory": "none"})
+        coco(change, annotations=f"{split}/_annotations.coco.json", images=split, numbers=numbers)(folder)
+    text(folder / "README.dataset.txt", "exported")
+
+
+def official(folder: Path) -> None:
+    for split, numbers in (("train", "abc"), ("val", "d")):
+        coco(annotations=f"annotations/instances_{split}2017.json", images=f"{split}2017", numbers=numbers)(folder)
+    text(folder / "annotations" / "captions_train2017.json", "{}")
+
+
+SPLIT_USUAL: Boxes = {**USUAL, "d.png": [("cat", CAT)]}
+
+COCO = [
+    row(
+        "U7 a parent category of Roboflow",
+        coco(categories({"id": 0, "name": "pets"})),
+        "1 class without a box is left out: pets",
+    ),
+    row(
+        "U7 eighty categories of which two are used",
+        coco(categories(*({"id": number, "name": f"class {number}"} for number in range(3, 81)))),
+        "78 classes without a box are left out: class 3, class 4",
+    ),
+    row(
+        "U7 a parent category with the name of its child",
+        coco(categories({"id": 0, "name": "cat", "supercategory": "none"})),
+        "1 repetition of a category without a box is left out: instances.json cat (/categories/2)",
+    ),
+    refused(
+        "two categories of a name, both with boxes",
+        coco(both(categories({"id": 9, "name": "cat"}), first("annotations", category_id=9))),
+        "/categories/2/name: 'cat' is already at /categories/0/name",
+    ),
+    row("U8 no ids of annotations", coco(every("annotations", id=...)), "4 annotations have no id"),
+    row("U8 ids of annotations are null", coco(every("annotations", id=None)), "4 annotations have no id"),
+    row("U8 no area", coco(every("annotations", area=...)), "4 annotations state no area"),
+    row("area null", coco(first("annotations", area=None)), "1 annotation states no area"),
+    row("area -1", coco(first("annotations", area=-1)), "1 annotation states no area"),
+    row("U8 iscrowd null", coco(every("annotations", iscrowd=None)), "4 annotations have `iscrowd: null`"),
+    row("iscrowd false", coco(every("annotations", iscrowd=False))),
+    row("no iscrowd", coco(every("annotations", iscrowd=...))),
+    row(
+        "iscrowd true",
+        coco(lambda content: content["annotations"][1].update(iscrowd=True)),
+        boxes={**USUAL, "b.png": []},
+        crowds=1,
+    ),
+    refused("iscrowd 2", coco(first("annotations", iscrowd=2)), "/annotations/0/iscrowd: must be 0 or 1, not 2"),
+    row("U8 area in a list", coco(first("annotations", area=[9])), "1 value is a number in another form"),
+    row("area as text", coco(first("annotations", area="9")), "1 value is a number in another form"),
+    row(
+        "bbox as text", coco(first("annotations", bbox=["4", "6.0", "10", "20"])), "4 values are numbers in other forms"
+    ),
+    row(
+        "U8 a polygon without a box",
+        coco(both(NO_BOX, first("annotations", segmentation=POLYGON))),
+        "1 annotation has no usable box",
+    ),
+    row(
+        "a flat polygon without a box",
+        coco(both(NO_BOX, first("annotations", segmentation=POLYGON[0]))),
+        "no usable box",
+    ),
+    row(
+        "a mask without a box",
+        coco(both(NO_BOX, first("annotations", segmentation={"size": [40, 60], "counts": RUNS}))),
+        "no usable box",
+    ),
+    row(
+        "a box of zeros with a polygon",
+        coco(first("annotations", bbox=[0, 0, 0, 0], segmentation=POLYGON)),
+        "no usable box",
+    ),
+    row("an empty box with a polygon", coco(first("annotations", bbox=[], segmentation=POLYGON)), "no usable box"),
+    row(
+        "a box of NaN with a polygon",
+        coco(first("annotations", bbox=[float("nan")] * 4, segmentation=POLYGON)),
+        "no usable box",
+    ),
+    row("an empty segmentation", coco(every("annotations", segmentation=[]))),
+    refused("neither box nor polygon", coco(NO_BOX), "/annotations/0/bbox: is missing"),
+    refused(
+        "a broken mask without a box",
+        coco(both(NO_BOX, first("annotations", segmentation={"size": [40, 60], "counts": [1, 2]}))),
+        "/annotations/0/segmentation: the runs of a mask must be at least 0 and fill its size",
+    ),
+    refused(
+        "a box of NaN",
+        coco(first("annotations", bbox=[float("nan"), 1, 2, 3])),
+        "/annotations/0/bbox/0: must be a finite",
+    ),
+    refused(
+        "a box of words",
+        coco(first("annotations", bbox=["left", 1, 2, 3])),
+        "/annotations/0/bbox/0: must be a number, not 'left'",
+    ),
+    refused("a box of three", coco(first("annotations", bbox=[1, 2, 3])), "/annotations/0/bbox: must be four numbers"),
+    refused(
+        "enormous coordinates",
+        coco(first("annotations", bbox=[10**400, 1, 2, 3])),
+        "/annotations/0/bbox/0: must be a number",
+    ),
+    row("a negative width", coco(first("annotations", bbox=[4, 6, -10, 20])), boxes={**USUAL, "a.png": [("dog", DOG)]}),
+    row("U8 width -1", coco(first("images", width=-1)), "1 image has no usable size in the annotations"),
+    row(
+        "no width and height",
+        coco(every("images", width=..., height=...)),
+        "3 images have no usable size in the annotations",
+    ),
+    row("width 0", coco(first("images", width=0)), "1 image has no usable size"),
+    row("width null", coco(first("images", width=None)), "1 image has no usable size"),
+    row("width as text", coco(first("images", width="60")), "1 value is a number in another form"),
+    row("width as float", coco(first("images", width=60.0))),
+    refused("another width", coco(first("images", width=61)), "60x40 px upright, but the annotations say 61x40"),
+    row(
+        "a size before the EXIF turn, and boxes with it",
+        photograph(60, 40, [30, 6, 20, 10]),
+        "1 image is annotated as it is stored; its boxes are turned upright with it: a.jpg",
+        "1 image is turned upright",
+        boxes={"a.jpg": [("cat", [24.0, 30.0, 34.0, 50.0])]},
+    ),
+    row(
+        "a size before the EXIF turn, and boxes after it",
+        photograph(60, 40, [6, 30, 10, 28]),
+        "1 image has the size before its EXIF turn",
+        boxes={"a.jpg": [("cat", [6.0, 30.0, 16.0, 58.0])]},
+    ),
+    row(
+        "a size after the EXIF turn",
+        photograph(40, 60, [6, 30, 10, 28]),
+        boxes={"a.jpg": [("cat", [6.0, 30.0, 16.0, 58.0])]},
+    ),
+    row(
+        "ids as text",
+        coco(
+            both(
+                every("categories", id="x"),
+                lambda content: content["categories"].pop(),
+                every("annotations", category_id="x"),
+            )
+        ),
+        boxes={**USUAL, "a.png": [("cat", CAT), ("cat", DOG)]},
+    ),
+    row("ids of images as text here, as numbers there", coco(first("images", id="1"))),
+    refused("an id that is a list", coco(first("images", id=[1])), "/images/0/id: must be a whole number or text"),
+    refused("no id of an image", coco(first("images", id=...)), "/images/0/id: is missing"),
+    row("a byte order mark", coco(encoding="utf-8-sig")),
+    row("UTF-16", coco(encoding="utf-16")),
+    row(
+        "repeated annotations",
+        coco(lambda content: content["annotations"].append({**content["annotations"][0], "id": 99})),
+        "1 object is the exact repetition of another and is left out: a.png",
+    ),
+    row(
+        "the same annotation twice, with its id",
+        coco(lambda content: content["annotations"].append(content["annotations"][0].copy())),
+        "1 object is the exact repetition",
+    ),
+    refused(
+        "an id for two annotations",
+        coco(lambda content: content["annotations"][1].update(id=1)),
+        "/annotations/1/id: 1 is already at /annotations/0/id",
+    ),
+    refused("no annotations", coco(lambda content: content.update(annotations=[])), "no class has a box"),
+    refused("no categories", coco(lambda content: content.pop("categories")), "/categories: is missing"),
+    refused("a list of results", coco(annotations="x.json"), "there is no file", options={"annotations": "y.json"}),
+    refused(
+        "results instead of annotations",
+        lambda folder: all_of(coco(), lambda path: text(path / "instances.json", "[]"))(folder),
+        "must be an object with `images`",
+    ),
+    row(
+        "images without annotations",
+        all_of(coco(), lambda folder: picture(folder / "images" / "z.png")),
+        "1 image has no annotations and is not used: z.png",
+    ),
+    row(
+        "a listed image without objects",
+        coco(lambda content: content.update(annotations=content["annotations"][::2] + content["annotations"][3:])),
+        boxes={**USUAL, "b.png": []},
+    ),
+    row(
+        "other files among the images",
+        all_of(
+            coco(),
+            lambda folder: text(folder / "images" / "notes.txt", "x"),
+            lambda folder: text(folder / "images" / ".DS_Store", "x"),
+        ),
+        "1 file is not an image and is not read: notes.txt",
+        "1 hidden or system entry is passed over: .DS_Store",
+    ),
+    row(
+        "names in folders",
+        lambda folder: (
+            picture(folder / "images" / "in" / "a.png"),
+            coco(renamed("in/a.png"))(folder),
+            (folder / "images" / "a.png").unlink(),
+        ),
+    ),
+    row(
+        "names with backslashes",
+        lambda folder: (
+            picture(folder / "images" / "in" / "a.png"),
+            coco(renamed("in\\a.png"))(folder),
+            (folder / "images" / "a.png").unlink(),
+        ),
+        "1 image is named with backslashes",
+        boxes={"in\\a.png": USUAL["a.png"], "b.png": USUAL["b.png"], "c.png": USUAL["c.png"]},
+    ),
+    row(
+        "names that are percent-encoded",
+        lambda folder: (
+            picture(folder / "images" / "a b.png"),
+            coco(renamed("a%20b.png"))(folder),
+            (folder / "images" / "a.png").unlink(),
+        ),
+        "1 image's name is percent-encoded",
+        boxes={"a%20b.png": USUAL["a.png"], "b.png": USUAL["b.png"], "c.png": USUAL["c.png"]},
+    ),
+    row(
+        "names in other case",
+        coco(renamed("A.PNG")),
+        "1 image's name differs from its file in upper and lower case",
+        boxes={"A.PNG": USUAL["a.png"], "b.png": USUAL["b.png"], "c.png": USUAL["c.png"]},
+    ),
+    refused("names that lead out", coco(renamed("../a.png")), "/images/0/file_name: must be a path inside"),
+    row(
+        "only an address",
+        coco(first("images", file_name=..., coco_url="http://example.org/train/a.png")),
+        "1 image is named by its address only: instances.json a.png",
+    ),
+    refused("an image that is missing", coco(renamed("d.png")), "there is no image", "d.png"),
+    refused(
+        "corners instead of sizes",
+        coco(
+            lambda content: (
+                [
+                    one.update(bbox=[30 + place, 20, 58, 38])
+                    for place, one in enumerate([*content["annotations"], *map(dict, content["annotations"])])
+                ]
+                and content["annotations"].extend(
+                    {**content["annotations"][0], "id": 50 + place, "bbox": [20 + place, 20, 50, 39]}
+                    for place in range(4)
+                )
+            )
+        ),
+        "write each `bbox` as left, top, width, height",
+    ),
+    row(
+        "Roboflow",
+        roboflow,
+        "train/_annotations.coco.json (train)",
+        "valid/_annotations.coco.json (validation)",
+        "class without a box is left out: pets",
+        boxes={**SPLIT_USUAL, "e.png": [("cat", CAT)]},
+        sizes=(3, 1, 1),
+    ),
+    row(
+        "COCO's own layout",
+        official,
+        "annotations/instances_val2017.json (validation)",
+        "1 other file of annotations is not read: annotations/captions_train2017.json",
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row("Label Studio", coco(annotations="result.json"), "annotations are read from result.json (train)"),
+    row("CVAT", coco(annotations="annotations/instances_default.json"), "annotations/instances_default.json (train)"),
+    row("FiftyOne", coco(annotations="labels.json", images="data"), "labels.json (train)"),
+    row("images beside the annotations", coco(annotations="annotations.json", images="."), "annotations.json (train)"),
+    refused(
+        "two files for one split",
+        all_of(coco(annotations="train_a.json"), coco(annotations="train_b.json")),
+        "train_a.json, train_b.json may be annotations of train: name one",
+    ),
+    refused(
+        "no annotations at all",
+        lambda folder: picture(folder / "images" / "a.png"),
+        "there is no file of annotations (*.json)",
+    ),
+    refused(
+        "images that are nowhere",
+        lambda folder: text(folder / "annotations.json", json.dumps(document())),
+        "such as a.png, are in none of",
+    ),
+    refused(
+        "all faults at once",
+        coco(
+            both(
+                first("annotations", bbox=[1]),
+                lambda content: content["annotations"][1].update(iscrowd=3),
+                renamed("/a.png"),
+            )
+        ),
+        "/annotations/0/bbox",
+        "/annotations/1/iscrowd",
+        "/images/0/file_name",
+    ),
+    refused(
+        "a class that is only validated on",
+        all_of(
+            coco(),
+            coco(
+                both(every("annotations", category_id=3), categories({"id": 3, "name": "cow"})),
+                annotations="val.json",
+                numbers="d",
+            ),
+        ),
+        "class 'cow' is in 1 image(s) of the validation split, but in none to train on",
+        options={"validation_annotations": "val.json"},
+    ),
+    row(
+        "categories with other ids in another file",
+        all_of(
+            coco(),
+            coco(
+                both(
+                    every("annotations", category_id=7),
+                    lambda content: content.update(categories=[{"id": 7, "name": "cat"}]),
+                ),
+                annotations="val.json",
+                numbers="d",
+            ),
+        ),
+        options={"validation_annotations": "val.json"},
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", COCO, ids=lambda case: case.id)
+def test_coco(case: Row, tmp_path: Path) -> None:
+    check(case, tmp_path, {"format": "coco", **case.options})
