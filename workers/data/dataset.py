@@ -7,15 +7,16 @@ and all jobs on the same dataset section, measure on the same images and keep th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.trial_task import DatasetInfo, ValidationSplit
 from searchsvc.labels import LabelSets
-from workers.data.imagefiles import ImageFiles
+from workers.data.imagefiles import ImageFiles, Roots
 
 _STATISTICS_IMAGES, _STATISTICS_PART = 4096, 128
 """Images in files that mean and deviation are computed from, evenly spaced, and how many at a time; in memory, all."""
@@ -29,29 +30,50 @@ Targets = Labels | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class SplitFiles:
+    """The files that the n images of a split come from, one each."""
+
+    paths: tuple[Path, ...]
+    within: Roots = None
+    """Folders that the files must lie below, with links followed; None: anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Images (n, c, h, w), in memory or in their files, and the index of the class of each (n,)."""
 
     images: Images
     labels: Labels
+    names: tuple[str, ...] | None = None
+    """Paths of the images within the folder of the split; None if they only have numbers."""
+    files: SplitFiles | None = None
+    """None if the images have no files of their own."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: NDArray[np.intp]) -> Split:
-        return Split(self.images.take(index, axis=0), self.labels[index])
+        names = None if self.names is None else tuple(self.names[place] for place in index)
+        files = self.files
+        if files is not None:
+            files = SplitFiles(tuple(files.paths[place] for place in index), files.within)
+        return Split(self.images.take(index, axis=0), self.labels[index], names, files)
+
+    def named(self, places: Iterable[int]) -> list[str]:
+        """Return the names of the images at `places`, or their numbers."""
+        return [str(place) if self.names is None else self.names[place] for place in places]
 
 
 @dataclass(frozen=True, slots=True)
 class RawDataset:
-    """A dataset before the split, with the dataset's own test split, if any."""
+    """A dataset before the split, with the validation and test splits that its files contain, if any."""
 
     name: str
     classes: tuple[str, ...]
     all: Split
+    """The images of which the other splits are shares."""
     test: Split | None = None
-    names: tuple[str, ...] | None = None
-    """Paths of the images of `all`; None if they only have numbers."""
+    validation: Split | None = None
     notes: tuple[str, ...] = ()
     """Sentences about what the files contain and is not used, or converted."""
 
@@ -72,8 +94,6 @@ class Dataset:
     """The largest value of a training image: 255 for most, 16 for `digits`."""
     origins: NDArray[np.intp] | None = None
     """Positions of the training images among all images before the split; None if there was no split."""
-    names: tuple[str, ...] | None = None
-    """Paths of the training images as in `RawDataset`; None if they only have numbers."""
     validation_images: ValidationSplit = _UNNAMED
     """Names of the images of `validation`."""
     reassessed: LabelSets | None = None
@@ -99,30 +119,44 @@ class Dataset:
 
 
 def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Dataset:
-    """Split by `split_positions`; `test` is not used if the dataset has its own test split."""
-    share = None if raw.test is not None else test
-    positions = split_positions(raw.all.labels, validation=validation, test=share, seed=seed)
-    splits = {name: raw.all.take(index) for name, index in positions.items()}
-    mean, std, peak = _statistics(splits["train"].images)
-    train, validated, test_split = splits["train"], splits["validation"], raw.test or splits["test"]
-    images = _validation_images(raw, positions["validation"])
-    names = None if raw.names is None else tuple(raw.names[place] for place in positions["train"])
-    origins = positions["train"]
+    """Split by `split_positions`; a share is not used if the dataset has its own split."""
+    own = {"validation": raw.validation, "test": raw.test}
+    shares = {"validation": validation, "test": test}
+    positions = split_positions(
+        raw.all.labels, **{name: shares[name] if part is None else None for name, part in own.items()}, seed=seed
+    )
+    parts = {name: raw.all.take(index) for name, index in positions.items()}
+    parts |= {name: part for name, part in own.items() if part is not None}
+    mean, std, peak = _statistics(parts["train"].images)
+    images = _validation_images(raw.all, positions["validation"], raw.classes)
+    if raw.validation is not None:
+        images = _validation_images(raw.validation, np.arange(len(raw.validation)), raw.classes)
     return Dataset(
-        raw.name, raw.classes, train, validated, test_split, mean, std, peak, origins, names, images, notes=raw.notes
+        raw.name,
+        raw.classes,
+        **parts,
+        mean=mean,
+        std=std,
+        peak=peak,
+        origins=positions["train"],
+        validation_images=images,
+        notes=raw.notes,
     )
 
 
-def _validation_images(raw: RawDataset, index: NDArray[np.intp]) -> ValidationSplit:
-    """Return names and numbers of images; files are numbered by file name, in any folder, as in ImageNet's lists."""
-    total, positions = len(raw.all), index.astype(np.int64)
-    if raw.names is None:
+def _validation_images(source: Split, index: NDArray[np.intp], classes: tuple[str, ...]) -> ValidationSplit:
+    """Return names and numbers of the images at `index` of the split that they are drawn from.
+
+    Files are numbered by file name, in any folder, as in ImageNet's lists.
+    """
+    total, positions = len(source), index.astype(np.int64)
+    if source.names is None:
         names, numbers = tuple(map(str, positions.tolist())), positions
     else:
-        paths = raw.names
+        paths = source.names
         order = sorted(range(total), key=lambda place: (paths[place].rpartition("/")[2], paths[place]))
         names, numbers = tuple(paths[place] for place in positions), np.argsort(order)[positions]  # ranks of the names
-    return ValidationSplit(names, numbers, raw.all.labels[index], raw.classes, total)
+    return ValidationSplit(names, numbers, source.labels[index], classes, total)
 
 
 def split_positions(

@@ -20,6 +20,8 @@ from workers.data.imagefiles import Roots
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 IMAGES = "images"
 """The format of a section of images without labels, from which a student learns; no dataset has it."""
+FAULTS_LISTED = 20
+"""The most faults of the same kind that an error lists."""
 UNKNOWN = -1
 """The label of an object or an image that belongs to none of the classes."""
 

@@ -45,8 +45,10 @@ class FolderContents:
     """Files with the ending of an image of another format."""
     others: list[Path] = field(default_factory=list)
     """Files with another ending."""
-    folders: list[Path] = field(default_factory=list)
-    """Folders at any depth."""
+    folders: dict[Path, list[Path]] = field(default_factory=dict)
+    """The folders in each folder, at any depth."""
+    counts: Counter[Path] = field(default_factory=Counter)
+    """Number of images in each folder, without those in the folders below it."""
     hidden: list[Path] = field(default_factory=list)
     """Hidden and system files and folders, which are not entered."""
     loops: list[Path] = field(default_factory=list)
@@ -62,6 +64,10 @@ class FolderContents:
     def names(self, paths: list[Path]) -> list[str]:
         """Return paths relative to the folder."""
         return [path.relative_to(self.root).as_posix() for path in paths]
+
+    def images_below(self, folder: Path) -> int:
+        """Return the number of images in a folder, at any depth."""
+        return self.counts[folder] + sum(map(self.images_below, self.folders[folder]))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -127,24 +133,22 @@ class _Walk:
             raise InvalidInput.at("/path", f"links lead round and round to {printable(folder)}: remove some of them")
         if len(around) > _DEEPEST:
             raise InvalidInput.at("/path", f"{printable(folder)} lies more than {_DEEPEST} folders deep")
-        if around:
-            self.found.folders.append(folder)
+        inner = self.found.folders[folder] = []
         for entry in self._entries(folder):
             path = folder / entry.name
             if is_passed_over(entry.name):
                 self.found.hidden.append(path)
             elif entry.kind is EntryKind.FOLDER:
                 self.enter(path, (*around, this))
+                if path in self.found.folders:  # not a loop
+                    inner.append(path)
             elif entry.kind is EntryKind.OTHER:
                 self.found.dead.append(path)
+            elif has_image_ending(entry.name):
+                self.found.images.append(path)
+                self.found.counts[folder] += 1
             else:
-                self._files(entry.name).append(path)
-
-    def _files(self, name: str) -> list[Path]:
-        """Return the list that a file of this name belongs to."""
-        if has_image_ending(name):
-            return self.found.images
-        return self.found.undecoded if has_other_image_ending(name) else self.found.others
+                (self.found.undecoded if has_other_image_ending(entry.name) else self.found.others).append(path)
 
     def _entries(self, folder: Path) -> list[FolderEntry]:
         try:

@@ -21,6 +21,7 @@ from searchsvc.errors import NotFound
 from searchsvc.spaces import networks
 from workers.data import classification as data
 from workers.data.classification.pictures import png
+from workers.data.duplicates import duplicates
 from workers.evaluation.classification import METRICS, TRAIN_LOSS
 from workers.evaluation.reassessed import METRICS as REASSESSED
 from workers.evaluation.reassessed import unmeasured
@@ -54,7 +55,9 @@ class Classification(ShippedTask):
 
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
         loaded = data.load(dataset)
-        return replace(loaded.info, unmeasured=unmeasured(loaded))
+        splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
+        notes = (*loaded.notes, *duplicates(splits))
+        return replace(loaded.info, unmeasured=unmeasured(loaded), notes=notes)
 
     def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
         return data.load(dataset).validation_images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -64,9 +64,17 @@ def _shares(options: DatasetOptions) -> dict[str, Any]:
 
 def _split(raw: RawDataset, options: DatasetOptions) -> Dataset:
     dataset = split(raw, **_shares(options))
+    dataset = replace(dataset, notes=(*dataset.notes, *_unused(raw, options)))
     if not isinstance(options, ReassessedOptions) or options.reassessed is None:
         return dataset
     return replace(dataset, reassessed=read_sets(options.reassessed, dataset.validation_images, options.within))
+
+
+def _unused(raw: RawDataset, options: DatasetOptions) -> Iterator[str]:
+    """Yield a note for each share that the section states, although the files contain that split."""
+    for name, own in (("validation", raw.validation), ("test", raw.test)):
+        if own is not None and name in options.model_fields_set:
+            yield f"the share `{name}` is not used: the files have a {name} split of their own"
 
 
 def _label_file(options: DatasetOptions) -> Hashable:

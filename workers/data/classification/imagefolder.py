@@ -1,15 +1,17 @@
 """`imagefolder`: a folder per class, with the images of that class.
 
-Either `path/CLASS/*.png`, or, with a separate test split, `path/train/CLASS/*.png` and `path/test/CLASS/*.png`.
+Either `path/CLASS/*.png`, or `path/train/CLASS/*.png` with `path/val/CLASS` or `path/test/CLASS` or both (`layout`).
 Every image is decoded once, resized to `size` x `size` and kept in memory; an image that cannot be decoded is an error
 that names it. If all images together would take more than `memory_bytes`, they stay in their files: the header of each
 is read at once, the pixels by worker processes during training. Hidden files, and files without an image's file
-extension, are skipped.
+extension, are passed over and named in the dataset's notes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import os
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,9 +19,14 @@ import numpy as np
 from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
-from workers.data.dataset import RawDataset, Split
-from workers.data.imagefiles import Decoder, Roots, images_of
+from workers.data.classification.classes import folded, similar_classes
+from workers.data.classification.layout import Layout, layout_of
+from workers.data.dataset import Labels, RawDataset, Split, SplitFiles
+from workers.data.imagefiles import Decoder, images_of
+from workers.data.imageheaders import ImageHeader
+from workers.data.notes import note, oddity_notes
 from workers.data.options import (
+    FAULTS_LISTED,
     LARGEST_SIDE,
     SMALLEST_SIDE,
     DatasetFormat,
@@ -29,7 +36,8 @@ from workers.data.options import (
     existing,
     stamps,
 )
-from workers.data.walk import files_below
+from workers.data.splits import SplitName
+from workers.data.walk import FolderContents, contents_of, files_below
 
 
 class ImageFolderOptions(SplitOptions, ReassessedOptions):
@@ -40,71 +48,97 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
     """Side in px to which images are resized."""
     color: bool = True
     """True: three channels; false: a grey channel."""
+    splits: bool | None = None
+    """Whether folders called like a split, such as `val`, are splits (true) or classes (false).
+
+    None: they are splits if their images are in class folders; an unclear case is refused.
+    """
     memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
     """Largest size of the decoded images of a split in memory; larger splits are decoded during training."""
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
     root = existing(options.path, folder=True, within=options.within)
-    return stamps(path for _, path in _files(root, options.within))
+    return stamps(files_below(root, options.within))
 
 
 def _read(options: ImageFolderOptions) -> RawDataset:
-    root = existing(options.path, folder=True, within=options.within)
-    own_test = _is_split(root / "train") and _is_split(root / "test")
-    train = existing(root / "train", folder=True, within=options.within) if own_test else root
-    names = _class_names(train)
-    files = _labelled(train, names, options.within)
-    images = _split(files, options)
-    check_classes(images.labels, names, options.min_images, str(train))
-    test_folder = existing(root / "test", folder=True, within=options.within) if own_test else None
-    test = _test(test_folder, names, options) if test_folder else None
-    return RawDataset(options.name, names, images, test, tuple(path.relative_to(train).as_posix() for _, path in files))
+    contents = contents_of(existing(options.path, folder=True, within=options.within), options.within)
+    layout = layout_of(contents, options.splits)
+    folders = {split: _class_folders(contents, folder) for split, folder in layout.splits.items()}
+    classes = tuple(folders["train"])
+    _check_known(layout, folders, classes)
+    found = {split: _found(contents, folder) for split, folder in layout.splits.items()}
+    missing = [line for split, one in found.items() if split != "train" for line in _missing(one, classes, split)]
+    labels = {split: np.array([classes.index(name) for name in one.classes], np.int64) for split, one in found.items()}
+    check_classes(labels["train"], classes, options.min_images, str(layout.splits["train"]))
+    parts, headers = {}, []
+    for split, one in found.items():
+        parts[split], read = _split(one, labels[split], options)
+        headers += read
+    odd = oddity_notes(contents.names([path for one in found.values() for path in one.paths]), headers)
+    notes = (*layout.notes, *contents.notes, *similar_classes(classes), *missing, *odd)
+    return RawDataset(options.name, classes, parts["train"], parts.get("test"), parts.get("validation"), notes)
 
 
-def _test(folder: Path, names: tuple[str, ...], options: ImageFolderOptions) -> Split:
-    unknown = sorted(set(_class_names(folder)) - set(names))
-    if unknown:
-        raise InvalidInput.at("/path", f"class {unknown[0]!r} is in {folder} but not in the train folder")
-    return _split(_labelled(folder, names, options.within), options)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The images below a folder of class folders: their paths, those within the folder, and the names of the classes.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
-def _is_split(folder: Path) -> bool:
-    """Return whether a folder contains class folders; a class that happens to be called train or test contains none."""
-    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
-    if not names:
-        raise InvalidInput.at("/path", f"{folder} has no folder; it needs one per class, with the images of that class")
-    strange = [name for name in names if not name.isprintable()]
+def _class_folders(contents: FolderContents, folder: Path) -> dict[str, Path]:
+    """Return the class folders in a folder by their names, sorted. Raises InvalidInput that names bad folders."""
+    folders = {one.name: one for one in contents.folders[folder]}
+    strange = [name for name in folders if not name.isprintable()]
     if strange:
         raise InvalidInput.at("/path", f"the name of the class folder {strange[0]!a} in {folder} cannot be printed")
-    return names
-
-
-def _labelled(folder: Path, names: tuple[str, ...], within: Roots) -> list[tuple[int, Path]]:
-    """Return (label, image) of each image. Raises InvalidInput that names each class without an image."""
-    label = {name: index for index, name in enumerate(names)}
-    files = [(label[name], path) for name, path in _files(folder, within) if name in label]
-    empty = sorted(set(names) - {names[index] for index, _ in files})
+    empty = [one for one in folders.values() if not contents.images_below(one)]
     if empty:
-        raise InvalidInput(Fault("/path", f"class folder {folder / name} holds no image") for name in empty)
-    return files
+        raise InvalidInput(Fault("/path", f"class folder {one} holds no image") for one in empty[:FAULTS_LISTED])
+    return folders
 
 
-def _split(files: Sequence[tuple[int, Path]], options: ImageFolderOptions) -> Split:
-    """Return images with labels. Raises InvalidInput that names each image that cannot be decoded."""
-    labels, paths = np.array([index for index, _ in files], np.int64), tuple(path for _, path in files)
-    images, _ = images_of(paths, Decoder(options.size, options.color, options.within), options.memory_bytes)
-    return Split(images, labels)
+def _check_known(layout: Layout, folders: Mapping[SplitName, Mapping[str, Path]], classes: tuple[str, ...]) -> None:
+    """Raise InvalidInput that names each class which is not among the classes of train."""
+    alike = {folded(name): name for name in classes}
+    faults = []
+    for split, inner in folders.items():
+        for name in sorted(set(inner) - set(classes)):
+            message = f"class {name!r} is in {layout.splits[split]} but not in the train folder"
+            if (other := alike.get(folded(name))) is not None:
+                message += f", which has {other!a}: rename one of the two"
+            faults.append(Fault("/path", message))
+    if faults:
+        raise InvalidInput(faults[:FAULTS_LISTED])
 
 
-def _files(folder: Path, within: Roots) -> Iterator[tuple[str, Path]]:
-    """Yield (name of the class folder, image), sorted; images in folders inside class folders are included."""
-    for path in files_below(folder, within):
-        yield path.relative_to(folder).parts[0], path
+def _found(contents: FolderContents, folder: Path) -> _Found:
+    """Return the images in the class folders of a folder; images in folders inside class folders are included."""
+    start = os.path.join(folder, "")
+    below = [path for path in contents.images if str(path).startswith(start)]
+    names = [str(path)[len(start) :] for path in below]
+    inside = [place for place, name in enumerate(names) if os.sep in name]
+    paths, names = [below[place] for place in inside], [names[place] for place in inside]
+    return _Found(tuple(paths), tuple(names), tuple(name.partition(os.sep)[0] for name in names))
+
+
+def _missing(found: _Found, classes: tuple[str, ...], split: str) -> tuple[str, ...]:
+    absent = sorted(set(classes) - set(found.classes))
+    return note(absent, f"class has no image in {split}", f"classes have no image in {split}")
+
+
+def _split(
+    found: _Found, labels: Labels, options: ImageFolderOptions
+) -> tuple[Split, tuple[ImageHeader, ...]]:
+    """Return images with labels, and their headers. Raises InvalidInput that names images that cannot be decoded."""
+    decoder = Decoder(options.size, options.color, options.within)
+    images, headers = images_of(found.paths, decoder, options.memory_bytes)
+    return Split(images, labels, found.names, SplitFiles(found.paths, options.within)), headers
 
 
 IMAGEFOLDER = DatasetFormat(

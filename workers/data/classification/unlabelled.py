@@ -49,7 +49,7 @@ def _rest(dataset: Dataset, fraction: float) -> UnlabelledImages:
         raise nothing_left(fraction)
     images = dataset.train.images.take(index, axis=0)
     places = index if dataset.origins is None else dataset.origins[index]  # (m,): positions in the whole dataset
-    names = None if dataset.names is None else tuple(dataset.names[position] for position in index)
+    names = None if dataset.train.names is None else tuple(dataset.train.names[position] for position in index)
     return UnlabelledImages(images, places, names, dataset.train.labels[index])
 
 
@@ -72,7 +72,7 @@ def _images(section: Mapping[str, Any], dataset: Dataset) -> UnlabelledImages:
         return UnlabelledImages(images, np.arange(len(images)), None, None)
     raw = data.raw(data.CATALOGUE.fitted(section, dataset.info.shape))
     labels = labels_by_name(raw.classes, dataset.classes)[raw.all.labels]  # (n,)
-    return UnlabelledImages(raw.all.images, np.arange(len(raw.all)), raw.names, labels)
+    return UnlabelledImages(raw.all.images, np.arange(len(raw.all)), raw.all.names, labels)
 
 
 def _below(options: ImagesOptions, channels: int, height: int, width: int) -> UnlabelledImages:
