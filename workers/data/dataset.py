@@ -134,7 +134,9 @@ def split(raw: RawDataset, *, validation: float, test: float, seed: int) -> Data
     return Dataset(
         raw.name,
         raw.classes,
-        **parts,
+        parts["train"],
+        parts["validation"],
+        parts["test"],
         mean=mean,
         std=std,
         peak=peak,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 
-_SPLITS: Final = MappingProxyType(
+_SPLITS: Final[Mapping[str, SplitName]] = MappingProxyType(
     {
         "train": "train",
         "training": "train",
@@ -22,5 +23,4 @@ _SPLITS: Final = MappingProxyType(
 
 def split_of(name: str) -> SplitName | None:
     """Return the split that a name means, in upper or lower case; None if it is the name of something else."""
-    split: SplitName | None = _SPLITS.get(name.casefold())
-    return split
+    return _SPLITS.get(name.casefold())

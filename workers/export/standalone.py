@@ -7,13 +7,14 @@
     python FILE.py folder --weights model.safetensors                 # continue from these weights
 
 Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and optionally
-x_test and y_test, or from a folder with a folder per class, optionally below train and test.
+x_val, y_val, x_test and y_test, or from a folder with a folder per class, optionally below train, val and test.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from searchsvc.spaces.resolution import shape_at
 from workers.data.dataset import split_positions
+from workers.data.splits import split_of
 from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
 from workers.training.classification.augment import Augmentation, mixup, smoothed
@@ -128,17 +130,17 @@ def decoded(path: Path) -> Tensor:
 
 
 def read(path: Path) -> dict[str, LabelledImages]:
-    """Return the images for training, validation and test, split as in the search, unless there is a test part."""
-    labelled, test = read_folder(path) if path.is_dir() else read_npz(path)
-    share = SPLIT["test"] if test is None else None
-    rows = split_positions(labelled.labels.numpy(), validation=SPLIT["validation"], test=share, seed=SPLIT["seed"])
+    """Return the images for training, validation and test, split as in the search, unless files have these parts."""
+    own = read_folder(path) if path.is_dir() else read_npz(path)
+    shares = {name: None if name in own else SPLIT[name] for name in ("validation", "test")}
+    rows = split_positions(own["train"].labels.numpy(), **shares, seed=SPLIT["seed"])
     rows["train"] = np.delete(rows["train"], list(DROPPED))
-    parts = {name: labelled.take(some) for name, some in rows.items()}
-    return {**parts, "test": test} if test is not None else parts
+    parts = {name: own["train"].take(some) for name, some in rows.items()}
+    return {**parts, **{name: part for name, part in own.items() if name != "train"}}
 
 
-def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """Return all images and None, or, if there is a test part, the images of both parts."""
+def read_npz(path: Path) -> dict[str, LabelledImages]:
+    """Return the images by part: train, and validation and test if the file has them."""
     arrays = np.load(path)
     labels = np.unique(arrays["y_train"])
     if len(labels) != len(CLASSES):
@@ -154,15 +156,17 @@ def read_npz(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
         pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
         return LabelledImages(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
 
-    return part("train"), part("test") if "x_test" in arrays else None
+    names = {"train": "train", "validation": "val", "test": "test"}
+    return {split: part(name) for split, name in names.items() if f"x_{name}" in arrays}
 
 
-def read_folder(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
-    """Read a folder, with the same results as `read_npz`."""
+def read_folder(path: Path) -> dict[str, LabelledImages]:
+    """Return the images by part, as `read_npz`, from folders of classes or of splits, followed by classes."""
 
     def part(folder: Path) -> LabelledImages:
         names = Image.registered_extensions()
-        files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in names and file.name[0] != "."]
+        files = [file for file in sorted(visible(folder)) if file.suffix.lower() in names]
+        files = [file for file in files if file.parent != folder]
         classes = [file.relative_to(folder).parts[0] for file in files]
         if unknown := set(classes) - set(CLASSES):
             raise SystemExit(
@@ -170,8 +174,24 @@ def read_folder(path: Path) -> tuple[LabelledImages, LabelledImages | None]:
             )
         return LabelledImages(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
 
-    apart = (path / "train").is_dir() and (path / "test").is_dir()
-    return (part(path / "train"), part(path / "test")) if apart else (part(path), None)
+    if all((path / name).is_dir() for name in CLASSES):
+        return {"train": part(path)}
+    splits = {split_of(folder.name): folder for folder in path.iterdir() if folder.is_dir()}
+    parts = {
+        split: part(folder)
+        for split, folder in splits.items()
+        if split is not None and any((folder / name).is_dir() for name in CLASSES)
+    }
+    if "train" not in parts:
+        raise SystemExit(f"{path} has neither a folder for each class nor a folder train with folders of classes")
+    return {str(split): one for split, one in parts.items()}
+
+
+def visible(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, links followed; hidden files and folders are passed over."""
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX", "@eaDir"))]
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 class TrainingRun:

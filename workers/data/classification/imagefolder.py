@@ -68,11 +68,15 @@ def _read(options: ImageFolderOptions) -> RawDataset:
     folders = {split: _class_folders(contents, folder) for split, folder in layout.splits.items()}
     classes = tuple(folders["train"])
     _check_known(layout, folders, classes)
+    empty = [one for inner in folders.values() for one in inner.values() if not contents.images_below(one)]
+    if empty:
+        raise InvalidInput(Fault("/path", f"class folder {one} holds no image") for one in empty[:FAULTS_LISTED])
     found = {split: _found(contents, folder) for split, folder in layout.splits.items()}
     missing = [line for split, one in found.items() if split != "train" for line in _missing(one, classes, split)]
     labels = {split: np.array([classes.index(name) for name in one.classes], np.int64) for split, one in found.items()}
     check_classes(labels["train"], classes, options.min_images, str(layout.splits["train"]))
-    parts, headers = {}, []
+    parts: dict[SplitName, Split] = {}
+    headers: list[ImageHeader] = []
     for split, one in found.items():
         parts[split], read = _split(one, labels[split], options)
         headers += read
@@ -97,9 +101,6 @@ def _class_folders(contents: FolderContents, folder: Path) -> dict[str, Path]:
     strange = [name for name in folders if not name.isprintable()]
     if strange:
         raise InvalidInput.at("/path", f"the name of the class folder {strange[0]!a} in {folder} cannot be printed")
-    empty = [one for one in folders.values() if not contents.images_below(one)]
-    if empty:
-        raise InvalidInput(Fault("/path", f"class folder {one} holds no image") for one in empty[:FAULTS_LISTED])
     return folders
 
 

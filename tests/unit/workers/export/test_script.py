@@ -153,10 +153,12 @@ def test_a_script_imports_only_what_torch_and_timm_bring(tmp_path: Path) -> None
         assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["split", "test apart"])
-def test_a_folder_is_read_and_split_as_the_search_does(tmp_path: Path, apart: bool) -> None:
+@pytest.mark.parametrize(
+    "parts", [(".",), ("train", "test"), ("Train", "valid"), ("train", "val", "test")], ids=lambda parts: "-".join(parts)
+)
+def test_a_folder_is_read_and_split_as_the_search_does(tmp_path: Path, parts: tuple[str, ...]) -> None:
     random = np.random.default_rng(0)
-    for part in ("train", "test") if apart else (".",):
+    for part in parts:
         for name in ("a", "b", "c"):
             folder = tmp_path / "images" / part / name
             folder.mkdir(parents=True)

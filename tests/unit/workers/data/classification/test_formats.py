@@ -262,15 +262,17 @@ def test_hidden_and_other_files_are_passed_over(folder: Path) -> None:
 def test_classes_called_train_and_test_are_classes(folder: Path) -> None:
     (folder / "one").rename(folder / "train")
     (folder / "two").rename(folder / "test")
-    assert data.load(section(folder)).classes == ("test", "train", "zero")
+    assert data.load(section(folder, splits=False)).classes == ("test", "train", "zero")
+    assert "splits: false" in fault(section(folder))[1]
 
 
 def test_a_class_called_train_may_have_folders_of_its_own(folder: Path) -> None:
     (folder / "one").rename(folder / "train")
     (folder / "train" / "more").mkdir()
     (folder / "train" / "0.png").rename(folder / "train" / "more" / "0.png")
-    loaded = data.load(section(folder))
+    loaded = data.load(section(folder, splits=False))
     assert loaded.classes == ("train", "two", "zero")
+    assert "splits: false" in fault(section(folder))[1]
     assert sum(loaded.info.sizes.values()) == 24
 
 
