@@ -47,7 +47,7 @@ class Split:
     names: tuple[str, ...] | None = None
     """Paths of the images within the folder of the split; None if they only have numbers."""
     files: SplitFiles | None = None
-    """None if the images have no files of their own."""
+    """The files that the images come from; None if they have none of their own."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -25,7 +25,7 @@ _CHUNK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class _Image:
+class _SplitImage:
     """An image of a split, and something that is equal for identical images only."""
 
     split: str
@@ -53,7 +53,7 @@ def duplicates(splits: Mapping[str, Split], most_bytes: int = MOST_BYTES) -> tup
             return (f"identical images are not searched for: {what}, and the limit is {most_bytes / 2**30:.1f} GiB",)
         contents = {name: _contents(part, sizes[name], shared) for name, part in files.items()}
     return _notes(
-        _Image(split, name, int(label), content)
+        _SplitImage(split, name, int(label), content)
         for split, some in contents.items()
         for name, label, content in zip(splits[split].named(range(len(some))), splits[split].labels, some, strict=True)
     )
@@ -73,15 +73,15 @@ def _digest(files: SplitFiles, place: int) -> bytes:
     return content.digest()
 
 
-def _notes(images: Iterable[_Image]) -> tuple[str, ...]:
-    same: dict[Hashable, list[_Image]] = {}
+def _notes(images: Iterable[_SplitImage]) -> tuple[str, ...]:
+    same: dict[Hashable, list[_SplitImage]] = {}
     for image in images:
         same.setdefault(image.content, []).append(image)
     groups = [group for group in same.values() if len(group) > 1]
     return (*_between_splits(groups), *_within_splits(groups), *_between_classes(groups))
 
 
-def _between_splits(groups: Sequence[Sequence[_Image]]) -> Iterable[str]:
+def _between_splits(groups: Sequence[Sequence[_SplitImage]]) -> Iterable[str]:
     """Yield a note for each two splits that share images."""
     for first, second in combinations(("train", "validation", "test"), 2):
         pairs = []
@@ -93,7 +93,7 @@ def _between_splits(groups: Sequence[Sequence[_Image]]) -> Iterable[str]:
         yield from note(pairs, f"image of {second} is {words}", f"images of {second} are {words}")
 
 
-def _within_splits(groups: Sequence[Sequence[_Image]]) -> Iterable[str]:
+def _within_splits(groups: Sequence[Sequence[_SplitImage]]) -> Iterable[str]:
     for split in ("train", "validation", "test"):
         again = []
         for group in groups:
@@ -103,7 +103,7 @@ def _within_splits(groups: Sequence[Sequence[_Image]]) -> Iterable[str]:
         yield from note(again, f"image is {words[0]}", f"images are {words[1]}")
 
 
-def _between_classes(groups: Sequence[Sequence[_Image]]) -> Iterable[str]:
+def _between_classes(groups: Sequence[Sequence[_SplitImage]]) -> Iterable[str]:
     mixed = [group for group in groups if len({one.label for one in group}) > 1]
     pairs = []
     for first, *others in mixed:

@@ -31,7 +31,7 @@ _SYSTEM: Final = frozenset(
     }
 )
 _MOST_VISITS, _DEEPEST = 64, 64
-"""How often links may lead to a folder, and levels of folders: more are a maze of links, of exponential size."""
+"""Most visits of a folder through links, and most levels of folders: more are a maze of links, of exponential size."""
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class _Walk:
     found: FolderContents
     within: Roots
     visits: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """How often each folder was entered, by device and number."""
+    """Number of visits of each folder, by device and number."""
 
     def enter(self, folder: Path, around: tuple[tuple[int, int], ...]) -> None:
         """Add what is in a folder; `around` are the folders that it is in."""

@@ -49,7 +49,7 @@ class ImageFolderOptions(SplitOptions, ReassessedOptions):
     color: bool = True
     """True: three channels; false: a grey channel."""
     splits: bool | None = None
-    """Whether folders called like a split, such as `val`, are splits (true) or classes (false).
+    """True: folders called like a split, such as `val`, are splits; false: they are classes.
 
     None: they are splits if their images are in class folders; an unclear case is refused.
     """

@@ -1,4 +1,4 @@
-"""Where the class folders of an image folder are: directly in it, or in folders of its splits, or a few levels deeper.
+"""The class folders of an image folder: directly in it, or in folders of its splits, or a few levels deeper.
 
 A folder is a split if it is called like one (`workers.data.splits`) and its images are in class folders. Trees that can
 be understood in two ways are refused, and the option `splits` decides: a class may be called `train`.
@@ -17,7 +17,7 @@ from workers.data.splits import SplitName, split_of
 from workers.data.walk import FolderContents
 
 _LEVELS = 5
-"""How many folders may lie around the folders of the classes or splits, as in `ILSVRC/Data/CLS-LOC`."""
+"""Most folders around the folders of the classes or splits, as in `ILSVRC/Data/CLS-LOC`."""
 
 
 @dataclass(frozen=True, slots=True)

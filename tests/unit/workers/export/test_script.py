@@ -154,7 +154,7 @@ def test_a_script_imports_only_what_torch_and_timm_bring(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "parts", [(".",), ("train", "test"), ("Train", "valid"), ("train", "val", "test")], ids=lambda parts: "-".join(parts)
+    "parts", [(".",), ("train", "test"), ("Train", "valid"), ("train", "val", "test")], ids="-".join
 )
 def test_a_folder_is_read_and_split_as_the_search_does(tmp_path: Path, parts: tuple[str, ...]) -> None:
     random = np.random.default_rng(0)
