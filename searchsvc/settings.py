@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import quote
 
+from searchsvc import processes, proxies
 from searchsvc.errors import FaultCollector, InvalidInput
 
 _PREFIX = "SEARCHSVC_"
@@ -36,7 +38,19 @@ class _Kind:
 
 
 def _folder(value: Any) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(value)))  # not resolve(): a link stays as the user spelled it
+    path = os.path.expanduser(value)
+    if os.fspath(path).startswith("~"):
+        raise ValueError  # there is no such user; a folder of that name is written ./~name
+    return Path(os.path.abspath(path))  # not resolve(): a link stays as the user spelled it
+
+
+def _data_folder(value: Any) -> Path:
+    folder = _folder(value)
+    text = str(folder)
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError  # messages, logs and the files of addresses have one path a line
+    text.encode()  # raises ValueError for other bytes than UTF-8, which the URL of a database cannot hold
+    return folder
 
 
 def _folders(value: Any) -> tuple[Path, ...]:
@@ -70,8 +84,20 @@ def _days_of(value: Any) -> float:
     return days
 
 
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file, as `sqlalchemy.URL` writes it: the path may hold `%`, `?`, `#`, anything."""
+    return f"sqlite:///{quote(str(path), safe=' +/')}"
+
+
+def _database_in_data_folder(settings: Settings) -> str:
+    return sqlite_url(settings.data_dir / "searchsvc.db")
+
+
 _TEXT = _Kind(str, "a text")
-_FOLDER = _Kind(_folder, "a folder")
+_DATA_FOLDER = _Kind(
+    _data_folder,
+    "a folder whose path is UTF-8 text without line breaks and without the ~ of an unknown user",
+)
 _FOLDERS = _Kind(_folders, f"folders separated by {os.pathsep!r}, or a JSON list of folders")
 _SECONDS = _Kind(_seconds_of, "a number of seconds above 0, at most 86400")
 _DAYS = _Kind(_days_of, "a number of days above 0, at most 36500")
@@ -98,7 +124,7 @@ class Settings:
     data_dir: Annotated[
         Path,
         Setting(
-            _FOLDER,
+            _DATA_FOLDER,
             "~/.searchsvc",
             "Folder of all files of the service: the SQLite database, weights, logs, the local token.",
         ),
@@ -107,7 +133,7 @@ class Settings:
         str,
         Setting(
             _TEXT,
-            lambda settings: f"sqlite:///{settings.data_dir}/searchsvc.db",
+            _database_in_data_folder,
             "SQLAlchemy URL of the database: sqlite:///... (default, in the data folder) or postgresql://...",
         ),
     ] = field(default=_UNSET, repr=False)  # may hold a password
@@ -275,12 +301,20 @@ class Settings:
         limits = {name: getattr(self, name) for name in SETTINGS if name.startswith("limit_")}
         values |= {f"{_PREFIX}{name.upper()}": str(limit) for name, limit in limits.items() if limit is not None}
         inherited = {name: value for name, value in os.environ.items() if name.upper() not in _OF_CLIENTS}
-        return {**inherited, **values, **address}
+        direct = proxies.without_proxy(inherited, filter(None, [_host_of(self.ray_address)]))
+        return {**inherited, **processes.import_path(inherited), **direct, **values, **address}
 
     def prepare(self) -> Settings:
-        """Create the data folder and its subfolders, readable only by the owner. Existing folders stay unchanged."""
+        """Create the data folder and its subfolders, readable only by the owner. Existing folders stay unchanged.
+
+        Raises InvalidInput if they cannot be created.
+        """
         for folder in (self.data_dir, self.logs_dir, self.artifacts_dir):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                message = f"{folder} cannot be created: {error.strerror}; set SEARCHSVC_DATA_DIR or --data-dir"
+                raise InvalidInput.at("/data_dir", message) from None
         return self
 
 
@@ -298,6 +332,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
 """The fields of Settings, in their order."""
+
+
+def _host_of(ray_address: str | None) -> str | None:
+    """Return the host of `HOST:PORT` or `ray://HOST:PORT`; None for other addresses, such as `auto`."""
+    host, colon, _ = (ray_address or "").rpartition("://")[2].rpartition(":")
+    return host.strip("[]") if colon else None
 
 
 def without_password(url: str) -> str:

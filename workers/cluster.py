@@ -29,7 +29,9 @@ from pathlib import Path
 
 import psutil
 
+from searchsvc import proxies
 from searchsvc.errors import RuntimeUnavailable
+from searchsvc.processes import import_path
 from searchsvc.settings import Settings
 
 OBJECT_STORE_BYTES = 200_000_000  # configurations and measurements pass through it, never data or weights
@@ -114,7 +116,7 @@ def _start(settings: Settings, cpus: int | None) -> RayHead:
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 - our own command line
             _command(temporary, cpus),
-            env=worker_environment(os.environ) | client_environment(settings) | _RAY_OPTIONS | _mark(settings),
+            env=_head_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -129,6 +131,12 @@ def _start(settings: Settings, cpus: int | None) -> RayHead:
     return head
 
 
+def _head_environment(settings: Settings) -> dict[str, str]:
+    inherited = worker_environment(os.environ)
+    paths = import_path(inherited) | proxies.without_proxy(inherited)
+    return inherited | paths | client_environment(settings) | _RAY_OPTIONS | _mark(settings)
+
+
 def _command(temporary: Path, cpus: int | None) -> list[str]:
     options = {
         "--node-ip-address": "127.0.0.1",
@@ -138,7 +146,7 @@ def _command(temporary: Path, cpus: int | None) -> list[str]:
         "--object-store-memory": str(OBJECT_STORE_BYTES),
         "--temp-dir": str(temporary),
     } | ({"--num-cpus": str(cpus)} if cpus is not None else {})
-    ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+    ray = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()"]
     return [*ray, "start", "--head", "--block", "--no-monitor", "--disable-usage-stats", *_joined(options)]
 
 

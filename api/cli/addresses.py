@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,11 +72,46 @@ def address_of(settings: Settings, bound: socket.socket) -> str:
 
 @contextmanager
 def announced_address(settings: Settings, bound: socket.socket) -> Iterator[None]:
-    """Leave the address in the data folder for the duration of the block, so that searchctl finds the service."""
-    path, address = address_path(settings), address_of(settings, bound)
-    path.write_text(address + "\n", encoding="ascii")
+    """Leave the address in the data folder for the duration of the block, so that searchctl finds the service.
+
+    Only for the holder of `service_lock`: the address of a running service is neither replaced nor removed.
+    """
+    path = address_path(settings)
+    partial = path.with_suffix(".new")
+    partial.write_text(address_of(settings, bound) + "\n", encoding="ascii")
+    partial.replace(path)  # a reader sees a whole address
     try:
         yield
     finally:
-        if path.exists() and path.read_text(encoding="ascii").strip() == address:
-            path.unlink()
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def service_lock(settings: Settings) -> Iterator[bool]:
+    """Yield whether this process is the only service that announces itself in the data folder, during the block.
+
+    The lock is the system's, not a file with a process id: it ends with its process, however that ends.
+    """
+    with (settings.data_dir / "serve.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a network file system without locks
+            yield running_address(settings) is None
+            return
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        yield True
+
+
+def running_service(settings: Settings) -> str:
+    """Return which service holds `service_lock`, for messages: its address, process and host, as far as known."""
+    try:
+        holder = (settings.data_dir / "serve.lock").read_text(errors="replace").strip()
+        address = address_path(settings).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return "a service that is starting"
+    return f"the service at {address} ({holder})"

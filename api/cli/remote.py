@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from importlib import import_module
 from urllib.parse import quote, unquote, urlsplit
 
 from api.cli.transport import Answer, ConnectionLost, Request
+from searchsvc import proxies
 
 _CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 16
 _PORTS = {"http": 80, "https": 443}
+_PROXY_PORTS = {**_PORTS, **dict.fromkeys(("socks", "socks4", "socks4a", "socks5", "socks5h"), 1080)}
 
 
 class RemoteTransport:
@@ -40,10 +44,13 @@ class RemoteTransport:
             headers = {"User-Agent": "searchctl", **request.headers, **_authorization("Authorization", site)}
             prefix = site.path
             connection = self._connection(site, proxy)
-            if proxy is not None and site.scheme == "http":
+            if proxy is not None and site.scheme == "http" and not proxy.is_socks:
                 headers |= _authorization("Proxy-Authorization", proxy)
                 prefix = f"http://{site.netloc}{site.path}"
-            connection.connect()
+            if proxy is not None and proxy.is_socks:
+                self._connect_through_socks(connection, proxy, site)
+            else:
+                connection.connect()
             connection.sock.settimeout(request.timeout_seconds)
             connection.request(request.method, prefix + request.target, request.body, headers)
             return _RemoteAnswer(connection, connection.getresponse())
@@ -57,6 +64,8 @@ class RemoteTransport:
 
     def _connection(self, site: _Site, proxy: _Site | None) -> HTTPConnection:
         """Prepare a connection to the service or to the proxy. Raises ValueError if the proxy cannot be used."""
+        if proxy is not None and proxy.is_socks:
+            proxy = None  # it forwards bytes, and reads no HTTP
         near = proxy or site
         if proxy is not None and site.scheme == "https":
             if proxy.scheme == "https":
@@ -67,6 +76,11 @@ class RemoteTransport:
         if near.scheme == "https":
             return HTTPSConnection(near.host, near.port, timeout=_CONNECT_SECONDS, context=self._certificates)
         return HTTPConnection(near.host, near.port, timeout=_CONNECT_SECONDS)
+
+    def _connect_through_socks(self, connection: HTTPConnection, proxy: _Site, site: _Site) -> None:
+        connection.sock = _through_socks(proxy, site)
+        if site.scheme == "https":
+            connection.sock = self._certificates.wrap_socket(connection.sock, server_hostname=site.host)
 
     @cached_property
     def _certificates(self) -> ssl.SSLContext:
@@ -117,21 +131,26 @@ class _Site:
     password: str | None
 
     @classmethod
-    def parse(cls, address: str) -> _Site:
-        """Split an http:// or https:// address. Raises ValueError."""
+    def parse(cls, address: str, ports: Mapping[str, int] = _PORTS) -> _Site:
+        """Split an address of one of the schemes in `ports`, whose values are default ports. Raises ValueError."""
         url = urlsplit(address)
-        if url.scheme not in _PORTS or not url.hostname:
-            shown = re.sub(r"[^/@]*@", "", address)
-            raise ValueError(f"{shown!r} cannot be used: write http://HOST:PORT or https://HOST:PORT")
+        if url.scheme not in ports or not url.hostname:
+            shown = proxies.without_password(address)
+            forms = " or ".join(f"{scheme}://HOST:PORT" for scheme in ports)
+            raise ValueError(f"{shown!r} cannot be used: write {forms}")
         path = quote(url.path, safe="/%:@!$&'()*+,;=~")
         user, password = (part and unquote(part) for part in (url.username, url.password))
-        return cls(url.scheme, url.hostname, url.port or _PORTS[url.scheme], path, user, password)
+        return cls(url.scheme, url.hostname, url.port or ports[url.scheme], path, user, password)
 
     @property
     def netloc(self) -> str:
         """Host and port; the port is left out if it is the default of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme.startswith("socks")
 
 
 def _authorization(header: str, site: _Site) -> dict[str, str]:
@@ -143,17 +162,26 @@ def _authorization(header: str, site: _Site) -> dict[str, str]:
 
 def _proxy(site: _Site) -> _Site | None:
     """Return the proxy that the environment names for a service; None for this machine. Raises ValueError."""
-    if not any(name.lower().endswith("_proxy") for name in os.environ) or _is_loopback(site.host):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # slow to load, rarely needed
-
-    proxies = getproxies()
-    proxy = proxies.get(site.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(site.host if ":" in site.host else f"{site.host}:{site.port}"):
-        return None
-    return _Site.parse(proxy if "://" in proxy else f"http://{proxy}")
+    proxy = proxies.proxy_for(site.scheme, site.host, site.port)
+    return None if proxy is None else _Site.parse(proxy, _PROXY_PORTS)
 
 
-def _is_loopback(host: str) -> bool:
-    """Return whether a host is this machine. No proxy can reach it in our place."""
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host) is not None
+def _through_socks(proxy: _Site, site: _Site) -> socket.socket:
+    """Connect to a service through a SOCKS proxy. Raises ValueError if the package for that is missing, and OSError."""
+    try:
+        socks = import_module("socks")  # an optional package
+    except ImportError:
+        message = f"the proxy {proxy.scheme}://{proxy.netloc} needs the package PySocks: pip install PySocks"
+        raise ValueError(f"{message}; without the proxy: NO_PROXY={site.host}") from None
+    names_there = proxy.scheme not in ("socks4", "socks5")  # the proxy resolves names: socks4a, socks5h, socks
+    connection: socket.socket = socks.create_connection(
+        (site.host, site.port),
+        timeout=_CONNECT_SECONDS,
+        proxy_type=socks.SOCKS4 if proxy.scheme.startswith("socks4") else socks.SOCKS5,
+        proxy_addr=proxy.host,
+        proxy_port=proxy.port,
+        proxy_rdns=names_there,
+        proxy_username=proxy.user,
+        proxy_password=proxy.password,
+    )
+    return connection

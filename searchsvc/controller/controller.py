@@ -19,11 +19,11 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from searchsvc import processes
 from searchsvc.controller.health import REPORT_SECONDS, ControllerHealth, TurnPart
 from searchsvc.controller.housekeeping import Housekeeping
 from searchsvc.controller.launcher import Launcher
@@ -40,8 +40,9 @@ _STOP_CLUSTER_SECONDS = 30.0
 _QUIET_SECONDS = 60.0
 """A lease that expired less than this time ago may belong to a live driver, for which the database was stalled."""
 
-STANDBY_COMMAND = (sys.executable, "-m", "workers.driver")
+STANDBY_COMMAND = tuple(processes.program("workers.driver"))
 """The driver is started by module name: nothing of Ray or training is imported here."""
+STOP_CLUSTER_COMMAND = tuple(processes.program("workers.cluster", "stop"))
 
 
 def driver_command(lease: Lease) -> Sequence[str]:
@@ -64,7 +65,7 @@ class Controller:
         *,
         command: Callable[[Lease], Sequence[str]] = driver_command,
         standby_command: Sequence[str] | None = STANDBY_COMMAND,
-        stop_cluster: Sequence[str] | None = (sys.executable, "-m", "workers.cluster", "stop"),
+        stop_cluster: Sequence[str] | None = STOP_CLUSTER_COMMAND,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -230,5 +231,10 @@ class Controller:
             return
         environment = self.settings.environment()
         subprocess.run(  # noqa: S603 - our own module
-            command, env=environment, check=True, timeout=_STOP_CLUSTER_SECONDS, capture_output=True
+            command,
+            env=environment,
+            cwd=self.settings.logs_dir,
+            check=True,
+            timeout=_STOP_CLUSTER_SECONDS,
+            capture_output=True,
         )

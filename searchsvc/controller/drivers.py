@@ -57,6 +57,7 @@ class DriverProcess:
                 process = subprocess.Popen(  # noqa: S603 - our own module, with an id and a number
                     command,
                     env={**environment, PULSE_VARIABLE: str(writing)},
+                    cwd=log.parent,  # Ray puts it on the import path of workers, and nothing there can be imported
                     pass_fds=(writing,),
                     stdin=stdin,
                     stdout=file,

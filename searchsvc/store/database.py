@@ -11,6 +11,7 @@ prepared, and advisory locks end with the transaction. So a pooler in transactio
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -46,6 +47,10 @@ _POOL_SECONDS = 1.0
 _LONGEST_LOCK_SECONDS = 20.0
 _LARGEST_LOG_BYTES = 64_000_000
 """The file of SQLite's write-ahead log is cut to this size when it is used again from its start."""
+
+
+_LONGEST_SQLITE_PATH = 490
+"""SQLite opens files whose path has up to 512 bytes, and appends `-journal` to the path of a database."""
 
 
 class TryAgain(Exception):
@@ -213,6 +218,12 @@ def parse_url(url: str) -> URL:
         raise InvalidInput.at("", f"{backend} is not supported; {_EXAMPLES}")
     if parsed.database in (None, "", ":memory:"):
         raise InvalidInput.at("", f"SQLite needs a file: a database in memory would end with the process; {_EXAMPLES}")
+    if len(os.fsencode(os.path.realpath(parsed.database))) > _LONGEST_SQLITE_PATH:
+        raise InvalidInput.at(
+            "",
+            f"the path of the database is longer than {_LONGEST_SQLITE_PATH} bytes, which SQLite cannot open: "
+            "use a data folder with a shorter path, or PostgreSQL",
+        )
     return parsed
 
 

@@ -63,7 +63,8 @@ def alembic_config(connection: Connection) -> Config:
 
     config = Config()
     # Located next to our package, since the working directory may hold somebody else's `migrations`.
-    config.set_main_option("script_location", str(Path(searchsvc.__file__).parent.parent / "migrations"))
+    location = str(Path(searchsvc.__file__).parent.parent / "migrations")
+    config.set_main_option("script_location", location.replace("%", "%%"))  # a value of an ini file
     config.attributes["connection"] = connection
     return config
 

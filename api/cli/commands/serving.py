@@ -7,18 +7,19 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 from typing import Annotated
 
 import typer
 import uvicorn
 
-from api.cli.addresses import address_of, announced_address, listener
+from api.cli.addresses import address_of, announced_address, listener, running_service, service_lock
 from api.cli.embedded import opened_service
 from api.cli.server import GRACE_SECONDS, Server, is_restart, web_app
 from api.cli.session import session
 from searchsvc.controller.controller import Controller
-from searchsvc.errors import RuntimeUnavailable
+from searchsvc.errors import Conflict, RuntimeUnavailable
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings, without_password
 from searchsvc.store.database import API_CONNECTIONS, CONTROLLER_CONNECTIONS
@@ -49,20 +50,21 @@ def serve(
     ray_address: RayAddress = None,
 ) -> None:
     """Start the API and the web page, and a controller that runs the jobs."""
-    settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address)
+    settings = session(ctx).settings(host=host, port=port, max_drivers=max_drivers, ray_address=ray_address).prepare()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # uvicorn handles signals while it serves, and raises them again at its end
     connections = API_CONNECTIONS + (CONTROLLER_CONNECTIONS if with_controller else 0)
     with (
-        listener(settings) as bound,
+        service_lock(settings) as is_alone,
+        _listener(settings, is_alone) as bound,
         opened_service(settings, connections=connections, has_children=True) as service,
     ):
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
-        with announced_address(settings, bound):
-            sign_in = _sign_in_words(service, address_of(settings, bound), links.make)
-            _announce(settings, bound, with_controller, sign_in)
+        with announced_address(settings, bound) if is_alone else nullcontext():
+            sign_in = _sign_in_lines(service, address_of(settings, bound), links.make)
+            _announce(settings, bound, with_controller, sign_in, is_alone)
             Server(config, controller).run(sockets=[bound])
         if controller is not None and controller.has_died:
             raise RuntimeUnavailable("the controller died, so the service ended; its log says why")
@@ -90,19 +92,36 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise typer.Exit(0)
 
 
-def _sign_in_words(service: Service, address: str, make_link: Callable[[str], str]) -> str:
-    """Return the way to the web page: a link that signs in, but only on a terminal, as logs are kept and shared."""
+def _listener(settings: Settings, is_alone: bool) -> socket.socket:
+    """Bind the socket of the service. Raises Conflict if a second service would share SQLite and local Ray."""
+    if not is_alone and settings.database_url.startswith("sqlite"):
+        raise Conflict(
+            f"{running_service(settings)} uses the data folder {settings.data_dir} already: use that one, end it, or "
+            "choose another folder for this one with `searchctl --data-dir FOLDER serve`"
+        )
+    return listener(settings)
+
+
+def _sign_in_lines(service: Service, address: str, make_link: Callable[[str], str]) -> list[str]:
+    """Return the way to the web page: a link that signs in, but only on a terminal, as logs are kept and shared.
+
+    The link begins its line, so that no word beside it makes a terminal break it.
+    """
     token = service.access.local_token()
     if sys.stdout.isatty():
-        return f"{address}{make_link(token)} signs you in, once"
+        return ["this link signs you in, once:", f"{address}{make_link(token)}"]
     own = f"sign in with the token in {service.settings.token_path}, or make one with `searchctl token create NAME`"
-    return f"{address}/ui/: {own}"
+    return [f"{address}/ui/: {own}"]
 
 
-def _announce(settings: Settings, bound: socket.socket, with_controller: bool, sign_in: str) -> None:
+def _announce(
+    settings: Settings, bound: socket.socket, with_controller: bool, sign_in: list[str], is_alone: bool
+) -> None:
     address = address_of(settings, bound)
     typer.echo(f"searchsvc listens on {address}")
-    typer.echo(f"  web page   {sign_in}")
+    if not is_alone:
+        typer.echo(f"  searchctl  finds {running_service(settings)}; this one needs --url {address}")
+    typer.echo("\n".join(["  web page   " + sign_in[0], *sign_in[1:]]))
     typer.echo(f"  API        {address}/api/v1, described in {address}/api/v1/openapi.json")
     typer.echo(f"  token      in {settings.token_path}; searchctl finds it by itself")
     typer.echo(f"  database   {without_password(settings.database_url)}")

@@ -23,6 +23,7 @@ from searchsvc.domain import Job, JobSpec, Trial, TrialState
 from searchsvc.domain.fields import shown_fields
 from searchsvc.service.exports.source import PAGE, Source
 from searchsvc.service.results.optuna_distributions import distributions_of
+from searchsvc.settings import sqlite_url
 
 _STATES = {
     TrialState.SUCCEEDED: "COMPLETE",
@@ -77,7 +78,7 @@ def _create_study(job: Job, path: Path) -> None:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would report the new study
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+        storage = optuna.storages.RDBStorage(sqlite_url(path.absolute()))
         directions = [optuna.study.StudyDirection[objective.goal.upper()] for objective in job.spec.objectives]
         study_id = storage.create_new_study(directions, job.name)
     finally:

@@ -13,13 +13,13 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from searchsvc import processes
 from searchsvc.errors import RuntimeUnavailable
 from searchsvc.settings import Settings
 
@@ -167,11 +167,12 @@ class _Child:
     def start(cls, settings: Settings, idle_seconds: float) -> _Child:
         """Start a child. Raises RuntimeUnavailable if that fails."""
         ours, theirs = Pipe()
-        command = [sys.executable, "-m", "searchsvc.service.child", str(theirs.fileno()), str(idle_seconds)]
+        command = processes.program("searchsvc.service.child", str(theirs.fileno()), str(idle_seconds))
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
                 env=settings.environment(),
+                cwd=settings.logs_dir,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
