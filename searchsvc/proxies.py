@@ -73,7 +73,7 @@ def without_proxy(environment: Mapping[str, str], hosts: Iterable[str] = ()) -> 
     """
     if not any(variable(name, environment) for name in VARIABLES):
         return {}
-    values = {}
+    values: dict[str, str] = {}
     for name in _EXEMPTIONS:
         entries = [entry for entry in re.split(r"[,\s]+", variable(name, environment)) if entry]
         if name != "no_proxy" and not entries:

@@ -17,7 +17,12 @@ TESTS = Path(__file__).parent
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the processes that tests start: a shell starts its background jobs with SIGINT ignored."""
+    """Prepare the processes that tests start: they import this tree, and hear Ctrl-C.
+
+    Programs of ours import nothing from the working directory, and a shell starts its background jobs with SIGINT
+    ignored.
+    """
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS.parent), os.environ.get("PYTHONPATH")]))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

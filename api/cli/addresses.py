@@ -6,11 +6,12 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
-from searchsvc.errors import RuntimeUnavailable
+from searchsvc.errors import InvalidInput, RuntimeUnavailable
 from searchsvc.settings import Settings
 
 
@@ -92,7 +93,7 @@ def service_lock(settings: Settings) -> Iterator[bool]:
 
     The lock is the system's, not a file with a process id: it ends with its process, however that ends.
     """
-    with (settings.data_dir / "serve.lock").open("a+") as lock:
+    with _lock_file(settings) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,10 +102,18 @@ def service_lock(settings: Settings) -> Iterator[bool]:
         except OSError:  # a network file system without locks
             yield running_address(settings) is None
             return
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
+        with suppress(OSError):  # on a full disk, the lock holds without these words
+            lock.truncate(0)
+            os.write(lock.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield True
+
+
+def _lock_file(settings: Settings) -> IO[bytes]:
+    """Open the file of the lock. Raises InvalidInput if the data folder cannot be written."""
+    try:
+        return (settings.data_dir / "serve.lock").open("ab", buffering=0)
+    except OSError as error:
+        raise InvalidInput.at("/data_dir", f"{error.filename} cannot be written: {error.strerror}") from None
 
 
 def running_service(settings: Settings) -> str:

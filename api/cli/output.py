@@ -21,15 +21,15 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(*lines: RenderableType) -> None:
-    """Print for people."""
+    """Print for people. Ids, paths and links in plain lines are not broken at the width of the terminal."""
     screen = console()
     for line in lines:
-        screen.print(line)
+        screen.print(line, soft_wrap=isinstance(line, str))
 
 
 def hint(line: str) -> None:
     """Print a remark on stderr, so that it never gets into a pipe."""
-    console(stderr=True).print(line, style="dim", markup=False)
+    console(stderr=True).print(line, style="dim", markup=False, soft_wrap=True)  # ids and paths stay whole
 
 
 def emit(document: Any) -> None:

@@ -77,7 +77,7 @@ def page(service: Service, onward: str, *, any_port: bool, signs_in: bool) -> It
         serving.start()
         try:
             address, token = address_of(service.settings, bound), service.access.local_token()
-            yield f"{address}{links.make(token)}?next={onward}" if signs_in else f"{address}{onward}"
+            yield f"{address}{links.make(token, onward)}" if signs_in else f"{address}{onward}"
         finally:
             serving.end()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
 
 from api.rest.bodies import text_of
@@ -46,18 +46,21 @@ class Links:
     """Single-use sign-in links, valid for an hour."""
 
     clock: Callable[[], float] = time.monotonic
-    _open: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
+    _open: dict[str, tuple[str, str, float]] = field(default_factory=dict, repr=False)
 
-    def make(self, secret: str) -> str:
-        """Create a link for the token with this secret and return its path."""
+    def make(self, secret: str, onward: str = f"{PATH}/") -> str:
+        """Create a link for the token with this secret, which leads on to a page, and return its path.
+
+        The page is kept here: with it, the link would be longer than a line of a terminal.
+        """
         code = secrets.token_urlsafe(24)
-        self._open[code] = (secret, self.clock() + LINK_SECONDS)
+        self._open[code] = (secret, onward, self.clock() + LINK_SECONDS)
         return f"{PATH}/open/{code}"
 
-    def take(self, code: str) -> str | None:
-        """Use a link. Return its secret, or None if the link was used, has expired or never existed."""
-        secret, until = self._open.pop(code, ("", 0.0))
-        return secret if secret and self.clock() < until else None
+    def take(self, code: str) -> tuple[str, str] | None:
+        """Use a link. Return its secret and its page, or None if it was used, has expired or never existed."""
+        secret, onward, until = self._open.pop(code, ("", "", 0.0))
+        return (secret, onward) if secret and self.clock() < until else None
 
 
 def cookie_of(request: Request) -> str:
@@ -87,17 +90,12 @@ def sign_in_path(why: str = "", onward: str = "") -> str:
 
 
 @router.get("/open/{code}")
-def open_once(
-    request: Request,
-    code: str,
-    links: Annotated[Links, Depends(links_of)],
-    onward: Annotated[str, Query(alias="next")] = "",
-) -> RedirectResponse:
-    """Sign in by a single-use link, and continue to a page."""
-    secret = links.take(code)
-    if secret is None:
+def open_once(request: Request, code: str, links: Annotated[Links, Depends(links_of)]) -> RedirectResponse:
+    """Sign in by a single-use link, and continue to its page."""
+    taken = links.take(code)
+    if taken is None:
         return RedirectResponse(sign_in_path("used"), 303)
-    return _signed_in(request, secret, local_path(onward))
+    return _signed_in(request, *taken)
 
 
 @router.post("/session")

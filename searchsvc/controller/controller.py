@@ -159,6 +159,16 @@ class Controller:
         if self._monotonic() >= self._report_at:
             self._report()
 
+    def take(self, job_id: str) -> bool:
+        """Claim a job before `run`, and start its driver. Return whether this controller runs the job.
+
+        Another controller of the same database may have claimed it already.
+        """
+        with self.health.surviving(f"job {job_id} was not claimed yet", StoreUnavailable):
+            if (claimed := self._claim(job_id)) is not None:
+                self._begin(*claimed)
+        return job_id in self._runs
+
     def check_health(self) -> None:
         """Raise RuntimeUnavailable if the controller has died, or has completed no turn for a long time."""
         if self.has_died:

@@ -227,6 +227,14 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for PostgreSQL. Raises InvalidInput."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    return Path(os.path.abspath((parsed.database or "").removeprefix("file:")))
+
+
 _EXAMPLES = "write sqlite:////path/to/file.db or postgresql://user:password@host/database"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
+import re
 import socket
 import threading
 import time
@@ -112,10 +114,23 @@ def _init(address: str) -> str | None:
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
         message = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if message.startswith("Version mismatch"):
-            raise Conflict(f"Ray at {address} is not the Ray of this driver: {' '.join(str(error).split())}") from error
+            raise Conflict(_mismatch(address, str(error))) from error
         ray.shutdown()
         return message
     return None
+
+
+def _mismatch(address: str, message: str) -> str:
+    """Return, in a sentence, which versions the cluster and this driver have. `message`: Ray's, about both."""
+    versions = {"Ray": ray.__version__, "Python": platform.python_version()}
+    theirs = [
+        f"{name} {found[1]}"
+        for name in versions
+        if (found := re.search(rf"{name}: *(\d[\w.+-]*)", message)) is not None  # the cluster's come first
+    ]
+    there = " with ".join(theirs) or " ".join(message.split())
+    here = " with ".join(f"{name} {version}" for name, version in versions.items())
+    return f"the cluster at {address} runs {there}, this driver {here}: install the same versions on both"
 
 
 def _watch(address: str, heartbeat: Heartbeat, is_over: threading.Event) -> None:

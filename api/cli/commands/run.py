@@ -26,9 +26,11 @@ from api.cli.views.results import result_lines
 from api.cli.views.screens import screen_for
 from api.text import short
 from searchsvc.controller.controller import Controller
-from searchsvc.domain import Job
-from searchsvc.errors import SearchsvcError
+from searchsvc.domain import Job, JobSpec
+from searchsvc.errors import InvalidInput, SearchsvcError
+from searchsvc.service.planning import machine
 from searchsvc.service.service import Service
+from searchsvc.service.system import surroundings
 
 _BEST = 5
 """Trials in the list of the best."""
@@ -68,13 +70,16 @@ def run(
     _resolve_paths(document)
     settings = session(ctx).settings(ray_address=ray_address, port=port)
     service = open_service(settings)
+    _check_room(service, document)
     if dry_run:
         return _print_plan(service, document, as_json=as_json)
     controller = Controller(service)
     controller.warm_up()  # the driver starts while the job is planned and the page loads
     job, notice = job_for(service, document, new=new)
-    if notice and not as_json:
-        hint(notice)
+    notices = [*filter(None, [notice, _other_controller(controller, job)]), *surroundings.warnings(settings)]
+    if not as_json:
+        for line in notices:
+            hint(line)
     page = _page(service, job, any_port=port is None) if with_page and not as_json else nullcontext()
     result, is_interrupted = _run_job(controller, job, page, output, as_json=as_json)
     if as_json:
@@ -108,6 +113,26 @@ def _run_job(
         winner = next(iter(result["pareto"] or result["best"]), None)
         model = _write_model(service, winner, output, last["name"]) if winner else None
     return {**result, "winner": winner, "model": model and str(model)}, interrupted.requests > 0
+
+
+def _check_room(service: Service, document: dict[str, Any]) -> None:
+    """Raise InvalidInput if the local Ray can never start a trial. A cluster may get a node that can."""
+    if service.settings.ray_address is None and (faults := machine.impossible(JobSpec.parse(document))):
+        raise InvalidInput(faults)
+
+
+def _other_controller(controller: Controller, job: Job) -> str | None:
+    """Claim the job for this command; return who runs it if another controller was faster, for a notice."""
+    if controller.take(job.id):
+        return None
+    lease = next((lease for lease in controller.store.leases() if lease.job_id == job.id), None)
+    if lease is None:
+        return None  # this controller tries again
+    host, process, *_ = f"{lease.holder}:".split(":")
+    return (
+        f"Another controller of this data folder (process {process} on {host}) runs this job, with its own environment "
+        "and Ray; this command follows it."
+    )
 
 
 def _resolve_paths(document: dict[str, Any]) -> None:
@@ -149,7 +174,7 @@ def _page(service: Service, job: Job, *, any_port: bool) -> Iterator[None]:
     with page(service, f"/ui/jobs/{short(job.id)}", any_port=any_port, signs_in=is_terminal) as link:
         token = f"sign in with the token in {service.settings.token_path}"
         how = "this link signs you in, once" if is_terminal else token
-        typer.echo(f"Watch it in a browser; {how}:\n{link}")
+        typer.echo(f"Watch it in a browser; {how}:\n{link}")  # alone on its line, not wrapped
         yield
 
 

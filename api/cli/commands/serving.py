@@ -16,11 +16,13 @@ import uvicorn
 
 from api.cli.addresses import address_of, announced_address, listener, running_service, service_lock
 from api.cli.embedded import opened_service
+from api.cli.output import hint
 from api.cli.server import GRACE_SECONDS, Server, is_restart, web_app
 from api.cli.session import session
 from searchsvc.controller.controller import Controller
 from searchsvc.errors import Conflict, RuntimeUnavailable
 from searchsvc.service.service import Service
+from searchsvc.service.system import surroundings
 from searchsvc.settings import Settings, without_password
 from searchsvc.store.database import API_CONNECTIONS, CONTROLLER_CONNECTIONS
 
@@ -62,6 +64,8 @@ def serve(
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
+        for line in surroundings.warnings(settings):
+            hint(line)
         with announced_address(settings, bound) if is_alone else nullcontext():
             sign_in = _sign_in_lines(service, address_of(settings, bound), links.make)
             _announce(settings, bound, with_controller, sign_in, is_alone)

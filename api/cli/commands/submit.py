@@ -8,7 +8,7 @@ import typer
 
 from api.cli.commands.watch import watch_job
 from api.cli.options import AsJson, Changes, SpecArgument
-from api.cli.output import emit, say
+from api.cli.output import emit, hint, say
 from api.cli.session import session
 from api.cli.specs import read_spec
 from api.cli.submitted import hint_if_local
@@ -40,4 +40,6 @@ def submit(
         if as_json:
             return emit(job)
         say(f"Submitted {job['name']}: {job['id']}")
+        for shortage in job.get("warnings", ()):  # a service of an earlier version names none
+            hint(f"Its trials wait until a machine that has it joins the cluster: {shortage}")
         return hint_if_local(client)

@@ -28,8 +28,9 @@ def done(job: Document) -> int:
 
 
 def job_table(jobs: Iterable[Document]) -> Table:
-    """Return a table with a line per job."""
-    now = time.time()
+    """Return a table with a line per job; jobs that wait for something say for what."""
+    now, jobs = time.time(), tuple(jobs)
+    waiting = any(map(_waits, jobs))
     rows = [
         (
             text.short(job["id"]),
@@ -38,10 +39,18 @@ def job_table(jobs: Iterable[Document]) -> Table:
             f"{done(job)}/{job['spec']['budget']['trials']}",
             job["spec"]["algorithm"]["name"],
             text.ago(job["created_at"], now),
+            *((_waits(job),) if waiting else ()),
         )
         for job in jobs
     ]
-    return table(("job", "name", "state", "trials", "algorithm", "submitted"), rows, right=("trials",))
+    columns = ("job", "name", "state", "trials", "algorithm", "submitted", *(("why",) if waiting else ()))
+    return table(columns, rows, right=("trials",))
+
+
+def _waits(job: Document) -> str:
+    """Return what an unfinished job waits for; empty if for nothing."""
+    is_over = job["state"] in ("SUCCEEDED", "FAILED", "CANCELLED")
+    return "" if is_over else next(iter((job.get("reason") or "").strip().splitlines()), "")
 
 
 def job_lines(job: Document) -> Table:

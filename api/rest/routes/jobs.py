@@ -13,7 +13,7 @@ from api.rest.bodies import Document, optional_section, section, takes
 from api.rest.deps import PREFIX, JobRef, PageSize, PageToken, RequestId, ServiceDep, page, request_id_of
 from api.rest.errors import answers
 from api.rest.schemas.base import Page
-from api.rest.schemas.jobs import Consent, Extension, Job, JobDetail, JobPlan
+from api.rest.schemas.jobs import Consent, Extension, Job, JobDetail, JobPlan, NewJob
 from searchsvc import domain
 from searchsvc.domain import JobState
 from searchsvc.errors import InvalidInput, StoreUnavailable
@@ -43,7 +43,7 @@ def out(service: Service, job: domain.Job) -> Job:
     "",
     operation_id="create_job",
     status_code=201,
-    response_model=Job,
+    response_model=NewJob,
     responses={
         200: {"model": JobPlan, "description": "The plan, with `validate_only`."},
         201: {"headers": LOCATION},
@@ -65,7 +65,8 @@ def create(
         return Response(JobPlan.of(service.jobs.plan(document)).model_dump_json(), media_type="application/json")
     job, _ = service.jobs.submit(document, owner=token, request_id=request_id)
     response.headers["Location"] = f"{request.url.path}/{job.id}"
-    return out(service, job)
+    counts = service.jobs.trial_counts([job.id]).get(job.id, {})
+    return NewJob.of_counts(job, counts, warnings=list(service.jobs.shortages(job)))
 
 
 @router.get("", operation_id="list_jobs", dependencies=[Depends(can_read)])

@@ -28,6 +28,15 @@ class Job(RecordOut, record=domain.Job):
         return cls.of(job, claims=job.epoch, trials=dict(counts), **others)
 
 
+class NewJob(Job):
+    """A job that was just submitted."""
+
+    warnings: list[str] = Field(
+        description="Resources that a trial needs and no machine has at present: trials wait for them.",
+        examples=[["a trial needs 1 GPUs, this machine has 0"]],
+    )
+
+
 class JobDetail(Job):
     """A job and its results so far."""
 

@@ -5,53 +5,27 @@ Libraries are looked up, not imported: the service loads neither torch nor Ray.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal
 
 from searchsvc import tasks
 from searchsvc.errors import SearchsvcError, StoreOutdated
 from searchsvc.service.planning import machine
-from searchsvc.service.system import cluster
+from searchsvc.service.system import cluster, surroundings
+from searchsvc.service.system.health import HealthCheck, HealthReport
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 
 _OLDEST_PYTHON = (3, 11)
-_LEAST_FREE_BYTES = 2 * 2**30
-_LITTLE_FREE_BYTES = 10 * 2**30
-_SHARED_MEMORY_BYTES = 512 * 2**20
 _DATABASE_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """The result of a single check."""
-
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    found: str
-    mend: str | None = None
-    """Advice on how to fix the failure; None if the check passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class HealthReport:
-    """The results of all checks."""
-
-    checks: tuple[HealthCheck, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing failed; warnings are allowed."""
-        return all(check.state != "failed" for check in self.checks)
+_PROBE_SECONDS = 3.0
+_LARGEST_SKEW_SECONDS = 5.0
 
 
 def examine(settings: Settings) -> HealthReport:
@@ -80,7 +54,17 @@ def check_ray(settings: Settings) -> HealthCheck:
     build = _installed("ray")
     if build is None:
         return HealthCheck("ray", "failed", "not installed", 'pip install "ray[tune]": trials run on it')
-    return HealthCheck("ray", "ok", f"{build}, {settings.ray_address or 'a local Ray is started when needed'}")
+    if settings.ray_address is None:
+        return HealthCheck("ray", "ok", f"{build}, a local Ray is started when needed")
+    host, _, port = settings.ray_address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            problem = f"{build}, {settings.ray_address} does not answer: {error}"
+            return HealthCheck("ray", "failed", problem, "start the cluster (`ray start`), or correct RAY_ADDRESS")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return HealthCheck("ray", "ok", f"{build}, {settings.ray_address}, which must be Ray {build} with Python {python}")
 
 
 def check_tasks(_settings: Settings) -> HealthCheck:
@@ -101,11 +85,15 @@ def check_database(settings: Settings) -> HealthCheck:
         return HealthCheck("database", "failed", str(error), "start the database, or correct SEARCHSVC_DATABASE_URL")
     try:
         store.ping()
+        skew = time.time() - store.now()
     except SearchsvcError as error:
         return HealthCheck("database", "failed", str(error), "start the database, or correct SEARCHSVC_DATABASE_URL")
     finally:
         store.close()
     kind = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
+    if abs(skew) > _LARGEST_SKEW_SECONDS:
+        found = f"the clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the database's"
+        return HealthCheck("database", "warning", found, "synchronise the clocks (NTP), so that times are in order")
     return HealthCheck("database", "ok", f"{kind} answers, schema is up to date")
 
 
@@ -146,31 +134,6 @@ def check_data_dir(settings: Settings) -> HealthCheck:
     return HealthCheck("data folder", "ok", f"{folder}, writable")
 
 
-def check_disk(settings: Settings) -> HealthCheck:
-    free = shutil.disk_usage(_existing(settings.data_dir)).free
-    free_space = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
-    mend = "delete jobs that are not needed (`searchctl delete`), or move SEARCHSVC_DATA_DIR to a larger disk"
-    if free < _LEAST_FREE_BYTES:
-        return HealthCheck("disk", "failed", free_space, mend)
-    return HealthCheck(
-        "disk", "ok" if free >= _LITTLE_FREE_BYTES else "warning", free_space, _unless(free >= _LITTLE_FREE_BYTES, mend)
-    )
-
-
-def check_shared_memory(_settings: Settings) -> HealthCheck:
-    folder = Path("/dev/shm")  # noqa: S108 - inspected, not written to
-    if not folder.is_dir():
-        return HealthCheck(
-            "shared memory", "warning", "there is no /dev/shm", "Ray keeps its objects on disk, which is slower"
-        )
-    size = shutil.disk_usage(folder).total
-    enough = size >= _SHARED_MEMORY_BYTES
-    mend = "give the container more: docker run --shm-size=2g, or shm_size in docker-compose.yml"
-    return HealthCheck(
-        "shared memory", "ok" if enough else "warning", f"{size / 2**20:,.0f} MiB", _unless(enough, mend)
-    )
-
-
 def check_port(settings: Settings) -> HealthCheck:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as server:
@@ -207,8 +170,7 @@ CHECKS: tuple[Callable[[Settings], HealthCheck], ...] = (
     check_database,
     check_controllers,
     check_data_dir,
-    check_disk,
-    check_shared_memory,
+    *surroundings.CHECKS,
     check_port,
     check_token,
 )
@@ -220,12 +182,3 @@ def _installed(name: str) -> str | None:
         return version(name) if find_spec(name) is not None else None
     except PackageNotFoundError:
         return None
-
-
-def _existing(path: Path) -> Path:
-    """Return the path, or the nearest existing folder above it."""
-    return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
-def _unless(is_ok: bool, mend: str) -> str | None:
-    return None if is_ok else mend

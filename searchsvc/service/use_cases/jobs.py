@@ -12,6 +12,7 @@ from searchsvc.service.documents import documents
 from searchsvc.service.lookup import checks
 from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.lookup.pins import pins_of
+from searchsvc.service.planning import machine
 from searchsvc.service.planning import plan as planning
 from searchsvc.service.planning.reachability import check_reachable
 from searchsvc.service.planning.resolve import resolve
@@ -73,6 +74,18 @@ class JobService:
         return self._store.create_job(
             blueprint.spec, owner=name, owner_id=owner_id, request_id=request_id, data_pins=pins, quota=quota
         )
+
+    def shortages(self, job: Job) -> tuple[str, ...]:
+        """Return what a trial of the job needs and no machine has at present.
+
+        The machines are the nodes that drivers report; if no driver runs, this machine, or none if Ray is elsewhere.
+        """
+        nodes = [node for reported in self._store.reported_nodes().values() for node in reported]
+        if not nodes and self._context.settings.ray_address is not None:
+            return ()
+        workers = 1 if nodes else job.spec.resources.workers  # those of a cluster are spread over its nodes
+        room = machine.largest(nodes) if nodes else machine.here()
+        return tuple(fault.message for fault in machine.shortages(job.spec, room, workers))
 
     def submit_derived(self, document: Mapping[str, Any], owner: Token | None, request_id: str | None) -> Job:
         """Store a job on the data of an accepted job, whose paths were checked when it was submitted."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from searchsvc.service.system import cluster, vitals
-from searchsvc.service.system.doctor import HealthReport, examine
+from searchsvc.service.system.doctor import examine
+from searchsvc.service.system.health import HealthReport
 from searchsvc.service.use_cases.context import ServiceContext
 
 

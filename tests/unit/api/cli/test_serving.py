@@ -146,6 +146,16 @@ def test_a_stale_address_falls_back_to_the_store(searchctl: Searchctl, home: Pat
     assert searchctl("list", "--json").document == []
 
 
+def test_a_second_service_of_the_folder_is_refused_and_the_first_stays_found(
+    service: str, searchctl: Searchctl, home: Path
+) -> None:
+    second = subprocess.run([SEARCHCTL, "serve", "--port", "0"], capture_output=True, text=True, timeout=60)
+    assert second.returncode == 4
+    assert service in second.stderr
+    assert (home / "address").read_text() == f"{service}\n"
+    assert searchctl("list", "--json").document == []
+
+
 @pytest.mark.usefixtures("home")
 def test_a_taken_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -10,8 +10,8 @@ from tests.support.jobs import Clock
 
 def test_a_link_is_good_once() -> None:
     links = Links(Clock())
-    code = links.make("secret").rpartition("/")[2]
-    assert [links.take(code), links.take(code), links.take("guess")] == ["secret", None, None]
+    code = links.make("secret", "/ui/jobs/one").rpartition("/")[2]
+    assert [links.take(code), links.take(code), links.take("guess")] == [("secret", "/ui/jobs/one"), None, None]
 
 
 def test_a_link_grows_old() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from searchsvc.domain import ControllerReport
 from searchsvc.service.service import Service
-from searchsvc.service.system.doctor import HealthCheck, examine
+from searchsvc.service.system.doctor import examine
+from searchsvc.service.system.health import HealthCheck
 from searchsvc.settings import Settings
 from searchsvc.store import Store
 from tests.support.jobs import Clock
