@@ -58,7 +58,11 @@ def loop(root: Path) -> None:
 
 
 def empty(*names: str) -> Callable[[Path], None]:
-    return lambda root: [(root / name).mkdir(parents=True) for name in names] and None
+    def make(root: Path) -> None:
+        for name in names:
+            (root / name).mkdir(parents=True)
+
+    return make
 
 
 def text(*names: str) -> Callable[[Path], None]:

@@ -48,6 +48,8 @@ class Split:
     """Paths of the images within the folder of the split; None if they only have numbers."""
     files: SplitFiles | None = None
     """The files that the images come from; None if they have none of their own."""
+    numbers: NDArray[np.intp] | None = None
+    """(n,) positions of the images in the split that they are drawn from; None if they are drawn from no other."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,11 +59,14 @@ class Split:
         files = self.files
         if files is not None:
             files = SplitFiles(tuple(files.paths[place] for place in index), files.within)
-        return Split(self.images.take(index, axis=0), self.labels[index], names, files)
+        numbers = index if self.numbers is None else self.numbers[index]
+        return Split(self.images.take(index, axis=0), self.labels[index], names, files, numbers)
 
     def named(self, places: Iterable[int]) -> list[str]:
-        """Return the names of the images at `places`, or their numbers."""
-        return [str(place) if self.names is None else self.names[place] for place in places]
+        """Return the names of the images at `places`, or their numbers before any split."""
+        if self.names is not None:
+            return [self.names[place] for place in places]
+        return [str(place if self.numbers is None else self.numbers[place]) for place in places]
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,9 @@ def read(path: Path) -> dict[str, LabelledImages]:
 def read_npz(path: Path) -> dict[str, LabelledImages]:
     """Return the images by part: train, and validation and test if the file has them."""
     arrays = np.load(path)
+    known = [f"{kind}_{split}" for kind in "xy" for split in ("train", "val", "test")]
+    if strange := [name for name in arrays.files if name not in known and any(map(split_of, name.split("_")))]:
+        raise SystemExit(f"{path} has {', '.join(strange)}: rename such arrays to {', '.join(known)}")
     labels = np.unique(arrays["y_train"])
     if len(labels) != len(CLASSES):
         raise SystemExit(f"{path} has {len(labels)} classes; the network tells {len(CLASSES)} apart")
@@ -153,8 +156,11 @@ def read_npz(path: Path) -> dict[str, LabelledImages]:
             raise SystemExit(
                 f"images of {path} are {images.shape[1:]}; the network was found for {height} x {width} px"
             )
+        if images.dtype != np.uint8:
+            raise SystemExit(f"x_{name} of {path} holds {images.dtype}: save it as uint8, from 0 to 255")
         pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
-        return LabelledImages(pixels, torch.from_numpy(np.searchsorted(labels, arrays[f"y_{name}"])))
+        own = arrays[f"y_{name}"].reshape(len(images))  # (n, 1) is (n,)
+        return LabelledImages(pixels, torch.from_numpy(np.searchsorted(labels, own)))
 
     names = {"train": "train", "validation": "val", "test": "test"}
     return {split: part(name) for split, name in names.items() if f"x_{name}" in arrays}

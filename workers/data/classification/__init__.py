@@ -10,6 +10,7 @@ from typing import Any
 from workers.data.catalogue import Catalogue
 from workers.data.classification.digits import DIGITS
 from workers.data.classification.imagefolder import IMAGEFOLDER
+from workers.data.classification.npy import NPY
 from workers.data.classification.npz import NPZ
 from workers.data.classification.reassessed import label_file, read_sets
 from workers.data.dataset import Dataset, Images, Labels, RawDataset, Split, split
@@ -18,7 +19,9 @@ from workers.data.options import DatasetFormat, DatasetOptions, ReassessedOption
 NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits": DIGITS})
 """Datasets that ship with a dependency."""
 
-FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"imagefolder": IMAGEFOLDER, "npz": NPZ})
+FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType(
+    {"imagefolder": IMAGEFOLDER, "npz": NPZ, "npy": NPY}
+)
 """File formats by name."""
 
 __all__ = [

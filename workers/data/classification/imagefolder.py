@@ -74,12 +74,12 @@ def _read(options: ImageFolderOptions) -> RawDataset:
     found = {split: _found(contents, folder) for split, folder in layout.splits.items()}
     missing = [line for split, one in found.items() if split != "train" for line in _missing(one, classes, split)]
     labels = {split: np.array([classes.index(name) for name in one.classes], np.int64) for split, one in found.items()}
-    check_classes(labels["train"], classes, options.min_images, str(layout.splits["train"]))
     parts: dict[SplitName, Split] = {}
     headers: list[ImageHeader] = []
     for split, one in found.items():
         parts[split], read = _split(one, labels[split], options)
         headers += read
+    check_classes(labels["train"], classes, options.min_images, str(layout.splits["train"]))
     odd = oddity_notes(contents.names([path for one in found.values() for path in one.paths]), headers)
     notes = (*layout.notes, *contents.notes, *similar_classes(classes), *missing, *odd)
     return RawDataset(options.name, classes, parts["train"], parts.get("test"), parts.get("validation"), notes)

@@ -155,8 +155,8 @@ def test_mnist_is_read(shared: Path) -> None:
         ({"x_train": np.zeros((60, 2, 2), np.uint8)}, "2x2 px"),
         ({"x_train": np.zeros((0, 8, 10), np.uint8)}, "empty"),
         ({"x_train": np.zeros((59, 8, 10), np.uint8)}, "59 images but y_train 60 labels"),
-        ({"y_train": np.zeros(60)}, "whole numbers"),
-        ({"y_train": np.zeros((60, 3), int)}, "whole numbers"),
+        ({"y_train": np.full(60, 0.5)}, "whole numbers"),
+        ({"y_train": np.zeros((60, 3), int)}, "not one-hot"),
         ({"y_train": np.zeros(60, int)}, "two or more"),
         ({"y_train": np.array([0] * 58 + [1] * 2)}, "at least 5 images .*1 has 2"),
         ({"x_test": np.zeros((9, 9, 10), np.uint8)}, "x_test"),
@@ -346,6 +346,6 @@ def test_what_a_dataset_section_may_not_say_is_pointed_at(dataset: dict[str, Any
 
 
 def test_the_task_lists_every_dataset_and_inspects_them_all(npz: Callable[..., dict[str, Any]], folder: Path) -> None:
-    assert [name for name, _ in TASK.datasets()] == ["digits", "imagefolder", "npz"]
+    assert [name for name, _ in TASK.datasets()] == ["digits", "imagefolder", "npz", "npy"]
     sections = ({"name": "digits"}, section(folder), npz())
     assert [len(TASK.inspect(one, seed=0).classes) for one in sections] == [10, 3, 3]
