@@ -556,3 +556,342 @@ COCO = [
 @pytest.mark.parametrize("case", COCO, ids=lambda case: case.id)
 def test_coco(case: Row, tmp_path: Path) -> None:
     check(case, tmp_path, {"format": "coco", **case.options})
+
+
+# ---- voc -------------------------------------------------------------------------------------------------------------
+
+
+def voc_object(name: str, box: list[float], more: str = "") -> str:
+    """Return an object whose box is counted from pixel 1, to the last pixel."""
+    sides = (box[0] + 1, box[1] + 1, box[2], box[3])
+    return f"<object><name>{name}</name>{more}<bndbox>{corner_tags(sides)}</bndbox></object>"
+
+
+def corner_tags(sides: tuple[float, ...]) -> str:
+    return "".join(
+        f"<{tag}>{side:g}</{tag}>" for tag, side in zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True)
+    )
+
+
+def voc_file(name: str, *objects: str, size: tuple[int, int] = SIZE) -> str:
+    sides = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    return f"<annotation><filename>{name}</filename>{sides}{''.join(objects)}</annotation>"
+
+
+CAT_XML, DOG_XML = voc_object("cat", CAT), voc_object("dog", DOG)
+
+
+def voc(
+    annotations: str = "Annotations", images: str = "JPEGImages", numbers: str = "abc", **files: str
+) -> Callable[[Path], None]:
+    """Return what writes an xml file per image; `files` replace the content of some."""
+
+    def build(folder: Path) -> None:
+        for name in numbers:
+            picture(folder / images / f"{name}.png")
+            usual = voc_file(f"{name}.png", CAT_XML, *([DOG_XML] if name == "a" else []))
+            text(folder / annotations / f"{name}.xml", files.get(name, usual))
+
+    return build
+
+
+def lists(**names: str) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        for name, stems in names.items():
+            text(folder / "ImageSets" / "Main" / f"{name}.txt", "\n".join(stems) + "\n")
+
+    return build
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>'
+ENTITY = '<!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+
+VOC = [
+    row("U13 the devkit without lists", voc(), "coordinates count pixels from 1"),
+    row("U13 xml beside the images", voc("in", "in")),
+    row("annotations and images in folders of other names", voc("annotations", "images")),
+    row("Roboflow", all_of(voc("train", "train"), voc("valid", "valid", "d")), boxes=SPLIT_USUAL, sizes=(3, 1, None)),
+    row(
+        "the devkit with lists",
+        all_of(voc(numbers="abcd"), lists(train="abc", val="d", trainval="abcd", test="z")),
+        "1 listed image of the test split has no annotations: z",
+        "train.txt, val.txt",
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row(
+        "a list of trainval and test",
+        all_of(voc(numbers="abcd"), lists(trainval="abc", test="d")),
+        boxes=SPLIT_USUAL,
+        sizes=(3, None, 1),
+    ),
+    refused(
+        "a list of images without annotations",
+        all_of(voc(), lists(train="abz", val="c")),
+        "train.txt lists images without annotations: z",
+    ),
+    row("VOCdevkit around a year", lambda folder: voc()(folder / "VOCdevkit" / "VOC2007")),
+    refused(
+        "several years",
+        lambda folder: all_of(voc("VOC2007/Annotations"), voc("VOC2012/Annotations"))(folder),
+        "several years",
+    ),
+    row(
+        "difficult objects",
+        voc(a=voc_file("a.png", CAT_XML, DOG_XML, voc_object("cat", [1, 1, 9, 9], "<difficult>1</difficult>"))),
+        "1 image has difficult objects",
+        crowds=1,
+    ),
+    row(
+        "truncated objects",
+        voc(b=voc_file("b.png", voc_object("cat", CAT, "<truncated>1</truncated><pose>Left</pose>"))),
+    ),
+    row(
+        "coordinates from 0",
+        voc(b=voc_file("b.png", f"<object><name>cat</name><bndbox>{corner_tags((0, 6, 14, 26))}</bndbox></object>")),
+        "coordinates count pixels from 0, as boxes begin at 0",
+        boxes={
+            "a.png": [("cat", [5.0, 7.0, 14.0, 26.0]), ("dog", [21.5, 9.0, 32.5, 23.5])],
+            "b.png": [("cat", [0.0, 6.0, 14.0, 26.0])],
+            "c.png": [("cat", [5.0, 7.0, 14.0, 26.0])],
+        },
+    ),
+    row(
+        "no size", voc(b=f"<annotation><filename>b.png</filename>{CAT_XML}</annotation>"), "1 image has no usable size"
+    ),
+    row("a size of 0", voc(b=voc_file("b.png", CAT_XML, size=(0, 0))), "1 image has no usable size"),
+    refused("another size", voc(b=voc_file("b.png", CAT_XML, size=(61, 40))), "but the annotations say 61x40"),
+    row("another filename", voc(b=voc_file("x.jpg", CAT_XML)), "1 image is found by the name of its xml file"),
+    row("a filename without its ending", voc(b=voc_file("b", CAT_XML))),
+    refused(
+        "a filename of another image", voc(b=voc_file("c.png", CAT_XML)), "may be about", "rename it like its image"
+    ),
+    row(
+        "names with spaces",
+        voc(b=voc_file("b.png", voc_object("traffic light", CAT))),
+        boxes={**USUAL, "b.png": [("traffic light", CAT)]},
+    ),
+    row("an image without objects", voc(b=voc_file("b.png")), boxes={**USUAL, "b.png": []}),
+    row(
+        "an image without xml",
+        all_of(voc(), lambda folder: picture(folder / "JPEGImages" / "z.png")),
+        "1 image has no annotations and is not used: z.png",
+    ),
+    row(
+        "a polygon without a box",
+        voc(
+            b=voc_file(
+                "b.png",
+                "<object><name>cat</name><polygon><x1>4</x1><y1>6</y1><x2>14</x2><y2>6</y2><x3>14</x3><y3>26</y3></polygon></object>",
+            )
+        ),
+        "1 image has objects with polygons",
+    ),
+    row(
+        "parts of a person",
+        voc(
+            b=voc_file("b.png", voc_object("cat", CAT, "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"))
+        ),
+    ),
+    refused(
+        "an entity bomb",
+        voc(b=BOMB + voc_file("b.png", CAT_XML)),
+        "b.xml is no annotation of Pascal VOC: it declares entities",
+    ),
+    refused(
+        "an external entity",
+        voc(b=ENTITY + voc_file("&a;", CAT_XML)),
+        "b.xml is no annotation of Pascal VOC: it declares entities",
+    ),
+    refused("deep xml", voc(b="<annotation>" * 100_000), "its elements are more than 50 deep"),
+    refused("another root", voc(b="<annotations></annotations>"), "its root is <annotations>"),
+    refused("broken xml", voc(b="<annotation>"), "b.xml is no annotation"),
+    refused(
+        "no box",
+        voc(b=voc_file("b.png", "<object><name>cat</name></object>")),
+        "object 1 has neither a <bndbox> nor a <polygon>",
+    ),
+    refused(
+        "a coordinate that is no number",
+        voc(b=voc_file("b.png", CAT_XML.replace(">5<", ">five<"))),
+        "xmin of object 1 is 'five'",
+    ),
+    refused("two faulty files at once", voc(a="x", b="<annotation>"), "a.xml is no", "b.xml is no"),
+    refused("no xml", lambda folder: picture(folder / "a.png"), "there is no file of annotations (*.xml)"),
+]
+
+
+@pytest.mark.parametrize("case", VOC, ids=lambda case: case.id)
+def test_voc(case: Row, tmp_path: Path) -> None:
+    check(case, tmp_path, {"format": "voc", **case.options})
+
+
+# ---- yolo ------------------------------------------------------------------------------------------------------------
+
+
+def yolo_line(label: int, box: list[float]) -> str:
+    """Return the line of an object in an image of the usual size."""
+    x, y, width, height = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]
+    return f"{label} {x / SIZE[0]:.8f} {y / SIZE[1]:.8f} {width / SIZE[0]:.8f} {height / SIZE[1]:.8f}"
+
+
+CAT_LINE, DOG_LINE = yolo_line(0, CAT), yolo_line(1, DOG)
+CORNERS = [(4, 6), (14, 6), (14, 26), (4, 26)]
+POLYGON_LINE = "0 " + " ".join(f"{x / SIZE[0]:.8f} {y / SIZE[1]:.8f}" for x, y in CORNERS)
+DATA = "train: images/train\nval: images/val\nnc: 2\nnames: [cat, dog]\n"
+
+
+def yolo(
+    images: str = "images/train",
+    labels: str = "labels/train",
+    numbers: str = "abc",
+    yaml: str | None = None,
+    **files: str | None,
+) -> Callable[[Path], None]:
+    """Return what writes a label file per image; `files` replace the content of some, None: no file."""
+
+    def build(folder: Path) -> None:
+        for name in numbers:
+            picture(folder / images / f"{name}.png")
+            usual = "\n".join([CAT_LINE, *([DOG_LINE] if name == "a" else [])])
+            if (content := files.get(name, usual)) is not None:
+                text(folder / labels / f"{name}.txt", content)
+        if yaml is not None:
+            text(folder / "data.yaml", yaml)
+
+    return build
+
+
+VALIDATED = yolo("images/val", "labels/val", "d")
+NAMES = "names: [cat, dog]\n"
+
+YOLO = [
+    row(
+        "U13 images and labels in folders of splits",
+        all_of(yolo(yaml=DATA), VALIDATED),
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row(
+        "names by number",
+        all_of(yolo(yaml=DATA.replace("[cat, dog]", "{0: cat, 1: dog}")), VALIDATED),
+        boxes=SPLIT_USUAL,
+    ),
+    row(
+        "names that YAML would convert",
+        yolo(yaml="names: [yes, 1]\n"),
+        boxes={"a.png": [("1", DOG), ("yes", CAT)], "b.png": [("yes", CAT)], "c.png": [("yes", CAT)]},
+    ),
+    row(
+        "Roboflow",
+        all_of(
+            yolo(
+                "train/images",
+                "train/labels",
+                yaml="train: ../train/images\nval: ../valid/images\ntest: ../test/images\n" + NAMES,
+            ),
+            yolo("valid/images", "valid/labels", "d"),
+            yolo("test/images", "test/labels", "e"),
+        ),
+        boxes={**SPLIT_USUAL, "e.png": [("cat", CAT)]},
+        sizes=(3, 1, 1),
+    ),
+    row(
+        "places of another machine",
+        all_of(yolo(yaml="train: /content/pets/images/train\nval: /content/pets/images/val\n" + NAMES), VALIDATED),
+        "data.yaml names /content/pets/images/train; read is images/train",
+        boxes=SPLIT_USUAL,
+    ),
+    row("a base of another machine", all_of(yolo(yaml="path: /content/pets\n" + DATA), VALIDATED), boxes=SPLIT_USUAL),
+    row(
+        "lists of folders",
+        all_of(yolo(yaml="train: [images/train, images/val]\n" + NAMES), VALIDATED),
+        boxes=SPLIT_USUAL,
+        sizes=(4, None, None),
+    ),
+    row(
+        "a file that lists images",
+        all_of(
+            yolo(yaml="train: train.txt\nval:\n" + NAMES),
+            lambda folder: text(folder / "train.txt", "./images/train/a.png\n/x/images/train/b.png\n"),
+        ),
+        "1 image has no annotations and is not used: images/train/c.png",
+        boxes={name: USUAL[name] for name in ("a.png", "b.png")},
+    ),
+    row(
+        "the same place for both",
+        yolo(yaml="train: images/train\nval: images/train\n" + NAMES),
+        "1 split has the same place as train and is not used: validation",
+        sizes=(3, None, None),
+    ),
+    row("no data.yaml but classes.txt", all_of(yolo(), lambda folder: text(folder / "classes.txt", "cat\ndog\n"))),
+    row("classes of the section", yolo(), options={"classes": ["cat", "dog"]}),
+    row("labels beside the images", yolo("in", "in", yaml=NAMES)),
+    row("a class without a box", yolo(yaml="names: [cat, dog, cow]\n"), "1 class without a box is left out: cow"),
+    row("polygons", yolo(yaml=NAMES, b=POLYGON_LINE), "1 label file has polygons or oriented boxes"),
+    row("a confidence", yolo(yaml=NAMES, b=CAT_LINE + " 0.9"), "1 label file has a sixth column"),
+    row(
+        "keypoints",
+        yolo(yaml=NAMES + "kpt_shape: [2, 3]\n", b=CAT_LINE + " 0.1 0.1 2 0.2 0.2 2"),
+        "1 label file has keypoints",
+    ),
+    row(
+        "no label file",
+        yolo(yaml=NAMES, b=None),
+        "1 image has no label file and counts as without objects: images/train/b.png",
+        boxes={**USUAL, "b.png": []},
+    ),
+    row("an empty label file", yolo(yaml=NAMES, b="\n"), boxes={**USUAL, "b.png": []}),
+    row(
+        "a label file without an image",
+        all_of(yolo(yaml=NAMES), lambda folder: text(folder / "labels" / "train" / "z.txt", CAT_LINE)),
+        "1 label file has no image and is not used: labels/train/z.txt",
+    ),
+    row("a byte order mark and other ends of lines", yolo(yaml=NAMES, b="\ufeff" + CAT_LINE + "\r\n")),
+    row(
+        "a box beyond the border",
+        yolo(yaml=NAMES, b="0 0.95 0.5 0.2 0.5"),
+        boxes={**USUAL, "b.png": [("cat", [51.0, 10.0, 60.0, 30.0])]},
+    ),
+    refused(
+        "keypoints without kpt_shape",
+        yolo(yaml=NAMES, b=CAT_LINE + " 0.1 0.1 2 0.2 0.2"),
+        "labels/train/b.txt, line 1: 10 number(s) are no object",
+    ),
+    refused("four numbers", yolo(yaml=NAMES, b="0 0.5 0.5 0.1"), "labels/train/b.txt, line 1: 4 number(s)"),
+    refused("pixels", yolo(yaml=NAMES, b="0 9 16 10 20"), "line 1: 20 is no share of an image"),
+    refused(
+        "a number of a class out of range",
+        yolo(yaml=NAMES, b="2 0.5 0.5 0.1 0.1"),
+        "line 1: there is no class 2: the 2 classes have the numbers 0 to 1",
+    ),
+    refused("words", yolo(yaml=NAMES, b="cat 0.5 0.5 0.1 0.1"), "line 1: 'cat' is no finite number"),
+    refused("NaN", yolo(yaml=NAMES, b="0 nan 0.5 0.1 0.1"), "line 1: 'nan' is no finite number"),
+    refused("commas", yolo(yaml=NAMES, b="0,0.5,0.5,0.1,0.1"), "numbers with spaces between them"),
+    refused("nc that differs", yolo(yaml="nc: 3\n" + NAMES), "`nc` is 3, but `names` has 2"),
+    refused("names with gaps", yolo(yaml="names: {0: cat, 2: dog}"), "must be 0, 1, 2, ... without gaps"),
+    refused("a name twice", yolo(yaml="names: [cat, cat]"), "classes 0 and 1 have the same name, cat"),
+    refused("no names", yolo(yaml="train: images/train"), "it has no `names`"),
+    refused("deep yaml", yolo(yaml="[" * 100_000), "is no description of a dataset"),
+    refused(
+        "a place that is missing",
+        yolo(yaml="train: images/all\nval: images/none\n" + NAMES),
+        "names images/all, which is not there",
+        "names images/none",
+    ),
+    refused("no classes at all", yolo(), "neither data.yaml nor classes.txt"),
+    refused("two faulty files at once", yolo(yaml=NAMES, a="x", b="y"), "a.txt, line 1", "b.txt, line 1"),
+]
+
+
+@pytest.mark.parametrize("case", YOLO, ids=lambda case: case.id)
+def test_yolo(case: Row, tmp_path: Path) -> None:
+    check(case, tmp_path, {"format": "yolo", **case.options})
+
+
+def test_places_out_of_the_roots_are_refused_for_a_service(tmp_path: Path) -> None:
+    yolo("secret/train", "secret/train")(tmp_path / "other")
+    yolo(yaml=f"train: {tmp_path}/other/secret/train\n" + NAMES)(tmp_path / "root")
+    options = {"format": "yolo", "within": [str(tmp_path / "root")]}
+    with pytest.raises(InvalidInput, match="is not there, or leads out of"):
+        read(tmp_path / "root", options)

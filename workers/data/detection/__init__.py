@@ -10,12 +10,16 @@ from workers.data.catalogue import Catalogue
 from workers.data.detection.coco import COCO
 from workers.data.detection.dataset import DetectionDataset, RawScenes, Scenes, Truth, split
 from workers.data.detection.digits_scenes import DIGITS_SCENES
+from workers.data.detection.voc import VOC
+from workers.data.detection.yolo import YOLO
 from workers.data.options import DatasetFormat, DatasetOptions, SplitOptions
 
 NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-scenes": DIGITS_SCENES})
 """Datasets made from data that a dependency ships."""
 
-FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"coco": COCO})
+FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType(
+    {"coco": COCO, "voc": VOC, "yolo": YOLO}
+)
 """File formats by name."""
 
 __all__ = ["CATALOGUE", "FORMATS", "NAMED", "DetectionDataset", "Scenes", "Truth", "fingerprint", "load", "raw"]

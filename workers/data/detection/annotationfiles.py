@@ -92,16 +92,16 @@ def no_annotations(root: Path, kind: FileKind) -> InvalidInput:
 
 def _candidates(root: Path, within: Roots) -> Iterator[tuple[Path, SplitName | None]]:
     """Yield the files of a folder, of its folders of annotations, and of its folders of splits, with their splits."""
-    for path, is_folder in _entries(root, within):
+    for path, is_folder in entries_of(root, within):
         if not is_folder:
             yield path, None
         elif (split := split_of(path.name)) is not None or path.name.casefold() in _FOLDERS:
-            for inner, inner_is_folder in _entries(path, within):
+            for inner, inner_is_folder in entries_of(path, within):
                 if not inner_is_folder:
                     yield inner, split
 
 
-def _entries(folder: Path, within: Roots) -> Iterator[tuple[Path, bool]]:
+def entries_of(folder: Path, within: Roots) -> Iterator[tuple[Path, bool]]:
     """Yield the entries of a folder that are not passed over, and whether they are folders."""
     try:
         entries = list_confined(folder, within)
@@ -110,6 +110,16 @@ def _entries(folder: Path, within: Roots) -> Iterator[tuple[Path, bool]]:
     for entry in entries:
         if not is_passed_over(entry.name) and entry.kind is not EntryKind.OTHER:
             yield folder / entry.name, entry.kind is EntryKind.FOLDER
+
+
+def split_on_path(path: Path, root: Path) -> SplitName | None:
+    """Return the split that the first folder with such a name means, on the way from `root` to a file; None if none."""
+    return next((split for part in path.relative_to(root).parts[:-1] if (split := split_of(part))), None)
+
+
+def without_train(files: str) -> InvalidInput:
+    """Return the error about splits without images to train on."""
+    return InvalidInput.at("/path", f"there are {files} but no images to train on: name their folder `train`")
 
 
 def _split_in(name: str) -> SplitName | None:
@@ -159,7 +169,7 @@ def _holds(folder: ImageFolder, name: str) -> bool:
 
 def _image_folders(root: Path, annotations: Path, split: SplitName, within: Roots) -> Iterator[Path]:
     """Yield the folders that may hold the images of annotations, the likeliest first."""
-    folders = [path for path, is_folder in _entries(root, within) if is_folder]
+    folders = [path for path, is_folder in entries_of(root, within) if is_folder]
     if annotations.parent.name.casefold() not in _FOLDERS and annotations.parent != root:
         yield from (path for name in _IMAGE_FOLDERS if (path := annotations.parent / name).is_dir())
         yield annotations.parent
@@ -167,7 +177,7 @@ def _image_folders(root: Path, annotations: Path, split: SplitName, within: Root
     groups = [path for name in _IMAGE_FOLDERS if (path := root / name).is_dir()]
     for parent, inner in [
         (root, folders),
-        *((group, [path for path, is_folder in _entries(group, within) if is_folder]) for group in groups),
+        *((group, [path for path, is_folder in entries_of(group, within) if is_folder]) for group in groups),
     ]:
         yield from (path for path in inner if path.name == own and path.parent == parent)
         for path in inner:

@@ -379,7 +379,7 @@ def test_each_class_needs_as_many_images_as_is_asked_for(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "pointer"),
     [
-        ({"format": "voc"}, "/format"),
+        ({"format": "boxes"}, "/format"),
         ({"path": "/no/such/folder"}, "/path"),
         ({"annotations": "no.json"}, "/annotations"),
         ({"annotations": "../instances.json"}, "/annotations"),
