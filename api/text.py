@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,9 +78,22 @@ def value(parameter: Any) -> str:
     return f"{parameter:.4g}" if isinstance(parameter, float) else MISSING if parameter is None else str(parameter)
 
 
+def choice(parameter: Any) -> str:
+    """Return the value that a parameter has: `null` for None, which is a choice such as any other."""
+    return "null" if parameter is None else value(parameter)
+
+
+def labels(choices: Sequence[Any]) -> list[str]:
+    """Return a label per choice, all different: choices that look alike, such as 1 and "1", are written as JSON."""
+    words = [choice(one) for one in choices]
+    repeated = {word for word, times in Counter(words).items() if times > 1}
+    pairs = zip(words, choices, strict=True)
+    return [json.dumps(one, ensure_ascii=False) if word in repeated else word for word, one in pairs]
+
+
 def values(candidate: Mapping[str, Any]) -> str:
     """Return a candidate on a single line."""
-    return "  ".join(f"{name}={value(one)}" for name, one in candidate.items())
+    return "  ".join(f"{name}={choice(one)}" for name, one in candidate.items())
 
 
 def short(identifier: str) -> str:

@@ -48,6 +48,11 @@ class Fault:
         return f"{self.pointer or '/'}: {self.message}"
 
 
+def pointer(*steps: int | str) -> str:
+    """Return the JSON pointer of keys and indices, with `~` and `/` in keys escaped."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
 class InvalidInput(SearchsvcError):
     """The user's input is wrong. `faults` lists all mistakes at once, not only the first."""
 
@@ -100,6 +105,11 @@ class FaultCollector:
     def add(self, faults: Iterable[Fault]) -> None:
         """Collect faults that were found without raising; their pointers are complete."""
         self._faults += faults
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults collected so far."""
+        return tuple(self._faults)
 
     def raise_any(self) -> None:
         """Raise InvalidInput with the faults collected so far, each of them once. Do nothing if there are none."""

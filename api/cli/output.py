@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -43,10 +44,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Itera
     numbers = set(right)
     for column in columns:
         is_number = column in numbers
-        result.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
+        result.add_column(Text(column), justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:
-        result.add_row(*(Text.from_markup(cell) if cell.startswith("[") else Text(cell) for cell in row))
+        result.add_row(*map(cell, row))
     return result
+
+
+def cell(words: str) -> Text:
+    """Return a cell of a table. Only a word in its colour is read as markup: names of users may hold brackets."""
+    return Text.from_markup(words) if _COLOURED.fullmatch(words) else Text(words)
+
+
+_COLOURED = re.compile(r"\[(cyan|green|yellow|red)\][A-Za-z]+\[/\]")
 
 
 _COLOURS = {

@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from searchsvc.errors import InvalidInput, NotFound, below
+from searchsvc.errors import InvalidInput, NotFound, below, pointer
 from searchsvc.service.documents.documents import load_document
 
 LARGEST_BYTES = 1 << 20
@@ -56,26 +56,35 @@ def _text(source: str) -> str:
 
 
 def _apply(document: dict[str, Any], change: str) -> None:
-    """Set a value; steps that are whole numbers select elements of existing lists."""
+    """Set a value; steps that are whole numbers select elements of existing lists.
+
+    A key that begins with `/` is a JSON pointer, which can name keys with dots: `/space/fix/model.depth=3`.
+    """
     key, equals, text = change.partition("=")
     if not key or not equals:
         raise InvalidInput.at("", f"--set takes KEY=VALUE, as in budget.trials=8, not {change!r}")
-    *steps, last = key.split(".")
-    pointer = "/" + key.replace(".", "/")
+    *steps, last = _steps(key)
+    place = pointer(*steps, last)
     at: Any = document
     for index, step in enumerate(steps):
-        at = _inner(at, step, ".".join(steps[: index + 1]))
+        at = _inner(at, step, pointer(*steps[: index + 1]))
     if isinstance(at, list):
-        at[_index(at, last, key)] = _value(text, pointer)
+        at[_index(at, last, place)] = _value(text, place)
     elif isinstance(at, dict):
-        at[last] = _value(text, pointer)
+        at[last] = _value(text, place)
     else:
-        raise InvalidInput.at(pointer, f"{'.'.join(steps)} is a single value: it has no {last}")
+        raise InvalidInput.at(place, f"{pointer(*steps)} is a single value: it has no {last}")
 
 
-def _value(text: str, pointer: str) -> Any:
-    """Parse the text after the `=`: no text is null, as in YAML. Raises InvalidInput at `pointer`."""
-    with below(pointer):
+def _steps(key: str) -> list[str]:
+    if key.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in key[1:].split("/")]
+    return key.split(".")
+
+
+def _value(text: str, place: str) -> Any:
+    """Parse the text after the `=`: no text is null, as in YAML. Raises InvalidInput at `place`."""
+    with below(place):
         return load_document(text) if text.strip() else None
 
 
@@ -84,10 +93,10 @@ def _inner(at: Any, step: str, path: str) -> Any:
         return at[_index(at, step, path)]
     if isinstance(at, dict):
         return at.setdefault(step, {})
-    raise InvalidInput.at("/" + path.replace(".", "/"), "goes below a single value")
+    raise InvalidInput.at(path, "goes below a single value")
 
 
 def _index(at: list[Any], step: str, path: str) -> int:
     if not step.isascii() or not step.isdigit() or int(step) >= len(at):
-        raise InvalidInput.at("/" + path.replace(".", "/"), f"must be a place in a list of {len(at)}, counted from 0")
+        raise InvalidInput.at(path, f"must be a place in a list of {len(at)}, counted from 0")
     return int(step)

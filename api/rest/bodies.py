@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from searchsvc.domain.spec import parse_section
+from searchsvc.domain.faults import parse_section
 from searchsvc.errors import InvalidInput
 from searchsvc.service.documents import documents
 

@@ -13,6 +13,7 @@ from api.rest.idempotency import KEY_PATTERN, LONGEST_KEY
 from api.rest.schemas.base import Page
 from api.rest.sse import Feed
 from searchsvc import domain
+from searchsvc.domain.faults import Matching
 from searchsvc.errors import NotFound
 from searchsvc.service.lookup.pagination import Page as Rows
 from searchsvc.service.service import Service
@@ -45,34 +46,35 @@ ScratchFolder = Annotated[FilePath, Depends(scratch_folder)]
 
 JobRef = Annotated[
     str,
+    Matching(r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", "be the id or the name of a job"),
     Path(
         min_length=1,
         max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
         description="The job's id, its beginning (four characters or more), or its name (the newest such job).",
     ),
 ]
 UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 TrialRef = Annotated[
-    str, Path(pattern=rf"^([0-9]{{1,9}}|{UUID})$", description="The trial's number within its job, or its id.")
+    str,
+    Matching(rf"^([0-9]{{1,9}}|{UUID})$", "be the number or the id of a trial"),
+    Path(description="The trial's number within its job, or its id."),
 ]
-TrialId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The trial's id.")]
-TokenId = Annotated[str, Path(pattern=rf"^{UUID}$", description="The token's id.")]
+TrialId = Annotated[str, Matching(rf"^{UUID}$", "be the id of a trial"), Path(description="The trial's id.")]
+TokenId = Annotated[str, Matching(rf"^{UUID}$", "be the id of a token"), Path(description="The token's id.")]
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Maximum number of rows on a page.")]
 PageToken = Annotated[
-    str | None,
-    Query(max_length=512, pattern=r"^[A-Za-z0-9_-]*$", description="`next_page_token` of the previous page."),
+    Annotated[str, Matching(r"^[A-Za-z0-9_-]*$", "be the `next_page_token` of a page")] | None,
+    Query(max_length=512, description="`next_page_token` of the previous page."),
 ]
 LogOffset = Annotated[
     int | None, Query(ge=0, le=2**63 - 1, description="Byte at which to start: `end` of the previous piece.")
 ]
 LogLines = Annotated[int | None, Query(ge=0, le=100_000, description="Number of lines to return from the end.")]
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, Matching(KEY_PATTERN, "hold visible ASCII characters only")] | None,
     Header(
         min_length=1,
         max_length=LONGEST_KEY,
-        pattern=KEY_PATTERN,
         description="A unique key per operation; a repeated request with the same key is not executed twice.",
     ),
 ]

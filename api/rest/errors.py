@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from searchsvc.domain.faults import faults_at
 from searchsvc.errors import (
     Conflict,
     Fault,
@@ -30,6 +31,7 @@ from searchsvc.errors import (
     StoreOutdated,
     StoreUnavailable,
     Unauthenticated,
+    pointer,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -193,13 +195,16 @@ def _headers_of(status: int, error: SearchsvcError) -> dict[str, str]:
 
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [Fault(_pointer(detail["loc"]), str(detail["msg"])) for detail in error.errors()]
+    faults = faults_at((_pointer(detail["loc"]), detail) for detail in error.errors())
     return problem(request, INVALID, "; ".join(map(str, faults)), faults=faults)
 
 
-def _pointer(location: Iterable[int | str]) -> str:
-    """Convert a location: ("query", "page_size") becomes `/page_size`, since the name of a parameter is unique."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in list(location)[1:])
+def _pointer(location: Sequence[int | str]) -> str:
+    """Convert a location: ("query", "page_size") becomes `/page_size`, since the name of a parameter is unique.
+
+    After the name come the index in a list, and the members of a union, which are no part of the request.
+    """
+    return pointer(*location[1:2], *(step for step in location[2:] if isinstance(step, int)))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from searchsvc.algorithms.hard_constraints import HardConstraints
 from searchsvc.algorithms.options import MethodOptions
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Scalar
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import Fault, InvalidInput, pointer
 
 
 class FixedListOptions(MethodOptions):
@@ -54,7 +54,7 @@ class FixedList(Algorithm):
 def _outside(problem: Problem, candidates: Sequence[Candidate]) -> Iterator[Fault]:
     for index, candidate in enumerate(candidates):
         for name, reason in problem.space.faults(candidate):
-            yield Fault(f"/candidates/{index}/{name}", reason)
+            yield Fault(pointer("candidates", index, name), reason)
 
 
 def _infeasible(problem: Problem, matrix: np.ndarray) -> Iterator[Fault]:

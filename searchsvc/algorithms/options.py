@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from searchsvc.domain.spec import faults_of
+from searchsvc.domain.faults import faults_of
 from searchsvc.errors import Fault, InvalidInput
 
 

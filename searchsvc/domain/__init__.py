@@ -3,7 +3,7 @@
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.ids import is_id, new_id
 from searchsvc.domain.metrics import Constraint, Measurement, Metric, Objective, best_measurement
-from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Basis, Categorical, Float, Integer, Parameter, Scalar, value_key
 from searchsvc.domain.pareto import hypervolume, nondominated_ranks, pareto_front
 from searchsvc.domain.records import (
     Artifact,
@@ -121,4 +121,5 @@ __all__ = [
     "new_id",
     "nondominated_ranks",
     "pareto_front",
+    "value_key",
 ]

@@ -8,12 +8,13 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from searchsvc.domain.fields import Shown
+from searchsvc.domain.texts import check_metric
 
 Goal: TypeAlias = Literal["maximize", "minimize"]
-MetricName: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.@/-]*$")]
+MetricName: TypeAlias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_metric)]
 
 
 class _FrozenModel(BaseModel):

@@ -7,16 +7,21 @@ A parameter is active only when every condition in its `when` holds: `when={"opt
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
 
-Scalar: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
-"""Type of the values of parameters."""
+from searchsvc.domain.texts import check_name, check_text
 
-_LARGEST = 2**53  # whole numbers up to here are exact in a float64 matrix
+_LARGEST = 2**53  # whole numbers up to here are exact in a float64 matrix, and in every reader of JSON
+
+WholeValue: TypeAlias = Annotated[StrictInt, Field(ge=-_LARGEST, le=_LARGEST)]
+TextValue: TypeAlias = Annotated[StrictStr, Field(max_length=4096), AfterValidator(check_text)]
+Scalar: TypeAlias = StrictBool | WholeValue | StrictFloat | TextValue | None
+"""Type of the values of parameters. None (null) is a choice such as any other."""
+
 _WIDE = 10.0  # ratio of the ends of a basis from which its logarithm is searched
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -28,7 +33,7 @@ def _single_values_to_lists(when: Any) -> Any:
     return {other: tuple(values) if isinstance(values, many) else (values,) for other, values in when.items()}
 
 
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(check_name)]
 Conditions: TypeAlias = Annotated[Mapping[str, tuple[Scalar, ...]], BeforeValidator(_single_values_to_lists)]
 Whole: TypeAlias = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)]
 Real: TypeAlias = Annotated[float, Field(ge=-1e300, le=1e300)]
@@ -44,8 +49,11 @@ class Categorical:
     type: Literal["categorical"] = Field(default="categorical", kw_only=True)
 
     def __post_init__(self) -> None:
-        if len(set(self.choices)) < len(self.choices):
-            raise ValueError("choices must differ from each other (1, 1.0 and true are the same value)")
+        if (repeated := _repeated(self.choices)) is not None:
+            raise ValueError(
+                f"choices must differ from each other: {_written(repeated[0])} occurs twice"
+                + ("" if repr(repeated[0]) == repr(repeated[1]) else f", as {_written(repeated[1])} is the same number")
+            )
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -120,6 +128,31 @@ Parameter: TypeAlias = Annotated[Categorical | Integer | Float | Basis, Field(di
 """Any of the four; a document distinguishes them by `type`."""
 
 
+def value_key(value: Scalar) -> tuple[bool, Scalar]:
+    """Return a key that is equal for equal values: true is not 1, and "1" is not 1, but 1.0 is 1."""
+    return isinstance(value, bool), value
+
+
+def is_among(value: Scalar, values: Iterable[Scalar]) -> bool:
+    """Return whether `value` is one of `values`; true is not 1."""
+    return any(value_key(value) == value_key(other) for other in values)
+
+
+def _repeated(choices: Iterable[Scalar]) -> tuple[Scalar, Scalar] | None:
+    """Return the first choice that equals an earlier choice, and the earlier choice."""
+    seen: dict[tuple[bool, Scalar], Scalar] = {}
+    for choice in choices:
+        if value_key(choice) in seen:
+            return choice, seen[value_key(choice)]
+        seen[value_key(choice)] = choice
+    return None
+
+
+def _written(value: Scalar) -> str:
+    """Return a value as a document shows it."""
+    return {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else repr(value)
+
+
 def _check_range(low: float, high: float, step: float | None, *, log: bool) -> None:
     if low > high:
         raise ValueError(f"low ({low:g}) must not be above high ({high:g})")
@@ -129,3 +162,18 @@ def _check_range(low: float, high: float, step: float | None, *, log: bool) -> N
         raise ValueError("a logarithmic range has no step: leave out log or step")
     if step is not None and low < high and step > high - low and not math.isclose(step, high - low, rel_tol=1e-9):
         raise ValueError(f"step ({step:g}) is wider than the range ({high - low:g})")
+    if step is not None:
+        _check_step(low, high, step)
+
+
+def _check_step(low: float, high: float, step: float) -> None:
+    """Raise ValueError if float64 cannot tell the values of a grid apart, or cannot number them."""
+    far = max(abs(low), abs(high))
+    if step < math.ulp(far) and low < high:
+        spacing = math.ulp(far)
+        raise ValueError(
+            f"a step of {step:g} is too small: the numbers of a computer (float64) are {spacing:g} apart near {far:g}; "
+            "widen the step, or leave it out"
+        )
+    if high - low > _LARGEST * step:
+        raise ValueError(f"a step of {step:g} divides the range into more than 2^53 parts: widen it, or leave it out")

@@ -6,8 +6,9 @@ that need the dataset or the tables of algorithms, spaces and tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -23,15 +24,20 @@ from pydantic import (
     model_validator,
 )
 
+from searchsvc.domain.faults import Matching, faults_of
 from searchsvc.domain.metrics import Constraint, Objective
-from searchsvc.domain.parameters import Name, Parameter, Scalar
+from searchsvc.domain.parameters import Categorical, Name, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+_MOST_CHOICES = 100_000
 ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 PathText: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
-TableName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-TableReference: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9a-f]{16})?$")]
+_TABLE_WORDS = "begin with a letter or digit and hold only letters, digits and . _ - (at most 64 characters)"
+TableName: TypeAlias = Annotated[str, Matching(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", _TABLE_WORDS)]
+TableReference: TypeAlias = Annotated[
+    str,
+    Matching(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[0-9a-f]{16})?$", f"{_TABLE_WORDS}, or end with @ and its digest"),
+]
 """Name of a table; with a digest, the table with that content."""
 
 
@@ -94,6 +100,10 @@ class InlineSpace(_SpaceSection):
     def _not_empty(cls, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
         if not parameters:
             raise ValueError("an empty space has nothing to search: name at least one parameter")
+        choices = sum(len(parameter.choices) for parameter in parameters if isinstance(parameter, Categorical))
+        if choices > _MOST_CHOICES:
+            message = f"a space has at most {_MOST_CHOICES:,} choices in all its parameters, this space has {choices:,}"
+            raise ValueError(f"{message}: make an integer of those that are numbers")
         return parameters
 
 
@@ -111,7 +121,7 @@ class ModelSource(_Section):
     """A file with weights by name: safetensors, or saved by torch."""
     timm: ShortText | None = None
     """A network of timm whose weights are on this machine's disk."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Annotated[str, Matching(r"^[0-9a-f]{64}$", "be a digest of 64 hexadecimal digits")] | None = None
     """Digest of the file with the weights; a file with another digest is refused."""
 
     @model_validator(mode="after")
@@ -227,7 +237,14 @@ class SelfTrainingSpec(_Section):
 class JobSpec(_Section):
     """A complete search: task, data, space, objectives, constraints, algorithm, fidelity and budget."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+    name: Annotated[
+        str,
+        Field(min_length=1, max_length=128),
+        Matching(
+            r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$",
+            "begin with a letter or digit and hold only letters, digits, blanks and . _ -",
+        ),
+    ]
     task: ShortText
     dataset: Dataset
     space: SpaceSection
@@ -261,50 +278,49 @@ class JobSpec(_Section):
 
         Raises InvalidInput with one fault per wrong place, each at its JSON pointer.
         """
+        spec, faults = cls.read(document)
+        if faults:
+            raise InvalidInput(faults)
+        return spec
+
+    @classmethod
+    def read(cls, document: object) -> tuple[JobSpec, tuple[Fault, ...]]:
+        """Return the spec that `document` describes, and its faults; sections with faults are replaced by stand-ins.
+
+        The other sections can then be checked further. Raises InvalidInput if the document is no mapping.
+        """
         if not isinstance(document, Mapping):
             raise InvalidInput.at("", f"a job spec is a mapping of keys to values, not {_kind(document)}")
         try:
-            return cls.model_validate(document)
+            return cls.model_validate(document), ()
         except ValidationError as error:
-            raise InvalidInput(faults_of(error, document)) from None
+            faults = tuple(faults_of(error, document, cls))
+        broken = {section_of(fault) for fault in faults}
+        sound = {key: document[key] for key in cls.model_fields if key in document and key not in broken}
+        return cls.model_validate({**_STAND_INS, **sound}), faults
 
     def document(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, including defaults; `parse` is the inverse."""
         return self.model_dump(mode="json")
 
 
-def parse_section(model: type[ModelT], section: Mapping[str, Any]) -> ModelT:
-    """Validate a part of a spec by itself. Raises InvalidInput with pointers into that part."""
-    try:
-        return model.model_validate(dict(section))
-    except ValidationError as error:
-        raise InvalidInput(faults_of(error, section)) from None
+_STAND_INS: Mapping[str, Any] = MappingProxyType(
+    {
+        "name": "unnamed",
+        "task": "unnamed",
+        "dataset": {"name": "unnamed"},
+        "space": {"name": "unnamed"},
+        "objectives": [{"metric": "unnamed"}],
+        "algorithm": {"name": "random"},
+        "budget": {"trials": 1},
+    }
+)
+"""Sections that must be there; checks of a stand-in are not reported."""
 
 
-def faults_of(error: ValidationError, document: object) -> Iterable[Fault]:
-    """Yield the faults of a pydantic error, with JSON pointers into `document`."""
-    for detail in error.errors(include_url=False):
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            message = "unknown key"
-        missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
-        yield Fault(pointer_to(detail["loc"][: len(detail["loc"]) - len(missing)], document, missing), message)
-
-
-def pointer_to(location: Iterable[int | str], document: object, missing: Iterable[int | str] = ()) -> str:
-    """Return the JSON pointer for a pydantic location: its steps that exist in the document, then `missing`.
-
-    Pydantic puts the tags of unions between the steps; a tag is not a key of the document, so it is left out.
-    """
-    steps: list[int | str] = []
-    at = document
-    for step in location:
-        is_key = isinstance(at, Mapping) and step in at
-        is_index = isinstance(at, list | tuple) and isinstance(step, int) and step < len(at)
-        if is_key or is_index:
-            at = at[step]  # type: ignore[index]  # the two lines above ensure that it can be indexed
-            steps.append(step)
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in [*steps, *missing])
+def section_of(fault: Fault) -> str:
+    """Return the section of a spec that a fault is in."""
+    return fault.pointer[1:].partition("/")[0].replace("~1", "/").replace("~0", "~")
 
 
 def _kind(document: object) -> str:

@@ -27,11 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Parameter
+from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.model import NO_COSTS, CostModel
 from searchsvc.spaces.space import Matrix, Space
 
 BlockKind = Literal["choice", "order", "active", "count", "cost"]
 
+MOST_FEATURES = 1024
+"""Choices and numbers that a predictor can learn from; a few hundred results cannot tell more apart."""
+_ENTRIES_AT_ONCE = 2**22
+"""Entries of F that are computed at once: 32 MiB."""
 _SAMPLE = 512
 """Random candidates on which features are centred and costs are probed."""
 _SEED = 0x0FB3
@@ -58,6 +63,8 @@ class Encoding:
     """The features of a space under a cost model. Deterministic: it samples the space with a fixed seed."""
 
     def __init__(self, space: Space, cost_model: CostModel = NO_COSTS) -> None:
+        """Raises InvalidInput (pointer "") if the space has more than 1,024 choices and numbers."""
+        check_width(space)
         self.space = space
         self._cost_model = cost_model
         self._groups = _groups(space.parameters)
@@ -70,6 +77,11 @@ class Encoding:
         self.width = self.blocks[-1].stop
         self._centre = np.zeros(self.width)  # (f,): features are not centred yet
         self._centre = self.features(sample).mean(axis=0)  # (f,)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows whose features fit into a moderate amount of memory."""
+        return max(1, _ENTRIES_AT_ONCE // self.width)
 
     @property
     def architecture(self) -> tuple[int, ...]:
@@ -136,6 +148,14 @@ class Encoding:
         logs = {name: _log(values) for name, values in self._cost_model(sample).items()}
         finite = {name: np.sort(values[np.isfinite(values)]) for name, values in logs.items()}
         return {name: values for name, values in finite.items() if values.size and np.ptp(values) > 1e-9}
+
+
+def check_width(space: Space) -> None:
+    """Raise InvalidInput (pointer "") if the space has more choices and numbers than a predictor can learn from."""
+    count = sum(len(parameter.choices) if isinstance(parameter, Categorical) else 1 for parameter in space.parameters)
+    if count > MOST_FEATURES:
+        message = f"the predictor of fbnetv3 learns from at most {MOST_FEATURES:,} choices and numbers; this space has"
+        raise InvalidInput.at("", f"{message} {count:,}: use tpe, evolution or random, or leave some out")
 
 
 def _is_ordered(parameter: Parameter) -> bool:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,8 @@ _ITERATIONS = 60
 _BOUND = 5.0
 """The largest distance of θ from the mean of its prior, in standard deviations."""
 _TINY = 1e-9
+_MOST_DISTANCES = 2**22
+"""Entries of D: (blocks, n * n)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,12 @@ class GaussianProcess:
 
     @staticmethod
     def fit(blocks: Sequence[FeatureBlock], features: Matrix, targets: Matrix, fitted_on: int = 128) -> GaussianProcess:
-        """Fit to (n, f) and (n,). To bound the time, θ is fitted to `fitted_on` results at most, chosen evenly."""
+        """Fit to (n, f) and (n,).
+
+        To bound the time, θ is fitted to `fitted_on` results at most, chosen evenly; to fewer if there are more than
+        256 blocks, to bound the memory of their distances.
+        """
+        fitted_on = min(fitted_on, math.isqrt(_MOST_DISTANCES // max(len(blocks), 1)))
         layout = Layout.of(blocks)
         chosen = np.unique(np.linspace(0, len(targets) - 1, fitted_on).astype(np.intp))  # (<= fitted_on,)
         theta = fit_theta(layout, features[chosen], targets[chosen])

@@ -83,9 +83,10 @@ class NeuralEnsemble:
     @torch.inference_mode()
     def members(self, matrix: Matrix) -> Matrix:
         """(E, n) prediction of each member for candidates (n, d)."""
+        size = min(_CHUNK, self.encoding.rows_at_once)
         parts = [
-            _accuracy(self.encoder, self.head, *_inputs(self.encoding, matrix[start : start + _CHUNK]))
-            for start in range(0, len(matrix), _CHUNK)
+            _accuracy(self.encoder, self.head, *_inputs(self.encoding, matrix[start : start + size]))
+            for start in range(0, len(matrix), size)
         ]
         return np.array(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
 

@@ -73,7 +73,10 @@ class Predictor:
 
     def predict(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """(n,) means and standard deviations of measurements of candidates (n, d), in the units of the metric."""
-        means, deviations = self.latent(matrix, self.encoding.features(matrix))  # (n,) each
+        size = self.encoding.rows_at_once
+        parts = [matrix[start : start + size] for start in range(0, max(len(matrix), 1), size)]
+        latent = [self.latent(part, self.encoding.features(part)) for part in parts]
+        means, deviations = (np.concatenate(values) for values in zip(*latent, strict=True))  # (n,) each
         spread = np.sqrt(deviations**2 + self.process.kernel.noise)  # (n,)
         lower, upper = self.warp.inverse(means - spread), self.warp.inverse(means + spread)
         return self.warp.inverse(means), (upper - lower) / 2

@@ -7,25 +7,30 @@ and NaN if the parameter is not active.
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
+from searchsvc.spaces.grid import grid_of
 from searchsvc.spaces.ranges import levels
 
 Column: TypeAlias = NDArray[np.float64]
 """(n,)"""
 
 
-def typed_values(parameter: Parameter, column: Column, active: NDArray[np.bool_]) -> list[Scalar | None]:
-    """Return a column (n,) of M as typed values; None for rows in which the parameter is not active."""
+INACTIVE: Final = object()
+"""Stands for the value of a parameter that is not active; None is a value."""
+
+
+def typed_values(parameter: Parameter, column: Column, active: NDArray[np.bool_]) -> list[Scalar | object]:
+    """Return a column (n,) of M as typed values; INACTIVE for rows in which the parameter is not active."""
     if isinstance(parameter, Categorical):
-        return [parameter.choices[int(code)] if on else None for code, on in zip(column, active, strict=True)]
+        return [parameter.choices[int(code)] if on else INACTIVE for code, on in zip(column, active, strict=True)]
     if isinstance(parameter, Integer):
-        return [int(value) if on else None for value, on in zip(column, active, strict=True)]
-    return [float(value) if on else None for value, on in zip(column, active, strict=True)]
+        return [int(value) if on else INACTIVE for value, on in zip(column, active, strict=True)]
+    return [float(value) if on else INACTIVE for value, on in zip(column, active, strict=True)]
 
 
 def from_unit(parameter: Parameter, unit: Column) -> Column:
@@ -36,12 +41,8 @@ def from_unit(parameter: Parameter, unit: Column) -> Column:
         low, high = math.log(parameter.low - 0.5), math.log(parameter.high + 0.5)
         return np.clip(np.rint(np.exp(low + unit * (high - low))), parameter.low, parameter.high)
     if parameter.step is not None:
-        count = levels(parameter)
-        steps = np.minimum(np.floor(unit * count), count - 1)
-        values = np.minimum(parameter.low + steps * parameter.step, parameter.high)
-        # Rounded to a short decimal, so that 0.1 + 2 * 0.1 is the 0.3 of a job spec.
-        digits = 12 + max(0, -math.floor(math.log10(parameter.step)))
-        return values if isinstance(parameter, Integer) else np.asarray(np.round(values, digits), dtype=np.float64)
+        grid = grid_of(parameter.low, parameter.high, parameter.step)
+        return grid.values(np.minimum(np.floor(unit * (grid.last + 1)), grid.last))
     if parameter.log:
         low, high = math.log(parameter.low), math.log(parameter.high)
         return np.clip(np.exp(low + unit * (high - low)), parameter.low, parameter.high)

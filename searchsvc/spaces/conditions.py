@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar, is_among, value_key
+from searchsvc.errors import Fault, InvalidInput, pointer
 from searchsvc.spaces.ranges import levels, outside_reason
+
+_MOST_STATES = 10_000
 
 
 def in_order(parameters: Sequence[Parameter]) -> list[Parameter]:
@@ -24,7 +27,7 @@ def in_order(parameters: Sequence[Parameter]) -> list[Parameter]:
             faults.append(Fault(f"/{index}/name", f"{parameter.name!r} occurs twice"))
         for other, allowed in parameter.when.items():
             if message := _condition_fault(by_name, other, allowed):
-                faults.append(Fault(f"/{index}/when/{other}", message))
+                faults.append(Fault(pointer(index, "when", other), message))
     if not parameters:
         faults.append(Fault("", "an empty space has nothing to search: name at least one parameter"))
     if faults:
@@ -48,51 +51,107 @@ def _condition_fault(parameters: Mapping[str, Parameter], other: str, allowed: S
 
 def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
     """Return whether all conditions of a parameter hold for the values of the active parameters."""
-    return all(other in values and values[other] in allowed for other, allowed in parameter.when.items())
+    return all(other in values and is_among(values[other], allowed) for other, allowed in parameter.when.items())
 
 
 def count_candidates(ordered: Sequence[Parameter]) -> int | float:
     """Return the number of different candidates: exact, or infinity if an active parameter is continuous.
 
-    `ordered` are the parameters of a space in the order of `in_order`.
+    `ordered` are the parameters of a space in the order of `in_order`. Infinity also if the conditions are so entangled
+    that more than 10,000 combinations of inactive parameters would have to be told apart.
     """
     total: int | float = 1
     for component in _components(ordered):
-        total *= _count(component, {})
+        total = _product(total, _count(component))
     return total
 
 
 def _components(ordered: Sequence[Parameter]) -> list[list[Parameter]]:
-    """Return groups of parameters that conditions join, each in the order of its conditions."""
-    group = {parameter.name: frozenset([parameter.name]) for parameter in ordered}
+    """Return groups of parameters that conditions join, each in an order of its conditions.
+
+    Within a group, a parameter comes soon after the last of those that its conditions name, so that few parameters wait
+    for a decision at the same time.
+    """
+    children: dict[str, list[Parameter]] = {parameter.name: [] for parameter in ordered}
     for parameter in ordered:
         for other in parameter.when:
-            merged = group[parameter.name] | group[other]
-            group.update(dict.fromkeys(merged, merged))
-    return [[p for p in ordered if p.name in members] for members in dict.fromkeys(group.values())]
+            children[other].append(parameter)
+    by_name = {parameter.name: parameter for parameter in ordered}
+    components, placed = [], set[str]()
+    for root in ordered:
+        if root.name not in placed:
+            members = _joined(root, children, by_name)
+            components.append(_depth_first(members, children))
+            placed |= members.keys()
+    return components
 
 
-def _count(component: Sequence[Parameter], chosen: Mapping[str, Scalar]) -> int | float:
-    """Count the candidates of a component; only values of parameters that conditions name are enumerated."""
-    named = {other for parameter in component for other in parameter.when}
-    total: int | float = 1
+def _joined(
+    root: Parameter, children: Mapping[str, Sequence[Parameter]], by_name: Mapping[str, Parameter]
+) -> dict[str, Parameter]:
+    """Return the parameters that conditions join with `root`, by name."""
+    members, waiting = {root.name: root}, [root]
+    while waiting:
+        parameter = waiting.pop()
+        for near in (*children[parameter.name], *(by_name[other] for other in parameter.when)):
+            if near.name not in members:
+                members[near.name] = near
+                waiting.append(near)
+    return members
+
+
+def _depth_first(members: Mapping[str, Parameter], children: Mapping[str, Sequence[Parameter]]) -> list[Parameter]:
+    """Order the parameters of a component: each after those that its conditions name, and as soon as possible."""
+    missing = {name: len(parameter.when) for name, parameter in members.items()}
+    ready = [parameter for parameter in members.values() if not parameter.when]
+    ordered = []
+    while ready:
+        parameter = ready.pop()
+        ordered.append(parameter)
+        for child in children[parameter.name]:
+            missing[child.name] -= 1
+            if not missing[child.name]:
+                ready.append(child)
+    return ordered
+
+
+def _count(component: Sequence[Parameter]) -> int | float:
+    """Count the candidates of a component.
+
+    A state is the set of the parameters to come that are known to be inactive; it has a number of candidates so far.
+    """
+    states: dict[frozenset[str], int | float] = {frozenset(): 1}
     for index, parameter in enumerate(component):
-        if not is_active(parameter, chosen):
-            continue
-        if parameter.name not in named:
-            total *= levels(parameter)
-            continue
-        rest = component[index + 1 :]
-        shares = _shares(parameter, rest)
-        return total * sum(count * _count(rest, {**chosen, parameter.name: value}) for value, count in shares)
-    return total
+        children = [other for other in component[index + 1 :] if parameter.name in other.when]
+        everyone = frozenset(child.name for child in children)
+        shares = _shares(parameter, children)
+        ended_all: dict[frozenset[str], int | float] = {everyone: 1}
+        following: dict[frozenset[str], int | float] = {}
+        for inactive, count in states.items():
+            branches = ended_all if parameter.name in inactive else shares
+            for ended, values in branches.items():
+                state = (inactive - {parameter.name}) | ended
+                following[state] = following.get(state, 0) + _product(count, values)
+        if len(following) > _MOST_STATES:
+            return math.inf
+        states = following
+    return sum(states.values())
 
 
-def _shares(parameter: Parameter, rest: Sequence[Parameter]) -> list[tuple[Scalar, int]]:
-    """Return (value, number of values with the same effect) for a parameter that conditions in `rest` name."""
-    named = dict.fromkeys(value for other in rest for value in other.when.get(parameter.name, ()))
-    listed = [value for value in named if outside_reason(parameter, value) is None]
-    others = levels(parameter) - len(listed)
-    assert isinstance(others, int)
-    anything_else = object()
-    return [(value, 1) for value in listed] + ([(anything_else, others)] if others else [])  # type: ignore[list-item]
+def _shares(parameter: Parameter, children: Sequence[Parameter]) -> dict[frozenset[str], int | float]:
+    """Return the sets of children that values of a parameter make inactive, each with the number of such values."""
+    named = {value_key(value): value for child in children for value in child.when[parameter.name]}
+    inside = [value for value in named.values() if outside_reason(parameter, value) is None]
+    shares: dict[frozenset[str], int | float] = {}
+    for value in inside:
+        ended = frozenset(child.name for child in children if not is_among(value, child.when[parameter.name]))
+        shares[ended] = shares.get(ended, 0) + 1
+    if others := levels(parameter) - len(inside):
+        everyone = frozenset(child.name for child in children)
+        shares[everyone] = shares.get(everyone, 0) + others
+    return shares
+
+
+def _product(first: int | float, second: int | float) -> int | float:
+    """Multiply counts, of which any may be infinite or larger than a float."""
+    return math.inf if math.inf in (first, second) else first * second

@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 import numpy as np
 
 from searchsvc.domain.parameters import Categorical, Parameter
+from searchsvc.spaces.grid import grid_of
 from searchsvc.spaces.space import Matrix, Space
 
 
@@ -40,7 +41,5 @@ def _values(parameter: Parameter) -> Matrix:
         return np.arange(len(parameter.choices), dtype=np.float64)
     if parameter.step is None:
         return np.array([float(parameter.low)])
-    count = int(np.floor((parameter.high - parameter.low) / parameter.step + 1e-9)) + 1
-    values = np.minimum(parameter.low + np.arange(count) * parameter.step, parameter.high)
-    rounded: Matrix = np.round(values, 12)
-    return rounded
+    grid = grid_of(parameter.low, parameter.high, parameter.step)
+    return grid.values(np.arange(grid.last + 1, dtype=np.float64))

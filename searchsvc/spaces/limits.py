@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import Fault, InvalidInput, pointer
+from searchsvc.spaces.ranges import listed
 from searchsvc.spaces.space import Space
 
 Limits: TypeAlias = Mapping[str, Parameter]
@@ -17,7 +18,9 @@ Limits: TypeAlias = Mapping[str, Parameter]
 def check_values(values: Mapping[str, Scalar], limits: Limits) -> None:
     """Raise InvalidInput (pointers `/name`) if a value is out of range or its name is unknown."""
     faults = [
-        Fault(f"/{name}", reason) for name, value in values.items() if (reason := _reason_against(name, value, limits))
+        Fault(pointer(name), reason)
+        for name, value in values.items()
+        if (reason := _reason_against(name, value, limits))
     ]
     if faults:
         raise InvalidInput(faults)
@@ -41,7 +44,7 @@ def _first_reason_against(parameter: Parameter, limits: Limits) -> str | None:
         if reason := _reason_against(parameter.name, value, limits):
             return reason
     if isinstance(limit, Categorical) and not isinstance(parameter, Categorical) and parameter.low < parameter.high:
-        return f"{parameter.name} takes single values: make it a categorical of some of {list(limit.choices)}"
+        return f"{parameter.name} takes single values: make it a categorical of some of {listed(limit.choices)}"
     if isinstance(limit, Integer) and not isinstance(parameter, Categorical | Integer):
         return f"{parameter.name} must be a whole number: make it an integer"
     if not (isinstance(limit, Integer) and isinstance(parameter, Integer)) or parameter.low == parameter.high:

@@ -255,7 +255,7 @@ def _column(space: Space, matrix: Matrix, name: str, value: Scalar) -> _Column:
 def _decoded(parameter: Parameter, column: _Column) -> _Column:
     if not isinstance(parameter, Categorical):
         return column
-    choices = np.array([float(choice) for choice in parameter.choices])
+    choices = np.array(parameter.choices, float)
     return choices[column.astype(np.intp)] if len(choices) > 1 else choices[0]
 
 

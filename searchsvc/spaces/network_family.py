@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import recipe
 from searchsvc.spaces.complete import CompleteValues
@@ -21,7 +20,8 @@ from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.limits import Limits
 from searchsvc.spaces.space import Identity, Space
 
-Values: TypeAlias = Mapping[str, Scalar]
+Values: TypeAlias = Mapping[str, Any]
+"""Complete values of a network, none of which is null."""
 
 NETWORK = "network"
 """The parameter that names the family of a network."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -75,10 +76,10 @@ def _costs(name: str, width: int, info: DatasetInfo) -> tuple[float, float]:
     return sum(stage.flops for stage in stages), sum(stage.params for stage in stages)
 
 
-def stages_of(name: str) -> Callable[[Mapping[str, Scalar], DatasetInfo], list[Stage]]:
+def stages_of(name: str) -> Callable[[Mapping[str, Any], DatasetInfo], list[Stage]]:
     """Return a function that lists the stages of a network, from the image on, for complete values."""
 
-    def listed(values: Mapping[str, Scalar], info: DatasetInfo) -> list[Stage]:
+    def listed(values: Mapping[str, Any], info: DatasetInfo) -> list[Stage]:
         return _stages(name, int(values["base_width"]), shape_at(info.shape, values[RESOLUTION]), len(info.classes))
 
     return listed

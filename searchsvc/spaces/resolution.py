@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,10 @@ from searchsvc.spaces.space import Matrix, Space
 
 RESOLUTION = "resolution"
 
-Values = Mapping[str, Scalar]
+Values = Mapping[str, Any]
 
 
-def shape_at(shape: tuple[int, int, int], resolution: Scalar) -> tuple[int, int, int]:
+def shape_at(shape: tuple[int, int, int], resolution: Any) -> tuple[int, int, int]:
     """Return the (channels, height, width) that a network sees: squares of side `resolution`, or `shape` if it is 0."""
     side = int(resolution)
     return (shape[0], side, side) if side else shape
@@ -54,7 +55,7 @@ def _per_resolution(space: Space, at: Callable[[Scalar], CostModel], defaults: V
     return CostModel(COUNTED, costs)
 
 
-def _sides(space: Space, column: Matrix, default: Scalar) -> Matrix:
+def _sides(space: Space, column: Matrix, default: Any) -> Matrix:
     """Return the sides (n,) from the column of the resolution (n,), with the default for inactive entries."""
     parameter, missing = space[RESOLUTION], np.isnan(column)
     if isinstance(parameter, Categorical):

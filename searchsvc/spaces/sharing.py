@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar, value_key
 from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import networks, recipe
 from searchsvc.spaces.complete import CompleteValues
 from searchsvc.spaces.fbnetv3.space import FAMILIES
 from searchsvc.spaces.network_family import NETWORK
+from searchsvc.spaces.ranges import levels, outside_reason
 from searchsvc.spaces.resnet import LAYERS
 from searchsvc.spaces.resolution import RESOLUTION
 from searchsvc.spaces.space import Space
@@ -40,6 +41,9 @@ STRUCTURAL: Mapping[str, tuple[str, ...]] = MappingProxyType({"detection": ("cla
 """Recipe parameters by task that determine which weights a network has."""
 
 _ALTERNATIVE = "or use an algorithm that trains each candidate by itself (tpe, fbnetv3, evolution, random or another)"
+
+
+_MOST_LISTED = 10_000
 
 
 class WeightSharing(StrEnum):
@@ -93,10 +97,13 @@ def networks_of(space: Space, constants: Mapping[str, Scalar], task: str = netwo
 
 
 def options_of(parameter: Parameter) -> tuple[Scalar, ...]:
-    """Return choices, whole numbers in ascending order, or the ends of a range of real numbers."""
+    """Return choices, whole numbers in ascending order, or the ends of a range of real numbers.
+
+    A range of more than 10,000 whole numbers is represented by its ends: it is too long for any use of the list.
+    """
     if isinstance(parameter, Categorical):
         return parameter.choices
-    if isinstance(parameter, Integer):
+    if isinstance(parameter, Integer) and levels(parameter) <= _MOST_LISTED:
         return tuple(range(parameter.low, parameter.high + 1, parameter.step))
     return (parameter.low, parameter.high)
 
@@ -119,11 +126,11 @@ def _is_active(space: Space, parameter: Parameter) -> bool | None:
 
 def _holds(space: Space, parameter: Parameter, wanted: Iterable[Scalar]) -> bool | None:
     """Return whether a parameter has a wanted value in all candidates (True), in none (False), or in some (None)."""
-    options, accepted = set(options_of(parameter)), set(wanted)
+    accepted = {value_key(value) for value in wanted if outside_reason(parameter, value) is None}
     active = _is_active(space, parameter)
-    if active is False or options.isdisjoint(accepted):
+    if active is False or not accepted:
         return False
-    return active if options <= accepted else None
+    return active if len(accepted) == levels(parameter) else None
 
 
 def _fixed_parameters(network: str) -> tuple[str, ...]:

@@ -16,14 +16,16 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Parameter, Scalar
+from searchsvc.domain.faults import faults_of
+from searchsvc.domain.parameters import Categorical, Parameter, Scalar, value_key
 from searchsvc.domain.spec import NarrowedRange
-from searchsvc.errors import Fault, InvalidInput
+from searchsvc.errors import Fault, InvalidInput, pointer
 from searchsvc.spaces import columns
 from searchsvc.spaces.conditions import count_candidates, in_order, is_active
-from searchsvc.spaces.ranges import narrowed, outside_reason
+from searchsvc.spaces.ranges import listed, narrowed, outside_reason
 
 Matrix = NDArray[np.float64]
 Identity = Callable[[Matrix], Matrix]
@@ -64,7 +66,10 @@ class Space:
     # ---- members and subspaces -------------------------------------------------------------------------------------
 
     def size(self) -> int | float:
-        """Return the number of different candidates: exact, or infinity if an active parameter is continuous."""
+        """Return the number of different candidates: exact, or infinity if an active parameter is continuous.
+
+        Infinity also if the conditions are too entangled to count the candidates.
+        """
         return count_candidates(self._order)
 
     def contains(self, candidate: Candidate) -> str | None:
@@ -75,7 +80,7 @@ class Space:
         """Yield (name, reason) for every parameter by which the candidate is not in this space."""
         values = candidate.values
         for name in sorted(set(values) - set(self.names)):
-            yield name, f"unknown parameter {name!r}; this space has {', '.join(self.names)}"
+            yield name, f"unknown parameter {name!r}; this space has {listed(self.names)}"
         for parameter in self._order:
             active = is_active(parameter, values)
             if not active and parameter.name in values:
@@ -101,9 +106,9 @@ class Space:
         for column, parameter in enumerate(self.parameters):
             code = self._choice_codes.get(parameter.name)
             for row, candidate in enumerate(candidates):
-                value = candidate.values.get(parameter.name)
-                if value is not None:
-                    matrix[row, column] = code[value] if code is not None else value
+                if parameter.name in candidate.values:
+                    value = candidate.values[parameter.name]
+                    matrix[row, column] = code[value_key(value)] if code is not None else value
         return matrix
 
     def from_matrix(self, matrix: Matrix) -> list[Candidate]:
@@ -113,9 +118,9 @@ class Space:
             columns.typed_values(parameter, matrix[:, column], active[:, column])
             for column, parameter in enumerate(self.parameters)
         ]
-        rows = zip(*typed, strict=True)
+        rows = (zip(self.names, row, strict=True) for row in zip(*typed, strict=True))
         return [
-            Candidate({name: value for name, value in zip(self.names, row, strict=True) if value is not None})
+            Candidate({name: value for name, value in row if value is not columns.INACTIVE})  # type: ignore[misc]  # else it is a Scalar
             for row in rows
         ]
 
@@ -165,9 +170,9 @@ class Space:
     # ---- internals -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _choice_codes(self) -> dict[str, dict[Scalar, int]]:
+    def _choice_codes(self) -> dict[str, dict[tuple[bool, Scalar], int]]:
         return {
-            parameter.name: {choice: code for code, choice in enumerate(parameter.choices)}
+            parameter.name: {value_key(choice): code for code, choice in enumerate(parameter.choices)}
             for parameter in self.parameters
             if isinstance(parameter, Categorical)
         }
@@ -176,24 +181,23 @@ class Space:
         """Return the entries (k,) of values of a parameter in its column of M, without values out of range."""
         parameter, codes = self[name], self._choice_codes.get(name)
         inside = [value for value in values if outside_reason(parameter, value) is None]
-        return np.array([value if codes is None else codes[value] for value in inside], dtype=np.float64)
+        return np.array([value if codes is None else codes[value_key(value)] for value in inside], dtype=np.float64)
 
     def _replaced(self, changes: Mapping[str, NarrowedRange | Sequence[Scalar]]) -> Space:
         faults, parameters = [], {parameter.name: parameter for parameter in self.parameters}
         for name, change in changes.items():
             if name not in parameters:
-                faults.append(Fault(f"/{name}", f"no such parameter; this space has {', '.join(self.names)}"))
+                faults.append(Fault(pointer(name), f"no such parameter; this space has {listed(self.names)}"))
                 continue
             try:
                 parameters[name] = narrowed(parameters[name], change)
             except ValueError as error:
-                faults.append(Fault(f"/{name}", _first_line(error)))
+                faults.append(Fault(pointer(name), _reason(error)))
         if faults:
             raise InvalidInput(faults)
         return Space(parameters.values())
 
 
-def _first_line(error: ValueError) -> str:
-    """Return the first message of a pydantic error, or the text of a plain error."""
-    details = getattr(error, "errors", None)
-    return str(details()[0]["msg"]).removeprefix("Value error, ") if callable(details) else str(error)
+def _reason(error: ValueError) -> str:
+    """Return the first message of a validator's error in our words, or the text of a plain error."""
+    return faults_of(error, {})[0].message if isinstance(error, ValidationError) else str(error)

@@ -29,6 +29,7 @@ from searchsvc.domain.candidates import Candidate
 from searchsvc.domain.parameters import Basis, Categorical, Float, Parameter, Scalar
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces.bases import MOST_OPTIONS
+from searchsvc.spaces.ranges import levels
 from searchsvc.spaces.space import Matrix, Space
 
 
@@ -202,7 +203,7 @@ def _reason_against(parameter: Parameter) -> str | None:
     others = "the algorithms that train each candidate by itself search it as it is"
     if isinstance(parameter, Float):
         return f"{parameter.name} is a range: give AutoHAS a basis of some of its values; {others}"
-    if len(list(_entries(parameter))) > MOST_OPTIONS:
+    if levels(parameter) > MOST_OPTIONS and not isinstance(parameter, Basis):
         return f"{parameter.name} has more than {MOST_OPTIONS} values: narrow it, or make it a basis; {others}"
     return None
 
@@ -210,7 +211,7 @@ def _reason_against(parameter: Parameter) -> str | None:
 def _numbers(parameter: Parameter) -> list[float] | None:
     """Return the options as numbers, or None if not all of them are numbers."""
     options = _labels(parameter)
-    numbers = [float(option) for option in options if not isinstance(option, bool | str)]
+    numbers = [float(option) for option in options if not isinstance(option, bool | str | None)]
     return numbers if len(numbers) == len(options) else None
 
 

@@ -212,7 +212,9 @@ def _choices(space: Space, name: str, defaults: Mapping[str, Any]) -> tuple[Scal
 def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
     """Return the largest value that a candidate can have."""
     named = [parameter for parameter in space.parameters if parameter.name == name]
-    largest = [max(map(int, each.choices)) if isinstance(each, Categorical) else int(each.high) for each in named]
+    largest = [
+        int(max(map(_number, each.choices))) if isinstance(each, Categorical) else int(each.high) for each in named
+    ]
     if not named or any(each.when for each in named):  # candidates without the parameter have its default
         largest.append(int(defaults[name]))
     return max(largest)
@@ -221,3 +223,8 @@ def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
 def _is_finite(numbers: Tensor) -> bool:
     """True if the sum of the numbers is finite, which takes a fraction of the time of checking each number."""
     return math.isfinite(float(numbers.sum()))
+
+
+def _number(choice: Scalar) -> float:
+    assert isinstance(choice, int | float)  # by the limits of the task
+    return choice

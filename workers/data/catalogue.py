@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from searchsvc.domain.spec import parse_section
+from searchsvc.domain.faults import parse_section
 from searchsvc.errors import InvalidInput
 from workers.data.options import (
     IMAGES,

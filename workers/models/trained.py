@@ -10,12 +10,11 @@ The file holds weights and a JSON text; loading it runs none of its content.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
+from typing import Annotated, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from searchsvc.domain.faults import faults_of
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo, TrialTask
@@ -192,11 +192,10 @@ def _card(path: str | Path, text: str, task: str) -> ModelCard:
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
-        raise InvalidInput.at("", f"the metadata of {path} is not that of {wanted}: {_first(error.errors())}") from None
+        first = faults_of(error, {}, ModelCard)[0]
+        raise InvalidInput.at("", f"the metadata of {path} is not that of {wanted}: {first}") from None
     if card.format != wanted:
         raise InvalidInput.at("", f"the metadata of {path} is that of {card.format}, not of {wanted}")
     return card
 
 
-def _first(errors: Iterable[Any]) -> str:
-    return json.dumps(next(iter(errors))["msg"])

@@ -115,7 +115,8 @@ class DataShare(NamedTuple):
 def data_share_of(task: TrialTask) -> DataShare:
     """Return the data of a trial: the recipe's share is a share of the data that the fidelity allows."""
     allowed, share = task.fidelity.data_fraction, task.values.get(DATA_FRACTION, 1.0)
-    return DataShare(allowed * float(share), allowed)
+    assert isinstance(share, int | float)  # by the limits of the task
+    return DataShare(allowed * share, allowed)
 
 
 def device_of(task: TrialTask) -> torch.device:

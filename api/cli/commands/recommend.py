@@ -56,7 +56,7 @@ def constraints(most: Iterable[str], least: Iterable[str]) -> list[dict[str, Any
 
 
 def _limit(limit: str, end: str) -> tuple[str, float]:
-    metric, equals, number = limit.partition("=")
+    metric, equals, number = limit.rpartition("=")  # names of metrics may hold the sign
     try:
         if metric and equals and math.isfinite(value := float(number)):
             return metric, value

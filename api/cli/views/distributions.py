@@ -37,5 +37,5 @@ def _options(distribution: Document) -> str:
     likeliest = sorted(
         zip(distribution["probabilities"], distribution["options"], strict=True), key=lambda one: -one[0]
     )
-    shown = "  ".join(f"{text.value(option)} {share:.0%}" for share, option in likeliest[:_SHOWN])
+    shown = "  ".join(f"{text.choice(option)} {share:.0%}" for share, option in likeliest[:_SHOWN])
     return f"{shown}  and {hidden} more" if (hidden := len(likeliest) - _SHOWN) > 0 else shown

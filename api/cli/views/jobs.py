@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api import text
-from api.cli.output import state, table
+from api.cli.output import cell, state, table
 
 Document = Mapping[str, Any]
 _DONE = ("SUCCEEDED", "STOPPED", "FAILED")
@@ -83,7 +83,7 @@ def pairs(lines: Iterable[tuple[str, str | None]]) -> Table:
     result.add_column()
     for name, value in lines:
         if value:
-            result.add_row(name, Text.from_markup(value) if value.startswith("[") else Text(value))
+            result.add_row(Text(name), cell(value))
     return result
 
 
@@ -197,7 +197,7 @@ def _tested(trial: Document) -> dict[str, float]:
 
 def values_table(trial: Document) -> Table:
     """Return the candidate, a line per parameter."""
-    return table(("parameter", "value"), [(name, text.value(value)) for name, value in trial["values"].items()])
+    return table(("parameter", "value"), [(name, text.choice(value)) for name, value in trial["values"].items()])
 
 
 def plan_lines(plan: Document) -> list[Table | str]:

@@ -15,6 +15,7 @@ from api.rest.deps import PREFIX, FeedDep, JobRef, PageSize, PageToken, ServiceD
 from api.rest.errors import answers
 from api.rest.schemas.base import Page
 from api.rest.schemas.events import Event
+from searchsvc.domain.faults import Matching
 from searchsvc.service.lookup.pagination import page_of
 from searchsvc.service.service import Service
 
@@ -35,10 +36,8 @@ After = Annotated[
     Query(description="Only events after this sequence number; `latest`: only future events."),
 ]
 LastEventId = Annotated[
-    str | None,
-    Header(
-        pattern="^[0-9]{1,18}$", description="The event after which an interrupted stream continues; overrides `after`."
-    ),
+    Annotated[str, Matching(r"^[0-9]{1,18}$", "be the number of an event")] | None,
+    Header(description="The event after which an interrupted stream continues; overrides `after`."),
 ]
 UntilFinal = Annotated[bool, Query(description="End the stream after the last event of a job that has ended.")]
 

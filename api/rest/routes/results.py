@@ -29,6 +29,7 @@ from api.rest.schemas.events import Log
 from api.rest.schemas.gains import MeasuredGains
 from api.rest.schemas.results import JobMeasurement, Round
 from api.rest.schemas.trials import Trial
+from searchsvc.domain.faults import Matching
 
 router = APIRouter(
     prefix=f"{PREFIX}/jobs/{{job}}",
@@ -115,8 +116,8 @@ def export(
         str, Query(max_length=64, description="A name under `exports` of the job's task.", examples=["weights"])
     ],
     trial: Annotated[
-        str | None,
-        Query(max_length=36, pattern=r"^[0-9A-Fa-f-]+$", description="Number or id; by default, the best trial."),
+        Annotated[str, Matching(r"^[0-9A-Fa-f-]+$", "be the number or the id of a trial")] | None,
+        Query(max_length=36, description="Number or id; by default, the best trial."),
     ] = None,
 ) -> FileResponse:
     """Export a job as a file."""

@@ -31,6 +31,7 @@ from api.rest.schemas.base import Page
 from api.rest.schemas.events import Log
 from api.rest.schemas.trials import Artifact, Attempt, Comparison, Measurement, Trial
 from searchsvc.domain import TrialState
+from searchsvc.domain.faults import Matching
 from searchsvc.errors import InvalidInput
 
 router = APIRouter(
@@ -47,7 +48,13 @@ by_id = APIRouter(
 
 
 Compared = Annotated[
-    list[Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]],
+    list[
+        Annotated[
+            str,
+            Field(max_length=140),
+            Matching(r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$", "be the id of a trial, or JOB/NUMBER"),
+        ]
+    ],
     Query(min_length=1, max_length=100, description="Trials, each as an id or job/number."),
 ]
 
@@ -139,7 +146,9 @@ def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
 def download(
     service: ServiceDep,
     trial: TrialDep,
-    artifact: Annotated[str, Path(max_length=255, pattern=r"^[^/\x00]+$", description="Name of the file.")],
+    artifact: Annotated[
+        str, Matching(r"^[^/\x00]+$", "be the name of a file"), Path(max_length=255, description="Name of the file.")
+    ],
 ) -> FileResponse:
     """Download a file, whole or by ranges."""
     file = service.trials.open_artifact(trial.id, artifact)

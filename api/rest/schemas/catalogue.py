@@ -12,13 +12,16 @@ from pydantic import BaseModel, Field
 from api.rest.schemas.base import Out
 from searchsvc import domain
 from searchsvc.domain import Parameter, Scalar
+from searchsvc.domain.faults import Matching
 from searchsvc.domain.metrics import Goal
 from searchsvc.service.exports import export
 from searchsvc.service.planning import self_training
 from searchsvc.spaces.catalogue import ShippedSpace
 
 TableName = Annotated[
-    str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the entry.")
+    str,
+    Matching(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "begin with a letter or digit and hold only letters, digits and . _ -"),
+    Path(max_length=128, description="Name of the entry."),
 ]
 
 

@@ -13,7 +13,7 @@ from scipy.spatial import QhullError
 
 from api.ui.live.job_view import JobView
 from api.ui.parts.metrics import costs_and_metrics
-from searchsvc.domain import Categorical, Parameter, Scalar
+from searchsvc.domain import Categorical, Parameter, Scalar, value_key
 from searchsvc.service.results.columns import sample
 
 MOST_DRAWN = 1000
@@ -62,11 +62,17 @@ def thinned(candidates: Sequence[RankedCandidate]) -> list[RankedCandidate]:
 def position(parameter: Parameter, value: Scalar) -> float:
     """Return the position of a value in the range of its parameter, from 0 to 1, on the scale of the search."""
     if isinstance(parameter, Categorical):
-        return parameter.choices.index(value) / max(1, len(parameter.choices) - 1)
+        return place_of(parameter, value) / max(1, len(parameter.choices) - 1)
+    assert isinstance(value, int | float)
     low, high, number = float(parameter.low), float(parameter.high), float(value)
     if parameter.log:
         low, high, number = np.log(low), np.log(high), np.log(number)
     return float((number - low) / (high - low)) if high > low else 0.5
+
+
+def place_of(parameter: Categorical, value: Scalar) -> int:
+    """Return the index of a choice; true is not 1."""
+    return next(place for place, choice in enumerate(parameter.choices) if value_key(choice) == value_key(value))
 
 
 def cells(parameter: Parameter) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from api import text
-from api.ui.charts.candidates import RankedCandidate, cells, surface, thinned
+from api.ui.charts.candidates import RankedCandidate, cells, place_of, surface, thinned
 from api.ui.charts.plots import Options, axis
 from api.ui.parts.theme import HAIR, INK, RANKS, SERIES
 from searchsvc.domain import Categorical, Parameter
@@ -63,17 +63,19 @@ _WRITTEN: Mapping[str, Any] = MappingProxyType(
 def _parallel_axis(place: int, parameter: Parameter) -> Options:
     written = {"dim": place, "name": parameter.name, **_WRITTEN}
     if isinstance(parameter, Categorical):
-        words = [text.value(one) for one in parameter.choices]
-        return {**written, "type": "category", "data": words, "axisLabel": {"color": INK}}
+        return {**written, "type": "category", "data": text.labels(parameter.choices), "axisLabel": {"color": INK}}
     return {**written, "type": "log" if parameter.log else "value", "min": parameter.low, "max": parameter.high}
 
 
 def _value(parameter: Parameter, candidate: RankedCandidate) -> float | str | None:
     """Return the value of a parameter as its axis takes it, or None if the candidate lacks the parameter."""
-    value = candidate.values.get(parameter.name)
-    if value is None:
+    if parameter.name not in candidate.values:
         return None
-    return text.value(value) if isinstance(parameter, Categorical) else float(value)
+    value = candidate.values[parameter.name]
+    if isinstance(parameter, Categorical):
+        return text.labels(parameter.choices)[place_of(parameter, value)]
+    assert isinstance(value, int | float)
+    return float(value)
 
 
 def _colours(dimension: int) -> Options:
@@ -205,7 +207,7 @@ def _axis(parameter: Parameter) -> Options:
         return {
             "type": "category",
             "name": parameter.name,
-            "data": [text.value(one) for one in parameter.choices],
+            "data": text.labels(parameter.choices),
             "axisLabel": {"color": INK},
             "nameTextStyle": {"color": INK},
             "splitLine": {"show": True, "lineStyle": {"color": HAIR}},

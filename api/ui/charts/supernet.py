@@ -30,7 +30,7 @@ def options_over_time(learning: Learning, parameter: str) -> Options:
         for column, one in enumerate(by_step)
         for row, probability in enumerate(one.probabilities)
     ]
-    return _map(learning.steps, [text.value(option) for option in by_step[0].options], data)
+    return _map(learning.steps, text.labels(by_step[0].options), data)
 
 
 def _map(steps: Sequence[int], rows: Sequence[str], data: list[list[float]]) -> Options:

@@ -15,6 +15,8 @@ from searchsvc.spaces.space import Matrix
 
 LISTED = 100_000
 """Largest number of candidates of a space that is listed as a whole."""
+_MOST_ENTRIES = 2**24
+"""Entries of the features of a pool: 64 MiB. A pool has fewer candidates if they have many features."""
 _DRAW = 1024
 """Points of the sequence per draw."""
 _DRAWS = 64
@@ -30,7 +32,9 @@ class CandidatePool:
         """`size`: quasi-random candidates if the space cannot be listed; `start`: candidates to choose far apart."""
         self._problem = problem
         self._encoding = encoding
-        self._size = size
+        most = _MOST_ENTRIES // encoding.width
+        self._size = min(size, most)
+        self._listed = min(LISTED, most)
         self._start = start
 
     @cached_property
@@ -55,12 +59,14 @@ class CandidatePool:
     @cached_property
     def features(self) -> NDArray[np.float32]:
         """(p, f) features of `rows`."""
-        return self._encoding.features(self.rows).astype(np.float32)
+        size = self._encoding.rows_at_once
+        parts = [self.rows[start : start + size] for start in range(0, max(len(self.rows), 1), size)]
+        return np.vstack([self._encoding.features(part).astype(np.float32) for part in parts])
 
     @property
     def is_whole(self) -> bool:
         """True if `rows` holds every feasible candidate of the space."""
-        return self._problem.space.size() <= LISTED
+        return self._problem.space.size() <= self._listed
 
     def around(self, matrix: Matrix, count: int, random: np.random.Generator) -> Matrix:
         """(<= n * count, d) feasible neighbours of (n, d)."""
@@ -68,7 +74,7 @@ class CandidatePool:
 
     def _all_rows(self) -> Matrix:
         """(p, d) every feasible candidate in random order, or the start of a scrambled Sobol sequence."""
-        listed = enumerate_space(self._problem.space, LISTED)  # (size, d)
+        listed = enumerate_space(self._problem.space, self._listed)  # (size, d)
         if listed is not None:
             return self._feasible(listed[generator(self._problem.seed, 0, _TAG).permutation(len(listed))])
         from scipy.stats import qmc  # late: scipy takes half a second to import

@@ -150,7 +150,8 @@ class Posterior:
 
         With several objectives, the best rank by expected gain over several draws of their weights.
         """
-        parts = [slice(start, start + _CHUNK) for start in range(0, max(len(rows), 1), _CHUNK)]
+        size = min(_CHUNK, self._encoding.rows_at_once)
+        parts = [slice(start, start + size) for start in range(0, max(len(rows), 1), size)]
         estimates = [self._estimate(rows[part], features[part]) for part in parts]
         whole = {metric: _joined([estimate[metric] for estimate in estimates]) for metric in self.predictors}  # (n,)
         if len(self._problem.objectives) == 1:

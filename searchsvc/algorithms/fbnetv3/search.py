@@ -31,9 +31,10 @@ from searchsvc.algorithms.options import MethodOptions
 from searchsvc.algorithms.ranking import signed_values
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.spec import StoppingSpec
-from searchsvc.errors import NothingFeasible
+from searchsvc.errors import NothingFeasible, below
 from searchsvc.predictors.constrained_search import search
 from searchsvc.predictors.early_stop import LEAST_TRIALS
+from searchsvc.predictors.encoding import check_width
 from searchsvc.predictors.threads import one_thread
 from searchsvc.spaces.space import Matrix
 
@@ -98,7 +99,10 @@ class FbnetV3(Algorithm):
     learns_from_histories = True
 
     def __init__(self, problem: Problem, options: FbnetV3Options) -> None:
+        """Raises InvalidInput (pointer `/name`) if the space has too many choices for the predictor."""
         super().__init__(problem)
+        with below("/name"):
+            check_width(problem.space)
         self._options = options
         self._surrogate = Surrogate(problem, batch=options.batch, threshold=options.threshold, neural=options.neural)
         self._history = History(problem.space)

@@ -38,6 +38,7 @@ from searchsvc.algorithms.pending import Pending
 from searchsvc.algorithms.ranking import signed_values, slacks
 from searchsvc.domain.candidates import Candidate, Observation
 from searchsvc.domain.parameters import Scalar
+from searchsvc.errors import InvalidInput
 
 _PENDING = 2**30  # numbers of pending trials: after those of all results
 _WARM = -(2**30)  # numbers of results that were never asked for: before those of all asks
@@ -179,6 +180,15 @@ class OptunaAlgorithm(Algorithm):
             return finished[1]
         self._warm_results += 1
         return _trial(_WARM + self._warm_results, TrialState.RUNNING, {}, {})
+
+
+def check_modelled(problem: Problem, name: str, suits: Callable[[BaseDistribution], bool], most: int) -> None:
+    """Raise InvalidInput (pointer /name) if a sampler would model more than `most` parameters together."""
+    space = OptunaSpace(problem.space)
+    count = sum(len(space.searched(group.names, suits)) for group in space.groups if not group.when)
+    if count > most:
+        message = f"{name} models at most {most} parameters without conditions, and this space has {count:,}"
+        raise InvalidInput.at("/name", f"{message}: use tpe, evolution or random, or fix some of them")
 
 
 class _Storage(InMemoryStorage):

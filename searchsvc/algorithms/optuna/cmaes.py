@@ -13,15 +13,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import CmaEsSampler
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
+from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits, check_modelled
 from searchsvc.algorithms.optuna.options import CmaEsOptions
 from searchsvc.algorithms.optuna.space import OptunaSpace
 from searchsvc.algorithms.optuna.views import CmaGenerations
 from searchsvc.errors import InvalidInput
 
+MOST_PARAMETERS = 256
+"""Numbers that the optimiser models: it stores their covariances with every generation."""
+
 
 def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
-    """Create CMA-ES. Raises InvalidInput (pointer /name) if there are several objectives."""
+    """Create CMA-ES. Raises InvalidInput (pointer /name) if there are several objectives or more than 256 numbers."""
     if len(problem.objectives) > 1:
         raise InvalidInput.at("/name", "cmaes searches one objective; for several use nsga2, tpe, gp or evolution")
 
@@ -35,6 +38,8 @@ def cmaes(problem: Problem, options: CmaEsOptions) -> OptunaAlgorithm:
 
     def is_number(distribution: object) -> bool:
         return not isinstance(distribution, CategoricalDistribution)
+
+    check_modelled(problem, "cmaes", is_number, MOST_PARAMETERS)
 
     def view() -> CmaGenerations:
         return CmaGenerations(options.startup_trials, options.population or _usual_population(problem, is_number))

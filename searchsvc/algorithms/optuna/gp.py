@@ -13,13 +13,20 @@ import torch
 from optuna.samplers import GPSampler
 
 from searchsvc.algorithms.base import Problem
-from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits
+from searchsvc.algorithms.optuna.adapter import OptunaAlgorithm, SamplerTraits, check_modelled
 from searchsvc.algorithms.optuna.options import GpOptions
 from searchsvc.algorithms.optuna.views import Window
 
+MOST_PARAMETERS = 64
+"""Parameters that the process models: an ask compares 2,048 points with 300 results in each of them."""
+
 
 def gp(problem: Problem, options: GpOptions) -> OptunaAlgorithm:
-    """Create GP: parameters without conditions are modelled, conditional parameters are drawn uniformly."""
+    """Create GP: parameters without conditions are modelled, conditional parameters are drawn uniformly.
+
+    Raises InvalidInput (pointer /name) if there are more than 64 parameters to model.
+    """
+    check_modelled(problem, "gp", lambda _: True, MOST_PARAMETERS)
 
     def sampler(seed: int) -> GPSampler:
         return GPSampler(seed=seed, n_startup_trials=options.startup_trials, warn_independent_sampling=False)

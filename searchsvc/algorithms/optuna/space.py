@@ -1,7 +1,14 @@
 """A Space as Optuna distributions, and the conversion of values in both directions.
 
-A choice is its index; a stepped float is the index of its grid point, so that a converted value lies exactly on the
-grid.
+| parameter | value as Optuna sees it |
+|---|---|
+| choices | the index of the choice |
+| float or integer with a step | the number k of low + k * step, so that a converted value lies exactly on the grid |
+| integer without a step | itself |
+| float | itself |
+| more than 65,536 values, or a range whose square is no float64 | its position in the unit interval |
+
+Samplers list the values of a discrete range, and square the widths of continuous ranges: the last row spares them both.
 """
 
 from __future__ import annotations
@@ -9,13 +16,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Integer, Parameter, Scalar
+from searchsvc.domain.parameters import Categorical, Float, Integer, Parameter, Scalar, is_among, value_key
+from searchsvc.spaces import columns
+from searchsvc.spaces.grid import grid_of
+from searchsvc.spaces.ranges import levels
 from searchsvc.spaces.space import Space
 
 OptunaDistributions = dict[str, BaseDistribution]
+
+_MOST_LEVELS = 2**16
+"""Values of a discrete range that a sampler may list."""
+_WIDEST, _NARROWEST, _SMALLEST = 1e150, 1e-150, 1e-300
+"""Widths of ranges whose squares are numbers; the smallest number of a logarithmic range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +42,7 @@ class ParameterGroup:
     names: tuple[str, ...]
 
     def is_active(self, values: Mapping[str, Scalar]) -> bool:
-        return all(other in values and values[other] in allowed for other, allowed in self.when.items())
+        return all(other in values and is_among(values[other], allowed) for other, allowed in self.when.items())
 
 
 class OptunaSpace:
@@ -35,7 +51,7 @@ class OptunaSpace:
     def __init__(self, space: Space) -> None:
         self._parameters = {parameter.name: parameter for parameter in space.parameters}
         self._codes = {
-            parameter.name: {choice: code for code, choice in enumerate(parameter.choices)}
+            parameter.name: {value_key(choice): code for code, choice in enumerate(parameter.choices)}
             for parameter in space.parameters
             if isinstance(parameter, Categorical)
         }
@@ -59,19 +75,26 @@ class OptunaSpace:
         parameter = self._parameters[name]
         if isinstance(parameter, Categorical):
             return parameter.choices[int(value)]
+        if _is_relaxed(parameter):
+            position = np.clip(np.array([float(value)]), 0.0, 1.0)
+            converted = float(columns.from_unit(parameter, position)[0])
+            return int(converted) if isinstance(parameter, Integer) else converted
+        if _is_stepped(parameter):
+            number = grid_of(parameter.low, parameter.high, parameter.step or 1).value(int(value))
+            return int(number) if isinstance(parameter, Integer) else number
         if isinstance(parameter, Integer):
-            return int(value)
-        if parameter.step is not None:
-            return min(round(parameter.low + int(value) * parameter.step, 12), parameter.high)
+            return min(max(int(value), parameter.low), parameter.high)
         return min(max(float(value), parameter.low), parameter.high)
 
     def _internal(self, name: str, value: Scalar) -> float:
         parameter = self._parameters[name]
         if isinstance(parameter, Categorical):
-            return self._codes[name][value]
-        assert not isinstance(value, str)
-        if not isinstance(parameter, Integer) and parameter.step is not None:
-            return round((value - parameter.low) / parameter.step)
+            return self._codes[name][value_key(value)]
+        assert isinstance(value, int | float)
+        if _is_relaxed(parameter):
+            return float(columns.to_unit(parameter, np.array([float(value)]))[0])
+        if _is_stepped(parameter):
+            return grid_of(parameter.low, parameter.high, parameter.step or 1).number(value)
         return value
 
 
@@ -83,12 +106,32 @@ def single_value(distribution: BaseDistribution) -> float:
 def _distribution(parameter: Parameter) -> BaseDistribution:
     if isinstance(parameter, Categorical):
         return CategoricalDistribution(tuple(range(len(parameter.choices))))
+    if _is_relaxed(parameter):
+        return FloatDistribution(0.0, 1.0)
+    if _is_stepped(parameter):
+        return IntDistribution(0, grid_of(parameter.low, parameter.high, parameter.step or 1).last)
     if isinstance(parameter, Integer):
-        steps = (parameter.high - parameter.low) // parameter.step
-        return IntDistribution(parameter.low, parameter.low + steps * parameter.step, parameter.log, parameter.step)
-    if parameter.step is not None:
-        return IntDistribution(0, int((parameter.high - parameter.low) / parameter.step + 1e-9))
+        return IntDistribution(parameter.low, parameter.high, parameter.log)
     return FloatDistribution(parameter.low, parameter.high, parameter.log)
+
+
+def _is_stepped(parameter: Parameter) -> bool:
+    """Return whether a number is searched by its place on a grid."""
+    if isinstance(parameter, Integer):
+        return parameter.step > 1
+    return isinstance(parameter, Float) and parameter.step is not None
+
+
+def _is_relaxed(parameter: Parameter) -> bool:
+    """Return whether a number is searched by its position in the unit interval."""
+    if isinstance(parameter, Categorical):
+        return False
+    if parameter.step is not None:
+        return levels(parameter) > _MOST_LEVELS
+    width = parameter.high - parameter.low
+    if width == 0.0:
+        return False
+    return not _NARROWEST <= width <= _WIDEST or (parameter.log and parameter.low < _SMALLEST)
 
 
 def _groups(space: Space) -> Iterator[ParameterGroup]:
@@ -98,7 +141,9 @@ def _groups(space: Space) -> Iterator[ParameterGroup]:
         ready = [parameter for parameter in waiting if set(parameter.when) <= placed]
         groups: dict[object, list[Parameter]] = {}
         for parameter in ready:
-            conditions = frozenset((other, frozenset(allowed)) for other, allowed in parameter.when.items())
+            conditions = frozenset(
+                (other, frozenset(map(value_key, allowed))) for other, allowed in parameter.when.items()
+            )
             groups.setdefault(conditions, []).append(parameter)
         for group in groups.values():
             yield ParameterGroup(group[0].when, tuple(parameter.name for parameter in group))

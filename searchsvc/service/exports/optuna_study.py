@@ -22,7 +22,7 @@ import optuna
 from searchsvc.domain import Job, JobSpec, Trial, TrialState
 from searchsvc.domain.fields import shown_fields
 from searchsvc.service.exports.source import PAGE, Source
-from searchsvc.service.results.optuna_distributions import distributions_of
+from searchsvc.service.results.optuna_distributions import distributions_of, internal_value
 from searchsvc.settings import sqlite_url
 
 _STATES = {
@@ -110,7 +110,7 @@ class _ParameterDistributions:
     def rows(self, trial: Trial) -> Iterator[Row]:
         if trial.state.is_final:
             for name, value in trial.values.items():
-                yield _id(trial.number), name, self._distributions[name].to_internal_repr(value), self._json[name]
+                yield _id(trial.number), name, internal_value(self._distributions[name], value), self._json[name]
 
 
 def _trial_row(trial: Trial) -> Row:

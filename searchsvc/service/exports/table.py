@@ -1,4 +1,7 @@
-"""`csv`: all trials, a row each, with a column per parameter, metric and test metric. Read and written in pages."""
+"""`csv`: all trials, a row each, with a column per parameter, metric and test metric. Read and written in pages.
+
+The cell of a parameter that is not active is empty; the choice null is written as `null`.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def _ordered(columns: dict[str, None]) -> list[str]:
 
 def _row(trial: Trial) -> dict[str, Any]:
     row: dict[str, Any] = {name: _cell(_FIELDS[name], getattr(trial, name)) for name in _FIXED}
-    row |= {f"parameter.{name}": value for name, value in trial.values.items()}
+    row |= {f"parameter.{name}": "null" if value is None else value for name, value in trial.values.items()}
     row |= {f"metric.{name}": value for name, value in {**trial.proposal.costs, **(trial.metrics or {})}.items()}
     return row | {f"test.{name}": value for name, value in (trial.test_metrics or {}).items()}
 

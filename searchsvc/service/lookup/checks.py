@@ -12,7 +12,7 @@ from types import MappingProxyType
 from searchsvc import tasks
 from searchsvc.domain import Categorical, JobSpec, Parameter, Scalar, Task
 from searchsvc.domain.spec import InlineSpace, NamedSpace
-from searchsvc.errors import Fault, FaultCollector, InvalidInput, NotFound
+from searchsvc.errors import Fault, FaultCollector, InvalidInput, NotFound, pointer
 from searchsvc.spaces import Space, catalogue, networks, recipe
 from searchsvc.spaces.network_family import NETWORK
 
@@ -65,7 +65,7 @@ def bound_space(spec: JobSpec, task: Task | None, constants: Mapping[str, Scalar
             spec.task, space, constants, {name: value for name, value in section.fix.items() if name in outside}
         )
     message = "is fixed already: leave it out of fix or of narrow"
-    faults.add(Fault(f"/space/narrow/{name}", message) for name in contradictions)
+    faults.add(Fault(pointer("space", "narrow", name), message) for name in contradictions)
     with faults.at("/space/fix"):
         fixed = space.fix(pinned)
     with faults.at("/space/narrow"):
@@ -93,11 +93,11 @@ def metric_faults(
         *((f"/objectives/{index}/metric", objective.metric) for index, objective in enumerate(spec.objectives)),
         *((f"/constraints/{index}/metric", constraint.metric) for index, constraint in enumerate(spec.constraints)),
     ]
-    for pointer, name in named:
+    for place, name in named:
         if name not in metrics:
-            yield Fault(pointer, f"{task.name} does not measure {name!r}{close_to(name, metrics)}")
+            yield Fault(place, f"{task.name} does not measure {name!r}{close_to(name, metrics)}")
         elif name in unmeasured:
-            yield Fault(pointer, f"{name} cannot be measured on this dataset: {unmeasured[name]}")
+            yield Fault(place, f"{name} cannot be measured on this dataset: {unmeasured[name]}")
     first = spec.objectives[0].metric
     if first not in measured and first in metrics:
         yield Fault(
@@ -147,19 +147,20 @@ def _inline_space(section: InlineSpace, task: Task | None) -> Space:
 
 def _parameter_faults(section: InlineSpace, defaults: Mapping[str, Scalar]) -> Iterator[Fault]:
     for index, parameter in enumerate(section.parameters):
-        pointer = f"/space/parameters/{index}"
+        place = f"/space/parameters/{index}"
         if parameter.name in defaults:
-            yield from _kind_faults(pointer, parameter, defaults[parameter.name])
+            yield from _kind_faults(place, parameter, defaults[parameter.name])
         else:
             message = f"the task does not know {parameter.name!r}{close_to(parameter.name, defaults)}"
-            yield Fault(f"{pointer}/name", message)
+            yield Fault(f"{place}/name", message)
 
 
-def _kind_faults(pointer: str, parameter: Parameter, default: Scalar) -> Iterator[Fault]:
+def _kind_faults(place: str, parameter: Parameter, default: Scalar) -> Iterator[Fault]:
     """Yield a fault if a parameter has texts and its default is a number, or the reverse."""
     choices, key = (parameter.choices, "choices") if isinstance(parameter, Categorical) else ((parameter.low,), "type")
-    wrong = [choice for choice in choices if isinstance(choice, str) != isinstance(default, str)]
+    given = [choice for choice in choices if choice is not None and default is not None]
+    wrong = [choice for choice in given if isinstance(choice, str) != isinstance(default, str)]
     if wrong:
         kind = "texts" if isinstance(default, str) else "numbers or true and false"
         message = f"the task takes {kind} for {parameter.name} (such as {default!r}), not {wrong[0]!r}"
-        yield Fault(f"{pointer}/{key}", message)
+        yield Fault(f"{place}/{key}", message)

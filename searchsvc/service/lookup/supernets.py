@@ -61,9 +61,11 @@ def check(spec: JobSpec, task: Task, search: SharedSearch, constants: Mapping[st
     """Let the task check the search of its supernet. Raises InvalidInput with pointers into the spec."""
     assert isinstance(task, SupernetTask)  # spec_faults reports any other task
     faults = FaultCollector()
-    faults.add(_too_many_options(search))
-    with faults.at(), task_call(task.name, "check_search"):
-        task.check_search(search.parameters, constants, data, search.options)
+    too_many = [*_too_many_options(search)]
+    faults.add(too_many)
+    if not too_many:  # the task would list all options
+        with faults.at(), task_call(task.name, "check_search"):
+            task.check_search(search.parameters, constants, data, search.options)
     try:
         faults.raise_any()
     except InvalidInput as error:

@@ -73,7 +73,7 @@ def with_pinned_section(spec: JobSpec, names: ResolvedNames, sources: Sources) -
     if not needed:
         message = f"no trial would be self-trained: put {SELF_TRAINING} into the space, or fix it to true"
         raise InvalidInput.at(_SECTION, message)
-    largest = spec.fidelity.data_fraction * max(_data_fractions(space, names.constants))
+    largest = spec.fidelity.data_fraction * max(_data_fractions(space, names.constants), default=1.0)
     with below(_SECTION):
         pinned, how = _pinned(section, sources)
         with task_call(task.name, "check_self_training"):
@@ -88,7 +88,7 @@ def _data_fractions(space: Space, constants: Mapping[str, Scalar]) -> list[float
     allowed = fractions
     if SELF_TRAINING in self_trained:
         allowed = self_trained[SELF_TRAINING].when.get(DATA_FRACTION, fractions)
-    return [float(fraction) for fraction in fractions if fraction in allowed]
+    return [float(fraction) for fraction in fractions if fraction in allowed and isinstance(fraction, int | float)]
 
 
 def _names(space: NamedSpace | InlineSpace) -> tuple[str, ...]:

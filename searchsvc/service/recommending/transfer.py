@@ -7,12 +7,12 @@ and a report shows the results side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState
+from searchsvc.domain import Categorical, Job, JobSpec, Objective, Scalar, Trial, TrialState, value_key
 from searchsvc.domain.spec import NamedSpace
 from searchsvc.domain.trial_task import REPLICATE
 from searchsvc.errors import Conflict, Fault, InvalidInput, NotFound
@@ -164,7 +164,7 @@ def _distinct(recipes: Sequence[Recipe]) -> list[Recipe]:
 def _parameters(candidates: Sequence[Mapping[str, Scalar]]) -> Iterator[dict[str, Any]]:
     """Yield every parameter as a choice among the values that it has in the candidates."""
     for name in candidates[0]:
-        choices = list(dict.fromkeys(candidate[name] for candidate in candidates))
+        choices = list({value_key(candidate[name]): candidate[name] for candidate in candidates}.values())
         yield {"type": "categorical", "name": name, "choices": choices}
 
 
@@ -191,9 +191,9 @@ def _listed_candidates(spec: JobSpec) -> list[dict[str, Scalar]]:
     return candidates
 
 
-def _values(trials: Sequence[Trial], metric: str) -> dict[tuple[str, frozenset[tuple[str, Scalar]]], list[float]]:
+def _values(trials: Sequence[Trial], metric: str) -> dict[tuple[str, frozenset[tuple[str, Hashable]]], list[float]]:
     """Return the measured values by network and recipe."""
-    values: dict[tuple[str, frozenset[tuple[str, Scalar]]], list[float]] = {}
+    values: dict[tuple[str, frozenset[tuple[str, Hashable]]], list[float]] = {}
     for trial in trials:
         if trial.state is TrialState.SUCCEEDED and trial.metrics is not None:
             place = str(trial.values[NETWORK]), _key(halves(trial.values).recipe)
@@ -201,8 +201,8 @@ def _values(trials: Sequence[Trial], metric: str) -> dict[tuple[str, frozenset[t
     return values
 
 
-def _key(recipe_values: Recipe) -> frozenset[tuple[str, Scalar]]:
-    return frozenset(recipe_values.items())
+def _key(recipe_values: Recipe) -> frozenset[tuple[str, Hashable]]:
+    return frozenset((name, value_key(value)) for name, value in recipe_values.items())
 
 
 def _rows(values: Sequence[Sequence[float]], objective: Objective) -> Iterator[RecipeResult]:

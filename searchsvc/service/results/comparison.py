@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from searchsvc.domain import JobSpec, Scalar, Trial
+from searchsvc.domain import JobSpec, Scalar, Trial, value_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class TrialComparison:
     @property
     def differing(self) -> tuple[str, ...]:
         """The parameters in which the trials differ."""
-        return tuple(name for name, values in self.parameters.items() if len(set(values)) > 1)
+        return tuple(name for name, values in self.parameters.items() if len(set(map(value_key, values))) > 1)
 
 
 def compare(trials: Sequence[Trial], specs: Mapping[str, JobSpec]) -> TrialComparison:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from searchsvc.domain import Categorical, Integer, JobSpec, Parameter
+from searchsvc.domain import Categorical, Integer, JobSpec, Parameter, Scalar, value_key
 from searchsvc.service.lookup import checks
+from searchsvc.spaces.grid import grid_of
 
 
 def distributions_of(spec: JobSpec) -> dict[str, BaseDistribution]:
     """Return Optuna's distribution of each parameter of the job's space."""
     return {parameter.name: _distribution(parameter) for parameter in checks.space_of(spec, None).parameters}
+
+
+def internal_value(distribution: BaseDistribution, value: Scalar) -> float:
+    """Return the number by which Optuna stores a value; Optuna itself takes the choices true and 1 for the same."""
+    if isinstance(distribution, CategoricalDistribution):
+        keys = [value_key(choice) for choice in distribution.choices]
+        return keys.index(value_key(value))
+    return float(distribution.to_internal_repr(value))
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
@@ -22,5 +31,6 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
         return IntDistribution(parameter.low, parameter.low + steps * parameter.step, parameter.log, parameter.step)
     high = parameter.high
     if parameter.step is not None:  # Optuna requires the end of the range to be on the grid
-        high = round(parameter.low + int((high - parameter.low) / parameter.step + 1e-9) * parameter.step, 12)
+        grid = grid_of(parameter.low, high, parameter.step)
+        high = grid.value(grid.last)
     return FloatDistribution(parameter.low, high, parameter.log, parameter.step)

@@ -6,19 +6,21 @@ import warnings
 from collections.abc import Container, Sequence
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from searchsvc.domain import Job, Trial
-from searchsvc.service.results.optuna_distributions import distributions_of
+from searchsvc.domain import Job, Scalar, Trial
+from searchsvc.service.results.optuna_distributions import distributions_of, internal_value
 
 
 def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: bool) -> dict[str, float]:
     """Return the share of each parameter in the variation of a metric, from trials with their values of the metric."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna would report every new study
     distributions = distributions_of(job.spec)
+    numbered = {name: _numbered(distribution) for name, distribution in distributions.items()}
     trials = [
         FrozenTrial(
             number=number,
@@ -26,8 +28,8 @@ def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: b
             value=value,
             datetime_start=None,
             datetime_complete=None,
-            params={name: value for name, value in trial.values.items() if name in distributions},
-            distributions={name: distributions[name] for name in trial.values if name in distributions},
+            params={name: _value(distributions[name], one) for name, one in trial.values.items() if name in numbered},
+            distributions={name: numbered[name] for name in trial.values if name in numbered},
             user_attrs={},
             system_attrs={},
             intermediate_values={},
@@ -54,3 +56,14 @@ def shares_of(job: Job, measured: Sequence[tuple[Trial, float]], *, minimised: b
         warnings.simplefilter("ignore")  # the evaluator is marked as experimental
         shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in shares.items()}
+
+
+def _numbered(distribution: BaseDistribution) -> BaseDistribution:
+    """Return a distribution over the numbers of choices: Optuna takes the choices true and 1 for the same."""
+    if isinstance(distribution, CategoricalDistribution):
+        return CategoricalDistribution(tuple(range(len(distribution.choices))))
+    return distribution
+
+
+def _value(distribution: BaseDistribution, value: Scalar) -> Scalar:
+    return int(internal_value(distribution, value)) if isinstance(distribution, CategoricalDistribution) else value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from searchsvc.domain import Budget, Job, JobSpec, JobState, Token, TrialState, new_id
-from searchsvc.domain.spec import parse_section
+from searchsvc.domain import Budget, Job, JobState, Token, TrialState, new_id
+from searchsvc.domain.faults import parse_section
 from searchsvc.errors import InvalidInput, NotFound
 from searchsvc.service.documents import documents
 from searchsvc.service.lookup import checks
@@ -14,8 +14,9 @@ from searchsvc.service.lookup.pagination import Page, page_of
 from searchsvc.service.lookup.pins import pins_of
 from searchsvc.service.planning import machine
 from searchsvc.service.planning import plan as planning
+from searchsvc.service.planning.blueprint import Blueprint
 from searchsvc.service.planning.reachability import check_reachable
-from searchsvc.service.planning.resolve import resolve
+from searchsvc.service.planning.resolve import resolve_document
 from searchsvc.service.system import removal
 from searchsvc.service.system.logs import LogPart, read_part
 from searchsvc.service.use_cases.context import DEFAULT_PAGE_SIZE, ServiceContext
@@ -50,8 +51,7 @@ class JobService:
         if self._context.children is not None:
             planned: planning.Plan = self._context.children.run("plan", "jobs.plan", document, trusted=trusted)
             return planned
-        spec = JobSpec.parse(documents.checked(document))
-        return planning.plan(resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store))
+        return planning.plan(self._resolved(document, trusted))
 
     def submit(
         self, document: object, *, owner: Token | None = None, trusted: bool = False, request_id: str | None = None
@@ -66,8 +66,7 @@ class JobService:
             how = {"owner": owner, "trusted": trusted, "request_id": request_id or new_id()}
             made: tuple[Job, bool] = self._context.children.run("plan", "jobs.submit", document, **how)
             return made
-        spec = JobSpec.parse(documents.checked(document))
-        blueprint = resolve(spec, trusted=trusted, settings=self._context.settings, store=self._store)
+        blueprint = self._resolved(document, trusted)
         check_reachable(blueprint)
         name, owner_id = (owner.name, owner.id) if owner else (None, None)
         pins, quota = pins_of(blueprint.spec), quota_of(self._context.settings)
@@ -86,6 +85,10 @@ class JobService:
         workers = 1 if nodes else job.spec.resources.workers  # those of a cluster are spread over its nodes
         room = machine.largest(nodes) if nodes else machine.here()
         return tuple(fault.message for fault in machine.shortages(job.spec, room, workers))
+
+    def _resolved(self, document: object, trusted: bool) -> Blueprint:
+        checked = documents.checked(document)
+        return resolve_document(checked, trusted=trusted, settings=self._context.settings, store=self._store)
 
     def submit_derived(self, document: Mapping[str, Any], owner: Token | None, request_id: str | None) -> Job:
         """Store a job on the data of an accepted job, whose paths were checked when it was submitted."""

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from searchsvc.domain.faults import faults_of
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.gathers import Array
@@ -97,9 +98,7 @@ class LatencyTable(_TableModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = "/".join(map(str, first["loc"])) or "its beginning"
-            raise InvalidInput.at("", f"{source} is no {FORMAT} table: {first['msg']} at {where}") from None
+            raise InvalidInput.at("", f"{source} is no {FORMAT} table: {faults_of(error, {}, cls)[0]}") from None
 
     @cached_property
     def serialised(self) -> bytes:

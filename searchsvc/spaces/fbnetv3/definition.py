@@ -44,7 +44,7 @@ from pydantic import (
     field_validator,
 )
 
-from searchsvc.domain.spec import faults_of
+from searchsvc.domain.faults import faults_of
 from searchsvc.errors import InvalidInput
 
 Side: TypeAlias = tuple[int, int]

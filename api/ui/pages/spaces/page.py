@@ -47,7 +47,7 @@ def _space(context: PageContext, shipped: ShippedSpace) -> None:
         if shipped.constants:
             with box("", "details"):
                 Text("summary", "Constants")
-                table(("parameter", "value"), [(name, text.value(one)) for name, one in shipped.constants.items()])
+                table(("parameter", "value"), [(name, text.choice(one)) for name, one in shipped.constants.items()])
         CandidateSampler(context, shipped.name)
 
 
@@ -73,7 +73,7 @@ def _counted(shipped: ShippedSpace) -> str:
 def described(parameter: Parameter) -> str:
     """Return the values that a parameter can take, on a single line."""
     if isinstance(parameter, Categorical):
-        return ", ".join(text.value(one) for one in parameter.choices)
+        return ", ".join(text.labels(parameter.choices))
     if isinstance(parameter, Basis):
         return f"mixtures of {', '.join(text.value(one) for one in parameter.values)}"
     step = f" in steps of {text.value(parameter.step)}" if parameter.step not in (None, 1) else ""
@@ -84,4 +84,4 @@ def described(parameter: Parameter) -> str:
 def _condition(parameter: Parameter) -> str:
     """Return the condition under which a parameter is active, as `depth = 2, 3`."""
     when = parameter.when or {}
-    return "; ".join(f"{name} = {text.value(list(values))}" for name, values in when.items())
+    return "; ".join(f"{name} = {', '.join(text.labels(values))}" for name, values in when.items())

@@ -61,4 +61,4 @@ def _show(sample: SampledCandidate) -> None:
             if values:
                 with box("stack"):
                     Text("h3", title, "muted small")
-                    table(("parameter", "value"), [(name, text.value(value)) for name, value in values.items()])
+                    table(("parameter", "value"), [(name, text.choice(value)) for name, value in values.items()])

@@ -133,7 +133,7 @@ def _candidate(trial: Trial) -> None:
 
 
 def _values(values: Mapping[str, Scalar]) -> None:
-    table(("parameter", "value"), [(name, text.value(value)) for name, value in values.items()])
+    table(("parameter", "value"), [(name, text.choice(value)) for name, value in values.items()])
 
 
 def _figures(trial: Trial) -> None:
