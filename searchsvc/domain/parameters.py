@@ -17,9 +17,18 @@ from searchsvc.domain.texts import check_name, check_text
 
 _LARGEST = 2**53  # whole numbers up to here are exact in a float64 matrix, and in every reader of JSON
 
-WholeValue: TypeAlias = Annotated[StrictInt, Field(ge=-_LARGEST, le=_LARGEST)]
+
+def _check_whole(value: Any) -> Any:
+    """Return `value`. Raises ValueError if it is a whole number that float64 and readers of JSON may change."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"a whole number must be at most {_LARGEST:,} (2^53): write a larger one as a text")
+    return value
+
+
 TextValue: TypeAlias = Annotated[StrictStr, Field(max_length=4096), AfterValidator(check_text)]
-Scalar: TypeAlias = StrictBool | WholeValue | StrictFloat | TextValue | None
+Scalar: TypeAlias = Annotated[
+    StrictBool | StrictInt | StrictFloat | TextValue | None, BeforeValidator(_check_whole)
+]
 """Type of the values of parameters. None (null) is a choice such as any other."""
 
 _WIDE = 10.0  # ratio of the ends of a basis from which its logarithm is searched

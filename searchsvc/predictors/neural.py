@@ -86,7 +86,7 @@ class NeuralEnsemble:
         size = min(_CHUNK, self.encoding.rows_at_once)
         parts = [
             _accuracy(self.encoder, self.head, *_inputs(self.encoding, matrix[start : start + size]))
-            for start in range(0, len(matrix), size)
+            for start in range(0, max(len(matrix), 1), size)
         ]
         return np.array(torch.cat(parts, dim=1).numpy(), dtype=np.float64)
 

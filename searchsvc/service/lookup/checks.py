@@ -158,7 +158,8 @@ def _parameter_faults(section: InlineSpace, defaults: Mapping[str, Scalar]) -> I
 def _kind_faults(place: str, parameter: Parameter, default: Scalar) -> Iterator[Fault]:
     """Yield a fault if a parameter has texts and its default is a number, or the reverse."""
     choices, key = (parameter.choices, "choices") if isinstance(parameter, Categorical) else ((parameter.low,), "type")
-    given = [choice for choice in choices if choice is not None and default is not None]
+    free = parameter.name != NETWORK  # a task that knows what null means takes it; there is no network of that name
+    given = [choice for choice in choices if default is not None and not (free and choice is None)]
     wrong = [choice for choice in given if isinstance(choice, str) != isinstance(default, str)]
     if wrong:
         kind = "texts" if isinstance(default, str) else "numbers or true and false"
