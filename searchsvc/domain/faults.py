@@ -43,7 +43,6 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "float_type": "a number",
         "float_parsing": "a number",
         "string_type": "a text",
-        "string_sub_type": "a text",
         "none_required": "null",
         "list_type": "a list",
         "tuple_type": "a list",

@@ -31,7 +31,7 @@ _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class StepGrid:
     """The values of a range with a step."""
 
     low: int
@@ -69,7 +69,7 @@ class Grid:
 
 
 @lru_cache(maxsize=4096)
-def grid_of(low: float, high: float, step: float) -> Grid:
+def grid_of(low: float, high: float, step: float) -> StepGrid:
     """Return the grid from `low` to at most `high`."""
     first, width = _exact(low), _exact(step)
     denominator = math.lcm(first.denominator, width.denominator)
@@ -78,7 +78,7 @@ def grid_of(low: float, high: float, step: float) -> Grid:
     last = int((span * _ROUNDING + stride) // (stride * _ROUNDING))
     exact = max(abs(start), last * stride, abs(start + last * stride)) <= _EXACT
     divisible = denominator <= _EXACT or (denominator <= _EXACT_POWER and _EXACT_POWER % denominator == 0)
-    return Grid(start, stride, denominator, high, last, exact and divisible)
+    return StepGrid(start, stride, denominator, high, last, exact and divisible)
 
 
 def _exact(value: float) -> Fraction:

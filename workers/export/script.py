@@ -20,7 +20,7 @@ from workers.trials.files import DROPPED
 
 _TEMPLATE = "workers.export.standalone"
 _WIDTH = 110
-_SCALAR, _PLAIN = QualifiedName("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str"
+_SCALAR, _PLAIN = QualifiedName("searchsvc.domain.parameters", "Scalar"), "bool | int | float | str | None"
 """Type of values, which pydantic checks here and nothing checks in a script."""
 
 

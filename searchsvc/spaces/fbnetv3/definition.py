@@ -251,7 +251,7 @@ def parse(document: Mapping[str, Any]) -> NetworkDefinition:
     try:
         return NetworkDefinition.model_validate(document)
     except ValidationError as error:
-        raise InvalidInput(faults_of(error, document)) from None
+        raise InvalidInput(faults_of(error, document, NetworkDefinition)) from None
 
 
 def round8(channels: float) -> int:

@@ -110,7 +110,7 @@ def test_clone_changes_what_the_patch_names(client: TestClient, service: Service
     assert client.get(made[0].headers["Location"]).json()["spec"]["seed"] == 7
     assert service.jobs.get(made[0].json()["id"]).spec.dataset == job.spec.dataset
     assert client.post(f"{JOBS}/{job.id}:clone", json={"budget": {"trials": 0}}).json()["errors"] == [
-        {"pointer": "/budget/trials", "message": "Input should be greater than or equal to 1"}
+        {"pointer": "/budget/trials", "message": "must be at least 1, not 0"}
     ]
 
 

@@ -103,8 +103,8 @@ def test_what_is_proposed_is_taught(resolved: Resolved, tmp_path: Path) -> None:
         ({"self_training": {"around": "detection"}}, "/self_training/around", "the task is classification"),
         ({"self_training": {}}, "/self_training", "no trial would be self-trained"),
         ({"space": inline(False, True)}, "/self_training", "is missing"),
-        ({"space": inline(True), "self_training": {"rounds": 0}}, "/self_training/rounds", "greater than or equal"),
-        ({"space": inline(True), "self_training": {"unlabelled": "all"}}, "/self_training/unlabelled", "'rest'"),
+        ({"space": inline(True), "self_training": {"rounds": 0}}, "/self_training/rounds", "must be at least 1, not 0"),
+        ({"space": inline(True), "self_training": {"unlabelled": "all"}}, "/self_training/unlabelled", "must be rest"),
         (
             {"space": inline(True), "self_training": {}, "fidelity": {"epochs": 1}},
             "/self_training/unlabelled",
