@@ -120,7 +120,7 @@ class Space:
         ]
         rows = (zip(self.names, row, strict=True) for row in zip(*typed, strict=True))
         return [
-            Candidate({name: value for name, value in row if value is not columns.INACTIVE})  # type: ignore[misc]  # else it is a Scalar
+            Candidate({name: value for name, value in row if value is not columns.INACTIVE})
             for row in rows
         ]
 

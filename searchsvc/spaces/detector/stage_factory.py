@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from searchsvc.domain.parameters import Scalar
 from searchsvc.spaces.costs.gathers import CostPart, Values
 from searchsvc.spaces.costs.stages import Stage
 from searchsvc.spaces.detector.blocks import Cost
@@ -13,7 +12,7 @@ from searchsvc.spaces.detector.genes import STAGES
 from searchsvc.spaces.detector.maps import Shape
 from searchsvc.spaces.resolution import RESOLUTION, shape_at
 
-CompleteValues: TypeAlias = Mapping[str, Scalar]
+CompleteValues: TypeAlias = Mapping[str, Any]
 _NOTES = {"off": "", "plain": "switchable atrous", "deform": "switchable atrous, deformable"}
 
 
