@@ -94,7 +94,7 @@ def test_every_wrong_value_is_reported_with_its_pointer() -> None:
 
 @pytest.mark.parametrize(
     ("candidates", "pointer"),
-    [([], "/candidates"), ("all", "/candidates"), ([3], "/candidates/0"), ([{"lr": None}], "/candidates/0/lr")],
+    [([], "/candidates"), ("all", "/candidates"), ([3], "/candidates/0"), ([{"lr": []}], "/candidates/0/lr")],
 )
 def test_an_invalid_list_of_candidates_is_refused(candidates: Any, pointer: str) -> None:
     assert set(faults(candidates)) == {pointer}
