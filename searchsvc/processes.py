@@ -10,12 +10,25 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
+
+_LONGEST_TEMPORARY = 16
 
 
 def program(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs a module of ours."""
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def temporary_folder() -> Path:
+    """Return the folder for temporary files of Ray: that of TMPDIR, or `/tmp` if its path is long.
+
+    Ray creates Unix sockets below it, whose paths are limited to 107 characters.
+    """
+    folder = tempfile.gettempdir()
+    return Path(folder if len(folder) <= _LONGEST_TEMPORARY else "/tmp")  # noqa: S108 - the folders in it are private
 
 
 def import_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ import psutil
 
 from searchsvc import proxies
 from searchsvc.errors import RuntimeUnavailable
-from searchsvc.processes import import_path
+from searchsvc.processes import import_path, temporary_folder
 from searchsvc.settings import Settings
 
 OBJECT_STORE_BYTES = 200_000_000  # configurations and measurements pass through it, never data or weights
@@ -232,12 +232,10 @@ def _file(settings: Settings) -> Path:
 def _new_temporary(settings: Settings) -> Path:
     """Make the folder of Ray's own files. Raises RuntimeUnavailable.
 
-    Its path is short, because Ray creates Unix sockets below it, whose paths are limited to 107 characters. Its name is
-    random, so that no other user can make it first, and only this user can enter it; Ray opens its own folder, below,
-    to everybody.
+    Its name is random, so that no other user can make it first, and only this user can enter it; Ray opens its own
+    folder, below, to everybody.
     """
-    parent = tempfile.gettempdir()
-    parent = parent if len(parent) <= 16 else "/tmp"  # noqa: S108 - the folder below is new and has mode 0700
+    parent = temporary_folder()
     try:
         private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     except OSError as error:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from api.cli.remote import RemoteTransport
 from api.cli.transport import ConnectionLost, Request
 from api.ui.session import Links
 from searchsvc.controller.controller import Controller
-from searchsvc.domain import Job, JobState
+from searchsvc.domain import Job, JobSpec, JobState, Node
 from searchsvc.errors import Conflict, InvalidInput
 from searchsvc.service.planning import machine
 from searchsvc.service.service import Service
@@ -372,6 +373,19 @@ def test_a_run_claims_its_job_for_itself(service: Service, job: Job) -> None:
         controller._end()
 
 
+def test_a_run_says_that_it_runs_its_job_although_a_service_does_too(
+    service: Service, job: Job, server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses.address_path(service.settings).write_text(f"http://127.0.0.1:{server}\n")
+    controller = _controller(service)
+    try:
+        notice = run._other_controller(controller, job)
+    finally:
+        controller._end()
+    assert notice is not None
+    assert notice.endswith(f"(http://127.0.0.1:{server}); this command runs it.")
+
+
 def test_a_run_says_that_another_controller_was_faster(service: Service, job: Job) -> None:
     service.store.claim_job(job.id, "node-7:4711:abcd", 60.0)
     notice = run._other_controller(_controller(service), job)
@@ -446,6 +460,28 @@ def test_a_job_that_waits_for_resources_says_so_when_it_is_submitted(
     assert told.code == 0
     assert words.partition(": ")[2] in told.err
     assert words.partition(": ")[2] in searchctl("submit", spec, *sets, "--json").document["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "address", "warnings"),
+    [
+        ([], None, ["a trial needs 1 GPUs, this machine has 0"]),
+        ([], "head:6379", []),
+        ([0.0, 0.0], "head:6379", ["a trial needs 1 GPUs, the largest node of the cluster has 0"]),
+        ([0.0, 4.0], "head:6379", []),
+    ],
+)
+@pytest.mark.usefixtures("no_gpu")
+def test_what_no_node_has_is_known_while_drivers_report_nodes(
+    service: Service, job: Job, nodes: list[float], address: str | None, warnings: list[str]
+) -> None:
+    claimed = service.store.claim_job(job.id, "me", 60.0)
+    assert claimed is not None
+    reported = [Node(f"n{i}", f"10.0.0.{i}", 8.0, gpus, 2.0**34, avoided=False) for i, gpus in enumerate(nodes)]
+    service.store.report_nodes(claimed[1], reported)
+    spec = JobSpec.parse({**_DIGITS, "resources": {"gpu": 1}})
+    served = Service(service.store, Settings(data_dir=service.settings.data_dir, ray_address=address))
+    assert list(served.jobs.shortages(replace(job, spec=spec))) == warnings
 
 
 @pytest.mark.usefixtures("no_gpu")

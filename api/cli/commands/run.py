@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.addresses import running_address
 from api.cli.client import Client, path_of
 from api.cli.embedded import client_of, open_service
 from api.cli.exits import Exit
@@ -122,9 +123,10 @@ def _check_room(service: Service, document: dict[str, Any]) -> None:
 
 
 def _other_controller(controller: Controller, job: Job) -> str | None:
-    """Claim the job for this command; return who runs it if another controller was faster, for a notice."""
+    """Claim the job for this command. Return a notice if other processes on the data folder may also run jobs."""
     if controller.take(job.id):
-        return None
+        address = running_address(controller.settings)
+        return address and f"A service uses this data folder too and shows this job ({address}); this command runs it."
     lease = next((lease for lease in controller.store.leases() if lease.job_id == job.id), None)
     if lease is None:
         return None  # this controller tries again

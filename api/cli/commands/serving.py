@@ -64,8 +64,7 @@ def serve(
         controller = Controller(service) if with_controller else None
         app, links = web_app(service, controller=controller)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
-        for line in surroundings.warnings(settings):
-            hint(line)
+        _warn(settings)
         with announced_address(settings, bound) if is_alone else nullcontext():
             sign_in = _sign_in_lines(service, address_of(settings, bound), links.make)
             _announce(settings, bound, with_controller, sign_in, is_alone)
@@ -87,8 +86,15 @@ def controller(ctx: typer.Context, max_drivers: MaxDrivers = None, ray_address: 
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
+        _warn(settings)
         typer.echo(f"Running the jobs of {without_password(settings.database_url)}. Ctrl-C ends it.")
         running.run(stop)
+
+
+def _warn(settings: Settings) -> None:
+    """Print a sentence for each thing about this machine that will cause trouble."""
+    for line in surroundings.warnings(settings):
+        hint(line)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -9,11 +9,10 @@ import os
 import re
 import resource
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from searchsvc import proxies
+from searchsvc import processes, proxies
 from searchsvc.service.planning import machine
 from searchsvc.service.system.health import HealthCheck
 from searchsvc.settings import Settings
@@ -66,14 +65,14 @@ def check_disk(settings: Settings) -> HealthCheck:
 
 
 def check_ray_disk(settings: Settings) -> HealthCheck:
-    folder = tempfile.gettempdir()
+    folder = processes.temporary_folder()
     if settings.ray_address is not None:
         return HealthCheck("disk of Ray", "ok", "that of the cluster")
     usage = shutil.disk_usage(folder)
     found = f"{usage.free / usage.total:.1%} free for {folder}"
     if usage.free >= _LEAST_FREE_SHARE * usage.total:
         return HealthCheck("disk of Ray", "ok", found)
-    mend = f"Ray stores nothing on a disk with less than {_LEAST_FREE_SHARE:.0%} free: make room, or set TMPDIR"
+    mend = f"Ray stores nothing with less than {_LEAST_FREE_SHARE:.0%} free: make room, or set TMPDIR to a short path"
     return HealthCheck("disk of Ray", "warning", found, mend)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from searchsvc.domain import ControllerReport
 from searchsvc.service.service import Service
@@ -58,6 +61,23 @@ def test_a_controller_that_is_silent_or_fails_is_found(service: Service) -> None
     silent = _checks(service.settings)["controllers"]
     assert (silent.state, silent.found) == ("warning", "no report for a minute: node-1, process 7")
     assert "searchctl serve" in (silent.mend or "")
+
+
+def test_a_clock_that_differs_from_the_database_s_is_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "now", lambda _: time.time() + 60.0)
+    check = _checks(service.settings)["database"]
+    assert (check.state, check.found) == ("warning", "the clock of this machine is 60 s behind the database's")
+
+
+def test_a_cluster_that_does_not_answer_is_found(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        answering = _checks(replace(settings, ray_address=address))["ray"]
+    silent = _checks(replace(settings, ray_address=address))["ray"]
+    assert (answering.state, silent.state) == ("ok", "failed")
+    assert "ray start" in (silent.mend or "")
 
 
 def test_a_token_that_others_can_read_is_found(service: Service) -> None:
