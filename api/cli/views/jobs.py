@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -185,9 +186,10 @@ def comparison(trials: Sequence[Document], *, everything: bool) -> Table:
         for name in dict.fromkeys(name for one in results for name in one)
     ]
     for name in dict.fromkeys(name for one in trials for name in one["values"]):
-        choices = [one["values"].get(name) for one in trials]
-        if everything or any(one != choices[0] for one in choices):
-            rows.append((name, *(text.value(one) for one in choices)))
+        values = [one["values"] for one in trials]
+        written = [json.dumps(one[name]) if name in one else "" for one in values]  # true is not 1, and null is a value
+        if everything or len(set(written)) > 1:
+            rows.append((name, *(text.choice(one[name]) if name in one else text.MISSING for one in values)))
     return table(("", *columns), rows, right=columns)
 
 

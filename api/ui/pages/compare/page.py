@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +27,7 @@ from api.ui.parts.metrics import costs_and_metrics
 from api.ui.parts.theme import INK, SERIES
 from api.ui.parts.widgets import State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
-from searchsvc.domain import Scalar, Trial
+from searchsvc.domain import Scalar, Trial, value_key
 from searchsvc.spaces.halves import RECIPE
 
 _LOOKS = (
@@ -140,7 +141,7 @@ class ComparePage:
     def _parameters(self, view: CompareView, *, of_recipe: bool) -> None:
         differing = set(view.comparison.differing)
         lines = [
-            Line(name, name in differing, [_value(one, values[0]) for one in values])
+            Line(name, name in differing, _values(view, name, values))
             for name, values in view.comparison.parameters.items()
             if (name in RECIPE) is of_recipe
         ]
@@ -191,7 +192,7 @@ def _results(view: CompareView) -> None:
         {**costs_and_metrics(one), **{f"test {name}": value for name, value in (one.test_metrics or {}).items()}}
         for one in trials
     ]
-    for name in dict.fromkeys(name for metrics in results for name in metrics if "/" not in name):
+    for name in dict.fromkeys(name for metrics in results for name in metrics if _is_shown(name, signs)):
         values = [metrics.get(name) for metrics in results]
         unit = name.removeprefix("test ")
         best = _best(values, signs.get(unit, 0.0))
@@ -200,6 +201,11 @@ def _results(view: CompareView) -> None:
     rows.append(("training", *(text.duration(one.seconds) for one in trials)))
     table(("", *view.labels), rows, numbers=view.labels)
     Text("p", "★ marks the best value of an objective.", "muted small")
+
+
+def _is_shown(name: str, objectives: Container[str]) -> bool:
+    """Return whether a metric has a row: metrics by class and of parts have none, unless they are objectives."""
+    return "/" not in name or name.removeprefix("test ") in objectives
 
 
 def _best(values: Sequence[float | None], sign: float) -> float | None:
@@ -212,8 +218,13 @@ def _best_marked(words: str, best: bool) -> str | Callable[[], Text]:
     return (lambda: Text("strong", f"★ {words}")) if best else words
 
 
-def _value(value: Scalar | None, first: Scalar | None) -> Callable[[], Text]:
-    return lambda: marked(text.value(value), value != first)
+def _values(view: CompareView, name: str, values: Sequence[Scalar]) -> list[Callable[[], Text]]:
+    """Return the values of a parameter, marked if they differ from the first; null is a value, no value is a dash."""
+    words = []
+    for trial, value in zip(view.comparison.trials, values, strict=True):
+        has_value = name in trial.values or name in view.jobs[trial.job_id].spec.space.fix
+        words.append((text.choice(value) if has_value else text.MISSING, value_key(value) != value_key(values[0])))
+    return [partial(marked, word, differs) for word, differs in words]
 
 
 def _curves(view: CompareView) -> Options:

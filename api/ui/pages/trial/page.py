@@ -21,10 +21,10 @@ from api.ui.pages.trial import network as trial_network
 from api.ui.pages.trial.log import TrialLog
 from api.ui.panel import Panel
 from api.ui.parts import event_text
-from api.ui.parts.metrics import costs_and_metrics
+from api.ui.parts.metrics import costs_and_metrics, metric_names
 from api.ui.parts.widgets import Bar, Figure, Moment, State, Text, box, card, link, table
 from api.ui.session import PATH, Visitor
-from searchsvc.domain import Attempt, Job, Measurement, Scalar, Trial
+from searchsvc.domain import Attempt, Job, JobSpec, Measurement, Scalar, Trial
 from searchsvc.service.results.architecture import Architecture
 from searchsvc.spaces.halves import halves
 
@@ -101,12 +101,12 @@ class TrialPage:
         self._reason.classes(remove="hidden") if reason else self._reason.classes(add="hidden")
         self._bar.show(trial.step / epochs)
         self._epochs.set_text(f"{trial.step} of {epochs}" if trial.is_candidate else f"{trial.step} steps")
-        _replace(self._figures, lambda: _figures(trial))
+        _replace(self._figures, lambda: _figures(trial, view.spec))
         if before is None and self._network is not None:
             self._network.changed()
         if before is None or before.measurements != view.measurements:
             self._chart.draw(charts.trial_curve(view.measurements, view.spec))
-            _replace(self._measured, lambda: _measurements(view.measurements))
+            _replace(self._measured, lambda: _measurements(view.measurements, view.spec))
         if before is None or before.attempts != view.attempts:
             _replace(self._attempts, lambda: _attempts(view.attempts))
         if before is None or before.artifacts != view.artifacts:
@@ -136,17 +136,18 @@ def _values(values: Mapping[str, Scalar]) -> None:
     table(("parameter", "value"), [(name, text.choice(value)) for name, value in values.items()])
 
 
-def _figures(trial: Trial) -> None:
+def _figures(trial: Trial, spec: JobSpec) -> None:
     """Show the costs and the metrics of the best step, then the metrics on the test split."""
     tested = {f"test {name}": value for name, value in (trial.test_metrics or {}).items()}
     for name, value in {**costs_and_metrics(trial), **tested, "training": trial.seconds}.items():
-        if "/" not in name:
+        if "/" not in name or name.removeprefix("test ") in metric_names(spec):
             unit = "seconds" if name == "training" else name.removeprefix("test ")
             Figure(name).show(text.quantity(unit, value))
 
 
-def _measurements(measurements: Sequence[Measurement]) -> None:
-    names = list(dict.fromkeys(name for one in measurements for name in one.metrics if "/" not in name))
+def _measurements(measurements: Sequence[Measurement], spec: JobSpec) -> None:
+    measured = dict.fromkeys(name for one in measurements for name in one.metrics)
+    names = [name for name in measured if "/" not in name or name in metric_names(spec)]
     columns = ("epoch", *names, "seconds")
     rows = [
         (str(one.step), *(text.quantity(name, one.metrics.get(name)) for name in names), f"{one.seconds:.1f}")
