@@ -11,6 +11,7 @@ from searchsvc.errors import Fault, InvalidInput, pointer
 from searchsvc.spaces.ranges import levels, outside_reason
 
 _MOST_STATES = 10_000
+_LARGEST_COUNT = 10**300
 
 
 def in_order(parameters: Sequence[Parameter]) -> list[Parameter]:
@@ -57,12 +58,15 @@ def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
 def count_candidates(ordered: Sequence[Parameter]) -> int | float:
     """Return the number of different candidates: exact, or infinity if an active parameter is continuous.
 
-    `ordered` are the parameters of a space in the order of `in_order`. Infinity also if the conditions are so entangled
-    that more than 10,000 combinations of inactive parameters would have to be told apart.
+    `ordered` are the parameters of a space in the order of `in_order`. Infinity also beyond 1e300, which is no number
+    in other programs, or if the conditions are so entangled that more than 10,000 combinations of inactive parameters
+    would have to be told apart.
     """
     total: int | float = 1
     for component in _components(ordered):
         total = _product(total, _count(component))
+        if total > _LARGEST_COUNT:
+            return math.inf
     return total
 
 

@@ -68,7 +68,7 @@ class Space:
     def size(self) -> int | float:
         """Return the number of different candidates: exact, or infinity if an active parameter is continuous.
 
-        Infinity also if the conditions are too entangled to count the candidates.
+        Infinity also beyond 1e300, or if the conditions are too entangled to count the candidates.
         """
         return count_candidates(self._order)
 

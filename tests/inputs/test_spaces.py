@@ -63,7 +63,7 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def imported() -> None:
     """Import what the algorithms import when they are first used, so that its memory is not counted."""
     for name in SEARCHES:
@@ -112,6 +112,7 @@ def is_exact(parameter: Parameter, value: Any) -> bool:
     return value == min(float(low + round((Fraction(repr(value)) - low) / step) * step), parameter.high)
 
 
+@pytest.mark.usefixtures("imported")
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("row", LEGAL)
 def test_every_algorithm_searches_a_legal_space_within_bounded_memory_or_says_why_not(row: str, name: str) -> None:
@@ -164,6 +165,7 @@ def spaces(draw: st.DrawFn) -> Space:
     return Space([switch, *others, conditional])
 
 
+@pytest.mark.usefixtures("imported")
 @settings(max_examples=3)
 @pytest.mark.parametrize("name", SEARCHES)
 @given(space=spaces())
@@ -258,3 +260,34 @@ def test_a_cost_model_is_never_asked_about_nothing(name: str) -> None:
         algorithm.tell([Observation(candidate, {SCORE.metric: float(candidate.values["i"])})])
     assert rows
     assert min(rows) > 0
+
+
+SIZES: list[tuple[str, Callable[[], list[Parameter]], float]] = [
+    (
+        "a chain of conditions",
+        lambda: [Categorical(f"p{i}", (0, 1), when={f"p{i - 1}": 1} if i else {}) for i in range(1000)],
+        1001,
+    ),
+    (
+        "a child of 40 parents",
+        lambda: [
+            *(Categorical(f"p{i}", (0, 1, 2)) for i in range(40)),
+            Float("x", 0, 1, 0.25, when={f"p{i}": 1 for i in range(40)}),
+        ],
+        3**40 + 4,
+    ),
+    ("types differ", lambda: [Categorical("c", (True, 1, None)), Integer("n", 1, 5, when={"c": 1})], 7),
+    ("beyond 1e300", lambda: [Integer(f"p{i}", 0, LARGEST) for i in range(100)], float("inf")),
+    (
+        "a choice that ends a range",
+        lambda: [Categorical("c", (None, 1)), Float("x", 0, 1, when={"c": None})],
+        float("inf"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "make", "size"), SIZES, ids=[row[0] for row in SIZES])
+def test_candidates_are_counted_whatever_the_conditions(
+    row: str, make: Callable[[], list[Parameter]], size: float
+) -> None:
+    assert Space(make()).size() == size

@@ -102,7 +102,9 @@ class JobPlan(Out):
     """A preview of a job. Nothing is stored or trained for a plan."""
 
     spec: JobSpec = Field(description="The whole spec, including defaults.")
-    space_size: int | None = Field(description="Number of different candidates; null if a parameter is continuous.")
+    space_size: int | None = Field(
+        description="Number of different candidates; null if a parameter is continuous, or beyond 1e300."
+    )
     feasible_share: float = Field(description="Share of random candidates that keep the hard constraints.")
     sampled: int = Field(description="Number of random candidates from which the share was estimated.")
     candidates: list[PlannedCandidate] = Field(description="Candidates that the algorithm would propose first.")
