@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from workers.data.catalogue import Catalogue
+from workers.data.classification.csv import CSV
 from workers.data.classification.digits import DIGITS
 from workers.data.classification.imagefolder import IMAGEFOLDER
 from workers.data.classification.npy import NPY
@@ -20,7 +21,7 @@ NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits"
 """Datasets that ship with a dependency."""
 
 FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType(
-    {"imagefolder": IMAGEFOLDER, "npz": NPZ, "npy": NPY}
+    {"imagefolder": IMAGEFOLDER, "npz": NPZ, "npy": NPY, "csv": CSV}
 )
 """File formats by name."""
 

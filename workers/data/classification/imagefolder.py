@@ -13,25 +13,21 @@ import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.classification.classes import folded, similar_classes
 from workers.data.classification.layout import Layout, layout_of
+from workers.data.classification.options import ImageFileOptions
 from workers.data.dataset import Labels, RawDataset, Split, SplitFiles
 from workers.data.imagefiles import Decoder, images_of
 from workers.data.imageheaders import ImageHeader
 from workers.data.notes import note, oddity_notes
 from workers.data.options import (
     FAULTS_LISTED,
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
     DatasetFormat,
-    ReassessedOptions,
-    SplitOptions,
     check_classes,
     existing,
     stamps,
@@ -40,21 +36,15 @@ from workers.data.splits import SplitName
 from workers.data.walk import FolderContents, contents_of, files_below
 
 
-class ImageFolderOptions(SplitOptions, ReassessedOptions):
+class ImageFolderOptions(ImageFileOptions):
     """Options of the format `imagefolder`."""
 
     format: Literal["imagefolder"]
-    size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] = 32
-    """Side in px to which images are resized."""
-    color: bool = True
-    """True: three channels; false: a grey channel."""
     splits: bool | None = None
     """True: folders called like a split, such as `val`, are splits; false: they are classes.
 
     None: they are splits if their images are in class folders; an unclear case is refused.
     """
-    memory_bytes: Annotated[int, Field(ge=0, le=2**50)] = 2**31
-    """Largest size of the decoded images of a split in memory; larger splits are decoded during training."""
 
 
 def _fingerprint(options: ImageFolderOptions) -> Hashable:
