@@ -79,9 +79,10 @@ def roles_of(names: Sequence[str]) -> tuple[dict[Role, str], tuple[str, ...]]:
 
 def dataset_of(named: Mapping[Role, tuple[str, Array]], options: ArrayOptions, notes: tuple[str, ...]) -> RawDataset:
     """Return the dataset of named arrays. Raises InvalidInput that names the array and says what to do."""
-    splits = [split for split in _SHORT if any(role.split == split for role in named)]
-    images = {split: _array(named, Role(split, images=True)) for split in splits if split != "train"}
-    images = {"train": _array(named, Role("train", images=True)), **images}
+    splits: list[SplitName] = [
+        split for split in _SHORT if split == "train" or any(role.split == split for role in named)
+    ]
+    images = {split: _array(named, Role(split, images=True)) for split in splits}
     labels = {split: labels_of(*_array(named, Role(split, images=False))) for split in images}
     for split, (label, array) in images.items():
         if len(array) != len(labels[split][0]):
