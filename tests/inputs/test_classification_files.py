@@ -22,7 +22,7 @@ class Row:
     """A tree of files, and the expected outcome."""
 
     name: str
-    """What it is, beginning with the number of the finding."""
+    """Name of the tree, with the number of the finding if it has one."""
     files: tuple[str, ...]
     """Images; `folder/*N` stands for N images of distinct content; `=path` copies the image before."""
     classes: tuple[str, ...] = ("cat", "dog")
