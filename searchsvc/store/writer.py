@@ -49,6 +49,9 @@ class _Sent:
     mark: str
     at: float
 
+    def __len__(self) -> int:
+        return len(self.operations) + (self.ending is not None)
+
 
 class JobWriter:
     """Collects the writes of a driver; `flush` executes them in order, in one transaction.
@@ -71,9 +74,10 @@ class JobWriter:
         self._sent: _Sent | None = None
 
     def __len__(self) -> int:
-        """Return the number of operations that wait for the next flush."""
-        waiting = [*self._operations, *(self._sent.operations if self._sent else ())]
-        return len(waiting) + (self._ending is not None)
+        """Return the number of operations that are not known to be written, the end of the job among them."""
+        with self._collecting:
+            count = len(self._operations) + (self._ending is not None)
+            return count if self._sent is None else count + len(self._sent)
 
     def add_trials(self, proposed: Iterable[tuple[str, int, Proposal]]) -> None:
         """Add trials, each as (id, number, proposal), and the counts of rejected and answered candidates."""
@@ -175,9 +179,10 @@ class JobWriter:
             with self._collecting:
                 operations, self._operations = self._operations, []
                 ending, self._ending = self._ending, None
-            if operations or ending is not None:
-                self._sent = _Sent(operations, ending, new_id(), self._clock())
-                self._send(self._sent)
+                if not operations and ending is None:
+                    return
+                self._sent = sent = _Sent(operations, ending, new_id(), self._clock())
+            self._send(sent)
 
     def _send(self, sent: _Sent) -> None:
         try:

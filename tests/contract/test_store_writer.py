@@ -311,6 +311,20 @@ def test_a_writer_knows_how_many_operations_wait(store: Store) -> None:
     assert len(writer) == 2
 
 
+def test_the_end_of_a_job_counts_until_it_is_written(store: Store) -> None:
+    _, lease = a_claimed_job(store)
+    writer = store.writer(lease)
+    writer.event("test.happened", {})
+    writer.finish_job(JobState.PAUSED)
+    assert len(writer) == 2
+    store.release(lease)
+    with pytest.raises(LeaseLost):
+        writer.flush()
+    assert len(writer) == 2  # the batch that could not be written, with its end
+    writer.event("test.happened", {})
+    assert len(writer) == 3
+
+
 def test_the_event_of_a_job_that_ends_has_a_reason_only_if_there_is_one(store: Store) -> None:
     for reason in (None, "no trial succeeded"):
         job, lease = a_claimed_job(store)
