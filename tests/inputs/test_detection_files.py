@@ -895,3 +895,200 @@ def test_places_out_of_the_roots_are_refused_for_a_service(tmp_path: Path) -> No
     options = {"format": "yolo", "within": [str(tmp_path / "root")]}
     with pytest.raises(InvalidInput, match="is not there, or leads out of"):
         read(tmp_path / "root", options)
+
+
+# ---- csv -------------------------------------------------------------------------------------------------------------
+
+TF = "filename,width,height,class,xmin,ymin,xmax,ymax"
+
+
+def table(
+    content: str | bytes, name: str = "annotations.csv", images: str = "images", numbers: str = "abc"
+) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        for number in numbers:
+            picture(folder / images / f"{number}.png")
+        text(folder / name, content)
+
+    return build
+
+
+def lines(
+    header: str | None = "file,xmin,ymin,xmax,ymax,label",
+    form: str = "{file},{0:g},{1:g},{2:g},{3:g},{label}",
+    numbers: str = "abc",
+) -> str:
+    """Return a row per object of the usual images."""
+    rows = [(f"{number}.png", "cat", CAT) for number in numbers] + ([("a.png", "dog", DOG)] if "a" in numbers else [])
+    body = [form.format(*box, file=name, label=label, stem=name[0]) for name, label, box in rows]
+    return "\n".join([*([] if header is None else [header]), *body]) + "\n"
+
+
+OPEN_IMAGES = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf"
+
+
+def open_images() -> str:
+    rows = [("a", "cat", CAT), ("b", "cat", CAT), ("c", "cat", CAT), ("a", "dog", DOG)]
+    body = [
+        f"{stem},xclick,{label},1,{box[0] / 60:.8f},{box[2] / 60:.8f},{box[1] / 40:.8f},{box[3] / 40:.8f},0,0"
+        for stem, label, box in rows
+    ]
+    return "\n".join([OPEN_IMAGES, *body, "b,xclick,dog,1,0.1,0.2,0.1,0.2,0,1"]) + "\n"
+
+
+CSV = [
+    row("U13 corners", table(lines()), "annotations are read from annotations.csv (train)"),
+    row("TensorFlow", table(lines(TF, "{file},60,40,{label},{0:g},{1:g},{2:g},{3:g}"))),
+    row("x1 to y2", table(lines("image,x1,y1,x2,y2,class"))),
+    row("x0 to y1", table(lines("image,x0,y0,x1,y1,class"))),
+    row("left, top, right, bottom", table(lines("path,left,top,right,bottom,name"))),
+    row("names with blanks and capitals", table(lines("File Name,X_Min,Y_Min,X_Max,Y_Max,Class Name"))),
+    row("RetinaNet without a header", table(lines(None)), "has no header"),
+    row(
+        "RetinaNet with an image without objects",
+        table(lines(None) + "d.png,,,,,\n", numbers="abcd"),
+        boxes={**USUAL, "d.png": []},
+    ),
+    row(
+        "Open Images",
+        table(open_images()),
+        "shares of width and height",
+        "are not read: annotations.csv Source",
+        crowds=1,
+    ),
+    row("semicolons", table(lines().replace(",", ";"))),
+    row("tabs", table(lines().replace(",", "\t"))),
+    row("a byte order mark", table(lines().encode("utf-8-sig"))),
+    row("UTF-16", table(lines().encode("utf-16"))),
+    row("ends of lines of Windows", table(lines().replace("\n", "\r\n"))),
+    row("quotes", table(lines(form='"{file}",{0:g},{1:g},{2:g},{3:g},"{label}"'))),
+    row(
+        "sides",
+        table(
+            "image,x,y,w,h,label\na.png,4,6,10,20,cat\na.png,20.5,8,12,15.5,dog\nb.png,4,6,10,20,cat\nc.png,4,6,10,20,cat\n"
+        ),
+    ),
+    row(
+        "a column of splits",
+        table(
+            lines("file,xmin,ymin,xmax,ymax,label,split", "{file},{0:g},{1:g},{2:g},{3:g},{label},train")
+            + "d.png,4,6,14,26,cat,Valid\n",
+            numbers="abcd",
+        ),
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row(
+        "a table per split",
+        all_of(table(lines(), "train.csv"), table(lines(numbers="d"), "val.csv", numbers="d")),
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row(
+        "Roboflow",
+        all_of(
+            table(lines(), "train/_annotations.csv", "train"),
+            table(lines(numbers="d"), "valid/_annotations.csv", "valid", "d"),
+        ),
+        boxes=SPLIT_USUAL,
+        sizes=(3, 1, None),
+    ),
+    row(
+        "paths of another machine",
+        table(lines(form="/home/me/pets/{file},{0:g},{1:g},{2:g},{3:g},{label}")),
+        "3 images are found by the last parts of their names",
+    ),
+    row(
+        "a further column",
+        table(lines("file,xmin,ymin,xmax,ymax,label,who", "{file},{0:g},{1:g},{2:g},{3:g},{label},me")),
+        "1 column is not read: annotations.csv who",
+    ),
+    row("a size of 0", table(lines(TF, "{file},0,0,{label},{0:g},{1:g},{2:g},{3:g}")), "3 images have no usable size"),
+    row("repeated rows", table(lines() + "b.png,4,6,14,26,cat\n"), "1 object is the exact repetition"),
+    row("corners the wrong way round", table(lines() + "b.png,14,26,4,6,cat\n")),
+    refused(
+        "another size",
+        table(lines(TF, "{file},61,40,{label},{0:g},{1:g},{2:g},{3:g}")),
+        "but the annotations say 61x40",
+    ),
+    refused(
+        "sizes that contradict each other",
+        table(f"{TF}\na.png,60,40,cat,1,2,3,4\na.png,61,40,cat,1,2,3,4\n"),
+        "a.png has different sizes",
+    ),
+    refused("no column of classes", table("file,xmin,ymin,xmax,ymax\na.png,1,2,3,4\n"), "no column names the classes"),
+    refused("no columns of a box", table("file,label\na.png,cat\n"), "no four columns are a box"),
+    refused("a column twice", table("file,file,label\na,b,c\n"), "columns 1 and 2 have the same name"),
+    refused(
+        "words for numbers",
+        table("file,xmin,ymin,xmax,ymax,label\na.png,one,2,3,4,cat\n"),
+        "line 2: 'one' is no finite number",
+    ),
+    refused("half a box", table("file,xmin,ymin,xmax,ymax,label\na.png,1,2,,,cat\n"), "line 2: '' is no finite number"),
+    refused("a box without a class", table("file,xmin,ymin,xmax,ymax,label\na.png,1,2,3,4,\n"), "line 2: its class"),
+    refused(
+        "an unknown split",
+        table("file,xmin,ymin,xmax,ymax,label,split\na.png,1,2,3,4,cat,hidden\n"),
+        "line 2: 'hidden' is none of train, validation, test",
+    ),
+    refused(
+        "rows of other lengths",
+        table("file,xmin,ymin,xmax,ymax,label\na.png,1,2,3\n"),
+        "line 2: 4 cells, but the first row has 6",
+    ),
+    refused("an image that is missing", table(lines() + "z.png,1,2,3,4,cat\n"), "there is no image", "z.png"),
+    refused("Latin-1", table(lines().replace("cat", "k\xe4tzchen").encode("latin-1")), "is not UTF-8 text"),
+    refused("an empty table", table(""), "is empty"),
+    refused("no table", lambda folder: picture(folder / "a.png"), "there is no file of annotations (*.csv)"),
+]
+
+
+@pytest.mark.parametrize("case", CSV, ids=lambda case: case.id)
+def test_csv(case: Row, tmp_path: Path) -> None:
+    check(case, tmp_path, {"format": "csv", **case.options})
+
+
+def test_a_table_is_a_path_of_its_own(tmp_path: Path) -> None:
+    table(lines())(tmp_path)
+    assert boxes_of(read(tmp_path / "annotations.csv", {"format": "csv"})) == USUAL
+
+
+# ---- all formats -----------------------------------------------------------------------------------------------------
+
+SAME = {
+    "coco": coco(),
+    "voc": voc(),
+    "yolo": yolo(yaml=NAMES),
+    "csv": table(lines()),
+}
+
+
+def test_the_same_scenes_are_the_same_in_every_format(tmp_path: Path) -> None:
+    for name, build in SAME.items():
+        build(tmp_path / name)
+        scenes = read(tmp_path / name, {"format": name})
+        assert boxes_of(scenes) == USUAL
+        assert scenes.classes == ("cat", "dog")
+        assert dict(scenes.counts) == {**dict.fromkeys(scenes.counts, 0), "boxes": 4}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_dataset_is_read_again_if_a_file_changes(name: str, tmp_path: Path) -> None:
+    SAME[name](tmp_path)
+    section = {"name": "pets", "format": name, "path": str(tmp_path)}
+    before = data.fingerprint(section)
+    assert data.fingerprint(section) == before
+    file = next(path for path in sorted(tmp_path.rglob("*")) if path.suffix in (".json", ".xml", ".txt", ".csv"))
+    text(file, file.read_bytes() + b"\n")
+    assert data.fingerprint(section) != before
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_links_out_of_the_roots_are_refused_for_a_service(name: str, tmp_path: Path) -> None:
+    SAME[name](tmp_path / "root")
+    image = next((tmp_path / "root").rglob("b.png"))
+    image.rename(tmp_path / "outside.png")
+    image.symlink_to(tmp_path / "outside.png")
+    assert boxes_of(read(tmp_path / "root", {"format": name})) == USUAL
+    with pytest.raises(InvalidInput, match="it leads out of"):
+        read(tmp_path / "root", {"format": name, "within": [str(tmp_path / "root")]})

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from workers.data.catalogue import Catalogue
+from workers.data.detection.boxtable import CSV
 from workers.data.detection.coco import COCO
 from workers.data.detection.dataset import DetectionDataset, RawScenes, Scenes, Truth, split
 from workers.data.detection.digits_scenes import DIGITS_SCENES
@@ -18,7 +19,7 @@ NAMED: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType({"digits-s
 """Datasets made from data that a dependency ships."""
 
 FORMATS: Mapping[str, DatasetFormat[Any, RawScenes]] = MappingProxyType(
-    {"coco": COCO, "voc": VOC, "yolo": YOLO}
+    {"coco": COCO, "voc": VOC, "yolo": YOLO, "csv": CSV}
 )
 """File formats by name."""
 

@@ -214,10 +214,10 @@ def _split_images(folder: ImageFolder, remarks: Remarks) -> dict[SplitName, list
 
 def _images_at(place: Path, root: Path, within: Roots) -> list[Path]:
     if place.is_dir():
-        images = contents_of(place, within).images
-        if not images:
+        below = contents_of(place, within).images
+        if not below:
             raise InvalidInput.at("/path", f"{printable(place)} holds no image")
-        return images
+        return below
     images: list[Path] = []
     missing: list[str] = []
     for line in filter(None, map(str.strip, text_of(place, within).splitlines())):
