@@ -19,7 +19,7 @@ import numpy as np
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.classification.classes import folded, similar_classes
-from workers.data.classification.layout import Layout, layout_of
+from workers.data.classification.layout import FolderLayout, layout_of
 from workers.data.classification.options import ImageFileOptions
 from workers.data.dataset import Labels, RawDataset, Split, SplitFiles
 from workers.data.imagefiles import Decoder, images_of
@@ -94,7 +94,9 @@ def _class_folders(contents: FolderContents, folder: Path) -> dict[str, Path]:
     return folders
 
 
-def _check_known(layout: Layout, folders: Mapping[SplitName, Mapping[str, Path]], classes: tuple[str, ...]) -> None:
+def _check_known(
+    layout: FolderLayout, folders: Mapping[SplitName, Mapping[str, Path]], classes: tuple[str, ...]
+) -> None:
     """Raise InvalidInput that names each class which is not among the classes of train."""
     alike = {folded(name): name for name in classes}
     faults = []

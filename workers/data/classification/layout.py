@@ -21,14 +21,14 @@ _LEVELS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FolderLayout:
     """The folders whose folders are the classes, by split; `train` is always there."""
 
     splits: Mapping[SplitName, Path]
     notes: tuple[str, ...]
 
 
-def layout_of(contents: FolderContents, splits: bool | None) -> Layout:
+def layout_of(contents: FolderContents, splits: bool | None) -> FolderLayout:
     """Find the class folders. `splits`: whether folders called like a split are splits; None: judge by what they hold.
 
     Raises InvalidInput that says what to do if there are no class folders, or it is not clear which folders they are.
@@ -43,7 +43,7 @@ class _Tree:
     contents: FolderContents
     splits: bool | None
 
-    def found(self, folder: Path, notes: tuple[str, ...], levels: int) -> Layout:
+    def found(self, folder: Path, notes: tuple[str, ...], levels: int) -> FolderLayout:
         """Return the layout of a folder, or of the folder in it that holds the whole dataset."""
         inner = [one for one in self.contents.folders[folder] if self._count(one)]
         named = [one for one in self.contents.folders[folder] if split_of(one.name)]
@@ -58,14 +58,14 @@ class _Tree:
             raise self._unclear_depth(around[0])
         return self.classes(folder, notes)
 
-    def classes(self, folder: Path, notes: tuple[str, ...]) -> Layout:
+    def classes(self, folder: Path, notes: tuple[str, ...]) -> FolderLayout:
         """Return the layout of a folder whose folders are classes."""
         self._check_class_folders(folder)
-        return Layout({"train": folder}, (*notes, *self._loose(folder)))
+        return FolderLayout({"train": folder}, (*notes, *self._loose(folder)))
 
     def _with_splits(
         self, folder: Path, inner: Sequence[Path], named: Sequence[Path], notes: tuple[str, ...]
-    ) -> Layout:
+    ) -> FolderLayout:
         """Return the layout of a folder with folders that are called like splits."""
         others = [one for one in inner if one not in named]
         holding = [one for one in named if self.contents.folders[one]]
@@ -82,7 +82,7 @@ class _Tree:
             raise InvalidInput.at("/path", f"{message}: to split the images of {first}, set `path` to that folder")
         unlabelled = [self._name(one) for one in named if one not in holding]
         unread = [self._name(one) for one in others]
-        return Layout(
+        return FolderLayout(
             parts,
             (
                 *notes,
