@@ -6,6 +6,7 @@ Times are Unix seconds. States are the names of `searchsvc.domain.states`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -13,9 +14,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Double,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -125,6 +128,7 @@ jobs = Table(
     Index(None, "owner_id", "state"),
 )
 IS_DELETED = jobs.c.deleted_at.is_not(None)
+_DELETED = select(jobs.c.id).where(IS_DELETED)
 """Condition for jobs whose rows are being removed."""
 Index("jobs_by_deleted_at", jobs.c.deleted_at, postgresql_where=IS_DELETED, sqlite_where=IS_DELETED)
 
@@ -329,18 +333,34 @@ JOB_DELETED = "job.deleted"
 
 def of_existing_jobs(query: Select[Any]) -> Select[Any]:
     """Leave deleted jobs, and all rows that belong to them, out of a query."""
-    froms = (element for source in query.get_final_froms() for element in iterate(source))
-    tables = {element.name: element for element in froms if isinstance(element, Table)}
-    deleted = select(jobs.c.id).where(IS_DELETED)
+    condition = _of_existing_job(_tables(query.columns_clause_froms))
+    if condition is None:  # a table with a job's id is only joined, if at all: to find it compiles the query, in 1 ms
+        tables = _tables(query.get_final_froms())
+        condition = _of_existing_job(tables)
+        if condition is None:
+            condition = _of_existing_trial(tables)
+    return query if condition is None else query.where(condition)
+
+
+def _tables(sources: Iterable[FromClause]) -> dict[str, Table]:
+    elements = (element for source in sources for element in iterate(source))
+    return {element.name: element for element in elements if isinstance(element, Table)}
+
+
+def _of_existing_job(tables: Mapping[str, Table]) -> ColumnElement[bool] | None:
+    """Return the condition for rows that have a job's id; None if none of the tables has it."""
     if "jobs" in tables:
-        return query.where(jobs.c.deleted_at.is_(None))
+        return jobs.c.deleted_at.is_(None)
     if "events" in tables:
-        return query.where((events.c.kind == JOB_DELETED) | events.c.job_id.not_in(deleted))
-    for table in tables.values():
-        if "job_id" in table.c:
-            return query.where(table.c.job_id.not_in(deleted))
+        return (events.c.kind == JOB_DELETED) | events.c.job_id.not_in(_DELETED)
+    with_job = (table for table in tables.values() if "job_id" in table.c)
+    return next((table.c.job_id.not_in(_DELETED) for table in with_job), None)
+
+
+def _of_existing_trial(tables: Mapping[str, Table]) -> ColumnElement[bool] | None:
+    """Return the condition for rows that have a trial's id; None if none of the tables has it."""
     for table in tables.values():
         if "trial_id" in table.c:  # a scalar subquery: planners turn joins and EXISTS into scans of all trials
             job_id = select(trials.c.job_id).where(trials.c.id == table.c.trial_id).scalar_subquery()
-            return query.where(job_id.not_in(deleted))
-    return query
+            return job_id.not_in(_DELETED)
+    return None
