@@ -33,7 +33,7 @@ _CSV: Final = FileKind(".csv", ("classes", "_classes", "class-descriptions", "cl
 _COLUMN = RemarkKind("column is not read", "columns are not read")
 
 
-class CsvOptions(BoxFilesOptions):
+class BoxTableOptions(BoxFilesOptions):
     """Options of the format `csv`; paths of files and folders are relative to `path`."""
 
     format: Literal["csv"]
@@ -57,7 +57,7 @@ class _ImageRows:
         return [max(row.size for row in rows) for rows in self.rows.values()]
 
 
-def _files(options: CsvOptions, remarks: Remarks) -> tuple[Path, dict[SplitName, tuple[str, Path]]]:
+def _files(options: BoxTableOptions, remarks: Remarks) -> tuple[Path, dict[SplitName, tuple[str, Path]]]:
     """Return the folder, and the option and table of each split; that of `train` may hold them all."""
     path = Path(options.path).expanduser()
     if path.suffix.lower() == _CSV.ending and path.is_file():
@@ -81,11 +81,11 @@ def _files(options: CsvOptions, remarks: Remarks) -> tuple[Path, dict[SplitName,
     }
 
 
-def _fingerprint(options: CsvOptions) -> Hashable:
+def _fingerprint(options: BoxTableOptions) -> Hashable:
     return stamps(contents_of(_files(options, Remarks())[0], options.within).files)
 
 
-def _read(options: CsvOptions) -> RawScenes:
+def _read(options: BoxTableOptions) -> RawScenes:
     remarks = Remarks()
     root, files = _files(options, remarks)
     tables: dict[SplitName, _ImageRows] = {}
@@ -104,7 +104,7 @@ def _read(options: CsvOptions) -> RawScenes:
 
 
 def _table(
-    file: Path, pointer: str, split: SplitName, options: CsvOptions, remarks: Remarks
+    file: Path, pointer: str, split: SplitName, options: BoxTableOptions, remarks: Remarks
 ) -> dict[SplitName, _ImageRows]:
     """Return the rows of a table by split, as a column says, or all of one split."""
     rows = read_rows(file, pointer, options.within)
@@ -162,7 +162,7 @@ def _annotated(
     split: SplitName,
     table: _ImageRows,
     classes: tuple[str, ...],
-    options: CsvOptions,
+    options: BoxTableOptions,
     folders: dict[Path, ImageFolder],
     remarks: Remarks,
 ) -> AnnotatedImages:
@@ -197,7 +197,7 @@ def _objects(images: Mapping[str, Sequence[BoxRow]], label: Mapping[str, int], r
 
 CSV = DatasetFormat(
     "images and tables of boxes (csv: file, xmin, ymin, xmax, ymax, class)",
-    CsvOptions,
+    BoxTableOptions,
     _read,
     _fingerprint,
     fitted=lambda shape: {"size": shape[1]},
