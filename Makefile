@@ -66,11 +66,12 @@ docs: $(READY) ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
-packages: # install the system packages that the tests start, such as PostgreSQL
+packages: # install the programs that the tests start, such as PostgreSQL
 	@sh .ci/packages
+	@PYTHON=$(PYTHON) sh .ci/generators
 
 clean: ## Remove all files that these targets made here; jobs and their results (~/.searchsvc) stay
-	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .generators build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

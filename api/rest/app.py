@@ -43,6 +43,7 @@ def create_app(service: Service, *, settings: Settings, controller: Controller |
         docs_url=None,  # its scripts are loaded from a CDN
         redoc_url=None,
         redirect_slashes=False,
+        separate_input_output_schemas=False,  # generators of clients refuse two schemas of one title
     )
     app.state.service = service
     app.state.rates = RequestRates(settings.limit_requests)

@@ -17,6 +17,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.service.documents import documents
 
 M = TypeVar("M", bound=BaseModel)
+_JSON = "application/json"
 
 
 async def text_of(request: Request) -> bytes:
@@ -62,8 +63,9 @@ def read_yaml(text: bytes) -> Any:
 
 
 READERS: Mapping[str, Callable[[bytes], Any]] = MappingProxyType(
-    {"application/json": read_json, "application/yaml": read_yaml}
+    {_JSON: read_json, "application/yaml": read_yaml}
 )
+_OTHERS = ", ".join(kind for kind in READERS if kind != _JSON)
 Document = Annotated[Any, Depends(document_of)]
 
 
@@ -77,9 +79,18 @@ OptionalDocument = Annotated[Any, Depends(optional_document_of)]
 
 
 def takes(schema: str, *, required: bool = True) -> dict[str, Any]:
-    """Return the OpenAPI description of a body: a reference to an input schema of `api.rest.openapi`."""
-    reference = {"schema": {"$ref": f"#/components/schemas/{schema}-Input"}}
-    return {"requestBody": {"required": required, "content": dict.fromkeys(READERS, reference)}}
+    """Return the OpenAPI description of a body: a reference to a schema that `api.rest.openapi` adds.
+
+    It lists JSON alone, since generators of clients refuse an operation with a media type that they cannot write.
+    """
+    reference = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    return {
+        "requestBody": {
+            "required": required,
+            "description": f"Also accepted: {_OTHERS}.",
+            "content": {_JSON: reference},
+        }
+    }
 
 
 def section(model: type[M]) -> Callable[[Any], M]:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
+
+READABLE = ("application/json", "text/csv", "text/plain")
+"""Media types of files that a browser may show."""
+RANGES = "multipart/byteranges"
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+
+def content(*kinds: str) -> dict[str, Any]:
+    """Return the OpenAPI description of a file's content, of any of the media types.
+
+    Bytes without a type come first: a generator of clients takes the first media type that it can read.
+    """
+    return dict.fromkeys(("application/octet-stream", *kinds), _BYTES)
 
 
 class OpenFileResponse(FileResponse):

@@ -32,27 +32,44 @@ CHANGES = {
 }
 
 
+_REFERENCE = "#/components/schemas/{model}"
+_ANY_JSON = "JsonValue"
+
+
 def install(app: FastAPI) -> None:
-    """Add the schemas of bodies to the OpenAPI document of the app."""
+    """Add the schemas of bodies to the OpenAPI document of the app, in a form that generators of clients can read."""
     original = app.openapi
 
     def described() -> dict[str, Any]:
-        first = app.openapi_schema is None
-        document = original()
-        if first:
+        if app.openapi_schema is None:
+            document = original()
             schemas = document["components"]["schemas"]
-            schemas["Changes-Input"] = CHANGES
-            schemas["Problem"] = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schemas["Problem"].pop("$defs"))
-            for model in BODIES:
-                schemas.update(_input_schemas(model))
-        return document
+            schemas["Changes"] = CHANGES
+            for model in (ProblemDetails, *BODIES):
+                schemas.update(_schemas(model))
+            schemas.pop(_ANY_JSON, None)
+            app.openapi_schema = _readable(document)
+        return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
-def _input_schemas(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the input schemas of `model` and of the models that it refers to, by name."""
-    schema = model.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}-Input")
-    parts = {f"{name}-Input": part for name, part in schema.pop("$defs", {}).items()}
-    return {f"{model.__name__}-Input": schema, **parts}
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schemas of `model` and of the models that it refers to, by name."""
+    schema = model.model_json_schema(mode="validation", ref_template=_REFERENCE)
+    parts = schema.pop("$defs", {})
+    return {schema["title"]: schema, **parts}
+
+
+def _readable(node: Any) -> Any:
+    """Return a part of the document in the form that generators of clients can read.
+
+    Any JSON value is the empty schema: the schema that pydantic names refers to itself.
+    """
+    if isinstance(node, list):
+        return [_readable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("$ref") == _REFERENCE.format(model=_ANY_JSON):
+        return {key: value for key, value in node.items() if key != "$ref"}
+    return {key: _readable(value) for key, value in node.items()}

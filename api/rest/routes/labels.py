@@ -10,6 +10,7 @@ from api.rest.auth import Reader, Submitter, can_read, can_submit
 from api.rest.bodies import section, takes
 from api.rest.deps import PREFIX, JobRef, ServiceDep, request_id_of
 from api.rest.errors import answers
+from api.rest.files import content
 from api.rest.schemas.labels import (
     Doubt,
     ImageNumber,
@@ -98,9 +99,7 @@ def labels(
     operation_id="get_validation_image",
     dependencies=[Depends(can_read)],
     response_class=Response,
-    responses={
-        200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}, "description": "A PNG."}
-    },
+    responses={200: {"content": content("image/png"), "description": "A PNG."}},
 )
 def picture(service: ServiceDep, job: JobRef, image: ImageNumber) -> Response:
     """Get a validation image."""

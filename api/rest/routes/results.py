@@ -21,6 +21,7 @@ from api.rest.deps import (
     whole,
 )
 from api.rest.errors import answers
+from api.rest.files import RANGES, READABLE, content
 from api.rest.routes.trials import media_type
 from api.rest.schemas.analysis import Importance
 from api.rest.schemas.base import Page
@@ -104,8 +105,8 @@ def logs(service: ServiceDep, job: JobRef, offset: LogOffset = None, lines: LogL
     operation_id="export_job",
     response_class=FileResponse,
     responses={
-        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
-        206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A part of it."},
+        200: {"content": content(*READABLE), "description": "The file."},
+        206: {"content": content(*READABLE, RANGES), "description": "A part of it, or several."},
     },
 )
 def export(

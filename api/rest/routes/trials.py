@@ -25,7 +25,7 @@ from api.rest.deps import (
     whole,
 )
 from api.rest.errors import answers
-from api.rest.files import OpenFileResponse
+from api.rest.files import RANGES, READABLE, OpenFileResponse, content
 from api.rest.schemas.analysis import Architecture
 from api.rest.schemas.base import Page
 from api.rest.schemas.events import Log
@@ -139,8 +139,8 @@ def artifacts(service: ServiceDep, trial: TrialDep) -> Page[Artifact]:
     operation_id="download_artifact",
     response_class=FileResponse,
     responses={
-        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."},
-        206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A part of it."},
+        200: {"content": content(*READABLE), "description": "The file."},
+        206: {"content": content(*READABLE, RANGES), "description": "A part of it, or several."},
     },
 )
 def download(
@@ -158,4 +158,4 @@ def download(
 def media_type(name: str) -> str:
     """Guess the media type from the name, without types that a browser might execute."""
     guessed = mimetypes.guess_type(name)[0] or ""
-    return guessed if guessed in ("application/json", "text/csv", "text/plain") else "application/octet-stream"
+    return guessed if guessed in READABLE else "application/octet-stream"
