@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
-from api.cli.exits import reported
+from api.cli.exits import Broken, reported
 
 _PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 
@@ -19,10 +20,19 @@ _PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pr
 class Commands(TyperGroup):
     """A group that reports errors in red, each with its exit code, and lists its commands under headings."""
 
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any) -> NoReturn:
+        """Run a command line, report its errors, and end the process."""
+        words = list(sys.argv[1:] if args is None else args)
+        with reported(as_json="--json" in words):
+            code = super().main(words, prog_name, **{**options, "standalone_mode": False})
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command and report its errors."""
-        with reported():
+        """Run the command; an interrupt and an error of the system are reported as any other error."""
+        try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, OSError) as error:
+            raise Broken(error) from error
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - signature of the base class
         """List the commands in the order in which they were added."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer._completion_classes import completion_init
 
+from api.cli import streams
 from api.cli.groups import LazyCommand, group, lazy_commands
 
 _ABOUT = "Search for the best network and the best way to train it, within hard limits."
@@ -146,5 +147,6 @@ def settings(
 
 def main() -> None:
     """Run searchctl as a console script, or complete a command line for the shell."""
+    streams.prepare()
     completion_init()
     app(prog_name="searchctl")

@@ -12,13 +12,22 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.streams import is_unicode
+
 _PIPE_WIDTH = 400  # lines in a file or a pipe are not cut off
+
+
+class _Screen(Console):
+    """A console that leaves a closed pipe to the report of errors."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return the terminal, or a plain stream if output goes elsewhere."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+    return _Screen(stderr=stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
 
 def say(*lines: RenderableType) -> None:
@@ -35,7 +44,7 @@ def hint(line: str) -> None:
 
 def emit(document: Any) -> None:
     """Print a JSON document for programs."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=not is_unicode(sys.stdout)) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:

@@ -23,8 +23,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.problems import kind_of_status
 from api.rest.bodies import text_of
-from api.rest.errors import kind_of_status, problem, response_to
+from api.rest.errors import problem, response_to
 from searchsvc.domain import Token
 from searchsvc.errors import Conflict, SearchsvcError
 from searchsvc.service.service import Service

@@ -9,7 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.rest.errors import SECURITY_HEADERS, kind_of_status, problem
+from api.problems import kind_of_status
+from api.rest.errors import SECURITY_HEADERS, problem
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from nicegui import background_tasks, ui
 
-from api.rest.errors import KINDS
+from api.problems import KINDS
 from api.ui.context import PageContext, page_context_of
 from api.ui.live.topics import Topic, Watcher
 from api.ui.parts import theme

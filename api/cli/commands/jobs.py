@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.cli.client import Client, path_of
-from api.cli.options import AsJson, JobArgument, Limit, State
+from api.cli.options import AsJson, JobArgument, JobStateOption, Limit
 from api.cli.output import emit, hint, say
 from api.cli.session import session
 from api.cli.views.jobs import job_lines, job_table
@@ -17,7 +17,7 @@ from api.cli.views.trial import trial_lines
 
 def list_jobs(
     ctx: typer.Context,
-    state: State = None,
+    state: JobStateOption = None,
     name: Annotated[str | None, typer.Option("--name", help="Only jobs of this name.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.client import path_of
-from api.cli.options import AsJson, JobArgument, Limit, State
+from api.cli.options import AsJson, JobArgument, Limit, TrialStateOption
 from api.cli.output import emit, hint, say
 from api.cli.session import session
 from api.cli.views.distributions import distribution_lines
@@ -19,7 +19,7 @@ from searchsvc.errors import InvalidInput
 def trials(
     ctx: typer.Context,
     job: JobArgument,
-    state: State = None,
+    state: TrialStateOption = None,
     newest: Annotated[bool, typer.Option("--newest", help="Newest first.")] = False,
     values: Annotated[
         bool, typer.Option("--values", help="Show the candidate of each trial instead of remarks.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.client import Client, path_of
-from api.cli.exits import Exit
+from api.cli.exits import Exit, TimedOut
 from api.cli.follow import FINAL, follow
 from api.cli.options import AsJson, JobArgument
 from api.cli.output import emit, hint, say
@@ -34,8 +34,7 @@ def wait(
     with session(ctx).client() as client:
         while (job_document := client.get(path_of(job)))["state"] not in FINAL:
             if deadline is not None and time.monotonic() >= deadline:
-                typer.secho(f"{job_document['name']} is still {job_document['state']}", fg=typer.colors.RED, err=True)
-                raise typer.Exit(Exit.TIMED_OUT)
+                raise TimedOut(f"{job_document['name']} is still {job_document['state']}")
             time.sleep(0.5)
     _end_as(job_document, as_json=as_json)
 
