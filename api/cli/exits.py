@@ -18,7 +18,6 @@ With `--json`, standard output holds one document: the answer or, as in REST, th
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -191,6 +190,7 @@ def _print_problem(report: Report) -> None:
 
 
 def _print_lines(lines: Sequence[str]) -> None:
-    has_colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    from api.cli.output import console  # rich: takes longer to load than most commands run
+
     for line in lines:
-        typer.secho(line, fg=typer.colors.RED if has_colour else None, err=True)
+        console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)

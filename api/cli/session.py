@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 import typer
+from typer._click.globals import get_current_context
 
 from api.cli.addresses import service_address
 from api.cli.client import Client
@@ -43,3 +45,22 @@ def connect(settings: Settings) -> Client:
 def session(ctx: typer.Context) -> Session:
     """Return the session, with the options given before the command."""
     return Session(ctx.find_root().obj)
+
+
+_REPEATED = {"data_dir": "--data-dir", "url": "--url"}
+
+
+def pasted(*words: str) -> str:
+    """Return a searchctl command line that finds the same service as the command that prints it, quoted for a shell.
+
+    It repeats the options that were given before the command; whatever came from the environment is still there.
+    """
+    context = get_current_context(silent=True)
+    root = context.find_root() if context is not None else None
+    options = [
+        part
+        for name, option in _REPEATED.items()
+        if root is not None and (source := root.get_parameter_source(name)) and source.name == "COMMANDLINE"
+        for part in (option, str(root.params[name]))
+    ]
+    return shlex.join(["searchctl", *options, *words])

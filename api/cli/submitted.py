@@ -6,8 +6,7 @@ from typing import Any
 
 from api.cli.client import Client
 from api.cli.output import hint, say
-
-_NO_SERVICE = "No service is running: the job waits until one is. Start it: searchctl serve"
+from api.cli.session import pasted
 
 
 def say_submitted(client: Client, job: dict[str, Any]) -> None:
@@ -19,4 +18,4 @@ def say_submitted(client: Client, job: dict[str, Any]) -> None:
 def hint_if_local(client: Client) -> None:
     """Hint that nothing runs the job, if no service runs."""
     if client.is_local:
-        hint(_NO_SERVICE)
+        hint(f"No service is running: the job waits until one is. Start it: {pasted('serve')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from api.cli.main import COMMANDS
+from api.cli.views.results import snippet
 from api.rest.errors import ProblemDetails
 from searchsvc.service.service import Service
 from searchsvc.settings import Settings
@@ -105,7 +107,7 @@ ROWS = [
     Row("narrow", "searchctl list", 0, "caf", {"COLUMNS": "10"}),
     Row("dumb-terminal", "searchctl list", 0, "cafe", {"TERM": "dumb"}),
     Row("no-colour", "searchctl show nope", 3, "no job has", {"NO_COLOR": "1"}),
-    Row("no-data-folder", "searchctl list", 6, "", {"SEARCHSVC_DATA_DIR": "/dev/null/x"}),
+    Row("no-data-folder", "searchctl list", 1, "/dev/null/x: Not a directory", {"SEARCHSVC_DATA_DIR": "/dev/null/x"}),
 ]
 
 
@@ -212,3 +214,12 @@ def test_a_completion_of_every_command_gives_no_error(home: Path) -> None:
     )
     answer = run(f"{script}; _searchctl_completion searchctl; done", home)
     assert (answer.stdout, answer.stderr) == ("", "")
+
+
+def test_the_python_printed_after_a_run_names_any_path_exactly() -> None:
+    path = Path("it's \"here\" {0}.safetensors")
+    for task in ("classification", "detection"):
+        lines = [ast.parse(line) for line in snippet(task, path)]
+        assert any(repr(str(path)) in ast.unparse(line) or str(path) in ast.dump(line) for line in lines)
+        assert len(lines) > 3
+    assert snippet("of a plug-in", path) == ()

@@ -9,7 +9,7 @@ import typer
 from api.cli.client import path_of
 from api.cli.options import AsJson, JobArgument
 from api.cli.output import emit, hint, say
-from api.cli.session import session
+from api.cli.session import pasted, session
 from api.cli.submitted import say_submitted
 from api.cli.views.transfer import transfer_lines
 
@@ -43,4 +43,4 @@ def transfer(
         if as_json:
             return emit(transfer_job)
         say_submitted(client, transfer_job)
-        return hint(f"To see the measurements: searchctl transfer {transfer_job['id']} --report")
+        return hint(f"To see the measurements: {pasted('transfer', transfer_job['id'], '--report')}")

@@ -12,7 +12,7 @@ from api.cli.exits import Exit, TimedOut
 from api.cli.follow import FINAL, follow
 from api.cli.options import AsJson, JobArgument
 from api.cli.output import emit, hint, say
-from api.cli.session import session
+from api.cli.session import pasted, session
 from api.cli.views.jobs import job_lines
 from api.cli.views.screens import screen_for
 
@@ -42,7 +42,7 @@ def wait(
 def watch_job(client: Client, job_id: str, *, as_json: bool) -> None:
     """Show a job until it ends, and exit with 1 unless it succeeded."""
     if client.is_local and not as_json:
-        hint("No service is running here: the job moves only while something runs it. Start it: searchctl serve")
+        hint(f"No service is running here: the job moves only while something runs it. Start it: {pasted('serve')}")
     _end_as(follow(client, job_id, screen_for(client, as_json=as_json)), as_json=as_json)
 
 

@@ -81,7 +81,7 @@ class RelabelPage:
         with box("card hidden") as self._done:
             Text("h2", "All questions answered")
             Text("p", "To export the labels from the answers of all raters so far:", "muted")
-            Text("pre", f"searchctl relabel {job.name} --output labels.csv", "log mono")
+            Text("pre", f"searchctl relabel {job.id} --output labels.csv", "log mono")
         with box("row"):
             undo = Text("button", "Undo (U)", "plain")
             undo.props["type"] = "button"

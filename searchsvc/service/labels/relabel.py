@@ -240,7 +240,7 @@ def _best(job: Job, trials: Sequence[tuple[Trial, Artifact]]) -> list[tuple[Tria
 def _relabelling(store: Store, job: Job) -> Relabelling:
     relabelling = store.relabelling(job.id)
     if relabelling is None:
-        raise Conflict(f"job {job.name} has no questions about its labels yet: searchctl relabel {job.name}")
+        raise Conflict(f"job {job.name} has no questions about its labels yet: searchctl relabel {job.id}")
     return relabelling
 
 

@@ -101,7 +101,8 @@ def _under_roots(path: str, settings: Settings) -> Path:
     inside = [candidate for candidate in absolute if any(candidate.is_relative_to(root) for root in roots)]
     if not inside:
         allowed = ", ".join(map(str, settings.data_roots)) or "none is set"
-        raise ValueError(f"must lie under one of the data roots of the service ({allowed})")
+        mend = "copy it there, or start the service with its folder in SEARCHSVC_DATA_ROOTS"
+        raise ValueError(f"must lie under one of the data roots of the service ({allowed}): {mend}")
     existing = [candidate for candidate in inside if candidate.exists()]
     if not existing:
         raise ValueError(f"there is no file or folder {inside[0]}")
@@ -111,5 +112,5 @@ def _under_roots(path: str, settings: Settings) -> Path:
 def _hidden_path(key: str, value: object) -> Fault | None:
     """Return a fault if an option of a format, which may name a file in the dataset's folder, leads out of it."""
     if isinstance(value, str) and (os.path.isabs(value) or value.startswith("~") or ".." in Path(value).parts):
-        return Fault(f"/{key}", "must not lead out of the dataset's folder")
+        return Fault(f"/{key}", "must not lead out of the dataset's folder: name a path below it, without `..`")
     return None
