@@ -128,7 +128,7 @@ def upright(image: PillowImage, *, color: bool) -> PillowImage:
     peak = peak_of(image)
     image.info.pop("transparency", None)  # Pillow would translate it to the new mode, with warnings
     if peak is not None:
-        image = _scaled(image, peak)
+        image = _in_8_bits(image, peak)
     elif image.mode in PREMULTIPLIED:
         image = image.convert(PREMULTIPLIED[image.mode])
     mode = "RGB" if color else "L"
@@ -179,7 +179,7 @@ def tag(image: PillowImage, number: int, default: tuple[int, ...]) -> tuple[int,
     return (value if isinstance(value, tuple) else (value,)) or default
 
 
-def _scaled(image: PillowImage, peak: int) -> PillowImage:
+def _in_8_bits(image: PillowImage, peak: int) -> PillowImage:
     """Return a grey image with values from 0 to `peak` in mode L; rounding meets no ties, as `peak` is odd."""
     values = np.asarray(image).astype(np.uint32)  # (h, w)
     if tag(image, _PHOTOMETRIC, (1,))[0] == _WHITE_IS_ZERO:  # Pillow inverts images of at most 8 bits alone

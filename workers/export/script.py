@@ -11,6 +11,7 @@ from searchsvc.domain.trial_task import REPLICATE, TrialTask
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces import networks, recipe
 from workers.data import classification as data
+from workers.export import standalone
 from workers.export.flatten import Constant, QualifiedName, flatten
 from workers.export.networks import WRITINGS
 from workers.models.networks import input_shape
@@ -50,6 +51,7 @@ def write(classifier: Classifier, task: TrialTask, destination: Path) -> None:
         "MEAN": Constant(_literal(card.mean)),
         "STD": Constant(_literal(card.std)),
         "SPLIT": Constant(_table(data.shares(task.dataset))),
+        "MEMORY_BYTES": Constant(_literal(task.dataset.get("memory_bytes", standalone.MEMORY_BYTES))),
         "DROPPED": Constant(_literal(_dropped(task))),
         "MEASURED": Constant(_table(card.metrics)),
         "INDEPENDENT": Constant(_literal(recipe.has_independent_classes(values))),

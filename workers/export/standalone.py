@@ -8,6 +8,10 @@
 
 Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and optionally
 x_val, y_val, x_test and y_test, or from a folder with a folder per class, optionally below train, val and test.
+Images in files are decoded as in the search: upright, to 8 bits. Arrays may have any size: the network sees them resized.
+
+On such a file or folder, with as many threads as the trial had, the CPU trains exactly the weights of the trial. A
+dataset in another format must first be saved as a .npz file, its images and labels in the order of the dataset.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ import argparse
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +35,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from searchsvc.spaces.resolution import shape_at
 from workers.data.dataset import split_positions
+from workers.data.imagemodes import formats_of, has_image_ending, upright
 from workers.data.splits import split_of
+from workers.data.walk import is_passed_over
 from workers.export.networks import mbconv_net
 from workers.models.inputs import Inputs
 from workers.training.classification.augment import Augmentation, mixup, smoothed
@@ -56,6 +63,8 @@ MEAN: tuple[float, ...] = ()
 STD: tuple[float, ...] = ()
 SPLIT: dict[str, Any] = {}
 """Shares of the images, and the seed of the split."""
+MEMORY_BYTES = 2**31
+"""Largest size of the decoded images of a folder in memory; more are decoded during training."""
 DROPPED: tuple[int, ...] = ()
 """Positions of training images that are omitted because their labels are doubtful."""
 MEASURED: dict[str, float] = {}
@@ -88,45 +97,49 @@ class LabelledImages:
 
     images: Tensor | Files
     labels: Tensor
+    peak: int = 255
+    """The largest value of a training image; 255 for images in files."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def peak(self) -> int:
-        """The largest value of an image."""
-        return int(self.images.max()) if isinstance(self.images, Tensor) else 255
-
     def take(self, rows: NDArray[np.intp]) -> LabelledImages:
-        if isinstance(self.images, Files):
-            return LabelledImages(Files([self.images.paths[row] for row in rows]), self.labels[rows])
-        return LabelledImages(self.images[rows], self.labels[rows])
+        images = self.images
+        chosen = Files([images.paths[row] for row in rows]) if isinstance(images, Files) else images[rows]
+        return replace(self, images=chosen, labels=self.labels[rows])
 
     def to(self, device: torch.device) -> LabelledImages:
         """Move images in memory, and the labels, to a device."""
         images = self.images
         if isinstance(images, Tensor):
             images = images.to(device, memory_format=torch.channels_last)
-        return LabelledImages(images, self.labels.to(device))
+        return replace(self, images=images, labels=self.labels.to(device))
 
     def batches(self, order: NDArray[np.intp], count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield `count` parts of almost equal size, in order: images (m, c, h, w) on the device, labels (m,)."""
-        rows = np.array_split(order, count)
+        rows, device = np.array_split(order, count), self.labels.device
         loaded: Iterable[Tensor]
         if isinstance(self.images, Files):
-            loaded = DataLoader(self.images, batch_size=None, sampler=rows, num_workers=DECODERS)
+            # A generator of its own: otherwise it would draw a seed from the global one, which dropout uses.
+            own = torch.Generator()
+            loaded = DataLoader(self.images, batch_size=None, sampler=rows, num_workers=DECODERS, generator=own)
+            loaded = (images.to(device).contiguous(memory_format=torch.channels_last) for images in loaded)
         else:
             loaded = map(self.images.__getitem__, map(torch.from_numpy, rows))
         for some, images in zip(rows, loaded, strict=True):
-            yield images.to(self.labels.device, memory_format=torch.channels_last), self.labels[torch.from_numpy(some)]
+            yield images, self.labels[torch.from_numpy(some)]
 
 
 def decoded(path: Path) -> Tensor:
-    """Decode a file to (c, h, w) of uint8."""
+    """Decode a file to (c, h, w) of uint8, as `upright` describes."""
     channels, height, width = SHAPE
-    with Image.open(path) as image:
-        resized = image.convert("RGB" if channels == 3 else "L").resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized, np.uint8).reshape(height, width, channels)).permute(2, 0, 1)
+    try:
+        with Image.open(path, formats=formats_of(path.name)) as image:
+            shown = upright(image, color=channels == 3)
+    except Exception as error:
+        raise SystemExit(f"{path} cannot be decoded: {error}") from error
+    resized = shown.resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized, np.uint8).reshape(height, width, channels)).permute(2, 0, 1).contiguous()
 
 
 def read(path: Path) -> dict[str, LabelledImages]:
@@ -134,8 +147,11 @@ def read(path: Path) -> dict[str, LabelledImages]:
     own = read_folder(path) if path.is_dir() else read_npz(path)
     shares = {name: None if name in own else SPLIT[name] for name in ("validation", "test")}
     rows = split_positions(own["train"].labels.numpy(), **shares, seed=SPLIT["seed"])
-    rows["train"] = np.delete(rows["train"], list(DROPPED))
     parts = {name: own["train"].take(some) for name, some in rows.items()}
+    train = parts["train"]
+    peak = int(train.images.max()) if isinstance(train.images, Tensor) else 255
+    kept = np.delete(np.arange(len(train)), list(DROPPED))
+    parts["train"] = replace(train.take(kept), peak=peak)
     return {**parts, **{name: part for name, part in own.items() if name != "train"}}
 
 
@@ -151,14 +167,13 @@ def read_npz(path: Path) -> dict[str, LabelledImages]:
 
     def part(name: str) -> LabelledImages:
         images = arrays[f"x_{name}"]
-        channels, height, width = SHAPE
-        if images.shape[1:3] != (height, width):
-            raise SystemExit(
-                f"images of {path} are {images.shape[1:]}; the network was found for {height} x {width} px"
-            )
         if images.dtype != np.uint8:
             raise SystemExit(f"x_{name} of {path} holds {images.dtype}: save it as uint8, from 0 to 255")
-        pixels = torch.from_numpy(images.reshape(len(images), height, width, channels)).permute(0, 3, 1, 2)
+        images = images[..., None] if images.ndim == 3 else images
+        if images.ndim != 4 or images.shape[3] != SHAPE[0]:
+            wanted = "(n, h, w)" if SHAPE[0] == 1 else f"(n, h, w, {SHAPE[0]})"
+            raise SystemExit(f"x_{name} of {path} is {images.shape}; the network takes images {wanted}")
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # of any size: the network sees them resized
         own = arrays[f"y_{name}"].reshape(len(images))  # (n, 1) is (n,)
         return LabelledImages(pixels, torch.from_numpy(np.searchsorted(labels, own)))
 
@@ -170,15 +185,18 @@ def read_folder(path: Path) -> dict[str, LabelledImages]:
     """Return the images by part, as `read_npz`, from folders of classes or of splits, followed by classes."""
 
     def part(folder: Path) -> LabelledImages:
-        names = Image.registered_extensions()
-        files = [file for file in sorted(visible(folder)) if file.suffix.lower() in names]
+        files = [file for file in sorted(visible(folder)) if has_image_ending(file.name)]
         files = [file for file in files if file.parent != folder]
         classes = [file.relative_to(folder).parts[0] for file in files]
         if unknown := set(classes) - set(CLASSES):
             raise SystemExit(
                 f"{folder} has images of {', '.join(sorted(unknown))}; the classes are {', '.join(CLASSES)}"
             )
-        return LabelledImages(Files(files), torch.tensor([CLASSES.index(name) for name in classes]))
+        labels = torch.tensor([CLASSES.index(name) for name in classes], dtype=torch.int64)
+        if len(files) * math.prod(SHAPE) > MEMORY_BYTES:
+            return LabelledImages(Files(files), labels)
+        with ThreadPoolExecutor(DECODERS or 1) as pool:
+            return LabelledImages(torch.stack(list(pool.map(decoded, files))), labels)
 
     if all((path / name).is_dir() for name in CLASSES):
         return {"train": part(path)}
@@ -196,8 +214,8 @@ def read_folder(path: Path) -> dict[str, LabelledImages]:
 def visible(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, links followed; hidden files and folders are passed over."""
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX", "@eaDir"))]
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
+        folders[:] = [name for name in folders if not is_passed_over(name)]
+        yield from (Path(parent, name) for name in files if not is_passed_over(name))
 
 
 class TrainingRun:

@@ -54,6 +54,10 @@ class Inputs:
             images = self.resized(images.float())  # (n, c, *size)
         return torch.mul(images, self.scale).add_(self.offset).contiguous(memory_format=torch.channels_last)
 
+    def parts(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Split images (n, c, h, w) of any size into batches of a forward pass without gradients."""
+        return torch.split(images, max(1, min(self.batch, _BATCH_PIXELS // max(1, math.prod(images.shape[2:])))))
+
     def resized(self, images: Tensor) -> Tensor:
         """Resize float32 (n, c, h, w) to (n, c, *size)."""
         return F.interpolate(images, self.size, mode="bilinear", antialias=True, align_corners=False)

@@ -118,9 +118,10 @@ class Classifier:
         return [self.card.classes[index] for index in self.probabilities(images).argmax(1)]
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (n, K) of uint8 images (n, h, w) or (n, h, w, c) of the size of the training images.
+        """Return probabilities (n, K) of uint8 images (n, h, w) or (n, h, w, c), as many channels as in training.
 
-        They sum to 1, unless the model was trained to decide on each class separately (`class_loss: sigmoid`).
+        Images of any size are resized to the size that the network sees, as in the model's ONNX file. The probabilities
+        of an image sum to 1, unless the model was trained to decide on each class separately (`class_loss: sigmoid`).
         Raises InvalidInput for any other array.
         """
         return self.shares(self.logits(self._tensor(images))).numpy()
@@ -137,16 +138,17 @@ class Classifier:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Return logits (n, K) of uint8 images (n, c, h, w)."""
-        parts = [self.network(self.inputs(part)) for part in torch.split(images, self.inputs.batch)]
+        parts = [self.network(self.inputs(part)) for part in self.inputs.parts(images)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.card.classes))
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
         array = np.asarray(images)
         if array.ndim == 3:
             array = array[..., None]
-        channels, height, width = self.card.shape
-        if array.dtype != np.uint8 or array.shape[1:] != (height, width, channels):
-            wanted = f"(n, {height}, {width}, {channels})" if channels > 1 else f"(n, {height}, {width})"
+        channels, *_ = self.card.shape
+        fits = array.ndim == 4 and array.shape[3] == channels and min(array.shape[1:3]) > 0
+        if array.dtype != np.uint8 or not fits:
+            wanted = f"(n, h, w, {channels})" if channels > 1 else "(n, h, w)"
             raise InvalidInput.at("", f"the model takes uint8 images {wanted}, not {images.dtype} {np.shape(images)}")
         return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
 

@@ -43,8 +43,13 @@ class TrainedDetector:
     def detect(self, images: Tensor, sizes: Sequence[tuple[int, int]] | None = None) -> list[Detections]:
         """Return the detections in squares (n, 3, side, side) uint8, in their px.
 
-        `sizes`: the (height, width) of each square that is not padding.
+        `sizes`: the (height, width) of each square that is not padding. Raises InvalidInput for any other tensor, as
+        boxes would not be in its px.
         """
+        wanted = (3, self.side, self.side)
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != wanted:
+            given = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+            raise InvalidInput.at("", f"the model takes uint8 images (n, 3, {self.side}, {self.side}), not {given}")
         return self.network.detections(self.network(self.inputs(images)), sizes)
 
 

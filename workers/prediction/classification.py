@@ -24,6 +24,8 @@ def predict(
     channels, height, width = classifier.card.shape
     if height != width:
         raise InvalidInput.at("", f"the model takes images of {width}x{height} px, and files become square ones")
+    if channels not in (1, 3):
+        raise InvalidInput.at("", f"the model takes images of {channels} channels, files have 1 or 3")
     decoder = Decoder(height, channels == 3)
     for image in images:
         [row] = classifier.probabilities(decoder.decode_all([image]).transpose(0, 2, 3, 1)).tolist()

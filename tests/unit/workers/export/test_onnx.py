@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from searchsvc.errors import RuntimeUnavailable
+from searchsvc.errors import InvalidInput, RuntimeUnavailable
 from tests.support.classifiers import FAMILIES, made, task_of
 from workers.export.onnx import FORMAT, OPSET, write
 from workers.models import Classifier
@@ -59,6 +59,21 @@ def test_images_of_any_size_are_seen_at_the_size_of_the_network(exported: Export
     images = np.random.default_rng(1).integers(0, 256, (2, 3, 31, 20), np.uint8)
     expected = exported.classifier.logits(torch.from_numpy(images)).numpy()
     assert np.abs(exported.logits(images) - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [(12, 12), (31, 20), (5, 40)])
+def test_u34_weights_and_onnx_take_the_same_images_of_any_size(exported: Exported, size: tuple[int, int]) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (3, *size, 3), np.uint8)
+    logits = exported.logits(images.transpose(0, 3, 1, 2))
+    expected = exported.classifier.shares(torch.from_numpy(logits)).numpy()
+    assert np.abs(exported.classifier.probabilities(images) - expected).max() < 1e-4
+
+
+def test_weights_refuse_images_of_other_channels(exported: Exported) -> None:
+    with pytest.raises(InvalidInput, match=r"takes uint8 images \(n, h, w, 3\), not uint8 \(2, 9, 9\)"):
+        exported.classifier.probabilities(np.zeros((2, 9, 9), np.uint8))
+    with pytest.raises(InvalidInput, match=r"takes uint8 images .* not float64"):
+        exported.classifier.probabilities(np.zeros((2, 9, 9, 3)))
 
 
 def test_the_file_says_what_it_takes_and_what_it_tells_apart(exported: Exported) -> None:

@@ -102,6 +102,37 @@ def test_a_script_trains_the_same_weights_as_the_trial(trained: Any, digits: Pat
     assert metrics.keys() == script.MEASURED.keys()
 
 
+@pytest.mark.parametrize("memory", [2**31, 0], ids=["in memory", "in files"])
+@pytest.mark.parametrize("color", [False, True], ids=["grey", "colour"])
+def test_u33_a_script_trains_the_same_weights_on_an_imagefolder(
+    make_task: Callable[..., TrialTask], train: Any, tmp_path: Path, color: bool, memory: int
+) -> None:
+    """Dropout and RandAugment show a random number drawn too many, and another idea of the brightest value."""
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    for number, (image, label) in enumerate(zip(loaded.images[:200], loaded.target[:200], strict=True)):
+        (tmp_path / "images" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.astype(np.uint8) * 7).save(tmp_path / "images" / str(label) / f"{number}.png")
+    section = {"name": "files", "format": "imagefolder", "path": str(tmp_path / "images"), "size": 16, "color": color}
+    section["memory_bytes"] = memory
+    task = replace(make_task(dataset=section, epochs=2, data_fraction=1.0), values=WHOLE_RECIPE)
+    measured, classifier = train(task).metrics, load(Path(task.directory) / MODEL)
+    write(classifier, task, tmp_path / "script.py")
+    script = imported(tmp_path / "script.py")
+    script.DECODERS = 0 if memory == 0 else 2
+    parts = script.read(tmp_path / "images")
+    run = script.TrainingRun(torch.device("cpu"), None)
+    epochs = run.train(parts["train"].to(torch.device("cpu")), script.EPOCHS)
+    weights = []
+    for metrics, (loss, network) in zip(measured, epochs, strict=True):
+        assert loss == metrics["train_loss"]
+        assert run.accuracy(network, parts["validation"]) == metrics["accuracy"]
+        weights.append(script.weights_of(network))
+    expected = load_file(Path(task.directory) / MODEL)  # of the best epoch
+    torch.testing.assert_close(weights[classifier.card.step - 1], expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_exported_weights_give_the_same_logits_in_the_script(tmp_path: Path, family: str) -> None:
     classifier = made(FAMILIES[family], (3, 12, 12))
