@@ -8,7 +8,8 @@
 
 Images come from a .npz file of numpy, with x_train (n, h, w) or (n, h, w, c) of uint8, y_train (n,) and optionally
 x_val, y_val, x_test and y_test, or from a folder with a folder per class, optionally below train, val and test.
-Images in files are decoded as in the search: upright, to 8 bits. Arrays may have any size: the network sees them resized.
+Images in files are decoded as in the search: upright, with 8 bits. Arrays may have any size: the network sees them
+resized.
 
 On such a file or folder, with as many threads as the trial had, the CPU trains exactly the weights of the trial. A
 dataset in another format must first be saved as a .npz file, its images and labels in the order of the dataset.
