@@ -46,7 +46,7 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What decoders raise over damaged bytes."""
+"""Errors that decoders raise over damaged bytes."""
 _SIGNS: Final = (
     (b"version https://git-lfs", "it is a pointer of Git LFS: fetch the file itself (git lfs pull)"),
     (b"%PDF", "it is a PDF document"),

@@ -20,7 +20,7 @@ _LATE: Final = ((b"eXIf", b""), (b"iTXt", b"XML:com.adobe.xmp\0"), (b"tEXt", b"R
 
 
 class Oddity(Enum):
-    """What an image has that its decoding drops or converts; the words follow the number of images, one or many."""
+    """A property of an image that its decoding drops or converts; its words follow a number of images."""
 
     TURNED = "image is turned upright as its EXIF data say", "images are turned upright as their EXIF data say"
     UNTURNED = (
@@ -50,7 +50,7 @@ class Oddity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What is known of an image before its pixels are decoded."""
+    """The properties of an image that are known before its pixels are decoded."""
 
     format: str
     """Pillow's name of the format."""
