@@ -1,1 +1,1 @@
-"""Tables of what people bring, with a row per input (a file, a name, a machine, a command) and the expected outcome."""
+"""Tables of what people bring: a row per input (a file, a name, a machine, a command) with the expected outcome."""

@@ -166,7 +166,7 @@ LINES = [
     ("searchctl show caf", {"cafe"}),
     ("searchctl completion z", {"zsh"}),
 ]
-"""What is typed before TAB, and the completions that a shell must offer."""
+"""The words typed before TAB, and the completions that a shell must offer."""
 BASH = """
 source <(searchctl completion bash)
 COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 GENERATORS = Path(__file__).parents[2] / ".generators"
-"""Where `.ci/generators` installs them."""
+"""The folder in which `.ci/generators` installs them."""
 
 
 def program(name: str, *folders: Path) -> str:

@@ -138,7 +138,7 @@ def test_every_other_image_is_light(tmp_path: Path) -> None:
                 "from workers.data.classification.reassessed import label_file, read_sets\n",
                 "from workers.data.classification.toy import TOY\n",
             ),
-            ('"npz": NPZ}', '"npz": NPZ, "toy": TOY}'),
+            ('"npz": NPZ,', '"npz": NPZ, "toy": TOY,'),
         ],
         "docs/datasets.md": [after("### Options of files\n", "\n### toy\n\n`path` names the array.\n")],
     },
