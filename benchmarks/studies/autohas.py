@@ -25,6 +25,7 @@ from benchmarks.studies.data import Data, digits, mnist_part
 from benchmarks.studies.rows import Key
 from benchmarks.studies.searching import Trained, blueprint_of, search, shared_rewards, test, train
 from searchsvc.domain import Candidate
+from searchsvc.domain.parameters import number
 from searchsvc.service.planning.blueprint import Blueprint, shared_search
 from searchsvc.spaces.fbnetv3 import space as fbnetv3
 
@@ -108,7 +109,7 @@ def epochs_of_search(blueprint: Blueprint) -> float:
     assert search is not None
     options, values = search.options, {**blueprint.constants}
     images, scored = blueprint.dataset.sizes["train"], blueprint.dataset.sizes["validation"]
-    batch = int(values.get("batch_size", 64))
+    batch = int(number(values.get("batch_size", 64)))
     steps = options["epochs"] * math.ceil(images / batch)
     rewarded = min(options["reward_images"], scored) * (3 if options["variant"] == "differentiable" else 1)
     controlled = math.ceil(steps / options["controller_every"])

@@ -24,6 +24,7 @@ from benchmarks.studies.pretraining_tables import (
     relabelled,
     signs,
 )
+from searchsvc.domain.parameters import number
 from searchsvc.service.results.gains import Gain
 
 FOLDER = RESULTS.parent
@@ -77,7 +78,7 @@ def _section(name: str, rows: Sequence[Row], all_gains: Sequence[Gain]) -> list[
 
 
 def _fractions(all_gains: Sequence[Gain]) -> list[float]:
-    return sorted({float(one.cell.values["data_fraction"]) for one in all_gains})
+    return sorted({number(one.cell.values["data_fraction"]) for one in all_gains})
 
 
 def _figure(name: str, level: str, all_gains: Sequence[Gain], fractions: Sequence[float], what: str) -> None:

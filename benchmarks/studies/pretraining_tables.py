@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.studies.pretraining import LEVELS
 from benchmarks.studies.ranks import rank_correlation
 from searchsvc.domain import Objective
+from searchsvc.domain.parameters import number
 from searchsvc.service.results.gains import Gain, MeasuredTrial, compute_gains
 from searchsvc.service.results.intervals import MeanEstimate
 
@@ -181,7 +182,7 @@ def _by_data(changed: Mapping[str, Any]) -> Callable[[Sequence[Gain]], str]:
     """Return a text of the gains from the least to the most data, at each level."""
 
     def told(all_gains: Sequence[Gain]) -> str:
-        fractions = sorted({float(one.cell.values["data_fraction"]) for one in all_gains})
+        fractions = sorted({number(one.cell.values["data_fraction"]) for one in all_gains})
         texts = []
         for level in LEVELS:
             cells = [gain_of(all_gains, fraction, level, changed, {}) for fraction in fractions]

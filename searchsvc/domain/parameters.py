@@ -142,6 +142,12 @@ def value_key(value: Scalar) -> tuple[bool, Scalar]:
     return isinstance(value, bool), value
 
 
+def number(value: Scalar) -> float:
+    """Return a value that the task limits to numbers."""
+    assert isinstance(value, int | float)
+    return float(value)
+
+
 def is_among(value: Scalar, values: Iterable[Scalar]) -> bool:
     """Return whether `value` is one of `values`; true is not 1."""
     return any(value_key(value) == value_key(other) for other in values)

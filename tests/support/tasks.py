@@ -28,6 +28,7 @@ from searchsvc.domain import (
     SharedSearch,
     TrialTask,
 )
+from searchsvc.domain.parameters import number
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.spaces import Space, with_bases
 
@@ -51,7 +52,7 @@ class NoOp:
         return DatasetInfo("nothing", ("a", "b"), (1, 1, 1), {"train": 1, "validation": 1, "test": 1})
 
     def train(self, task: TrialTask) -> Iterator[Measurement]:
-        x = float(task.values["x"])
+        x = number(task.values["x"])
         for step in range(1, task.fidelity.epochs + 1):
             yield Measurement(step, {"score": x, "cost": x * x}, 0.0)
 
@@ -59,7 +60,7 @@ class NoOp:
         return ()
 
     def test(self, task: TrialTask) -> Mapping[str, float]:
-        return {"score": float(task.values["x"])}
+        return {"score": number(task.values["x"])}
 
     def export(self, format: str, task: TrialTask, destination: Path) -> None:  # noqa: A002 - the seam's
         raise NotImplementedError(format)
@@ -76,7 +77,7 @@ class Scripted(NoOp):
 
     def train(self, task: TrialTask) -> Iterator[Measurement]:
         values = {**self.default_parameters, **task.values}
-        x = float(values["x"])
+        x = number(values["x"])
         for step in self._steps(task, values, str(values["fate"])):
             yield self._measured(step, math.nan if values["fate"] == "diverge" and step == 2 else x)
 
@@ -90,8 +91,8 @@ class Scripted(NoOp):
         for step in range(done + 1, task.last_step + 1):
             with (folder / "epochs.txt").open("a") as lines:
                 lines.write(f"{task.attempt} {step} {sorted(os.environ)}\n")
-            time.sleep(float(values["seconds"]))
-            if step == 2 and task.attempt <= int(values["strikes"]):
+            time.sleep(number(values["seconds"]))
+            if step == 2 and task.attempt <= number(values["strikes"]):
                 _strike(fate)
             partial = folder / f"{CHECKPOINT}.new"
             partial.write_text(str(step))
@@ -172,8 +173,8 @@ class Together(Sharing):
             lines.write(f"{task.attempt} {exchange.rank} {os.getpid()}\n")
         done = int((folder / CHECKPOINT).read_text()) if (folder / CHECKPOINT).exists() else 0
         for step in range(done + 1, task.last_step + 1):
-            time.sleep(float(values["seconds"]))
-            if exchange.rank == exchange.size - 1 and step == 2 and task.attempt <= int(values["strikes"]):
+            time.sleep(number(values["seconds"]))
+            if exchange.rank == exchange.size - 1 and step == 2 and task.attempt <= number(values["strikes"]):
                 _strike(str(values["supernet"]))
             reward = torch.tensor([step * (exchange.rank + 1.0)])
             exchange.mean(reward)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from searchsvc.domain.candidates import Candidate
-from searchsvc.domain.parameters import Categorical, Scalar
+from searchsvc.domain.parameters import Categorical, Scalar, number
 from searchsvc.errors import FailureKind, TrialFailed
 from searchsvc.spaces.space import Space
 from workers.autohas.distributions import Draw
@@ -213,7 +213,7 @@ def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
     """Return the largest value that a candidate can have."""
     named = [parameter for parameter in space.parameters if parameter.name == name]
     largest = [
-        int(max(map(_number, each.choices))) if isinstance(each, Categorical) else int(each.high) for each in named
+        int(max(map(number, each.choices))) if isinstance(each, Categorical) else int(each.high) for each in named
     ]
     if not named or any(each.when for each in named):  # candidates without the parameter have its default
         largest.append(int(defaults[name]))
@@ -223,8 +223,3 @@ def _largest(space: Space, name: str, defaults: Mapping[str, Any]) -> int:
 def _is_finite(numbers: Tensor) -> bool:
     """True if the sum of the numbers is finite, which takes a fraction of the time of checking each number."""
     return math.isfinite(float(numbers.sum()))
-
-
-def _number(choice: Scalar) -> float:
-    assert isinstance(choice, int | float)  # by the limits of the task
-    return choice
