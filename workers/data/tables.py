@@ -1,94 +1,134 @@
-"""Tables in text files: rows of cells between commas, semicolons or tabs, as spreadsheets and programs write them."""
+"""Tables in text files: rows of cells between commas, semicolons, tabs or bars, as spreadsheets write them.
+
+A table is text in UTF-8, or in UTF-16 with its mark. A first line such as `sep=;` names the delimiter; otherwise it is
+the one that divides all rows into the same number of cells.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
 from workers.data.imagefiles import Roots, printable
 
-_DELIMITERS = (",", ";", "\t")
-_LARGEST_BYTES = 2**30
-_DECLARED = re.compile(r"sep=(.)\r?\n")
+Delimiter = Annotated[str, Field(pattern=r'^[^\w\r\n"]$')]
+"""The character between cells: anything but letters, digits, quotes and ends of lines."""
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_LARGEST_BYTES: Final = 2**30
+_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DECLARED: Final = re.compile(r'"?sep=([^\w\r\n"])"?\r?\n', re.IGNORECASE)
 """First line of a table of Excel that names the delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of a table: the number of its line, from 1, and its cells without spaces around them."""
+    """A row of a table that is not empty."""
 
     line: int
+    """Number of its last line in the file, from 1."""
     cells: tuple[str, ...]
+    """Texts without blanks around them."""
 
 
-def read_table(path: Path, within: Roots, delimiter: str | None = None) -> list[TableRow]:
-    """Return the rows of a table that are not empty, all of equal length. `delimiter`: None: the one that fits.
+def read_table(path: Path, pointer: str, within: Roots, delimiter: str | None = None) -> list[TableRow]:
+    """Return the rows of a table, which all have as many cells as the first. `delimiter`: None: the one that fits.
 
-    Raises InvalidInput that names the line.
+    Raises InvalidInput at `pointer`, the option that names the file.
     """
-    text = _text(path, within)
+    try:
+        return _read(_text(path, within), delimiter)
+    except ValueError as error:
+        raise InvalidInput.at(pointer, f"{printable(path)} {error}") from None
+    except OSError as error:
+        raise InvalidInput.at(pointer, f"{printable(path)} cannot be read: {error.strerror}") from error
+
+
+def _read(text: str, delimiter: str | None) -> list[TableRow]:
+    """Return the rows of a text. Raises ValueError that continues its name."""
     if (declared := _DECLARED.match(text)) is not None:
         delimiter, text = delimiter or declared[1], "\n" + text[declared.end() :]
     if not text.strip():
-        raise _wrong(path, "is empty")
-    tables, errors = {}, []
-    for sign in [delimiter] if delimiter else _DELIMITERS:
-        try:
-            tables[sign] = _rows(path, text, sign)
-        except InvalidInput as error:
-            errors.append(error)
-    fitting = {sign: rows for sign, rows in tables.items() if rows and len(rows[0].cells) > 1 and not _uneven(rows)}
-    if len(fitting) == 1:
-        return next(iter(fitting.values()))
+        raise ValueError("is empty")
+    tables, errors = _tables(text, [delimiter] if delimiter else _DELIMITERS)
+    fitting = [sign for sign, rows in tables.items() if _uneven(rows) is None]
+    if len(fitting) > 1:
+        raise ValueError(f"can be divided by each of {', '.join(map(repr, fitting))}: set `delimiter`")
     if fitting:
-        raise _wrong(path, f"can be divided by each of {', '.join(map(repr, fitting))}: set `delimiter`")
+        return tables[fitting[0]]
     if errors:
         raise errors[0]
-    if not any(tables.values()):
-        raise _wrong(path, "has no cell that is not empty")
+    if not tables:
+        known = repr(delimiter) if delimiter else ", or ; or | or a tab"
+        raise ValueError(f"has a single column; cells are divided by {known}")
     wide = max(tables.values(), key=lambda rows: len(rows[0].cells))
-    if (row := _uneven(wide)) is not None:
-        counts = f"line {row.line} has {len(row.cells)} cell(s), line {wide[0].line} has {len(wide[0].cells)}"
-        raise _wrong(path, f"{counts}: write cells with a delimiter in them in quotes")
-    raise _wrong(
-        path, "has a single column; it needs one for the files and one for the labels, divided by , or ; or a tab"
-    )
+    raise ValueError(f"{_uneven(wide)}: write cells with a delimiter in them in quotes")
+
+
+def _tables(text: str, delimiters: Sequence[str]) -> tuple[dict[str, list[TableRow]], list[ValueError]]:
+    """Return the rows by each delimiter that divides the first row, and what is wrong with others.
+
+    Raises ValueError if no cell has a content.
+    """
+    tables: dict[str, list[TableRow]] = {}
+    errors: list[ValueError] = []
+    for sign in delimiters:
+        try:
+            if len(next(_rows(text, sign)).cells) > 1:
+                tables[sign] = list(_rows(text, sign))
+        except StopIteration:
+            raise ValueError("has no cell that is not empty") from None
+        except ValueError as error:
+            errors.append(error)
+    return tables, errors
 
 
 def _text(path: Path, within: Roots) -> str:
+    """Return the text of a file. Raises ValueError that continues its name."""
     try:
         with open_confined(path, within) as file:
             content = file.read(_LARGEST_BYTES + 1)
     except UnsafeFile as error:
-        raise _wrong(path, f"is not read: {error.strerror}") from None
+        raise ValueError(f"is not read: {error.strerror}") from None
     if len(content) > _LARGEST_BYTES:
-        raise _wrong(path, f"has more than {_LARGEST_BYTES:,} bytes")
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        raise ValueError(f"has more than {_LARGEST_BYTES:,} bytes")
+    encoding = "utf-16" if content.startswith(_UTF16_MARKS) else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise _wrong(path, f"is not text in UTF-8 (line {line}): save it as UTF-8") from None
+        name = encoding.removesuffix("-sig").upper()
+        raise ValueError(f"is not text in {name} (line {line}): save it as UTF-8") from None
+    if (place := text.find("\0")) >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise ValueError(f"has a zero byte in line {line} and is no text: save it as UTF-8")
+    return text
 
 
-def _rows(path: Path, text: str, delimiter: str) -> list[TableRow]:
+def _rows(text: str, delimiter: str) -> Iterator[TableRow]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        stripped = [(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
+        for cells in reader:
+            stripped = tuple(cell.strip() for cell in cells)
+            if any(stripped):
+                yield TableRow(reader.line_num, stripped)
     except csv.Error as error:
-        raise _wrong(path, f"cannot be read at line {reader.line_num}: {error}") from None
-    return [TableRow(line, cells) for line, cells in stripped if any(cells)]
+        raise ValueError(f"cannot be read at line {reader.line_num}: {error}") from None
 
 
-def _uneven(rows: list[TableRow]) -> TableRow | None:
-    """Return the first row that has another number of cells than the first row of all."""
-    return next((row for row in rows if len(row.cells) != len(rows[0].cells)), None)
-
-
-def _wrong(path: Path, message: str) -> InvalidInput:
-    return InvalidInput.at("/path", f"{printable(path)} {message}")
+def _uneven(rows: list[TableRow]) -> str | None:
+    """Return words about the first row that has another number of cells than the first row of all; None if none has."""
+    first = rows[0]
+    for row in rows:
+        if len(row.cells) != len(first.cells):
+            return f"line {row.line} has {len(row.cells)} cell(s), line {first.line} has {len(first.cells)}"
+    return None

@@ -25,7 +25,7 @@ from workers.data.imagemodes import has_image_ending
 from workers.data.notes import note, oddity_notes
 from workers.data.options import FAULTS_LISTED, DatasetFormat, check_classes, existing, stamps
 from workers.data.splits import SplitName, split_of
-from workers.data.tables import TableRow, read_table
+from workers.data.tables import Delimiter, TableRow, read_table
 
 _FILES: Final = (
     "file",
@@ -54,8 +54,8 @@ class CsvOptions(ImageFileOptions):
     label_column: _Column | None = None
     split_column: _Column | None = None
     """Names of the columns in the first row; None: by their usual names, such as file, label and split."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The character between cells; None: a comma, a semicolon or a tab."""
+    delimiter: Delimiter | None = None
+    """The character between cells; None: a comma, a semicolon, a tab or a bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _listed(options: CsvOptions) -> tuple[list[_Listed], tuple[str, ...]]:
     folder = table.parent
     if options.images is not None:
         folder = existing(options.images, folder=True, pointer="/images", within=options.within)
-    columns = _columns(read_table(table, options.within, options.delimiter), options)
+    columns = _columns(read_table(table, "/path", options.within, options.delimiter), options)
     faults: list[Fault] = []
     images: dict[Path, _Listed] = {}
     again = []
@@ -164,7 +164,7 @@ def _image(row: TableRow, columns: _Columns, folder: Path, options: CsvOptions) 
     split: SplitName | None = "train" if columns.split is None else split_of(row.cells[columns.split])
     if split is None:
         return f"{row.cells[columns.split or 0]!a} is no split: write train, val or test"
-    if not name or "\0" in name:
+    if not name:
         return "there is no name of a file"
     if not label or not label.isprintable():
         return f"{printable(name)} has no class" if not label else f"the class {label!a} cannot be printed"

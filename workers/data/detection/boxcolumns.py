@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from workers.data.csvfiles import CsvRow
 from workers.data.detection.objects import Corners
+from workers.data.tables import TableRow
 
 _FILES: Final = (
     "filename",
@@ -110,7 +110,7 @@ class BoxColumns:
         used = {image, label, *sides, *(size or ()), columns.split, columns.crowd}
         return columns, tuple(name for place, name in enumerate(header) if place not in used)
 
-    def row(self, row: CsvRow) -> BoxRow:
+    def row(self, row: TableRow) -> BoxRow:
         """Return the content of a row. Raises ValueError if it is no box."""
         cells = row.cells
         if not cells[self.image]:

@@ -15,7 +15,6 @@ from typing import Final, Literal
 import numpy as np
 
 from searchsvc.errors import Fault, InvalidInput
-from workers.data.csvfiles import read_rows
 from workers.data.detection.annotated import FAULTS_LISTED, AnnotatedImages, raw_scenes, remark_unused
 from workers.data.detection.annotationfiles import FileKind, annotation_files, image_folder, no_annotations
 from workers.data.detection.boxcolumns import NO_HEADER, BoxColumns, BoxRow, is_without_header
@@ -27,6 +26,7 @@ from workers.data.detection.remarks import RemarkKind, Remarks
 from workers.data.imagefiles import printable
 from workers.data.options import DatasetFormat, existing, stamps
 from workers.data.splits import SplitName, split_of
+from workers.data.tables import Delimiter, read_table
 from workers.data.walk import contents_of
 
 _CSV: Final = FileKind(".csv", ("classes", "_classes", "class-descriptions", "class_", "sample_submission"))
@@ -43,6 +43,8 @@ class BoxTableOptions(BoxFilesOptions):
     """The folder of the images; None: it is found by their names."""
     validation_annotations: RelativePath | None = None
     test_annotations: RelativePath | None = None
+    delimiter: Delimiter | None = None
+    """The character between cells; None: a comma, a semicolon, a tab or a bar."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ def _table(
     file: Path, pointer: str, split: SplitName, options: BoxTableOptions, remarks: Remarks
 ) -> dict[SplitName, _ImageRows]:
     """Return the rows of a table by split, as a column says, or all of one split."""
-    rows = read_rows(file, pointer, options.within)
+    rows = read_table(file, pointer, options.within, options.delimiter)
     columns = NO_HEADER
     if is_without_header(rows[0].cells):
         remarks.say(f"{file.name} has no header; its columns are taken as path, x1, y1, x2, y2, class")
