@@ -828,13 +828,42 @@ YOLO = [
     row("classes of the section", yolo(), options={"classes": ["cat", "dog"]}),
     row("labels beside the images", yolo("in", "in", yaml=NAMES)),
     row("a class without a box", yolo(yaml="names: [cat, dog, cow]\n"), "1 class without a box is left out: cow"),
-    row("polygons", yolo(yaml=NAMES, b=POLYGON_LINE), "1 label file has polygons or oriented boxes"),
+    row("polygons", yolo(yaml=NAMES, b=POLYGON_LINE), "1 label file has lines of 7 or more", "taken as polygons"),
     row("a confidence", yolo(yaml=NAMES, b=CAT_LINE + " 0.9"), "1 label file has a sixth column"),
     row(
         "keypoints",
         yolo(yaml=NAMES + "kpt_shape: [2, 3]\n", b=CAT_LINE + " 0.1 0.1 2 0.2 0.2 2"),
         "1 label file has keypoints",
     ),
+    row(
+        "keypoints without visibility",
+        yolo(yaml=NAMES + "kpt_shape: [2, 2]\n", b=CAT_LINE + " 0.1 0.1 0.9 0.9"),
+        "1 label file has keypoints",
+    ),
+    row(
+        "keypoints and classes of the section",
+        yolo(yaml="kpt_shape: [2, 2]\n", b=CAT_LINE + " 0.1 0.1 0.9 0.9"),
+        "1 label file has keypoints",
+        options={"classes": ["cat", "dog"]},
+    ),
+    row(
+        "keypoints inside the box without kpt_shape",
+        yolo(yaml=NAMES, b="0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.55"),
+        "which are taken as polygons or oriented boxes",
+        "need `kpt_shape`",
+        boxes={**USUAL, "b.png": [("cat", [12.0, 8.0, 33.0, 22.0])]},
+    ),
+    row("kpt_shape of null", yolo(yaml=NAMES + "kpt_shape: null\n", b=POLYGON_LINE), "taken as polygons"),
+    row(
+        "nc without names",
+        yolo(yaml="nc: 2\n"),
+        "data.yaml names no class; they are called class_0, class_1",
+        boxes={
+            name: [(label.replace("cat", "class_0").replace("dog", "class_1"), box) for label, box in objects]
+            for name, objects in USUAL.items()
+        },
+    ),
+    row("classes of the section for nc", yolo(yaml="nc: 2\n"), options={"classes": ["cat", "dog"]}),
     row(
         "no label file",
         yolo(yaml=NAMES, b=None),
@@ -858,6 +887,22 @@ YOLO = [
         yolo(yaml=NAMES, b=CAT_LINE + " 0.1 0.1 2 0.2 0.2"),
         "labels/train/b.txt, line 1: 10 number(s) are no object",
     ),
+    refused(
+        "keypoints with visibility without kpt_shape",
+        yolo(yaml=NAMES, b=CAT_LINE + " 0.1 0.1 2 0.2 0.2 2"),
+        "line 1: 2 is no coordinate of a polygon",
+        "keypoints need `kpt_shape`",
+    ),
+    refused(
+        "other keypoints than kpt_shape",
+        yolo(yaml=NAMES + "kpt_shape: [3, 2]\n", b=CAT_LINE + " 0.1 0.1 0.2 0.2"),
+        "line 1: 9 number(s) are no object: by `kpt_shape`, it has 11, or 5",
+    ),
+    refused("a broken kpt_shape", yolo(yaml=NAMES + "kpt_shape: 17\n"), "`kpt_shape` must be the number of points"),
+    refused("an nc of words", yolo(yaml="nc: two\n" + NAMES), "`nc` has 'two' in the place of a whole number"),
+    refused("an nc without end", yolo(yaml="nc: 999999999\n"), "without `names`, it must be 1 to 10,000"),
+    refused("an nc of 0", yolo(yaml="nc: 0\n"), "`nc` is 0"),
+    refused("words as numbers of classes", yolo(yaml="names: {a: cat}\n"), "`names` has 'a' in the place of a whole"),
     refused("four numbers", yolo(yaml=NAMES, b="0 0.5 0.5 0.1"), "labels/train/b.txt, line 1: 4 number(s)"),
     refused("pixels", yolo(yaml=NAMES, b="0 9 16 10 20"), "line 1: 20 is no share of an image"),
     refused(
@@ -871,7 +916,7 @@ YOLO = [
     refused("nc that differs", yolo(yaml="nc: 3\n" + NAMES), "`nc` is 3, but `names` has 2"),
     refused("names with gaps", yolo(yaml="names: {0: cat, 2: dog}"), "must be 0, 1, 2, ... without gaps"),
     refused("a name twice", yolo(yaml="names: [cat, cat]"), "classes 0 and 1 have the same name, cat"),
-    refused("no names", yolo(yaml="train: images/train"), "it has no `names`"),
+    refused("no names", yolo(yaml="train: images/train"), "data.yaml has no `names`"),
     refused("deep yaml", yolo(yaml="[" * 100_000), "is no description of a dataset"),
     refused(
         "a place that is missing",

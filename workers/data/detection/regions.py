@@ -1,7 +1,7 @@
 """Boxes and areas of segmentations in COCO's form: polygons, and masks in run-length encoding (RLE).
 
 A mask of height h is read column by column: pixel p lies in column p // h and row p % h. Its runs alternate between
-background and object, beginning with background. A compressed mask writes each run (from the third on, its difference
+background and object, beginning with background. A compressed mask writes each run (from the fourth on, its difference
 from the run before the last) in groups of five bits, the lowest first, as characters from "0" on.
 """
 

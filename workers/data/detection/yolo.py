@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
 
@@ -42,9 +42,13 @@ _NO_LABELS = RemarkKind(
     "image has no label file and counts as without objects", "images have no label files and count as without objects"
 )
 _SPARE = RemarkKind("label file has no image and is not used", "label files have no images and are not used")
+_AS_POLYGONS = (
+    "lines of 7 or more numbers, which are taken as polygons or oriented boxes and read as the upright boxes around "
+    "them (lines of keypoints need `kpt_shape` in data.yaml)"
+)
 _SEGMENTS = RemarkKind(
-    "label file has polygons or oriented boxes, of which the upright boxes around them are read",
-    "label files have polygons or oriented boxes, of which the upright boxes around them are read",
+    f"label file has {_AS_POLYGONS}",
+    f"label files have {_AS_POLYGONS}",
 )
 _SIXTH = RemarkKind(
     "label file has a sixth column (a confidence), which is not read",
@@ -96,6 +100,8 @@ def _read(options: YoloOptions) -> RawScenes:
     remarks = Remarks()
     root, name = _root(options)
     data = _data(root, name, options)
+    if data.are_numbered:
+        remarks.say(f"{data.file.name} names no class; they are called {listed(data.classes)}")
     folder = ImageFolder(root, options.within)
     located = _located(root, data, options.within, remarks) if "train" in data.places else None
     images = _split_images(folder, remarks) if located is None else _images_of(located, root, options.within)
@@ -123,10 +129,14 @@ def _data(root: Path, name: str | None, options: YoloOptions) -> YoloData:
             classes = checked_classes(options.classes)
         except ValueError as error:
             raise InvalidInput.at("/classes", str(error)) from None
-        return YoloData(root, classes) if found is None else YoloData(found.file, classes, found.base, found.places)
+        described = YoloData(root, ()) if found is None else found
+        return replace(described, classes=classes, are_numbered=False)
     if found is None:
         message = f"there is neither data.yaml nor classes.txt in {printable(root)}"
         raise InvalidInput.at("/path", f"{message}: name the classes in the section, by `classes`")
+    if not found.classes:
+        message = f"{printable(found.file)} has no `names`: list the classes there, or in the section, by `classes`"
+        raise InvalidInput.at("/path", message)
     return found
 
 
@@ -316,17 +326,22 @@ class _LabelFile:
     def _object(self, words: Sequence[str], kinds: set[RemarkKind]) -> tuple[int, Corners]:
         values = [_number(word) for word in words]
         count = len(values)
-        if count >= 5 and self._data.has_keypoints and count > 6:
+        if count in (5, 6):
+            if count == 6:
+                kinds.add(_SIXTH)
+            return self._label(values[0]), self._corners(values[1:5])
+        if (keypoints := self._data.keypoints) is not None:
+            if count != keypoints.columns:
+                raise ValueError(f"{count} number(s) are no object: by `kpt_shape`, it has {keypoints.columns}, or 5")
             kinds.add(_POSES)
-            values = values[:5]
-        elif count == 6:
-            kinds.add(_SIXTH)
-            values = values[:5]
-        elif count >= 7 and count % 2:
-            kinds.add(_SEGMENTS)
-        elif count != 5:
+            return self._label(values[0]), self._corners(values[1:5])
+        if count < 7 or count % 2 == 0:
             what = "a box has 5, a polygon 7 or more of odd number"
             raise ValueError(f"{count} number(s) are no object: {what}, and keypoints need `kpt_shape` in data.yaml")
+        if max(values[1:]) >= _PIXELS:
+            message = f"{max(values[1:]):g} is no coordinate of a polygon as a share of the image"
+            raise ValueError(f"{message}; divide px by its width and height; keypoints need `kpt_shape` in data.yaml")
+        kinds.add(_SEGMENTS)
         return self._label(values[0]), self._corners(values[1:])
 
     def _label(self, value: float) -> int:

@@ -6,6 +6,7 @@ between parts of the document (aliases) cannot make it larger.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,23 @@ from workers.data.imagefiles import Roots, printable
 from workers.data.splits import SplitName, split_of
 
 _LARGEST_BYTES, _DEEPEST = 1_000_000, 10
-_LONGEST_NAME = 256
+_LONGEST_NAME, _MOST_NUMBERED = 256, 10_000
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CLASS_FILES: Final = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """The form of the points of a pose."""
+
+    points: int
+    values: int
+    """Values of a point: x and y (2), or also its visibility (3)."""
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of a line: class, box and points."""
+        return 5 + self.points * self.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +45,14 @@ class YoloData:
 
     file: Path
     classes: tuple[str, ...]
+    """Empty if it neither names nor counts them."""
     base: str = ""
     """The folder that the places are relative to, as written."""
     places: Mapping[SplitName, tuple[str, ...]] = field(default_factory=dict)
     """Folders, or files that list images, of each split, as written."""
-    has_keypoints: bool = False
+    keypoints: Keypoints | None = None
+    are_numbered: bool = False
+    """True if the description counts the classes only, so that their names are made of their numbers."""
 
 
 def text_of(path: Path, within: Roots) -> str:
@@ -60,6 +78,7 @@ def read_data(path: Path, within: Roots) -> YoloData:
         root = _composed(text)
         entries = {key.value: value for key, value in root.value if isinstance(key, yaml.ScalarNode)}
         classes = _classes(entries)
+        keypoints = _keypoints(entries)
         places = {
             split: _texts(value, key)
             for key, value in entries.items()
@@ -70,7 +89,7 @@ def read_data(path: Path, within: Roots) -> YoloData:
         raise InvalidInput.at(
             "/path", f"{printable(path)} is no description of a dataset: {printable(error)}"
         ) from None
-    return YoloData(path, classes, base, places, "kpt_shape" in entries)
+    return YoloData(path, classes, base, places, keypoints, are_numbered="names" not in entries and bool(classes))
 
 
 def class_file(folder: Path, within: Roots) -> YoloData | None:
@@ -89,11 +108,12 @@ def class_file(folder: Path, within: Roots) -> YoloData | None:
 
 def checked_classes(names: Sequence[str]) -> tuple[str, ...]:
     """Return names of classes. Raises ValueError if they cannot be told apart or printed."""
+    first: dict[str, int] = {}
     for number, name in enumerate(names):
         if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
             raise ValueError(f"the name of class {number} is not printable text of 1 to {_LONGEST_NAME} characters")
-        if names.index(name) != number:
-            raise ValueError(f"classes {names.index(name)} and {number} have the same name, {name}")
+        if first.setdefault(name, number) != number:
+            raise ValueError(f"classes {first[name]} and {number} have the same name, {name}")
     if not names:
         raise ValueError("it names no class")
     return tuple(names)
@@ -114,12 +134,15 @@ def _composed(text: str) -> yaml.MappingNode:
 
 
 def _classes(entries: Mapping[str, yaml.Node]) -> tuple[str, ...]:
-    stated = int(_text(entries["nc"], "nc")) if "nc" in entries else None
+    """Return the names of the classes, made of their numbers if there is only `nc`; empty without either."""
+    stated = _whole(entries["nc"], "nc") if "nc" in entries else None
     if "names" not in entries:
-        raise ValueError("it has no `names`: list the classes there")
+        if stated is not None and not 1 <= stated <= _MOST_NUMBERED:
+            raise ValueError(f"`nc` is {stated}; without `names`, it must be 1 to {_MOST_NUMBERED:,}")
+        return tuple(f"class_{number}" for number in range(stated or 0))
     node = entries["names"]
     if isinstance(node, yaml.MappingNode):
-        pairs = {int(_text(key, "names")): _text(value, "names") for key, value in node.value}
+        pairs = {_whole(key, "names"): _text(value, "names") for key, value in node.value}
         if sorted(pairs) != list(range(len(node.value))):
             raise ValueError("the keys of `names` must be 0, 1, 2, ... without gaps or repetitions")
         names = [pairs[number] for number in range(len(pairs))]
@@ -128,6 +151,23 @@ def _classes(entries: Mapping[str, yaml.Node]) -> tuple[str, ...]:
     if stated is not None and stated != len(names):
         raise ValueError(f"`nc` is {stated}, but `names` has {len(names)}")
     return checked_classes(names)
+
+
+def _keypoints(entries: Mapping[str, yaml.Node]) -> Keypoints | None:
+    node = entries.get("kpt_shape")
+    if node is None or _is_null(node):
+        return None
+    sides = [_whole(item, "kpt_shape") for item in node.value] if isinstance(node, yaml.SequenceNode) else []
+    if len(sides) != 2 or sides[0] < 1 or sides[1] not in (2, 3):
+        raise ValueError("`kpt_shape` must be the number of points and 2 or 3 values of each, such as [17, 3]")
+    return Keypoints(*sides)
+
+
+def _whole(node: yaml.Node, key: str) -> int:
+    text = _text(node, key)
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"`{key}` has {text[:60]!r} in the place of a whole number")
+    return int(text)
 
 
 def _texts(node: yaml.Node, key: str) -> tuple[str, ...]:
