@@ -23,7 +23,7 @@ ifdef ARGS
 else
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/inputs tests/architecture
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/integration tests/browser
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/chaos
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/chaos
 endif
 
 lint: $(READY) ## Run ruff, mypy --strict and the import rules

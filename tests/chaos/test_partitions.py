@@ -246,14 +246,18 @@ def test_nothing_remains_of_hosts_whose_test_was_killed(tmp_path: Path) -> None:
     try:
         if not namespace:
             pytest.skip("this machine does not allow network namespaces")
-        pids = subprocess.check_output(["ip", "netns", "pids", namespace], text=True).split()
-        assert pids
+        # The process enters the namespace some time after its start.
+        pids = wait_for(lambda: processes_of(namespace), seconds=60, message=f"no process runs in {namespace}")
     finally:
         test.kill()
         test.wait()
         test.stdout.close()
     wait_for(lambda: not Path("/run/netns", namespace).exists(), seconds=60, message=f"{namespace} remains")
     assert not [one for one in psutil.process_iter(["status"]) if str(one.pid) in pids and one.info["status"] != DEAD]
+
+
+def processes_of(namespace: str) -> list[str]:
+    return subprocess.check_output(["ip", "netns", "pids", namespace], text=True).split()
 
 
 @contextmanager
