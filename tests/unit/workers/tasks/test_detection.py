@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from searchsvc.domain import FailureKind, Objective, TrialState, TrialTask
+from searchsvc.domain import Decision, FailureKind, Objective, TrialState, TrialTask
 from searchsvc.errors import InvalidInput, TrialFailed
 from searchsvc.spaces import networks
 from searchsvc.spaces.networks import complete
+from tests.support.box_files import WRITERS
 from tests.support.detection import SIDE, SMALLEST, a_task, pets
 from workers.data import detection as data
 from workers.models import build
@@ -28,7 +29,7 @@ from workers.training.detection.run import detect
 from workers.training.detection.run import train as train_task
 from workers.training.detection.trainer import untrained
 from workers.training.precision import Precision
-from workers.trials.run_trial import TrialRun
+from workers.trials.run_trial import TrialRun, run_trial
 
 CPU = torch.device("cpu")
 
@@ -75,6 +76,18 @@ def test_a_trial_closed_after_an_epoch_goes_on_to_the_same_bits(
     assert [before, *metrics_of(TrialRun(replace(task, attempt=2, stored_step=1)))] == expected
     first, second = weights(whole), weights(task)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_trials_on_the_same_scenes_are_the_same_in_every_format(tmp_path: Path) -> None:
+    trained = {}
+    for name, write in WRITERS.items():
+        write(tmp_path / name)
+        section = {"name": "pets", "format": name, "path": str(tmp_path / name), "size": SIDE}
+        task = a_task(section, tmp_path / f"trial-{name}")
+        assert run_trial(task, lambda _: Decision.CONTINUE).state is TrialState.SUCCEEDED
+        trained[name] = weights(task)
+    for other in trained.values():
+        assert all(torch.equal(trained["yolo"][key], other[key]) for key in other)
 
 
 def test_a_trial_measures_precision_and_every_term_of_its_loss(dataset: dict[str, Any], tmp_path: Path) -> None:
