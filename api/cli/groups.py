@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,11 +20,11 @@ _PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pr
 class Commands(TyperGroup):
     """A group that reports errors in red, each with its exit code, and lists its commands under headings."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, *arguments: Any, **options: Any) -> Any:
         """Run a command line, report its errors, and end the process."""
         words = list(sys.argv[1:] if args is None else args)
         with reported(as_json="--json" in words):
-            code = super().main(words, prog_name, **{**options, "standalone_mode": False})
+            code = super().main(words, *arguments, **{**options, "standalone_mode": False})
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:

@@ -45,7 +45,8 @@ def install(app: FastAPI) -> None:
             document = original()
             schemas = document["components"]["schemas"]
             schemas["Changes"] = CHANGES
-            for model in (ProblemDetails, *BODIES):
+            models: tuple[type[BaseModel], ...] = (ProblemDetails, *BODIES)
+            for model in models:
                 schemas.update(_schemas(model))
             schemas.pop(_ANY_JSON, None)
             app.openapi_schema = _readable(document)

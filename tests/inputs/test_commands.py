@@ -99,14 +99,14 @@ ROWS = [
     Row("pipe-of-a-reader-that-has-gone", "searchctl tasks --json | true; exit ${PIPESTATUS[0]}", 0),
     Row("table-into-a-closed-pipe", "searchctl algorithms | true; exit ${PIPESTATUS[0]}", 0),
     Row(
-        "ascii-words", "searchctl --data-dir /dev/null/café-λ list", 1, r"caf\xe9-\u03bb", {"PYTHONIOENCODING": "ascii"}
+        "ascii-words", "searchctl --data-dir /dev/null/café-λ list", 2, r"caf\xe9-\u03bb", {"PYTHONIOENCODING": "ascii"}
     ),
     Row("c-locale", "searchctl list", 0, "caf", {"LC_ALL": "C"}),
     Row("posix-locale-without-utf-8", "searchctl list", 0, "caf", {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}),
     Row("narrow", "searchctl list", 0, "caf", {"COLUMNS": "10"}),
     Row("dumb-terminal", "searchctl list", 0, "cafe", {"TERM": "dumb"}),
     Row("no-colour", "searchctl show nope", 3, "no job has", {"NO_COLOR": "1"}),
-    Row("no-data-folder", "searchctl list", 1, "/dev/null/x: Not a directory", {"SEARCHSVC_DATA_DIR": "/dev/null/x"}),
+    Row("no-data-folder", "searchctl list", 2, "/dev/null/x cannot be created", {"SEARCHSVC_DATA_DIR": "/dev/null/x"}),
 ]
 
 
@@ -139,7 +139,7 @@ def test_names_outside_of_the_encoding_are_exact_in_json(home: Path) -> None:
         ("searchctl --url http://127.0.0.1:9 list --json", 6, "unreachable", []),
         ("searchctl wait cafe --timeout 0 --json", 124, "timed-out", []),
         ("searchctl delete cafe --json < /dev/null", 1, "aborted", []),
-        ("searchctl --data-dir /dev/null/x list --json", 1, "system", []),
+        ("searchctl --data-dir /dev/null/x list --json", 2, "invalid-input", ["/data_dir"]),
     ],
 )
 def test_with_json_an_error_is_a_problem_document_on_stdout(
