@@ -8,16 +8,20 @@ same seed and sources. Everything runs in copies of the tree, and the processes 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.mutation.groups import GROUPS
-from benchmarks.mutation.run import Verdict, copied, end_processes, run, seconds_allowed
+from benchmarks.mutation.run import Fate, Verdict, run
 from benchmarks.mutation.sample import sampled
+from benchmarks.mutation.selection import Baseline
+from benchmarks.mutation.workbench import Workbench, baseline, copied
 from benchmarks.report import Row, print_table
 
 LEAST_SCORE = 0.9
@@ -28,18 +32,35 @@ def main() -> None:
     names = arguments.groups or list(GROUPS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # on SIGTERM, the tests under way are ended as well
     deadline = time.monotonic() + 60 * arguments.minutes
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copies = [copied(Path(folder) / str(number)) for number in range(arguments.jobs)]
-        try:
-            limits = {name: seconds_allowed(name, copies[0]) for name in names}
-            mutants = sampled(names, arguments.sample, arguments.seed)
-            verdicts = []
-            for verdict in run(mutants, limits, copies, deadline):
-                verdicts.append(verdict)
-                print(f"{len(verdicts)}/{len(mutants)} {_line(verdict)}", file=sys.stderr, flush=True)
-        finally:
-            end_processes(Path(folder))
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ExitStack() as stack:
+        benches, baselines = prepared(Path(folder), names, arguments.jobs, stack)
+        mutants = sampled(names, arguments.sample, arguments.seed)
+        for verdict in run(mutants, baselines, benches, deadline):
+            verdicts.append(verdict)
+            print(f"{len(verdicts)}/{len(mutants)} {_line(verdict)}", file=sys.stderr, flush=True)
     report(names, verdicts)
+
+
+def prepared(
+    folder: Path, names: Sequence[str], jobs: int, stack: ExitStack
+) -> tuple[list[Workbench], dict[str, Baseline]]:
+    """Return a workbench for each job, to be closed by the stack, and the groups without a fault."""
+    folders = [copied(folder / "0")]
+    benches = [opened(folders[0], stack)]
+    libraries = benches[0].libraries(names)
+    benches[0].load(libraries)
+    baselines = {name: baseline(name, benches[0]) for name in names}
+    for number in range(1, jobs):
+        benches.append(opened(Path(shutil.copytree(folders[0], folder / str(number))), stack))
+        benches[-1].load(libraries)
+    return benches, baselines
+
+
+def opened(folder: Path, stack: ExitStack) -> Workbench:
+    bench = Workbench(folder)
+    stack.callback(bench.close)
+    return bench
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,24 +74,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def report(names: Iterable[str], verdicts: Sequence[Verdict]) -> None:
-    """Print the score of each group, and the mutants that survived."""
+    """Print the score of each group, and the mutants that survived or are equivalent."""
     print_table("Mutants that the tests kill", [_row(name, verdicts) for name in [*names, "all"]])
     ordered = sorted(verdicts, key=lambda verdict: (verdict.mutant.path, verdict.mutant.line))
-    survivors = [_line(verdict) for verdict in ordered if not verdict.killed]
-    print("\n".join(survivors or ["No mutant survived."]))
+    others = [_line(verdict) for verdict in ordered if verdict.fate is not Fate.KILLED]
+    print("\n".join(others or ["No mutant survived."]))
 
 
 def _row(name: str, verdicts: Sequence[Verdict]) -> Row:
-    of_group = [verdict.killed for verdict in verdicts if name in (verdict.group, "all")]
-    share = sum(of_group) / len(of_group) if of_group else None
-    ours = f"{sum(of_group)} of {len(of_group)}"
+    fates = [verdict.fate for verdict in verdicts if name in (verdict.group, "all")]
+    killed, equivalent = fates.count(Fate.KILLED), fates.count(Fate.EQUIVALENT)
+    judged = len(fates) - equivalent
+    share = killed / judged if judged else None
+    ours = f"{killed} of {judged}" + (f", and {equivalent} equivalent" if equivalent else "")
     return Row(name, ours, "", share, f">= {LEAST_SCORE:g}", None if share is None else share >= LEAST_SCORE)
 
 
 def _line(verdict: Verdict) -> str:
     mutant = verdict.mutant
-    fate = "killed" if verdict.killed else "SURVIVED"
-    return f"{fate} {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}"
+    why = f" ({verdict.why})" if verdict.why else ""
+    return f"{verdict.fate} {mutant.path}:{mutant.line}: {mutant.before} -> {mutant.after}{why}"
 
 
 if __name__ == "__main__":

@@ -17,21 +17,26 @@ class Group:
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
     """Names of modules that other tests cover, because they only connect other processes."""
+    has_processes: bool = False
+    """Whether tests also run the modules in processes of their own."""
 
     def paths(self, root: Path = ROOT) -> list[Path]:
         paths = sorted({path for pattern in self.modules for path in root.glob(pattern)})
         return [path for path in paths if path.stem not in self.without]
 
-    def tests_of(self, module: Path) -> list[str]:
-        """Return the tests of the group, those of the module itself first."""
-        own = f"tests/unit/{module.parent}/test_{module.stem}.py"
-        return [own, *self.tests] if (ROOT / own).exists() else list(self.tests)
+    def relative_paths(self, root: Path = ROOT) -> list[Path]:
+        return [path.relative_to(root) for path in self.paths(root)]
 
+
+_OF_THE_STORE = (
+    *("controllers", "deletions", "events", "jobs", "leases", "life_cycle", "odd_values", "quotas", "reads"),
+    *("relabellings", "requests", "writer"),
+)
 
 GROUPS = {
     "store": Group(
-        ("searchsvc/store/*.py",),
-        tuple(f"tests/contract/test_store_{kind}.py" for kind in ("jobs", "writer", "leases", "reads", "relabellings")),
+        ("searchsvc/store/**/*.py",),
+        ("tests/unit/searchsvc/store", *(f"tests/contract/test_store_{kind}.py" for kind in _OF_THE_STORE)),
         without=("schema",),
     ),
     "proposing": Group(
@@ -47,6 +52,7 @@ GROUPS = {
     "controller": Group(
         ("searchsvc/controller/*.py",),
         ("tests/unit/searchsvc/controller", "tests/integration/test_controller.py"),
+        has_processes=True,
     ),
     "driver": Group(
         ("workers/driver/*.py",),

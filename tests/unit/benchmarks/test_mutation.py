@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,10 +39,34 @@ def test_a_group_has_modules_and_tests(name: str) -> None:
     assert not {path.stem for path in group.paths()} & set(group.without)
 
 
-def test_the_tests_of_a_module_come_first() -> None:
-    tests = GROUPS["losses"].tests_of(Path("workers/losses/atss.py"))
-    assert tests == ["tests/unit/workers/losses/test_atss.py", "tests/unit/workers/losses"]
-    assert GROUPS["losses"].tests_of(Path("workers/losses/nothing.py")) == ["tests/unit/workers/losses"]
+def test_the_tests_that_run_a_line_are_chosen_those_of_the_module_and_the_fast_first() -> None:
+    selection = pytest.importorskip("benchmarks.mutation.selection", exc_type=ImportError)
+    mutants = pytest.importorskip("benchmarks.mutation.mutants")
+    seconds = {"slow.py::a": 9.0, "own.py::a": 5.0, "own.py::b": 1.0, "fast.py::a": 0.5, "other.py::a": 0.1}
+    lines = {"module.py": {6: {""}, 8: {*seconds} - {"other.py::a"}, 10: {"slow.py::a", "own.py::a", "own.py::b"}}}
+    baseline = selection.Baseline(seconds, lines, overhead=1.0, has_processes=False)
+
+    def tests_of(line: int) -> list[str]:
+        tests: list[str] = baseline.tests_of(mutants.Mutant(Path("module.py"), line, "", "", ""), SOURCE, "own.py")
+        return tests
+
+    users = ["own.py::b", "own.py::a", "fast.py::a", "slow.py::a"]
+    assert tests_of(10) == ["own.py::b", "own.py::a", "slow.py::a"]
+    assert tests_of(8) == users
+    assert tests_of(6) == [*users, "other.py::a"]  # run by the import, so it can show in every test
+    assert tests_of(9) == []
+    assert replace(baseline, has_processes=True).tests_of(
+        mutants.Mutant(Path("module.py"), 9, "", "", ""), SOURCE, "own.py"
+    ) == [*users[:2], "other.py::a", *users[2:]]
+    assert baseline.seconds_of(["own.py::a", "fast.py::a"]) == 6.5
+
+
+def test_an_equivalent_mutant_has_a_reason_and_a_line_that_is_still_there() -> None:
+    equivalents = pytest.importorskip("benchmarks.mutation.equivalents", exc_type=ImportError)
+    for each in equivalents.EQUIVALENTS:
+        code = " ".join((ROOT / each.path).read_text().split())
+        assert each.before in code
+        assert each.reason
 
 
 def test_every_place_has_mutants_that_differ_in_it_alone() -> None:
@@ -90,43 +117,59 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_only_a_mutant_that_a_test_notices_is_killed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = pytest.importorskip("benchmarks.mutation.run", exc_type=ImportError)
-    mutants = pytest.importorskip("benchmarks.mutation.mutants")
+@pytest.fixture
+def bench(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A workbench whose tree is the small one, with the group `module`."""
+    workbench = pytest.importorskip("benchmarks.mutation.workbench", exc_type=ImportError)
     groups = pytest.importorskip("benchmarks.mutation.groups")
+    shutil.copytree(ROOT / "benchmarks" / "mutation", tree / "benchmarks" / "mutation")
+    (tree / "benchmarks" / "__init__.py").touch()
     monkeypatch.setitem(GROUPS, "module", groups.Group(("module.py",), ("test_module.py",)))
-    source = (tree / "module.py").read_text()
-    changes = [source, source.replace("x < y", "x <= y"), source.replace("x < y", "x >= y")]
-    candidates = [("module", mutants.Mutant(Path("module.py"), 10, "", "", code)) for code in changes]
-    verdicts = list(run.run(candidates, {"module": 60.0}, [tree], time.monotonic() + 600))
-    assert [verdict.killed for verdict in verdicts] == [False, False, True]
-    assert (tree / "module.py").read_text() == source
-    assert list(run.run(candidates, {"module": 60.0}, [tree], time.monotonic())) == []
+    opened = workbench.Workbench(tree)
+    yield opened
+    opened.close()
 
 
-def test_a_mutant_that_does_not_end_is_killed_with_all_that_it_started(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = pytest.importorskip("benchmarks.mutation.run", exc_type=ImportError)
+def _verdict(bench: Any, before: str, after: str) -> Any:
+    run = pytest.importorskip("benchmarks.mutation.run")
     mutants = pytest.importorskip("benchmarks.mutation.mutants")
-    groups = pytest.importorskip("benchmarks.mutation.groups")
+    workbench = pytest.importorskip("benchmarks.mutation.workbench")
+    source = (bench.folder / "module.py").read_text()
+    line = source.partition(before)[0].count("\n") + 1
+    mutant = mutants.Mutant(Path("module.py"), line, before, after, source.replace(before, after))
+    verdict = run.judged("module", mutant, workbench.baseline("module", bench), bench)
+    assert (bench.folder / "module.py").read_text() == source
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fate"),
+    [
+        ("x < y", "x < y + 0", "SURVIVED"),
+        ("x < y", "x <= y", "SURVIVED"),
+        ("x < y", "x >= y", "killed"),
+        ("raise ValueError(x)", "pass", "NOT RUN"),
+        ("y: int = 3", "y: int = 2", "killed"),
+    ],
+)
+def test_only_a_mutant_that_a_test_notices_is_killed(bench: Any, before: str, after: str, fate: str) -> None:
+    verdict = _verdict(bench, before, after)
+    assert verdict.fate == fate
+    assert verdict.why == ("test_module.py::test_smaller" if fate == "killed" else "")
+
+
+def test_a_mutant_that_does_not_end_is_killed_with_all_that_it_started(bench: Any, tree: Path) -> None:
     (tree / "test_module.py").write_text(STARTS_A_PROCESS)
-    monkeypatch.setitem(GROUPS, "module", groups.Group(("module.py",), ("test_module.py",)))
-    endless = (tree / "module.py").read_text().replace("x < y", "x <= y")
-    candidates = [("module", mutants.Mutant(Path("module.py"), 10, "", "", endless))]
-    [verdict] = run.run(candidates, {"module": 15.0}, [tree], time.monotonic() + 600)
-    assert verdict.killed
+    assert _verdict(bench, "x < y", "x <= y").fate == "killed"
     pid = int((tree / "pid").read_text())
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
 
 
-def test_a_group_whose_tests_fail_anyway_judges_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = pytest.importorskip("benchmarks.mutation.run", exc_type=ImportError)
-    groups = pytest.importorskip("benchmarks.mutation.groups")
+def test_a_group_whose_tests_fail_anyway_judges_nothing(bench: Any, tree: Path) -> None:
+    workbench = pytest.importorskip("benchmarks.mutation.workbench")
     (tree / "test_module.py").write_text("def test_smaller(): assert False, 'broken before'\n")
-    monkeypatch.setitem(GROUPS, "module", groups.Group(("module.py",), ("test_module.py",)))
     with pytest.raises(SystemExit, match=r"(?s)module: the tests fail without any mutant.*broken before"):
-        run.seconds_allowed("module", tree)
+        workbench.baseline("module", bench)
 
 
 def test_an_unknown_group_is_refused_with_the_known_ones() -> None:
