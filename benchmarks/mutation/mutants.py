@@ -115,7 +115,8 @@ class Place:
             step for step in SequenceMatcher(None, old, new).get_opcodes() if step[0] != "equal"
         )
         before = " ".join(" ".join(old[first:last]).split())
-        return Mutant(self.path, first + 1, before, " ".join(" ".join(new[slice(*span)]).split()), code)
+        line = next((number for number in range(first, last) if old[number].strip()), first) + 1
+        return Mutant(self.path, line, before, " ".join(" ".join(new[slice(*span)]).split()), code)
 
 
 def places_of(path: Path, source: str) -> list[Place]:

@@ -88,7 +88,8 @@ def judged(name: str, mutant: Mutant, baseline: Baseline, bench: Workbench) -> V
     with bench.changed(mutant):
         code, record = bench.run(files, chosen, limits=limits, timeout=all_together)
     slow = chosen if code is None else record.late
-    if slow and not _is_fast(slow, bench, all_together if code is None else limits[chosen.index(slow[0])]):
+    limit = all_together if code is None else limits[chosen.index(slow[0])] if slow else 0.0
+    if slow and not _are_fast(slow, bench, limit, baseline.overhead):
         return Verdict(name, mutant, Fate.SURVIVED, "the tests take as long without it, on this machine")
     if code is None:
         return Verdict(name, mutant, Fate.KILLED, "the tests do not end")
@@ -97,9 +98,8 @@ def judged(name: str, mutant: Mutant, baseline: Baseline, bench: Workbench) -> V
     return Verdict(name, mutant, Fate.SURVIVED)
 
 
-def _is_fast(tests: Sequence[str], bench: Workbench, seconds: float) -> bool:
+def _are_fast(tests: Sequence[str], bench: Workbench, seconds: float, overhead: float) -> bool:
     """Whether tests without a fault take less than half of the time."""
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-    began = time.monotonic()
-    code, _ = bench.run(files, tests, timeout=seconds)
-    return code == 0 and time.monotonic() - began < seconds / 2
+    code, record = bench.run(files, tests, timeout=seconds + _PATIENCE * overhead)
+    return code == 0 and sum(record.seconds.values()) < seconds / 2

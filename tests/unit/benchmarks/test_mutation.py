@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.mutation.groups import GROUPS, ROOT
+from benchmarks.mutation.groups import GROUPS, ROOT, Group
 
 SOURCE = '''"""A module."""
 LIMIT = 5
@@ -85,12 +86,27 @@ def test_every_place_has_mutants_that_differ_in_it_alone() -> None:
     }
 
 
-def test_a_sample_is_the_same_for_the_same_seed_and_takes_the_groups_in_turn() -> None:
+def test_the_line_of_a_mutant_is_one_with_code_although_the_blank_lines_before_it_differ_too() -> None:
+    mutants = pytest.importorskip("benchmarks.mutation.mutants", exc_type=ImportError)
+    [place] = mutants.places_of(Path("module.py"), "import functools\n\n\n@functools.cache\ndef first(): ...\n")
+    mutant = place.mutant(random.Random(1))
+    assert (mutant.line, mutant.before, mutant.after) == (4, "@functools.cache", "")
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_takes_the_groups_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sample = pytest.importorskip("benchmarks.mutation.sample", exc_type=ImportError)
-    first, again, other = (sample.sampled(["losses", "proposing"], 5, seed) for seed in (1, 1, 2))
+    for name, count in (("few", 1), ("many", 3)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            (tmp_path / name / f"module{number}.py").write_text(SOURCE)
+        monkeypatch.setitem(GROUPS, name, Group((f"{name}/*.py",), ("tests",)))
+    first, again, other = (sample.sampled(["few", "many"], 9, seed, tmp_path) for seed in (1, 1, 2))
     assert first == again != other
-    assert [name for name, _ in first] == ["losses", "proposing"] * 5
-    assert all(mutant.code != (ROOT / mutant.path).read_text() for _, mutant in first)
+    assert [name for name, _ in first] == ["few", "many"] * 6 + ["many"] * 3  # the small group has six places
+    assert len({mutant.code + str(mutant.path) for _, mutant in first}) == len(first)
+    assert all(mutant.code != (tmp_path / mutant.path).read_text() for _, mutant in first)
 
 
 PASSING = "from module import smaller\n\ndef test_smaller(): assert smaller(2) and not smaller(4)\n"
@@ -108,36 +124,40 @@ def test_smaller():
 """
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A small tree with a module and its test."""
-    (tmp_path / "module.py").write_text(SOURCE.replace("_log", "# _log"))
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = postgres\n slow\n gpu\n chaos\n")
-    (tmp_path / "test_module.py").write_text(PASSING)
-    return tmp_path
-
-
-@pytest.fixture
-def bench(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A workbench whose tree is the small one, with the group `module`."""
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A workbench whose tree is a small one with a module and its test, the group `module`."""
     workbench = pytest.importorskip("benchmarks.mutation.workbench", exc_type=ImportError)
-    groups = pytest.importorskip("benchmarks.mutation.groups")
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "module.py").write_text(SOURCE.replace("_log", "# _log"))
+    (tree / "pytest.ini").write_text("[pytest]\nmarkers = postgres\n slow\n gpu\n chaos\n")
     shutil.copytree(ROOT / "benchmarks" / "mutation", tree / "benchmarks" / "mutation")
     (tree / "benchmarks" / "__init__.py").touch()
-    monkeypatch.setitem(GROUPS, "module", groups.Group(("module.py",), ("test_module.py",)))
-    opened = workbench.Workbench(tree)
-    yield opened
-    opened.close()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(GROUPS, "module", Group(("module.py",), ("test_module.py",)))
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # each run would import all installed plugins
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout")
+        opened = workbench.Workbench(tree)
+        yield opened
+        opened.close()
 
 
-def _verdict(bench: Any, before: str, after: str) -> Any:
+@pytest.fixture(scope="module")
+def baseline(bench: Any) -> Any:
+    """The baseline of the test that passes."""
+    workbench = pytest.importorskip("benchmarks.mutation.workbench")
+    (bench.folder / "test_module.py").write_text(PASSING)
+    return workbench.baseline("module", bench)
+
+
+def _verdict(bench: Any, baseline: Any, before: str, after: str) -> Any:
     run = pytest.importorskip("benchmarks.mutation.run")
     mutants = pytest.importorskip("benchmarks.mutation.mutants")
-    workbench = pytest.importorskip("benchmarks.mutation.workbench")
     source = (bench.folder / "module.py").read_text()
     line = source.partition(before)[0].count("\n") + 1
     mutant = mutants.Mutant(Path("module.py"), line, before, after, source.replace(before, after))
-    verdict = run.judged("module", mutant, workbench.baseline("module", bench), bench)
+    [verdict] = run.run([("module", mutant)], {"module": baseline}, [bench], time.monotonic() + 600)
+    assert list(run.run([("module", mutant)], {"module": baseline}, [bench], time.monotonic())) == []
     assert (bench.folder / "module.py").read_text() == source
     return verdict
 
@@ -152,22 +172,38 @@ def _verdict(bench: Any, before: str, after: str) -> Any:
         ("y: int = 3", "y: int = 2", "killed"),
     ],
 )
-def test_only_a_mutant_that_a_test_notices_is_killed(bench: Any, before: str, after: str, fate: str) -> None:
-    verdict = _verdict(bench, before, after)
+def test_only_a_mutant_that_a_test_notices_is_killed(
+    bench: Any, baseline: Any, before: str, after: str, fate: str
+) -> None:
+    (bench.folder / "test_module.py").write_text(PASSING)
+    verdict = _verdict(bench, baseline, before, after)
     assert verdict.fate == fate
     assert verdict.why == ("test_module.py::test_smaller" if fate == "killed" else "")
 
 
-def test_a_mutant_that_does_not_end_is_killed_with_all_that_it_started(bench: Any, tree: Path) -> None:
-    (tree / "test_module.py").write_text(STARTS_A_PROCESS)
-    assert _verdict(bench, "x < y", "x <= y").fate == "killed"
-    pid = int((tree / "pid").read_text())
+def test_a_mutant_that_does_not_end_is_killed_with_all_that_it_started(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workbench = pytest.importorskip("benchmarks.mutation.workbench")
+    run = pytest.importorskip("benchmarks.mutation.run")
+    monkeypatch.setattr(run, "_LEAST_SECONDS", 2.0)
+    (bench.folder / "test_module.py").write_text(STARTS_A_PROCESS)
+    assert _verdict(bench, workbench.baseline("module", bench), "x < y", "x <= y").fate == "killed"
+    pid = int((bench.folder / "pid").read_text())
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
 
 
-def test_a_group_whose_tests_fail_anyway_judges_nothing(bench: Any, tree: Path) -> None:
+def test_an_equivalent_mutant_is_not_judged(bench: Any, baseline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    equivalents = pytest.importorskip("benchmarks.mutation.equivalents")
+    known = equivalents.Equivalent("module.py", "x < y", "x >= y", "Nobody compares.")
+    monkeypatch.setattr(equivalents, "EQUIVALENTS", (known,))
+    verdict = _verdict(bench, baseline, "x < y", "x >= y")
+    assert (verdict.fate, verdict.why) == ("equivalent", "Nobody compares.")
+
+
+def test_a_group_whose_tests_fail_anyway_judges_nothing(bench: Any) -> None:
     workbench = pytest.importorskip("benchmarks.mutation.workbench")
-    (tree / "test_module.py").write_text("def test_smaller(): assert False, 'broken before'\n")
+    (bench.folder / "test_module.py").write_text("def test_smaller(): assert False, 'broken before'\n")
     with pytest.raises(SystemExit, match=r"(?s)module: the tests fail without any mutant.*broken before"):
         workbench.baseline("module", bench)
 
