@@ -18,7 +18,7 @@ class Group:
     without: tuple[str, ...] = ()
     """Names of modules that other tests cover, because they only connect other processes."""
     has_processes: bool = False
-    """Whether tests also run the modules in processes of their own."""
+    """True if tests also run the modules in processes of their own."""
 
     def paths(self, root: Path = ROOT) -> list[Path]:
         paths = sorted({path for pattern in self.modules for path in root.glob(pattern)})

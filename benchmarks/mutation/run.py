@@ -23,7 +23,7 @@ _FAILED = (1, 2, 3)
 
 
 class Fate(StrEnum):
-    """What became of a mutant."""
+    """Outcome of a mutant's tests."""
 
     KILLED = "killed"
     EQUIVALENT = "equivalent"
@@ -34,7 +34,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a mutant's tests."""
+    """A mutant and its fate."""
 
     group: str
     mutant: Mutant
@@ -99,7 +99,7 @@ def judged(name: str, mutant: Mutant, baseline: Baseline, bench: Workbench) -> V
 
 
 def _are_fast(tests: Sequence[str], bench: Workbench, seconds: float, overhead: float) -> bool:
-    """Whether tests without a fault take less than half of the time."""
+    """Return whether tests without a fault take less than half of the time."""
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
     code, record = bench.run(files, tests, timeout=seconds + _PATIENCE * overhead)
     return code == 0 and sum(record.seconds.values()) < seconds / 2

@@ -24,7 +24,7 @@ class Baseline:
     overhead: float
     """Seconds of a run besides its tests."""
     has_processes: bool
-    """Whether tests also run the modules in processes of their own, where no line is recorded."""
+    """True if tests also run the modules in processes of their own, where no line is recorded."""
 
     def tests_of(self, mutant: Mutant, source: str, own: str) -> list[str]:
         """Return the tests that run the changed statement, in their order, or none if no test does.

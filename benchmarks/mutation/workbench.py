@@ -75,7 +75,7 @@ class Workbench:
 
     @property
     def output(self) -> str:
-        """What pytest printed in the last run."""
+        """Output of pytest in the last run."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     @contextmanager
