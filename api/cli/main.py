@@ -93,7 +93,10 @@ _PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Catalogue": {
         "algorithms": ("catalogue:algorithms", "List the algorithms and the stopping rules."),
-        "datasets": ("catalogue:datasets", "List the datasets and formats that the installed tasks can read."),
+        "datasets": (
+            "datasets:app",
+            "List the datasets and formats that the installed tasks can read; check a dataset.",
+        ),
         "tasks": ("catalogue:tasks", "List the installed tasks with their metrics and export formats."),
         "latency": (
             "latency:latency",

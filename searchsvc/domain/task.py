@@ -51,6 +51,31 @@ class ImagePrediction:
     """The image with the predicted boxes drawn in, if the task draws."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecognisedDataset:
+    """A dataset section for files that look like a format, and how closely the format describes them."""
+
+    section: Mapping[str, Any]
+    rank: int
+    """Closeness of the description: of several sections for the same files, the one of the highest rank is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """Counts over the splits of a dataset, for people who check it."""
+
+    counted: str
+    """What is counted per class: images or boxes."""
+    class_counts: Mapping[str, Mapping[str, int]]
+    """Counts by split and class."""
+    looked_at: int
+    """Number of images whose sizes and modes are known; at most a sample."""
+    image_sizes: Mapping[str, int]
+    """Number of these images by width and height, as in `640x480`, the most frequent first."""
+    image_modes: Mapping[str, int]
+    """Number of these images by Pillow's name of the mode; empty if they are in no image files."""
+
+
 class Task(Protocol):
     """Trains and evaluates the trials of a job."""
 
@@ -180,6 +205,20 @@ class PredictingTask(Task, Protocol):
         `pictures`: the PNG to write for each image, if the task draws. Raises InvalidInput if the file is not a model
         of the task, or when it reaches an image that cannot be decoded.
         """
+
+
+@runtime_checkable
+class CheckedTask(Task, Protocol):
+    """A task that recognises datasets by their files, and shows people what it reads of them."""
+
+    def recognise(self, path: Path) -> tuple[RecognisedDataset, ...]:
+        """Return a section for each format that a file or folder looks like, from names and headers only."""
+
+    def summarise(self, dataset: Mapping[str, Any]) -> DatasetSummary:
+        """Count what the splits contain. Raises InvalidInput with pointers into the dataset section."""
+
+    def contact_sheet(self, dataset: Mapping[str, Any]) -> bytes:
+        """Return a PNG of sample images with their labels. Raises InvalidInput as `summarise` does."""
 
 
 @runtime_checkable

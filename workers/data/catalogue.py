@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.domain.faults import parse_section
+from searchsvc.domain.task import RecognisedDataset
 from searchsvc.errors import InvalidInput
 from workers.data.options import (
     IMAGES,
@@ -101,6 +104,16 @@ class Catalogue(Generic[RawT, DatasetT]):
         """Return the section, completed with options that resize its images to a dataset's `shape`."""
         kind, _ = self.chosen(section)
         return {**self._all[kind].fitted(shape), **section}
+
+    def recognise(self, path: Path) -> tuple[RecognisedDataset, ...]:
+        """Return a section for each format that a file or folder looks like."""
+        name = re.sub(r"[^\w .-]+", "-", path.stem if path.is_file() else path.name).strip(" .-")[:64] or "files"
+        found = ((kind, one, one.detect(path)) for kind, one in self._tables["format"].items())
+        return tuple(
+            RecognisedDataset({"name": name, "format": kind, **options}, one.rank)
+            for kind, one, options in found
+            if options is not None
+        )
 
     def chosen(self, dataset: Mapping[str, Any]) -> tuple[str, DatasetOptions]:
         """Return the name or format of the section, and its options. Raises InvalidInput."""

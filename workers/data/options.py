@@ -16,6 +16,7 @@ from searchsvc.errors import InvalidInput
 from searchsvc.files import is_confined
 from workers.data.dataset import Labels
 from workers.data.imagefiles import Roots
+from workers.data.recognition import Recogniser
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 512
 IMAGES = "images"
@@ -109,6 +110,10 @@ class DatasetFormat(Generic[OptionsT, RawT]):
     """Returns the folder of images without labels; None if the images are not in a folder, or have labels."""
     unlabelled_images: Callable[[OptionsT], NDArray[np.uint8] | None] = _none
     """Returns images without labels, (n, c, h, w); None if they have labels. Raises InvalidInput."""
+    detect: Recogniser = _none
+    """Returns the options of a section for a path that looks like this format, from names and headers only."""
+    rank: int = 2
+    """Closeness of the description: of the formats that recognise a path, the one of the highest rank is taken."""
 
 
 def existing(path: str | Path, *, folder: bool, pointer: str = "/path", within: Roots = None) -> Path:

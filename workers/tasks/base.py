@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchsvc.domain.metrics import Measurement
-from searchsvc.domain.task import ImagePrediction
+from searchsvc.domain.task import ImagePrediction, RecognisedDataset
 from searchsvc.domain.trial_task import DatasetInfo, SelfTraining, TrialTask
 from searchsvc.errors import below
 from workers.data.catalogue import Catalogue
@@ -40,6 +40,9 @@ class ShippedTask:
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
         info: DatasetInfo = self.catalogue.load(dataset).info
         return info
+
+    def recognise(self, path: Path) -> tuple[RecognisedDataset, ...]:
+        return self.catalogue.recognise(path)
 
     def train(self, task: TrialTask) -> Iterator[Measurement]:
         measurements: Iterator[Measurement] = self._module("training", "run").train(task)

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import ExportFormat
+from searchsvc.domain.task import DatasetSummary, ExportFormat
 from searchsvc.domain.trial_task import DatasetInfo, ValidationSplit
 from searchsvc.errors import NotFound
 from searchsvc.spaces import networks
 from workers.data import classification as data
 from workers.data.classification.pictures import png
+from workers.data.classification.summary import samples, splits_of, summary
 from workers.data.duplicates import duplicates
 from workers.evaluation.classification import METRICS, TRAIN_LOSS
+from workers.evaluation.contact_sheet import contact_sheet
 from workers.evaluation.reassessed import METRICS as REASSESSED
 from workers.evaluation.reassessed import unmeasured
 from workers.tasks.base import ShippedTask
@@ -32,6 +34,8 @@ from workers.trials.files import DISTRIBUTIONS, DROPPED, MODEL, PREDICTIONS, PRE
 if TYPE_CHECKING:
     from searchsvc.service.latency.timing import Bench
 
+_TILE = 96
+"""Side in px of an image on a contact sheet."""
 _LEAST_REWARDED = 32
 """Least number of validation images that score a candidate of a supernet; two of each class if there are many."""
 
@@ -55,9 +59,14 @@ class Classification(ShippedTask):
 
     def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
         loaded = data.load(dataset)
-        splits = {"train": loaded.train, "validation": loaded.validation, "test": loaded.test}
-        notes = (*loaded.notes, *duplicates(splits))
+        notes = (*loaded.notes, *duplicates(splits_of(loaded)))
         return replace(loaded.info, unmeasured=unmeasured(loaded), notes=notes)
+
+    def summarise(self, dataset: Mapping[str, Any]) -> DatasetSummary:
+        return summary(data.load(dataset))
+
+    def contact_sheet(self, dataset: Mapping[str, Any]) -> bytes:
+        return contact_sheet(samples(data.load(dataset)), _TILE)
 
     def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
         return data.load(dataset).validation_images

@@ -6,20 +6,26 @@ Importing this module is cheap, because the service looks up tasks. torch is imp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from searchsvc.domain.parameters import Parameter, Scalar
-from searchsvc.domain.task import ExportFormat
+from searchsvc.domain.task import DatasetSummary, ExportFormat
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import networks
 from workers.data import detection as data
+from workers.data.detection.summary import identical_images, samples, summary
+from workers.evaluation.contact_sheet import contact_sheet
 from workers.evaluation.detection import LATENCY, METRICS, TRAIN_LOSS
+from workers.evaluation.drawing import annotated
 from workers.tasks.base import ShippedTask
 from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, MODEL, PICTURES, PRETRAINED, pseudo_labels_in
 
+_TILE = 320
+"""Side in px of an image on a contact sheet."""
 _LEAST_REWARDED = 16
 """Least number of validation images that score a candidate of a supernet; each usually has several objects."""
 
@@ -38,6 +44,21 @@ class Detection(ShippedTask):
     )
     default_parameters: Mapping[str, Scalar] = MappingProxyType(networks.defaults_of(name))
     draws = True
+
+    def inspect(self, dataset: Mapping[str, Any], seed: int) -> DatasetInfo:  # noqa: ARG002 - the split is the dataset's
+        loaded = data.load(dataset)
+        return replace(loaded.info, notes=(*loaded.notes, *identical_images(loaded)))
+
+    def summarise(self, dataset: Mapping[str, Any]) -> DatasetSummary:
+        return summary(data.load(dataset))
+
+    def contact_sheet(self, dataset: Mapping[str, Any]) -> bytes:
+        loaded = data.load(dataset)
+        pictures = (
+            (annotated(image, boxes, labels, loaded.classes, max(1, _TILE // max(image.size))), name)
+            for image, boxes, labels, name in samples(loaded)
+        )
+        return contact_sheet(pictures, _TILE)
 
     def check_search(
         self,

@@ -1,4 +1,4 @@
-"""Commands that list the algorithms, datasets and tasks that a job can use."""
+"""Commands that list the algorithms and tasks that a job can use."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ def algorithms(ctx: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         return emit({name.replace("-", "_"): entries for name, entries in tables.items()})
     return say(_methods("algorithm", tables["algorithms"]), "", _methods("stopping rule", tables["stopping-rules"]))
-
-
-def datasets(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List the datasets and formats that the installed tasks can read."""
-    print_table(ctx, "datasets", as_json, ("name", "task", "description"))
 
 
 def tasks(ctx: typer.Context, as_json: AsJson = False) -> None:

@@ -7,10 +7,10 @@ split. Files are relative to the folder of the table, or to `images`.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,7 @@ from workers.data.imagefiles import Decoder, images_of, printable
 from workers.data.imagemodes import has_image_ending
 from workers.data.notes import note, oddity_notes
 from workers.data.options import FAULTS_LISTED, DatasetFormat, check_classes, existing, stamps
+from workers.data.recognition import TableHead, entries_in, table_head, tables_in
 from workers.data.splits import SplitName, split_of
 from workers.data.tables import Delimiter, TableRow, read_table
 
@@ -219,6 +220,37 @@ def _column(head: Sequence[str], chosen: str | None, usual: Sequence[str], point
     return found[0] if found else None
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a table of files and classes, or a folder with a single such table."""
+    tables = [one for one in (tables_in(path) if path.is_dir() else [path]) if _is_table(one)]
+    if len(tables) != 1:
+        return None
+    head = table_head(tables[0])
+    folder = None if head is None else _folder_of(tables[0].parent, head)
+    return {"path": str(tables[0])} | ({} if folder is None else {"images": str(folder)})
+
+
+def _is_table(path: Path) -> bool:
+    head = table_head(path)
+    if head is None:
+        return False
+    names = [cell.casefold() for cell in head.first]
+    if any(name in _FILES for name in names) and any(name in _LABELS for name in names):
+        return True
+    return len(names) in (2, 3) and has_image_ending(names[0])
+
+
+def _folder_of(folder: Path, head: TableHead) -> Path | None:
+    """Return the folder beside a table that holds the file of its first row; None if the table's own folder does."""
+    names = [cell.casefold() for cell in head.first]
+    place = next((place for place, name in enumerate(names) if name in _FILES), 0)
+    row = head.second if names[place] in _FILES else head.first
+    if len(row) <= place or not row[place] or "\0" in row[place]:
+        return None
+    holding = [one for one in (folder, *entries_in(folder)) if one.is_dir() and (one / row[place]).is_file()]
+    return holding[0] if holding and holding[0] != folder else None
+
+
 CSV = DatasetFormat(
     "a table of files and labels (csv), with a column for splits if there are any; images as for imagefolder",
     CsvOptions,
@@ -226,4 +258,6 @@ CSV = DatasetFormat(
     _fingerprint,
     paths=("path", "images", "reassessed"),
     fitted=lambda shape: {"size": shape[1], "color": shape[0] == 3},
+    detect=_detect,
+    rank=1,
 )

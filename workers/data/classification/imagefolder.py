@@ -13,7 +13,7 @@ import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -134,6 +134,17 @@ def _split(
     return Split(images, labels, found.names, SplitFiles(found.paths, options.within)), headers
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a folder with images in folders; whether these are classes is said when they are read."""
+    try:
+        contents = contents_of(path) if path.is_dir() else None
+    except (OSError, InvalidInput):
+        return None
+    if contents is None or len(contents.images) == contents.counts[path]:
+        return None
+    return {"path": str(path)}
+
+
 IMAGEFOLDER = DatasetFormat(
     "a folder per class with its images (png, jpg, ...); resized to `size`, colour or grey",
     ImageFolderOptions,
@@ -141,4 +152,6 @@ IMAGEFOLDER = DatasetFormat(
     _fingerprint,
     paths=("path", "reassessed"),
     fitted=lambda shape: {"size": shape[1], "color": shape[0] == 3},
+    detect=_detect,
+    rank=0,
 )

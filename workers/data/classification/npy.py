@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
-from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, images_of_arrays, roles_of
+from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, images_of_arrays, role_of, roles_of
 from workers.data.classification.npz import LARGEST_BYTES, UNREADABLE, check_header
 from workers.data.dataset import RawDataset
 from workers.data.imagefiles import printable
 from workers.data.notes import note
 from workers.data.options import DatasetFormat, existing, stamps
+from workers.data.recognition import files_in
 from workers.data.walk import contents_of
 
 _SUFFIX = ".npy"
@@ -80,6 +81,14 @@ def _unlabelled(options: NpyOptions) -> NDArray[np.uint8] | None:
     return images_of_arrays([images])[0][0]
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a folder with an array of images or labels, and such an array itself."""
+    folder = path if path.is_dir() else path.parent
+    arrays = files_in(path, _SUFFIX) if path.is_dir() else [path] if path.suffix.lower() == _SUFFIX else []
+    names = [one.relative_to(folder).as_posix()[: -len(_SUFFIX)] for one in arrays]
+    return {"path": str(folder)} if any(role_of(name) for name in names) else None
+
+
 NPY = DatasetFormat(
     "a folder with x_train.npy, y_train.npy, ... of numpy, as in a .npz file",
     NpyOptions,
@@ -87,4 +96,5 @@ NPY = DatasetFormat(
     _fingerprint,
     paths=("path", "reassessed"),
     unlabelled_images=_unlabelled,
+    detect=_detect,
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from searchsvc.files import UnsafeFile, open_confined
 from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, images_of_arrays, roles_of
 from workers.data.dataset import RawDataset
 from workers.data.options import DatasetFormat, existing
+from workers.data.recognition import entries_in
 
 LARGEST_BYTES = 8 * 2**30
 UNREADABLE = (
@@ -100,6 +102,12 @@ def _wrong(message: str) -> InvalidInput:
     return InvalidInput.at("/path", message)
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a .npz file, and a folder that holds one and nothing else."""
+    files = [path] if path.is_file() else [one for one in entries_in(path) if one.is_file()]
+    return {"path": str(files[0])} if len(files) == 1 and files[0].suffix.lower() == ".npz" else None
+
+
 NPZ = DatasetFormat(
     "arrays x_train, y_train (x_val, y_val, x_test, y_test) in a .npz file of numpy",
     NpzOptions,
@@ -107,4 +115,5 @@ NPZ = DatasetFormat(
     _fingerprint,
     paths=("path", "reassessed"),
     unlabelled_images=_unlabelled,
+    detect=_detect,
 )

@@ -1,4 +1,4 @@
-"""Encodes images of a dataset for display."""
+"""Images of a dataset for display."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.Image import Image as PillowImage
+
+
+def shown(image: NDArray[np.uint8], peak: int) -> PillowImage:
+    """Return (c, h, w) as an image: in colour if c is 3, otherwise the first channel in grey. `peak` becomes white."""
+    pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]  # (h, w, 3) or (h, w)
+    lighter = pixels * np.uint16(255 // max(1, peak))  # uint16: may exceed 255
+    return Image.fromarray(np.minimum(lighter, 255).astype(np.uint8))
 
 
 def png(image: NDArray[np.uint8], peak: int) -> bytes:
-    """Encode (c, h, w), in colour if c is 3, otherwise the first channel in grey. `peak` becomes white."""
-    from PIL import Image
-
-    pixels = image.transpose(1, 2, 0) if len(image) == 3 else image[0]  # (h, w, 3) or (h, w)
-    lighter = pixels * np.uint16(255 // max(1, peak))  # uint16: may exceed 255
-    shown = Image.fromarray(np.minimum(lighter, 255).astype(np.uint8))
+    """Encode (c, h, w), in the colours of `shown`."""
     buffer = io.BytesIO()
-    shown.save(buffer, "PNG")
+    shown(image, peak).save(buffer, "PNG")
     return buffer.getvalue()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchsvc.errors import Fault, InvalidInput
-from workers.data.dataset import Labels
+from workers.data.dataset import Labels, SplitFiles
 from workers.data.detection.dataset import RawScenes, Scenes
 from workers.data.detection.imagenames import ImageFolder
 from workers.data.detection.objects import StatedObjects, counts_of, grouped, placed
@@ -280,5 +280,6 @@ def _scenes(images: _Placed, classes: tuple[str, ...], options: BoxFilesOptions)
     truths = grouped(images.objects.relabelled(labels), len(images.sizes))
     files = PictureFiles(images.part.paths, options.size, options.within)
     fits = bytes_of(images.sizes, options.size) <= options.memory_bytes
-    scenes = Scenes(files.decoded() if fits else files, images.sizes, truths, images.part.names)
+    pictures = files.decoded() if fits else files
+    scenes = Scenes(pictures, images.sizes, truths, images.part.names, SplitFiles(files.paths, files.within))
     return scenes, counts_of(truths, images.fates)

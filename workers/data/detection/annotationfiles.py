@@ -83,6 +83,16 @@ def _parts(root: Path, chosen: Mapping[SplitName | None, Path]) -> dict[SplitNam
     raise InvalidInput.at("/annotations", f"there are {files}, but no file of images to train on: name it")
 
 
+def files_of_kind(root: Path, kind: FileKind) -> list[Path]:
+    """Return the files that may be annotations of a folder, whether or not they fit together; none if it is unreadable.
+    """
+    try:
+        found = [path for path, _ in _candidates(root, None) if path.suffix.lower() == kind.ending]
+    except (OSError, InvalidInput):
+        return []
+    return [path for path in found if not path.name.casefold().startswith(kind.foreign or ("\0",))]
+
+
 def no_annotations(root: Path, kind: FileKind) -> InvalidInput:
     """Return the error about a folder without annotations."""
     places = "there, in `annotations` and in folders of splits"

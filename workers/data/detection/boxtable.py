@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from searchsvc.errors import Fault, InvalidInput
 from workers.data.detection.annotated import FAULTS_LISTED, AnnotatedImages, raw_scenes, remark_unused
-from workers.data.detection.annotationfiles import FileKind, annotation_files, image_folder, no_annotations
+from workers.data.detection.annotationfiles import (
+    FileKind,
+    annotation_files,
+    files_of_kind,
+    image_folder,
+    no_annotations,
+)
 from workers.data.detection.boxcolumns import NO_HEADER, BoxColumns, BoxRow, is_without_header
 from workers.data.detection.dataset import RawScenes
 from workers.data.detection.imagenames import ImageFolder
@@ -25,6 +31,7 @@ from workers.data.detection.options import BoxFilesOptions, RelativePath, below
 from workers.data.detection.remarks import RemarkKind, Remarks
 from workers.data.imagefiles import printable
 from workers.data.options import DatasetFormat, existing, stamps
+from workers.data.recognition import table_head
 from workers.data.splits import SplitName, split_of
 from workers.data.tables import Delimiter, read_table
 from workers.data.walk import contents_of
@@ -197,10 +204,27 @@ def _objects(images: Mapping[str, Sequence[BoxRow]], label: Mapping[str, int], r
     )
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a table of boxes, and a folder with such tables."""
+    files = [path] if path.is_file() else files_of_kind(path, _CSV)
+    return {"path": str(path)} if any(map(_is_table, files)) else None
+
+
+def _is_table(path: Path) -> bool:
+    head = table_head(path) if path.suffix.lower() == _CSV.ending else None
+    if head is None:
+        return False
+    try:
+        return is_without_header(head.first) or bool(BoxColumns.of(head.first))
+    except ValueError:
+        return False
+
+
 CSV = DatasetFormat(
     "images and tables of boxes (csv: file, xmin, ymin, xmax, ymax, class)",
     BoxTableOptions,
     _read,
     _fingerprint,
     fitted=lambda shape: {"size": shape[1]},
+    detect=_detect,
 )

@@ -10,25 +10,33 @@ split has more, its images stay in their files, which are decoded during trainin
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from workers.data.detection import instances
 from workers.data.detection.annotated import AnnotatedImages, raw_scenes, remark_unused
-from workers.data.detection.annotationfiles import FileKind, annotation_files, image_folder, no_annotations
+from workers.data.detection.annotationfiles import (
+    FileKind,
+    annotation_files,
+    files_of_kind,
+    image_folder,
+    no_annotations,
+)
 from workers.data.detection.dataset import RawScenes
 from workers.data.detection.imagenames import ImageFolder
 from workers.data.detection.options import BoxFilesOptions, RelativePath, below
 from workers.data.detection.remarks import Remarks
 from workers.data.options import DatasetFormat, ImagesOptions, existing, stamps
+from workers.data.recognition import head_of
 from workers.data.splits import SplitName
 from workers.data.walk import contents_of
 
 _JSON: Final = FileKind(
     ".json", ("captions", "person_keypoints", "image_info", "panoptic", "stuff", "package", "info.")
 )
+_KEYS: Final = (b'"images"', b'"annotations"', b'"categories"', b'"licenses"')
 
 
 class CocoOptions(BoxFilesOptions):
@@ -141,6 +149,20 @@ def _unlabelled_folder(options: CocoOptions) -> ImagesOptions | None:
     )
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a folder with annotations, and such a file itself, which the section then names."""
+    if path.is_file():
+        root = path.parent.parent if path.parent.name.casefold() == "annotations" else path.parent
+        named = {"path": str(root), "annotations": path.relative_to(root).as_posix()}
+        return named if path.suffix.lower() == _JSON.ending and _looks_like(path) else None
+    return {"path": str(path)} if any(map(_looks_like, files_of_kind(path, _JSON))) else None
+
+
+def _looks_like(path: Path) -> bool:
+    head = head_of(path)
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and any(key in head for key in _KEYS)
+
+
 COCO = DatasetFormat(
     "a folder of images and annotations in COCO's form (instances json); images keep their ratio",
     CocoOptions,
@@ -148,4 +170,5 @@ COCO = DatasetFormat(
     _fingerprint,
     fitted=lambda shape: {"size": shape[1]},
     unlabelled_folder=_unlabelled_folder,
+    detect=_detect,
 )

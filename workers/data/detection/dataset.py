@@ -17,6 +17,7 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from workers.data.dataset import (
     Labels,
+    SplitFiles,
     histograms,
     leading,
     mean_and_deviation,
@@ -92,6 +93,8 @@ class Scenes:
     truths: tuple[Truth, ...]
     names: tuple[str, ...]
     """Names of the images' files."""
+    files: SplitFiles | None = None
+    """The files that the images come from; None if they have none of their own."""
 
     def __len__(self) -> int:
         return len(self.truths)
@@ -103,7 +106,10 @@ class Scenes:
 
     def take(self, index: NDArray[np.intp]) -> Scenes:
         truths, names = (tuple(row[position] for position in index) for row in (self.truths, self.names))
-        return Scenes(self.pictures.take(index), self.sizes[index], truths, names)
+        files = self.files
+        if files is not None:
+            files = SplitFiles(tuple(files.paths[position] for position in index), files.within)
+        return Scenes(self.pictures.take(index), self.sizes[index], truths, names, files)
 
 
 @dataclass(frozen=True, slots=True)

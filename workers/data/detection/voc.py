@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -27,10 +27,13 @@ from workers.data.detection.vocxml import VocImage, read_xml
 from workers.data.imagefiles import Roots, printable
 from workers.data.notes import listed
 from workers.data.options import DatasetFormat, existing, stamps
+from workers.data.recognition import files_in, head_of
 from workers.data.splits import SplitName
 from workers.data.walk import contents_of
 
 _YEAR: Final = re.compile(r"VOC\d{4}")
+_LOOKED_AT: Final = 20
+"""Number of files of xml that are looked at to recognise the format."""
 _LISTS: Final = Path("ImageSets", "Main")
 
 _OTHER_NAME = RemarkKind(
@@ -286,10 +289,17 @@ def _starts(annotations: Sequence[VocImage]) -> Iterator[float]:
                 yield min(one.corners[:2])
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a folder with annotations in xml below it."""
+    files = files_in(path, ".xml")[:_LOOKED_AT] if path.is_dir() else []
+    return {"path": str(path)} if any(b"<annotation" in head_of(one) for one in files) else None
+
+
 VOC = DatasetFormat(
     "a folder of images and annotations in Pascal VOC's form (an xml file per image)",
     VocOptions,
     _read,
     _fingerprint,
     fitted=lambda shape: {"size": shape[1]},
+    detect=_detect,
 )

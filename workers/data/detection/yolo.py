@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,11 +31,15 @@ from workers.data.detection.yolodata import YoloData, checked_classes, class_fil
 from workers.data.imagefiles import Roots, printable
 from workers.data.notes import listed
 from workers.data.options import DatasetFormat, existing, stamps
+from workers.data.recognition import entries_in, files_in, head_of
 from workers.data.splits import SplitName
 from workers.data.walk import contents_of
 
 _YAML_NAMES: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _IMAGES, _LABELS = "images", "labels"
+_LOOKED_AT: Final = 20
+"""Number of label files that are looked at to recognise the format."""
+_SHARE: Final = re.compile(rb"-?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 _PIXELS = 2.0
 """A share above this is a number of pixels."""
 
@@ -369,10 +374,35 @@ def _number(word: str) -> float:
     return number
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a description of classes beside images, or text files of numbers with boxes; or a description itself.
+    """
+    if path.is_file():
+        return {"path": str(path)} if _is_description(path) else None
+    if not path.is_dir():
+        return None
+    described = any(map(_is_description, entries_in(path)))
+    texts = [one for one in files_in(path, ".txt") if one.stat().st_size][:_LOOKED_AT]
+    return {"path": str(path)} if described or any(map(_is_label_file, texts)) else None
+
+
+def _is_description(path: Path) -> bool:
+    if path.suffix.lower() not in (".yaml", ".yml") or not path.is_file():
+        return False
+    keys = {line.partition(b":")[0] for line in head_of(path).splitlines()}
+    return b"names" in keys and bool(keys & {b"train", b"val", b"nc", b"path"})
+
+
+def _is_label_file(path: Path) -> bool:
+    words = next(iter(head_of(path).splitlines()), b"").split()
+    return len(words) >= 5 and words[0].isdigit() and all(_SHARE.fullmatch(word) for word in words[1:])
+
+
 YOLO = DatasetFormat(
     "images with label files of YOLO (class and box per line) and data.yaml",
     YoloOptions,
     _read,
     _fingerprint,
     fitted=lambda shape: {"size": shape[1]},
+    detect=_detect,
 )
