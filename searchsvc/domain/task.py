@@ -65,7 +65,7 @@ class DatasetSummary:
     """Counts over the splits of a dataset, for people who check it."""
 
     counted: str
-    """What is counted per class: images or boxes."""
+    """Name of the things that are counted per class: images or boxes."""
     class_counts: Mapping[str, Mapping[str, int]]
     """Counts by split and class."""
     looked_at: int

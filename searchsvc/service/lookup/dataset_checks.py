@@ -33,7 +33,7 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True)
 class DatasetCheck:
-    """What a task reads of a dataset."""
+    """Section of a dataset, and the things that a task reads of it."""
 
     task: str
     section: Mapping[str, Any]
@@ -93,7 +93,8 @@ def checked(found: Recognition, settings: Settings) -> DatasetCheck:
     """Read a dataset as a job on this machine would. Raises InvalidInput with all faults, at `/dataset/...`."""
     task = found.task
     with below("/dataset"):
-        parsed = parse_section(FileDataset if "format" in found.section else NamedDataset, found.section)
+        is_files = "format" in found.section
+        parsed = parse_section(FileDataset, found.section) if is_files else parse_section(NamedDataset, found.section)
         section = datasets.located(task, parsed, trusted=True, settings=settings).model_dump(mode="json")
     info = datasets.inspect(task, section, 0)
     with below("/dataset"), task_call(task.name, "summarise"):
