@@ -13,7 +13,7 @@ from typing import Any
 from searchsvc import tasks
 from searchsvc.domain import DatasetInfo
 from searchsvc.domain.faults import parse_section
-from searchsvc.domain.spec import FileDataset, NamedDataset
+from searchsvc.domain.spec import Dataset, FileDataset, NamedDataset
 from searchsvc.domain.task import CheckedTask, DatasetSummary
 from searchsvc.errors import InvalidInput, NotFound, below
 from searchsvc.service.lookup import datasets
@@ -94,7 +94,8 @@ def checked(found: Recognition, settings: Settings) -> DatasetCheck:
     task = found.task
     with below("/dataset"):
         is_files = "format" in found.section
-        parsed = parse_section(FileDataset, found.section) if is_files else parse_section(NamedDataset, found.section)
+        model: type[FileDataset] | type[NamedDataset] = FileDataset if is_files else NamedDataset
+        parsed: Dataset = parse_section(model, found.section)
         section = datasets.located(task, parsed, trusted=True, settings=settings).model_dump(mode="json")
     info = datasets.inspect(task, section, 0)
     with below("/dataset"), task_call(task.name, "summarise"):
