@@ -1111,6 +1111,26 @@ def test_csv(case: Row, tmp_path: Path) -> None:
     check(case, tmp_path, {"format": "csv", **case.options})
 
 
+@pytest.mark.parametrize("name", ["coco", "voc", "yolo", "csv"])
+def test_whatever_else_a_folder_holds_is_named(name: str, tmp_path: Path) -> None:
+    SAME[name](tmp_path)
+    text(tmp_path / "README.md", "by hand")
+    picture(tmp_path / "spare" / "z.png")
+    notes = "\n".join(read(tmp_path, {"format": name}).notes)
+    assert "is not an image and is not read: README.md" in notes
+    assert "1 image has no " in notes
+    assert "spare/z.png" in notes
+
+
+def test_lists_and_annotations_are_named_once(tmp_path: Path) -> None:
+    all_of(voc(numbers="abcd"), lists(train="abc", val="d", test="z"))(tmp_path / "voc")
+    assert ".txt:" not in (notes := "\n".join(read(tmp_path / "voc", {"format": "voc"}).notes))
+    assert "not read" not in notes
+    all_of(table(lines(), "train.csv"), table("a,b", "classes.csv"))(tmp_path / "csv")
+    notes = "\n".join(read(tmp_path / "csv", {"format": "csv"}).notes)
+    assert notes.count("classes.csv") == 1
+
+
 def test_a_table_is_a_path_of_its_own(tmp_path: Path) -> None:
     table(lines())(tmp_path)
     assert boxes_of(read(tmp_path / "annotations.csv", {"format": "csv"})) == USUAL

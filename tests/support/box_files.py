@@ -1,4 +1,4 @@
-"""The same small scenes in the formats of boxes that are not COCO: twelve images of noise with cats and dogs."""
+"""Small scenes in each format of boxes but COCO: twelve images of noise with cats and dogs."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ def write_voc(folder: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {"yolo": write_yolo, "csv": write_csv, "voc": write_voc}
-"""What writes a folder, by the name of the format."""
+"""Functions that write a folder, by the name of the format."""

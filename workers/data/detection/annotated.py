@@ -20,7 +20,7 @@ from workers.data.detection.imagenames import ImageFolder
 from workers.data.detection.objects import StatedObjects, counts_of, grouped, placed
 from workers.data.detection.options import BoxFilesOptions
 from workers.data.detection.picturefiles import PictureFiles, bytes_of, sizes_of
-from workers.data.detection.remarks import RemarkKind, Remarks
+from workers.data.detection.remarks import UNUSED_ANNOTATIONS, RemarkKind, Remarks
 from workers.data.imagefiles import Roots, for_all, header_of, printable
 from workers.data.imageheaders import ImageHeader
 from workers.data.notes import listed, oddity_notes
@@ -123,7 +123,9 @@ def raw_scenes(options: BoxFilesOptions, parts: Mapping[SplitName, AnnotatedImag
 def remark_unused(folders: Iterable[ImageFolder], used: set[Path], remarks: Remarks) -> None:
     """Add remarks on everything in folders that is neither an image of the dataset nor a file that was read: `used`."""
     said = set(used)
+    named = remarks.places(UNUSED_ANNOTATIONS)
     for folder in folders:
+        said |= {folder.path / name for name in named}
         contents = folder.contents
         for kind, paths in (
             (_UNLISTED, contents.images),

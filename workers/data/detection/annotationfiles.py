@@ -18,7 +18,7 @@ from typing import Final
 from searchsvc.errors import InvalidInput
 from searchsvc.files import EntryKind, UnsafeFile, list_confined
 from workers.data.detection.imagenames import ImageFolder, leads_out
-from workers.data.detection.remarks import RemarkKind, Remarks
+from workers.data.detection.remarks import UNUSED_ANNOTATIONS, Remarks
 from workers.data.imagefiles import Roots, printable
 from workers.data.notes import listed
 from workers.data.splits import SplitName, split_of
@@ -31,7 +31,6 @@ _USUAL: Final = frozenset({"annotations", "annotation", "instances", "labels", "
 _SAMPLE = 100
 """Number of images that are looked for in a folder to judge whether it is theirs."""
 
-_UNUSED = RemarkKind("other file of annotations is not read", "other files of annotations are not read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def annotation_files(root: Path, kind: FileKind, within: Roots, remarks: Remarks
     if "train" in chosen and None in chosen:
         others.append(chosen.pop(None))
     parts = _parts(root, chosen)
-    remarks.add(_UNUSED, *(path.relative_to(root).as_posix() for path in others))
+    remarks.add(UNUSED_ANNOTATIONS, *(path.relative_to(root).as_posix() for path in others))
     if not parts:
         return parts
     places = (f"{path.relative_to(root).as_posix()} ({split})" for split, path in parts.items())
@@ -149,7 +148,7 @@ def _only(root: Path, split: SplitName | None, paths: Sequence[Path], remarks: R
     if len(fitting) > 1:
         names = listed([path.relative_to(root).as_posix() for path in fitting])
         raise InvalidInput.at("/annotations", f"{names} may be annotations{f' of {split}' if split else ''}: name one")
-    remarks.add(_UNUSED, *(path.relative_to(root).as_posix() for path in paths if path not in fitting))
+    remarks.add(UNUSED_ANNOTATIONS, *(path.relative_to(root).as_posix() for path in paths if path not in fitting))
     return fitting[0]
 
 

@@ -108,7 +108,7 @@ def _read(options: BoxTableOptions) -> RawScenes:
     for split in (one for one in ("train", "validation", "test") if one in tables):
         parts[split] = _annotated(root, split, tables[split], classes, options, folders, remarks)
     used = {path for part in parts.values() for path in part.paths} | {file for _, file in files.values()}
-    remark_unused(folders.values(), used, remarks)
+    remark_unused([*folders.values(), ImageFolder(root, options.within)], used, remarks)
     return raw_scenes(options, parts, remarks)
 
 

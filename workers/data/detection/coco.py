@@ -117,7 +117,7 @@ def _read(options: CocoOptions) -> RawScenes:
     folders: dict[Path, ImageFolder] = {}
     parts = {source.split: _annotated(root, source, options, folders, remarks) for source in sources}
     used = {path for part in parts.values() for path in part.paths} | {source.annotations for source in sources}
-    remark_unused(folders.values(), used, remarks)
+    remark_unused([*folders.values(), ImageFolder(root, options.within)], used, remarks)
     return raw_scenes(options, parts, remarks)
 
 

@@ -14,6 +14,9 @@ class RemarkKind(NamedTuple):
     many: str
 
 
+UNUSED_ANNOTATIONS = RemarkKind("other file of annotations is not read", "other files of annotations are not read")
+
+
 class Remarks:
     """Places of each kind of remark, from which the notes of a dataset are made."""
 
@@ -24,6 +27,10 @@ class Remarks:
     def add(self, kind: RemarkKind, *places: str) -> None:
         """Count places: names of files, classes or annotations."""
         self._places.setdefault(kind, []).extend(places)
+
+    def places(self, kind: RemarkKind) -> frozenset[str]:
+        """Return the places of a kind so far."""
+        return frozenset(self._places.get(kind, ()))
 
     def say(self, sentence: str) -> None:
         """Add a note that counts nothing; it is said once."""

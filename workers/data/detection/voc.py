@@ -91,8 +91,8 @@ def _read(options: VocOptions) -> RawScenes:
     splits = _splits(base, files, options.within, remarks)
     rows = _rows(base, splits, images.contents.images, options.within, remarks)
     parts = _parts(images.path, rows, options.first_pixel, remarks)
-    used = {path for part in parts.values() for path in part.paths} | set(files)
-    remark_unused([images], used, remarks)
+    used = {path for part in parts.values() for path in part.paths} | set(files) | {*_lists(base).values()}
+    remark_unused([images, ImageFolder(base, options.within)], used, remarks)
     return raw_scenes(options, parts, remarks)
 
 
@@ -113,10 +113,8 @@ def _base(root: Path, within: Roots) -> Path:
 
 def _splits(base: Path, files: Sequence[Path], within: Roots, remarks: Remarks) -> dict[SplitName, list[Path]]:
     """Return the files of annotations of each split, from the devkit's lists or the names of folders."""
-    lists = {name: base / _LISTS / f"{name}.txt" for name in ("train", "val", "trainval", "test")}
-    present = {name: path for name, path in lists.items() if path.is_file()}
-    if present:
-        return _listed_splits(base, files, present, within, remarks)
+    if lists := _lists(base):
+        return _listed_splits(base, files, lists, within, remarks)
     found: dict[SplitName | None, list[Path]] = {}
     for path in files:
         found.setdefault(split_on_path(path, base), []).append(path)
@@ -130,6 +128,12 @@ def _splits(base: Path, files: Sequence[Path], within: Roots, remarks: Remarks) 
     else:
         raise without_train(f"splits {listed(sorted(map(str, found)))}")
     return {split: found[split] for split in ("train", "validation", "test") if split in found}
+
+
+def _lists(base: Path) -> dict[str, Path]:
+    """Return the lists of the devkit that are there, by name."""
+    lists = {name: base / _LISTS / f"{name}.txt" for name in ("train", "val", "trainval", "test")}
+    return {name: path for name, path in lists.items() if path.is_file()}
 
 
 def _listed_splits(
