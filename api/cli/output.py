@@ -34,7 +34,7 @@ def say(*lines: RenderableType) -> None:
     """Print for people. Ids, paths and links in plain lines are not broken at the width of the terminal."""
     screen = console()
     for line in lines:
-        screen.print(line, soft_wrap=isinstance(line, str))
+        screen.print(line, soft_wrap=isinstance(line, str | Text))
 
 
 def hint(line: str) -> None:

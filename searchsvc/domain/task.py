@@ -211,6 +211,9 @@ class PredictingTask(Task, Protocol):
 class CheckedTask(Task, Protocol):
     """A task that recognises datasets by their files, and shows people what it reads of them."""
 
+    def formats(self) -> tuple[tuple[str, str], ...]:
+        """Return (format, description) of each format that `recognise` looks for."""
+
     def recognise(self, path: Path) -> tuple[RecognisedDataset, ...]:
         """Return a section for each format that a file or folder looks like, from names and headers only."""
 

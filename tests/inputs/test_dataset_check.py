@@ -315,8 +315,18 @@ def test_files_that_cannot_be_read_are_refused_in_words(
     result = searchctl("datasets", "check", str(tmp_path / "pets" / path), *arguments)
     assert result.code == code
     assert "Traceback" not in result.err
+    assert "digits" not in result.err
     for word in words:
         assert word in result.err
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "5e6", ":cat:", "it's \"a\" # pet", "[red]ä"])
+def test_a_section_keeps_the_name_of_any_folder(name: str, root: Path, searchctl: Any) -> None:
+    classes("")(root / name)
+    printed = searchctl("datasets", "check", str(root / name)).out
+    section = load_document(printed[printed.index("dataset:") :])["dataset"]
+    assert section["path"] == str(root / name)
+    assert parse_section(FileDataset, section).name == section["name"]
 
 
 def test_copies_are_named_and_are_no_fault(root: Path, searchctl: Any) -> None:

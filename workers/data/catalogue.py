@@ -54,6 +54,11 @@ class Catalogue(Generic[RawT, DatasetT]):
         """Name or format of each dataset, with a line of description."""
         return tuple((kind, entry.description) for kind, entry in self._all.items())
 
+    @property
+    def formats(self) -> tuple[tuple[str, str], ...]:
+        """Each file format, with a line of description."""
+        return tuple((kind, entry.description) for kind, entry in self._tables["format"].items())
+
     def load(self, dataset: Mapping[str, Any]) -> DatasetT:
         """Return the dataset; it is read once per process as long as its files do not change.
 

@@ -41,6 +41,9 @@ class ShippedTask:
         info: DatasetInfo = self.catalogue.load(dataset).info
         return info
 
+    def formats(self) -> tuple[tuple[str, str], ...]:
+        return self.catalogue.formats
+
     def recognise(self, path: Path) -> tuple[RecognisedDataset, ...]:
         return self.catalogue.recognise(path)
 

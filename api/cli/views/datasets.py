@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from api.cli.output import table
 from api.cli.views.jobs import pairs
@@ -38,7 +39,7 @@ def check_document(check: DatasetCheck) -> dict[str, Any]:
     }
 
 
-def check_lines(document: Document) -> list[Table | str]:
+def check_lines(document: Document) -> list[Table | Text | str]:
     """Return the lines of a check; those from `dataset:` on are a section to paste into a job."""
     shape, sizes = document["shape"], document["sizes"]
     section = document["dataset"]
@@ -63,9 +64,10 @@ def check_lines(document: Document) -> list[Table | str]:
     return [head, "", _classes(document), *_left_out(document), "", *section_lines(section)]
 
 
-def section_lines(section: Document) -> list[str]:
-    """Return the section as YAML that a job spec takes as it is."""
-    return ["dataset:", *(f"  {key}: {flow(value)}" for key, value in section.items() if value is not None)]
+def section_lines(section: Document) -> list[Text]:
+    """Return the section as YAML that a job spec takes as it is. Texts: paths may hold what rich takes for markup."""
+    values = [f"  {key}: {flow(value)}" for key, value in section.items() if value is not None]
+    return [Text(line) for line in ("dataset:", *values)]
 
 
 def _most(counts: Mapping[str, int]) -> str:

@@ -51,8 +51,8 @@ def recognised(path: Path, task: str | None = None, format: str | None = None) -
     if not path.exists():
         raise NotFound(f"no file or folder {path}")
     asked = _checked_tasks(task)
-    if format is not None and not any(format == kind for one in asked for kind, _ in one.datasets()):
-        names = ", ".join(dict.fromkeys(kind for one in asked for kind, _ in one.datasets()))
+    if format is not None and not any(format == kind for one in asked for kind, _ in one.formats()):
+        names = ", ".join(dict.fromkeys(kind for one in asked for kind, _ in one.formats()))
         raise InvalidInput.at("", f"no format {format!r}; there are {names}")
     found = []
     for one in asked:
@@ -132,6 +132,6 @@ def _unknown(path: Path, asked: list[CheckedTask], others: list[str]) -> Invalid
     """Return the error about files in no format that was asked for, with a line for each format."""
     if others:
         return InvalidInput.at("", f"{path} does not look like that format; it looks like {', '.join(others)}")
-    looked = "; ".join(f"{kind} ({task.name}): {words}" for task in asked for kind, words in task.datasets())
+    looked = "; ".join(f"{kind} ({task.name}): {words}" for task in asked for kind, words in task.formats())
     way = "arrange the files in one of these ways, or name the format in the `dataset` section of a job"
     return InvalidInput.at("", f"{path} looks like no format of a dataset: {way}. Looked for {looked}")
