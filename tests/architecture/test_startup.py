@@ -17,7 +17,7 @@ from api.cli.main import COMMANDS
 
 SEARCHCTL = Path(sys.executable).with_name("searchctl")
 MOST_MODULES = 250
-HEAVY = ("torch", "ray", "fastapi", "nicegui", "sqlalchemy", "optuna", "numpy", "pydantic", "httpx", "rich")
+HEAVY = ("torch", "ray", "fastapi", "nicegui", "sqlalchemy", "optuna", "numpy", "pydantic", "httpx", "rich", "pyarrow")
 
 
 def test_help_is_printed_by_few_modules() -> None:

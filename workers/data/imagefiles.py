@@ -7,7 +7,6 @@ images on each access: a folder that does not fit into memory can be trained on.
 from __future__ import annotations
 
 import math
-import os
 import struct
 import threading
 import zlib
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -68,6 +67,20 @@ Roots: TypeAlias = Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """The content of an image's file in memory, such as a cell of a table."""
+
+    content: bytes
+    place: str
+    """Where it is, for messages."""
+    file_name: str = ""
+    """Name of the file that it was; empty: unknown."""
+
+
+ImageSource: TypeAlias = Path | EncodedImage
+
+
+@dataclass(frozen=True, slots=True)
 class Decoder:
     """Decodes each file of a dataset to an image (c, size, size) of uint8."""
 
@@ -79,6 +92,11 @@ class Decoder:
     @property
     def channels(self) -> int:
         return 3 if self.color else 1
+
+    @property
+    def image_bytes(self) -> int:
+        """Size of a decoded image."""
+        return self.channels * self.size**2
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
         """Decode a file. Raises InvalidInput that names it if it cannot be decoded."""
@@ -96,18 +114,18 @@ class Decoder:
         for_all(fill, range(len(paths)))
         return images
 
-    def describe_all(self, paths: Sequence[Path]) -> tuple[NDArray[np.uint8], tuple[ImageHeader, ...]]:
-        """Decode files as `decode_all`, and return their headers too."""
-        images, lock = self._empty(len(paths)), threading.Lock()
+    def describe_all(self, sources: Sequence[ImageSource]) -> tuple[NDArray[np.uint8], tuple[ImageHeader, ...]]:
+        """Decode files or their contents as `decode_all`, and return their headers too."""
+        images, lock = self._empty(len(sources)), threading.Lock()
         headers: dict[int, ImageHeader] = {}
 
         def fill(index: int) -> None:
-            with opened(paths[index], self.within) as image, alone_if_large(image, lock):
+            with opened(sources[index], self.within) as image, alone_if_large(image, lock):
                 headers[index] = ImageHeader.of(image)
                 images[index] = self._resized(image)
 
-        for_all(fill, range(len(paths)))
-        return images, tuple(headers[index] for index in range(len(paths)))
+        for_all(fill, range(len(sources)))
+        return images, tuple(headers[index] for index in range(len(sources)))
 
     def _resized(self, image: PillowImage) -> NDArray[np.uint8]:
         """Return the pixels (c, size, size) of an opened image."""
@@ -185,14 +203,14 @@ def alone_if_large(image: PillowImage, lock: threading.Lock) -> AbstractContextM
 
 
 @contextmanager
-def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
+def opened(source: ImageSource, within: Roots = None) -> Iterator[PillowImage]:
     """Open an image without reading its pixels; errors of decoders, also within the context, become InvalidInput.
 
     So does a link that leads out of the folders `within`.
     """
-    name = printable(path)
+    name = printable(source.place if isinstance(source, EncodedImage) else source)
     try:
-        with open_confined(path, within) as file, _identified(file, path) as image:
+        with _stream(source, within) as file, _identified(file, source) as image:
             if image.width * image.height > _LARGEST_PIXELS:
                 raise UnusableImage(f"it has {image.width}x{image.height} px; the limit is {_LARGEST_PIXELS:,}")
             yield image
@@ -207,19 +225,30 @@ def opened(path: Path, within: Roots = None) -> Iterator[PillowImage]:
         raise InvalidInput.at("/path", f"{name} cannot be decoded: {reason}; replace the file or remove it") from error
 
 
-def _identified(file: BufferedReader, path: Path) -> PillowImage:
+def _stream(source: ImageSource, within: Roots) -> BufferedReader | BytesIO:
+    return BytesIO(source.content) if isinstance(source, EncodedImage) else open_confined(source, within)
+
+
+def _identified(file: BufferedReader | BytesIO, source: ImageSource) -> PillowImage:
     """Open the image in a file. Raises UnusableImage that says what the file is if it is no image."""
-    if not os.fstat(file.fileno()).st_size:
+    formats = formats_of(source.file_name if isinstance(source, EncodedImage) else source.name)
+    if not file.read(1):
         raise UnusableImage("it is empty (0 bytes)")
+    file.seek(0)
     try:
-        return Image.open(file, formats=formats_of(path.name))
+        return Image.open(file, formats=formats)
     except Image.DecompressionBombError:
         raise UnusableImage(f"it has more than {_LARGEST_PIXELS:,} px") from None
     except UnidentifiedImageError:
         file.seek(0)
-        start = file.read(32).lstrip(b"\xef\xbb\xbf \t\r\n")
-        found = next((words for sign, words in _SIGNS if start.startswith(sign)), "its first bytes are of no image")
-        raise UnusableImage(f"{found}; images may be {', '.join(formats_of(path.name))}") from None
+        found = kind_of(file.read(32)) or "its first bytes are of no image"
+        raise UnusableImage(f"{found}; images may be {', '.join(formats)}") from None
+
+
+def kind_of(start: bytes) -> str | None:
+    """Return what a file with these first bytes is, in words, if it is of a kind that is often found by mistake."""
+    stripped = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((words for sign, words in _SIGNS if stripped.startswith(sign)), None)
 
 
 def for_all(action: Callable[[Item], None], items: Sequence[Item]) -> None:

@@ -13,6 +13,7 @@ from workers.data.classification.digits import DIGITS
 from workers.data.classification.imagefolder import IMAGEFOLDER
 from workers.data.classification.npy import NPY
 from workers.data.classification.npz import NPZ
+from workers.data.classification.parquet import PARQUET
 from workers.data.classification.reassessed import label_file, read_sets
 from workers.data.dataset import Dataset, Images, Labels, RawDataset, Split, split
 from workers.data.options import DatasetFormat, DatasetOptions, ReassessedOptions, SplitOptions
@@ -21,7 +22,7 @@ NAMED: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType({"digits"
 """Datasets that ship with a dependency."""
 
 FORMATS: Mapping[str, DatasetFormat[Any, RawDataset]] = MappingProxyType(
-    {"imagefolder": IMAGEFOLDER, "npz": NPZ, "npy": NPY, "csv": CSV}
+    {"imagefolder": IMAGEFOLDER, "npz": NPZ, "npy": NPY, "csv": CSV, "parquet": PARQUET}
 )
 """File formats by name."""
 

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from workers.data.notes import note
 
 
+def class_order(name: str) -> tuple[int, int, str]:
+    """Return a key that sorts whole numbers by value, followed by other names."""
+    number = name.removeprefix("-")
+    return (0, int(name), name) if number.isascii() and number.isdigit() and len(number) < 19 else (1, 0, name)
+
+
 def folded(name: str) -> str:
     """Return a name without its case, its spaces and its form of Unicode."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

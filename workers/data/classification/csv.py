@@ -17,7 +17,7 @@ from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
 from searchsvc.files import is_confined
-from workers.data.classification.classes import similar_classes
+from workers.data.classification.classes import class_order, similar_classes
 from workers.data.classification.options import ImageFileOptions
 from workers.data.dataset import RawDataset, Split, SplitFiles
 from workers.data.imagefiles import Decoder, images_of, printable
@@ -90,7 +90,7 @@ def _fingerprint(options: CsvOptions) -> Hashable:
 
 def _read(options: CsvOptions) -> RawDataset:
     images, notes = _listed(options)
-    labels = sorted({one.label for one in images if one.split == "train"}, key=_order)
+    labels = sorted({one.label for one in images if one.split == "train"}, key=class_order)
     unknown = [one for one in images if one.label not in set(labels)]
     if unknown:
         raise InvalidInput(
@@ -118,12 +118,6 @@ def _read(options: CsvOptions) -> RawDataset:
     classes = tuple(labels)
     said = (*notes, *similar_classes(classes), *odd)
     return RawDataset(options.name, classes, parts["train"], parts.get("test"), parts.get("validation"), said)
-
-
-def _order(label: str) -> tuple[int, int, str]:
-    """Return a key that sorts whole numbers by value, followed by names."""
-    number = label.removeprefix("-")
-    return (0, int(label), label) if number.isascii() and number.isdigit() and len(number) < 19 else (1, 0, label)
 
 
 def _listed(options: CsvOptions) -> tuple[list[_Listed], tuple[str, ...]]:

@@ -346,6 +346,6 @@ def test_what_a_dataset_section_may_not_say_is_pointed_at(dataset: dict[str, Any
 
 
 def test_the_task_lists_every_dataset_and_inspects_them_all(npz: Callable[..., dict[str, Any]], folder: Path) -> None:
-    assert [name for name, _ in TASK.datasets()] == ["digits", "imagefolder", "npz", "npy", "csv"]
+    assert [name for name, _ in TASK.datasets()] == ["digits", "imagefolder", "npz", "npy", "csv", "parquet"]
     sections = ({"name": "digits"}, section(folder), npz())
     assert [len(TASK.inspect(one, seed=0).classes) for one in sections] == [10, 3, 3]
