@@ -72,7 +72,7 @@ class EncodedImage:
 
     content: bytes
     place: str
-    """Where it is, for messages."""
+    """Place of the image, for messages."""
     file_name: str = ""
     """Name of the file that it was; empty: unknown."""
 

@@ -46,11 +46,18 @@ class TableSchema:
     metadata: Mapping[bytes, bytes]
 
 
-def schema_of(shard: Shard) -> TableSchema:
-    """Return the columns of a file. Raises InvalidInput."""
-    import pyarrow.ipc  # here: slow to import, and few datasets need it
+def arrow() -> Any:
+    """Return pyarrow with the modules that read tables."""
+    import pyarrow.compute  # here: slow to import, and few datasets need it
+    import pyarrow.ipc
     import pyarrow.parquet
 
+    return pyarrow
+
+
+def schema_of(shard: Shard) -> TableSchema:
+    """Return the columns of a file. Raises InvalidInput."""
+    pyarrow = arrow()
     with _readable(shard) as file:
         kind = _kind(file)
         if kind == _PARQUET:
@@ -75,8 +82,7 @@ def parts_of(shard: Shard, column: str) -> Iterator[Any]:
 
 
 def _of_parquet(file: BufferedReader, column: str) -> Iterator[Any]:
-    import pyarrow.parquet
-
+    pyarrow = arrow()
     table = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     for group in range(table.num_row_groups):
         for batch in table.iter_batches(_ROWS, row_groups=[group], columns=[column], use_threads=False):
@@ -84,8 +90,7 @@ def _of_parquet(file: BufferedReader, column: str) -> Iterator[Any]:
 
 
 def _of_arrow(file: BufferedReader, column: str, kind: bytes) -> Iterator[Any]:
-    import pyarrow.ipc
-
+    pyarrow = arrow()
     is_file = kind == _FILE
     start = pyarrow.ipc.open_file if is_file else pyarrow.ipc.open_stream
     place = start(file).schema.get_field_index(column)
@@ -99,8 +104,7 @@ def _of_arrow(file: BufferedReader, column: str, kind: bytes) -> Iterator[Any]:
 
 def _plain(values: Any) -> Any:
     """Return the values without the dictionary, or the type of an extension, that they are stored in."""
-    import pyarrow
-
+    pyarrow = arrow()
     if isinstance(values, pyarrow.ExtensionArray):
         values = values.storage
     return values.dictionary_decode() if pyarrow.types.is_dictionary(values.type) else values
@@ -109,8 +113,6 @@ def _plain(values: Any) -> Any:
 @contextmanager
 def _readable(shard: Shard) -> Iterator[BufferedReader]:
     """Open a file; errors of its reader within the context become InvalidInput."""
-    from pyarrow import ArrowException
-
     try:
         with open_confined(shard.path, shard.within) as file:
             yield file
@@ -118,7 +120,7 @@ def _readable(shard: Shard) -> Iterator[BufferedReader]:
         raise _wrong(shard, f"is not read: {error.strerror}") from None
     except InvalidInput as error:
         raise _wrong(shard, error.faults[0].message) from None
-    except (*_BROKEN, ArrowException) as error:
+    except (*_BROKEN, arrow().ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
             raise _wrong(shard, f"cannot be read: {error.strerror}") from error
         reason = printable(str(error).partition("\n")[0]) or type(error).__name__

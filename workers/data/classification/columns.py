@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from searchsvc.errors import InvalidInput
-from workers.data.classification.arrowfiles import schema_of
+from workers.data.classification.arrowfiles import arrow, schema_of
 from workers.data.classification.shards import INFO, Shard, read_json
 from workers.data.imagefiles import printable
 
@@ -54,7 +54,7 @@ class _Table:
     fields: Mapping[str, Any]
     """Type (`pyarrow.DataType`) of each column."""
     features: _Features
-    """What `datasets` says about a column: its `_type`, and `names` of its classes."""
+    """Description of a column by `datasets`: its `_type`, and `names` of its classes."""
 
     @property
     def listed(self) -> str:
@@ -131,8 +131,7 @@ def _image(table: _Table, chosen: str | None) -> str:
 
 def _image_kind(kind: Any) -> str | None:
     """Return `struct` or `binary` if a column may hold encoded images."""
-    from pyarrow import types  # here: slow to import, and few datasets need it
-
+    types = arrow().types
     if types.is_struct(kind):
         inner = [field.type for field in kind if field.name == "bytes"]
         return "struct" if len(inner) == 1 and _image_kind(inner[0]) == "binary" else None
@@ -147,9 +146,8 @@ def _way(kind: Any) -> str:
 
 
 def _is_list(kind: Any) -> bool:
-    from pyarrow import ExtensionType, types
-
-    if isinstance(kind, ExtensionType):
+    types = arrow().types
+    if isinstance(kind, arrow().ExtensionType):
         return _is_list(kind.storage_type)
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
@@ -184,8 +182,7 @@ def _described(table: _Table, image: str, label: str | None) -> TableColumns:
 
 
 def _is_of_labels(kind: Any) -> bool:
-    from pyarrow import types
-
+    types = arrow().types
     if types.is_dictionary(kind):
         return _is_of_labels(kind.value_type)
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from searchsvc.errors import Fault, InvalidInput
-from workers.data.classification.arrowfiles import parts_of
+from workers.data.classification.arrowfiles import arrow, parts_of
 from workers.data.classification.classes import class_order, similar_classes
 from workers.data.classification.columns import TableColumns, columns_of, same_columns
 from workers.data.classification.options import ImageFileOptions
@@ -46,7 +46,7 @@ class ParquetOptions(ImageFileOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _SplitRows:
     """The rows of a split: its files with their columns, and the name of the class of each row."""
 
     split: SplitName
@@ -116,7 +116,9 @@ def _check_declared(
                 raise _wrong(f"{message}: save both with the same feature ClassLabel")
 
 
-def _rows(split: SplitName, shards: Sequence[Shard], columns: Sequence[TableColumns], options: ParquetOptions) -> _Rows:
+def _rows(
+    split: SplitName, shards: Sequence[Shard], columns: Sequence[TableColumns], options: ParquetOptions
+) -> _SplitRows:
     """Return the rows of a split with their labels; without labels if a file has none. Raises InvalidInput."""
     labels: list[str | None] = []
     places: list[tuple[Shard, int]] = []
@@ -136,7 +138,7 @@ def _rows(split: SplitName, shards: Sequence[Shard], columns: Sequence[TableColu
         raise InvalidInput(faults[:FAULTS_LISTED])
     if columns[0].classes is None and set(names) == {str(_NO_LABEL)}:
         labels = [None] * len(labels)
-    return _Rows(split, tuple(shards), tuple(columns), tuple(labels), tuple(places))
+    return _SplitRows(split, tuple(shards), tuple(columns), tuple(labels), tuple(places))
 
 
 def _labels(shard: Shard, columns: TableColumns, faults: list[Fault]) -> Iterator[str | None]:
@@ -171,22 +173,22 @@ def _class_of(value: Any, classes: tuple[str, ...] | None) -> str | None:
         return None
     if not 0 <= value < len(classes):
         raise ValueError(f"has the label {value}; there are {len(classes)} names of classes")
-    return classes[value]
+    return classes[int(value)]
 
 
-def _declared(columns: TableColumns, rows: _Rows) -> Sequence[str]:
+def _declared(columns: TableColumns, rows: _SplitRows) -> Sequence[str]:
     """Return the names of classes in their order: as declared, or sorted."""
     if columns.classes is not None:
         return columns.classes
     return sorted({label for label in rows.labels if label is not None}, key=class_order)
 
 
-def _unread(tables: Sequence[_Rows]) -> tuple[str, ...]:
+def _unread(tables: Sequence[_SplitRows]) -> tuple[str, ...]:
     names = dict.fromkeys(name for one in tables for columns in one.columns for name in columns.unread)
     return note(list(names), "column is not read", "columns are not read")
 
 
-def _unused(tables: Sequence[_Rows]) -> Iterator[str]:
+def _unused(tables: Sequence[_SplitRows]) -> Iterator[str]:
     """Yield a note for each split without labels."""
     for one in tables:
         names = ", ".join(printable(shard.name) for shard in one.shards[:3])
@@ -195,7 +197,7 @@ def _unused(tables: Sequence[_Rows]) -> Iterator[str]:
         yield f"the split {one.split} is not read, as {held}: {names}"
 
 
-def _check_labelled(tables: Iterable[_Rows]) -> None:
+def _check_labelled(tables: Iterable[_SplitRows]) -> None:
     """Raise InvalidInput that names rows without a label."""
     rows = [(one, row) for one in tables for row, label in enumerate(one.labels) if label is None]
     if rows:
@@ -205,7 +207,7 @@ def _check_labelled(tables: Iterable[_Rows]) -> None:
         )
 
 
-def _numbered(rows: _Rows, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def _numbered(rows: _SplitRows, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """Return the number of the class of each row. Raises InvalidInput for classes that train does not have."""
     number = {name: place for place, name in enumerate(classes)}
     unknown = {label: row for row, label in reversed(list(enumerate(rows.labels))) if label not in number}
@@ -223,7 +225,7 @@ def _too_large(split: SplitName, most: int, options: ParquetOptions) -> InvalidI
     return InvalidInput.at("/memory_bytes", f"{message} {options.memory_bytes:,} bytes: {ways}")
 
 
-def _images(rows: _Rows, options: ParquetOptions) -> tuple[NDArray[np.uint8], list[ImageHeader]]:
+def _images(rows: _SplitRows, options: ParquetOptions) -> tuple[NDArray[np.uint8], list[ImageHeader]]:
     """Return the decoded images (n, c, size, size) of a split, and their headers.
 
     Raises InvalidInput that names each row whose image cannot be decoded.
@@ -253,16 +255,14 @@ def _images(rows: _Rows, options: ParquetOptions) -> tuple[NDArray[np.uint8], li
     return images, headers
 
 
-def _uneven(rows: _Rows) -> InvalidInput:
+def _uneven(rows: _SplitRows) -> InvalidInput:
     names = ", ".join(printable(one.name) for one in rows.shards[:3])
     return _wrong(f"the columns of images and labels of {names} have different lengths: save the table again")
 
 
 def _encoded(part: Any, name: str, start: int) -> Iterator[EncodedImage]:
     """Yield the images of a few rows, the first of which has the number `start`. Raises InvalidInput."""
-    import pyarrow  # here: slow to import, and few datasets need it
-    import pyarrow.compute
-
+    pyarrow = arrow()
     paths: Sequence[Any] = [None] * len(part)
     if pyarrow.types.is_struct(part.type):
         if part.type.get_field_index("path") >= 0:
