@@ -42,13 +42,8 @@ def begin(task: TrialTask) -> TrialTask:
         return task
     sources = list(usable(home_of(task)))
     own = _created(Path(task.directory))
-    marker = own / _TAKING_OVER
-    marker.touch()
-    for source in sources:
-        if _taken_over(source, own):
-            break
-    marker.unlink()
-    to_disk(own)
+    if sources:
+        _take_over(sources, own)
     return replace(task, directory=str(own))
 
 
@@ -120,6 +115,18 @@ def usable(home: Path) -> Iterator[Path]:
 def _is_undamaged(folder: Path) -> bool:
     stored = checkpoint_file.read(folder)
     return stored is not None and (stored.best is None or checkpoint_file.damaged(folder, stored.best) is None)
+
+
+def _take_over(sources: Iterable[Path], own: Path) -> None:
+    """Fill the folder with the files of the first source that lets them be copied; a marker shows that it is not full.
+    """
+    marker = own / _TAKING_OVER
+    marker.touch()
+    for source in sources:
+        if _taken_over(source, own):
+            break
+    marker.unlink()
+    to_disk(own)
 
 
 def _taken_over(source: Path, own: Path) -> bool:
