@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -82,6 +84,28 @@ def arrays(root: Path) -> dict[str, Any]:
 
 def npz(root: Path) -> None:
     np.savez(root / "digits.npz", **arrays(root))
+
+
+def parquet(*names: str) -> Callable[[Path], None]:
+    """Write files as Hugging Face `datasets` does: encoded images, and labels with the names of the classes."""
+
+    def build(root: Path) -> None:
+        for place, name in enumerate(names):
+            start = 100 * place
+            rows = [{"bytes": encoded(start + number), "path": None} for number in range(20)]
+            label = {"names": list(CLASSES), "_type": "ClassLabel"}
+            features = json.dumps({"info": {"features": {"image": {"_type": "Image"}, "label": label}}})
+            content = pa.table({"image": rows, "label": [number % 2 for number in range(20)]})
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            pa.parquet.write_table(content.replace_schema_metadata({"huggingface": features}), root / name)
+
+    return build
+
+
+def encoded(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(seed, 8, 8, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def npy(root: Path) -> None:
@@ -178,6 +202,14 @@ ROWS = [
     Row("npz-in-a-folder", npz, "npz", CLASSIFIED, (12, 4, 4), options={"path": "digits.npz"}),
     Row("npy", npy, "npy", CLASSIFIED, (12, 4, 4)),
     Row("npy-an-array", npy, "npy", CLASSIFIED, (12, 4, 4), "x_train.npy", {"path": ""}),
+    Row("parquet", parquet("train.parquet"), "parquet", CLASSIFIED, (12, 4, 4), "train.parquet"),
+    Row(
+        "parquet-shards-of-splits",
+        parquet("data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"),
+        "parquet",
+        CLASSIFIED,
+        (16, 4, 20),
+    ),
     Row("csv", table("labels.csv", ("filename", "label")), "csv", CLASSIFIED, (12, 4, 4), "labels.csv"),
     Row(
         "csv-in-a-folder",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -20,12 +21,13 @@ from workers.data.classification.arrowfiles import arrow, parts_of
 from workers.data.classification.classes import class_order, similar_classes
 from workers.data.classification.columns import TableColumns, columns_of, same_columns
 from workers.data.classification.options import ImageFileOptions
-from workers.data.classification.shards import Shard, shards_of
+from workers.data.classification.shards import ENDINGS, Shard, shards_of
 from workers.data.dataset import RawDataset, Split
 from workers.data.imagefiles import Decoder, EncodedImage, printable
 from workers.data.imageheaders import ImageHeader
 from workers.data.notes import note, oddity_notes
 from workers.data.options import FAULTS_LISTED, DatasetFormat, check_classes, stamps
+from workers.data.recognition import files_in
 from workers.data.splits import SplitName
 
 _LONGEST: Final = 1024
@@ -287,6 +289,12 @@ def _wrong(message: str) -> InvalidInput:
     return InvalidInput.at("/path", message)
 
 
+def _detect(path: Path) -> Mapping[str, Any] | None:
+    """Recognise a Parquet or Arrow file, and a folder with such files at any depth."""
+    names = [path] if path.is_file() else [one for ending in ENDINGS for one in files_in(path, ending)]
+    return {"path": str(path)} if any(one.suffix.lower() in ENDINGS for one in names) else None
+
+
 PARQUET = DatasetFormat(
     "Parquet or Arrow files with encoded images and labels, as Hugging Face datasets saves them",
     ParquetOptions,
@@ -294,4 +302,5 @@ PARQUET = DatasetFormat(
     _fingerprint,
     paths=("path", "reassessed"),
     fitted=lambda shape: {"size": shape[1], "color": shape[0] == 3},
+    detect=_detect,
 )
