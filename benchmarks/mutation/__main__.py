@@ -39,7 +39,7 @@ def main() -> None:
         for verdict in run(mutants, baselines, benches, deadline):
             verdicts.append(verdict)
             print(f"{len(verdicts)}/{len(mutants)} {_line(verdict)}", file=sys.stderr, flush=True)
-    report(names, verdicts)
+    report(names, verdicts, len(mutants))
 
 
 def prepared(
@@ -73,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def report(names: Iterable[str], verdicts: Sequence[Verdict]) -> None:
-    """Print the score of each group, and the mutants that survived or are equivalent."""
+def report(names: Iterable[str], verdicts: Sequence[Verdict], count: int) -> None:
+    """Print the score of each group, the mutants that survived or are equivalent, and how many of `count` are left."""
     print_table("Mutants that the tests kill", [_row(name, verdicts) for name in [*names, "all"]])
     ordered = sorted(verdicts, key=lambda verdict: (verdict.mutant.path, verdict.mutant.line))
     others = [_line(verdict) for verdict in ordered if verdict.fate is not Fate.KILLED]
+    if len(verdicts) < count:
+        others.append(f"{count - len(verdicts)} of {count} mutants were not judged in time: allow more with --minutes.")
     print("\n".join(others or ["No mutant survived."]))
 
 

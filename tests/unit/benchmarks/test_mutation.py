@@ -208,6 +208,17 @@ def test_a_group_whose_tests_fail_anyway_judges_nothing(bench: Any) -> None:
         workbench.baseline("module", bench)
 
 
+def test_mutants_that_were_not_judged_are_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("benchmarks.mutation.mutants", exc_type=ImportError)
+    command = pytest.importorskip("benchmarks.mutation.__main__", exc_type=ImportError)
+    command.report(["losses"], [], 12)
+    printed = capsys.readouterr().out
+    assert "12 of 12 mutants were not judged in time" in printed
+    assert "No mutant survived" not in printed
+    command.report(["losses"], [], 0)
+    assert "No mutant survived" in capsys.readouterr().out
+
+
 def test_an_unknown_group_is_refused_with_the_known_ones() -> None:
     pytest.importorskip("benchmarks.mutation.mutants", exc_type=ImportError)
     command = [sys.executable, "-m", "benchmarks.mutation", "shop"]

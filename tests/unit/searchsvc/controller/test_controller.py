@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -253,9 +254,11 @@ def test_an_error_in_the_check_of_a_job_delays_only_that_job(site: Site, monkeyp
     broken, other = site.submit(), site.submit()
     site.turns(2.0)
     counts = controller.store.trial_counts
+    attempts: list[float] = []
 
     def trial_counts(job_id: str) -> Any:
         if job_id == broken.id:
+            attempts.append(site.now)
             raise ZeroDivisionError("a fault in the data of this job")
         return counts(job_id)
 
@@ -268,6 +271,9 @@ def test_an_error_in_the_check_of_a_job_delays_only_that_job(site: Site, monkeyp
         assert {driver.lease.job_id for driver in site.drivers if driver.exit_code is None} == {other.id, third.id}
         assert controller.health.errors > 0
         assert "ZeroDivisionError: a fault in the data of this job" in (controller.health.last_error or "")
+    delays = [after - before for before, after in pairwise(attempts)]
+    assert len(delays) > 1
+    assert all(2 * before <= after for before, after in pairwise(delays))  # they double with each failure
     site.turns(20.0)  # longer than the longest delay
     alive = {driver.lease.job_id for driver in site.drivers if driver.exit_code is None}
     assert alive == {broken.id, other.id, third.id}
