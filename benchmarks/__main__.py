@@ -26,6 +26,7 @@ BENCHMARKS = {
     "service_memory": "Memory of the service before and after heavy requests",
     "learning": "CPU seconds of predictors, proposals and recommendations",
     "scale": "A driver back at work on a job of 10,000 trials and 1,000,000 measurements, beside an empty job",
+    "fuzz": "Damaged files for the readers of data and specs, within 1 GiB",
     "recovery": "A job's first trial, and the next one after kill -9 of its driver",
     "search": "Evaluations to the value of TPE at 100, on tables of real trainings",
     "ablation": "The contribution of each part of the predictor and of FBNetV3's search",

@@ -66,6 +66,17 @@ def open_confined(path: Path, roots: Sequence[str | Path] | None) -> BufferedRea
     return _open_below(root, relative, has_one_name=False)
 
 
+def content_of(file: BufferedReader, most: int) -> bytes | None:
+    """Return the bytes of an open file, or None if there are more than `most`.
+
+    A read of `most` bytes would reserve that much memory, however small the file is.
+    """
+    if os.fstat(file.fileno()).st_size > most:
+        return None
+    content = file.read()
+    return content if len(content) <= most else None
+
+
 def list_confined(path: Path, roots: Sequence[str | Path] | None) -> list[FolderEntry]:
     """Return the entries of a folder, sorted by name, under the rule of `open_confined`.
 

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from searchsvc.errors import InvalidInput
-from searchsvc.files import UnsafeFile, open_confined
+from searchsvc.files import UnsafeFile, content_of, open_confined
 from workers.data.imagefiles import Roots, printable
 
 Delimiter = Annotated[str, Field(pattern=r'^[^\w\r\n"]$')]
@@ -96,10 +96,10 @@ def _text(path: Path, within: Roots) -> str:
     """Return the text of a file. Raises ValueError that continues its name."""
     try:
         with open_confined(path, within) as file:
-            content = file.read(_LARGEST_BYTES + 1)
+            content = content_of(file, _LARGEST_BYTES)
     except UnsafeFile as error:
         raise ValueError(f"is not read: {error.strerror}") from None
-    if len(content) > _LARGEST_BYTES:
+    if content is None:
         raise ValueError(f"has more than {_LARGEST_BYTES:,} bytes")
     encoding = "utf-16" if content.startswith(_UTF16_MARKS) else "utf-8-sig"
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from searchsvc.files import EntryKind, UnsafeFile, is_confined, list_confined, open_below, open_confined
+from searchsvc.files import EntryKind, UnsafeFile, content_of, is_confined, list_confined, open_below, open_confined
 
 SECRET = b"secret"
 
@@ -148,3 +148,12 @@ def test_a_folder_is_listed_with_the_kinds_that_links_lead_to(root: Path, tmp_pa
     if confined:
         with pytest.raises(UnsafeFile, match="put a copy of the folder there"):
             list_confined(root / "out", roots)
+
+
+def test_the_content_of_a_file_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    with path.open("rb") as file:
+        assert content_of(file, 3) == b"abc"
+    with path.open("rb") as file:
+        assert content_of(file, 2) is None

@@ -6,7 +6,10 @@ whole numbers or names, or one-hot. A class is a label that occurs in y_train, n
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
@@ -33,7 +36,16 @@ UNREADABLE = (
     NotImplementedError,
     RuntimeError,
     MemoryError,
+    # Headers of arrays are parsed as Python literals; entries may be packed in several ways.
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    tokenize.TokenError,
+    struct.error,
+    lzma.LZMAError,
 )
+"""Errors of zipfile and numpy over damaged bytes."""
 
 
 class NpzOptions(ArrayOptions):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from searchsvc.errors import InvalidInput
-from searchsvc.files import UnsafeFile, open_confined
+from searchsvc.files import UnsafeFile, content_of, open_confined
 from workers.data.imagefiles import Roots, printable
 from workers.data.notes import listed, note
 from workers.data.options import existing
@@ -107,8 +107,8 @@ def read_json(path: Path, within: Roots) -> Any:
     """Return the content of a description in json. Raises InvalidInput."""
     try:
         with open_confined(path, within) as file:
-            content = file.read(_LARGEST_JSON + 1)
-        if len(content) > _LARGEST_JSON:
+            content = content_of(file, _LARGEST_JSON)
+        if content is None:
             raise _wrong(f"{printable(path)} has more than {_LARGEST_JSON:,} bytes")
         return json.loads(content)
     except UnsafeFile as error:

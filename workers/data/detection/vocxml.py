@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from searchsvc.errors import InvalidInput
-from searchsvc.files import UnsafeFile, open_confined
+from searchsvc.files import UnsafeFile, content_of, open_confined
 from workers.data.detection.objects import Corners
 from workers.data.imagefiles import Roots, printable
 
@@ -45,8 +45,8 @@ def read_xml(path: Path, within: Roots) -> VocImage:
     """Read a file. Raises InvalidInput that names it."""
     try:
         with open_confined(path, within) as file:
-            content = file.read(_LARGEST_BYTES + 1)
-        if len(content) > _LARGEST_BYTES:
+            content = content_of(file, _LARGEST_BYTES)
+        if content is None:
             raise ValueError(f"it is larger than {_LARGEST_BYTES:,} bytes")
         return _image(_tree(content))
     except UnsafeFile as error:

@@ -15,7 +15,7 @@ from typing import Final
 import yaml
 
 from searchsvc.errors import InvalidInput
-from searchsvc.files import UnsafeFile, open_confined
+from searchsvc.files import UnsafeFile, content_of, open_confined
 from workers.data.imagefiles import Roots, printable
 from workers.data.splits import SplitName, split_of
 
@@ -59,8 +59,8 @@ def text_of(path: Path, within: Roots) -> str:
     """Return the text of a small file. Raises InvalidInput that names it."""
     try:
         with open_confined(path, within) as file:
-            content = file.read(_LARGEST_BYTES * 64 + 1)
-        if len(content) > _LARGEST_BYTES * 64:
+            content = content_of(file, _LARGEST_BYTES * 64)
+        if content is None:
             raise InvalidInput.at("/path", f"{printable(path)} is larger than {_LARGEST_BYTES * 64:,} bytes")
         return content.decode("utf-8-sig")
     except UnsafeFile as error:
