@@ -21,7 +21,7 @@ test: $(READY) packages lint ## Lint, then run every test, including those that 
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/contract tests/inputs tests/architecture
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/inputs tests/contract tests/architecture tests/unit
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/integration tests/browser
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/chaos
 endif

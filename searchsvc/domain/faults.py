@@ -13,6 +13,7 @@ Every type of error has words here; the text of the validator itself is never sh
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,6 +142,15 @@ def faults_of(error: ValidationError, document: object, model: Any = None) -> li
     `model` is the class that the document was validated by; with it, an unknown key is compared with the known keys.
     """
     return faults_at([(_place(detail, document), detail) for detail in error.errors(include_url=False)], model)
+
+
+def faults_of_json(error: ValidationError, text: str | bytes, model: Any = None) -> list[Fault]:
+    """Return `faults_of` for a text that was validated as JSON, and may be none."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    return faults_of(error, document, model)
 
 
 def faults_at(details: Iterable[tuple[str, Details]], model: Any = None) -> list[Fault]:

@@ -16,17 +16,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from PIL.Image import Image as PillowImage
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
 from workers.data.imageheaders import ImageHeader
 from workers.data.imagemodes import UnusableImage, formats_of, upright
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _LARGEST_PIXELS, _LARGE_PIXELS = 2**27, 2**24
 """The most px of an image, and the size above which threads decode images one at a time, for the sake of memory."""
@@ -129,7 +130,9 @@ class Decoder:
 
     def _resized(self, image: PillowImage) -> NDArray[np.uint8]:
         """Return the pixels (c, size, size) of an opened image."""
-        shown = upright(image, color=self.color).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        from PIL.Image import Resampling
+
+        shown = upright(image, color=self.color).resize((self.size, self.size), Resampling.BILINEAR)
         pixels = np.asarray(shown, np.uint8)  # (size, size, 3) or (size, size)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
 
@@ -231,6 +234,8 @@ def _stream(source: ImageSource, within: Roots) -> BufferedReader | BytesIO:
 
 def _identified(file: BufferedReader | BytesIO, source: ImageSource) -> PillowImage:
     """Open the image in a file. Raises UnusableImage that says what the file is if it is no image."""
+    from PIL import Image, UnidentifiedImageError
+
     formats = formats_of(source.file_name if isinstance(source, EncodedImage) else source.name)
     if not file.read(1):
         raise UnusableImage("it is empty (0 bytes)")

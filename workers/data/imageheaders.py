@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Self
-
-from PIL.Image import Image as PillowImage
+from typing import TYPE_CHECKING, Final, Self
 
 from workers.data.imagemodes import ORIENTATION, PREMULTIPLIED, TURNS, check_usable, orientation, peak_of, tag
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _BITS, _SAMPLES = 258, 277
 """Tags of TIFF."""
@@ -66,12 +67,14 @@ class ImageHeader:
     @classmethod
     def of(cls, image: PillowImage) -> Self:
         """Describe an opened image. Raises UnusableImage if its values cannot be used exactly."""
+        from PIL import Image
+
         check_usable(image)
         mode, width, height = image.mode, image.width, image.height
         present = _oddities(image)  # before EXIF data are read, for which Pillow may decode the image
         # The class of PNG would decode the image to look for data behind its pixels.
         parsed_early = image.format == "PNG" and not _has_late_metadata(image)
-        stated = orientation(image, PillowImage.getexif) if parsed_early else orientation(image)
+        stated = orientation(image, Image.Image.getexif) if parsed_early else orientation(image)
         if stated in TURNS:
             present.append(Oddity.TURNED)
             # The size that Pillow states for TIFF is that of the turned image, if the tag is there.

@@ -19,12 +19,13 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image, features
-from PIL.Image import Image as PillowImage
-from PIL.Image import Transpose
+
+if TYPE_CHECKING:  # Pillow is loaded with the first image: the service looks up formats without reading any
+    from PIL.Image import Exif
+    from PIL.Image import Image as PillowImage
 
 _ENDINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -67,15 +68,15 @@ _KINDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _SAVE_AGAIN: Final = "save it as grey or RGB with 8 or 16 bits per value"
 ORIENTATION: Final = 0x0112
-TURNS: Final[Mapping[int, Transpose]] = MappingProxyType(
+TURNS: Final[Mapping[int, str]] = MappingProxyType(
     {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
+        2: "FLIP_LEFT_RIGHT",
+        3: "ROTATE_180",
+        4: "FLIP_TOP_BOTTOM",
+        5: "TRANSPOSE",
+        6: "ROTATE_270",
+        7: "TRANSVERSE",
+        8: "ROTATE_90",
     }
 )
 """Orientations of EXIF, with the operations that turn an image upright; from 5 on they exchange height and width."""
@@ -91,6 +92,8 @@ class UnusableImage(ValueError):
 @lru_cache(maxsize=1)
 def decoders() -> tuple[str, ...]:
     """Return the formats that are decoded and that this build of Pillow has."""
+    from PIL import features
+
     return tuple(name for name in _ENDINGS if name not in _OPTIONAL or features.check(_OPTIONAL[name]))
 
 
@@ -122,6 +125,8 @@ def upright(image: PillowImage, *, color: bool) -> PillowImage:
 
     Raises UnusableImage if no exact rule is known for its mode, and what Pillow raises if it cannot be decoded.
     """
+    from PIL.Image import Transpose
+
     check_usable(image)
     image.load()
     turn = None if image.format == "TIFF" else TURNS.get(orientation(image))  # Pillow turns TIFF itself
@@ -133,7 +138,7 @@ def upright(image: PillowImage, *, color: bool) -> PillowImage:
         image = image.convert(PREMULTIPLIED[image.mode])
     mode = "RGB" if color else "L"
     converted = image if image.mode == mode else image.convert(mode)
-    return converted if turn is None else converted.transpose(turn)
+    return converted if turn is None else converted.transpose(Transpose[turn])
 
 
 def check_usable(image: PillowImage) -> None:
@@ -154,7 +159,7 @@ def _ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def orientation(image: PillowImage, exif: Callable[[PillowImage], Image.Exif] = lambda image: image.getexif()) -> int:
+def orientation(image: PillowImage, exif: Callable[[PillowImage], Exif] = lambda image: image.getexif()) -> int:
     """Return the orientation (1 to 8) that EXIF or XMP data of an image state; 1 if none do, 0 if they are broken.
 
     `exif` parses the data; by default a PNG is decoded, which may have them behind its pixels.
@@ -181,6 +186,8 @@ def tag(image: PillowImage, number: int, default: tuple[int, ...]) -> tuple[int,
 
 def _in_8_bits(image: PillowImage, peak: int) -> PillowImage:
     """Return a grey image with values from 0 to `peak` in mode L; rounding meets no ties, as `peak` is odd."""
+    from PIL import Image
+
     values = np.asarray(image).astype(np.uint32)  # (h, w)
     if tag(image, _PHOTOMETRIC, (1,))[0] == _WHITE_IS_ZERO:  # Pillow inverts images of at most 8 bits alone
         values = peak - values

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from searchsvc.domain.faults import faults_of
+from searchsvc.domain.faults import faults_of_json
 from searchsvc.domain.metrics import Measurement
 from searchsvc.domain.parameters import Scalar
 from searchsvc.domain.trial_task import DatasetInfo, TrialTask
@@ -194,7 +194,7 @@ def _card(path: str | Path, text: str, task: str) -> ModelCard:
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
-        first = faults_of(error, {}, ModelCard)[0]
+        first = faults_of_json(error, text, ModelCard)[0]
         raise InvalidInput.at("", f"the metadata of {path} is not that of {wanted}: {first}") from None
     if card.format != wanted:
         raise InvalidInput.at("", f"the metadata of {path} is that of {card.format}, not of {wanted}")

@@ -24,7 +24,6 @@ from workers.data.classification.pictures import png
 from workers.data.classification.summary import samples, splits_of, summary
 from workers.data.duplicates import duplicates
 from workers.evaluation.classification import METRICS, TRAIN_LOSS
-from workers.evaluation.contact_sheet import contact_sheet
 from workers.evaluation.reassessed import METRICS as REASSESSED
 from workers.evaluation.reassessed import unmeasured
 from workers.tasks.base import ShippedTask
@@ -66,7 +65,9 @@ class Classification(ShippedTask):
         return summary(data.load(dataset))
 
     def contact_sheet(self, dataset: Mapping[str, Any]) -> bytes:
-        return contact_sheet(samples(data.load(dataset)), _TILE)
+        pictures = samples(data.load(dataset))
+        sheet: bytes = import_module("workers.evaluation.contact_sheet").contact_sheet(pictures, _TILE)
+        return sheet
 
     def validation(self, dataset: Mapping[str, Any]) -> ValidationSplit:
         return data.load(dataset).validation_images

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,9 +18,7 @@ from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.spaces import networks
 from workers.data import detection as data
 from workers.data.detection.summary import identical_images, samples, summary
-from workers.evaluation.contact_sheet import contact_sheet
 from workers.evaluation.detection import LATENCY, METRICS, TRAIN_LOSS
-from workers.evaluation.drawing import annotated
 from workers.tasks.base import ShippedTask
 from workers.tasks.supernets import check_supernet
 from workers.trials.files import DISTRIBUTIONS, MODEL, PICTURES, PRETRAINED, pseudo_labels_in
@@ -53,12 +52,13 @@ class Detection(ShippedTask):
         return summary(data.load(dataset))
 
     def contact_sheet(self, dataset: Mapping[str, Any]) -> bytes:
-        loaded = data.load(dataset)
+        loaded, annotated = data.load(dataset), import_module("workers.evaluation.drawing").annotated
         pictures = (
             (annotated(image, boxes, labels, loaded.classes, max(1, _TILE // max(image.size))), name)
             for image, boxes, labels, name in samples(loaded)
         )
-        return contact_sheet(pictures, _TILE)
+        sheet: bytes = import_module("workers.evaluation.contact_sheet").contact_sheet(pictures, _TILE)
+        return sheet
 
     def check_search(
         self,

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from searchsvc.domain.faults import faults_of
+from searchsvc.domain.faults import faults_of_json
 from searchsvc.domain.trial_task import DatasetInfo
 from searchsvc.errors import InvalidInput
 from searchsvc.spaces.costs.gathers import Array
@@ -98,7 +98,8 @@ class LatencyTable(_TableModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise InvalidInput.at("", f"{source} is no {FORMAT} table: {faults_of(error, {}, cls)[0]}") from None
+            first = faults_of_json(error, text, cls)[0]
+            raise InvalidInput.at("", f"{source} is no {FORMAT} table: {first}") from None
 
     @cached_property
     def serialised(self) -> bytes:

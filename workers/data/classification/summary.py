@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL.Image import Image as PillowImage
 
 from searchsvc.domain.task import DatasetSummary
 from workers.data.classification.pictures import shown
 from workers.data.dataset import Dataset, Split
 from workers.data.summaries import ImageFacts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _SHOWN = 60
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
@@ -50,10 +49,12 @@ class PictureFiles:
         return Decoded(tuple(images))
 
     def _decoded(self, position: int, lock: threading.Lock) -> NDArray[np.uint8]:
+        from PIL.Image import Resampling
+
         with opened(self.paths[position], self.within) as image, alone_if_large(image, lock):
             shown = upright(image, color=True)
         height, width = kept(shown.height, shown.width, self.side)
-        pixels = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
+        pixels = np.asarray(shown.resize((width, height), Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

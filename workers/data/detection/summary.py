@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.Image import Image as PillowImage
 
 from searchsvc.domain.task import DatasetSummary
 from workers.data.dataset import Split
 from workers.data.detection.dataset import DetectionDataset, Scenes
 from workers.data.duplicates import duplicates
 from workers.data.summaries import ImageFacts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _SHOWN = 24
 
@@ -53,6 +55,8 @@ def identical_images(dataset: DetectionDataset) -> tuple[str, ...]:
 
 def samples(dataset: DetectionDataset) -> Iterator[tuple[PillowImage, NDArray[np.float64], list[int], str]]:
     """Yield images to train on, with boxes (m, 4) in px of the yielded image, labels, and the name of the file."""
+    from PIL import Image
+
     scenes = dataset.train
     places = np.unique(np.linspace(0, len(scenes) - 1, min(len(scenes), _SHOWN), dtype=np.intp)).tolist()
     for place in places:

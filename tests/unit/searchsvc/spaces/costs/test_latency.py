@@ -89,11 +89,11 @@ def test_a_table_comes_back_from_its_file_with_the_same_digest() -> None:
     ("path", "value", "said"),
     [
         (("format",), "other/1", "searchsvc-latency/1"),
-        (("operators", 0, "milliseconds"), 0.0, "at operators/0/milliseconds"),
-        (("operators", 0, "operator", "kind"), "pool", "at operators/0/operator/kind"),
-        (("operators",), [], "at operators"),
-        (("colour",), "red", "at colour"),
-        (("scale",), -1.0, "at scale"),
+        (("operators", 0, "milliseconds"), 0.0, "/operators/0/milliseconds: must be above 0"),
+        (("operators", 0, "operator", "kind"), "pool", "/operators/0/operator/kind: must be stem"),
+        (("operators",), [], "/operators: must not be empty"),
+        (("colour",), "red", "/colour: unknown key"),
+        (("scale",), -1.0, "/scale: must be above 0"),
     ],
 )
 def test_a_fault_in_a_file_is_named(path: tuple[str | int, ...], value: object, said: str) -> None:
