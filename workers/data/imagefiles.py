@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
 from workers.data.imageheaders import ImageHeader
-from workers.data.imagemodes import UnusableImage, formats_of, upright
+from workers.data.imagemodes import UnusableImage, formats_of, pillow, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -130,9 +130,7 @@ class Decoder:
 
     def _resized(self, image: PillowImage) -> NDArray[np.uint8]:
         """Return the pixels (c, size, size) of an opened image."""
-        from PIL.Image import Resampling
-
-        shown = upright(image, color=self.color).resize((self.size, self.size), Resampling.BILINEAR)
+        shown = upright(image, color=self.color).resize((self.size, self.size), pillow().Resampling.BILINEAR)
         pixels = np.asarray(shown, np.uint8)  # (size, size, 3) or (size, size)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if self.color else pixels[None]
 
@@ -234,20 +232,19 @@ def _stream(source: ImageSource, within: Roots) -> BufferedReader | BytesIO:
 
 def _identified(file: BufferedReader | BytesIO, source: ImageSource) -> PillowImage:
     """Open the image in a file. Raises UnusableImage that says what the file is if it is no image."""
-    from PIL import Image, UnidentifiedImageError
-
     formats = formats_of(source.file_name if isinstance(source, EncodedImage) else source.name)
     if not file.read(1):
         raise UnusableImage("it is empty (0 bytes)")
     file.seek(0)
     try:
-        return Image.open(file, formats=formats)
-    except Image.DecompressionBombError:
+        image: PillowImage = pillow().open(file, formats=formats)
+    except pillow().DecompressionBombError:
         raise UnusableImage(f"it has more than {_LARGEST_PIXELS:,} px") from None
-    except UnidentifiedImageError:
+    except pillow().UnidentifiedImageError:
         file.seek(0)
         found = kind_of(file.read(32)) or "its first bytes are of no image"
         raise UnusableImage(f"{found}; images may be {', '.join(formats)}") from None
+    return image
 
 
 def kind_of(start: bytes) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Self
 
-from workers.data.imagemodes import ORIENTATION, PREMULTIPLIED, TURNS, check_usable, orientation, peak_of, tag
+from workers.data.imagemodes import ORIENTATION, PREMULTIPLIED, TURNS, check_usable, orientation, peak_of, pillow, tag
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -67,14 +67,12 @@ class ImageHeader:
     @classmethod
     def of(cls, image: PillowImage) -> Self:
         """Describe an opened image. Raises UnusableImage if its values cannot be used exactly."""
-        from PIL import Image
-
         check_usable(image)
         mode, width, height = image.mode, image.width, image.height
         present = _oddities(image)  # before EXIF data are read, for which Pillow may decode the image
         # The class of PNG would decode the image to look for data behind its pixels.
         parsed_early = image.format == "PNG" and not _has_late_metadata(image)
-        stated = orientation(image, Image.Image.getexif) if parsed_early else orientation(image)
+        stated = orientation(image, pillow().Image.getexif) if parsed_early else orientation(image)
         if stated in TURNS:
             present.append(Oddity.TURNED)
             # The size that Pillow states for TIFF is that of the turned image, if the tag is there.

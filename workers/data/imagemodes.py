@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -89,6 +89,13 @@ class UnusableImage(ValueError):
     """An image whose values would have to be guessed; the message says why, and what to do."""
 
 
+def pillow() -> Any:
+    """Return the module `PIL.Image`, which is loaded with the first image."""
+    from PIL import Image
+
+    return Image
+
+
 @lru_cache(maxsize=1)
 def decoders() -> tuple[str, ...]:
     """Return the formats that are decoded and that this build of Pillow has."""
@@ -125,8 +132,6 @@ def upright(image: PillowImage, *, color: bool) -> PillowImage:
 
     Raises UnusableImage if no exact rule is known for its mode, and what Pillow raises if it cannot be decoded.
     """
-    from PIL.Image import Transpose
-
     check_usable(image)
     image.load()
     turn = None if image.format == "TIFF" else TURNS.get(orientation(image))  # Pillow turns TIFF itself
@@ -138,7 +143,7 @@ def upright(image: PillowImage, *, color: bool) -> PillowImage:
         image = image.convert(PREMULTIPLIED[image.mode])
     mode = "RGB" if color else "L"
     converted = image if image.mode == mode else image.convert(mode)
-    return converted if turn is None else converted.transpose(Transpose[turn])
+    return converted if turn is None else converted.transpose(pillow().Transpose[turn])
 
 
 def check_usable(image: PillowImage) -> None:
@@ -186,9 +191,8 @@ def tag(image: PillowImage, number: int, default: tuple[int, ...]) -> tuple[int,
 
 def _in_8_bits(image: PillowImage, peak: int) -> PillowImage:
     """Return a grey image with values from 0 to `peak` in mode L; rounding meets no ties, as `peak` is odd."""
-    from PIL import Image
-
     values = np.asarray(image).astype(np.uint32)  # (h, w)
     if tag(image, _PHOTOMETRIC, (1,))[0] == _WHITE_IS_ZERO:  # Pillow inverts images of at most 8 bits alone
         values = peak - values
-    return Image.fromarray(((values * 255 + peak // 2) // peak).astype(np.uint8))
+    grey: PillowImage = pillow().fromarray(((values * 255 + peak // 2) // peak).astype(np.uint8))
+    return grey

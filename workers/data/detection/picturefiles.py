@@ -15,7 +15,7 @@ from searchsvc.errors import InvalidInput
 from workers.data.detection.dataset import CHANNELS, Decoded
 from workers.data.imagefiles import Roots, alone_if_large, for_all, header_of, opened, printable
 from workers.data.imageheaders import ImageHeader
-from workers.data.imagemodes import upright
+from workers.data.imagemodes import pillow, upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,10 @@ class PictureFiles:
         return Decoded(tuple(images))
 
     def _decoded(self, position: int, lock: threading.Lock) -> NDArray[np.uint8]:
-        from PIL.Image import Resampling
-
         with opened(self.paths[position], self.within) as image, alone_if_large(image, lock):
             shown = upright(image, color=True)
         height, width = kept(shown.height, shown.width, self.side)
-        pixels = np.asarray(shown.resize((width, height), Resampling.BILINEAR), np.uint8)
+        pixels = np.asarray(shown.resize((width, height), pillow().Resampling.BILINEAR), np.uint8)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -12,6 +12,7 @@ from searchsvc.domain.task import DatasetSummary
 from workers.data.dataset import Split
 from workers.data.detection.dataset import DetectionDataset, Scenes
 from workers.data.duplicates import duplicates
+from workers.data.imagemodes import pillow
 from workers.data.summaries import ImageFacts
 
 if TYPE_CHECKING:
@@ -55,12 +56,10 @@ def identical_images(dataset: DetectionDataset) -> tuple[str, ...]:
 
 def samples(dataset: DetectionDataset) -> Iterator[tuple[PillowImage, NDArray[np.float64], list[int], str]]:
     """Yield images to train on, with boxes (m, 4) in px of the yielded image, labels, and the name of the file."""
-    from PIL import Image
-
     scenes = dataset.train
     places = np.unique(np.linspace(0, len(scenes) - 1, min(len(scenes), _SHOWN), dtype=np.intp)).tolist()
     for place in places:
-        image = Image.fromarray(np.ascontiguousarray(scenes.pictures[place].transpose(1, 2, 0)))
+        image = pillow().fromarray(np.ascontiguousarray(scenes.pictures[place].transpose(1, 2, 0)))
         height, width = scenes.size_of(place)
         ratio = np.array([image.width / width, image.height / height] * 2)
         truth = scenes.truths[place]
