@@ -282,3 +282,11 @@ def _names(chosen: tuple[str, ...] | None, values: Array) -> tuple[str, ...]:
 
 def _wrong(message: str) -> InvalidInput:
     return InvalidInput.at("/path", message)
+
+
+def unlabelled_of(named: Mapping[Role, tuple[str, NDArray[Any]]]) -> NDArray[np.uint8] | None:
+    """Return the images for training (n, c, h, w) without labels; None if they have labels. Raises InvalidInput."""
+    images = named.get(Role("train", images=True))
+    if images is None or Role("train", images=False) in named:
+        return None
+    return images_of_arrays([images])[0][0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
-from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, images_of_arrays, role_of, roles_of
+from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, role_of, roles_of, unlabelled_of
 from workers.data.classification.npz import LARGEST_BYTES, UNREADABLE, check_header
 from workers.data.dataset import RawDataset
 from workers.data.imagefiles import printable
@@ -73,12 +73,7 @@ def _read(options: NpyOptions) -> RawDataset:
 
 
 def _unlabelled(options: NpyOptions) -> NDArray[np.uint8] | None:
-    """Return the images for training (n, c, h, w) of a folder without their labels; None if there are labels."""
-    named, _ = _arrays(options)
-    images = named.get(Role("train", images=True))
-    if images is None or Role("train", images=False) in named:
-        return None
-    return images_of_arrays([images])[0][0]
+    return unlabelled_of(_arrays(options)[0])
 
 
 def _detect(path: Path) -> Mapping[str, Any] | None:

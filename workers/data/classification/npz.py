@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from searchsvc.errors import InvalidInput
 from searchsvc.files import UnsafeFile, open_confined
-from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, images_of_arrays, roles_of
+from workers.data.classification.arrays import ArrayOptions, Role, dataset_of, roles_of, unlabelled_of
 from workers.data.dataset import RawDataset
 from workers.data.options import DatasetFormat, existing
 from workers.data.recognition import entries_in
@@ -65,12 +65,7 @@ def _read(options: NpzOptions) -> RawDataset:
 
 
 def _unlabelled(options: NpzOptions) -> NDArray[np.uint8] | None:
-    """Return x_train (n, c, h, w) of a file without y_train; None if it has labels. Raises InvalidInput."""
-    named, _ = _arrays(options)
-    images = named.get(Role("train", images=True))
-    if images is None or Role("train", images=False) in named:
-        return None
-    return images_of_arrays([images])[0][0]
+    return unlabelled_of(_arrays(options)[0])
 
 
 def _arrays(options: NpzOptions) -> tuple[dict[Role, tuple[str, NDArray[Any]]], tuple[str, ...]]:
